@@ -1,0 +1,74 @@
+# Every target sets up what it needs and says so; `make` alone lists them.
+# PYTEST_ARGS passes arguments on: make test-unit PYTEST_ARGS='-k words -x'
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+PYTHON_HERE := PYTHONPATH=hack:. $(BIN)/python
+PYTEST_ARGS ?=
+
+.PHONY: help setup prepare lint format test test-unit test-integration test-e2e bench generate verify \
+	demo cluster-up cluster-down clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make .venv with everything for development (at once if nothing has changed)
+	@hack/setup.sh
+
+prepare: setup # What the embedded cluster needs: binaries and images, built once and cached
+	@$(PYTHON_HERE) -m localcluster prepare
+
+lint: setup ## Check style, types and who imports whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## Put the sources into their one form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: prepare ## Run all tests: unit, integration and end to end, on a cluster of their own
+	$(BIN)/pytest tests/unit tests/integration tests/e2e $(PYTEST_ARGS)
+
+test-unit: setup ## Run the tests that need no cluster (seconds)
+	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+
+test-integration: prepare ## Run the tests on a real API server with simulated nodes
+	$(BIN)/pytest tests/integration $(PYTEST_ARGS)
+
+test-e2e: prepare ## Run the examples and faults on a cluster with a real node
+	$(BIN)/pytest tests/e2e $(PYTEST_ARGS)
+
+bench: prepare ## Measure hand-over and writes on simulated nodes
+	$(PYTHON_HERE) -m tests.bench $(BENCH_ARGS)
+
+generate: setup ## Write what is made from code: custom resources, tables of settings
+	$(PYTHON_HERE) -m nightcrawler_crds.generate
+	$(PYTHON_HERE) -m settingsdoc
+
+verify: setup ## Fail if anything generated is not what the code makes
+	$(PYTHON_HERE) -m nightcrawler_crds.generate --check
+	$(PYTHON_HERE) -m settingsdoc --check
+
+demo: setup ## Start a cluster, operator and facade; run workflows; leave it all running
+	@$(PYTHON_HERE) -m demo up
+
+cluster-up: setup ## Start a cluster alone; its kubeconfig is build/kubeconfig
+	@$(PYTHON_HERE) -m localcluster up
+
+cluster-down: ## Stop the demo's operator, facade and cluster, and leave nothing of them
+	@if [[ -x $(BIN)/python ]]; then \
+		$(PYTHON_HERE) -m demo down; \
+		$(PYTHON_HERE) -m localcluster down; \
+	else \
+		echo "There is no .venv, so nothing of this clone can be running."; \
+	fi
+
+clean: cluster-down ## Stop the demo and remove all that was made here (the build cache stays)
+	rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
