@@ -1,0 +1,99 @@
+"""Names that both processes must agree on, and the deterministic names of children.
+
+A child's name is the key that makes its creation idempotent: it is computed from
+the execution's UID, the exact step name and the attempt, so that whoever repeats
+the creation (after a crash, or as a second leader) meets the first one's object.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from typing import Final, NamedTuple
+
+GROUP: Final = "nightcrawler.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+LABEL_WORKFLOW: Final = f"{GROUP}/workflow"
+LABEL_EXECUTION: Final = f"{GROUP}/execution"
+LABEL_EXECUTION_UID: Final = f"{GROUP}/execution-uid"
+OUR_LABELS: Final = (LABEL_WORKFLOW, LABEL_EXECUTION, LABEL_EXECUTION_UID)
+
+ANNOTATION_STEP: Final = f"{GROUP}/step"
+ANNOTATION_ATTEMPT: Final = f"{GROUP}/attempt"
+ANNOTATION_REVISION: Final = f"{GROUP}/revision"
+ANNOTATION_CREATOR: Final = f"{GROUP}/creator"
+ANNOTATION_UPDATED_AT: Final = f"{GROUP}/updated-at"
+
+STEP_CONTAINER: Final = "step"
+"""The name of the container that runs a step; its result is the step's."""
+
+GPU_RESOURCE: Final = "nvidia.com/gpu"
+GPU_PRODUCT_LABEL: Final = "nvidia.com/gpu.product"
+
+PHASE_SELECTOR_LIVE: Final = "status.phase!=Completed,status.phase!=Failed,status.phase!=Cancelled"
+"""Field selector of the executions that have not ended."""
+
+MAX_WORKFLOW_NAME: Final = 40
+MAX_EXECUTION_NAME: Final = 52
+DNS_LABEL_PATTERN: Final = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+
+_READABLE: Final = 40
+_HASH: Final = 10
+
+
+class Resource(NamedTuple):
+    """A kind as the API server's paths name it."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """The `apiVersion` of a manifest of this kind."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+WORKFLOWS: Final = Resource(GROUP, VERSION, "workflows", "Workflow")
+EXECUTIONS: Final = Resource(GROUP, VERSION, "workflowexecutions", "WorkflowExecution")
+ENVIRONMENTS: Final = Resource(GROUP, VERSION, "environments", "Environment", namespaced=False)
+COMPUTE_PROFILES: Final = Resource(GROUP, VERSION, "computeprofiles", "ComputeProfile", namespaced=False)
+JOBS: Final = Resource("batch", "v1", "jobs", "Job")
+PODS: Final = Resource("", "v1", "pods", "Pod")
+NODES: Final = Resource("", "v1", "nodes", "Node", namespaced=False)
+EVENTS: Final = Resource("", "v1", "events", "Event")
+LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+REVISIONS: Final = Resource("apps", "v1", "controllerrevisions", "ControllerRevision")
+
+
+def _digest(*parts: str) -> str:
+    """Ten base-32 characters (50 bits) of the parts, which may hold any text."""
+    # Each part's length goes before it, so that ("ab", "c") and ("a", "bc") differ.
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    raw = hashlib.sha256(text.encode()).digest()
+    return base64.b32encode(raw).decode().lower()[:_HASH]
+
+
+def _slug(text: str) -> str:
+    """The letters and digits of a text as a piece of a DNS label; may be empty."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def child_name(execution: str, execution_uid: str, step: str, attempt: int) -> str:
+    """The name of the Job of one attempt of a step: at most 51 characters, a DNS label.
+
+    The readable part is for people; the hash alone tells children apart, so step
+    names that look the same when reduced to letters still get different names.
+    """
+    readable = f"{execution[:24].rstrip('-')}-{_slug(step)}"[:_READABLE].rstrip("-")
+    return f"{readable}-{_digest(execution_uid, step, str(attempt))}"
+
+
+def revision_name(workflow: str, workflow_uid: str, content: str) -> str:
+    """The name of the ControllerRevision that holds this content of a workflow."""
+    return f"{workflow[:_READABLE].rstrip('-')}-{_digest(workflow_uid, content)}"

@@ -1,0 +1,165 @@
+"""Settings from `NIGHTCRAWLER_*` variables: how they are read and refused, and those of both processes.
+
+An empty variable counts as unset, because that is what a chart's unset value becomes. Every
+field's description is what the documentation's tables of settings are made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
+
+from annotated_types import Ge, Le
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from nightcrawler_crds import defaults, words
+from nightcrawler_crds.errors import ConfigurationError
+from nightcrawler_crds.podtemplate import PodPolicy
+
+PREFIX: Final = "NIGHTCRAWLER_"
+
+_NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field."""
+    return PREFIX + field.upper()
+
+
+def own_namespace() -> str:
+    """The namespace of the Pod we are in; outside of any Pod, `default`."""
+    try:
+        return _NAMESPACE_FILE.read_text(encoding="utf-8").strip()
+    except OSError:
+        return "default"
+
+
+def _seconds(value: words.Word, info: ValidationInfo) -> float:
+    return words.parse_duration(value, what=variable(info.field_name or "duration"))
+
+
+def _some_seconds(seconds: float, info: ValidationInfo) -> float:
+    if seconds <= 0:
+        raise ValueError(f"{variable(info.field_name or 'duration')} must be longer than 0 seconds.")
+    return seconds
+
+
+def _asks(parse: Callable[[str], object]) -> Callable[[str | None, ValidationInfo], str | None]:
+    def check(word: str | None, info: ValidationInfo) -> str | None:
+        try:
+            if word is not None:
+                parse(word)
+        except words.WordError as error:
+            raise ValueError(f"{variable(info.field_name or '')}: {error}") from error
+        return word
+
+    return check
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+DNS_LABEL: Final = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+
+Wait = Annotated[float, BeforeValidator(_seconds)]
+"""Seconds, written as a duration; may be 0."""
+Span = Annotated[float, BeforeValidator(_seconds), AfterValidator(_some_seconds)]
+"""Seconds, written as a duration; more than 0."""
+Count = Annotated[int, Ge(0), Le(10_000)]
+Port = Annotated[int, Ge(0), Le(65535)]
+DnsLabel = Annotated[str, Field(pattern=f"^{DNS_LABEL}$", max_length=63)]
+
+
+class CommonSettings(BaseSettings):
+    """What operator and facade must be told alike; each adds its own."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
+
+    kubeconfig: Annotated[Path | None, AfterValidator(lambda path: path and path.expanduser())] = Field(
+        None, description="The kubeconfig to use. Unset: the Pod's own identity, else the usual kubeconfig."
+    )
+    default_timeout: Span = Field(
+        defaults.TIMEOUT, description="How long a run may take whose workflow sets no timeout."
+    )
+    default_retry_delay: Wait = Field(
+        defaults.RETRY_DELAY, description="The pause before another attempt where no retryDelay is set."
+    )
+    default_cpu: Annotated[str | None, AfterValidator(_asks(words.parse_cpu))] = Field(
+        None, description="CPU asked for by steps for which nobody wrote any. Unset: none."
+    )
+    default_memory: Annotated[str | None, AfterValidator(_asks(words.parse_memory))] = Field(
+        None, description="Memory asked for by steps for which nobody wrote any. Unset: none."
+    )
+    allow_service_account: bool = Field(
+        False, description="Whether a podTemplate may name a service account, and so act with its rights."
+    )
+    allow_host_namespaces: bool = Field(
+        False, description="Whether a podTemplate may share the node's network, processes or IPC."
+    )
+    allow_host_path: bool = Field(False, description="Whether a podTemplate may mount folders of the node.")
+    allow_privileged: bool = Field(False, description="Whether a podTemplate may have privileged containers.")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
+        "info", description="The least important messages that are logged."
+    )
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
+        "text", description="Logs for people (text), or one JSON object a line for machines."
+    )
+
+    @property
+    def pod_policy(self) -> PodPolicy:
+        """What Pod templates may hold."""
+        return PodPolicy(
+            allow_service_account=self.allow_service_account,
+            allow_host_namespaces=self.allow_host_namespaces,
+            allow_host_path=self.allow_host_path,
+            allow_privileged=self.allow_privileged,
+        )
+
+
+S = TypeVar("S", bound=CommonSettings)
+
+
+def read(kind: type[S]) -> S:
+    """The settings of this process's environment.
+
+    Raises:
+        ConfigurationError: Variables cannot be used; each has a line with its value and what is accepted.
+    """
+    try:
+        return kind()
+    except ValidationError as error:
+        lines = [_sentence(problem, kind) for problem in error.errors()]
+        raise ConfigurationError("\n".join(lines)) from None
+
+
+def _sentence(problem: ErrorDetails, kind: type[CommonSettings]) -> str:
+    # What our own validators raise is a whole sentence already.
+    own = problem.get("ctx", {}).get("error")
+    if isinstance(own, ValueError):
+        return str(own)
+    name = str(problem["loc"][0])
+    forms = accepted(kind.model_fields[name])
+    return f"{variable(name)} {problem['input']!r} cannot be used. Accepted: {forms}."
+
+
+def accepted(field: FieldInfo) -> str:
+    """What a field takes, as a part of a sentence."""
+    bounds = {type(bound): bound for bound in field.metadata if isinstance(bound, Ge | Le)}
+    if bounds:
+        return f"a whole number from {bounds[Ge].ge} to {bounds[Le].le}"  # type: ignore[union-attr]
+    if get_origin(field.annotation) is Literal:
+        return " or ".join(get_args(field.annotation))
+    return _ACCEPTED.get(field.annotation, "text")
+
+
+_ACCEPTED: Final[dict[Any, str]] = {
+    bool: "true or false",
+    float: words.DURATION_FORMS,
+    str: "a DNS label: lower-case letters, digits and, between them, dashes; at most 63 characters",
+    Path | None: "the path of a file",
+}

@@ -1,0 +1,72 @@
+"""Version v1alpha1 of the custom resources: one module a kind, pydantic models throughout."""
+
+from nightcrawler_crds.v1alpha1.base import Condition, EnvVar
+from nightcrawler_crds.v1alpha1.config import (
+    Notifications,
+    Resources,
+    Schedule,
+    Security,
+    StepResources,
+    Storage,
+    WorkflowConfig,
+)
+from nightcrawler_crds.v1alpha1.environment import EnvironmentSpec, EnvironmentStatus
+from nightcrawler_crds.v1alpha1.execution import (
+    TERMINAL_PHASES,
+    TERMINAL_STEP_PHASES,
+    Phase,
+    StepPhase,
+    StepStatus,
+    Trigger,
+    WorkflowExecutionSpec,
+    WorkflowExecutionStatus,
+    WorkflowReference,
+)
+from nightcrawler_crds.v1alpha1.profile import ComputeProfileSpec, ComputeProfileStatus
+from nightcrawler_crds.v1alpha1.workflow import (
+    MAX_PARAMETERS_BYTES,
+    MAX_SPEC_BYTES,
+    MAX_STEPS,
+    History,
+    Options,
+    Order,
+    Parameter,
+    Step,
+    WorkflowSpec,
+    WorkflowStatus,
+)
+
+__all__ = [
+    "MAX_PARAMETERS_BYTES",
+    "MAX_SPEC_BYTES",
+    "MAX_STEPS",
+    "TERMINAL_PHASES",
+    "TERMINAL_STEP_PHASES",
+    "ComputeProfileSpec",
+    "ComputeProfileStatus",
+    "Condition",
+    "EnvVar",
+    "EnvironmentSpec",
+    "EnvironmentStatus",
+    "History",
+    "Notifications",
+    "Options",
+    "Order",
+    "Parameter",
+    "Phase",
+    "Resources",
+    "Schedule",
+    "Security",
+    "Step",
+    "StepPhase",
+    "StepResources",
+    "StepStatus",
+    "Storage",
+    "Trigger",
+    "WorkflowConfig",
+    "WorkflowExecutionSpec",
+    "WorkflowExecutionStatus",
+    "WorkflowReference",
+    "WorkflowSpec",
+    "WorkflowStatus",
+]

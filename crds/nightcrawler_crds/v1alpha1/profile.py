@@ -1,0 +1,54 @@
+"""ComputeProfile: a preset of resources, named by its displayName."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from nightcrawler_crds.v1alpha1.base import (
+    ApiModel,
+    Condition,
+    EnvVar,
+    FreeForm,
+    Memory,
+    NodeSelector,
+    list_map,
+)
+from nightcrawler_crds.v1alpha1.config import StepResources
+
+
+class ComputeProfileSpec(ApiModel):
+    """What steps of workflows with this profile get. Accepted and kept; takes effect in a later release."""
+
+    display_name: str | None = Field(
+        default=None, min_length=1, max_length=256, description="The name workflows use: GPU-Optimized."
+    )
+    resources: StepResources | None = Field(default=None, description="Defaults, under config.resources.")
+    node_selector: NodeSelector | None = Field(
+        default=None, description="Labels of the nodes that steps run on."
+    )
+    tolerations: list[FreeForm] | None = Field(
+        default=None, max_length=64, description="Taints that steps put up with."
+    )
+    runtime_class_name: str | None = Field(
+        default=None, max_length=253, description="RuntimeClass of the Pods."
+    )
+    priority_class_name: str | None = Field(
+        default=None, max_length=253, description="PriorityClass of the Pods."
+    )
+    shared_memory: Memory | None = Field(default=None, description="Size of /dev/shm: '16 GB'.")
+    env: Annotated[list[EnvVar], Field(max_length=128)] | None = Field(
+        default=None, description="Variables of every step's environment."
+    )
+
+
+class ComputeProfileStatus(ApiModel):
+    """What the operator knows of a profile."""
+
+    conditions: list[Condition] | None = Field(
+        default=None,
+        max_length=16,
+        description="Conditions of the profile.",
+        json_schema_extra=list_map("type"),
+    )

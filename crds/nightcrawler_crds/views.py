@@ -1,0 +1,351 @@
+"""The fields that we read of each kind, and no others.
+
+Lists and watches are decoded straight into these structs: a Job of 3 kB becomes a
+few hundred bytes, which is what lets thousands of running executions fit in a small
+process. A field that nothing reads does not belong here.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from nightcrawler_crds import names
+
+
+class _Read(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """The base of what is only read."""
+
+
+class Owner(_Read, frozen=True):
+    """One ownerReference."""
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool | None = None
+    block_owner_deletion: bool | None = None
+
+
+class OurLabels(_Read, frozen=True):
+    """Our labels; all others are dropped while decoding."""
+
+    workflow: str = msgspec.field(default="", name=names.LABEL_WORKFLOW)
+    execution: str = msgspec.field(default="", name=names.LABEL_EXECUTION)
+    execution_uid: str = msgspec.field(default="", name=names.LABEL_EXECUTION_UID)
+    job_name: str = msgspec.field(default="", name="batch.kubernetes.io/job-name")
+
+
+class OurAnnotations(_Read, frozen=True):
+    """Our annotations; all others are dropped while decoding."""
+
+    step: str = msgspec.field(default="", name=names.ANNOTATION_STEP)
+    attempt: str = msgspec.field(default="", name=names.ANNOTATION_ATTEMPT)
+    revision: str = msgspec.field(default="", name=names.ANNOTATION_REVISION)
+    creator: str = msgspec.field(default="", name=names.ANNOTATION_CREATOR)
+    updated_at: str = msgspec.field(default="", name=names.ANNOTATION_UPDATED_AT)
+
+
+class Meta(_Read, frozen=True):
+    """The metadata that every view has. `resource_version` grows with every change."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = "0"
+    generation: int = 0
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    deletion_grace_period_seconds: int | None = None
+    labels: OurLabels = OurLabels()
+    annotations: OurAnnotations = OurAnnotations()
+    owner_references: tuple[Owner, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace (empty for cluster-scoped kinds) and name."""
+        return (self.namespace, self.name)
+
+    @property
+    def version(self) -> int:
+        """The resourceVersion as a number: the API server's are comparable (KEP-5504)."""
+        return int(self.resource_version)
+
+
+class View(Protocol):
+    """What caches and informers need to know of an object."""
+
+    @property
+    def metadata(self) -> Meta:
+        """Name, UID and version."""
+        ...
+
+
+class Condition(_Read, frozen=True):
+    """A condition of any kind; `last_transition_time` is absent on some."""
+
+    type: str
+    status: str = "Unknown"
+    reason: str = ""
+    message: str = ""
+    last_transition_time: datetime | None = None
+    observed_generation: int | None = None
+
+
+# --- our kinds -----------------------------------------------------------------------------------
+
+
+class WorkflowRef(_Read, frozen=True):
+    """The workflow that an execution runs, in its own namespace."""
+
+    name: str = ""
+
+
+class Trigger(_Read, frozen=True):
+    """What made an execution."""
+
+    type: str = "Manual"
+
+
+class ExecutionSpecView(_Read, frozen=True):
+    """An execution's spec, immutable but for `cancel`."""
+
+    workflow_ref: WorkflowRef = WorkflowRef()
+    parameters: dict[str, Any] = {}
+    environment: str | None = None
+    executor: str | None = None
+    trigger: Trigger = Trigger()
+    cancel: bool = False
+
+
+class StepStatusView(_Read, frozen=True):
+    """What is recorded of a step; see `v1alpha1.execution.StepStatus` for the meaning."""
+
+    phase: str
+    attempt: int = 0
+    disruptions: int = 0
+    start_time: datetime | None = None
+    completion_time: datetime | None = None
+    job_name: str | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
+class ExecutionStatusView(_Read, frozen=True):
+    """What is recorded of an execution."""
+
+    phase: str = ""
+    message: str | None = None
+    environment: str | None = None
+    revision: str | None = None
+    start_time: datetime | None = None
+    completion_time: datetime | None = None
+    progress: str | None = None
+    conditions: tuple[Condition, ...] = ()
+    steps: dict[str, StepStatusView] = {}
+
+
+class ExecutionView(_Read, frozen=True):
+    """A WorkflowExecution."""
+
+    metadata: Meta
+    spec: ExecutionSpecView = ExecutionSpecView()
+    status: ExecutionStatusView = ExecutionStatusView()
+
+
+class WorkflowStatusView(_Read, frozen=True):
+    """What is recorded of a workflow."""
+
+    observed_generation: int = 0
+    active: int = 0
+    last_run_time: datetime | None = None
+    last_execution: str | None = None
+    last_phase: str | None = None
+    conditions: tuple[Condition, ...] = ()
+
+
+class WorkflowView(_Read, frozen=True):
+    """A Workflow; `spec` stays as it was written, for it is parsed where it is used."""
+
+    metadata: Meta
+    spec: dict[str, Any] = {}
+    status: WorkflowStatusView = WorkflowStatusView()
+
+
+class EnvironmentView(_Read, frozen=True):
+    """An Environment; `spec` is parsed into `v1alpha1.EnvironmentSpec` where it is used."""
+
+    metadata: Meta
+    spec: dict[str, Any] = {}
+
+
+# --- Kubernetes' kinds ---------------------------------------------------------------------------
+
+
+class JobStatusView(_Read, frozen=True):
+    """A Job's own account of itself; it comes up to a second after the Pod's."""
+
+    start_time: datetime | None = None
+    completion_time: datetime | None = None
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def end(self) -> Condition | None:
+        """The condition that says how the Job ended; it makes no Pod after that."""
+        return next(
+            (c for c in self.conditions if c.status == "True" and c.type in ("Complete", "Failed")), None
+        )
+
+
+class JobView(_Read, frozen=True):
+    """A Job of ours."""
+
+    metadata: Meta
+    status: JobStatusView = JobStatusView()
+
+
+class Terminated(_Read, frozen=True):
+    """How a container ended."""
+
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class Waiting(_Read, frozen=True):
+    """Why a container does not run yet."""
+
+    reason: str = ""
+    message: str = ""
+
+
+class Running(_Read, frozen=True):
+    """Since when a container runs."""
+
+    started_at: datetime | None = None
+
+
+class ContainerState(_Read, frozen=True):
+    """One of the three is set; none means waiting without a reason."""
+
+    waiting: Waiting | None = None
+    running: Running | None = None
+    terminated: Terminated | None = None
+
+
+class ContainerStatus(_Read, frozen=True):
+    """A container of a Pod."""
+
+    name: str
+    image: str = ""
+    state: ContainerState = ContainerState()
+
+
+class PodStatusView(_Read, frozen=True):
+    """A Pod's state as its kubelet tells it."""
+
+    phase: str = "Pending"
+    reason: str = ""
+    message: str = ""
+    start_time: datetime | None = None
+    conditions: tuple[Condition, ...] = ()
+    container_statuses: tuple[ContainerStatus, ...] = ()
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
+
+
+class PodSpecView(_Read, frozen=True):
+    """Where a Pod was put."""
+
+    node_name: str = ""
+
+
+class PodView(_Read, frozen=True):
+    """A Pod of one of our Jobs."""
+
+    metadata: Meta
+    spec: PodSpecView = PodSpecView()
+    status: PodStatusView = PodStatusView()
+
+
+class NodeLabels(_Read, frozen=True):
+    """The labels of a node that decide where GPUs of a model are."""
+
+    gpu_product: str = msgspec.field(default="", name=names.GPU_PRODUCT_LABEL)
+
+
+class NodeMeta(_Read, frozen=True):
+    """A node's metadata; like Meta, with other labels."""
+
+    name: str = ""
+    uid: str = ""
+    resource_version: str = "0"
+    deletion_timestamp: datetime | None = None
+    labels: NodeLabels = NodeLabels()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Nodes have no namespace."""
+        return ("", self.name)
+
+    @property
+    def version(self) -> int:
+        """The resourceVersion as a number."""
+        return int(self.resource_version)
+
+
+class NodeStatusView(_Read, frozen=True):
+    """A node's conditions."""
+
+    conditions: tuple[Condition, ...] = ()
+
+
+class NodeView(_Read, frozen=True):
+    """A node, for the GPU models it has and whether it is ready."""
+
+    metadata: NodeMeta
+    status: NodeStatusView = NodeStatusView()
+
+    @property
+    def ready(self) -> bool:
+        """Whether its kubelet answers; a node that has not said so is not."""
+        return any(c.type == "Ready" and c.status == "True" for c in self.status.conditions)
+
+
+class EventView(_Read, frozen=True):
+    """A Kubernetes Event about a Job or a Pod."""
+
+    metadata: Meta
+    reason: str = ""
+    message: str = ""
+    type: str = ""
+    last_timestamp: datetime | None = None
+    event_time: datetime | None = None
+
+
+class LeaseSpecView(_Read, frozen=True):
+    """A Lease's holder; `renew_time` is the holder's clock and not compared with ours."""
+
+    holder_identity: str | None = None
+    lease_duration_seconds: int | None = None
+    renew_time: str | None = None
+    lease_transitions: int = 0
+
+
+class LeaseView(_Read, frozen=True):
+    """The Lease of the leader."""
+
+    metadata: Meta
+    spec: LeaseSpecView = LeaseSpecView()
+
+
+class RevisionView(_Read, frozen=True):
+    """A ControllerRevision: `data` is the run-relevant content of a workflow's spec."""
+
+    metadata: Meta
+    data: dict[str, Any] = {}
