@@ -1,0 +1,1 @@
+"""Pure builders: what was decided → the objects as Kubernetes wants them."""

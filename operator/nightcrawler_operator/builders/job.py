@@ -1,0 +1,68 @@
+"""The Job of one attempt of a step.
+
+One Job an attempt, with `backoffLimit: 0` and no podFailurePolicy: whether a step is
+tried again is decided in one place, and the Job controller's own back-off starts at 10 s.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nightcrawler_crds import names
+from nightcrawler_crds.v1alpha1 import Step
+from nightcrawler_operator.builders.merge import merge_pod
+from nightcrawler_operator.builders.pod import Defaults, pod_spec
+from nightcrawler_operator.outcomes import NewJob, Run
+
+
+def job(run: Run, new: NewJob, defaults: Defaults) -> dict[str, Any]:
+    """The manifest of the Job."""
+    step = run.revision.steps[new.step]
+    labels = {
+        names.LABEL_WORKFLOW: run.workflow,
+        names.LABEL_EXECUTION: run.execution,
+        names.LABEL_EXECUTION_UID: run.execution_uid,
+    }
+    annotations = {
+        names.ANNOTATION_STEP: new.step,
+        names.ANNOTATION_ATTEMPT: str(new.attempt),
+        names.ANNOTATION_REVISION: run.revision.name,
+    }
+    return {
+        "apiVersion": names.JOBS.api_version,
+        "kind": names.JOBS.kind,
+        "metadata": {
+            "name": new.name,
+            "namespace": run.namespace,
+            "labels": labels,
+            "annotations": annotations,
+            "ownerReferences": [_owner(run)],
+        },
+        "spec": {
+            "backoffLimit": 0,
+            "template": _template(run, step, new, defaults, labels, annotations),
+        },
+    }
+
+
+def _template(
+    run: Run, step: Step, new: NewJob, defaults: Defaults, labels: dict[str, str], annotations: dict[str, str]
+) -> dict[str, Any]:
+    built = {"metadata": {}, "spec": pod_spec(run, step, new, defaults)}
+    merged = merge_pod(built, step.pod_template or {})
+    metadata = merged.setdefault("metadata", {})
+    # Ours last: nothing in a podTemplate may pass for another execution's Pod.
+    metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), **annotations}
+    return merged
+
+
+def _owner(run: Run) -> dict[str, Any]:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.EXECUTIONS.kind,
+        "name": run.execution,
+        "uid": run.execution_uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }

@@ -1,0 +1,143 @@
+"""The Pod of one attempt of a step, before its podTemplate is merged over it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from nightcrawler_crds import names, words
+from nightcrawler_crds.v1alpha1 import Step, StepResources
+from nightcrawler_operator.outcomes import NewJob, Run
+from nightcrawler_operator.resources import effective_resources, gpu_products
+
+SCRATCH_PATH: Final = "/scratch"
+_NO_PRODUCT: Final = "none-there"
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What the installation gives to steps for which nobody wrote any."""
+
+    cpu: words.Cpu | None = None
+    memory: words.Bytes | None = None
+
+
+def pod_spec(run: Run, step: Step, new: NewJob, defaults: Defaults) -> dict[str, Any]:
+    """The Pod's spec."""
+    resources = effective_resources(step, run.revision.spec)
+    scratch = (
+        words.parse_memory(resources.ephemeral_storage) if resources.ephemeral_storage is not None else None
+    )
+    spec: dict[str, Any] = {
+        "restartPolicy": "Never",
+        # A step gets a token only if its podTemplate names a service account.
+        "automountServiceAccountToken": _names_account(step),
+        "enableServiceLinks": False,
+        "containers": [_container(run, step, new, _requirements(resources, defaults), scratch is not None)],
+    }
+    if step.timeout is not None:
+        spec["activeDeadlineSeconds"] = max(1, math.ceil(words.parse_duration(step.timeout)))
+    if scratch is not None:
+        spec["volumes"] = [{"name": "scratch", "emptyDir": {"sizeLimit": scratch.quantity}}]
+    if run.environment.node_selector:
+        spec["nodeSelector"] = dict(run.environment.node_selector)
+    if run.environment.tolerations:
+        spec["tolerations"] = [dict(toleration) for toleration in run.environment.tolerations]
+    products = gpu_products(resources.gpu, run.gpu_products)
+    if products is not None:
+        # Should the last node of the model have gone just now, the Pod waits rather than take any GPU.
+        spec["affinity"] = _on_products(products or (_NO_PRODUCT,))
+    return spec
+
+
+def _container(
+    run: Run, step: Step, new: NewJob, requirements: Mapping[str, Any], scratch: bool
+) -> dict[str, Any]:
+    container: dict[str, Any] = {
+        "name": names.STEP_CONTAINER,
+        "image": step.image,
+        "env": environment_variables(run, step, new),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    if step.command is not None:
+        container["command"] = list(step.command)
+    if step.args is not None:
+        container["args"] = list(step.args)
+    if step.working_dir is not None:
+        container["workingDir"] = step.working_dir
+    if step.env_from is not None:
+        container["envFrom"] = [dict(source) for source in step.env_from]
+    if requirements:
+        container["resources"] = dict(requirements)
+    if scratch:
+        container["volumeMounts"] = [{"name": "scratch", "mountPath": SCRATCH_PATH}]
+    return container
+
+
+def environment_variables(run: Run, step: Step, new: NewJob) -> list[dict[str, Any]]:
+    """The container's variables: parameters, who it is, then the step's own.
+
+    Kubernetes expands `$(NAME)` in values from variables before them. Parameters come
+    first and have every `$` doubled, so that a value given by whoever runs the workflow
+    cannot read another variable, a Secret's for instance.
+    """
+    parameters = [
+        {"name": f"PARAM_{name}", "value": _escaped(parameter_text(value))}
+        for name, value in run.parameters.items()
+    ]
+    about = {
+        "NIGHTCRAWLER_WORKFLOW": run.workflow,
+        "NIGHTCRAWLER_EXECUTION": run.execution,
+        "NIGHTCRAWLER_STEP": new.step,
+        "NIGHTCRAWLER_ATTEMPT": str(new.attempt),
+    }
+    own = [variable.model_dump(by_alias=True, exclude_unset=True) for variable in step.env or ()]
+    return [*parameters, *({"name": n, "value": _escaped(v)} for n, v in about.items()), *own]
+
+
+def parameter_text(value: Any) -> str:
+    """A parameter as a step reads it: strings as they are, all else as JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _escaped(text: str) -> str:
+    return text.replace("$", "$$")
+
+
+def _requirements(resources: StepResources, defaults: Defaults) -> dict[str, dict[str, str]]:
+    """CPU is requested, memory requested and limited, GPUs limited (which requests them).
+
+    A CPU limit would only throttle; memory over the request would take other Pods down.
+    """
+    requests: dict[str, str] = {}
+    limits: dict[str, str] = {}
+    cpu = words.parse_cpu(resources.cpu) if resources.cpu is not None else defaults.cpu
+    memory = words.parse_memory(resources.memory) if resources.memory is not None else defaults.memory
+    gpu = words.parse_gpu(resources.gpu) if resources.gpu is not None else None
+    disk = (
+        words.parse_memory(resources.ephemeral_storage) if resources.ephemeral_storage is not None else None
+    )
+    if cpu is not None:
+        requests["cpu"] = cpu.quantity
+    if memory is not None:
+        requests["memory"] = limits["memory"] = memory.quantity
+    if gpu is not None:
+        limits[names.GPU_RESOURCE] = gpu.quantity
+    if disk is not None:
+        requests["ephemeral-storage"] = limits["ephemeral-storage"] = disk.quantity
+    return {key: value for key, value in (("requests", requests), ("limits", limits)) if value}
+
+
+def _on_products(products: tuple[str, ...]) -> dict[str, Any]:
+    expression = {"key": names.GPU_PRODUCT_LABEL, "operator": "In", "values": list(products)}
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+
+
+def _names_account(step: Step) -> bool:
+    template = (step.pod_template or {}).get("spec") or {}
+    return bool(template.get("serviceAccountName"))

@@ -1,0 +1,76 @@
+"""ControllerRevisions: what a run uses of its workflow, kept under the hash of that content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from nightcrawler_crds import names
+from nightcrawler_crds.v1alpha1 import WorkflowSpec
+from nightcrawler_crds.views import RevisionView, WorkflowView
+from nightcrawler_operator.snapshot import Revision
+
+_RUN_RELEVANT: Final = ("steps", "order", "parameters", "options", "config", "environments")
+"""The fields that a run depends on; a new description makes no new revision."""
+
+
+def revision_of(workflow: WorkflowView) -> Revision:
+    """The revision of a workflow as it is now.
+
+    Raises:
+        ValueError: The spec cannot be read; pydantic's error says where.
+    """
+    data = content(workflow.spec)
+    text = msgspec.json.encode(data, order="deterministic").decode()
+    name = names.revision_name(workflow.metadata.name, workflow.metadata.uid, text)
+    return Revision(name, read(data))
+
+
+def read(data: Mapping[str, Any]) -> WorkflowSpec:
+    """A revision's content; fields of other versions of Nightcrawler are passed over.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
+    return WorkflowSpec.model_validate(dict(data), extra="ignore")
+
+
+def recorded(view: RevisionView) -> Revision:
+    """A revision as it was written."""
+    return Revision(view.metadata.name, read(view.data))
+
+
+def content(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The run-relevant part of a workflow's spec, as written."""
+    return {field: spec[field] for field in _RUN_RELEVANT if field in spec}
+
+
+def manifest(workflow: WorkflowView, revision: Revision) -> dict[str, Any]:
+    """The ControllerRevision, owned by its workflow."""
+    meta = workflow.metadata
+    return {
+        "apiVersion": names.REVISIONS.api_version,
+        "kind": names.REVISIONS.kind,
+        "metadata": {
+            "name": revision.name,
+            "namespace": meta.namespace,
+            "labels": {names.LABEL_WORKFLOW: meta.name},
+            "ownerReferences": [owner(workflow)],
+        },
+        "revision": max(1, meta.generation),
+        "data": content(workflow.spec),
+    }
+
+
+def owner(workflow: WorkflowView, *, controller: bool = True) -> dict[str, Any]:
+    """The ownerReference to a workflow; an object has one controller at the most."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.WORKFLOWS.kind,
+        "name": workflow.metadata.name,
+        "uid": workflow.metadata.uid,
+        "controller": controller,
+        "blockOwnerDeletion": False,
+    }

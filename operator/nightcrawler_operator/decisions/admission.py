@@ -1,0 +1,103 @@
+"""Whether an execution may run at all: asked once, until the answer is on record.
+
+Rules in order; the first that refuses or waits is right. What might fit later (no node
+large enough now) is no reason to refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_crds.validation import parameter_problems, workflow_problems
+from nightcrawler_operator.decisions.placement import Place, place
+from nightcrawler_operator.snapshot import Revision, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It cannot run: the execution is Failed."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """It may be able to run later."""
+
+    reason: str
+    message: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """It can run: with this content, there."""
+
+    revision: Revision
+    place: Place
+
+
+Answer = Refused | NotYet
+Rule = Callable[[Snapshot], Answer | None]
+
+
+def admit(snapshot: Snapshot) -> Admitted | Answer:
+    """Whether the execution of this snapshot may run. Its `revision` is the live workflow's content."""
+    for rule in RULES:
+        answer = rule(snapshot)
+        if answer is not None:
+            return answer
+    assert snapshot.revision is not None
+    chosen = place(snapshot.execution.spec.environment, snapshot.revision.spec, snapshot.environments)
+    if not isinstance(chosen, Place):
+        return Refused(chosen[0], chosen[1])
+    return Admitted(snapshot.revision, chosen)
+
+
+def _workflow_there(snapshot: Snapshot) -> Answer | None:
+    execution = snapshot.execution
+    workflow = snapshot.workflow
+    if workflow is not None and workflow.metadata.deletion_timestamp is None:
+        return None
+    name = execution.spec.workflow_ref.name
+    made = execution.metadata.creation_timestamp or snapshot.now
+    until = made + timedelta(seconds=snapshot.limits.workflow_grace)
+    where = f"in namespace {execution.metadata.namespace}"
+    if snapshot.now < until:
+        message = f"waits for workflow {name!r}, which is not {where} (yet)"
+        return NotYet(conditions.WORKFLOW_MISSING, message, until)
+    message = f"there is no workflow {name!r} {where}; apply it and run it again"
+    return Refused(conditions.WORKFLOW_NOT_FOUND, message)
+
+
+def _workflow_readable(snapshot: Snapshot) -> Answer | None:
+    if snapshot.revision is None:
+        name = snapshot.execution.spec.workflow_ref.name
+        message = f"workflow {name!r} cannot be read; see its condition Accepted"
+        return Refused(conditions.WORKFLOW_NOT_ACCEPTED, message)
+    return None
+
+
+def _workflow_sound(snapshot: Snapshot) -> Answer | None:
+    assert snapshot.revision is not None
+    problems = workflow_problems(snapshot.revision.spec, snapshot.limits.pod_policy)
+    return Refused(problems[0].reason, "; ".join(p.message for p in problems[:5])) if problems else None
+
+
+def _parameters_sound(snapshot: Snapshot) -> Answer | None:
+    assert snapshot.revision is not None
+    problems = parameter_problems(snapshot.revision.spec, snapshot.execution.spec.parameters)
+    return Refused(problems[0].reason, "; ".join(p.message for p in problems[:5])) if problems else None
+
+
+RULES: Final[Sequence[Rule]] = (
+    _workflow_there,  # kubectl apply may send the execution before the workflow
+    _workflow_readable,
+    _workflow_sound,
+    _parameters_sound,  # after the workflow's own problems, which are more fundamental
+)

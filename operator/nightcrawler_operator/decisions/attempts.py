@@ -1,0 +1,161 @@
+"""What can be said of an attempt, from whatever the cluster still has of it.
+
+The Pod is asked first; the Job's own account is used only when the Pod is gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from nightcrawler_crds import words
+from nightcrawler_crds.v1alpha1 import Step, conditions
+from nightcrawler_crds.views import JobView, PodView
+from nightcrawler_operator.decisions.ending import Result, ending, is_live, step_status
+from nightcrawler_operator.decisions.verdict import Blame, Failed, Runs, Succeeded, Verdict, Waits
+from nightcrawler_operator.decisions.waiting import Pending, waiting
+from nightcrawler_operator.outcomes import LookForEvents, LookForJob, OldObject
+from nightcrawler_operator.resources import effective_resources
+from nightcrawler_operator.snapshot import Attempt, Snapshot
+
+_DEADLINE_SLACK: Final = timedelta(seconds=30)
+"""The kubelet enforces a step's timeout; this much later we do, for a node that does not answer."""
+
+
+def judge(
+    step: Step, job_name: str, attempt: Attempt, snapshot: Snapshot, *, has_run: bool, force_delete: bool
+) -> Verdict:
+    """The state of a begun attempt of a step; `has_run` if its start is on record."""
+    live = next((pod for pod in attempt.pods if is_live(pod)), None)
+    limit = memory_limit(step, snapshot)
+    results = [
+        _unless_evicted(result, step, pod, snapshot)
+        for pod in attempt.pods
+        if (result := ending(pod, step, snapshot.now, limit)) is not None
+    ]
+    # One success among several Pods is a success: the Job controller may have made a second one.
+    for result in sorted(results, key=lambda r: isinstance(r, Failed)):
+        return result
+    if live is not None and (running := _running(step, live, snapshot, force_delete)) is not None:
+        return running
+    if attempt.job is None:
+        return _job_gone(job_name, live, snapshot)
+    if live is None and (over := _job_finished(attempt.job)) is not None:
+        return _by_job(attempt.job, over, snapshot)
+    pending = Pending(attempt.job, live, snapshot.now, snapshot.limits, snapshot.events, has_run)
+    return _not_started(pending, live, snapshot, force_delete)
+
+
+def _unless_evicted(result: Result, step: Step, pod: PodView, snapshot: Snapshot) -> Result:
+    """The result, unless it is the success of a program that was evicted and took that for a polite end.
+
+    Over its ephemeral storage a Pod is evicted, and if its program then ends with exit code 0, the
+    kubelet (1.35, measured) says that the Pod has Succeeded: only an Event tells what happened.
+    """
+    revision = snapshot.revision
+    if not isinstance(result, Succeeded) or revision is None:
+        return result
+    if effective_resources(step, revision.spec).ephemeral_storage is None:
+        return result
+    lookup = LookForEvents(pod.metadata.uid, "Pod", of_its_end=True)
+    told = snapshot.events.get(lookup.key)
+    if told is None:
+        return replace(result, lookups=(lookup,))
+    evicted = next((event for event in told.events if event.reason == "Evicted"), None)
+    if evicted is None:
+        return result
+    message = f"was evicted: {evicted.message.strip()}"
+    started, finished = result.started, result.finished
+    return Failed(Blame.PROGRAM, conditions.STEP_DISK, message, finished, started, result.exit_code)
+
+
+def memory_limit(step: Step, snapshot: Snapshot) -> str | None:
+    """The memory limit of a step as it was written, for a sentence about it."""
+    revision = snapshot.revision
+    resources = effective_resources(step, revision.spec) if revision else step.resources
+    return str(resources.memory) if resources and resources.memory is not None else None
+
+
+def _running(step: Step, pod: PodView, snapshot: Snapshot, force_delete: bool) -> Verdict | None:
+    status = step_status(pod)
+    if status is None or status.state.running is None:
+        return None
+    started = status.state.running.started_at or snapshot.now
+    deadline = _deadline(step, pod, started)
+    if deadline is not None and snapshot.now >= deadline:
+        message = f"took longer than its timeout of {step.timeout}"
+        return Failed(Blame.PROGRAM, conditions.STEP_TIMED_OUT, message, snapshot.now, started)
+    lost = _lost(pod, snapshot, force_delete)
+    if lost is None:
+        return Runs(started, look_at=deadline)
+    look_at = min((moment for moment in (deadline, lost.look_at) if moment), default=None)
+    return Runs(started, conditions.STEP_NODE_LOST, lost.message, look_at, lost.force_delete)
+
+
+def _deadline(step: Step, pod: PodView, started: datetime) -> datetime | None:
+    """When we end an attempt ourselves; where the kubelet answers, it has done so long before."""
+    if step.timeout is None:
+        return None
+    begun = pod.status.start_time or started
+    return begun + timedelta(seconds=words.parse_duration(step.timeout)) + _DEADLINE_SLACK
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A Pod whose node does not answer. `look_at` is when its deletion's grace period is over."""
+
+    message: str
+    look_at: datetime | None = None
+    force_delete: tuple[OldObject, ...] = ()
+
+
+def _lost(pod: PodView, snapshot: Snapshot, force_delete: bool) -> _Lost | None:
+    node = pod.spec.node_name
+    if not node or node in snapshot.nodes.ready:
+        return None
+    message = f"is on node {node}, which does not answer; the program may still be running there"
+    deletion = pod.metadata.deletion_timestamp
+    if deletion is None or snapshot.now < deletion:
+        return _Lost(message, look_at=deletion)
+    if force_delete:
+        return _Lost(message, force_delete=(OldObject(pod.metadata.name, pod.metadata.uid),))
+    return _Lost(f"{message}. It is tried again once the node is back or its Pod is force-deleted")
+
+
+def _not_started(pending: Pending, pod: PodView | None, snapshot: Snapshot, force_delete: bool) -> Verdict:
+    lost = _lost(pod, snapshot, force_delete) if pod is not None else None
+    if lost is None:
+        return waiting(pending)
+    wait = pending.wait(conditions.STEP_NODE_LOST, lost.message, lost.look_at)
+    return replace(wait, force_delete=lost.force_delete)
+
+
+def _job_finished(job: JobView) -> tuple[bool, datetime | None, str] | None:
+    """Whether a Job succeeded, when it ended, and what it says; None while it has not ended."""
+    end = job.status.end
+    if end is None:
+        return None
+    return end.type == "Complete", end.last_transition_time, end.message or end.reason
+
+
+def _by_job(job: JobView, over: tuple[bool, datetime | None, str], snapshot: Snapshot) -> Verdict:
+    succeeded, ended, said = over
+    name = job.metadata.name
+    finished = ended or snapshot.now
+    if succeeded:
+        return Succeeded(job.status.start_time, finished)
+    message = f"left no result: the Pod of Job {name} is gone ({said})"
+    # The Pod may only be late: a fresh look comes before the verdict.
+    lookups = () if name in snapshot.absent else (LookForJob(name),)
+    return Failed(Blame.INFRASTRUCTURE, conditions.STEP_VANISHED, message, finished, lookups=lookups)
+
+
+def _job_gone(name: str, live: PodView | None, snapshot: Snapshot) -> Verdict:
+    now = snapshot.now
+    if live is not None:
+        message = f"its Job {name} was deleted; its Pod {live.metadata.name} is not gone yet"
+        return Waits(conditions.STEP_LAST_POD, message, now, now + timedelta(seconds=10))
+    lookups = () if name in snapshot.absent else (LookForJob(name),)
+    message = f"left no result: its Job {name} was deleted"
+    return Failed(Blame.INFRASTRUCTURE, conditions.STEP_VANISHED, message, now, lookups=lookups)

@@ -1,0 +1,236 @@
+"""How an attempt ended, read from its Pod; the Job's own account comes up to a second later.
+
+The rules stand in the order in which they are asked; the first that has something to say
+is right. Facts about Pods are Kubernetes' (pod-lifecycle, and the kubelet's eviction code).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from nightcrawler_crds.names import STEP_CONTAINER
+from nightcrawler_crds.v1alpha1 import Step, conditions
+from nightcrawler_crds.views import Condition, ContainerStatus, PodView, Terminated
+from nightcrawler_operator.decisions.verdict import Blame, Failed, Succeeded
+
+LINGER: Final = timedelta(seconds=10)
+"""How long a Pod may outlive the step's container (an injected side-car) before its Job is deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """An ended Pod as the rules look at it; `memory_limit` is for the sentence about it."""
+
+    pod: PodView
+    step: Step
+    now: datetime
+    terminated: Terminated | None
+    memory_limit: str | None
+
+    @property
+    def started(self) -> datetime | None:
+        """When the step's container started, if it did."""
+        return self.terminated.started_at if self.terminated else None
+
+    @property
+    def finished(self) -> datetime:
+        """When the step's container ended; when the Pod did, is not recorded, so it is now."""
+        return (self.terminated.finished_at if self.terminated else None) or self.now
+
+
+Result = Succeeded | Failed
+Rule = Callable[[Ending], Result | None]
+
+
+def ending(pod: PodView, step: Step, now: datetime, memory_limit: str | None) -> Result | None:
+    """How the attempt of this Pod ended; None while its step's container has not."""
+    terminated = step_termination(pod)
+    if terminated is None and pod.status.phase not in ("Succeeded", "Failed"):
+        return None
+    ended = Ending(pod, step, now, terminated, memory_limit)
+    for rule in RULES:
+        result = rule(ended)
+        if result is not None:
+            return result
+    raise AssertionError("the last rule always answers")
+
+
+def _deadline(end: Ending) -> Result | None:
+    # The kubelet's word stands whatever the exit code: a program that catches SIGTERM may exit 0.
+    if end.pod.status.reason != "DeadlineExceeded":
+        return None
+    return _failed(
+        end, Blame.PROGRAM, conditions.STEP_TIMED_OUT, f"took longer than its timeout of {end.step.timeout}"
+    )
+
+
+def _own_disk_use(end: Ending) -> Result | None:
+    # An eviction under node pressure carries DisruptionTarget; one for the Pod's own use of disk does not.
+    if end.pod.status.reason != "Evicted" or disruption(end.pod) is not None:
+        return None
+    message = f"was evicted: {_one_line(end.pod.status.message)}"
+    return _failed(end, Blame.PROGRAM, conditions.STEP_DISK, message)
+
+
+def _disrupted(end: Ending) -> Result | None:
+    # Only what came before the end ended it: a finished Pod may well be deleted afterwards.
+    condition = disruption(end.pod)
+    if condition is not None and _not_after(condition.last_transition_time, end.finished):
+        why = condition.message or condition.reason
+        return _failed(
+            end, Blame.INFRASTRUCTURE, conditions.STEP_DISRUPTED, f"was ended by the cluster: {why}"
+        )
+    return None
+
+
+def _deleted(end: Ending) -> Result | None:
+    asked = deletion_asked(end.pod)
+    if asked is not None and _not_after(asked, end.finished):
+        message = f"was ended: its Pod {end.pod.metadata.name} was deleted"
+        return _failed(end, Blame.INFRASTRUCTURE, conditions.STEP_DISRUPTED, message)
+    return None
+
+
+def _status_lost(end: Ending) -> Result | None:
+    # The kubelet found no trace of the container, after a restart of the node for instance.
+    if end.terminated is not None and end.terminated.reason == "ContainerStatusUnknown":
+        message = f"left no result on node {end.pod.spec.node_name}"
+        return _failed(end, Blame.INFRASTRUCTURE, conditions.STEP_VANISHED, message)
+    return None
+
+
+def _success(end: Ending) -> Result | None:
+    if end.terminated is not None and end.terminated.exit_code == 0:
+        return Succeeded(end.started, end.finished)
+    if end.terminated is None and end.pod.status.phase == "Succeeded":
+        return Succeeded(None, end.finished)
+    return None
+
+
+def _out_of_memory(end: Ending) -> Result | None:
+    if end.terminated is None or end.terminated.reason != "OOMKilled":
+        return None
+    limit = f" (its limit is {end.memory_limit})" if end.memory_limit else ""
+    message = f"ran out of memory{limit}; give it more in resources.memory"
+    return _failed(end, Blame.PROGRAM, conditions.STEP_OUT_OF_MEMORY, message)
+
+
+def _cannot_start(end: Ending) -> Result | None:
+    if end.terminated is None or end.terminated.reason not in ("StartError", "ContainerCannotRun"):
+        return None
+    message = f"could not be started: {_one_line(end.terminated.message)}"
+    return _failed(end, Blame.PROGRAM, conditions.STEP_CANNOT_START, message)
+
+
+def _program_error(end: Ending) -> Result | None:
+    if end.terminated is None:
+        return None
+    said = last_line(end.terminated.message)
+    message = f"ended with exit code {end.terminated.exit_code}" + (f": {said}" if said else "")
+    return _failed(end, Blame.PROGRAM, conditions.STEP_ERROR, message)
+
+
+def _init_failed(end: Ending) -> Result | None:
+    for status in end.pod.status.init_container_statuses:
+        ended = status.state.terminated
+        if ended is not None and ended.exit_code != 0:
+            said = last_line(ended.message)
+            message = (
+                f"could not begin: the init container {status.name!r} ended with exit code {ended.exit_code}"
+            )
+            return _failed(end, Blame.PROGRAM, conditions.STEP_INIT, message + (f": {said}" if said else ""))
+    return None
+
+
+def _not_admitted(end: Ending) -> Result | None:
+    # Failed, and no container of it ever started: the kubelet did not take it (OutOfcpu,
+    # UnexpectedAdmissionError after a restart of a device plugin, NodeAffinity, NodeShutdown).
+    pod = end.pod
+    why = pod.status.message or pod.status.reason or "no reason given"
+    message = f"was not admitted by node {pod.spec.node_name}: {_one_line(why)}"
+    return _failed(end, Blame.INFRASTRUCTURE, conditions.STEP_NODE_REFUSED, message)
+
+
+RULES: Final[Sequence[Rule]] = (
+    _deadline,  # before success: the exit code does not matter then
+    _own_disk_use,  # before disruption: it is an eviction too, but the program's
+    _disrupted,  # before success: a program that is told to go may go with exit code 0
+    _deleted,
+    _status_lost,  # before the exit code, which is made up then
+    _success,
+    _out_of_memory,
+    _cannot_start,
+    _program_error,
+    _init_failed,
+    _not_admitted,  # the only one left for a Pod that failed without its container
+)
+
+
+# --- facts about Pods ------------------------------------------------------------------------------
+
+
+def step_status(pod: PodView) -> ContainerStatus | None:
+    """The state of the container that runs the step."""
+    return next((status for status in pod.status.container_statuses if status.name == STEP_CONTAINER), None)
+
+
+def step_termination(pod: PodView) -> Terminated | None:
+    """How the container that runs the step ended, if it has."""
+    status = step_status(pod)
+    return status.state.terminated if status else None
+
+
+def is_live(pod: PodView) -> bool:
+    """Whether anything of the Pod may still run."""
+    return pod.status.phase not in ("Succeeded", "Failed")
+
+
+def may_run(pod: PodView) -> bool:
+    """Whether the step's program may still run, or come to.
+
+    A kubelet tells that a container has ended up to some seconds before it tells that the Pod has.
+    Deleting such a Pod would end nothing but its log.
+    """
+    return is_live(pod) and step_termination(pod) is None
+
+
+def pod_condition(pod: PodView, kind: str) -> Condition | None:
+    """A condition of the Pod."""
+    return next((condition for condition in pod.status.conditions if condition.type == kind), None)
+
+
+def disruption(pod: PodView) -> Condition | None:
+    """The condition that says that the cluster ends, or has ended, the Pod."""
+    condition = pod_condition(pod, "DisruptionTarget")
+    return condition if condition is not None and condition.status == "True" else None
+
+
+def deletion_asked(pod: PodView) -> datetime | None:
+    """When somebody asked for the Pod's deletion: its deletionTimestamp is that plus the grace period."""
+    meta = pod.metadata
+    if meta.deletion_timestamp is None:
+        return None
+    return meta.deletion_timestamp - timedelta(seconds=meta.deletion_grace_period_seconds or 0)
+
+
+def last_line(text: str) -> str:
+    """The last line that says something, for a message."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:500] if lines else ""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:500]
+
+
+def _not_after(moment: datetime | None, end: datetime) -> bool:
+    # Both have a grain of a second; within the same one, the disruption is taken to be the cause.
+    return moment is not None and moment <= end
+
+
+def _failed(end: Ending, blame: Blame, reason: str, message: str) -> Failed:
+    code = end.terminated.exit_code if end.terminated else None
+    return Failed(blame, reason, message, end.finished, end.started, code)

@@ -1,0 +1,152 @@
+"""How a run ends: refused, cancelled, failed, out of time, complete. Each end is one status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
+from nightcrawler_crds.views import Condition, ExecutionStatusView, StepStatusView
+from nightcrawler_operator.decisions.ending import is_live, may_run
+from nightcrawler_operator.decisions.status import condition, merge_patch
+from nightcrawler_operator.outcomes import OldObject, Plan
+from nightcrawler_operator.snapshot import Attempt, Snapshot
+
+Steps = Mapping[str, StepStatusView | None]
+
+
+def replace_status(status: ExecutionStatusView, **changes: Any) -> ExecutionStatusView:
+    """A status with some fields changed."""
+    return msgspec.structs.replace(status, **changes)
+
+
+def refused(snapshot: Snapshot, reason: str, message: str) -> Plan:
+    """It cannot run, or not any further: Accepted says why, and it is Failed."""
+    wanted = finish(snapshot, snapshot.execution.status, "Failed", conditions.REFUSED, message)
+    steps = close_steps(
+        wanted.steps, snapshot, conditions.STEP_CANCELLED, "was ended, for the run cannot go on"
+    )
+    said = _with(snapshot, wanted.conditions, conditions.ACCEPTED, "False", reason, message)
+    return ended(snapshot, replace_status(wanted, conditions=said, steps=steps))
+
+
+def cancelled_before_it_began(snapshot: Snapshot) -> Plan:
+    """Cancelled while it waited to be accepted: there is nothing to end."""
+    message = "cancelled before it began"
+    return ended(
+        snapshot, finish(snapshot, snapshot.execution.status, "Cancelled", conditions.RUN_CANCELLED, message)
+    )
+
+
+def finish(
+    snapshot: Snapshot, status: ExecutionStatusView, phase: str, reason: str, message: str
+) -> ExecutionStatusView:
+    """The last status of a run."""
+    said = _with(snapshot, status.conditions, conditions.FINISHED, "True", reason, message)
+    return replace_status(
+        status, phase=phase, message=message[:4096], completion_time=snapshot.now, conditions=said
+    )
+
+
+def cancelling(snapshot: Snapshot, status: ExecutionStatusView, message: str) -> ExecutionStatusView:
+    """The status of a run whose Pods are being ended; when that began is the condition's time."""
+    said = _with(snapshot, status.conditions, conditions.FINISHED, "False", conditions.CANCELLING, message)
+    return replace_status(status, phase="Cancelling", message=message, conditions=said)
+
+
+def ended(snapshot: Snapshot, wanted: ExecutionStatusView) -> Plan:
+    """The plan that ends a run: what may still run is deleted first, so that no Pod outlives the record."""
+    return Plan(
+        delete_jobs=unfinished_jobs(snapshot),
+        delete_pods=orphaned_pods(snapshot),
+        status=merge_patch(snapshot.execution.status, wanted),
+        ended=True,
+    )
+
+
+def close_steps(
+    steps: Steps, snapshot: Snapshot, reason: str, message: str, *, begun: str = "Cancelled"
+) -> dict[str, StepStatusView]:
+    """All steps ended: those that had begun as `begun`, those that had not as Skipped."""
+
+    def close(name: str, status: StepStatusView | None) -> StepStatusView:
+        if status is not None and status.phase in TERMINAL_STEP_PHASES:
+            return status
+        if status is None or status.attempt == 0:
+            return StepStatusView(phase="Skipped", reason=conditions.STEP_SKIPPED)
+        return msgspec.structs.replace(
+            status,
+            phase=begun,
+            completion_time=status.completion_time or _after(snapshot, status),
+            reason=reason,
+            message=f"step {name!r} {message}"[:4096],
+        )
+
+    return {name: close(name, status) for name, status in steps.items()}
+
+
+def live_jobs(snapshot: Snapshot) -> tuple[OldObject, ...]:
+    """The Jobs of which something may still run, or come to run; a side-car too."""
+    return _jobs(a for a in snapshot.attempts.values() if any(map(is_live, a.pods)) or not job_over(a))
+
+
+def unfinished_jobs(snapshot: Snapshot) -> tuple[OldObject, ...]:
+    """The Jobs whose program may still run, or come to; the others keep their logs."""
+    return _jobs(a for a in snapshot.attempts.values() if any(map(may_run, a.pods)) or not program_over(a))
+
+
+def _jobs(attempts: Iterable[Attempt]) -> tuple[OldObject, ...]:
+    return tuple(
+        OldObject(attempt.job.metadata.name, attempt.job.metadata.uid)
+        for attempt in attempts
+        if attempt.job is not None and attempt.job.metadata.deletion_timestamp is None
+    )
+
+
+def orphaned_pods(snapshot: Snapshot) -> tuple[OldObject, ...]:
+    """Live Pods whose Job was deleted and left them behind: nobody else will end them."""
+    return tuple(
+        OldObject(pod.metadata.name, pod.metadata.uid)
+        for attempt in snapshot.attempts.values()
+        if attempt.job is None
+        for pod in attempt.pods
+        if is_live(pod) and pod.metadata.deletion_timestamp is None
+    )
+
+
+def live_pods(snapshot: Snapshot) -> tuple[str, ...]:
+    """The names of the Pods that may still run."""
+    return tuple(p.metadata.name for a in snapshot.attempts.values() for p in a.pods if is_live(p))
+
+
+def jobs_without_end(snapshot: Snapshot) -> bool:
+    """Whether a Job is there that may still make a Pod."""
+    return any(a.job is not None and not job_over(a) for a in snapshot.attempts.values())
+
+
+def job_over(attempt: Attempt) -> bool:
+    """Whether the attempt's Job makes no Pod any more: it has ended, or its Pod has."""
+    return _job_said_so(attempt) or (bool(attempt.pods) and not any(map(is_live, attempt.pods)))
+
+
+def program_over(attempt: Attempt) -> bool:
+    """Whether the attempt's program has ended and will not run again; its Pod may take a little longer."""
+    return _job_said_so(attempt) or (bool(attempt.pods) and not any(map(may_run, attempt.pods)))
+
+
+def _job_said_so(attempt: Attempt) -> bool:
+    return attempt.job is None or attempt.job.status.end is not None
+
+
+def _after(snapshot: Snapshot, status: StepStatusView) -> Any:
+    return max(snapshot.now, status.start_time) if status.start_time else snapshot.now
+
+
+def _with(
+    snapshot: Snapshot, recorded: tuple[Condition, ...], kind: str, value: str, reason: str, message: str
+) -> tuple[Condition, ...]:
+    generation = snapshot.execution.metadata.generation
+    new = condition(kind, value, reason, message, recorded, snapshot.now, generation)
+    return (*(c for c in recorded if c.type != kind), new)

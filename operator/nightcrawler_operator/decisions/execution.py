@@ -1,0 +1,131 @@
+"""The decision on one execution: Snapshot in, Plan out.
+
+In order: ended or going away → nothing; not on record as accepted → admission; then the
+steps, and by their states the end of the run: cancelled, failed, out of time, complete,
+or on its way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, conditions
+from nightcrawler_crds.validation import filled_parameters
+from nightcrawler_crds.views import Condition, ExecutionStatusView
+from nightcrawler_operator.decisions import endings, progress
+from nightcrawler_operator.decisions.admission import Admitted, NotYet, Refused, admit
+from nightcrawler_operator.decisions.placement import lost_place, recorded_place
+from nightcrawler_operator.decisions.status import condition, merge_patch
+from nightcrawler_operator.outcomes import LookAnew, LookForRevision, Plan, Run, Waiting
+from nightcrawler_operator.snapshot import Revision, Snapshot
+
+
+def decide(snapshot: Snapshot) -> Plan:
+    """What to write for an execution, and when to look again."""
+    execution = snapshot.execution
+    status = execution.status
+    if execution.metadata.deletion_timestamp is not None or status.phase in TERMINAL_PHASES:
+        return Plan()
+    if accepted(status):
+        return _go_on(snapshot)
+    if snapshot.named_revision and snapshot.revision is None and not snapshot.lost_revision:
+        # Jobs were made, and then nobody got to record it: the revision they name is in force.
+        return Plan(lookups=(LookForRevision(snapshot.named_revision),))
+    if execution.spec.cancel and not snapshot.attempts:
+        return replace(endings.cancelled_before_it_began(snapshot), adopt=_is_foreign(snapshot))
+    if snapshot.workflow is not None and not snapshot.fresh:
+        return Plan(lookups=(LookAnew(),))
+    answer = admit(snapshot)
+    match answer:
+        case Refused():
+            plan = endings.refused(snapshot, answer.reason, answer.message)
+            return replace(plan, adopt=_is_foreign(snapshot))
+        case NotYet():
+            return _not_yet(snapshot, answer)
+        case Admitted():
+            return _begin(snapshot, answer)
+
+
+def accepted(status: ExecutionStatusView) -> bool:
+    """Whether the execution is on record as accepted."""
+    return any(c.type == conditions.ACCEPTED and c.status == "True" for c in status.conditions)
+
+
+def run_of(snapshot: Snapshot, revision: Revision) -> Run:
+    """What the Jobs of this execution are made from."""
+    execution = snapshot.execution
+    status = execution.status
+    return Run(
+        execution=execution.metadata.name,
+        execution_uid=execution.metadata.uid,
+        namespace=execution.metadata.namespace,
+        workflow=execution.spec.workflow_ref.name,
+        revision=revision,
+        parameters=filled_parameters(revision.spec, execution.spec.parameters),
+        environment=recorded_place(status.environment, snapshot.environments),
+        lost_environment=lost_place(status.environment, status.conditions, snapshot.environments),
+        gpu_products=snapshot.nodes.gpu_products,
+    )
+
+
+def _go_on(snapshot: Snapshot) -> Plan:
+    status = snapshot.execution.status
+    if snapshot.revision is None:
+        if not snapshot.lost_revision:
+            return Plan(lookups=(LookForRevision(status.revision or ""),))
+        message = (
+            f"the ControllerRevision {status.revision!r} that held what this run uses is gone or unreadable"
+        )
+        return endings.refused(snapshot, conditions.REVISION_LOST, message)
+    return progress.plan(snapshot, run_of(snapshot, snapshot.revision), status)
+
+
+def _not_yet(snapshot: Snapshot, answer: NotYet) -> Plan:
+    recorded = snapshot.execution.status
+    said = _conditions(snapshot, (conditions.ACCEPTED, "Unknown", answer.reason, answer.message))
+    wanted = replace_status(recorded, phase="Pending", message=answer.message, conditions=said)
+    patch = merge_patch(recorded, wanted)
+    return Plan(status=patch or None, outcome=Waiting(answer.until))
+
+
+def _begin(snapshot: Snapshot, admitted: Admitted) -> Plan:
+    """Accepted just now: that is recorded together with the first Jobs."""
+    execution = snapshot.execution
+    place = admitted.place
+    said = _conditions(
+        snapshot,
+        (conditions.ACCEPTED, "True", conditions.VALID, "it can run"),
+        (conditions.PLACED, "True", place.reason, place.message),
+    )
+    status = replace_status(
+        execution.status,
+        environment=place.name,
+        revision=admitted.revision.name,
+        conditions=said,
+        message=None,
+    )
+    run = replace(run_of(snapshot, admitted.revision), environment=place.spec, lost_environment=None)
+    plan = progress.plan(snapshot, run, status)
+    return replace(plan, adopt=_is_foreign(snapshot), revision=admitted.revision)
+
+
+def _is_foreign(snapshot: Snapshot) -> bool:
+    """Whether the execution is not marked as its workflow's: kubectl creates it without owner and label."""
+    execution, workflow = snapshot.execution, snapshot.workflow
+    if workflow is None:
+        return False
+    owned = any(o.uid == workflow.metadata.uid for o in execution.metadata.owner_references)
+    return not owned or execution.metadata.labels.workflow != workflow.metadata.name
+
+
+def _conditions(snapshot: Snapshot, *said: tuple[str, str, str, str]) -> tuple[Condition, ...]:
+    execution = snapshot.execution
+    recorded = execution.status.conditions
+    kept = [c for c in recorded if c.type not in {kind for kind, *_ in said}]
+    new = [condition(*one, recorded, snapshot.now, execution.metadata.generation) for one in said]
+    return (*kept, *new)
+
+
+def replace_status(status: ExecutionStatusView, **changes: object) -> ExecutionStatusView:
+    """A status with some fields changed."""
+    return endings.replace_status(status, **changes)

@@ -1,0 +1,73 @@
+"""Where an execution runs: the Environment it names, else the workflow's first, else the default one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from nightcrawler_crds.v1alpha1 import EnvironmentSpec, WorkflowSpec, conditions
+from nightcrawler_crds.validation import find_environment, oldest, unknown_environment
+from nightcrawler_crds.views import Condition, EnvironmentView
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The chosen Environment: `name` is its metadata.name, or None for this cluster as it is."""
+
+    name: str | None
+    spec: EnvironmentSpec
+    reason: str
+    message: str
+
+
+def place(
+    wanted: str | None, workflow: WorkflowSpec, environments: Collection[EnvironmentView]
+) -> Place | tuple[str, str]:
+    """The place to run, or the reason and message why there is none."""
+    asked = wanted or next(iter(workflow.environments or ()), None)
+    if not environments:
+        # Without Environments any name is taken: an installation may do without them.
+        return Place(
+            asked,
+            EnvironmentSpec(),
+            conditions.THIS_CLUSTER,
+            "there are no Environments: it runs in this cluster",
+        )
+    if asked is None:
+        default = oldest(e for e in environments if e.spec.get("default"))
+        if default is None:
+            message = (
+                "no environment is asked for and no Environment is the default; name one, or make one default"
+            )
+            return conditions.NO_ENVIRONMENT, message
+        return _place(default, "the default Environment")
+    found = find_environment(asked, environments)
+    if found is None:
+        return conditions.UNKNOWN_ENVIRONMENT, unknown_environment(asked, environments)
+    source = "asked for by the execution" if wanted else "the workflow's first"
+    return _place(found, source if asked == found.metadata.name else f"{source}, as {asked!r}")
+
+
+def recorded_place(name: str | None, environments: Collection[EnvironmentView]) -> EnvironmentSpec:
+    """The Environment that a run was put in, as it is now; an empty one if it is gone."""
+    found = next((e for e in environments if e.metadata.name == name), None)
+    return read_environment(found) if found else EnvironmentSpec()
+
+
+def lost_place(
+    name: str | None, recorded: Iterable[Condition], environments: Collection[EnvironmentView]
+) -> str | None:
+    """The name of the Environment that a run was put in, if it is gone: no other nodes will do."""
+    chosen = any(c.type == conditions.PLACED and c.reason == conditions.CHOSEN for c in recorded)
+    gone = chosen and all(e.metadata.name != name for e in environments)
+    return name if gone else None
+
+
+def read_environment(environment: EnvironmentView) -> EnvironmentSpec:
+    """The spec of an Environment; fields of other versions are passed over."""
+    return EnvironmentSpec.model_validate(environment.spec, extra="ignore")
+
+
+def _place(environment: EnvironmentView, why: str) -> Place:
+    name = environment.metadata.name
+    return Place(name, read_environment(environment), conditions.CHOSEN, f"runs in {name}: {why}")

@@ -1,0 +1,289 @@
+"""How a run goes on: every step's progress, and from it the state of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from nightcrawler_crds import words
+from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_crds.views import ExecutionStatusView, StepStatusView
+from nightcrawler_operator.decisions import endings
+from nightcrawler_operator.decisions.status import merge_patch
+from nightcrawler_operator.decisions.steps import Progress, advance
+from nightcrawler_operator.decisions.waiting import POD_EXPECTED
+from nightcrawler_operator.outcomes import Done, Outcome, Plan, Run, Waiting
+from nightcrawler_operator.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A run with the progress of its steps, as the rules look at it. `status` is the record so far."""
+
+    snapshot: Snapshot
+    run: Run
+    status: ExecutionStatusView
+    steps: dict[str, Progress]
+
+    @property
+    def states(self) -> dict[str, StepStatusView | None]:
+        """The steps' states as they are now; a step whose Job is only planned has not begun."""
+        return {name: None if one.first_job else one.status for name, one in self.steps.items()}
+
+    def phases(self, *phases: str) -> list[StepStatusView]:
+        """The states that are in one of these phases."""
+        return [p.status for p in self.steps.values() if p.status is not None and p.status.phase in phases]
+
+
+Rule = Callable[[Picture], Plan | None]
+
+
+def plan(snapshot: Snapshot, run: Run, status: ExecutionStatusView) -> Plan:
+    """What to write for an accepted execution. `status` is the record, or what it will be by this plan."""
+    picture = Picture(snapshot, run, status, _advance_all(snapshot, run))
+    for rule in RULES:
+        answer = rule(picture)
+        if answer is not None:
+            return answer
+    raise AssertionError("the last rule always answers")
+
+
+def _advance_all(snapshot: Snapshot, run: Run) -> dict[str, Progress]:
+    """Every step's progress: those that have begun, then those that may begin now that these are known."""
+    recorded = snapshot.execution.status.steps
+    revision = run.revision
+    begun: dict[str, Progress] = {}
+    for name, step in revision.steps.items():
+        status = recorded.get(name)
+        if (status is not None and status.attempt) or (name, 1) in snapshot.attempts or _over(status):
+            begun[name] = advance(step, status, {}, run, snapshot)
+    failed = any(p.status is not None and p.status.phase == "Failed" for p in begun.values())
+    steps: dict[str, Progress] = {}
+    for name, step in revision.steps.items():
+        if name in begun:
+            steps[name] = begun[name]
+        elif failed or snapshot.execution.spec.cancel:
+            steps[name] = Progress(recorded.get(name))
+        else:
+            before = {d: _state(begun, d) for d in revision.depends[name]}
+            steps[name] = advance(step, recorded.get(name), before, run, snapshot)
+    return steps
+
+
+_NOT_BEGUN: Final = StepStatusView(phase="Pending")
+
+
+def _state(begun: dict[str, Progress], name: str) -> StepStatusView:
+    one = begun.get(name)
+    return one.status if one is not None and one.status is not None else _NOT_BEGUN
+
+
+def _over(status: StepStatusView | None) -> bool:
+    return status is not None and status.phase in ("Failed", "Skipped", "Cancelled")
+
+
+# --- the rules ---------------------------------------------------------------------------------------
+
+
+def _complete(picture: Picture) -> Plan | None:
+    total = len(picture.steps)
+    if len(picture.phases("Completed")) < total:
+        return None
+    message = f"all {total} steps completed" if total > 1 else "its step completed"
+    return _ended(picture, _steps_of(picture), "Completed", conditions.SUCCEEDED, message)
+
+
+def _cancelled(picture: Picture) -> Plan | None:
+    snapshot = picture.snapshot
+    if not snapshot.execution.spec.cancel:
+        return None
+    pods = endings.live_pods(snapshot)
+    since = _cancelling_since(picture) or snapshot.now
+    over = since + timedelta(seconds=snapshot.limits.cancel_grace)
+    if pods or endings.jobs_without_end(snapshot):
+        if snapshot.now < over:
+            return _cancelling(picture, over)
+        what = f"these Pods were still there: {', '.join(pods[:10])}" if pods else "a Job was still there"
+        left = f"; after {snapshot.limits.cancel_grace:g} s {what}"
+        reason = conditions.CANCELLED_WITH_PODS_LEFT
+    else:
+        left, reason = "", conditions.RUN_CANCELLED
+    steps = endings.close_steps(picture.states, snapshot, conditions.STEP_CANCELLED, "was cancelled")
+    return _ended(picture, steps, "Cancelled", reason, "cancelled" + left)
+
+
+def _failed(picture: Picture) -> Plan | None:
+    failed = picture.phases("Failed")
+    if not failed:
+        return None
+    first = min(failed, key=lambda s: str(s.completion_time))
+    name = next(n for n, p in picture.steps.items() if p.status is first)
+    message = first.message or f"step {name!r} failed"
+    stopped = f"was ended because step {name!r} failed"
+    steps = endings.close_steps(picture.states, picture.snapshot, conditions.STEP_CANCELLED, stopped)
+    # A wait for room that lasted too long is the run's being out of time, not the step's error.
+    queue = first.reason == conditions.STEP_TIMED_OUT and first.start_time is None
+    return _ended(
+        picture, steps, "Failed", conditions.TIMED_OUT if queue else conditions.STEP_FAILED, message
+    )
+
+
+def _out_of_time(picture: Picture) -> Plan | None:
+    deadline = _deadline(picture)
+    if deadline is None or picture.snapshot.now < deadline:
+        return None
+    config = picture.run.revision.spec.config
+    written = (
+        config.timeout
+        if config and config.timeout is not None
+        else f"{picture.snapshot.limits.default_timeout:g} s"
+    )
+    message = f"took longer than its timeout of {written}"
+    stopped = "was ended because the run " + message
+    steps = endings.close_steps(
+        picture.states, picture.snapshot, conditions.STEP_TIMED_OUT, stopped, begun="Failed"
+    )
+    return _ended(picture, steps, "Failed", conditions.TIMED_OUT, message)
+
+
+def _on_its_way(picture: Picture) -> Plan | None:
+    snapshot = picture.snapshot
+    recorded = snapshot.execution.status
+    steps = picture.steps
+    states = {name: p.status for name, p in steps.items() if p.status is not None}
+    wanted = endings.replace_status(
+        picture.status,
+        phase="Running" if _started(picture) else "Pending",
+        message=_message(picture),
+        start_time=_started(picture),
+        progress=_progress(picture),
+        steps=states,
+    )
+    patch = merge_patch(recorded, wanted)
+    write_by = _write_by(picture, patch, wanted)
+    first = [p.first_job for p in steps.values() if p.first_job]
+    later = [p.later_job for p in steps.values() if p.later_job]
+    write_now = bool(patch) and (write_by is None or write_by <= snapshot.now)
+    look_at = [p.look_at for p in steps.values() if p.look_at] + [t for t in (_deadline(picture),) if t]
+    if patch and not write_now and write_by is not None:
+        look_at.append(write_by)
+    if first or later:
+        # Most often a Pod says how it goes on; where none comes up, nothing would say so.
+        look_at.append(snapshot.now + POD_EXPECTED)
+    return Plan(
+        run=picture.run,
+        delete_jobs=tuple(old for p in steps.values() for old in p.delete_jobs),
+        force_delete_pods=tuple(old for p in steps.values() for old in p.force_delete),
+        first_jobs=tuple(first),
+        status=patch if write_now else None,
+        later_jobs=tuple(later),
+        lookups=tuple(one for p in steps.values() for one in p.lookups),
+        outcome=_outcome(look_at),
+    )
+
+
+RULES: Final[Sequence[Rule]] = (
+    _complete,  # before cancellation: what is done cannot be cancelled any more
+    _cancelled,
+    _failed,  # before the timeout: the error says more
+    _out_of_time,
+    _on_its_way,
+)
+
+
+# --- pieces ------------------------------------------------------------------------------------------
+
+
+def _cancelling(picture: Picture, over: datetime) -> Plan:
+    snapshot = picture.snapshot
+    # Steps that ended by themselves are recorded so; those being ended stay as they were until they are gone.
+    kept = {
+        name: one.status
+        if one.status is not None and one.status.phase in ("Completed", "Failed")
+        else recorded
+        for name, one in picture.steps.items()
+        if (recorded := snapshot.execution.status.steps.get(name)) is not None
+    }
+    wanted = endings.cancelling(snapshot, picture.status, "its Pods are being ended")
+    wanted = endings.replace_status(wanted, steps=kept, progress=_progress(picture))
+    patch = merge_patch(snapshot.execution.status, wanted)
+    return Plan(
+        delete_jobs=endings.live_jobs(snapshot),
+        delete_pods=endings.orphaned_pods(snapshot),
+        status=patch or None,
+        outcome=Waiting(over),
+    )
+
+
+def _ended(picture: Picture, steps: dict[str, StepStatusView], phase: str, reason: str, message: str) -> Plan:
+    wanted = endings.finish(picture.snapshot, picture.status, phase, reason, message)
+    wanted = endings.replace_status(
+        wanted, steps=steps, progress=_progress(picture), start_time=_started(picture)
+    )
+    return endings.ended(picture.snapshot, wanted)
+
+
+def _steps_of(picture: Picture) -> dict[str, StepStatusView]:
+    return {name: p.status for name, p in picture.steps.items() if p.status is not None}
+
+
+def _started(picture: Picture) -> datetime | None:
+    """When the first Pod started: recorded once, then kept."""
+    if picture.status.start_time is not None:
+        return picture.status.start_time
+    return min(
+        (p.status.start_time for p in picture.steps.values() if p.status and p.status.start_time),
+        default=None,
+    )
+
+
+def _deadline(picture: Picture) -> datetime | None:
+    """When the run is out of time; None before its first Pod has started."""
+    started = _started(picture)
+    if started is None:
+        return None
+    config = picture.run.revision.spec.config
+    written = config.timeout if config else None
+    seconds = picture.snapshot.limits.default_timeout if written is None else words.parse_duration(written)
+    return started + timedelta(seconds=seconds)
+
+
+def _cancelling_since(picture: Picture) -> datetime | None:
+    finished = next((c for c in picture.status.conditions if c.type == conditions.FINISHED), None)
+    return finished.last_transition_time if finished is not None else None
+
+
+def _progress(picture: Picture) -> str:
+    return f"{len(picture.phases('Completed'))}/{len(picture.steps)}"
+
+
+def _message(picture: Picture) -> str | None:
+    """What a person should know of a run on its way: the first step with something the matter."""
+    for one in picture.steps.values():
+        status = one.status
+        if status is not None and status.message and status.phase in ("Pending", "Running", "Retrying"):
+            return status.message
+    return None
+
+
+def _write_by(picture: Picture, patch: dict[str, object], wanted: ExecutionStatusView) -> datetime | None:
+    """When the patch has to be written; None for at once. Only starts and waits can be put off."""
+    recorded = picture.snapshot.execution.status
+    if any(key in patch for key in ("conditions", "revision", "environment", "progress")):
+        return None
+    moments: list[datetime] = []
+    for name, one in picture.steps.items():
+        if one.status is None or recorded.steps.get(name) == one.status:
+            continue
+        if one.write_by is None:
+            return None
+        moments.append(one.write_by)
+    if not moments and wanted.phase != recorded.phase:
+        return None
+    return min(moments, default=None)
+
+
+def _outcome(moments: list[datetime]) -> Outcome:
+    return Waiting(min(moments)) if moments else Done()

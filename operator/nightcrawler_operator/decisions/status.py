@@ -1,0 +1,100 @@
+"""The status of an execution as it shall be, and the merge patch that makes it so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from nightcrawler_crds.clock import to_wire
+from nightcrawler_crds.views import Condition, ExecutionStatusView, StepStatusView
+
+_STEP_FIELDS = tuple(field.name for field in msgspec.structs.fields(StepStatusView))
+_WIRE = {field.name: field.encode_name for field in msgspec.structs.fields(StepStatusView)}
+_STATUS_WIRE = {field.name: field.encode_name for field in msgspec.structs.fields(ExecutionStatusView)}
+
+
+def condition(
+    kind: str,
+    status: str,
+    reason: str,
+    message: str,
+    recorded: Iterable[Condition],
+    now: datetime,
+    generation: int,
+) -> Condition:
+    """A condition; its transition time changes only with its status."""
+    before = next((c for c in recorded if c.type == kind), None)
+    since = before.last_transition_time if before is not None and before.status == status else None
+    return Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=message[:4096],
+        last_transition_time=since or now,
+        observed_generation=generation or None,
+    )
+
+
+def merge_patch(recorded: ExecutionStatusView, wanted: ExecutionStatusView) -> dict[str, Any]:
+    """The smallest merge patch from one status to the other; empty if they agree.
+
+    What is no longer set becomes null; of `steps`, only those that changed are sent, and
+    of these only the fields that did.
+    """
+    patch: dict[str, Any] = {}
+    for name, wire in _STATUS_WIRE.items():
+        old, new = getattr(recorded, name), getattr(wanted, name)
+        if name == "steps":
+            steps = _steps_patch(old, new)
+            if steps:
+                patch["steps"] = steps
+        elif name == "conditions":
+            if old != new:
+                patch["conditions"] = [conditions_to_wire(c) for c in new]
+        elif old != new:
+            patch[wire] = _wire_value(new)
+    return patch
+
+
+def _steps_patch(
+    recorded: Mapping[str, StepStatusView], wanted: Mapping[str, StepStatusView]
+) -> dict[str, Any]:
+    patch: dict[str, Any] = {}
+    for name, new in wanted.items():
+        old = recorded.get(name)
+        if old == new:
+            continue
+        if old is None:
+            patch[name] = {
+                _WIRE[field]: _wire_value(value)
+                for field in _STEP_FIELDS
+                if (value := getattr(new, field)) is not None and (field != "disruptions" or value)
+            }
+        else:
+            patch[name] = {
+                _WIRE[field]: _wire_value(getattr(new, field))
+                for field in _STEP_FIELDS
+                if getattr(old, field) != getattr(new, field)
+            }
+    return patch
+
+
+def conditions_to_wire(condition: Condition) -> dict[str, Any]:
+    """A condition as it is written."""
+    wire: dict[str, Any] = {
+        "type": condition.type,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": condition.message,
+        "lastTransitionTime": _wire_value(condition.last_transition_time),
+    }
+    if condition.observed_generation:
+        wire["observedGeneration"] = condition.observed_generation
+    return wire
+
+
+def _wire_value(value: Any) -> Any:
+    return to_wire(value) if isinstance(value, datetime) else value

@@ -1,0 +1,341 @@
+"""One step of a live execution: what is recorded and what is seen → what shall be recorded and done.
+
+A first attempt's Job is made and then recorded; a further attempt is recorded and then
+made. So a record of attempt 1 says that its Job has been there, while a record of a
+later attempt says so only once it names the Job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import msgspec
+
+from nightcrawler_crds import names
+from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, Step, conditions
+from nightcrawler_crds.views import StepStatusView
+from nightcrawler_operator.decisions import retrying
+from nightcrawler_operator.decisions.attempts import judge
+from nightcrawler_operator.decisions.ending import LINGER, is_live, may_run
+from nightcrawler_operator.decisions.verdict import Failed, Runs, Succeeded, Verdict, Waits
+from nightcrawler_operator.outcomes import Lookup, NewJob, OldObject, Run
+from nightcrawler_operator.resources import effective_resources, gpu_products
+from nightcrawler_operator.snapshot import Attempt, Snapshot
+
+_LAST_POD_RECHECK = timedelta(seconds=10)
+"""How often at the latest the last attempt's Pod is looked at again, while the next one waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What becomes of one step. `write_by` is when a change that can wait has to be written."""
+
+    status: StepStatusView | None
+    write_by: datetime | None = None
+    look_at: datetime | None = None
+    first_job: NewJob | None = None
+    later_job: NewJob | None = None
+    delete_jobs: tuple[OldObject, ...] = ()
+    force_delete: tuple[OldObject, ...] = ()
+    lookups: tuple[Lookup, ...] = field(default=())
+
+
+def advance(
+    step: Step,
+    recorded: StepStatusView | None,
+    before: Mapping[str, StepStatusView],
+    run: Run,
+    snapshot: Snapshot,
+) -> Progress:
+    """What becomes of a step; `before` are the states of the steps it depends on, as they are now."""
+    if recorded is not None and recorded.phase in TERMINAL_STEP_PHASES:
+        return _ended(step, recorded, snapshot)
+    if recorded is not None and recorded.phase == "Retrying":
+        return _retrying(step, recorded, run, snapshot)
+    if recorded is None or recorded.attempt == 0:
+        if (step.name, 1) not in snapshot.attempts:
+            return _begin(step, recorded, before, run, snapshot)
+        # Its Job was made, and then nobody got to record it.
+        recorded = StepStatusView(phase="Pending", attempt=1, job_name=job_name(run, step, 1))
+    return _attempt(step, recorded, run, snapshot)
+
+
+def job_name(run: Run, step: Step, attempt: int) -> str:
+    """The name of an attempt's Job."""
+    return names.child_name(run.execution, run.execution_uid, step.name, attempt)
+
+
+def _begin(
+    step: Step,
+    recorded: StepStatusView | None,
+    before: Mapping[str, StepStatusView],
+    run: Run,
+    snapshot: Snapshot,
+) -> Progress:
+    if any(status.phase != "Completed" for status in before.values()):
+        return Progress(recorded)
+    ready_since = max(
+        (status.completion_time for status in before.values() if status.completion_time),
+        default=snapshot.execution.metadata.creation_timestamp or snapshot.now,
+    )
+    name = job_name(run, step, 1)
+    held = _held_back(step, name, ready_since, run, snapshot)
+    if held is not None:
+        return held
+    status = StepStatusView(phase="Pending", attempt=1, job_name=name)
+    return Progress(status, first_job=NewJob(step.name, 1, name))
+
+
+def _held_back(step: Step, name: str, ready_since: datetime, run: Run, snapshot: Snapshot) -> Progress | None:
+    """Why a Job is not made although its step may begin; None if nothing is in the way."""
+    why = _in_the_way(step, name, run, snapshot)
+    if why is None or isinstance(why, Progress):
+        return why
+    reason, message, look_at = why
+    over = ready_since + timedelta(seconds=snapshot.limits.queue_timeout)
+    if snapshot.now >= over:
+        message = f"waited longer than the queue timeout of {snapshot.limits.queue_timeout:g} s: it {message}"
+        return Progress(_ended_without_job(step, conditions.STEP_TIMED_OUT, message, snapshot))
+    status = StepStatusView(phase="Pending", reason=reason, message=_sentence(step, message))
+    return Progress(status, write_by=snapshot.now, look_at=_earliest(look_at, over))
+
+
+def _in_the_way(
+    step: Step, name: str, run: Run, snapshot: Snapshot
+) -> Progress | tuple[str, str, datetime | None] | None:
+    """What keeps a Job from being made now: the step's end, or reason, message and when to look again."""
+    return _refused(step, name, snapshot) or _no_such_place(run) or _no_such_gpu(step, run, snapshot)
+
+
+def _no_such_place(run: Run) -> tuple[str, str, None] | None:
+    if run.lost_environment is None:
+        return None
+    message = f"waits for the Environment {run.lost_environment!r}, in which the run began and which is gone"
+    return conditions.UNKNOWN_ENVIRONMENT, message, None
+
+
+def _refused(step: Step, name: str, snapshot: Snapshot) -> Progress | tuple[str, str, datetime] | None:
+    """The API server's refusal of this Job: for good, or until it is asked again."""
+    refusal = snapshot.refusals.get(name)
+    if refusal is None:
+        return None
+    if refusal.ask_again is None:
+        message = f"cannot be run: {refusal.message}"
+        return Progress(_ended_without_job(step, conditions.STEP_INVALID, message, snapshot))
+    if snapshot.now >= refusal.ask_again:
+        return None
+    reason = conditions.STEP_QUOTA if "exceeded quota" in refusal.message else conditions.STEP_FORBIDDEN
+    return reason, f"waits, for its Job is not taken: {refusal.message}", refusal.ask_again
+
+
+def _no_such_gpu(step: Step, run: Run, snapshot: Snapshot) -> tuple[str, str, None] | None:
+    gpu = effective_resources(step, run.revision.spec).gpu
+    wanted = gpu_products(gpu, snapshot.nodes.gpu_products)
+    if wanted is None or wanted:
+        return None
+    there = ", ".join(sorted(snapshot.nodes.gpu_products)) or "none"
+    message = f"waits for a node with the GPU it asks for, {gpu!r}; those there are: {there}"
+    return conditions.STEP_NO_SUCH_GPU, message, None
+
+
+def _ended_without_job(step: Step, reason: str, message: str, snapshot: Snapshot) -> StepStatusView:
+    return StepStatusView(
+        phase="Failed", completion_time=snapshot.now, reason=reason, message=_sentence(step, message)
+    )
+
+
+def _attempt(step: Step, recorded: StepStatusView, run: Run, snapshot: Snapshot) -> Progress:
+    name = job_name(run, step, recorded.attempt)
+    attempt = snapshot.attempts.get((step.name, recorded.attempt), Attempt())
+    if recorded.job_name is None and attempt.job is None and not attempt.pods:
+        return _make_recorded(step, recorded, name, run, snapshot)
+    force = bool(run.environment.force_delete_on_lost_node)
+    verdict = judge(
+        step, name, attempt, snapshot, has_run=recorded.start_time is not None, force_delete=force
+    )
+    return _record(step, recorded, name, attempt, verdict, run, snapshot)
+
+
+def _make_recorded(step: Step, recorded: StepStatusView, name: str, run: Run, snapshot: Snapshot) -> Progress:
+    """A further attempt is on record, or goes there with this plan, and its Job is still to be made."""
+    held = _in_the_way(step, name, run, snapshot)
+    counts = {"attempt": recorded.attempt, "disruptions": recorded.disruptions}
+    if isinstance(held, Progress):
+        assert held.status is not None
+        return Progress(msgspec.structs.replace(held.status, **counts))
+    if held is not None:
+        reason, message, look_at = held
+        status = msgspec.structs.replace(recorded, reason=reason, message=_sentence(step, message))
+        return Progress(status, write_by=snapshot.now, look_at=look_at)
+    return Progress(recorded, later_job=NewJob(step.name, recorded.attempt, name))
+
+
+def _record(
+    step: Step,
+    recorded: StepStatusView,
+    name: str,
+    attempt: Attempt,
+    verdict: Verdict,
+    run: Run,
+    snapshot: Snapshot,
+) -> Progress:
+    base = StepStatusView(
+        phase=recorded.phase, attempt=recorded.attempt, disruptions=recorded.disruptions, job_name=name
+    )
+    match verdict:
+        case Succeeded(lookups=lookups) | Failed(lookups=lookups) if lookups:
+            return Progress(recorded, lookups=lookups)
+        case Succeeded():
+            status = msgspec.structs.replace(
+                base,
+                phase="Completed",
+                start_time=verdict.started or recorded.start_time,
+                completion_time=_not_before(verdict.finished, verdict.started),
+                exit_code=verdict.exit_code,
+            )
+            return Progress(status)
+        case Failed():
+            return _failed(step, base, verdict, attempt, run, snapshot, recorded.start_time)
+        case Runs():
+            return _runs(step, base, verdict, recorded, snapshot)
+        case Waits():
+            return _waits(step, base, verdict, recorded, snapshot)
+
+
+def _runs(
+    step: Step, base: StepStatusView, runs: Runs, recorded: StepStatusView, snapshot: Snapshot
+) -> Progress:
+    message = _sentence(step, runs.message) if runs.message else None
+    status = msgspec.structs.replace(
+        base, phase="Running", start_time=runs.started, reason=runs.reason, message=message
+    )
+    # A start may wait a little for company; that something is the matter, or no longer is, may not.
+    urgent = runs.reason or recorded.reason == conditions.STEP_NODE_LOST
+    window = timedelta(seconds=snapshot.limits.status_window)
+    by = snapshot.now if urgent else runs.started + window
+    return Progress(status, write_by=by, look_at=runs.look_at, force_delete=runs.force_delete)
+
+
+def _waits(
+    step: Step, base: StepStatusView, waits: Waits, recorded: StepStatusView, snapshot: Snapshot
+) -> Progress:
+    reason: str | None = waits.reason
+    message: str | None = _sentence(step, waits.message)
+    short = snapshot.now < waits.show_at
+    if recorded.reason == waits.reason:
+        # The same reason in slightly other words (numbers of nodes) is not worth a write of its own.
+        message = recorded.message
+    elif short:
+        reason, message = recorded.reason, recorded.message
+    return Progress(
+        msgspec.structs.replace(base, start_time=recorded.start_time, reason=reason, message=message),
+        write_by=waits.show_at,
+        look_at=_earliest(waits.look_at, waits.show_at if short else None),
+        force_delete=waits.force_delete,
+        lookups=waits.lookups,
+    )
+
+
+def _failed(
+    step: Step,
+    base: StepStatusView,
+    failed: Failed,
+    attempt: Attempt,
+    run: Run,
+    snapshot: Snapshot,
+    recorded_start: datetime | None,
+) -> Progress:
+    spec = run.revision.spec
+    next_ = retrying.after_failure(step, spec, failed, base.attempt, base.disruptions, snapshot.limits)
+    ended = _not_before(failed.finished, failed.started)
+    again = isinstance(next_, retrying.Again)
+    message = failed.message if isinstance(next_, retrying.Again) else next_.message
+    status = msgspec.structs.replace(
+        base,
+        phase="Retrying" if again else "Failed",
+        disruptions=next_.disruptions,
+        start_time=failed.started or recorded_start,
+        completion_time=ended,
+        exit_code=failed.exit_code,
+        reason=failed.reason,
+        message=_sentence(step, message),
+    )
+    # An attempt that is given up (a timeout, an image that cannot be had) may still have a Pod.
+    delete = _job_of(attempt) if any(may_run(pod) for pod in attempt.pods) or _without_pod(attempt) else ()
+    if not again:
+        return Progress(status, delete_jobs=delete)
+    due = retrying.next_attempt_at(step, spec, ended, failed.reason, next_.disruptions, snapshot.limits)
+    return Progress(status, look_at=due, delete_jobs=delete)
+
+
+def _retrying(step: Step, recorded: StepStatusView, run: Run, snapshot: Snapshot) -> Progress:
+    ended = recorded.completion_time or snapshot.now
+    due = retrying.next_attempt_at(
+        step, run.revision.spec, ended, recorded.reason, recorded.disruptions, snapshot.limits
+    )
+    last = snapshot.attempts.get((step.name, recorded.attempt), Attempt())
+    live = next((pod for pod in last.pods if is_live(pod)), None)
+    if live is not None:
+        # Never two at once. The step's own container has ended, so only side-cars can be left.
+        over = ended + LINGER
+        delete = _job_of(last) if snapshot.now >= over else ()
+        deletion = live.metadata.deletion_timestamp
+        lost = (
+            deletion is not None
+            and snapshot.now >= deletion
+            and live.spec.node_name not in snapshot.nodes.ready
+        )
+        force = (
+            (OldObject(live.metadata.name, live.metadata.uid),)
+            if lost and run.environment.force_delete_on_lost_node
+            else ()
+        )
+        return Progress(
+            recorded,
+            look_at=max(over, snapshot.now + _LAST_POD_RECHECK),
+            delete_jobs=delete,
+            force_delete=force,
+        )
+    if snapshot.now < due:
+        return Progress(recorded, look_at=due)
+    attempt = recorded.attempt + 1
+    status = StepStatusView(phase="Pending", attempt=attempt, disruptions=recorded.disruptions)
+    return _make_recorded(step, status, job_name(run, step, attempt), run, snapshot)
+
+
+def _ended(step: Step, recorded: StepStatusView, snapshot: Snapshot) -> Progress:
+    """An ended step whose Pod lives on (an injected side-car) has its Job deleted; its result is recorded."""
+    attempt = snapshot.attempts.get((step.name, recorded.attempt))
+    if attempt is None or attempt.job is None or attempt.job.metadata.deletion_timestamp is not None:
+        return Progress(recorded)
+    if not any(is_live(pod) for pod in attempt.pods):
+        return Progress(recorded)
+    over = (recorded.completion_time or snapshot.now) + LINGER
+    if snapshot.now < over:
+        return Progress(recorded, look_at=over)
+    return Progress(recorded, delete_jobs=_job_of(attempt))
+
+
+def _job_of(attempt: Attempt) -> tuple[OldObject, ...]:
+    if attempt.job is None or attempt.job.metadata.deletion_timestamp is not None:
+        return ()
+    return (OldObject(attempt.job.metadata.name, attempt.job.metadata.uid),)
+
+
+def _without_pod(attempt: Attempt) -> bool:
+    return attempt.job is not None and not attempt.pods and attempt.job.status.end is None
+
+
+def _sentence(step: Step, message: str) -> str:
+    return f"step {step.name!r} {message}"[:4096]
+
+
+def _not_before(end: datetime, start: datetime | None) -> datetime:
+    # Clocks of nodes differ; no duration is negative.
+    return end if start is None or end >= start else start
+
+
+def _earliest(*moments: datetime | None) -> datetime | None:
+    return min((moment for moment in moments if moment is not None), default=None)

@@ -1,0 +1,69 @@
+"""What can be said of one attempt of a step; the words that the rules speak in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from nightcrawler_operator.outcomes import Lookup, OldObject
+
+
+class Blame(Enum):
+    """Who is to blame for a failed attempt; it decides whether and how it is tried again."""
+
+    PROGRAM = "program"
+    """Uses up one of the step's retries."""
+    INFRASTRUCTURE = "infrastructure"
+    """Free, with back-off, a bounded number of times."""
+    DEFINITION = "definition"
+    """Trying again cannot help: the step is wrong as it is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """It has not started. Shown once `show_at` has come; `look_at` is when to judge again."""
+
+    reason: str
+    message: str
+    show_at: datetime
+    look_at: datetime | None = None
+    lookups: tuple[Lookup, ...] = ()
+    force_delete: tuple[OldObject, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Its container has started. `reason` and `message` are set if something is the matter."""
+
+    started: datetime
+    reason: str | None = None
+    message: str | None = None
+    look_at: datetime | None = None
+    force_delete: tuple[OldObject, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """Its container ended with exit code 0, and nobody had ended it."""
+
+    started: datetime | None
+    finished: datetime
+    exit_code: int | None = 0
+    lookups: tuple[Lookup, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It ended in any other way."""
+
+    blame: Blame
+    reason: str
+    message: str
+    finished: datetime
+    started: datetime | None = None
+    exit_code: int | None = None
+    lookups: tuple[Lookup, ...] = field(default=())
+
+
+Verdict = Waits | Runs | Succeeded | Failed

@@ -1,0 +1,103 @@
+"""What is said of a workflow: whether it can run, what of it has no effect yet, how it went last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from nightcrawler_crds.clock import to_wire
+from nightcrawler_crds.podtemplate import PodPolicy
+from nightcrawler_crds.v1alpha1 import WorkflowConfig, WorkflowSpec, conditions
+from nightcrawler_crds.validation import workflow_problems
+from nightcrawler_crds.views import Condition, WorkflowView
+from nightcrawler_operator.decisions.status import condition, conditions_to_wire
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """The latest execution of a workflow that is known of."""
+
+    name: str
+    phase: str
+    created: datetime
+
+
+def status_patch(
+    workflow: WorkflowView, policy: PodPolicy, *, active: int, last: LastRun | None, now: datetime
+) -> dict[str, Any]:
+    """The merge patch of a workflow's status; empty if it says all that already."""
+    recorded = workflow.status
+    generation = workflow.metadata.generation
+    said = _conditions(workflow, policy, now)
+    patch: dict[str, Any] = {}
+    if recorded.observed_generation != generation:
+        patch["observedGeneration"] = generation
+    if recorded.active != active:
+        patch["active"] = active
+    if said != recorded.conditions:
+        patch["conditions"] = [conditions_to_wire(c) for c in said]
+    if last is not None and not (recorded.last_run_time and last.created < recorded.last_run_time):
+        values = {"lastRunTime": to_wire(last.created), "lastExecution": last.name, "lastPhase": last.phase}
+        before = {
+            "lastRunTime": to_wire(recorded.last_run_time) if recorded.last_run_time else None,
+            "lastExecution": recorded.last_execution,
+            "lastPhase": recorded.last_phase,
+        }
+        patch |= {key: value for key, value in values.items() if before[key] != value}
+    return patch
+
+
+def _conditions(workflow: WorkflowView, policy: PodPolicy, now: datetime) -> tuple[Condition, ...]:
+    spec: WorkflowSpec | None = None
+    try:
+        spec = WorkflowSpec.model_validate(workflow.spec, extra="ignore")
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        accepted = ("False", conditions.INVALID_SPEC, f"spec.{where}: {first['msg']}")
+    else:
+        problems = workflow_problems(spec, policy)
+        accepted = ("True", conditions.VALID, "it can run")
+        if problems:
+            accepted = ("False", problems[0].reason, "; ".join(p.message for p in problems[:5]))
+    fields = deferred_fields(spec) if spec is not None else []
+    deferred = ("False", conditions.NOTHING_DEFERRED, "all that is set has effect")
+    if fields:
+        message = "accepted, but without effect in this release: " + ", ".join(fields)
+        deferred = ("True", conditions.LATER_RELEASE, message)
+    recorded, generation = workflow.status.conditions, workflow.metadata.generation
+    return (
+        condition(conditions.ACCEPTED, *accepted, recorded, now, generation),
+        condition(conditions.DEFERRED, *deferred, recorded, now, generation),
+    )
+
+
+_Is = Callable[[WorkflowSpec, WorkflowConfig], bool]
+
+_DEFERRED: Final[Sequence[tuple[str, _Is]]] = (
+    ("priority", lambda spec, _: spec.priority is not None),
+    ("environmentStrategy", lambda spec, _: spec.environment_strategy is not None),
+    ("traceLevel", lambda spec, _: spec.trace_level is not None),
+    ("suspend", lambda spec, _: bool(spec.suspend)),
+    ("options.enableNotifications", lambda spec, _: bool(spec.options and spec.options.enable_notifications)),
+    ("options.enableLogging", lambda spec, _: bool(spec.options and spec.options.enable_logging)),
+    ("config.computeProfile", lambda _, config: config.compute_profile is not None),
+    (
+        "config.storage.persistentVolume",
+        lambda _, config: bool(config.storage and config.storage.persistent_volume is not None),
+    ),
+    ("config.notifications", lambda _, config: config.notifications is not None),
+    ("config.notificationEvents", lambda _, config: config.notification_events is not None),
+    ("config.schedule", lambda _, config: config.schedule is not None),
+    ("config.security", lambda _, config: config.security is not None),
+)
+
+
+def deferred_fields(spec: WorkflowSpec) -> list[str]:
+    """The fields of a workflow that are set and take effect in a later release."""
+    config = spec.config or WorkflowConfig()
+    return [f"spec.{name}" for name, is_set in _DEFERRED if is_set(spec, config)]

@@ -1,0 +1,146 @@
+"""Where Kopf lives: the process's life, the login, and events of our kinds.
+
+Kopf only reads here. Its handlers for creation, update, resumption and timers patch the
+object by themselves, outside the leader's fence, so there are none; `on.event` puts the
+object into its cache, and the queue does the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, Final
+
+import kopf
+from typing_extensions import override
+
+from nightcrawler_crds import clock, names
+from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.names import Resource
+from nightcrawler_operator.service import Operator
+
+_LOGIN_FOR: Final = timedelta(minutes=30)
+
+
+class NoDiff(kopf.DiffBaseStorage):
+    """Nothing is diffed, so nothing is kept for it: Kopf does this for every event otherwise."""
+
+    @override
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
+        """Nothing."""
+        return kopf.BodyEssence()
+
+    @override
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        """Nothing."""
+        return None
+
+    @override
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Nothing."""
+
+
+class NoProgress(kopf.ProgressStorage):
+    """No handler here has progress to keep."""
+
+    @override
+    def fetch(self, *, key: Any, body: kopf.Body) -> None:
+        """Nothing."""
+
+    @override
+    def store(self, *, key: Any, record: Any, body: kopf.Body, patch: kopf.Patch) -> None:
+        """Nothing."""
+
+    @override
+    def purge(self, *, key: Any, body: kopf.Body, patch: kopf.Patch) -> None:
+        """Nothing."""
+
+    @override
+    def touch(self, *, body: kopf.Body, patch: kopf.Patch, value: str | None) -> None:
+        """Nothing."""
+
+    @override
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        """As it is."""
+        return essence
+
+
+class _ForEver:
+    """Back-offs without end: an API server that is away for an hour is no reason to exit."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (0.1, 0.5, 1.0, 2.0)
+        while True:
+            yield 5.0
+
+
+def configure(settings: kopf.OperatorSettings) -> None:
+    """Make Kopf a reader: no events posted, no peering, nothing stored, only live executions."""
+    settings.scanning.disabled = True
+    settings.posting.enabled = False
+    settings.posting.loggers = False
+    settings.peering.standalone = True
+    settings.persistence.diffbase_storage = NoDiff()
+    settings.persistence.progress_storage = NoProgress()
+    settings.watching.chunk_size = 500
+    settings.watching.server_timeout = 300
+    settings.watching.field_selectors[names.GROUP, names.VERSION, names.EXECUTIONS.plural] = (
+        names.PHASE_SELECTOR_LIVE
+    )
+    settings.queueing.idle_timeout = 1.0
+    settings.networking.error_backoffs = _ForEver()
+    settings.networking.request_timeout = 15
+    settings.process.ultimate_exiting_timeout = 10
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+
+
+def registry(operator: Operator) -> kopf.OperatorRegistry:
+    """Kopf's handlers for this operator; nothing global, so several can live in one process."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.startup(registry=handlers)
+    async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
+        configure(settings)
+        operator.start()
+
+    @kopf.on.cleanup(registry=handlers)
+    async def cleanup(**_: Any) -> None:
+        await operator.stop()
+
+    @kopf.on.login(registry=handlers)
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        return await connection_info(operator.connection)
+
+    for resource in (names.WORKFLOWS, names.EXECUTIONS, names.ENVIRONMENTS):
+        _listen(handlers, operator, resource)
+    return handlers
+
+
+def _listen(handlers: kopf.OperatorRegistry, operator: Operator, resource: Resource) -> None:
+    @kopf.on.event(
+        resource.group, resource.version, resource.plural, registry=handlers, id=f"hear-{resource.plural}"
+    )
+    async def hear(event: kopf.RawEvent, **_: Any) -> None:
+        operator.heard(resource, event["type"], dict(event["object"]))
+
+
+async def connection_info(connection: Connection) -> kopf.ConnectionInfo:
+    """Our credentials as Kopf takes them.
+
+    They expire, and so differ each time: Kopf exits after a single 401 if a login gives it
+    the very credentials that it has.
+    """
+    configuration = connection.configuration
+    authorization = (await connection.headers()).get("Authorization", "")
+    scheme, _, token = authorization.partition(" ")
+    return kopf.ConnectionInfo(
+        server=connection.server,
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        scheme=scheme or None,
+        token=token or None,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        expiration=clock.utcnow() + _LOGIN_FOR,
+    )

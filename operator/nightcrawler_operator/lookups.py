@@ -1,0 +1,110 @@
+"""Questions to the API server that the caches cannot answer, asked because a decision needs it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from nightcrawler_crds import errors, names
+from nightcrawler_crds.clock import utcnow
+from nightcrawler_crds.store import Store
+from nightcrawler_crds.views import (
+    EnvironmentView,
+    EventView,
+    JobView,
+    Owner,
+    PodView,
+    RevisionView,
+    WorkflowView,
+)
+from nightcrawler_operator.builders import revision as revisions
+from nightcrawler_operator.outcomes import LookAnew, LookForEvents, LookForJob, LookForRevision, Lookup
+from nightcrawler_operator.snapshot import Snapshot, Told
+from nightcrawler_operator.world import World
+
+log = logging.getLogger(__name__)
+
+
+class Lookups:
+    """Asks, and puts the answers where the next Snapshot finds them."""
+
+    def __init__(self, store: Store, world: World) -> None:
+        self._store = store
+        self._world = world
+
+    async def carry_out(self, snapshot: Snapshot, lookups: Iterable[Lookup]) -> bool:
+        """Ask all; True if an answer was news, so that a new decision makes sense."""
+        news = False
+        for lookup in lookups:
+            match lookup:
+                case LookAnew():
+                    news |= await self._anew(snapshot)
+                case LookForJob():
+                    news |= await self._job(snapshot, lookup.name)
+                case LookForEvents():
+                    news |= await self._events(snapshot, lookup)
+                case LookForRevision():
+                    news |= await self._revision(snapshot, lookup.name)
+        return news
+
+    async def _anew(self, snapshot: Snapshot) -> bool:
+        meta = snapshot.execution.metadata
+        known = snapshot.workflow
+        assert known is not None
+        found, version = await self._store.list_with_version(names.ENVIRONMENTS, "", EnvironmentView)
+        self._world.environments.replace_all(found, version)
+        try:
+            workflow = await self._store.get(names.WORKFLOWS, *known.metadata.key, WorkflowView)
+        except errors.NotFound:
+            self._world.workflows.forget(known.metadata.key, known.metadata.uid, known.metadata.version)
+        else:
+            self._world.workflows.upsert(workflow)
+            self._world.findings_of(meta.uid).fresh = True
+        return True
+
+    async def _job(self, snapshot: Snapshot, name: str) -> bool:
+        """A fresh look at a Job and its Pods; if there is no Pod of it and none can come, that is on record.
+
+        A Job that has not ended may only not have made its Pod yet; what is said of it now would still
+        be believed when the Pod has come, and gone unseen.
+        """
+        meta = snapshot.execution.metadata
+        job: JobView | None = None
+        try:
+            job = await self._store.get(names.JOBS, meta.namespace, name, JobView)
+            self._world.jobs.cache.upsert(job)
+        except errors.NotFound:
+            log.info("Job %s is gone", name)
+        selector = f"{names.LABEL_EXECUTION_UID}={meta.uid},batch.kubernetes.io/job-name={name}"
+        pods = await self._store.list_all(names.PODS, meta.namespace, PodView, label_selector=selector)
+        own = [pod for pod in pods if job is None or any(o.uid == job.metadata.uid for o in _owners(pod))]
+        for pod in own:
+            self._world.pods.cache.upsert(pod)
+        if not own and (job is None or job.status.end is not None):
+            self._world.findings_of(meta.uid).absent.add(name)
+        return True
+
+    async def _events(self, snapshot: Snapshot, lookup: LookForEvents) -> bool:
+        meta = snapshot.execution.metadata
+        selector = f"involvedObject.uid={lookup.uid},involvedObject.kind={lookup.kind}"
+        found = tuple(
+            await self._store.list_all(names.EVENTS, meta.namespace, EventView, field_selector=selector)
+        )
+        events = self._world.findings_of(meta.uid).events
+        before = events.get(lookup.key)
+        events[lookup.key] = Told(utcnow(), found)
+        return before is None or before.events != found
+
+    async def _revision(self, snapshot: Snapshot, name: str) -> bool:
+        namespace = snapshot.execution.metadata.namespace
+        try:
+            view = await self._store.get(names.REVISIONS, namespace, name, RevisionView)
+            self._world.remember_revision(namespace, revisions.recorded(view))
+        except (errors.NotFound, ValueError) as error:
+            log.warning("revision %s cannot be used: %s", name, error)
+            self._world.lost_revisions.add((namespace, name))
+        return True
+
+
+def _owners(pod: PodView) -> tuple[Owner, ...]:
+    return pod.metadata.owner_references

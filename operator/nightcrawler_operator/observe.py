@@ -1,0 +1,92 @@
+"""From the caches to one frozen Snapshot, with the time in it."""
+
+from __future__ import annotations
+
+from nightcrawler_crds import names
+from nightcrawler_crds.clock import utcnow
+from nightcrawler_crds.views import ExecutionView, JobView, PodView, WorkflowView
+from nightcrawler_operator.builders import revision as revisions
+from nightcrawler_operator.limits import Limits
+from nightcrawler_operator.snapshot import Attempt, Revision, Snapshot
+from nightcrawler_operator.world import Findings, World
+
+_NOTHING_FOUND = Findings()
+
+
+def observe(world: World, execution: ExecutionView, limits: Limits) -> Snapshot:
+    """Everything a decision on this execution may look at, as it is known now."""
+    meta = execution.metadata
+    workflow = world.workflows.get((meta.namespace, execution.spec.workflow_ref.name))
+    attempts = attempts_of(world, meta.uid)
+    named = execution.status.revision or _revision_of_jobs(attempts)
+    if named:
+        revision = world.revisions.get((meta.namespace, named))
+        if revision is None and workflow is not None:
+            # Most often the workflow is still what it was when the run began.
+            live = live_revision(world, workflow)
+            revision = live if live is not None and live.name == named else None
+    else:
+        revision = live_revision(world, workflow) if workflow is not None else None
+    findings = world.findings.get(meta.uid, _NOTHING_FOUND)
+    return Snapshot(
+        now=utcnow(),
+        execution=execution,
+        limits=limits,
+        workflow=workflow,
+        revision=revision,
+        named_revision=named,
+        lost_revision=bool(named) and (meta.namespace, named) in world.lost_revisions,
+        environments=tuple(world.environments),
+        nodes=world.node_facts,
+        attempts=attempts,
+        events=findings.events,
+        absent=frozenset(findings.absent),
+        refusals=findings.refusals,
+        fresh=findings.fresh,
+    )
+
+
+def live_revision(world: World, workflow: WorkflowView) -> Revision | None:
+    """The revision of a workflow as it is now; None if it cannot be read."""
+    key = (workflow.metadata.uid, workflow.metadata.generation)
+    known = world.live_revisions.get(key)
+    if known is None:
+        try:
+            known = revisions.revision_of(workflow)
+        except ValueError:
+            return None
+        world.remember_live(key, known)
+    return known
+
+
+def attempts_of(world: World, uid: str) -> dict[tuple[str, int], Attempt]:
+    """What the cluster has of an execution's attempts, by step and number."""
+    jobs: dict[tuple[str, int], JobView] = {}
+    pods: dict[tuple[str, int], list[PodView]] = {}
+    for job in world.jobs_of.get(uid, {}).values():
+        # Labels are anybody's to copy; an owner's UID is not.
+        if any(owner.uid == uid for owner in job.metadata.owner_references):
+            jobs[_which(job)] = job
+    for pod in world.pods_of.get(uid, {}).values():
+        which = _which(pod)
+        if _belongs(pod, jobs.get(which), names.child_name(pod.metadata.labels.execution, uid, *which)):
+            pods.setdefault(which, []).append(pod)
+    return {which: Attempt(jobs.get(which), tuple(pods.get(which, ()))) for which in {**jobs, **pods}}
+
+
+def _belongs(pod: PodView, job: JobView | None, job_name: str) -> bool:
+    """Whether a Pod that says so is of this attempt; where the Job is gone, its name has to do."""
+    if job is None:
+        return pod.metadata.labels.job_name == job_name
+    return any(owner.uid == job.metadata.uid for owner in pod.metadata.owner_references)
+
+
+def _which(child: JobView | PodView) -> tuple[str, int]:
+    marks = child.metadata.annotations
+    return marks.step, int(marks.attempt) if marks.attempt.isdecimal() else 0
+
+
+def _revision_of_jobs(attempts: dict[tuple[str, int], Attempt]) -> str | None:
+    """The revision that Jobs name whose making nobody got to record."""
+    named = (a.job.metadata.annotations.revision for a in attempts.values() if a.job is not None)
+    return next((name for name in named if name), None)

@@ -1,0 +1,120 @@
+"""What decisions return: a Plan of writes, and when to look again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from nightcrawler_crds.v1alpha1 import EnvironmentSpec
+from nightcrawler_operator.snapshot import Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Nothing more to do until something changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Look again at `until`, or when something changes."""
+
+    until: datetime
+
+
+Outcome = Done | Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What every Job of an execution is made from."""
+
+    execution: str
+    execution_uid: str
+    namespace: str
+    workflow: str
+    revision: Revision
+    parameters: Mapping[str, Any]
+    environment: EnvironmentSpec
+    lost_environment: str | None = None
+    gpu_products: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """The Job of one attempt of a step, to be created."""
+
+    step: str
+    attempt: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class OldObject:
+    """An object to delete, by name and UID."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookForJob:
+    """Ask the API server for a Job and its Pods that the caches do not show as expected."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookForEvents:
+    """Ask for the Events about an object: they say why it does not come up, or how it ended.
+
+    What was told while it lived does not speak of its end, so that is kept apart.
+    """
+
+    uid: str
+    kind: str
+    of_its_end: bool = False
+
+    @property
+    def key(self) -> str:
+        """Under what the answer is kept."""
+        return f"{self.uid}/end" if self.of_its_end else self.uid
+
+
+@dataclass(frozen=True, slots=True)
+class LookForRevision:
+    """Ask for a ControllerRevision that is not known yet."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookAnew:
+    """Ask for the workflow and the Environments, since a run is to begin with what they are now."""
+
+
+Lookup = LookAnew | LookForJob | LookForEvents | LookForRevision
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Writes in the order in which they are made, and what comes after.
+
+    Adoption and revision, deletions, Jobs of first attempts, the status, Jobs of further
+    attempts (which must be on record before they are made), look-ups. `status` is the
+    status as it shall be; what of it is sent is the difference to what is recorded.
+    """
+
+    adopt: bool = False
+    revision: Revision | None = None
+    delete_jobs: tuple[OldObject, ...] = ()
+    delete_pods: tuple[OldObject, ...] = ()
+    force_delete_pods: tuple[OldObject, ...] = ()
+    first_jobs: tuple[NewJob, ...] = ()
+    status: Mapping[str, Any] | None = None
+    later_jobs: tuple[NewJob, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
+    run: Run | None = None
+    ended: bool = False
+    outcome: Outcome = field(default_factory=Done)

@@ -1,0 +1,124 @@
+"""What the kubelet and Prometheus ask: is the process well, can it work, what has it done.
+
+`/healthz` fails only if a restart would help: a part of the process has ended by itself, or it no
+longer hears an API server that can be reached. Load, or an API server that is away, is no
+reason to be restarted. `/readyz` is the same for a leader and for who stands by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from nightcrawler_crds import errors
+from nightcrawler_crds.errors import ConfigurationError
+from nightcrawler_crds.settings import variable
+from nightcrawler_operator.service import Operator
+
+_SILENCE: Final = 300.0
+"""An informer that heard nothing for so long is deaf: bookmarks come once a minute."""
+_PATIENCE: Final = 0.5
+"""For the API server, when a probe has to ask it; the kubelet waits a second for its answer."""
+
+Problems = list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What is asked when somebody asks; an empty list of problems is good news."""
+
+    health: Callable[[], Awaitable[Problems]]
+    readiness: Callable[[], Problems]
+    facts: Callable[[], dict[str, Any]]
+    """Said beside the readiness, for people."""
+    registry: CollectorRegistry
+
+
+@asynccontextmanager
+async def listen(host: str, port: int, checks: Checks) -> AsyncGenerator[int, None]:
+    """Answer probes while the block runs; gives the port, which was chosen if it was 0.
+
+    Raises:
+        ConfigurationError: The address cannot be listened on.
+    """
+
+    async def healthz(_: web.Request) -> web.Response:
+        return _answer(await checks.health(), {})
+
+    async def readyz(_: web.Request) -> web.Response:
+        return _answer(checks.readiness(), checks.facts())
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(checks.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot listen on {host}:{port} for probes: {error.strerror or error}; "
+                f"set {variable('probe_host')} and {variable('probe_port')} to an address that is free"
+            ) from error
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def _answer(problems: Problems, facts: dict[str, Any]) -> web.Response:
+    body = {"ok": not problems, **facts, **({"problems": problems} if problems else {})}
+    return web.Response(
+        text=json.dumps(body) + "\n", content_type="application/json", status=503 if problems else 200
+    )
+
+
+def serve(operator: Operator) -> AbstractAsyncContextManager[int]:
+    """Answer probes about an operator where its settings say, while the block runs."""
+    settings = operator.settings
+    return listen(settings.probe_host, settings.probe_port, checks_of(operator))
+
+
+def checks_of(operator: Operator) -> Checks:
+    """What is asked of an operator."""
+    informers = operator.world.informers
+
+    async def health() -> Problems:
+        problems = [f"the {part} ended by itself" for part in operator.dead]
+        now = time.monotonic()
+        deaf = [i.resource.plural for i in informers if now - i.heard_at > _SILENCE]
+        if deaf and await _is_reachable(operator):
+            problems.append(f"nothing heard of {', '.join(deaf)} for {_SILENCE:g} s")
+        return problems
+
+    def readiness() -> Problems:
+        if operator.synced.is_set():
+            return []
+        unlisted = [i.resource.plural for i in informers if not i.synced.is_set()]
+        return [f"not listed yet: {', '.join(unlisted) or 'our own kinds'}"]
+
+    def facts() -> dict[str, Any]:
+        return {"leader": operator.election.is_leader}
+
+    return Checks(health, readiness, facts, operator.telemetry.registry)
+
+
+async def _is_reachable(operator: Operator) -> bool:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await operator.store.reachable()
+    except (errors.ApiError, TimeoutError):
+        return False
+    return True

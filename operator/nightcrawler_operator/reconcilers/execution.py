@@ -1,0 +1,27 @@
+"""One live execution: observe → decide → act."""
+
+from __future__ import annotations
+
+from nightcrawler_operator.act import Actor
+from nightcrawler_operator.decisions.execution import decide
+from nightcrawler_operator.limits import Limits
+from nightcrawler_operator.observe import observe
+from nightcrawler_operator.outcomes import Done, Outcome
+from nightcrawler_operator.world import ExecutionKey, World
+
+
+class ExecutionReconciler:
+    """Brings an execution as far as it can go now."""
+
+    def __init__(self, world: World, actor: Actor, limits: Limits) -> None:
+        self._world = world
+        self._actor = actor
+        self._limits = limits
+
+    async def reconcile(self, key: ExecutionKey) -> Outcome:
+        """Look, decide, write; returns when to look again. Raises as `Actor.carry_out` does."""
+        execution = self._world.executions.get((key.namespace, key.name))
+        if execution is None:
+            return Done()
+        snapshot = observe(self._world, execution, self._limits)
+        return await self._actor.carry_out(snapshot, decide(snapshot))

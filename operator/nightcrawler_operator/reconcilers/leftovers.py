@@ -1,0 +1,95 @@
+"""Jobs whose execution is not among the live ones: kept for a while, then removed; live ones stopped."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import Final
+
+from nightcrawler_crds import errors, names
+from nightcrawler_crds.clock import utcnow
+from nightcrawler_crds.store import Store
+from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
+from nightcrawler_crds.views import ExecutionView
+from nightcrawler_operator.decisions.leftovers import Keep, Remove, StopLive, leftovers
+from nightcrawler_operator.limits import Limits
+from nightcrawler_operator.observe import attempts_of
+from nightcrawler_operator.outcomes import Done, Outcome, Waiting
+from nightcrawler_operator.world import LeftoverKey, World
+
+log = logging.getLogger(__name__)
+
+_REMOVAL: Final = timedelta(seconds=10)
+"""Removed Jobs go one by one; so long, those still to be seen are no reason to ask again."""
+
+
+class LeftoverReconciler:
+    """Asks the API server what became of the execution before it touches anything."""
+
+    def __init__(self, store: Store, world: World, limits: Limits) -> None:
+        self._store = store
+        self._world = world
+        self._limits = limits
+        self._terminal: set[str] = set()
+        self._removed: dict[str, datetime] = {}
+
+    def run_ended(self, execution: ExecutionView) -> None:
+        """Note a run whose end we wrote ourselves, and need not ask for."""
+        if execution.metadata.uid in self._world.jobs_of:
+            self._terminal.add(execution.metadata.uid)
+
+    async def reconcile(self, key: LeftoverKey) -> Outcome:
+        """Keep, stop or remove the Jobs of an execution that is not live; returns when to look again."""
+        if key.uid not in self._world.jobs_of:
+            self._terminal.discard(key.uid)
+            self._removed.pop(key.uid, None)
+            return Done()
+        gone = False
+        if key.uid not in self._terminal:
+            execution = await self._ask(key)
+            gone = execution is None
+            if execution is not None and execution.status.phase not in TERMINAL_PHASES:
+                # It lives; the cache was behind. It is woken by being put in.
+                self._world.executions.upsert(execution)
+                return Done()
+            if not gone:
+                self._terminal.add(key.uid)
+        verdict = leftovers(
+            attempts_of(self._world, key.uid).values(),
+            gone=gone,
+            now=utcnow(),
+            keep=self._limits.job_cleanup_after,
+        )
+        match verdict:
+            case Keep(until):
+                return Waiting(until)
+            case Remove():
+                return await self._remove(key)
+            case StopLive(live):
+                log.warning(
+                    "Jobs of an execution that has ended are still live; deleting %s", ", ".join(live)
+                )
+                for name in live:
+                    await self._stop(key, name)
+        return Done()
+
+    async def _remove(self, key: LeftoverKey) -> Outcome:
+        asked = self._removed.get(key.uid)
+        if asked is None or utcnow() >= asked + _REMOVAL:
+            selector = f"{names.LABEL_EXECUTION_UID}={key.uid}"
+            await self._store.delete_collection(names.JOBS, key.namespace, label_selector=selector)
+            asked = self._removed[key.uid] = utcnow()
+        return Waiting(asked + _REMOVAL)
+
+    async def _ask(self, key: LeftoverKey) -> ExecutionView | None:
+        try:
+            found = await self._store.get(names.EXECUTIONS, key.namespace, key.name, ExecutionView)
+        except errors.NotFound:
+            return None
+        return found if found.metadata.uid == key.uid else None
+
+    async def _stop(self, key: LeftoverKey, name: str) -> None:
+        try:
+            await self._store.delete(names.JOBS, key.namespace, name, propagation="Background")
+        except errors.NotFound:
+            log.debug("Job %s is gone already", name)

@@ -1,0 +1,168 @@
+"""The operator's settings: `NIGHTCRAWLER_*` variables of the environment, read once at start."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Self
+
+from annotated_types import Ge, Le
+from pydantic import Field, model_validator
+
+from nightcrawler_crds import settings as common
+from nightcrawler_crds import words
+from nightcrawler_crds.settings import (
+    DNS_LABEL,
+    PREFIX,
+    Count,
+    DnsLabel,
+    Port,
+    Span,
+    Wait,
+    accepted,
+    own_namespace,
+    variable,
+)
+from nightcrawler_operator.election import LeaseTerms
+from nightcrawler_operator.limits import Limits
+
+__all__ = ["PREFIX", "Settings", "accepted", "load", "variable"]
+
+_DEFAULT: Final = Limits()
+# client-go's: a retry may be late by a fifth, and the lease must survive one that is.
+_JITTER: Final = 1.2
+
+
+class Settings(common.CommonSettings):
+    """All settings, valid and unchanging; make them with `load`."""
+
+    watch_namespace: Annotated[str, Field(pattern=f"^(?:{DNS_LABEL})?$", max_length=63)] = Field(
+        "", description="The one namespace whose workflows are run. Unset: those of the whole cluster."
+    )
+    workers: Annotated[int, Ge(1), Le(256)] = Field(
+        16, description="How many executions are worked on at the same time."
+    )
+    resync_period: Span = Field(
+        600.0, description="How often every execution is looked at again, should an event have been missed."
+    )
+
+    leader_election: bool = Field(
+        True,
+        description="Whether replicas agree on one leader. Switch it off only where there is one process.",
+    )
+    lease_name: DnsLabel = Field(
+        "nightcrawler-operator", description="The Lease by which replicas agree on a leader."
+    )
+    lease_namespace: DnsLabel = Field(
+        default_factory=own_namespace,
+        description="The namespace of that Lease. Unset: the Pod's own namespace, else `default`.",
+    )
+    lease_duration: Span = Field(
+        15.0, description="A leader that was not heard of for this long is replaced."
+    )
+    renew_deadline: Span = Field(
+        10.0, description="A leader that could not renew for this long stops working."
+    )
+    retry_period: Span = Field(2.0, description="How often the leader renews, and the others look.")
+
+    queue_timeout: Span = Field(
+        _DEFAULT.queue_timeout,
+        description="How long a step may wait for its Pod to start before its run fails.",
+    )
+    image_pull_timeout: Wait = Field(
+        _DEFAULT.image_pull_timeout,
+        description="How long pulling an image may keep failing before the step fails.",
+    )
+    missing_config_grace: Wait = Field(
+        _DEFAULT.missing_config_grace,
+        description="How long a step waits for a missing Secret or ConfigMap before it fails.",
+    )
+    workflow_not_found_grace: Wait = Field(
+        _DEFAULT.workflow_grace,
+        description="How long an execution waits for its missing Workflow before it fails.",
+    )
+    cancel_grace: Wait = Field(
+        _DEFAULT.cancel_grace, description="How long a cancelled execution waits for its Pods to be gone."
+    )
+    status_window: Wait = Field(
+        _DEFAULT.status_window,
+        description="How late a step's start may be recorded, so that it shares a write with other changes.",
+    )
+    max_disruptions: Count = Field(
+        _DEFAULT.max_disruptions,
+        description="How often a step is repeated for free when nodes or the cluster fail under it.",
+    )
+
+    job_cleanup_after: Wait = Field(
+        _DEFAULT.job_cleanup_after, description="How long the Jobs of a run stay after it has ended."
+    )
+    history_completed: Count = Field(
+        _DEFAULT.history_completed, description="Completed runs kept of each workflow that does not say."
+    )
+    history_failed: Count = Field(
+        _DEFAULT.history_failed,
+        description="Failed and cancelled runs kept of each workflow that does not say.",
+    )
+
+    probe_host: str = Field(
+        "127.0.0.1",
+        description="The address of /healthz, /readyz and /metrics; 0.0.0.0 in a Pod, for the kubelet.",
+    )
+    probe_port: Port = Field(
+        8081, description="The port of /healthz, /readyz and /metrics; 0 takes any free one."
+    )
+
+    @model_validator(mode="after")
+    def _lease_times_fit(self) -> Self:
+        if self.lease_duration <= self.renew_deadline:
+            raise ValueError(
+                f"{variable('lease_duration')} ({self.lease_duration:g} s) must be longer than "
+                f"{variable('renew_deadline')} ({self.renew_deadline:g} s): "
+                "a leader must stop before another begins."
+            )
+        if self.renew_deadline <= _JITTER * self.retry_period:
+            raise ValueError(
+                f"{variable('renew_deadline')} ({self.renew_deadline:g} s) must be longer than {_JITTER} "
+                f"times {variable('retry_period')} ({self.retry_period:g} s): "
+                "a leader must get to renew at least once."
+            )
+        return self
+
+    @property
+    def lease_terms(self) -> LeaseTerms:
+        """Which Lease makes the leader, and its times."""
+        return LeaseTerms(
+            namespace=self.lease_namespace,
+            name=self.lease_name,
+            lease_duration=self.lease_duration,
+            renew_deadline=self.renew_deadline,
+            retry_period=self.retry_period,
+        )
+
+    @property
+    def limits(self) -> Limits:
+        """What decisions need to know of the settings."""
+        return Limits(
+            queue_timeout=self.queue_timeout,
+            default_timeout=self.default_timeout,
+            default_retry_delay=self.default_retry_delay,
+            image_pull_timeout=self.image_pull_timeout,
+            missing_config_grace=self.missing_config_grace,
+            workflow_grace=self.workflow_not_found_grace,
+            job_cleanup_after=self.job_cleanup_after,
+            cancel_grace=self.cancel_grace,
+            status_window=self.status_window,
+            max_disruptions=self.max_disruptions,
+            history_completed=self.history_completed,
+            history_failed=self.history_failed,
+            default_cpu=None if self.default_cpu is None else words.parse_cpu(self.default_cpu),
+            default_memory=None if self.default_memory is None else words.parse_memory(self.default_memory),
+            pod_policy=self.pod_policy,
+        )
+
+
+def load() -> Settings:
+    """The settings of this process's environment.
+
+    Raises:
+        ConfigurationError: Variables cannot be used; each has a line with its value and what is accepted.
+    """
+    return common.read(Settings)

@@ -1,0 +1,97 @@
+"""What a decision is made from: one frozen picture of everything that matters, with its time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+
+from nightcrawler_crds.v1alpha1 import Step, WorkflowSpec
+from nightcrawler_crds.views import EnvironmentView, EventView, ExecutionView, JobView, PodView, WorkflowView
+from nightcrawler_operator.limits import Limits
+
+
+@dataclass(frozen=True)
+class Revision:
+    """The content of a workflow that a run uses, under the name of its ControllerRevision."""
+
+    name: str
+    spec: WorkflowSpec
+
+    @cached_property
+    def steps(self) -> Mapping[str, Step]:
+        """The steps by name, in the order they are written."""
+        return {step.name: step for step in self.spec.steps or ()}
+
+    @cached_property
+    def depends(self) -> Mapping[str, tuple[str, ...]]:
+        """For each step, the steps that must be Completed before it begins."""
+        if self.spec.effective_order == "Graph":
+            return {step.name: tuple(step.depends_on or ()) for step in self.steps.values()}
+        before: dict[str, tuple[str, ...]] = {}
+        last: tuple[str, ...] = ()
+        for name in self.steps:
+            before[name] = last
+            last = (name,)
+        return before
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What the cluster has of one attempt of a step: its Job and its Pods (more than one only by mishap)."""
+
+    job: JobView | None = None
+    pods: tuple[PodView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """What matters of the nodes: the GPU models there are, and which nodes answer."""
+
+    gpu_products: frozenset[str] = frozenset()
+    ready: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the API server did not take a Job; when to ask again, or None if that cannot help."""
+
+    message: str
+    ask_again: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The Events about an object, and when they were asked for."""
+
+    at: datetime
+    events: tuple[EventView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a decision on one execution may look at.
+
+    `named_revision` is what the record, or else a Job, says the run uses; `events` holds
+    those that were looked up, by the UID of what they are about; `absent` the Jobs that a
+    fresh look confirmed to be gone, or to have ended, without a Pod; `refusals` why Jobs were
+    not taken, by Job name. `fresh` says that the workflow and the Environments were asked for
+    after the execution was heard of: each kind has a watch of its own, and that of executions
+    may be ahead.
+    """
+
+    now: datetime
+    execution: ExecutionView
+    limits: Limits
+    workflow: WorkflowView | None = None
+    revision: Revision | None = None
+    named_revision: str | None = None
+    lost_revision: bool = False
+    environments: tuple[EnvironmentView, ...] = ()
+    nodes: Nodes = Nodes()
+    attempts: Mapping[tuple[str, int], Attempt] = field(default_factory=dict)
+    events: Mapping[str, Told] = field(default_factory=dict)
+    absent: frozenset[str] = frozenset()
+    refusals: Mapping[str, Refusal] = field(default_factory=dict)
+    fresh: bool = True

@@ -1,0 +1,212 @@
+"""Metrics for Prometheus: what runs and how it ended, and how well the operator keeps up.
+
+Counters and histograms are told of what happens; gauges are read from the parts themselves when
+somebody asks. Names that begin with `nightcrawler_operator_` are about the process, the others
+about the workflows. Labels only have values of a small, fixed set: no names of users' objects.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter as Tally
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    Info,
+    Metric,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+from typing_extensions import override
+
+from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, TERMINAL_STEP_PHASES, conditions
+from nightcrawler_crds.views import ExecutionView, StepStatusView
+from nightcrawler_operator.election import Leadership
+from nightcrawler_operator.outcomes import NewJob
+from nightcrawler_operator.snapshot import Snapshot
+from nightcrawler_operator.workqueue import WorkQueue
+from nightcrawler_operator.world import ExecutionKey, WorkKey, World
+
+_RECONCILE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_HANDOVER_BUCKETS: Final = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_NO_STEP: Final = StepStatusView(phase="")
+
+
+class Telemetry:
+    """The registry of one operator; its methods are what the actor and the controller report to."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._queue: WorkQueue[WorkKey] | None = None
+        self._executions = self._counter(
+            "nightcrawler_executions_finished",
+            "Executions that ended, by phase and reason.",
+            "phase",
+            "reason",
+        )
+        self._started = self._counter(
+            "nightcrawler_steps_started", "Steps whose first attempt's Job was made."
+        )
+        self._steps = self._counter(
+            "nightcrawler_steps_finished", "Steps that ended, or never began (Skipped), by phase.", "phase"
+        )
+        self._retries = self._counter(
+            "nightcrawler_step_retries",
+            "Attempts that failed and are repeated, by what failed: the program or the infrastructure.",
+            "kind",
+        )
+        self._writes = self._counter(
+            "nightcrawler_operator_status_writes", "Writes of an execution's status that succeeded."
+        )
+        self._conflicts = self._counter(
+            "nightcrawler_operator_write_conflicts",
+            "Writes to an execution that were refused because it had changed since it was read.",
+        )
+        self._reconciles = Histogram(
+            "nightcrawler_operator_reconcile_seconds",
+            "Time a worker spent on a key, by kind.",
+            ("kind",),
+            registry=self.registry,
+            buckets=_RECONCILE_BUCKETS,
+        )
+        self._errors = self._counter(
+            "nightcrawler_operator_reconcile_errors",
+            "Reconciles that failed, by kind and error.",
+            "kind",
+            "error",
+        )
+        self._handover = Histogram(
+            "nightcrawler_operator_handover_seconds",
+            "From the news of what a step waited for (its predecessor's end) until its Job was made.",
+            registry=self.registry,
+            buckets=_HANDOVER_BUCKETS,
+        )
+        Info("nightcrawler_operator_build", "What runs here.", registry=self.registry).info(
+            {"version": version("nightcrawler")}
+        )
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+
+    def show(self, queue: WorkQueue[WorkKey], leadership: Leadership, world: World) -> None:
+        """Have the gauges read from these from now on; once."""
+        self._queue = queue
+        self.registry.register(_Now(queue, leadership, world))
+
+    # --- what the actor reports ----------------------------------------------------------------------
+
+    def made_job(self, snapshot: Snapshot, new: NewJob) -> None:
+        """A Job has been made, or found to be there already."""
+        if new.attempt > 1:
+            return
+        self._started.inc()
+        execution, revision = snapshot.execution, snapshot.revision
+        if self._queue is None or revision is None or not revision.depends.get(new.step):
+            return  # a step that waits for none is not handed anything over
+        since = self._queue.wanted_since(ExecutionKey(*execution.metadata.key))
+        if since is not None:
+            self._handover.observe(time.monotonic() - since)
+
+    def recorded(self, before: ExecutionView, after: ExecutionView) -> None:
+        """A status has been written."""
+        self._writes.inc()
+        if after.status.phase in TERMINAL_PHASES and before.status.phase not in TERMINAL_PHASES:
+            self._executions.labels(after.status.phase, _reason(after)).inc()
+        known = before.status.steps
+        for name, step in after.status.steps.items():
+            old = known.get(name, _NO_STEP)
+            if step.phase == old.phase:
+                continue
+            if step.phase in TERMINAL_STEP_PHASES and old.phase not in TERMINAL_STEP_PHASES:
+                self._steps.labels(step.phase).inc()
+            elif step.phase == "Retrying":
+                kind = "infrastructure" if step.disruptions > old.disruptions else "program"
+                self._retries.labels(kind).inc()
+
+    def conflicted(self) -> None:
+        """A write was refused, for the execution had changed since it was read."""
+        self._conflicts.inc()
+
+    # --- what the controller reports -----------------------------------------------------------------
+
+    def reconciled(self, kind: str, seconds: float, error: str | None) -> None:
+        """One reconcile of a kind of key has ended; `error` names what went wrong, if anything did."""
+        self._reconciles.labels(kind).observe(seconds)
+        if error is not None:
+            self._errors.labels(kind, error).inc()
+
+    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        return Counter(name, documentation, labels, registry=self.registry)
+
+
+def _reason(execution: ExecutionView) -> str:
+    finished = (c.reason for c in execution.status.conditions if c.type == conditions.FINISHED)
+    return next(finished, "")
+
+
+class _Now(Collector):
+    """What the parts of the operator are like at this moment."""
+
+    def __init__(self, queue: WorkQueue[WorkKey], leadership: Leadership, world: World) -> None:
+        self._queue = queue
+        self._leadership = leadership
+        self._world = world
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: the registry would else collect to learn the names, before the event loop runs."""
+        return iter(())
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        """Read them."""
+        yield from self._of_the_queue()
+        yield from self._of_the_world()
+        leads, changes = self._leadership.is_leader, self._leadership.leader_changes
+        yield GaugeMetricFamily("nightcrawler_operator_leader", "1 if this process leads, else 0.", leads)
+        yield CounterMetricFamily(
+            "nightcrawler_operator_leader_changes", "How often another leader was seen to follow.", changes
+        )
+
+    def _of_the_queue(self) -> Iterator[Metric]:
+        prefix, queue = "nightcrawler_operator_queue_", self._queue
+        yield GaugeMetricFamily(f"{prefix}depth", "Keys that wait for a worker.", len(queue))
+        yield GaugeMetricFamily(f"{prefix}in_process", "Keys that workers have.", queue.in_process)
+        yield GaugeMetricFamily(f"{prefix}delayed", "Keys that wait for their moment.", queue.delayed)
+        yield GaugeMetricFamily(
+            f"{prefix}oldest_seconds", "How long the key has waited that was added first.", queue.oldest_age
+        )
+        yield CounterMetricFamily(f"{prefix}adds", "Keys put in line.", queue.added)
+        yield CounterMetricFamily(
+            f"{prefix}retries", "Keys to be tried again after a failure.", queue.retried
+        )
+
+    def _of_the_world(self) -> Iterator[Metric]:
+        world, now = self._world, time.monotonic()
+        phases = Tally(execution.status.phase or "Pending" for execution in world.executions)
+        executions = GaugeMetricFamily(
+            "nightcrawler_executions", "Executions that have not ended, by phase.", labels=["phase"]
+        )
+        for phase in ("Pending", "Running", "Cancelling"):
+            executions.add_metric([phase], phases[phase])
+        yield executions
+        objects = GaugeMetricFamily(
+            "nightcrawler_operator_informer_objects", "Objects known, by kind.", labels=["kind"]
+        )
+        silence = GaugeMetricFamily(
+            "nightcrawler_operator_informer_silence_seconds",
+            "Time since the API server was last heard on this kind; it speaks at least once a minute.",
+            labels=["kind"],
+        )
+        for informer in world.informers:
+            objects.add_metric([informer.resource.kind], len(informer.cache))
+            silence.add_metric([informer.resource.kind], now - informer.heard_at)
+        yield objects
+        yield silence

@@ -1,0 +1,310 @@
+"""What the operator knows of the cluster: one cache a kind, and the ways to look into them.
+
+Both replicas keep all of this warm, whoever leads. Changes worth a look are told to
+`wake`; noise (a Job's own counting, a Pod's readiness) is not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from nightcrawler_crds import names
+from nightcrawler_crds.cache import Cache, Key
+from nightcrawler_crds.informer import Informer
+from nightcrawler_crds.store import Store
+from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
+from nightcrawler_crds.views import (
+    ContainerState,
+    EnvironmentView,
+    ExecutionView,
+    JobView,
+    NodeView,
+    PodView,
+    WorkflowView,
+)
+from nightcrawler_operator.decisions.ending import disruption, pod_condition, step_status
+from nightcrawler_operator.snapshot import Nodes, Refusal, Revision, Told
+
+_REVISIONS_KEPT: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionKey:
+    """A live execution to look at."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowKey:
+    """A workflow to look at: its conditions, its last run, its history."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftoverKey:
+    """Jobs whose execution is not among the live ones."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+WorkKey = ExecutionKey | WorkflowKey | LeftoverKey
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was looked up for one execution beyond the caches; it lives as long as the execution does."""
+
+    events: dict[str, Told] = field(default_factory=dict)
+    absent: set[str] = field(default_factory=set)
+    refusals: dict[str, Refusal] = field(default_factory=dict)
+    fresh: bool = False
+
+
+class World:
+    """The caches, their indexes, and what was found out besides."""
+
+    def __init__(self, store: Store, namespace: str, wake: Callable[[WorkKey], None]) -> None:
+        self._wake = wake
+        self.workflows: Cache[WorkflowView] = Cache(self._workflow_changed)
+        self.executions: Cache[ExecutionView] = Cache(self._execution_changed)
+        self.environments: Cache[EnvironmentView] = Cache(self._environment_changed)
+        ours = names.LABEL_EXECUTION_UID
+        self.jobs = Informer(
+            store, names.JOBS, JobView, namespace=namespace, label_selector=ours, on_change=self._job_changed
+        )
+        self.pods = Informer(
+            store, names.PODS, PodView, namespace=namespace, label_selector=ours, on_change=self._pod_changed
+        )
+        self.nodes = Informer(store, names.NODES, NodeView, on_change=self._node_changed)
+        self.jobs_of: dict[str, dict[str, JobView]] = {}
+        self.pods_of: dict[str, dict[str, PodView]] = {}
+        self.executions_of: dict[Key, set[str]] = {}
+        self.findings: dict[str, Findings] = {}
+        self.revisions: OrderedDict[Key, Revision] = OrderedDict()
+        self.lost_revisions: set[Key] = set()
+        self.live_revisions: OrderedDict[tuple[str, int], Revision] = OrderedDict()
+        self.node_facts = Nodes()
+        self._heard: dict[str, float] = {}
+        self._mute: WorkKey | None = None
+
+    @property
+    def informers(self) -> tuple[Informer[JobView], Informer[PodView], Informer[NodeView]]:
+        """Those that have to be run, and synced before anything is decided."""
+        return (self.jobs, self.pods, self.nodes)
+
+    def record_own_write(self, written: ExecutionView) -> None:
+        """Take in the answer to our own write; it is no news to whoever wrote it."""
+        meta = written.metadata
+        self._heard[meta.uid] = time.monotonic()
+        self._mute = ExecutionKey(*meta.key)
+        try:
+            if written.status.phase in TERMINAL_PHASES:
+                self.executions.forget(meta.key, meta.uid, meta.version)
+            else:
+                self.executions.upsert(written)
+        finally:
+            self._mute = None
+
+    def age(self, uid: str) -> float:
+        """How many seconds ago an execution was last heard of."""
+        return time.monotonic() - self._heard.get(uid, float("-inf"))
+
+    def doubt(self) -> None:
+        """Take nothing for known any more that somebody else may have changed: another process has led.
+
+        Every execution is asked for anew before a Job of it is made: a watch that is behind would show
+        a run as it was before, and removed Jobs cannot show that a step has been run. And a revision
+        that was written once may have been removed as unneeded.
+        """
+        self._heard.clear()
+        self.revisions.clear()
+
+    def remember_revision(self, namespace: str, revision: Revision) -> None:
+        """Keep a revision's parsed content; those kept for longest are dropped."""
+        key = (namespace, revision.name)
+        self.revisions[key] = revision
+        self.revisions.move_to_end(key)
+        self.lost_revisions.discard(key)
+        if len(self.revisions) > _REVISIONS_KEPT:
+            self.revisions.popitem(last=False)
+
+    def forget_revisions(self) -> None:
+        """Ask for revisions anew: while another leads, they may come and go."""
+        self.revisions.clear()
+        self.lost_revisions.clear()
+
+    def remember_live(self, key: tuple[str, int], revision: Revision) -> None:
+        """Keep what a workflow's UID and generation were parsed to."""
+        self.live_revisions[key] = revision
+        if len(self.live_revisions) > _REVISIONS_KEPT:
+            self.live_revisions.popitem(last=False)
+
+    def findings_of(self, uid: str) -> Findings:
+        """The findings of an execution, to be added to."""
+        return self.findings.setdefault(uid, Findings())
+
+    def leftovers(self) -> Iterator[LeftoverKey]:
+        """Every execution that has Jobs and is not among the live ones."""
+        for uid, jobs in self.jobs_of.items():
+            labels = next(iter(jobs.values())).metadata
+            execution = self.executions.get((labels.namespace, labels.labels.execution))
+            if execution is None or execution.metadata.uid != uid:
+                yield LeftoverKey(labels.namespace, labels.labels.execution, uid)
+
+    # --- changes ---------------------------------------------------------------------------------
+
+    def _workflow_changed(self, old: WorkflowView | None, new: WorkflowView | None) -> None:
+        some = new or old
+        assert some is not None
+        key = WorkflowKey(*some.metadata.key)
+        if old is None or new is None or old.metadata.generation != new.metadata.generation:
+            self._wake(key)
+        if new is not None and old is None:
+            for name in self.executions_of.get(some.metadata.key, ()):
+                self._wake(ExecutionKey(some.metadata.namespace, name))
+
+    def _execution_changed(self, old: ExecutionView | None, new: ExecutionView | None) -> None:
+        some = new or old
+        assert some is not None
+        meta = some.metadata
+        workflow = (meta.namespace, some.spec.workflow_ref.name)
+        if old is None:
+            self.executions_of.setdefault(workflow, set()).add(meta.name)
+        if old is None or new is None or old.status.phase != new.status.phase:
+            self._wake(WorkflowKey(*workflow))  # it shows how many are in flight, and the last one's phase
+        if new is None:
+            of_workflow = self.executions_of.get(workflow, set())
+            of_workflow.discard(meta.name)
+            if not of_workflow:
+                self.executions_of.pop(workflow, None)
+            self.findings.pop(meta.uid, None)
+            self._heard.pop(meta.uid, None)
+            if meta.uid in self.jobs_of:
+                self._wake(LeftoverKey(*meta.key, meta.uid))
+            return
+        self._heard[meta.uid] = time.monotonic()
+        key = ExecutionKey(*meta.key)
+        if key != self._mute:
+            self._wake(key)
+
+    def _environment_changed(self, old: EnvironmentView | None, new: EnvironmentView | None) -> None:
+        # Runs stay where they were placed. What their Environment says is read anew for every Job.
+        del old, new
+
+    def _job_changed(self, old: JobView | None, new: JobView | None) -> None:
+        some = new or old
+        assert some is not None
+        meta = some.metadata
+        uid = meta.labels.execution_uid
+        jobs = self.jobs_of.setdefault(uid, {})
+        if new is not None:
+            jobs[meta.name] = new
+        else:
+            jobs.pop(meta.name, None)
+            if not jobs:
+                del self.jobs_of[uid]
+        changed = old is not None and new is not None and _job_state(old) != _job_state(new)
+        if new is None or (changed and not self._told_by_pod(new)):
+            self._wake_owner(uid, meta.namespace, meta.labels.execution)
+        elif old is None and not self._is_live(uid, meta.namespace, meta.labels.execution):
+            self._wake(LeftoverKey(meta.namespace, meta.labels.execution, uid))
+
+    def _pod_changed(self, old: PodView | None, new: PodView | None) -> None:
+        some = new or old
+        assert some is not None
+        meta = some.metadata
+        uid = meta.labels.execution_uid
+        pods = self.pods_of.setdefault(uid, {})
+        if new is not None:
+            pods[meta.name] = new
+        else:
+            pods.pop(meta.name, None)
+            if not pods:
+                del self.pods_of[uid]
+        # That a Pod has been created is no news: its Job was made for that.
+        if new is None or _pod_state(new) != (_pod_state(old) if old else _CREATED):
+            self._wake_owner(uid, meta.namespace, meta.labels.execution)
+
+    def _node_changed(self, old: NodeView | None, new: NodeView | None) -> None:
+        if old is not None and new is not None and _node_state(old) == _node_state(new):
+            return
+        before = self.node_facts
+        nodes = list(self.nodes.cache)
+        self.node_facts = Nodes(
+            gpu_products=frozenset(
+                n.metadata.labels.gpu_product for n in nodes if n.metadata.labels.gpu_product
+            ),
+            ready=frozenset(n.metadata.name for n in nodes if n.ready),
+        )
+        if before != self.node_facts:
+            # Rare, and any of them may have waited for just this.
+            for execution in self.executions:
+                self._wake(ExecutionKey(*execution.metadata.key))
+
+    def _wake_owner(self, uid: str, namespace: str, execution: str) -> None:
+        if self._is_live(uid, namespace, execution):
+            self._wake(ExecutionKey(namespace, execution))
+        elif uid in self.jobs_of:
+            self._wake(LeftoverKey(namespace, execution, uid))
+
+    def _told_by_pod(self, job: JobView) -> bool:
+        """Whether a Job only says what its Pod has said already, up to a second before."""
+        pods = self.pods_of.get(job.metadata.labels.execution_uid, {}).values()
+        return job.metadata.deletion_timestamp is None and any(
+            pod.metadata.labels.job_name == job.metadata.name and pod.status.phase in ("Succeeded", "Failed")
+            for pod in pods
+        )
+
+    def _is_live(self, uid: str, namespace: str, execution: str) -> bool:
+        known = self.executions.get((namespace, execution))
+        return known is not None and known.metadata.uid == uid
+
+
+def _job_state(job: JobView) -> tuple[object, ...]:
+    ended = tuple(c.type for c in job.status.conditions if c.status == "True")
+    return (ended, job.metadata.deletion_timestamp)
+
+
+_SETTING_UP: Final = frozenset({"ContainerCreating", "PodInitializing"})
+
+
+def _pod_state(pod: PodView) -> tuple[object, ...]:
+    """What of a Pod a decision could hang on; all else is noise."""
+    own = step_status(pod)
+    scheduled = pod_condition(pod, "PodScheduled")
+    containers = (*pod.status.init_container_statuses, *((own,) if own else ()))
+    return (
+        pod.status.phase,
+        pod.status.reason,
+        tuple(state for container in containers if (state := _container_state(container.state))),
+        pod.metadata.deletion_timestamp,
+        scheduled.reason if scheduled is not None and scheduled.status != "True" else "",
+        disruption(pod) is not None,
+    )
+
+
+_CREATED: Final = ("Pending", "", (), None, "", False)
+"""The state of a Pod that nothing has happened to."""
+
+
+def _container_state(state: ContainerState) -> str:
+    if state.terminated is not None:
+        return "terminated"
+    if state.running is not None:
+        return "running"
+    reason = state.waiting.reason if state.waiting is not None else ""
+    return "" if reason in _SETTING_UP else reason
+
+
+def _node_state(node: NodeView) -> tuple[object, ...]:
+    return (node.ready, node.metadata.labels.gpu_product, node.metadata.deletion_timestamp)
