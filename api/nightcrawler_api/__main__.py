@@ -1,0 +1,115 @@
+"""Start the facade: settings, log, connection, server."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import signal
+import socket
+import sys
+from importlib.metadata import version
+
+import uvicorn
+
+from nightcrawler_api.app import create_app
+from nightcrawler_api.dependencies import Facade
+from nightcrawler_api.settings import Settings, load
+from nightcrawler_crds import logformat, runtime
+from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.errors import ConfigurationError
+from nightcrawler_crds.settings import variable
+from nightcrawler_crds.store import Store
+
+log = logging.getLogger(__name__)
+
+_GRACE_SECONDS = 10
+
+
+def main() -> None:
+    """Serve until told to stop; the console script `nightcrawler-api`."""
+    _parser().parse_args()
+    try:
+        settings = load()
+        _log_as(settings)
+        runtime.read_deep_json()
+        with _listen(settings) as listening:
+            asyncio.run(_serve(settings, listening))
+    except ConfigurationError as error:
+        print(f"nightcrawler-api: {error}", file=sys.stderr)  # noqa: T201 - there may be no log yet
+        sys.exit(2)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """A socket that listens where the settings say."""
+    host, port = settings.api_host, settings.api_port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]  # socket repeats the address in brackets
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}: {reason}; choose another port by {variable('api_port')}, "
+            f"or another address by {variable('api_host')}"
+        ) from error
+
+
+async def _serve(settings: Settings, listening: socket.socket) -> None:
+    kubeconfig = str(settings.kubeconfig) if settings.kubeconfig else None
+    connection = await Connection.open(f"nightcrawler-api/{version('nightcrawler')}", kubeconfig=kubeconfig)
+    try:
+        app = create_app(settings, Store(connection))
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        host, port = listening.getsockname()[:2]
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        log.info("serving namespace %s of %s at http://%s", settings.namespace, connection.server, address)
+        settling = asyncio.create_task(_settle(app.state.facade))
+        _outlive_signals()
+        await uvicorn.Server(config).serve(sockets=[listening])
+        settling.cancel()
+    finally:
+        await connection.close()
+
+
+async def _settle(facade: Facade) -> None:
+    """Leave what has been read out of garbage collection, whose pauses would be the slowest answers."""
+    await facade.mirror.read()
+    gc.collect()
+    gc.freeze()
+
+
+def _outlive_signals() -> None:
+    """Let the process end by itself: uvicorn stops at a signal, and then raises it once more."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+
+
+def _parser() -> argparse.ArgumentParser:
+    lines = [f"  {variable(name):36}{field.description}" for name, field in Settings.model_fields.items()]
+    parser = argparse.ArgumentParser(
+        prog="nightcrawler-api",
+        description="The REST API of Nightcrawler.",
+        epilog="Settings are variables of the environment:\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=version("nightcrawler"))
+    return parser
+
+
+def _log_as(settings: Settings) -> None:
+    handlers = [logformat.handler(settings.log_format)]
+    logging.basicConfig(level=settings.log_level.upper(), handlers=handlers, force=True)
+    logging.captureWarnings(capture=True)
+    # What it says of each turn of its loop is of no use to who runs a facade.
+    logging.getLogger("asyncio").setLevel(max(logging.getLogger().level, logging.INFO))
+
+
+if __name__ == "__main__":
+    main()

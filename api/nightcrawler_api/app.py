@@ -1,0 +1,117 @@
+"""The application: services wired to one store, routes, errors, and the mirror's life."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi_offline import FastAPIOffline
+
+from nightcrawler_api import errors, health
+from nightcrawler_api.dependencies import Facade
+from nightcrawler_api.executions import endpoints as executions
+from nightcrawler_api.executions.service import ExecutionService
+from nightcrawler_api.heads import HeadAsGet
+from nightcrawler_api.metrics import Measured, Metrics
+from nightcrawler_api.mirror import Mirror
+from nightcrawler_api.openapi import name_problems
+from nightcrawler_api.origins import SameOrigin
+from nightcrawler_api.settings import Settings, is_loopback
+from nightcrawler_api.workflows import endpoints as workflows
+from nightcrawler_api.workflows.presenter import InForce
+from nightcrawler_api.workflows.service import WorkflowService
+from nightcrawler_crds.store import Store
+
+log = logging.getLogger(__name__)
+
+_DESCRIPTION = """
+Workflows on Kubernetes. Each is a custom resource `Workflow`, each of its runs a
+`WorkflowExecution`; what is done here can be seen with kubectl, and the other way round.
+
+Reads are answered from what the cluster last said, and go on while its API server is away;
+writes are then 503. Every error is problem+json: `detail` says what to do, `errors` where.
+"""
+
+
+def create_app(settings: Settings, store: Store) -> FastAPI:
+    """The application over a store, which stays the caller's to close."""
+    facade = _wire(settings, store)
+    app = FastAPIOffline(
+        redoc_url=None,
+        title="Nightcrawler",
+        version=version("nightcrawler"),
+        description=_DESCRIPTION,
+        lifespan=_following,
+        separate_input_output_schemas=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.facade = facade
+    app.include_router(workflows.router)
+    app.include_router(executions.router)
+    app.include_router(health.router)
+    name_problems(app)
+    errors.install(app)
+    # The last that is added is the first that is asked.
+    app.add_middleware(
+        SameOrigin, allowed=settings.cors_origins, only_loopback=is_loopback(settings.api_host)
+    )
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=["Location", "Retry-After"],
+        )
+    app.add_middleware(Measured, metrics=facade.metrics)
+    app.add_middleware(HeadAsGet)
+    return app
+
+
+def _wire(settings: Settings, store: Store) -> Facade:
+    mirror = Mirror(store, settings.namespace)
+    in_force = InForce(
+        user=settings.default_user,
+        timeout=settings.default_timeout,
+        retry_delay=settings.default_retry_delay,
+        cpu=settings.default_cpu,
+        memory=settings.default_memory,
+    )
+    return Facade(
+        settings=settings,
+        mirror=mirror,
+        workflows=WorkflowService(
+            store, mirror, in_force=in_force, policy=settings.pod_policy, template=settings.template_workflow
+        ),
+        executions=ExecutionService(
+            store,
+            mirror,
+            default_user=settings.default_user,
+            default_timeout=settings.default_timeout,
+            policy=settings.pod_policy,
+        ),
+        metrics=Metrics(mirror),
+    )
+
+
+@asynccontextmanager
+async def _following(app: FastAPI) -> AsyncGenerator[None, None]:
+    facade: Facade = app.state.facade
+    facade.follower = asyncio.create_task(facade.mirror.run(), name="mirror")
+    facade.follower.add_done_callback(_tell)
+    try:
+        yield
+    finally:
+        facade.follower.cancel()
+        with suppress(asyncio.CancelledError):
+            await facade.follower
+
+
+def _tell(follower: asyncio.Task[None]) -> None:
+    if not follower.cancelled() and (error := follower.exception()):
+        log.error("the facade has stopped following the cluster", exc_info=error)

@@ -1,0 +1,65 @@
+"""What routes are given: the services of their application, and who is calling."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from nightcrawler_api.errors import NotReady
+from nightcrawler_api.executions.service import ExecutionService
+from nightcrawler_api.metrics import Metrics
+from nightcrawler_api.mirror import Mirror
+from nightcrawler_api.settings import Settings
+from nightcrawler_api.workflows.service import WorkflowService
+
+
+@dataclass(slots=True)
+class Facade:
+    """The parts of one application."""
+
+    settings: Settings
+    mirror: Mirror
+    workflows: WorkflowService
+    executions: ExecutionService
+    metrics: Metrics
+    follower: asyncio.Task[None] | None = field(default=None)
+    """What keeps the mirror up to date, while the application runs."""
+
+    @property
+    def following(self) -> bool:
+        """Whether the mirror is kept up to date, or at least tried to be."""
+        return self.follower is not None and not self.follower.done()
+
+
+def _facade(request: Request) -> Facade:
+    facade: Facade = request.app.state.facade
+    return facade
+
+
+def _ready(facade: Annotated[Facade, Depends(_facade)]) -> Facade:
+    if facade.mirror.missing:
+        kinds = ", ".join(facade.mirror.missing)
+        raise NotReady(f"the facade has not yet read the cluster's {kinds}; try again in a few seconds")
+    return facade
+
+
+def _workflows(facade: Annotated[Facade, Depends(_ready)]) -> WorkflowService:
+    return facade.workflows
+
+
+def _executions(facade: Annotated[Facade, Depends(_ready)]) -> ExecutionService:
+    return facade.executions
+
+
+def _caller(facade: Annotated[Facade, Depends(_facade)]) -> str:
+    # Nobody is asked who they are yet.
+    return facade.settings.default_user
+
+
+FacadeOf = Annotated[Facade, Depends(_facade)]
+Workflows = Annotated[WorkflowService, Depends(_workflows)]
+Executions = Annotated[ExecutionService, Depends(_executions)]
+Caller = Annotated[str, Depends(_caller)]

@@ -1,0 +1,69 @@
+"""How long a run will take, judged by those before it; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+from typing import Final
+
+from nightcrawler_api.states import ended, started
+from nightcrawler_crds import words
+from nightcrawler_crds.v1alpha1 import WorkflowSpec
+from nightcrawler_crds.views import ExecutionView
+
+RUNS_CONSIDERED: Final = 20
+"""The last so many runs: enough for a median, and soon forgotten after a workflow was changed."""
+
+
+def estimated_seconds(
+    spec: WorkflowSpec,
+    completed: Sequence[ExecutionView],
+    recent: Sequence[ExecutionView],
+    default_timeout: float,
+) -> float:
+    """Seconds that the next run will take.
+
+    The median of the last completed runs; before there are any, the way through the graph that
+    takes longest by its steps' medians, if all steps have one; else the longest it may take.
+    """
+    if completed:
+        return median(map(_seconds, completed))
+    steps = _step_medians(recent)
+    if spec.steps and all(step.name in steps for step in spec.steps):
+        return _critical_path(spec, steps)
+    timeout = spec.config.timeout if spec.config else None
+    return default_timeout if timeout is None else words.parse_duration(timeout)
+
+
+def _seconds(execution: ExecutionView) -> float:
+    end = ended(execution)
+    assert end is not None, "only runs that have ended have a duration"
+    return max((end - started(execution)).total_seconds(), 0.0)
+
+
+def _step_medians(executions: Iterable[ExecutionView]) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for execution in executions:
+        for name, step in execution.status.steps.items():
+            if step.phase == "Completed" and step.start_time and step.completion_time:
+                found.setdefault(name, []).append((step.completion_time - step.start_time).total_seconds())
+    return {name: median(seconds) for name, seconds in found.items()}
+
+
+def _critical_path(spec: WorkflowSpec, seconds: Mapping[str, float]) -> float:
+    """The longest way through the steps; the graph has no cycle, or the run would be refused."""
+    steps = spec.steps or []
+    if spec.effective_order == "Sequence":
+        return sum(seconds[step.name] for step in steps)
+    waits_for = {step.name: step.depends_on or [] for step in steps}
+    done: dict[str, float] = {}
+    todo = list(waits_for)
+    while todo:
+        name = todo[-1]
+        missing = [before for before in waits_for[name] if before not in done]
+        if missing:
+            todo.extend(missing)
+        else:
+            todo.pop()
+            done[name] = seconds[name] + max((done[before] for before in waits_for[name]), default=0.0)
+    return max(done.values())

@@ -1,0 +1,1 @@
+"""Executions of workflows: start, list, show with logs, cancel."""

@@ -1,0 +1,106 @@
+"""Routes of executions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Path, Query, Response
+from pydantic import BeforeValidator
+
+from nightcrawler_api.dependencies import Caller, Executions
+from nightcrawler_api.errors import BODIES, WRITES
+from nightcrawler_api.executions import examples
+from nightcrawler_api.executions.schemas import (
+    Cancelling,
+    ExecuteRequest,
+    ExecutionDetail,
+    ExecutionList,
+    ExecutionStarted,
+)
+from nightcrawler_api.json_body import JsonRoute
+from nightcrawler_api.openapi import answers
+from nightcrawler_api.pagination import WindowQuery
+from nightcrawler_api.responses import json
+from nightcrawler_api.states import ExecutionWord
+
+router = APIRouter(prefix="/api/workflows/{workflowId}", tags=["executions"], route_class=JsonRoute)
+
+WorkflowId = Annotated[str, Path(alias="workflowId", description="The workflow's id.")]
+ExecutionId = Annotated[
+    str, Path(alias="executionId", description="The execution's id, which is its metadata.name.")
+]
+
+_Status = Annotated[
+    ExecutionWord | None,
+    BeforeValidator(lambda word: word or None),
+    Query(description="Those of this status."),
+]
+_Logs = Annotated[bool, Query(description="Whether to read the logs of the steps, which takes the longest.")]
+
+
+@router.post(
+    "/execute",
+    status_code=201,
+    summary="Execute a workflow",
+    responses=answers(
+        201, ExecutionStarted, "It has begun; Location says where.", examples.STARTED, 404, *BODIES, *WRITES
+    ),
+)
+async def execute_workflow(
+    executions: Executions,
+    caller: Caller,
+    workflow_id: WorkflowId,
+    body: Annotated[ExecuteRequest | None, Body(openapi_examples=examples.EXECUTE)] = None,
+) -> Response:
+    """409 says what keeps the workflow from running, 422 what is wrong with the request."""
+    started = await executions.execute(workflow_id, body or ExecuteRequest(), caller)
+    location = f"/api/workflows/{workflow_id}/executions/{started['executionId']}"
+    return json(started, 201, {"Location": location})
+
+
+@router.get(
+    "/executions",
+    summary="List a workflow's executions",
+    responses=answers(200, ExecutionList, "A part of them.", examples.LIST, 404, 422, 503),
+)
+async def list_executions(
+    executions: Executions, workflow_id: WorkflowId, window: WindowQuery, status: _Status = None
+) -> Response:
+    """Executions, newest first; those of one second by their ids, last first."""
+    return json(await executions.page(workflow_id, window, status))
+
+
+@router.get(
+    "/executions/{executionId}",
+    summary="Show an execution",
+    responses=answers(200, ExecutionDetail, "The execution in full.", examples.DETAIL, 404, 422, 503),
+)
+async def show_execution(
+    executions: Executions, workflow_id: WorkflowId, execution_id: ExecutionId, logs: _Logs = True
+) -> Response:
+    """Steps that have begun, with the last 1,000 lines of the log of their last attempt.
+
+    These are at most 1 MiB a step and 8 MiB in all, shared evenly; `logsMessage` says so where more was
+    printed, and why where there is nothing.
+    """
+    return json(await executions.show(workflow_id, execution_id, with_logs=logs))
+
+
+@router.post(
+    "/executions/{executionId}/cancel",
+    status_code=202,
+    summary="Cancel an execution",
+    responses=answers(
+        202,
+        Cancelling,
+        "It will end, and is cancelling until it has.",
+        examples.CANCELLING,
+        404,
+        *WRITES,
+    ),
+)
+async def cancel_execution(
+    executions: Executions, caller: Caller, workflow_id: WorkflowId, execution_id: ExecutionId
+) -> Response:
+    """Asking again while it is being cancelled answers the same; one that has ended is 409."""
+    return json(await executions.cancel(workflow_id, execution_id, caller), 202)

@@ -1,0 +1,85 @@
+"""Requests and answers about executions as `/docs` shows them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+PARAMETERS: Final[dict[str, Any]] = {"datasetPath": "s3://datasets/imagenet", "batchSize": 64, "epochs": 10}
+
+EXECUTE: Final[dict[str, Any]] = {
+    "with parameters": {
+        "summary": "In an environment, with parameters",
+        "value": {"environment": "production", "parameters": PARAMETERS},
+    },
+    "as it is": {"summary": "Where the workflow says, with its defaults", "value": {}},
+}
+
+STARTED: Final[dict[str, Any]] = {
+    "executionId": "exec-5002",
+    "workflowId": "wf-1001",
+    "status": "running",
+    "startTime": "2025-10-17T16:00:00Z",
+    "estimatedDuration": "01:15:00",
+}
+
+LIST: Final[dict[str, Any]] = {
+    "executions": [
+        {
+            "id": "exec-5001",
+            "status": "completed",
+            "startTime": "2025-07-10T14:45:00Z",
+            "endTime": "2025-07-10T16:01:25Z",
+            "duration": "01:16:25",
+            "executor": "John Doe",
+        },
+        {
+            "id": "exec-4892",
+            "status": "failed",
+            "startTime": "2025-07-05T09:30:00Z",
+            "endTime": "2025-07-05T10:15:45Z",
+            "duration": "00:45:45",
+            "executor": "John Doe",
+            "error": "GPU memory allocation failed during training step",
+        },
+    ],
+    "total": 3,
+    "limit": 10,
+    "offset": 0,
+}
+
+DETAIL: Final[dict[str, Any]] = {
+    "id": "exec-5001",
+    "workflowId": "wf-1001",
+    "status": "completed",
+    "startTime": "2025-07-10T14:45:00Z",
+    "endTime": "2025-07-10T16:01:25Z",
+    "duration": "01:16:25",
+    "executor": "John Doe",
+    "stepExecutions": [
+        {
+            "name": "Data Preparation",
+            "status": "completed",
+            "startTime": "2025-07-10T14:45:00Z",
+            "endTime": "2025-07-10T14:55:25Z",
+            "duration": "00:10:25",
+            "attempt": 1,
+            "exitCode": 0,
+            "logs": [
+                {
+                    "timestamp": "14:45:10",
+                    "level": "info",
+                    "message": "Starting data preparation...",
+                    "time": "2025-07-10T14:45:10.482113205Z",
+                }
+            ],
+        }
+    ],
+    "parameters": PARAMETERS,
+}
+
+CANCELLING: Final[dict[str, Any]] = {
+    "success": True,
+    "message": "Execution cancellation requested",
+    "executionId": "exec-5002",
+    "status": "cancelling",
+}

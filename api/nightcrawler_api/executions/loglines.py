@@ -1,0 +1,90 @@
+"""Lines of a container's log as the API has them; pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from nightcrawler_api.executions.schemas import Level, LogLine
+from nightcrawler_api.nesting import is_deeper
+
+_STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)(?: |$)")
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
+# Before the level, programs put brackets and a time of their own. No part of this can match in two
+# ways, so that no line makes it slow.
+_LEADING_WORD: Final = re.compile(r"(?>[\d:.,/+\-\[(<*|\s\]]|(?<=\d)[TZ](?=[\d\s]))*+([A-Za-z]++)(?!\w|-\w)")
+_LEVELS: Final[dict[str, Level]] = {
+    **dict.fromkeys(("warning", "warn"), "warning"),
+    **dict.fromkeys(
+        ("error", "err", "fatal", "critical", "crit", "panic", "alert", "emerg", "severe"), "error"
+    ),
+}
+# As pino and bunyan count: 30 is info, 40 a warning, from 50 on an error.
+_WARNING_NUMBER: Final = 40
+_ERROR_NUMBER: Final = 50
+_DEEPEST: Final = 100
+
+
+class _Levelled(msgspec.Struct):
+    level: Any = None
+    severity: Any = None
+
+
+_json_line = msgspec.json.Decoder(_Levelled)
+
+
+def parse_log(text: str) -> list[LogLine]:
+    """A log with the API server's timestamps before each line, in its order."""
+    return [_parse(line) for line in text.split("\n") if line]
+
+
+def _parse(line: str) -> LogLine:
+    stamp = _STAMP.match(line)
+    at = _seconds_in_utc(stamp[1], stamp[3]) if stamp else None
+    if stamp is None or at is None:
+        # A line without a time is the kubelet's own, about the log, or the end of one that is too long.
+        return _line(line, "00:00:00")
+    parsed = _line(line[stamp.end() :], at.partition("T")[2])
+    parsed["time"] = f"{at}{stamp[2] or ''}Z"
+    return parsed
+
+
+def _line(text: str, timestamp: str) -> LogLine:
+    message = text.rstrip("\r")
+    return {"timestamp": timestamp, "level": level_of(message), "message": message}
+
+
+def _seconds_in_utc(local: str, offset: str) -> str | None:
+    """A time to the second, moved to UTC: the kubelet writes the zone of its node. None: it is no time."""
+    if offset == "Z":
+        return local
+    try:
+        moved = datetime.fromisoformat(local + offset).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return f"{moved:%Y-%m-%dT%H:%M:%S}"
+
+
+def level_of(message: str) -> Level:
+    """The level that a line gives itself, by its leading word or the `level` of its JSON; else info."""
+    if message.lstrip().startswith("{"):
+        if is_deeper(message.encode(), _DEEPEST):
+            return "info"
+        try:
+            fields = _json_line.decode(message)
+        except ValueError:
+            return "info"
+        return _of_value(fields.level if fields.level is not None else fields.severity)
+    word = _LEADING_WORD.match(_COLOURS.sub("", message[:200]))
+    return _LEVELS.get(word[1].lower(), "info") if word else "info"
+
+
+def _of_value(value: Any) -> Level:
+    if isinstance(value, str):
+        return _LEVELS.get(value.lower(), "info")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "error" if value >= _ERROR_NUMBER else "warning" if value >= _WARNING_NUMBER else "info"
+    return "info"

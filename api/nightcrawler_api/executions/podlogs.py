@@ -1,0 +1,115 @@
+"""Logs of an execution's steps, from the Pods of their last attempts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from nightcrawler_api.executions.loglines import parse_log
+from nightcrawler_api.executions.schemas import LogLine
+from nightcrawler_api.states import step_word
+from nightcrawler_crds.errors import ApiError, Invalid, NotFound
+from nightcrawler_crds.names import LABEL_EXECUTION_UID, PODS, STEP_CONTAINER
+from nightcrawler_crds.store import Store
+from nightcrawler_crds.views import ExecutionView, PodView, StepStatusView
+
+MAX_LINES: Final = 1000
+MAX_BYTES_OF_STEP: Final = 1 << 20
+MAX_BYTES: Final = 8 << 20
+"""Of the logs of one answer: lines may be of any length, and memory is not."""
+_WITHIN_SECONDS: Final = 10.0
+_AT_ONCE: Final = 8
+
+StepLog = tuple[Sequence[LogLine], str]
+
+GONE: Final = "the Pod of this step is gone, and its log with it"
+NOT_YET: Final = "the Pod of this step has not started yet"
+NEVER: Final = "no Pod of this step has started, and there is no log"
+TOO_SLOW: Final = "the log did not come in time; ask again, or read it with kubectl logs"
+
+
+async def read_logs(
+    store: Store, execution: ExecutionView, steps: Iterable[str], *, within: float = _WITHIN_SECONDS
+) -> dict[str, StepLog]:
+    """The last lines of each of these steps; where there are none or not all, why.
+
+    Logs are read from the nodes, and a node may be away: that is told beside the step, and
+    never keeps the rest of an execution from being shown. `within` is in seconds, for all.
+    """
+    wanted = list(steps)
+    if not wanted:
+        return {}
+    deadline = asyncio.get_running_loop().time() + within
+    try:
+        async with asyncio.timeout_at(deadline):
+            pods = await store.list_all(
+                PODS,
+                execution.metadata.namespace,
+                PodView,
+                label_selector=f"{LABEL_EXECUTION_UID}={execution.metadata.uid}",
+            )
+    except TimeoutError:
+        return dict.fromkeys(wanted, ((), TOO_SLOW))
+    except ApiError as error:
+        return dict.fromkeys(wanted, ((), _unreadable(error)))
+    share = min(MAX_BYTES_OF_STEP, MAX_BYTES // len(wanted))
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def read(name: str) -> StepLog:
+        step = execution.status.steps[name]
+        pod = pod_of(name, step, pods)
+        if pod is None:
+            return (), _why_no_pod(step)
+        try:
+            async with asyncio.timeout_at(deadline), turns:
+                return await _read_one(store, pod, share)
+        except TimeoutError:
+            return (), TOO_SLOW
+
+    return dict(zip(wanted, await asyncio.gather(*map(read, wanted)), strict=True))
+
+
+def _why_no_pod(step: StepStatusView) -> str:
+    if step.start_time is not None:
+        return GONE
+    return NOT_YET if step_word(step) == "running" else NEVER
+
+
+def pod_of(name: str, step: StepStatusView, pods: Iterable[PodView]) -> PodView | None:
+    """The Pod of a step's last attempt, by the Job that the execution names, else by its annotations."""
+    candidates = [
+        pod
+        for pod in pods
+        if (
+            pod.metadata.labels.job_name == step.job_name
+            if step.job_name
+            else pod.metadata.annotations.step == name
+        )
+    ]
+    return max(candidates, key=_attempt, default=None)
+
+
+def _attempt(pod: PodView) -> tuple[int, str]:
+    attempt = pod.metadata.annotations.attempt
+    return (int(attempt) if attempt.isdigit() else 0, str(pod.metadata.creation_timestamp))
+
+
+async def _read_one(store: Store, pod: PodView, max_bytes: int) -> StepLog:
+    meta = pod.metadata
+    try:
+        text, whole = await store.logs(
+            meta.namespace, meta.name, container=STEP_CONTAINER, tail_lines=MAX_LINES, max_bytes=max_bytes
+        )
+    except NotFound:
+        return (), GONE
+    except Invalid as error:
+        # "container … is waiting to start": there is nothing to read yet.
+        return (), NOT_YET if pod.status.phase == "Pending" else _unreadable(error)
+    except ApiError as error:
+        return (), _unreadable(error)
+    return parse_log(text), "" if whole else f"only the last {max_bytes // 1024} KiB of this log are shown"
+
+
+def _unreadable(error: ApiError) -> str:
+    return f"the log cannot be read now: {error}"

@@ -1,0 +1,128 @@
+"""Executions in the API's words; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, cast
+
+from nightcrawler_api.executions.schemas import (
+    Execution,
+    ExecutionDetail,
+    ExecutionStarted,
+    LogLine,
+    StepExecution,
+)
+from nightcrawler_api.states import ended, execution_word, has_begun, started, step_word
+from nightcrawler_crds import clock, words
+from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_crds.views import ExecutionView, StepStatusView
+
+StepLogs = Mapping[str, tuple[Sequence[LogLine], str]]
+"""By the name of the step: lines, and why there are none or not all (empty if there may be some)."""
+
+
+def started_now(execution: ExecutionView, estimated_seconds: float) -> ExecutionStarted:
+    """The answer to its creation."""
+    return {
+        "executionId": execution.metadata.name,
+        "workflowId": execution.spec.workflow_ref.name,
+        "status": execution_word(execution),
+        "startTime": clock.to_wire(started(execution)),
+        "estimatedDuration": words.clock_long(estimated_seconds),
+    }
+
+
+def row(execution: ExecutionView, default_user: str) -> Execution:
+    """An execution in the list."""
+    status = execution.status
+    shown: Execution = {
+        "id": execution.metadata.name,
+        "status": execution_word(execution),
+        "startTime": clock.to_wire(started(execution)),
+        "executor": execution.spec.executor or default_user,
+    }
+    if (end := ended(execution)) is not None:
+        shown["endTime"] = clock.to_wire(end)
+        shown["duration"] = words.clock_long((end - started(execution)).total_seconds())
+    if status.phase == "Failed":
+        shown["error"] = _error(execution)
+    elif status.message and status.phase != "Completed":
+        shown["message"] = status.message
+    if environment := status.environment or execution.spec.environment:
+        shown["environment"] = environment
+    if status.progress:
+        shown["progress"] = status.progress
+    return shown
+
+
+def detail(
+    execution: ExecutionView, default_user: str, order: Sequence[str], logs: StepLogs | None
+) -> ExecutionDetail:
+    """An execution in full; `order` is that of the workflow's steps, `logs` None leaves them out."""
+    head = row(execution, default_user)
+    shown: dict[str, Any] = {
+        "id": head["id"],
+        "workflowId": execution.spec.workflow_ref.name,
+        **head,
+        "stepExecutions": [_step(execution, name, logs) for name in steps_begun(execution, order)],
+        "parameters": execution.spec.parameters,
+    }
+    return cast("ExecutionDetail", shown)
+
+
+def steps_begun(execution: ExecutionView, order: Sequence[str]) -> list[str]:
+    """The steps that have begun, in the order in which they did, then in that of the workflow."""
+    position = {name: index for index, name in enumerate(order)}
+    steps = execution.status.steps
+    begun = [name for name, step in steps.items() if has_begun(step)]
+    return sorted(begun, key=lambda name: (_begin(execution, steps[name]), position.get(name, len(position))))
+
+
+def _begin(execution: ExecutionView, step: StepStatusView) -> datetime:
+    # A step that failed before its Pod started has no start; nor has one between two attempts.
+    return step.start_time or step.completion_time or started(execution)
+
+
+def _step(execution: ExecutionView, name: str, logs: StepLogs | None) -> StepExecution:
+    step = execution.status.steps[name]
+    word = step_word(step)
+    assert word != "pending", "only steps that have begun are shown"
+    shown: StepExecution = {
+        "name": name,
+        "status": word,
+        "startTime": clock.to_wire(_begin(execution, step)),
+    }
+    if word != "running" and step.completion_time:
+        shown["endTime"] = clock.to_wire(step.completion_time)
+        seconds = (step.completion_time - _begin(execution, step)).total_seconds()
+        shown["duration"] = words.clock_long(seconds)
+    if step.phase == "Cancelled":
+        shown["error"] = "cancelled"
+    elif step.phase == "Failed":
+        shown["error"] = step.message or step.reason or "the step failed"
+    elif step.message and word == "running":
+        shown["message"] = step.message
+    if step.attempt:
+        shown["attempt"] = step.attempt
+    if step.exit_code is not None:
+        shown["exitCode"] = step.exit_code
+    if logs is not None:
+        lines, why_not_all = logs.get(name, ((), ""))
+        shown["logs"] = list(lines)
+        if why_not_all:
+            shown["logsMessage"] = why_not_all
+    return shown
+
+
+def _error(execution: ExecutionView) -> str:
+    """Why an execution failed: its message, else what its condition or a failed step says."""
+    if execution.status.message:
+        return execution.status.message
+    for condition in execution.status.conditions:
+        if condition.type == conditions.FINISHED and condition.message:
+            return condition.message
+    failed = [
+        step.message for step in execution.status.steps.values() if step.phase == "Failed" and step.message
+    ]
+    return failed[0] if failed else "the execution failed"

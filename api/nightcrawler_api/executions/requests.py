@@ -1,0 +1,115 @@
+"""Whether a workflow can be run as asked, and what is then written; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from nightcrawler_api import refusals
+from nightcrawler_api.executions.schemas import ExecuteRequest
+from nightcrawler_api.refusals import FieldError, at
+from nightcrawler_crds import names
+from nightcrawler_crds.names import EXECUTIONS, WORKFLOWS
+from nightcrawler_crds.podtemplate import PodPolicy
+from nightcrawler_crds.v1alpha1 import WorkflowSpec
+from nightcrawler_crds.validation import (
+    find_environment,
+    parameter_problems,
+    unknown_environment,
+    workflow_problems,
+)
+from nightcrawler_crds.views import EnvironmentView, WorkflowView
+
+
+def readable_spec(workflow: WorkflowView) -> WorkflowSpec | list[FieldError]:
+    """A workflow's spec as a model, or why it cannot be read: a manifest may hold what REST refuses."""
+    try:
+        return WorkflowSpec.model_validate(workflow.spec, extra="ignore")
+    except ValidationError as error:
+        return refusals.from_model(error.errors(include_url=False), workflow.spec)
+
+
+def why_not_runnable(name: str, spec: WorkflowSpec, policy: PodPolicy) -> str | None:
+    """What keeps a workflow from running whatever is asked, and what to do; None if nothing does."""
+    if not spec.steps:
+        return (
+            f"the workflow {name!r} has no steps to run; give it some with PUT /api/workflows/{name}. "
+            "Workflows created from now on get steps by themselves if the installation names a template "
+            "(NIGHTCRAWLER_TEMPLATE_WORKFLOW)."
+        )
+    problems = workflow_problems(spec, policy)
+    if problems:
+        found = refusals.summary(refusals.from_problems(problems))
+        return f"the workflow {name!r} cannot run: {found}; change it with PUT /api/workflows/{name}"
+    return None
+
+
+def request_findings(
+    request: ExecuteRequest, spec: WorkflowSpec, environments: Collection[EnvironmentView]
+) -> list[FieldError]:
+    """What is wrong with what is asked for: the environment, the parameters."""
+    found = [
+        at(problem.pointer, problem.message) for problem in parameter_problems(spec, request.parameters or {})
+    ]
+    if environments and (problem := _environment_finding(request.environment, spec, environments)):
+        found.append(at("/environment", problem))
+    return found
+
+
+def _environment_finding(
+    asked: str | None, spec: WorkflowSpec, environments: Collection[EnvironmentView]
+) -> str | None:
+    wanted = asked or next(iter(spec.environments or ()), None)
+    if wanted is None:
+        if any(environment.spec.get("default") for environment in environments):
+            return None
+        known = ", ".join(sorted(environment.metadata.name for environment in environments))
+        return (
+            "neither the request nor the workflow names an environment, and none is the default; "
+            f"there are: {known}"
+        )
+    if find_environment(wanted, environments) is not None:
+        return None
+    sentence = unknown_environment(wanted, environments)
+    return (
+        sentence
+        if asked
+        else f"the workflow's own: {sentence}; name another one here, or change the workflow"
+    )
+
+
+def manifest(name: str, workflow: WorkflowView, request: ExecuteRequest, executor: str) -> Mapping[str, Any]:
+    """The WorkflowExecution of a request, owned by its workflow.
+
+    The owner does not wait for it when it is deleted (blockOwnerDeletion): nothing needs that,
+    and on some clusters it takes rights on finalizers.
+    """
+    owner = {
+        "apiVersion": WORKFLOWS.api_version,
+        "kind": WORKFLOWS.kind,
+        "name": workflow.metadata.name,
+        "uid": workflow.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+    spec: dict[str, Any] = {
+        "workflowRef": {"name": workflow.metadata.name},
+        "executor": executor,
+        "trigger": {"type": "Manual"},
+    }
+    if request.environment is not None:
+        spec["environment"] = request.environment
+    if request.parameters is not None:
+        spec["parameters"] = request.parameters
+    return {
+        "apiVersion": EXECUTIONS.api_version,
+        "kind": EXECUTIONS.kind,
+        "metadata": {
+            "name": name,
+            "labels": {names.LABEL_WORKFLOW: workflow.metadata.name},
+            "ownerReferences": [owner],
+        },
+        "spec": spec,
+    }

@@ -1,0 +1,107 @@
+"""What executions look like in requests and answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
+
+from nightcrawler_api.states import ExecutionWord
+from nightcrawler_crds.v1alpha1 import MAX_PARAMETERS_BYTES
+
+Level = Literal["info", "warning", "error"]
+
+
+class ExecuteRequest(BaseModel):
+    """Where and with what to run; everything may be left out, and so may the body."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    environment: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
+        None,
+        description="An Environment by name or alias; not set: the workflow's first, else the default one.",
+    )
+    parameters: Annotated[dict[str, Any], Field(max_length=128)] | None = Field(
+        None,
+        description=f"Values of the parameters: any JSON each, {MAX_PARAMETERS_BYTES} bytes in all.",
+    )
+
+
+class ExecutionStarted(TypedDict):
+    """An execution that has just been created."""
+
+    executionId: str
+    workflowId: str
+    status: ExecutionWord
+    startTime: str
+    estimatedDuration: str
+
+
+class Execution(TypedDict):
+    """An execution in the list.
+
+    `error` says why it failed; `message` why one in flight waits, or how it was cancelled.
+    """
+
+    id: str
+    status: ExecutionWord
+    startTime: str
+    endTime: NotRequired[str]
+    duration: NotRequired[str]
+    executor: str
+    error: NotRequired[str]
+    message: NotRequired[str]
+    environment: NotRequired[str]
+    progress: NotRequired[str]
+
+
+class ExecutionList(TypedDict):
+    """A part of a workflow's executions, newest first; `total` counts all that fit."""
+
+    executions: list[Execution]
+    total: int
+    limit: int
+    offset: int
+
+
+class LogLine(TypedDict):
+    """A line of a step's log: `timestamp` is HH:MM:SS in UTC, `time` is it in full."""
+
+    timestamp: str
+    level: Level
+    message: str
+    time: NotRequired[str]
+
+
+class StepExecution(TypedDict):
+    """A step that has begun; of several attempts, the last."""
+
+    name: str
+    status: Literal["running", "completed", "failed"]
+    startTime: str
+    endTime: NotRequired[str]
+    duration: NotRequired[str]
+    error: NotRequired[str]
+    message: NotRequired[str]
+    attempt: NotRequired[int]
+    exitCode: NotRequired[int]
+    logs: NotRequired[list[LogLine]]
+    logsMessage: NotRequired[str]
+
+
+class ExecutionDetail(Execution):
+    """An execution in full."""
+
+    workflowId: str
+    stepExecutions: list[StepExecution]
+    parameters: dict[str, Any]
+
+
+class Cancelling(TypedDict):
+    """The answer to a cancellation."""
+
+    success: bool
+    message: str
+    executionId: str
+    status: Literal["cancelling"]

@@ -1,0 +1,262 @@
+"""What the facade knows, in the order in which it is asked for; pure.
+
+The index is told of every change by the informers' caches, and answers pages of lists
+without looking at what is not on them: a page of executions costs the same however long
+the history is. Objects that are being deleted are not there any more.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from typing import Literal, TypeVar
+
+from nightcrawler_api.states import EXECUTION_WORDS, IN_FLIGHT, ExecutionWord, created, execution_word
+from nightcrawler_crds import defaults
+from nightcrawler_crds.names import WORKFLOWS
+from nightcrawler_crds.views import ExecutionView, WorkflowView
+
+V = TypeVar("V", WorkflowView, ExecutionView)
+WorkflowWord = Literal["active", "inactive"]
+
+
+class Timeline:
+    """Names by the time of creation, newest first; those of one second by their names.
+
+    Most come at the end: that is an append. What comes out of order (the first list comes in
+    the order of names) is put right when the timeline is next read, in one go.
+    """
+
+    __slots__ = ("_keys", "_settled")
+
+    def __init__(self) -> None:
+        self._keys: list[tuple[float, str]] = []
+        self._settled = True
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __iter__(self) -> Iterator[str]:
+        self._settle()
+        return (name for _, name in reversed(self._keys))
+
+    def add(self, at: float, name: str) -> None:
+        """Put a name in."""
+        key = (at, name)
+        if self._keys and key < self._keys[-1]:
+            self._settled = False
+        self._keys.append(key)
+
+    def remove(self, at: float, name: str) -> None:
+        """Take a name out that was put in at that time."""
+        self._settle()
+        position = bisect_left(self._keys, (at, name))
+        assert self._keys[position] == (at, name), "a change was told of an object that was never told of"
+        del self._keys[position]
+
+    def page(self, offset: int, limit: int) -> list[str]:
+        """So many names from the newest on, after leaving out the first `offset`."""
+        self._settle()
+        end = max(len(self._keys) - offset, 0)
+        return [name for _, name in reversed(self._keys[max(end - limit, 0) : end])]
+
+    def _settle(self) -> None:
+        if not self._settled:
+            self._keys.sort()
+            self._settled = True
+
+
+class Runs:
+    """The executions of one workflow."""
+
+    __slots__ = ("_all", "_by_word", "_views", "in_flight")
+
+    def __init__(self) -> None:
+        self._all = Timeline()
+        self._by_word: dict[ExecutionWord, Timeline] = {word: Timeline() for word in EXECUTION_WORDS}
+        self._views: dict[str, ExecutionView] = {}
+        self.in_flight = 0
+        """How many have not ended; kept at hand, because filters ask it of every workflow."""
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    @property
+    def latest(self) -> ExecutionView | None:
+        """The newest one."""
+        return next(iter(self.page(0, 1)), None)
+
+    def count(self, word: ExecutionWord | None = None) -> int:
+        """How many have a status, or how many there are."""
+        return len(self._all if word is None else self._by_word[word])
+
+    def get(self, name: str) -> ExecutionView | None:
+        """One by its name."""
+        return self._views.get(name)
+
+    def page(self, offset: int, limit: int, word: ExecutionWord | None = None) -> list[ExecutionView]:
+        """So many of a status, or of all, newest first."""
+        timeline = self._all if word is None else self._by_word[word]
+        return [self._views[name] for name in timeline.page(offset, limit)]
+
+    def live(self) -> list[ExecutionView]:
+        """All that have not ended."""
+        return [self._views[name] for word in IN_FLIGHT for name in self._by_word[word]]
+
+    def everything(self) -> Sequence[ExecutionView]:
+        """All there are, in no order."""
+        return tuple(self._views.values())
+
+    def change(self, old: ExecutionView | None, new: ExecutionView | None) -> None:
+        """Take in what has become of one execution."""
+        before = execution_word(old) if old else None
+        after = execution_word(new) if new else None
+        self.in_flight += (after in IN_FLIGHT) - (before in IN_FLIGHT)
+        if old and (new is None or before != after):
+            self._by_word[execution_word(old)].remove(created(old).timestamp(), old.metadata.name)
+        if new and before != after:
+            self._by_word[execution_word(new)].add(created(new).timestamp(), new.metadata.name)
+        if old and new is None:
+            self._all.remove(created(old).timestamp(), old.metadata.name)
+            del self._views[old.metadata.name]
+        if new:
+            if old is None:
+                self._all.add(created(new).timestamp(), new.metadata.name)
+            self._views[new.metadata.name] = new
+
+
+class Known:
+    """A workflow, with what lists ask of it at hand."""
+
+    __slots__ = ("priority", "runs", "scheduled", "text", "view")
+
+    def __init__(self, view: WorkflowView, runs: Runs) -> None:
+        self.view = view
+        self.runs = runs
+        self.priority: str = view.spec.get("priority") or defaults.PRIORITY
+        self.scheduled = bool((view.spec.get("config") or {}).get("schedule")) and not view.spec.get(
+            "suspend"
+        )
+        # A line feed between the two: a search must not match across them.
+        self.text = searchable(f"{self.name}\n{self.description}")
+
+    @property
+    def name(self) -> str:
+        """The name for people; a manifest may have left it out."""
+        return self.view.spec.get("displayName") or self.view.metadata.name
+
+    @property
+    def description(self) -> str:
+        """What it does, for people."""
+        return self.view.spec.get("description") or ""
+
+    @property
+    def status(self) -> WorkflowWord:
+        """Active: has a schedule that is not suspended, or an execution in flight."""
+        return "active" if self.scheduled or self.runs.in_flight else "inactive"
+
+
+class Index:
+    """The workflows of the served namespace and their executions."""
+
+    def __init__(self) -> None:
+        self._order = Timeline()
+        self._known: dict[str, Known] = {}
+        # By the name of the workflow, which may be heard of after its executions; then by their own.
+        self._runs: dict[str, dict[str, ExecutionView]] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def workflow(self, name: str) -> Known | None:
+        """A workflow by its name."""
+        return self._known.get(name)
+
+    def page(
+        self,
+        offset: int,
+        limit: int,
+        *,
+        status: WorkflowWord | None = None,
+        priority: str | None = None,
+        search: str = "",
+    ) -> tuple[list[Known], int]:
+        """So many workflows that fit, newest first, and how many fit in all."""
+        if status is None and priority is None and not search:
+            return [self._known[name] for name in self._order.page(offset, limit)], len(self._order)
+        needle = searchable(search)
+        fitting = [
+            known
+            for known in map(self._known.__getitem__, self._order)
+            if (priority is None or known.priority == priority)
+            and (not needle or needle in known.text)
+            and (status is None or known.status == status)
+        ]
+        return fitting[offset : offset + limit], len(fitting)
+
+    def workflow_changed(self, old: WorkflowView | None, new: WorkflowView | None) -> None:
+        """Take in what has become of a workflow; for `Cache`."""
+        before, after = _present(old), _present(new)
+        if before and after is None:
+            self._order.remove(_created(before), before.metadata.name)
+            del self._known[before.metadata.name]
+        if after:
+            name = after.metadata.name
+            if before is None:
+                self._order.add(_created(after), name)
+            runs = self._known[name].runs if before else self._runs_of(after)
+            self._known[name] = Known(after, runs)
+
+    def execution_changed(self, old: ExecutionView | None, new: ExecutionView | None) -> None:
+        """Take in what has become of an execution; for `Cache`."""
+        before, after = _present(old), _present(new)
+        view = before or after
+        if view is None:
+            return
+        # Its workflow never changes: the spec is immutable.
+        workflow, name = view.spec.workflow_ref.name, view.metadata.name
+        if after:
+            self._runs.setdefault(workflow, {})[name] = after
+        else:
+            self._runs[workflow].pop(name)
+            if not self._runs[workflow]:
+                del self._runs[workflow]
+        if known := self._known.get(workflow):
+            uid = known.view.metadata.uid
+            known.runs.change(_if_of(before, uid), _if_of(after, uid))
+
+    def _runs_of(self, workflow: WorkflowView) -> Runs:
+        runs = Runs()
+        for execution in self._runs.get(workflow.metadata.name, {}).values():
+            runs.change(None, _if_of(execution, workflow.metadata.uid))
+        return runs
+
+
+def searchable(text: str) -> str:
+    """A text as searches compare it: without case, and composed and compatible characters alike."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _created(workflow: WorkflowView) -> float:
+    at = workflow.metadata.creation_timestamp
+    return at.timestamp() if at else 0.0
+
+
+def _present(view: V | None) -> V | None:
+    return None if view is None or view.metadata.deletion_timestamp else view
+
+
+def _if_of(execution: ExecutionView | None, uid: str) -> ExecutionView | None:
+    """An execution, unless it is of an earlier workflow that had the same name.
+
+    One that no Workflow owns is of whichever has the name: the operator has not adopted it yet.
+    """
+    if execution is None:
+        return None
+    owners = [
+        owner.uid
+        for owner in execution.metadata.owner_references
+        if owner.kind == WORKFLOWS.kind and owner.api_version.startswith(f"{WORKFLOWS.group}/")
+    ]
+    return execution if uid in owners or not owners else None

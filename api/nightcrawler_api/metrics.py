@@ -1,0 +1,107 @@
+"""Metrics for Prometheus: requests by route and status, how long they took, what is known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing_extensions import override
+
+from nightcrawler_api.mirror import Mirror
+
+_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+"""Those that are counted by their names: clients can make up any number of others."""
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """The registry of one application and what is counted in it."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "nightcrawler_api_requests",
+            "Requests answered.",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "nightcrawler_api_request_seconds",
+            "Time to answer a request.",
+            ("method", "route"),
+            registry=self.registry,
+            buckets=_BUCKETS,
+        )
+        self.registry.register(_Known(mirror))
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+
+
+class _Known(Collector):
+    """What the mirror knows, read when it is asked for."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._mirror = mirror
+
+    @override
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        objects = GaugeMetricFamily("nightcrawler_api_objects", "Objects known, by kind.", labels=("kind",))
+        for kind, count in self._mirror.sizes.items():
+            objects.add_metric((kind,), count)
+        yield objects
+        silence = GaugeMetricFamily(
+            "nightcrawler_api_silence_seconds",
+            "Time since the API server was last heard, by kind.",
+            labels=("kind",),
+        )
+        for kind, seconds in self._mirror.silences.items():
+            silence.add_metric((kind,), seconds)
+        yield silence
+
+
+class Measured:
+    """Counts what an application answers."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and count its answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        start = time.perf_counter()
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            route = _route(scope)
+            method = scope["method"] if route and scope["method"] in _METHODS else "other"
+            self._metrics.requests.labels(method, route, status).inc()
+            self._metrics.seconds.labels(method, route).observe(time.perf_counter() - start)
+
+
+def _route(scope: MutableMapping[str, Any]) -> str:
+    """The route's pattern; a path that is none is not named, or anyone could make any number of metrics."""
+    return getattr(scope.get("route"), "path", "")

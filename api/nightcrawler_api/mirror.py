@@ -1,0 +1,162 @@
+"""What the facade knows of the cluster: informers' caches, the index over them, its own writes.
+
+Reads are answered from here and go on while the API server is away. What a write answered is
+taken in at once, so that the next read sees it. What is asked for and not known is looked up
+once before it is said not to be there: another replica, or kubectl, may have made it just now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from nightcrawler_api.index import Index, Known
+from nightcrawler_crds import names
+from nightcrawler_crds.cache import Cache
+from nightcrawler_crds.errors import ApiError, NotFound
+from nightcrawler_crds.informer import Informer
+from nightcrawler_crds.names import ENVIRONMENTS, EXECUTIONS, WORKFLOWS, Resource
+from nightcrawler_crds.store import Store
+from nightcrawler_crds.views import EnvironmentView, ExecutionView, WorkflowView
+
+log = logging.getLogger(__name__)
+
+_NAME: Final = re.compile(names.DNS_LABEL_PATTERN)
+_FOR_EVER: Final = 2**63
+_FRESH_SECONDS: Final = 5.0
+_PROBE_SECONDS: Final = 2.0
+# Bookmarks come once a minute, and a watch that is silent for 100 s is begun anew.
+SILENT_TOO_LONG_SECONDS: Final = 150.0
+
+
+class Mirror:
+    """The workflows and executions of one namespace, and the Environments of the cluster."""
+
+    def __init__(self, store: Store, namespace: str) -> None:
+        self.namespace = namespace
+        self.index = Index()
+        self._store = store
+        self._workflows = Informer(
+            store, WORKFLOWS, WorkflowView, namespace=namespace, on_change=self.index.workflow_changed
+        )
+        self._executions = Informer(
+            store, EXECUTIONS, ExecutionView, namespace=namespace, on_change=self.index.execution_changed
+        )
+        self._environments = Informer(store, ENVIRONMENTS, EnvironmentView)
+
+    @property
+    def _informers(self) -> tuple[Informer[Any], ...]:
+        return (self._workflows, self._executions, self._environments)
+
+    @property
+    def missing(self) -> list[str]:
+        """The kinds that have not been read yet."""
+        return [informer.resource.plural for informer in self._informers if not informer.synced.is_set()]
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """How many objects of each kind are known."""
+        return {informer.resource.plural: len(informer.cache) for informer in self._informers}
+
+    @property
+    def silences(self) -> Mapping[str, float]:
+        """Seconds since the API server was last heard of each kind."""
+        now = time.monotonic()
+        return {informer.resource.plural: now - informer.heard_at for informer in self._informers}
+
+    @property
+    def silent_too_long(self) -> list[str]:
+        """The kinds of which nothing was heard for longer than bookmarks allow: what is known may be old."""
+        return [kind for kind, seconds in self.silences.items() if seconds > SILENT_TOO_LONG_SECONDS]
+
+    async def run(self) -> None:
+        """Follow the cluster until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for informer in self._informers:
+                tasks.create_task(informer.run(), name=f"informer of {informer.resource.plural}")
+            await self.read()
+            log.info(
+                "the cluster is read: %s", ", ".join(f"{count} {kind}" for kind, count in self.sizes.items())
+            )
+
+    async def read(self) -> None:
+        """Wait until every kind has been read once."""
+        for informer in self._informers:
+            await informer.synced.wait()
+
+    async def hears(self) -> bool:
+        """Whether the API server answers: it has just been heard, or does so when asked."""
+        if min(self.silences.values()) < _FRESH_SECONDS and not self.missing:
+            return True
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                await self._store.reachable()
+        except (ApiError, TimeoutError):
+            return False
+        return True
+
+    async def workflow(self, name: str) -> Known:
+        """A workflow by its id.
+
+        Raises:
+            NotFound: There is none.
+            Unavailable: None is known, and the API server is away.
+        """
+        known = self.index.workflow(name)
+        if known is None:
+            await self._look_up(WORKFLOWS, name, WorkflowView, self._workflows.cache)
+            known = self.index.workflow(name)
+        if known is None:
+            raise NotFound(f"there is no workflow {name!r}")
+        return known
+
+    async def execution(self, workflow: str, name: str) -> tuple[Known, ExecutionView]:
+        """An execution of a workflow, and that; raises as `workflow` does."""
+        known = await self.workflow(workflow)
+        execution = known.runs.get(name)
+        if execution is None:
+            await self._look_up(EXECUTIONS, name, ExecutionView, self._executions.cache)
+            execution = known.runs.get(name)
+        if execution is None:
+            raise NotFound(f"the workflow {workflow!r} has no execution {name!r}")
+        return known, execution
+
+    def environments(self) -> list[EnvironmentView]:
+        """All Environments that are not being deleted."""
+        return [
+            environment
+            for environment in self._environments.cache
+            if not environment.metadata.deletion_timestamp
+        ]
+
+    async def refresh_workflow(self, name: str) -> Known:
+        """A workflow as it is now, whatever was known of it; raises as `workflow` does."""
+        self.took_workflow(await self._store.get(WORKFLOWS, self.namespace, name, WorkflowView))
+        return await self.workflow(name)
+
+    def took_workflow(self, view: WorkflowView) -> None:
+        """Take in what a write answered."""
+        self._workflows.cache.upsert(view)
+
+    def took_execution(self, view: ExecutionView) -> None:
+        """Take in what a write answered."""
+        self._executions.cache.upsert(view)
+
+    def gone_workflow(self, view: WorkflowView) -> None:
+        """Take in that a workflow was deleted; that is for ever, so no later word of it counts."""
+        self._workflows.cache.forget(view.metadata.key, view.metadata.uid, _FOR_EVER)
+
+    def gone_execution(self, view: ExecutionView) -> None:
+        """Take in that an execution was deleted."""
+        self._executions.cache.forget(view.metadata.key, view.metadata.uid, _FOR_EVER)
+
+    async def _look_up(self, resource: Resource, name: str, kind: type[Any], cache: Cache[Any]) -> None:
+        if len(name) > names.MAX_EXECUTION_NAME or not _NAME.fullmatch(name):
+            return  # no such name can exist, and it must not get into a path
+        with suppress(NotFound):
+            cache.upsert(await self._store.get(resource, self.namespace, name, kind))

@@ -1,0 +1,43 @@
+"""Help for what `/docs` shows: schemas of values that are checked elsewhere, and examples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from nightcrawler_api import errors
+
+
+def name_problems(app: FastAPI) -> None:
+    """Let an application's document say of problems what they are sent as; when all routes are there.
+
+    FastAPI documents every answer of a route under the one type of its good answer.
+    """
+    for operations in app.openapi()["paths"].values():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                if status >= "400":
+                    response["content"] = {errors.MEDIA_TYPE: response["content"].pop("application/json")}
+
+
+class DocumentedAs:
+    """The annotation of a value that is documented as a model, and checked by something else."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self._model = model
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The model's JSON schema."""
+        return handler(self._model.__pydantic_core_schema__)
+
+
+def answers(
+    status: int, model: Any, meaning: str, example: Any, *problems: int
+) -> dict[int | str, dict[str, Any]]:
+    """A route's `responses`: the good one with its example, and the problems it may answer with."""
+    good = {"model": model, "description": meaning, "content": {"application/json": {"example": example}}}
+    return {status: good, **errors.responses(*problems)}

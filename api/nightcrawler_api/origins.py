@@ -1,0 +1,71 @@
+"""Web pages of other sites do not get to change anything.
+
+Without authentication, listening on loopback keeps strangers on the network out, but not the
+pages in the reader's browser: these can send requests to loopback too. Browsers name the page's
+origin in every request that changes something, and what it is not allowed is refused.
+
+A page can also have its own name lead to loopback (DNS rebinding): it is then of our origin to
+the browser. Such a request still names that other host. While the facade listens on loopback only,
+it answers to the names of loopback and to no other, reads too; where it is told to listen elsewhere,
+it cannot know by which names it is reached, and whatever keeps strangers out has to look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from nightcrawler_api.errors import answer
+from nightcrawler_api.settings import is_loopback
+
+_HARMLESS = ("GET", "HEAD", "OPTIONS")
+
+
+class SameOrigin:
+    """Refuses changes that pages of other origins ask for, and on loopback requests to other hosts."""
+
+    def __init__(self, app: ASGIApp, allowed: Collection[str], *, only_loopback: bool) -> None:
+        self._app = app
+        self._allowed = allowed
+        self._only_loopback = only_loopback
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        app = self._app
+        if scope["type"] == "http" and (why := self._why_not(scope["method"], Headers(scope=scope))):
+            app = answer(403, why)
+        await app(scope, receive, send)
+
+    def _why_not(self, method: str, headers: Headers) -> str:
+        """Why a request is refused; empty if it is not."""
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if self._only_loopback and not is_loopback(_name_of(host)):
+            return (
+                f"this listens on loopback only and answers to localhost and 127.0.0.1, not to {host!r}; "
+                "whoever installed this can let it listen elsewhere with NIGHTCRAWLER_API_HOST"
+            )
+        if method not in _HARMLESS and origin and not self._may(origin, host):
+            return (
+                f"pages of {origin} may not change anything here; "
+                "whoever installed this can allow them with NIGHTCRAWLER_CORS_ORIGINS"
+            )
+        return ""
+
+    def _may(self, origin: str, host: str) -> bool:
+        if "*" in self._allowed or origin in self._allowed:
+            return True
+        try:
+            return bool(host) and urlsplit(origin).netloc == host
+        except ValueError:
+            return False  # no origin at all: `http://[`
+
+
+def _name_of(host: str) -> str:
+    """The name in a Host header, without the port; empty if there is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

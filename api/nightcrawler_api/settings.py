@@ -1,0 +1,93 @@
+"""The facade's settings: `NIGHTCRAWLER_*` variables of the environment, read once at start."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_settings import NoDecode
+
+from nightcrawler_crds import names
+from nightcrawler_crds import settings as common
+from nightcrawler_crds.settings import DnsLabel, Port, own_namespace, variable
+
+
+def _list(value: object) -> object:
+    """The items of a list that is written with commas."""
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in origins:
+        parts = urlsplit(origin)
+        if origin != "*" and (
+            parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}"
+        ):
+            raise ValueError(
+                f"{variable('cors_origins')} {origin!r} cannot be used. Accepted: origins such as "
+                "https://dashboard.example.com (no path, no slash at the end), separated by commas, or *."
+            )
+    return origins
+
+
+class Settings(common.CommonSettings):
+    """All settings, valid and unchanging; make them with `load`."""
+
+    namespace: DnsLabel = Field(
+        default_factory=own_namespace,
+        description="The one namespace whose workflows are served. Unset: the Pod's own, else `default`.",
+    )
+    api_host: str = Field(
+        "127.0.0.1", description="The address to listen on; beyond loopback only with ALLOW_UNAUTHENTICATED."
+    )
+    api_port: Port = Field(8080, description="The port to listen on; 0 takes any free one.")
+    allow_unauthenticated: bool = Field(
+        False,
+        description="Whether to listen beyond loopback although nobody is asked who they are: "
+        "whoever reaches the port can run programs in the cluster.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list), AfterValidator(_origins)] = (
+        Field(
+            (),
+            description="Origins of web pages that may use the API, separated by commas; * for all.",
+        )
+    )
+    default_user: Annotated[str, Field(min_length=1, max_length=256)] = Field(
+        "anonymous", description="The creator and executor of what is created without an identity."
+    )
+    template_workflow: (
+        Annotated[str, Field(pattern=names.DNS_LABEL_PATTERN, max_length=names.MAX_WORKFLOW_NAME)] | None
+    ) = Field(
+        None,
+        description="The Workflow whose steps and config those take that are created without steps. "
+        "Unset: they cannot run until they are given steps.",
+    )
+
+    @model_validator(mode="after")
+    def _strangers_stay_out(self) -> Self:
+        if not self.allow_unauthenticated and not is_loopback(self.api_host):
+            raise ValueError(
+                f"{variable('api_host')} {self.api_host!r} would let everyone who reaches this machine run "
+                f"workflows, for nobody is asked who they are: set {variable('allow_unauthenticated')}=true "
+                "if something else keeps strangers out, or listen on 127.0.0.1."
+            )
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, without its port, is this machine and nothing else."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def load() -> Settings:
+    """The settings of this process's environment.
+
+    Raises:
+        ConfigurationError: Variables cannot be used; each has a line with its value and what is accepted.
+    """
+    return common.read(Settings)

@@ -1,0 +1,1 @@
+"""Workflows: list, show, create, change, delete."""

@@ -1,0 +1,255 @@
+"""From a request's body to the spec that is to be written, and what is wrong with it; pure.
+
+Creating is merging into nothing, changing is merging into what is there (RFC 7396), so that
+both go one way and are refused with the same sentences.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+from pydantic import ValidationError
+
+from nightcrawler_api import refusals
+from nightcrawler_api.refusals import FieldError, at
+from nightcrawler_crds.podtemplate import PodPolicy
+from nightcrawler_crds.v1alpha1 import WorkflowSpec
+from nightcrawler_crds.validation import (
+    find_environment,
+    pointer_part,
+    unknown_environment,
+    workflow_problems,
+)
+from nightcrawler_crds.views import EnvironmentView
+
+_ONLY_IN_ANSWERS: Final = ("id", "status", "creator", "createdAt", "updatedAt", "lastRun", "conditions")
+_ONLY_IN_ANSWERS_OF_STEPS: Final = ("status", "duration")
+_FREE_FORM: Final = ("podTemplate", "valueFrom", "envFrom", "default")
+"""Fields in lists whose values are not ours, so that null may mean something in them."""
+_ANY_VALUE: Final = "default"
+"""The field of a parameter that may well be null."""
+_ENVIRONMENTS_FORM: Final = "must be a list of names, or an object of names with true or false"
+_ENVIRONMENT_PLACE: Final = re.compile(r"/environments/(\d+)")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL_BUT_LINES: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+def desired_spec(current: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec of a workflow after a body has been merged into it."""
+    changes = {key: value for key, value in body.items() if key not in _ONLY_IN_ANSWERS}
+    if "name" in changes:
+        changes["displayName"] = changes.pop("name")
+    if isinstance(changes.get("environments"), Mapping):
+        changes["environments"] = _chosen(current.get("environments") or [], changes["environments"])
+    elif isinstance(changes.get("environments"), list):
+        changes["environments"] = _once(changes["environments"])
+    if isinstance(changes.get("steps"), list):
+        changes["steps"] = [_definition(step) for step in changes["steps"]]
+    merged = merge(
+        current,
+        {key: _without_nulls(value) if isinstance(value, list) else value for key, value in changes.items()},
+    )
+    assert isinstance(merged, dict)
+    return merged
+
+
+def said_anew(
+    body: Mapping[str, Any], current: Mapping[str, Any], shown: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A body without what it only repeats of an answer, `shown`, and the spec does not say.
+
+    Answers show what is in force where nothing is written. Sent back it must not become written:
+    what is unset stays unset, and follows when the installation's defaults change.
+    """
+    written = {**current, "name": current["displayName"]} if "displayName" in current else current
+    return _news(body, written, shown)
+
+
+def with_template(spec: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec without steps with those of a template, and what they need: config, parameters, order.
+
+    What the spec says itself stays.
+    """
+    taken = {key: template[key] for key in ("steps", "order", "parameters") if key in template}
+    own = {key: value for key, value in spec.items() if not (key == "steps" and value == [])}
+    if "config" in template:
+        own["config"] = merge(template["config"], own.get("config", {}))
+    return {**taken, **own}
+
+
+def findings(
+    body: Mapping[str, Any],
+    current: Mapping[str, Any] | None,
+    spec: Mapping[str, Any],
+    environments: Collection[EnvironmentView],
+    policy: PodPolicy,
+) -> list[FieldError]:
+    """What is wrong with a body, or with the spec that it leads to; empty if nothing is.
+
+    `current` is None for a workflow that is yet to be created.
+    """
+    found = [
+        *_names(body, spec, creating=current is None),
+        *_environments(body, current or {}, environments),
+    ]
+    try:
+        parsed = WorkflowSpec.model_validate(spec, strict=True)
+    except ValidationError as error:
+        named = {field.get("pointer") for field in found}
+        model = [
+            _in_body(field, body, spec)
+            for field in refusals.from_model(error.errors(include_url=False), spec, known_fields())
+        ]
+        return found + [field for field in model if field.get("pointer") not in named]
+    found += _texts(parsed)
+    size = len(msgspec.json.encode(spec))
+    return found + refusals.from_problems(workflow_problems(parsed, policy, size=size, steps_required=False))
+
+
+def merge(target: Any, patch: Any) -> Any:
+    """A JSON merge patch applied (RFC 7396): objects merge, null removes, all else replaces."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge(merged.get(key), value)
+    return merged
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON merge patch that makes `new` of `old`; `new` has no null in its objects."""
+    patch: dict[str, Any] = dict.fromkeys(old.keys() - new.keys())
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(before, Mapping) and isinstance(value, Mapping):
+            if inner := difference(before, value):
+                patch[key] = inner
+        elif key not in old or not _alike(before, value):
+            patch[key] = value
+    return patch
+
+
+@lru_cache(maxsize=1)
+def known_fields() -> tuple[str, ...]:
+    """The names of all fields of a workflow, for whoever misspells one."""
+    schema = WorkflowSpec.model_json_schema()
+    models = [schema, *schema["$defs"].values()]
+    return tuple({"name"}.union(*(model.get("properties", {}) for model in models)) - {"displayName"})
+
+
+def _news(body: Mapping[str, Any], written: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[str, Any]:
+    news: dict[str, Any] = {}
+    for key, value in body.items():
+        there = shown.get(key)
+        if isinstance(value, Mapping) and isinstance(there, Mapping):
+            inner = _news(value, written.get(key) or {}, there)
+            if inner or key in written:
+                news[key] = inner
+        elif key in written or key not in shown or not _alike(value, there):
+            news[key] = value
+    return news
+
+
+def _alike(one: Any, other: Any) -> bool:
+    # As JSON, because to Python 1, 1.0 and True are one.
+    return msgspec.json.encode(one, order="sorted") == msgspec.json.encode(other, order="sorted")
+
+
+def _chosen(current: Iterable[str], changes: Mapping[str, Any]) -> list[str]:
+    """The environments after those that are true were added, and the others taken out."""
+    kept = [name for name in current if changes.get(name, True)]
+    return _once([*kept, *(name for name, chosen in changes.items() if chosen)])
+
+
+def _once(items: list[Any]) -> list[Any]:
+    return list(dict.fromkeys(items)) if all(isinstance(item, str) for item in items) else items
+
+
+def _definition(step: Any) -> Any:
+    if not isinstance(step, Mapping):
+        return step
+    return {key: value for key, value in step.items() if key not in _ONLY_IN_ANSWERS_OF_STEPS}
+
+
+def _without_nulls(value: Any) -> Any:
+    """A list without the nulls in its objects: to the API server they are not the same as nothing."""
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    if isinstance(value, Mapping):
+        return {
+            key: inner if key in _FREE_FORM else _without_nulls(inner)
+            for key, inner in value.items()
+            if inner is not None or key == _ANY_VALUE
+        }
+    return value
+
+
+def _in_body(field: FieldError, body: Mapping[str, Any], spec: Mapping[str, Any]) -> FieldError:
+    """A finding in the spec's list of environments where the body has an object: by its key there."""
+    place = _ENVIRONMENT_PLACE.fullmatch(field.get("pointer", ""))
+    written = body.get("environments")
+    if place is None or not isinstance(written, Mapping):
+        return field
+    name = spec["environments"][int(place[1])]
+    return at(f"/environments/{pointer_part(name)}", field["detail"]) if name in written else field
+
+
+def _names(body: Mapping[str, Any], spec: Mapping[str, Any], *, creating: bool) -> Iterator[FieldError]:
+    if "displayName" in body:
+        yield at("/displayName", "there is no such field; is it 'name' that was meant?")
+    elif "displayName" not in spec:
+        # A manifest may leave it out, and whoever changes something else need not put that right.
+        if "name" in body:
+            yield at("/name", "a workflow must have a name; it cannot be removed")
+        elif creating:
+            yield at("/name", "is required")
+    elif isinstance(spec["displayName"], str) and spec["displayName"] and not spec["displayName"].strip():
+        yield at("/name", "must have more than spaces in it")
+
+
+def _texts(spec: WorkflowSpec) -> Iterator[FieldError]:
+    """Characters that no one can see, and that would end up in terminals and logs."""
+    for pointer, text, control in (
+        ("/name", spec.display_name, _CONTROL),
+        ("/description", spec.description, _CONTROL_BUT_LINES),
+        *((f"/tags/{index}", tag, _CONTROL) for index, tag in enumerate(spec.tags or ())),
+    ):
+        if found := control.search(text or ""):
+            yield at(
+                pointer, f"has a control character, U+{ord(found[0]):04X}, at position {found.start() + 1}"
+            )
+
+
+def _environments(
+    body: Mapping[str, Any], current: Mapping[str, Any], known: Collection[EnvironmentView]
+) -> Iterator[FieldError]:
+    """What is wrong with the environments of a body; one that was there before is not asked about again."""
+    written = body.get("environments")
+    wanted: list[tuple[str, str]] = []
+    if isinstance(written, Mapping):
+        for name, chosen in written.items():
+            pointer = f"/environments/{pointer_part(name)}"
+            if chosen is not None and not isinstance(chosen, bool):
+                yield at(pointer, f"must be true or false, not {refusals.shown(chosen)}")
+            elif chosen:
+                wanted.append((pointer, name))
+    elif isinstance(written, list):
+        wanted = [
+            (f"/environments/{index}", name) for index, name in enumerate(written) if isinstance(name, str)
+        ]
+    elif written is not None:
+        yield at("/environments", f"{_ENVIRONMENTS_FORM}, not {refusals.shown(written)}")
+    for pointer, name in wanted:
+        if (
+            known
+            and name not in (current.get("environments") or ())
+            and find_environment(name, known) is None
+        ):
+            yield at(pointer, unknown_environment(name, known))

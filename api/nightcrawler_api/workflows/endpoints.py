@@ -1,0 +1,109 @@
+"""Routes of workflows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Body, Path, Query, Response
+from pydantic import BeforeValidator
+
+from nightcrawler_api.dependencies import Caller, Workflows
+from nightcrawler_api.errors import BODIES, WRITES
+from nightcrawler_api.json_body import JsonRoute
+from nightcrawler_api.openapi import answers
+from nightcrawler_api.pagination import PageQuery
+from nightcrawler_api.responses import json
+from nightcrawler_api.workflows import examples
+from nightcrawler_api.workflows.schemas import (
+    CreateBody,
+    Deleted,
+    UpdateBody,
+    WorkflowCreated,
+    WorkflowDetail,
+    WorkflowList,
+    WorkflowUpdated,
+)
+
+router = APIRouter(prefix="/api/workflows", tags=["workflows"], route_class=JsonRoute)
+
+WorkflowId = Annotated[
+    str, Path(alias="workflowId", description="The workflow's id, which is its metadata.name.")
+]
+
+# Forms send what was not chosen as an empty word.
+_Unset = BeforeValidator(lambda word: word or None)
+_Status = Annotated[Literal["active", "inactive"] | None, _Unset, Query(description="Those of this status.")]
+_Priority = Annotated[
+    Literal["low", "medium", "high", "critical"] | None, _Unset, Query(description="Those of this priority.")
+]
+_Search = Annotated[
+    str, Query(max_length=256, description="Those with this in their name or description, in either case.")
+]
+
+
+@router.get(
+    "",
+    summary="List workflows",
+    responses=answers(200, WorkflowList, "A page of them.", examples.LIST, 422, 503),
+)
+async def list_workflows(
+    workflows: Workflows,
+    page: PageQuery,
+    status: _Status = None,
+    priority: _Priority = None,
+    search: _Search = "",
+) -> Response:
+    """Workflows that fit all filters, newest first; those of one second by their ids, last first."""
+    return json(workflows.page(page, status, priority, search))
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Create a workflow",
+    responses=answers(
+        201, WorkflowCreated, "It is there; Location says where.", examples.CREATED, *BODIES, *WRITES
+    ),
+)
+async def create_workflow(
+    workflows: Workflows, caller: Caller, body: Annotated[CreateBody, Body(openapi_examples=examples.CREATE)]
+) -> Response:
+    """Creating runs nothing; execute does."""
+    created = await workflows.create(body, caller)
+    return json(created, 201, {"Location": f"{router.prefix}/{created['id']}"})
+
+
+@router.get(
+    "/{workflowId}",
+    summary="Show a workflow",
+    responses=answers(200, WorkflowDetail, "The workflow in full.", examples.DETAIL, 404, 422, 503),
+)
+async def show_workflow(workflows: Workflows, workflow_id: WorkflowId) -> Response:
+    """The workflow as it was written, and its steps as they went in the latest execution."""
+    return json(await workflows.show(workflow_id))
+
+
+@router.put(
+    "/{workflowId}",
+    summary="Change a workflow",
+    responses=answers(200, WorkflowUpdated, "It is changed.", examples.UPDATED, 404, *BODIES, *WRITES),
+)
+async def update_workflow(
+    workflows: Workflows,
+    caller: Caller,
+    workflow_id: WorkflowId,
+    body: Annotated[UpdateBody, Body(openapi_examples=examples.UPDATE)],
+) -> Response:
+    """A merge: objects are merged, lists replaced, null removes. Runs that have begun stay as they are."""
+    return json(await workflows.update(workflow_id, body, caller))
+
+
+@router.delete(
+    "/{workflowId}",
+    summary="Delete a workflow",
+    responses=answers(200, Deleted, "It is gone, and its runs with it.", examples.DELETED, 404, *WRITES),
+)
+async def delete_workflow(workflows: Workflows, caller: Caller, workflow_id: WorkflowId) -> Response:
+    """Its runs are ended and deleted too."""
+    await workflows.delete(workflow_id, caller)
+    return json({"success": True, "message": "Workflow deleted successfully"})

@@ -1,0 +1,158 @@
+"""What workflows look like in requests and answers.
+
+The bodies of requests are models for `/docs` only: what they may hold is what the custom
+resource may hold, and is checked there (`drafts`), so that REST and manifests refuse alike.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from typing_extensions import TypedDict
+
+from nightcrawler_api.index import WorkflowWord
+from nightcrawler_api.openapi import DocumentedAs
+from nightcrawler_api.states import StepWord
+from nightcrawler_crds.v1alpha1 import History, Options, Order, Parameter, Step, WorkflowConfig
+
+Priority = Literal["low", "medium", "high", "critical"]
+
+
+class WorkflowUpdate(BaseModel):
+    """Changes to a workflow: objects are merged, lists replaced, null removes; what is not named stays.
+
+    What only answers have (id, status, creator and the like) is ignored, so that an answer can be sent back.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    # By a factory: a default in the document would be one that is refused.
+    name: str = Field(
+        default_factory=str, min_length=1, max_length=256, description="Name for people; not null."
+    )
+    description: str | None = Field(None, max_length=4096, description="What it does, for people.")
+    priority: Priority | None = Field(None, description="medium if not set.")
+    environments: dict[str, bool] | list[str] | None = Field(
+        None, description="Where it may run: a list, or names with true (may) and false (may not)."
+    )
+    environment_strategy: Literal["start", "time", "cost"] | None = Field(
+        None, description="Kept; no effect yet."
+    )
+    trace_level: Literal["min", "med", "debug"] | None = Field(None, description="Kept; no effect yet.")
+    options: Options | None = None
+    tags: list[str] | None = Field(None, description="Words to find it by.")
+    parameters: list[Parameter] | None = Field(
+        None, description="Values that a run may be given; without any, all are taken."
+    )
+    order: Order | None = Field(
+        None, description="Sequence, or Graph by dependsOn; not set: Graph if any step has dependsOn."
+    )
+    steps: list[Step] | None = Field(None, description="The containers to run, as in a manifest.")
+    suspend: bool | None = Field(None, description="Kept; no effect yet.")
+    history: History | None = Field(None, description="How many ended executions are kept.")
+    config: WorkflowConfig | None = None
+
+
+class WorkflowCreate(WorkflowUpdate):
+    """A new workflow. Without steps it takes those of the installation's template, if there is one."""
+
+    name: str = Field(min_length=1, max_length=256, description="Name for people.")
+
+
+CreateBody = Annotated[dict[str, Any], DocumentedAs(WorkflowCreate)]
+UpdateBody = Annotated[dict[str, Any], DocumentedAs(WorkflowUpdate)]
+
+
+class WorkflowRow(TypedDict):
+    """A workflow in the list."""
+
+    id: str
+    name: str
+    description: str
+    status: WorkflowWord
+    priority: str
+    lastRun: NotRequired[str]
+
+
+class WorkflowList(TypedDict):
+    """A page of workflows, newest first; `total` counts all that fit."""
+
+    workflows: list[WorkflowRow]
+    total: int
+    page: int
+    pageSize: int
+
+
+class WorkflowStep(TypedDict):
+    """A step: how it went in the latest execution, and with it its definition, as in a manifest."""
+
+    name: str
+    status: StepWord
+    duration: str
+
+
+class ShownCondition(TypedDict):
+    """What the operator says of a workflow: whether it can run, and what has no effect yet."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
+class WorkflowDetail(TypedDict):
+    """A workflow in full; what is NotRequired is there if it was written."""
+
+    id: str
+    name: str
+    description: str
+    status: WorkflowWord
+    priority: str
+    creator: str
+    createdAt: str
+    updatedAt: NotRequired[str]
+    lastRun: NotRequired[str]
+    environments: list[str]
+    tags: list[str]
+    steps: list[WorkflowStep]
+    config: Annotated[dict[str, Any], DocumentedAs(WorkflowConfig)]
+    environmentStrategy: NotRequired[str]
+    traceLevel: NotRequired[str]
+    options: NotRequired[Annotated[dict[str, Any], DocumentedAs(Options)]]
+    parameters: NotRequired[list[dict[str, Any]]]
+    order: NotRequired[Order]
+    suspend: NotRequired[bool]
+    history: NotRequired[Annotated[dict[str, Any], DocumentedAs(History)]]
+    conditions: list[ShownCondition]
+
+
+class WorkflowCreated(TypedDict):
+    """A workflow that has just been created."""
+
+    id: str
+    name: str
+    description: str
+    status: WorkflowWord
+    priority: str
+    creator: str
+    createdAt: str
+
+
+class WorkflowUpdated(TypedDict):
+    """A workflow that has just been changed."""
+
+    id: str
+    name: str
+    description: str
+    status: WorkflowWord
+    priority: str
+    updatedAt: str
+
+
+class Deleted(TypedDict):
+    """The answer to a deletion."""
+
+    success: bool
+    message: str
