@@ -1,0 +1,146 @@
+"""The demo's cluster: brought up, given the custom resources and Environments that fit its nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from demo.terminal import DemoError, say, shown
+from localcluster import ClusterError, debian
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+BUILD: Final = ROOT / "build"
+KUBECONFIG: Final = BUILD / "kubeconfig"
+ENVIRONMENTS: Final = ROOT / "examples" / "environments.yaml"
+POOL: Final = "nightcrawler.dev/pool"
+_SERVED_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True)
+class Places:
+    """What can be run on a cluster: `real` programs in real Pods, steps with a `gpu`."""
+
+    real: bool
+    gpu: bool
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """kubectl with the demo's kubeconfig. People see the short form, as after `export KUBECONFIG`."""
+
+    program: str
+
+    def show(self, *arguments: str) -> str:
+        """Print the command, run it, print and return its output; DemoError if it fails."""
+        return shown(["kubectl", *arguments], env=self._env(), program=self.program)
+
+    def ask(self, *arguments: str, stdin: str | None = None) -> str:
+        """The output of a command that is not shown; DemoError if it fails."""
+        ended = subprocess.run(
+            [self.program, *arguments],
+            env=self._env(),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if ended.returncode != 0:
+            raise DemoError(f"`kubectl {' '.join(arguments)}` failed: {ended.stderr.strip()}")
+        return ended.stdout
+
+    def _env(self) -> dict[str, str]:
+        return {**os.environ, "KUBECONFIG": str(KUBECONFIG)}
+
+
+def need_curl() -> None:
+    """See to curl before the long work begins; on Debian as root it is installed.
+
+    Raises:
+        DemoError: It is not there, and cannot be installed from here.
+    """
+    if shutil.which("curl") is not None:
+        return
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise DemoError("The demo talks to the REST API with curl. Install curl and try again.")
+    try:
+        debian.ensure({"curl": "curl"})
+    except ClusterError as error:
+        raise DemoError(str(error)) from None
+
+
+def bring_up() -> Kubectl:
+    """Start the cluster, or find it running; it says itself what it does."""
+    ended = subprocess.run([sys.executable, "-m", "localcluster", "up"], cwd=ROOT, check=False)
+    if ended.returncode != 0:
+        raise DemoError("There is no cluster to show anything on; what to do stands above.")
+    built = BUILD / "bin" / "kubectl"
+    program = str(built) if built.exists() else shutil.which("kubectl")
+    if program is None:
+        raise DemoError("There is no kubectl, neither in build/bin nor on PATH. Install it and try again.")
+    return Kubectl(program)
+
+
+def install(kubectl: Kubectl) -> Places:
+    """Apply custom resources and Environments; what can be run on this cluster."""
+    kubectl.show("apply", "-f", "crds/")
+    _wait_until_served(kubectl)
+    nodes = json.loads(kubectl.ask("get", "nodes", "--output=json"))["items"]
+    shipped = [document for document in yaml.safe_load_all(ENVIRONMENTS.read_text()) if document]
+    fitting = environments(shipped, nodes)
+    if fitting == shipped:
+        kubectl.show("apply", "-f", str(ENVIRONMENTS.relative_to(ROOT)))
+    else:
+        say(f"(The Environments of {ENVIRONMENTS.relative_to(ROOT)}, changed to fit this cluster's nodes:)")
+        say(kubectl.ask("apply", "--filename=-", stdin=yaml.safe_dump_all(fitting)).rstrip())
+    return Places(
+        real=any(not _is_played(node) for node in nodes),
+        gpu=any(environment["metadata"]["name"] == "gpu" for environment in fitting),
+    )
+
+
+def _wait_until_served(kubectl: Kubectl) -> None:
+    """Wait until the API server takes our kinds and tells their schemas, which comes a little later."""
+    kubectl.ask("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds/")
+    deadline = time.monotonic() + _SERVED_SECONDS
+    while True:
+        try:
+            kubectl.ask("explain", "environments.nightcrawler.dev")
+            return
+        except DemoError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
+
+
+def environments(shipped: Sequence[dict[str, Any]], nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The shipped Environments, changed so that each has nodes here.
+
+    Where nodes are labelled with the pools of the embedded cluster, nothing changes. On a cluster without a
+    `local` pool, `local` means its real nodes, whatever their labels, or, if kwok plays all there are, those;
+    without a `gpu` pool there is no `gpu`.
+    """
+    pools = {node["metadata"].get("labels", {}).get(POOL) for node in nodes}
+    local, gpu = (next(e for e in shipped if e["metadata"]["name"] == name) for name in ("local", "gpu"))
+    if "local" not in pools:
+        spec = {key: value for key, value in local["spec"].items() if key != "nodeSelector"}
+        if nodes and all(_is_played(node) for node in nodes):
+            spec["tolerations"] = gpu["spec"]["tolerations"]
+        local = {**local, "spec": spec}
+    return [local, gpu] if "gpu" in pools else [local]
+
+
+def _is_played(node: dict[str, Any]) -> bool:
+    return "kwok.x-k8s.io/node" in {
+        *node["metadata"].get("labels", {}),
+        *node["metadata"].get("annotations", {}),
+    }

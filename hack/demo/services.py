@@ -1,0 +1,142 @@
+"""Operator and facade as processes on this host, which go on when the demo has ended.
+
+What is written down of each is its process id with its start time, so that a second run finds
+its own processes again and never touches another that got the same id.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from demo import web
+from demo.terminal import DemoError, last_lines, say
+from localcluster import ports, processes
+from localcluster.processes import Started
+
+_READY_SECONDS: Final = 30.0
+_STOP_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """A program of ours to keep running.
+
+    Attributes:
+        name: What people call it, and the name of its files.
+        program: Its console script.
+        folder: Where its log and its record are.
+        port: The port it would like for HTTP.
+        port_variable: The setting that names the port.
+    """
+
+    name: str
+    program: str
+    folder: Path
+    port: int
+    port_variable: str
+
+    @property
+    def log(self) -> Path:
+        """Its log."""
+        return self.folder / f"{self.name}.log"
+
+    @property
+    def record(self) -> Path:
+        """What is written down of its process."""
+        return self.folder / f"{self.name}.json"
+
+
+def start(service: Service, settings: Mapping[str, str]) -> str:
+    """Start a service, in the place of one from an earlier run; its address, once it is ready.
+
+    Args:
+        service: What to start.
+        settings: Variables of the environment besides our own.
+
+    Raises:
+        DemoError: It ended, or was not ready in time.
+    """
+    stop(service)
+    port = _port(service)
+    service.folder.mkdir(parents=True, exist_ok=True)
+    service.log.unlink(missing_ok=True)
+    process = processes.spawn(
+        [str(Path(sys.executable).with_name(service.program))],
+        log=service.log,
+        cluster=service.folder,
+        # Not the cluster's mark: the cluster ends its own processes only.
+        environment={**os.environ, **settings, service.port_variable: str(port), processes.MARK: ""},
+    )
+    service.record.write_text(json.dumps({"pid": process.pid, "ticks": process.ticks}))
+    address = f"http://127.0.0.1:{port}"
+    _wait_until_ready(service, process, address)
+    say(f"{service.name} is ready: process {process.pid}, {address}, log in {_relative(service.log)}")
+    return address
+
+
+def stop(service: Service) -> bool:
+    """End a service if it runs; whether it did. It gets some seconds to end by itself."""
+    try:
+        process = Started(**json.loads(service.record.read_text()))
+    except FileNotFoundError:
+        return False
+    except (ValueError, TypeError):
+        raise DemoError(
+            f"{service.record} cannot be read. End the {service.name}, if it runs, then delete that file."
+        ) from None
+    ran = processes.is_alive(process)
+    processes.stop([process], _STOP_SECONDS)
+    service.record.unlink()
+    return ran
+
+
+def _port(service: Service) -> int:
+    """The port that the environment asks for, else the usual one, else, if that is taken, any.
+
+    Raises:
+        DemoError: What it asks for is no port.
+    """
+    asked = os.environ.get(service.port_variable) or str(service.port)
+    if not asked.isdecimal() or int(asked) > 65535:
+        raise DemoError(f"{service.port_variable} is {asked!r}, which is no port. Correct or unset it.")
+    if int(asked) != service.port:
+        return int(asked) or ports.pick(["any"])["any"]
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+        try:
+            probe.bind(("127.0.0.1", service.port))
+        except OSError:
+            port = ports.pick(["any"])["any"]
+            say(f"port {service.port} is taken, so the {service.name} gets {port};")
+            say(f"to choose one yourself, set {service.port_variable}")
+            return port
+    return service.port
+
+
+def _wait_until_ready(service: Service, process: Started, address: str) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while not web.answers(f"{address}/readyz"):
+        if not processes.is_alive(process):
+            raise DemoError(f"The {service.name} ended instead of becoming ready.", service.log)
+        if time.monotonic() > deadline:
+            raise DemoError(f"The {service.name} was not ready within {_READY_SECONDS:.0f} s.", service.log)
+        time.sleep(0.1)
+
+
+def _relative(path: Path) -> str:
+    return os.path.relpath(path)
+
+
+def explain(error: DemoError) -> str:
+    """The sentence of an error and, where there is a log, its end."""
+    if error.log is None:
+        return str(error)
+    return f"{error}\n  The last lines of {_relative(error.log)}:\n{last_lines(error.log)}"

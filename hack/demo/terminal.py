@@ -1,0 +1,76 @@
+"""Talking to the person at the terminal: plain lines that read as well in a log."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+class DemoError(Exception):
+    """The demo cannot go on. The text says what is wrong and what to do; `log` is where more may stand."""
+
+    def __init__(self, message: str, log: Path | None = None) -> None:
+        super().__init__(message)
+        self.log = log
+
+
+def heading(text: str) -> None:
+    """Begin a part of the demo."""
+    print(f"\n=== {text}\n", flush=True)
+
+
+def say(text: str = "") -> None:
+    """Print a line."""
+    print(text, flush=True)
+
+
+def last_lines(log: Path, count: int = 15) -> str:
+    """The end of a log, indented."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return "\n".join(f"    {line}" for line in lines[-count:]) or "    (empty)"
+
+
+def shown(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    program: str | None = None,
+    output: bool = True,
+) -> str:
+    """Print a command as one would type it, run it, print and return its output.
+
+    Args:
+        command: The program, as a person would call it, and its arguments.
+        env: Its environment; ours if None.
+        program: The file to run, if not the one of that name on PATH.
+        output: Whether its output is printed too.
+
+    Raises:
+        DemoError: It is not there, or it failed; with its own words.
+    """
+    say("$ " + as_typed(command))
+    try:
+        ended = subprocess.run(
+            [program or command[0], *command[1:]],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise DemoError(f"There is no {command[0]} on PATH. Install it and try again.") from None
+    if output:
+        sys.stdout.write(ended.stdout)
+        sys.stdout.flush()
+    if ended.returncode != 0:
+        raise DemoError(f"`{as_typed(command)}` failed: {ended.stderr.strip()}")
+    return ended.stdout
+
+
+def as_typed(command: Sequence[str]) -> str:
+    """A command line that a shell reads back as this command, quoted no more than it must be."""
+    return " ".join(shlex.quote(word) for word in command)

@@ -1,0 +1,12 @@
+"""What can go wrong, said in sentences.
+
+ClusterError
+"""
+
+
+class ClusterError(Exception):
+    """The embedded cluster cannot do what was asked.
+
+    The text is meant for the person at the terminal: what is wrong, where,
+    and what to do about it.
+    """

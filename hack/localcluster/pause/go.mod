@@ -1,0 +1,3 @@
+module nightcrawler.dev/localcluster/pause
+
+go 1.21
