@@ -1,0 +1,6 @@
+"""What Nightcrawler costs and how quick it is, measured on a fresh control plane with played nodes.
+
+`python -m tests.bench` (or `make bench`) runs the rows that are named, or all of them, and
+writes `build/bench.json`: `{row: {key: number}}`. Nothing here asserts on a figure; what a
+figure means stands in the docstring of its row.
+"""

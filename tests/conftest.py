@@ -1,0 +1,20 @@
+"""What all tests share."""
+
+import asyncio
+
+import pytest
+
+from tests.support.skips import (
+    pytest_make_collect_report,
+    pytest_runtest_makereport,
+    pytest_terminal_summary,
+)
+
+__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport", "pytest_terminal_summary"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers; see to it that no event loop is made that nobody closes."""
+    config.addinivalue_line("markers", "real_node: needs containers that really run (root, containerd)")
+    # pytest-asyncio asks for the current loop, and asyncio makes one unless told that there is none.
+    asyncio.set_event_loop(None)

@@ -1,0 +1,21 @@
+"""What the integration tests share."""
+
+from tests.support.cluster import cluster, namespace
+from tests.support.facade import served
+from tests.support.nodes import add_node, nodes
+from tests.support.operator import operator, operators
+from tests.support.proxy import proxy
+from tests.support.team import shared, team
+
+__all__ = [
+    "add_node",
+    "cluster",
+    "namespace",
+    "nodes",
+    "operator",
+    "operators",
+    "proxy",
+    "served",
+    "shared",
+    "team",
+]

@@ -1,0 +1,150 @@
+"""What goes when a run has ended: Jobs after a while, runs beyond the history, and what was left over."""
+
+from __future__ import annotations
+
+import pytest
+
+from nightcrawler_crds import names
+from tests.support.audit import Audit
+from tests.support.builders import a_workflow
+from tests.support.operator import OperatorProcess, Operators
+from tests.support.polling import always, eventually
+from tests.support.team import Json, Team
+
+pytestmark = pytest.mark.usefixtures("nodes")
+
+
+def until_no_jobs(team: Team, run: str) -> None:
+    eventually(lambda: not team.jobs(run) and not team.pods(run), what=f"the Jobs and Pods of {run} to go")
+
+
+def a_job_like_ours(of: Json, *, owned: bool, step: str = "stray", lasts: str = "600s") -> Json:
+    """A Job with all our marks that an execution has not asked for; `owned` as only the operator's are."""
+    meta = of["metadata"]
+    labels = {
+        names.LABEL_WORKFLOW: of["spec"]["workflowRef"]["name"],
+        names.LABEL_EXECUTION: meta["name"],
+        names.LABEL_EXECUTION_UID: meta["uid"],
+    }
+    annotations = {names.ANNOTATION_STEP: step, names.ANNOTATION_ATTEMPT: "1"}
+    owner = {"apiVersion": of["apiVersion"], "kind": of["kind"], "name": meta["name"], "uid": meta["uid"]}
+    pod = {"restartPolicy": "Never", "containers": [{"name": names.STEP_CONTAINER, "image": "busybox:1"}]}
+    played = {"labels": labels, "annotations": {**annotations, "kwok.nightcrawler.dev/duration": lasts}}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": f"{meta['name']}-stray",
+            "labels": labels,
+            "annotations": annotations,
+            "ownerReferences": [owner] if owned else [],
+        },
+        "spec": {"template": {"metadata": played, "spec": pod}},
+    }
+
+
+def test_jobs_stay_for_a_while_and_go_in_one_request(operators: Operators, team: Team) -> None:
+    operators.start(job_cleanup_after=3)
+    (run,) = team.runs(a_workflow("tidy").step("one").step("two").step("three", exit_code=1))
+    status = team.until_phase(run, "Failed")
+
+    # Kubernetes records their end to the second before it.
+    always(lambda: len(team.jobs(run)) == 3, during=1, what="three Jobs")
+    until_no_jobs(team, run)
+
+    assert team.status(run) == status
+    counts = Audit(team).counts()
+    assert (counts["deletecollection jobs"], counts["delete jobs"]) == (1, 0)
+
+
+def test_jobs_that_were_due_while_no_operator_ran_go_when_one_does(operators: Operators, team: Team) -> None:
+    operator = operators.start(job_cleanup_after="1h")
+    workflow = a_workflow("interrupted").step("one")
+    ended, deleted, live = [*team.runs(workflow, 2), *team.runs(a_workflow("live").step("one", lasts=600))]
+    for run in (ended, deleted):
+        team.until_phase(run, "Completed")
+    team.until_phase(live, "Running")
+    operator.stop()
+    # Its Jobs lose their owner, so that the garbage collector leaves them alone.
+    team.delete(names.EXECUTIONS, deleted, propagationPolicy="Orphan")
+    eventually(lambda: team.get(names.EXECUTIONS, deleted) is None, within=60, what="the execution to go")
+
+    operator.start(job_cleanup_after=0)
+
+    until_no_jobs(team, ended)
+    until_no_jobs(team, deleted)
+    assert len(team.jobs(live)) == 1
+    assert team.status(live)["phase"] == "Running"
+
+
+def test_a_live_job_of_a_run_that_has_ended_is_deleted(shared: Team) -> None:
+    (run,) = shared.runs(a_workflow("over").step("one"))
+    shared.until_phase(run, "Completed")
+
+    # As a former leader may leave one that had not heard of the end.
+    stray = shared.apply(a_job_like_ours(shared.execution(run), owned=True))["metadata"]["name"]
+
+    eventually(lambda: shared.get(names.JOBS, stray) is None, what="the stray Job to go")
+    shared.until_no_live_pods(run)
+    assert len(shared.jobs(run)) == 1, "the Job that the run had asked for is gone too"
+
+
+def test_a_job_that_only_looks_like_ours_decides_nothing(shared: Team) -> None:
+    (run,) = shared.runs(a_workflow("forged").step("one", lasts=1.5).step("two", exit_code=7))
+    shared.until_pod_runs(run)
+
+    # Labels are anybody's to copy. This one says that the second step has succeeded.
+    forged = a_job_like_ours(shared.execution(run), owned=False, step="two", lasts="100ms")
+    name = shared.apply(forged)["metadata"]["name"]
+
+    two = shared.until_phase(run, "Failed")["steps"]["two"]
+    assert (two["phase"], two["exitCode"]) == ("Failed", 7)
+    assert two["jobName"] != name
+
+
+def test_the_history_of_a_workflow_is_bounded_and_the_oldest_go_first(shared: Team) -> None:
+    history = {"completed": 2, "failed": 1}
+    good = a_workflow("remembered", history=history).step("one", exit_code=0)
+    shared.apply(good)
+    # Within a second, the name decides who is older.
+    for number in range(4):
+        shared.until_phase(shared.run(good, f"good-{number}"), "Completed")
+    shared.edit(a_workflow("remembered", history=history).step("one", exit_code=1))
+    for number in range(2):
+        shared.until_phase(shared.run(good, f"wrong-{number}"), "Failed")
+
+    eventually(
+        lambda: shared.executions_of("remembered"),
+        what="the oldest to go",
+        until=lambda left: left == ["good-2", "good-3", "wrong-1"],
+    )
+    until_no_jobs(shared, "good-0")
+
+
+def test_the_installation_says_how_long_a_history_is_where_the_workflow_does_not(
+    operators: Operators, team: Team
+) -> None:
+    operators.start(history_completed=1, history_failed=0)
+    workflow = a_workflow("forgetful").step("one")
+    team.apply(workflow)
+    for number in range(2):
+        team.until_phase(team.run(workflow, f"run-{number}"), "Completed")
+    team.cancel(team.run(workflow, "run-2"))
+
+    eventually(
+        lambda: team.executions_of("forgetful"), what="the oldest to go", until=lambda left: left == ["run-1"]
+    )
+
+
+def test_what_nobody_told_of_is_put_right_by_the_resync(operators: Operators, team: Team) -> None:
+    operator: OperatorProcess = operators.start(resync_period=2)
+    (run,) = team.runs(a_workflow("tampered").step("one"))
+    team.until_phase(run, "Completed")
+    team.until_last_run("tampered", run, "Completed")
+    path = team.path(names.WORKFLOWS, "tampered")
+
+    # Nothing is decided by a workflow's status, so nobody looks at it when it changes.
+    team.cluster.api.merge(f"{path}/status", {"status": {"lastPhase": "Running", "active": 7}})
+
+    team.until_last_run("tampered", run, "Completed")
+    assert operator.is_alive

@@ -1,0 +1,118 @@
+"""Where executions run: the Environment that is asked for, by name or alias, else the default one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from localcluster import FakeNode, LocalCluster
+from localcluster.fakenodes import MANAGED, POOL
+from nightcrawler_crds import names
+from tests.support.builders import a_workflow, an_environment, an_execution
+from tests.support.operator import Operators
+from tests.support.team import Team
+
+TOLERATION = {"key": MANAGED, "operator": "Exists", "effect": "NoSchedule"}
+HOME = an_environment("home", default=True, aliases=["production", "staging"])
+DGX = an_environment(
+    "dgx", aliases=["dgxCloudCalifornia"], node_selector={POOL: "dgx"}, tolerations=[TOLERATION]
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environments(cluster: LocalCluster) -> Iterator[None]:
+    """Two Environments, there before any operator is, and a node for the second."""
+    made = Team(cluster, "default")
+    for environment in (HOME, DGX):
+        made.apply(environment)
+    cluster.add_fake_nodes(FakeNode("dgx-1", tainted=True, labels={POOL: "dgx"}))
+    yield
+    cluster.remove_node("dgx-1")
+    for environment in (HOME, DGX):
+        made.delete(names.ENVIRONMENTS, environment.name)
+
+
+def placed(team: Team, execution: str) -> tuple[str, str]:
+    """The Environment on record, and why it was chosen."""
+    environment: str = team.status(execution)["environment"]
+    message: str = team.condition(names.EXECUTIONS, execution, "Placed")["message"]
+    return environment, message
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [("dgx", "runs in dgx: asked for by the execution"), ("dgxCloudCalifornia", "as 'dgxCloudCalifornia'")],
+)
+def test_pods_go_to_the_nodes_of_the_environment_that_is_asked_for(
+    shared: Team, asked: str, why: str
+) -> None:
+    own = {"key": "own", "operator": "Exists"}
+    workflow = a_workflow(f"placed-{asked.lower()}").step("one", pod={"spec": {"tolerations": [own]}})
+    shared.apply(workflow)
+    run = shared.begin(an_execution(workflow, environment=asked))
+
+    shared.until_phase(run, "Completed")
+
+    environment, message = placed(shared, run)
+    assert environment == "dgx"
+    assert why in message
+    (pod,) = shared.pods(run)
+    assert pod["spec"]["nodeName"] == "dgx-1"
+    assert pod["spec"]["nodeSelector"] == {POOL: "dgx"}
+    # The podTemplate adds to the Environment's tolerations, and takes none away.
+    assert pod["spec"]["tolerations"][:2] == [TOLERATION, own]
+
+
+def test_an_execution_that_asks_for_nothing_runs_in_the_default_environment(shared: Team) -> None:
+    (run,) = shared.runs(a_workflow("undecided").step("one"))
+    shared.until_phase(run, "Completed")
+    assert placed(shared, run) == ("home", "runs in home: the default Environment")
+
+
+def test_the_first_environment_of_the_workflow_comes_before_the_default(shared: Team) -> None:
+    (run,) = shared.runs(a_workflow("choosy", environments=["dgxCloudCalifornia", "staging"]).step("one"))
+    shared.until_phase(run, "Completed")
+    assert placed(shared, run) == ("dgx", "runs in dgx: the workflow's first, as 'dgxCloudCalifornia'")
+
+
+def test_the_execution_has_the_last_word(shared: Team) -> None:
+    workflow = a_workflow("overruled", environments=["dgx"]).step("one")
+    shared.apply(workflow)
+    run = shared.begin(an_execution(workflow, environment="staging"))
+    shared.until_phase(run, "Completed")
+    assert placed(shared, run)[0] == "home"
+
+
+def test_an_unknown_environment_is_refused_with_those_there_are(shared: Team) -> None:
+    workflow = a_workflow("lost").step("one")
+    shared.apply(workflow)
+    run = shared.begin(an_execution(workflow, environment="mars"))
+
+    status = shared.until_phase(run, "Failed")
+
+    accepted = shared.condition(names.EXECUTIONS, run, "Accepted")
+    assert (accepted["status"], accepted["reason"]) == ("False", "UnknownEnvironment")
+    assert status["message"] == (
+        "there is no environment 'mars'; there are: dgx, dgxCloudCalifornia, home, production, staging"
+    )
+
+
+@pytest.fixture
+def no_default(cluster: LocalCluster) -> Iterator[None]:
+    """The default Environment is none for a while."""
+    path = f"/apis/{names.API_VERSION}/environments/home"
+    cluster.api.merge(path, {"spec": {"default": False}})
+    yield
+    cluster.api.merge(path, {"spec": {"default": True}})
+
+
+@pytest.mark.usefixtures("no_default")
+def test_without_a_default_an_environment_has_to_be_named(operators: Operators, team: Team) -> None:
+    operators.start()
+    (run,) = team.runs(a_workflow("nowhere").step("one"))
+
+    team.until_phase(run, "Failed")
+
+    accepted = team.condition(names.EXECUTIONS, run, "Accepted")
+    assert (accepted["status"], accepted["reason"]) == ("False", "NoEnvironment")

@@ -1,0 +1,143 @@
+"""What happens while no operator runs is made good for when one comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+
+from nightcrawler_crds import names
+from tests.support.builders import WorkflowBuilder, a_chain, a_workflow
+from tests.support.history import History
+from tests.support.once import assert_never_two_at_once, assert_ran_once
+from tests.support.operator import OperatorProcess, Operators
+from tests.support.polling import eventually
+from tests.support.team import Team, is_live
+
+pytestmark = pytest.mark.usefixtures("nodes")
+
+TWO: Final = a_chain("two", 2, lasts=1)
+
+
+class Absence:
+    """An operator that begins a run, dies, and comes back."""
+
+    def __init__(self, operator: OperatorProcess, team: Team) -> None:
+        self.team = team
+        self.history = History(team)
+        self._operator = operator
+
+    def begins(self, workflow: WorkflowBuilder) -> str:
+        """A run whose first Pod runs; then nobody is there."""
+        self._operator.start()
+        self.team.apply(workflow)
+        run = self.team.run(workflow)
+        self.team.until_pod_runs(run)
+        self._operator.kill()
+        return run
+
+    def ends(self) -> None:
+        """The operator is back."""
+        self._operator.start()
+
+
+@pytest.fixture
+def absence(operators: Operators, team: Team) -> Absence:
+    return Absence(operators.make(leader_election=False), team)
+
+
+def test_a_step_that_ended_meanwhile_is_recorded_and_the_run_goes_on(absence: Absence, team: Team) -> None:
+    run = absence.begins(TWO)
+    eventually(lambda: not any(map(is_live, team.pods(run))), what="the end of the first step")
+
+    absence.ends()
+
+    team.until_phase(run, "Completed")
+    assert_ran_once(absence.history, run, "s1/1", "s2/1")
+
+
+def test_a_step_that_failed_meanwhile_is_tried_again(absence: Absence, team: Team) -> None:
+    run = absence.begins(a_workflow("f").step("s", lasts=1, exit_code=4, retries=1, retry_delay=0))
+    eventually(lambda: not any(map(is_live, team.pods(run))), what="the end of the step")
+
+    absence.ends()
+
+    team.until_phase(run, "Failed")
+    assert team.step(run, "s")["exitCode"] == 4
+    assert_ran_once(absence.history, run, "s/1", "s/2")
+
+
+def delete_pod(team: Team, run: str) -> None:
+    [pod] = team.pods(run)
+    team.delete(names.PODS, pod["metadata"]["name"], gracePeriodSeconds=0)
+
+
+def delete_job(team: Team, run: str) -> None:
+    [job] = team.jobs(run)
+    team.delete(names.JOBS, job["metadata"]["name"])
+
+
+DELETIONS: Final[dict[str, Callable[[Team, str], None]]] = {"Pod": delete_pod, "Job": delete_job}
+
+
+@pytest.mark.parametrize("delete", DELETIONS.values(), ids=DELETIONS)
+def test_a_step_whose_child_was_deleted_meanwhile_is_tried_again_for_free(
+    delete: Callable[[Team, str], None], absence: Absence, team: Team
+) -> None:
+    run = absence.begins(a_chain("c", 1, lasts=2))
+    delete(team, run)
+    eventually(lambda: not any(map(is_live, team.pods(run))), what="the Pod to be gone")
+
+    absence.ends()
+
+    team.until_phase(run, "Completed")
+    assert team.step(run, "s1")["disruptions"] == 1
+    assert_ran_once(absence.history, run, "s1/1", "s1/2")
+    assert_never_two_at_once(absence.history, run)
+
+
+def test_a_cancellation_meanwhile_is_carried_out(absence: Absence, team: Team) -> None:
+    run = absence.begins(a_chain("c", 2, lasts=600))
+    team.cancel(run)
+
+    absence.ends()
+
+    team.until_phase(run, "Cancelled", within=40)
+    team.until_no_live_pods(run)
+    assert_ran_once(absence.history, run, "s1/1")
+
+
+def test_a_deletion_meanwhile_takes_everything_along_and_the_name_can_be_used_again(
+    absence: Absence, team: Team
+) -> None:
+    run = absence.begins(a_chain("c", 1, lasts=600))
+    team.delete(names.EXECUTIONS, run)
+    team.apply(a_chain("quick", 1))
+    team.run("quick", run)
+
+    absence.ends()
+
+    team.until_phase(run, "Completed")
+    eventually(lambda: [p["metadata"]["name"] for p in team.pods(run) if is_live(p)] == [], within=40)
+
+
+def test_a_run_that_went_over_its_time_meanwhile_is_ended(absence: Absence, team: Team) -> None:
+    run = absence.begins(a_chain("c", 1, lasts=600).config(timeout=4))
+
+    absence.ends()
+
+    team.until_phase(run, "Failed")
+    assert team.condition(names.EXECUTIONS, run, "Finished")["reason"] == "TimedOut"
+    team.until_no_live_pods(run)
+    assert_ran_once(absence.history, run, "s1/1")
+
+
+def test_a_workflow_that_was_edited_meanwhile_does_not_change_the_run(absence: Absence, team: Team) -> None:
+    run = absence.begins(TWO)
+    team.edit(a_chain("two", 1))
+
+    absence.ends()
+
+    team.until_phase(run, "Completed")
+    assert_ran_once(absence.history, run, "s1/1", "s2/1")

@@ -1,0 +1,74 @@
+"""The API server or its etcd dies in the middle of runs, on a cluster of this file's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from localcluster import FakeNode, LocalCluster
+from tests.support.builders import a_chain, a_workflow
+from tests.support.cluster import install_crds
+from tests.support.once import assert_there_once
+from tests.support.operator import QUICK_LEASE, Operators
+from tests.support.polling import eventually
+from tests.support.team import Team
+
+pytestmark = pytest.mark.usefixtures("nodes")
+
+THREE: Final = ("s1/1", "s2/1", "s3/1")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """A cluster that may be broken: no other file uses it."""
+    with LocalCluster.start(tmp_path_factory.mktemp("breakable"), kwok_nodes=[FakeNode("node-1")]) as started:
+        install_crds(started)
+        yield started
+
+
+@pytest.fixture(scope="module")
+def nodes(cluster: LocalCluster) -> tuple[str, ...]:
+    """The nodes of that cluster."""
+    return ("node-1",)
+
+
+@pytest.mark.parametrize("component", ["kube-apiserver", "etcd"])
+def test_runs_go_on_after_the_death_of(
+    component: str, cluster: LocalCluster, operators: Operators, team: Team
+) -> None:
+    operator = operators.start(**QUICK_LEASE)
+    runs = team.runs(a_chain("c", 3, lasts=1), 5)
+    team.apply(flaky := a_workflow("f").step("s", exit_code=1, lasts=1, retries=1, retry_delay=0))
+    failing = team.run(flaky)
+    team.until_pod_runs(runs[0])
+
+    cluster.stop_component(component, kill=True)
+    cluster.start_component(component)
+
+    for run in runs:
+        team.until_phase(run, "Completed", within=60)
+    team.until_phase(failing, "Failed", within=60)
+    for run in runs:
+        assert_there_once(team, run, *THREE)
+    assert_there_once(team, failing, "s/1", "s/2")
+    assert operator.is_alive
+    eventually(lambda: operator.probe("/readyz"), what="the operator to be ready again")
+
+
+def test_an_operator_that_starts_while_the_server_is_away_waits_for_it(
+    cluster: LocalCluster, operators: Operators, team: Team
+) -> None:
+    team.apply(workflow := a_chain("c", 1))
+    run = team.run(workflow)
+    cluster.stop_component("kube-apiserver", kill=True)
+    operator = operators.make(leader_election=False)
+
+    operator.launch()
+    eventually(lambda: operator.probe("/healthz"), what="the process to be up")
+    assert operator.probe("/readyz") is None
+    cluster.start_component("kube-apiserver")
+
+    team.until_phase(run, "Completed", within=40)
+    assert_there_once(team, run, "s1/1")

@@ -1,0 +1,168 @@
+"""What a person sees of the custom resources with kubectl."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import pytest
+
+from localcluster import ClusterError, LocalCluster
+from nightcrawler_crds import names
+from tests.support import full
+from tests.support.resources import KIND, path_of, schema_of
+from tests.support.violations import nodes
+
+EXPLAINED: Final = {
+    "wf": "A Workflow says what to run",
+    "wfe": "A WorkflowExecution is one run of a Workflow",
+    "wfenv": "An Environment is a place to run",
+    "wfprofile": "A ComputeProfile is a preset of resources",
+    "wf.spec.steps.resources.gpu": 'a count and a model such as "8x NVIDIA A100"',
+    "wf.spec.steps.podTemplate": "A PodTemplateSpec merged over the Pod that is built",
+    "wf.spec.config.schedule.catchUp": "Run what was missed, oldest first, one at a time.",
+    "wf.spec.config.security.permissions.access": "What it may: 'Execute, Edit'.",
+    "wfe.spec.cancel": "true ends the run; it never goes back to false.",
+    "wfe.status.steps.exitCode": "Exit code of the step's container.",
+    "wfenv.spec.maintenance.end": "When it ends.",
+    "wfprofile.spec.sharedMemory": "Size of /dev/shm: '16 GB'.",
+}
+
+
+@pytest.mark.parametrize(("field", "text"), EXPLAINED.items())
+def test_kubectl_explains_kinds_and_fields(cluster: LocalCluster, field: str, text: str) -> None:
+    assert text in " ".join(cluster.kubectl("explain", field).split())
+
+
+@pytest.mark.parametrize("kind", KIND)
+def test_kubectl_explain_lists_every_field_of_ours(cluster: LocalCluster, kind: str) -> None:
+    resource = KIND[kind].resource
+    told = cluster.kubectl("explain", f"{resource.plural}.{names.GROUP}", "--recursive")
+    listed = set(re.findall(r"^\s+(\w+)\t", told, re.MULTILINE))
+    assert {path[-1] for path, _ in nodes(schema_of(kind)) if path} - {"*"} <= listed
+
+
+def test_kubectl_get_shows_workflows_and_executions_at_a_glance(
+    cluster: LocalCluster, namespace: str
+) -> None:
+    put(cluster, namespace, full.workflow())
+    put(cluster, namespace, full.execution())
+    shown = tables(cluster.kubectl("get", "wf,wfe", "--namespace", namespace))
+    workflow, execution = shown
+    assert list(workflow) == [
+        "NAME",
+        "ACCEPTED",
+        "SCHEDULE",
+        "SUSPENDED",
+        "ACTIVE",
+        "LAST RUN",
+        "LAST PHASE",
+        "AGE",
+    ]
+    assert workflow["NAME"] == "workflow.nightcrawler.dev/full"
+    assert workflow["ACCEPTED"] == "True"
+    assert workflow["SCHEDULE"] == "0 0 * * 1"
+    assert workflow["SUSPENDED"] == "true"
+    assert workflow["ACTIVE"] == "1"
+    assert re.fullmatch(r"\d+d", workflow["LAST RUN"]) or "y" in workflow["LAST RUN"]
+    assert workflow["LAST PHASE"] == "Completed"
+    assert list(execution) == ["NAME", "WORKFLOW", "PHASE", "PROGRESS", "ENVIRONMENT", "AGE", "MESSAGE"]
+    assert execution["WORKFLOW"] == "image-classification"
+    assert execution["PHASE"] == "Running"
+    assert execution["PROGRESS"] == "2/5"
+    assert execution["ENVIRONMENT"] == "local"
+    assert execution["MESSAGE"] == "step 'Model Training' waits for a node"
+
+
+def test_kubectl_get_shows_the_interval_of_a_workflow_that_has_one(
+    cluster: LocalCluster, namespace: str
+) -> None:
+    spec = {"config": {"schedule": {"type": "interval", "interval": "6 hours"}}}
+    put(cluster, namespace, full.workflow() | {"spec": spec})
+    (workflow,) = tables(cluster.kubectl("get", "wf", "--namespace", namespace))
+    assert workflow["SCHEDULE"] == "6 hours"
+
+
+def test_kubectl_get_wide_says_why_a_workflow_cannot_run(cluster: LocalCluster, namespace: str) -> None:
+    refused = full.workflow()
+    refused["status"]["conditions"][0] |= {
+        "status": "False",
+        "message": "steps wait for each other: a → b → a",
+    }
+    put(cluster, namespace, refused)
+    (workflow,) = tables(cluster.kubectl("get", "wf", "--namespace", namespace, "--output", "wide"))
+    assert workflow["ACCEPTED"] == "False"
+    assert workflow["MESSAGE"] == "steps wait for each other: a → b → a"
+
+
+def test_kubectl_get_shows_environments_and_profiles(cluster: LocalCluster) -> None:
+    for build in (full.environment, full.profile):
+        put(cluster, "", build())
+    try:
+        environment, profile = tables(cluster.kubectl("get", "wfenv,wfprofile"))
+    finally:
+        cluster.kubectl("delete", "wfenv/full", "wfprofile/full")
+    assert environment["DISPLAY NAME"] == "AWS, Virginia"
+    assert environment["ALIASES"] == '["awsVirginia","production"]'
+    assert environment["DEFAULT"] == "true"
+    assert profile["DISPLAY NAME"] == "GPU-Optimized"
+    assert [profile[column] for column in ("CPU", "MEMORY", "GPU")] == ["16", "64 GB", "8"]
+
+
+def test_the_category_names_all_kinds(cluster: LocalCluster, namespace: str) -> None:
+    put(cluster, namespace, full.workflow())
+    put(cluster, namespace, full.execution())
+    listed = cluster.kubectl("api-resources", "--categories=nightcrawler", "--output=name").split()
+    assert sorted(listed) == sorted(f"{kind.resource.plural}.{names.GROUP}" for kind in KIND.values())
+    found = cluster.kubectl("get", "nightcrawler", "--namespace", namespace, "--output=name").split()
+    assert sorted(found) == ["workflow.nightcrawler.dev/full", "workflowexecution.nightcrawler.dev/full"]
+
+
+def test_kubectl_apply_says_what_is_wrong_in_the_manifest(cluster: LocalCluster, namespace: str) -> None:
+    manifest = """
+        apiVersion: nightcrawler.dev/v1alpha1
+        kind: Workflow
+        metadata: {name: training}
+        spec:
+          steps:
+          - {name: Train, image: "python:3.11-slim-bookworm", resources: {cpu: lots}}
+    """
+    with pytest.raises(ClusterError, match='"training" is invalid') as refused:
+        cluster.kubectl("apply", "--namespace", namespace, "-f", "-", stdin=manifest)
+    assert 'spec.steps[0].resources.cpu: Unsupported value: "lots"' in str(refused.value)
+    assert 'cores such as \\"16 cores\\", 16 or 0.5' in str(refused.value)
+
+
+def test_server_side_apply_of_one_step_leaves_the_others(cluster: LocalCluster, namespace: str) -> None:
+    """Steps are told apart by their names, so that two people can each own some."""
+    for owner, step in (("ann", "Prepare"), ("bob", "Train")):
+        manifest = f"""
+            apiVersion: nightcrawler.dev/v1alpha1
+            kind: Workflow
+            metadata: {{name: training}}
+            spec: {{steps: [{{name: {step}, image: "busybox:1", resources: {{cpu: 0.5}}}}]}}
+        """
+        options = ("--server-side", "--field-manager", owner, "--namespace", namespace)
+        cluster.kubectl("apply", *options, "-f", "-", stdin=manifest)
+    stored = cluster.api.get(f"{path_of('Workflow', namespace)}/training")
+    assert [step["name"] for step in stored["spec"]["steps"]] == ["Prepare", "Train"]
+    assert stored["spec"]["steps"][0]["resources"] == {"cpu": 0.5}
+
+
+def put(cluster: LocalCluster, namespace: str, manifest: dict[str, Any]) -> None:
+    """Create an object with the status that it has."""
+    collection = path_of(manifest["kind"], namespace)
+    cluster.api.post(collection, manifest)
+    status = {"status": manifest["status"]}
+    cluster.api.merge(f"{collection}/{manifest['metadata']['name']}/status", status)
+
+
+def tables(printed: str) -> list[dict[str, str]]:
+    """The one row of each table that kubectl prints, by its columns' heads."""
+    rows = []
+    for table in printed.strip().split("\n\n"):
+        head, row = table.splitlines()
+        columns = [(found.start(), found[0].strip()) for found in re.finditer(r"\S+(?: \S+)*", head)]
+        ends = [start for start, _ in columns[1:]] + [None]
+        rows.append({name: row[start:end].strip() for (start, name), end in zip(columns, ends, strict=True)})
+    return rows

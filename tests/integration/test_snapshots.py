@@ -1,0 +1,94 @@
+"""What a run uses is kept when it begins: editing its workflow changes later runs only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nightcrawler_crds import names
+from tests.support.builders import a_workflow
+from tests.support.polling import eventually
+from tests.support.team import Team
+
+
+def image_of(job: dict[str, Any]) -> str:
+    image: str = job["spec"]["template"]["spec"]["containers"][0]["image"]
+    return image
+
+
+def revisions(team: Team, workflow: str) -> list[str]:
+    found = team.every(names.REVISIONS, f"{names.LABEL_WORKFLOW}={workflow}")
+    return [revision["metadata"]["name"] for revision in found]
+
+
+def test_an_edited_workflow_changes_nothing_of_a_run_that_has_begun(shared: Team) -> None:
+    before = a_workflow("edited").step("one", lasts=1.5).step("two", image="old:1").step("three")
+    (run,) = shared.runs(before)
+    shared.until_pod_runs(run, "one")
+
+    shared.edit(a_workflow("edited").step("one").step("two", image="new:1"))
+
+    status = shared.until_phase(run, "Completed")
+    assert status["progress"] == "3/3"
+    (job,) = shared.jobs(run, "two")
+    assert image_of(job) == "old:1"
+    later = shared.run("edited")
+    assert shared.until_phase(later, "Completed")["progress"] == "2/2"
+    (job,) = shared.jobs(later, "two")
+    assert image_of(job) == "new:1"
+    assert shared.status(later)["revision"] != status["revision"]
+
+
+def test_an_edit_in_the_middle_of_a_run_reaches_neither_retries_nor_parameters(shared: Team) -> None:
+    before = (
+        a_workflow("retried", parameters=[{"name": "epochs", "default": 10}])
+        .step("one", lasts=0.5)
+        .step("two", exit_code=1, retries=1, retry_delay="2s")
+    )
+    (run,) = shared.runs(before)
+    shared.until_step(run, "two", phase="Retrying")
+
+    shared.edit(a_workflow("retried", parameters=[{"name": "epochs", "default": 99}]).step("two", retries=0))
+
+    shared.until_phase(run, "Failed")
+    first, second = shared.jobs(run, "two")
+    assert first["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] == "10"
+    env = second["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "PARAM_epochs", "value": "10"} in env
+
+
+def test_runs_of_the_same_content_share_one_revision(shared: Team) -> None:
+    workflow = a_workflow("shared").step("one")
+    first, second = shared.runs(workflow, 2)
+    used = {shared.until_phase(run, "Completed")["revision"] for run in (first, second)}
+    shared.edit(workflow.having(description="Said better, but the same work.", tags=["new"]))
+    third = shared.run("shared")
+
+    used.add(shared.until_phase(third, "Completed")["revision"])
+
+    assert list(used) == revisions(shared, "shared")
+
+
+def test_every_job_names_the_revision_it_was_made_from(shared: Team) -> None:
+    (run,) = shared.runs(a_workflow("named").step("one").step("two"))
+
+    status = shared.until_phase(run, "Completed")
+
+    named = {job["metadata"]["annotations"][names.ANNOTATION_REVISION] for job in shared.jobs(run)}
+    assert named == {status["revision"]}
+
+
+def test_a_revision_goes_with_the_last_run_that_used_it(shared: Team) -> None:
+    workflow = a_workflow("pruned", history={"completed": 1}).step("one", image="one:1")
+    shared.apply(workflow)
+    first = shared.run("pruned", "pruned-1")  # within a second, the name decides who is older
+    old = shared.until_phase(first, "Completed")["revision"]
+    shared.edit(a_workflow("pruned", history={"completed": 1}).step("one", image="two:1"))
+    second = shared.run("pruned", "pruned-2")
+    new = shared.until_phase(second, "Completed")["revision"]
+
+    left = eventually(
+        lambda: revisions(shared, "pruned"), what="the old revision to go", until=lambda seen: old not in seen
+    )
+
+    assert left == [new]
+    assert shared.get(names.EXECUTIONS, first) is None

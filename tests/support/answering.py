@@ -1,0 +1,28 @@
+"""A server in the place of the API server, for answers that a real one cannot be brought to give."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from kubernetes.aio.client import Configuration
+
+from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.store import Store
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def store_of(answer: Answer) -> AsyncGenerator[Store, None]:
+    """A store whose every request is answered so."""
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(application, host="127.0.0.1") as server:
+        connection = Connection(Configuration(host=str(server.make_url(""))), "test")
+        try:
+            yield Store(connection)
+        finally:
+            await connection.close()

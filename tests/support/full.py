@@ -1,0 +1,208 @@
+"""One object of each kind in which every field is set, in words as people write them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from nightcrawler_crds import names
+
+Manifest = dict[str, Any]
+
+
+def _condition() -> Manifest:
+    return {
+        "type": "Accepted",
+        "status": "True",
+        "reason": "Valid",
+        "message": "Nothing speaks against running it.",
+        "lastTransitionTime": "2025-07-10T14:45:00Z",
+        "observedGeneration": 1,
+    }
+
+
+def _manifest(kind: str, spec: Manifest, status: Manifest) -> Manifest:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": kind,
+        "metadata": {"name": "full"},
+        "spec": spec,
+        "status": status,
+    }
+
+
+def workflow() -> Manifest:
+    """The document's image classification, and all else that a Workflow may say."""
+    spec = {
+        "displayName": "Image Classification Training",
+        "description": "Trains image classification models on ImageNet.",
+        "priority": "high",
+        "tags": ["machine-learning", "computer-vision"],
+        "environments": ["production", "staging"],
+        "environmentStrategy": "time",
+        "traceLevel": "med",
+        "options": {"enableNotifications": True, "enableLogging": True, "enableRetry": False},
+        "parameters": [
+            {"name": "datasetPath", "required": True, "description": "Where the images are."},
+            {"name": "epochs", "default": 10},
+            {"name": "nothing", "default": None},
+        ],
+        "order": "Graph",
+        "steps": [{"name": "Data Preparation", "image": "busybox:1"}, _step()],
+        "suspend": True,
+        "history": {"completed": 5, "failed": 20},
+        "config": _config(),
+    }
+    status = {
+        "observedGeneration": 3,
+        "active": 1,
+        "lastRunTime": "2025-07-10T14:45:00Z",
+        "lastExecution": "image-classification-x7k2p",
+        "lastPhase": "Completed",
+        "conditions": [_condition()],
+    }
+    return _manifest("Workflow", spec, status)
+
+
+def _step() -> Manifest:
+    return {
+        "name": "Model Training",
+        "image": "python:3.11-slim-bookworm",
+        "command": ["python", "train.py"],
+        "args": ["--epochs", "$(PARAM_epochs)"],
+        "workingDir": "/srv",
+        "env": [
+            {"name": "MODE", "value": "fast"},
+            {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "tokens", "key": "hub"}}},
+        ],
+        "envFrom": [{"configMapRef": {"name": "settings"}}],
+        "resources": {"cpu": 0.5, "memory": "64Gi", "gpu": "8x NVIDIA A100", "ephemeralStorage": "200 GB"},
+        "timeout": "1h30m",
+        "retries": 2,
+        "retryDelay": 30,
+        "dependsOn": ["Data Preparation"],
+        "nodes": 1,
+        "podTemplate": {"spec": {"containers": [{"name": "step", "tty": True}], "hostname": None}},
+    }
+
+
+def _config() -> Manifest:
+    return {
+        "timeout": "2 hours",
+        "retries": 3,
+        "retryDelay": "30 seconds",
+        "computeProfile": "GPU-Optimized",
+        "resources": {"cpu": "16 cores", "memory": "64 GB", "gpu": "None"},
+        "storage": {"persistentVolume": "500 GB", "ephemeralStorage": 200_000_000_000},
+        "notifications": {"email": True, "slack": True, "webhook": False},
+        "notificationEvents": ["start", "complete", "fail"],
+        "schedule": {
+            "type": "cron",
+            "cron": "0 0 * * 1",
+            "interval": "6 hours",
+            "description": "Runs every Monday at midnight",
+            "skipOnFailure": True,
+            "catchUp": False,
+        },
+        "security": {
+            "visibility": "Team",
+            "auditLogging": True,
+            "secureSecrets": True,
+            "permissions": [{"role": "Data Scientist", "access": "Execute, Edit"}],
+        },
+    }
+
+
+def execution() -> Manifest:
+    """A run with parameters of every type of JSON."""
+    spec = {
+        "workflowRef": {"name": "image-classification"},
+        "parameters": {
+            "datasetPath": "s3://datasets/imagenet",
+            "batchSize": 64,
+            "rate": 0.1,
+            "dry": False,
+            "nothing": None,
+            "layers": [64, "same", {"depth": [1, None]}],
+            "tree": {"a": {"b": {}}},
+        },
+        "environment": "production",
+        "executor": "John Doe",
+        "trigger": {"type": "Rerun", "scheduledTime": "2025-07-10T14:45:00Z", "rerunOf": "exec-5001"},
+        "cancel": False,
+    }
+    step = {
+        "phase": "Failed",
+        "attempt": 2,
+        "disruptions": 1,
+        "startTime": "2025-07-10T14:45:00Z",
+        "completionTime": "2025-07-10T14:55:25Z",
+        "jobName": "full-model-training-abcdefghij",
+        "exitCode": 137,
+        "reason": "OutOfMemory",
+        "message": "needed more than its 64Gi",
+    }
+    status = {
+        "phase": "Running",
+        "message": "step 'Model Training' waits for a node",
+        "environment": "local",
+        "revision": "image-classification-abcdefghij",
+        "startTime": "2025-07-10T14:45:00Z",
+        "completionTime": "2025-07-10T16:01:25Z",
+        "progress": "2/5",
+        "conditions": [_condition()],
+        "steps": {"training": step},
+    }
+    return _manifest("WorkflowExecution", spec, status)
+
+
+def environment() -> Manifest:
+    """A place to run in another cluster, with prices and maintenance."""
+    spec = {
+        "displayName": "AWS, Virginia",
+        "aliases": ["awsVirginia", "production"],
+        "default": True,
+        "nodeSelector": {"pool": "gpu"},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "forceDeleteOnLostNode": False,
+        "prices": {"currency": "USD", "cpuHour": 0.04, "memoryGbHour": 0.005, "gpuHour": 2},
+        "speed": 1.5,
+        "maintenance": [
+            {"start": "2025-07-10T14:45:00Z", "end": "2025-07-10T16:00:00Z", "description": "New drivers"}
+        ],
+        "cluster": {
+            "kubeconfigSecret": {"namespace": "nightcrawler", "name": "virginia", "key": "kubeconfig"}
+        },
+    }
+    status = {
+        "ready": True,
+        "capacity": {"cpu": "64", "nvidia.com/gpu": "8"},
+        "free": {"cpu": "12"},
+        "conditions": [_condition()],
+    }
+    return _manifest("Environment", spec, status)
+
+
+def profile() -> Manifest:
+    """The document's preset."""
+    spec = {
+        "displayName": "GPU-Optimized",
+        "resources": {"cpu": 16, "memory": "64 GB", "gpu": 8, "ephemeralStorage": "None"},
+        "nodeSelector": {"pool": "gpu"},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "runtimeClassName": "nvidia",
+        "priorityClassName": "batch",
+        "sharedMemory": "16 GB",
+        "env": [
+            {"name": "NCCL_DEBUG", "value": "INFO"},
+            {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "tokens", "key": "hub"}}},
+        ],
+    }
+    return _manifest("ComputeProfile", spec, {"conditions": [_condition()]})
+
+
+ALL: Final = {
+    "Workflow": workflow,
+    "WorkflowExecution": execution,
+    "Environment": environment,
+    "ComputeProfile": profile,
+}

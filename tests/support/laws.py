@@ -1,0 +1,132 @@
+"""What must hold at every write, whoever makes it and whatever has gone wrong before."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from nightcrawler_crds import names
+from nightcrawler_crds.names import Resource
+from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, TERMINAL_STEP_PHASES, conditions
+from tests.support.modelserver import Json, ModelServer, is_live, marks_of
+
+_ORDER: Final = ("", "Pending", "Running", "Cancelling", "Completed", "Failed", "Cancelled")
+PROGRAMS_FAULT: Final = frozenset({conditions.STEP_ERROR, conditions.STEP_TIMED_OUT})
+
+
+class BrokenLawError(AssertionError):
+    """Something was written that must never be."""
+
+
+class Laws:
+    """Watches every write of one run. `depends` names for each step those before it."""
+
+    def __init__(self, server: ModelServer, depends: dict[str, list[str]], *, replicas: int) -> None:
+        self.server = server
+        self.depends = depends
+        self.replicas = replicas
+        self.succeeded: set[str] = set()
+        self.jobs_made: Counter[tuple[str, int]] = Counter()
+        self.faults: dict[str, set[int]] = {}
+        self.disturbed: set[str] = set()
+        server.watchers.append(self.watch)
+
+    def watch(self, resource: Resource, old: Json | None, new: Json | None) -> None:
+        """Judge a write."""
+        if resource == names.JOBS and old is None and new is not None:
+            self._job_made(new)
+        elif resource == names.PODS and old is None and new is not None:
+            self._pod_made(new)
+        elif resource == names.PODS and new is not None:
+            self._pod_changed(new)
+        elif resource in (names.PODS, names.JOBS) and old is not None and new is None:
+            self.disturbed.add(marks_of(old)[0])
+        elif resource == names.EXECUTIONS and old is not None and new is not None:
+            self._recorded(old.get("status", {}), new.get("status", {}))
+
+    def _require(self, holds: bool, law: str) -> None:
+        if not holds:
+            raise BrokenLawError(law)
+
+    def _status(self) -> Json:
+        runs = list(self.server.of(names.EXECUTIONS).values())
+        status: Json = runs[0].get("status", {}) if runs else {}
+        return status
+
+    def _job_made(self, job: Json) -> None:
+        step, attempt = marks_of(job)
+        status = self._status()
+        recorded = status.get("steps", {}).get(step, {})
+        self._require(
+            recorded.get("phase") not in TERMINAL_STEP_PHASES or self._stale_but_live_elsewhere(status),
+            f"a step that has ended is not run again: {step}, attempt {attempt}, recorded {recorded}",
+        )
+        self._require(not self._success_is_there(step), f"a success that is there is not run again: {step}")
+        if self.replicas == 1:
+            self._require(status.get("phase") not in TERMINAL_PHASES, "nothing begins in an ended run")
+        for before in self.depends[step]:
+            self._require(before in self.succeeded, f"{step} begins only after {before}")
+        if attempt > 1:
+            self._require(recorded.get("attempt") == attempt, "a further attempt is recorded first")
+        self.jobs_made[step, attempt] += 1
+
+    def _success_is_there(self, step: str) -> bool:
+        """Whether the cluster still has a success of a step, so that nobody may miss it."""
+        pods = [p for p in self.server.of(names.PODS).values() if marks_of(p)[0] == step]
+        jobs = [j for j in self.server.of(names.JOBS).values() if marks_of(j)[0] == step]
+        said = [c["type"] for j in jobs for c in j.get("status", {}).get("conditions", [])]
+        return "Complete" in said or any(_succeeded(pod) for pod in pods)
+
+    def _stale_but_live_elsewhere(self, status: Json) -> bool:
+        """A second replica may not have heard of the run's end yet; what it makes then is ended at once."""
+        return self.replicas > 1 and status.get("phase") in TERMINAL_PHASES
+
+    def _pod_made(self, pod: Json) -> None:
+        step, attempt = marks_of(pod)
+        for other in self.server.of(names.PODS).values():
+            if marks_of(other)[0] == step:
+                self._require(
+                    not is_live(other), f"two Pods of {step} live: {marks_of(other)[1]} and {attempt}"
+                )
+
+    def _pod_changed(self, pod: Json) -> None:
+        step, _ = marks_of(pod)
+        if _succeeded(pod):
+            self.succeeded.add(step)
+        if pod.get("status", {}).get("conditions") or "deletionTimestamp" in pod["metadata"]:
+            self.disturbed.add(step)
+
+    def _recorded(self, old: Json, new: Json) -> None:
+        was, is_now = old.get("phase", ""), new.get("phase", "")
+        if was in TERMINAL_PHASES:
+            self._require(old == new, f"what has ended is not written any more: {was} to {is_now}")
+        self._require(_ORDER.index(is_now) >= _ORDER.index(was), f"a phase goes back: {was} to {is_now}")
+        for step, before in old.get("steps", {}).items():
+            self._step_recorded(step, before, new["steps"][step])
+        for step, after in new.get("steps", {}).items():
+            if after["phase"] == "Completed":
+                self._require(step in self.succeeded, f"{step} is Completed, but no Pod of it succeeded")
+            if after["phase"] in ("Retrying", "Failed") and after.get("reason") in PROGRAMS_FAULT:
+                self.faults.setdefault(step, set()).add(after.get("attempt", 0))
+        if is_now in TERMINAL_PHASES:
+            self._require("completionTime" in new, "an end has a time")
+
+    def _step_recorded(self, step: str, before: Json, after: Json) -> None:
+        if before["phase"] in TERMINAL_STEP_PHASES:
+            self._require(before == after, f"a step that has ended is not written any more: {step}")
+        grown = after.get("attempt", 0) - before.get("attempt", 0)
+        self._require(grown in (0, 1), f"attempts are counted one by one: {step}")
+        if grown == 1 and before.get("attempt", 0):
+            self._require(before["phase"] == "Retrying", f"an attempt follows a failed one only: {step}")
+        disrupted = after.get("disruptions", 0) - before.get("disruptions", 0)
+        self._require(disrupted in (0, 1), f"disruptions are counted one by one: {step}")
+        self._require(
+            not disrupted or step in self.disturbed, f"{step} is called disrupted, but nobody touched it"
+        )
+
+
+def _succeeded(pod: Json) -> bool:
+    """A success counts unless somebody had asked for the Pod's end before."""
+    status = pod.get("status", {})
+    asked = "deletionTimestamp" in pod["metadata"] or status.get("conditions")
+    return status.get("phase") == "Succeeded" and not asked

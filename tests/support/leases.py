@@ -1,0 +1,113 @@
+"""An API server for one Lease, in memory, whose answers a test can delay, lose or refuse.
+
+It stands in where timing is the matter and a real one could not be made to answer to the second;
+`tests/integration/test_election.py` has the same elector on the real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any, TypeVar
+
+import msgspec
+
+from nightcrawler_crds import errors
+from nightcrawler_crds.names import LEASES, Resource
+
+T = TypeVar("T")
+
+
+class LeaseServer:
+    """What it holds is `lease`, or None; `requests` counts by verb."""
+
+    def __init__(self) -> None:
+        self.lease: dict[str, Any] | None = None
+        self.requests: Counter[str] = Counter()
+        self.refusal: errors.ApiError | None = None
+        self._version = 0
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        assert self.lease is not None
+        spec: dict[str, Any] = self.lease["spec"]
+        return spec
+
+    @property
+    def holder(self) -> str | None:
+        return self.spec.get("holderIdentity") if self.lease else None
+
+    def edit(self, **spec: Any) -> None:
+        """Change the Lease behind everybody's back."""
+        assert self.lease is not None
+        self._store({**self.lease, "spec": {**self.spec, **spec}})
+
+    def _store(self, lease: dict[str, Any]) -> dict[str, Any]:
+        self._version += 1
+        metadata = {"uid": f"uid-{self._version}", **lease["metadata"], "resourceVersion": str(self._version)}
+        self.lease = {**lease, "metadata": metadata}
+        return self.lease
+
+    def answer(self, verb: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        """Do what a request says, as the API server would."""
+        self.requests[verb] += 1
+        if self.refusal is not None:
+            raise self.refusal
+        if verb == "POST" and body is not None:
+            return self.make(body)
+        if self.lease is None:
+            raise errors.NotFound("leases not found")
+        return self._merge(self.lease, body) if body is not None else self.lease
+
+    def make(self, body: dict[str, Any]) -> dict[str, Any]:
+        if self.lease is not None:
+            raise errors.AlreadyExists("leases already exists")
+        return self._store(body)
+
+    def _merge(self, there: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+        if body["metadata"]["resourceVersion"] != there["metadata"]["resourceVersion"]:
+            raise errors.Conflict("the object has been modified")
+        spec = {key: value for key, value in {**there["spec"], **body["spec"]}.items() if value is not None}
+        return self._store({**there, "spec": spec})
+
+
+class Line:
+    """One client's line to the server, as an elector's store."""
+
+    def __init__(self, server: LeaseServer, *, delay: float = 0.0) -> None:
+        self.delay = delay
+        """Seconds for a request to reach the server, and as many for its answer."""
+        self.loses_answers = False
+        self._server = server
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def hang(self) -> None:
+        """Let no request through any more, and no refusal either."""
+        self._open.clear()
+
+    def recover(self) -> None:
+        self._open.set()
+
+    async def get(self, resource: Resource, namespace: str, name: str, kind: type[T]) -> T:
+        return await self._ask("GET", resource, None, kind)
+
+    async def create(self, resource: Resource, namespace: str, body: dict[str, Any], kind: type[T]) -> T:
+        return await self._ask("POST", resource, body, kind)
+
+    async def patch(
+        self, resource: Resource, namespace: str, name: str, body: dict[str, Any], kind: type[T]
+    ) -> T:
+        return await self._ask("PATCH", resource, body, kind)
+
+    async def _ask(self, verb: str, resource: Resource, body: dict[str, Any] | None, kind: type[T]) -> T:
+        assert resource is LEASES
+        await self._open.wait()
+        await asyncio.sleep(self.delay)
+        try:
+            answer = self._server.answer(verb, body)
+        finally:
+            if self.loses_answers:
+                await asyncio.Event().wait()
+            await asyncio.sleep(self.delay)
+        return msgspec.convert(answer, kind, strict=False)

@@ -1,0 +1,205 @@
+"""A model of the API server and its controllers, in memory, for property tests of whole runs.
+
+It keeps objects with resourceVersions and a log of events a kind, refuses conflicting writes as the
+real one does, and asks `watchers` about every write before it takes it. Time is its own and stands
+still unless moved. What it lacks is everything that the tests do not need: schemas, users, paging.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from nightcrawler_crds import errors, names
+from nightcrawler_crds.clock import to_wire
+from nightcrawler_crds.names import Resource
+from tests.support.merging import merge, without_nulls
+
+Json = dict[str, Any]
+Where = tuple[str, str]
+Watcher = Callable[[Resource, Json | None, Json | None], None]
+"""Called before a write with the object as it was and as it will be; raises if that must not be."""
+
+GRACE: Final = 30
+_BEGAN: Final = datetime(2025, 7, 10, 14, 0, 0, tzinfo=UTC)
+
+
+class ModelServer:
+    """Objects by kind, namespace and name."""
+
+    def __init__(self) -> None:
+        self.now = _BEGAN
+        self.version = 100
+        self.objects: dict[str, dict[Where, Json]] = {}
+        self.log: dict[str, list[tuple[str, Json]]] = {}
+        self.watchers: list[Watcher] = []
+        self.made = 0
+
+    # --- requests ----------------------------------------------------------------------------------
+
+    def of(self, resource: Resource) -> dict[Where, Json]:
+        """All objects of a kind."""
+        return self.objects.setdefault(resource.plural, {})
+
+    def get(self, resource: Resource, where: Where) -> Json:
+        """An object; `NotFound` if there is none."""
+        found = self.of(resource).get(where)
+        if found is None:
+            raise errors.NotFound(f"no {resource.kind} {where}")
+        return found
+
+    def create(self, resource: Resource, body: Json) -> Json:
+        """Take an object in; `AlreadyExists` if its name is taken."""
+        new = without_nulls(copy.deepcopy(body))
+        meta = new["metadata"]
+        where = (meta.get("namespace", ""), meta["name"])
+        if where in self.of(resource):
+            raise errors.AlreadyExists(f"{resource.kind} {where} is there")
+        self.made += 1
+        meta |= {"uid": f"uid-{self.made}", "creationTimestamp": to_wire(self.now), "generation": 1}
+        return self._put(resource, where, None, new, "ADDED")
+
+    def patch(self, resource: Resource, where: Where, body: Json, subresource: str = "") -> Json:
+        """Merge a patch; `Conflict` if it names another resourceVersion."""
+        old = self.get(resource, where)
+        asked = body.get("metadata", {}).get("resourceVersion")
+        if asked is not None and asked != old["metadata"]["resourceVersion"]:
+            raise errors.Conflict(f"{resource.kind} {where} has changed")
+        kept = {"status"} if subresource == "status" else {"metadata", "spec"}
+        new = merge(copy.deepcopy(old), {key: value for key, value in body.items() if key in kept})
+        if without_nulls(new) == old:
+            return old
+        return self._put(resource, where, old, without_nulls(new), "MODIFIED")
+
+    def delete(
+        self, resource: Resource, where: Where, uid: str | None = None, grace: int | None = None
+    ) -> None:
+        """Delete an object; a live Pod only gets its deletionTimestamp, unless `grace` is 0."""
+        old = self.get(resource, where)
+        if uid is not None and old["metadata"]["uid"] != uid:
+            raise errors.Conflict("another object has that name")
+        if resource == names.PODS and is_live(old) and grace != 0:
+            if "deletionTimestamp" not in old["metadata"]:
+                when = to_wire(self.now + timedelta(seconds=GRACE))
+                marks = {"deletionTimestamp": when, "deletionGracePeriodSeconds": GRACE}
+                self.patch(resource, where, {"metadata": marks})
+            return
+        self._put(resource, where, old, None, "DELETED")
+
+    def _put(self, resource: Resource, where: Where, old: Json | None, new: Json | None, kind: str) -> Json:
+        for watcher in self.watchers:
+            watcher(resource, old, new)
+        self.version += 1
+        told = copy.deepcopy(new if new is not None else old)
+        assert told is not None
+        told["metadata"]["resourceVersion"] = str(self.version)
+        if new is None:
+            del self.of(resource)[where]
+        else:
+            self.of(resource)[where] = told
+        self.log.setdefault(resource.plural, []).append((kind, told))
+        return told
+
+
+def is_live(pod: Json) -> bool:
+    """Whether anything of a Pod may still run."""
+    return pod.get("status", {}).get("phase", "Pending") not in ("Succeeded", "Failed")
+
+
+def marks_of(body: Json) -> tuple[str, int]:
+    """The step and the attempt of a Job or a Pod."""
+    marks = body["metadata"]["annotations"]
+    return marks[names.ANNOTATION_STEP], int(marks[names.ANNOTATION_ATTEMPT])
+
+
+class ModelCluster:
+    """Job controller, garbage collector and kubelet; each method is one small thing that one of them does."""
+
+    def __init__(self, server: ModelServer) -> None:
+        self.server = server
+        self._has_made: set[str] = set()
+
+    def jobs(self) -> list[Where]:
+        """The Jobs there are."""
+        return list(self.server.of(names.JOBS))
+
+    def pods(self) -> list[Where]:
+        """The Pods there are."""
+        return list(self.server.of(names.PODS))
+
+    def control_job(self, where: Where) -> None:
+        """The Job controller looks at a Job: makes its one Pod, or says how that ended."""
+        job = self.server.of(names.JOBS).get(where)
+        if job is None or job.get("status", {}).get("conditions"):
+            return
+        uid = job["metadata"]["uid"]
+        own = [pod for pod in self.server.of(names.PODS).values() if pod["metadata"]["jobUid"] == uid]
+        if uid not in self._has_made:
+            self._has_made.add(uid)
+            template = copy.deepcopy(job["spec"]["template"])
+            owner = {"kind": "Job", "name": where[1], "uid": uid, "controller": True}
+            meta = {**template["metadata"], "namespace": where[0], "name": f"{where[1]}-pod", "jobUid": uid}
+            meta["ownerReferences"] = [owner]
+            meta["labels"] = {**meta["labels"], "batch.kubernetes.io/job-name": where[1]}
+            self.server.create(names.PODS, {"metadata": meta, "status": {"phase": "Pending"}})
+        elif not any(is_live(pod) for pod in own):
+            ended = "Complete" if any(pod["status"]["phase"] == "Succeeded" for pod in own) else "Failed"
+            said = {"type": ended, "status": "True", "lastTransitionTime": to_wire(self.server.now)}
+            self.server.patch(names.JOBS, where, {"status": {"conditions": [said]}}, "status")
+
+    def delete_pod(self, where: Where) -> None:
+        """Somebody deletes a Pod; one that has ended stays until its Job has counted it, by its finalizer."""
+        pod = self.server.of(names.PODS)[where]
+        if not is_live(pod):
+            self.control_job((where[0], where[1].removesuffix("-pod")))
+        self.server.delete(names.PODS, where)
+
+    def collect_garbage(self) -> None:
+        """Delete the Pods of Jobs, and the Jobs of executions, that are gone."""
+        runs = {run["metadata"]["uid"] for run in self.server.of(names.EXECUTIONS).values()}
+        for where, job in list(self.server.of(names.JOBS).items()):
+            if job["metadata"]["labels"][names.LABEL_EXECUTION_UID] not in runs:
+                self.server.delete(names.JOBS, where)
+        uids = {job["metadata"]["uid"] for job in self.server.of(names.JOBS).values()}
+        for where, pod in list(self.server.of(names.PODS).items()):
+            if pod["metadata"]["jobUid"] not in uids:
+                self.server.delete(names.PODS, where)
+
+    def run_pod(self, where: Where, exit_code: int = 0) -> None:
+        """The kubelet takes a Pod one step further: it starts, ends with that code, or is removed."""
+        pod = self.server.of(names.PODS).get(where)
+        if pod is None:
+            return
+        going = "deletionTimestamp" in pod["metadata"]
+        state = pod.get("status", {}).get("containerStatuses", [{}])[0].get("state", {})
+        if going and (not is_live(pod) or not state):
+            self.server.delete(names.PODS, where, grace=0)
+        elif not is_live(pod):
+            return
+        elif going:
+            self._end(where, 143, state)
+        elif not state:
+            self._say(where, "Running", {"running": {"startedAt": to_wire(self.server.now)}})
+        else:
+            self._end(where, exit_code, state)
+
+    def evict_pod(self, where: Where) -> None:
+        """The kubelet ends a Pod because its node is short of something."""
+        pod = self.server.of(names.PODS).get(where)
+        if pod is None or not is_live(pod):
+            return
+        said = {"type": "DisruptionTarget", "status": "True", "lastTransitionTime": to_wire(self.server.now)}
+        status = {"phase": "Failed", "reason": "Evicted", "conditions": [said]}
+        self.server.patch(names.PODS, where, {"status": status}, "status")
+
+    def _end(self, where: Where, code: int, state: Json) -> None:
+        now = to_wire(self.server.now)
+        ended = {"exitCode": code, "startedAt": state["running"]["startedAt"], "finishedAt": now}
+        self._say(where, "Succeeded" if code == 0 else "Failed", {"terminated": ended})
+
+    def _say(self, where: Where, phase: str, state: Json) -> None:
+        status = {"phase": phase, "containerStatuses": [{"name": names.STEP_CONTAINER, "state": state}]}
+        self.server.patch(names.PODS, where, {"status": status}, "status")
+        self.server.patch(names.PODS, where, {"spec": {"nodeName": "node-1"}})

@@ -1,0 +1,215 @@
+"""A whole installation: a cluster with a real node, operator and facade, and runs on it.
+
+Operator and facade are processes with the rights of `hack/rbac.yaml` and no others, as a person who
+installs Nightcrawler would have them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from localcluster import LocalCluster
+from localcluster.fakenodes import gpu_nodes
+from nightcrawler_crds import names
+from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
+from tests.support.builders import Manifest, WorkflowBuilder, an_execution
+from tests.support.cluster import install_crds
+from tests.support.examples import FOLDER
+from tests.support.facade import FacadeProcess
+from tests.support.operator import operators_in
+from tests.support.polling import eventually
+from tests.support.resources import Json, path_of
+
+NAMESPACE: Final = "default"
+"""What the facade serves, and where kubectl works unless told otherwise."""
+PULL_TIMEOUT: Final = 15
+"""Seconds for which pulling an image may keep failing; the default would be two minutes of waiting."""
+
+PYTHON: Final = "python:3.11-slim-bookworm"
+_ENDS_WITHIN: Final = 120.0
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What a test has at hand.
+
+    Attributes:
+        cluster: The cluster, with its administrator's rights.
+        http: A client of the facade.
+    """
+
+    cluster: LocalCluster
+    http: httpx.Client
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """What kubectl prints; ClusterError if it fails."""
+        return self.cluster.kubectl(*arguments, stdin=stdin)
+
+    def apply(self, *manifests: Manifest, namespace: str = NAMESPACE) -> None:
+        """Apply objects with kubectl, all at once."""
+        self._send("apply", manifests, namespace)
+
+    def launch(
+        self, *workflows: WorkflowBuilder, namespace: str = NAMESPACE, given: Mapping[str, Any] | None = None
+    ) -> dict[str, Run]:
+        """Start workflows together, one run of each under the workflow's name; the runs by that name."""
+        runs = [an_execution(one, one.name).given(**given or {}).manifest() for one in workflows]
+        self.apply(*(one.manifest() for one in workflows), namespace=namespace)
+        # Created, as the guide says: `kubectl apply` would drop parameters that are null.
+        self._send("create", runs, namespace)
+        return {one.name: Run(self, one.name, namespace) for one in workflows}
+
+    def _send(self, verb: str, manifests: Sequence[Manifest], namespace: str) -> None:
+        # Not as a List: kubectl checks those by itself, and knows less than the API server.
+        documents = "\n".join(map(json.dumps, manifests))
+        self.kubectl(verb, f"--namespace={namespace}", "--filename=-", stdin=documents)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution."""
+
+    here: Installation
+    name: str
+    namespace: str = NAMESPACE
+
+    @property
+    def path(self) -> str:
+        """Where it is on the API server."""
+        return f"{path_of('WorkflowExecution', self.namespace)}/{self.name}"
+
+    @property
+    def object(self) -> Json:
+        """All of it, as it is now."""
+        read: Json = self.here.cluster.api.get(self.path)
+        return read
+
+    @property
+    def status(self) -> Json:
+        """Its status, as it is now."""
+        status: Json = self.object.get("status", {})
+        return status
+
+    @property
+    def message(self) -> str:
+        """What its status says to a person."""
+        return str(self.status.get("message", ""))
+
+    def step(self, name: str) -> Json:
+        """What is recorded of a step; nothing if it has not begun."""
+        step: Json = self.status.get("steps", {}).get(name, {})
+        return step
+
+    def until(self, holds: Callable[[Json], Any], what: str, within: float = _ENDS_WITHIN) -> Json:
+        """Its status once it is as wanted."""
+        return eventually(lambda: self.status, until=holds, what=f"{self.name}: {what}", within=within)
+
+    def ended(self) -> Json:
+        """Its last status."""
+        return self.until(lambda status: status.get("phase") in TERMINAL_PHASES, "its end")
+
+    @property
+    def pods(self) -> list[Json]:
+        """Its Pods as kubectl shows them, the oldest first."""
+        listed = json.loads(
+            self.here.kubectl(
+                "get",
+                "pods",
+                f"--namespace={self.namespace}",
+                f"--selector={names.LABEL_EXECUTION}={self.name}",
+                "--sort-by=.metadata.creationTimestamp",
+                "--output=json",
+            )
+        )
+        pods: list[Json] = listed["items"]
+        return pods
+
+    def running_pod(self) -> Json:
+        """Its Pod, once the program in it runs."""
+
+        def running(pods: list[Json]) -> bool:
+            return bool(pods) and "running" in container(pods[-1], "step").get("state", {})
+
+        return eventually(lambda: self.pods, until=running, what=f"{self.name}: a running Pod", within=60)[-1]
+
+    def log(self, step: str) -> str:
+        """The log of a step's last attempt, by kubectl."""
+        job = self.step(step)["jobName"]
+        return self.here.kubectl("logs", f"--namespace={self.namespace}", f"job/{job}", "--container=step")
+
+    def cancel(self) -> None:
+        """Ask for its end as `docs/manifests.md` says."""
+        self.here.kubectl(
+            "patch",
+            "wfe",
+            self.name,
+            f"--namespace={self.namespace}",
+            "--type=merge",
+            '-p={"spec":{"cancel":true}}',
+        )
+
+    def delete(self) -> None:
+        """Delete it with kubectl, without waiting for what hangs on it."""
+        self.here.kubectl("delete", "wfe", self.name, f"--namespace={self.namespace}", "--wait=false")
+
+    def without_pods(self, within: float = 60) -> None:
+        """Wait until no Pod of it is left."""
+        eventually(lambda: not self.pods, what=f"{self.name}: the end of its Pods", within=within)
+
+
+def container(pod: Json, name: str) -> Json:
+    """The state of a container of a Pod; nothing if it has none yet."""
+    status = pod["status"]
+    states = (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
+    found: Json = next((state for state in states if state["name"] == name), {})
+    return found
+
+
+def moment(text: str) -> datetime:
+    """A time of Kubernetes'."""
+    return datetime.fromisoformat(text)
+
+
+def seconds_between(start: str, end: str) -> float:
+    """How long it is from one time to another."""
+    return (moment(end) - moment(start)).total_seconds()
+
+
+def shell(program: str) -> list[str]:
+    """A command that runs a shell program."""
+    return ["sh", "-c", program]
+
+
+def python(program: str) -> list[str]:
+    """A command that runs a Python program."""
+    return ["python", "-u", "-c", program]
+
+
+@contextlib.contextmanager
+def installation(folder: Path) -> Iterator[Installation]:
+    """Cluster, operator and facade, gone when the block is left. Skips where no real node can be."""
+    if os.geteuid() != 0:
+        pytest.skip("a real node needs root: run the tests as root to see Pods that really run")
+    with LocalCluster.start(folder / "cluster", node=True, kwok_nodes=gpu_nodes(2)) as cluster:
+        install_crds(cluster)
+        cluster.kubectl("apply", "-f", str(FOLDER / "environments.yaml"))
+        with operators_in(cluster, NAMESPACE, folder) as operators:
+            operators.start(
+                watch_namespace="", image_pull_timeout=f"{PULL_TIMEOUT} seconds", log_level="info"
+            )
+            facade = FacadeProcess(cluster, NAMESPACE, folder)
+            try:
+                facade.start()
+                yield Installation(cluster, facade.http)
+            finally:
+                facade.close()

@@ -1,0 +1,306 @@
+"""A replica of the operator on a model of the API server: the real caches, decisions and writes.
+
+Only the event loop of the process is left out: what is delivered, worked on and interrupted when is
+the test's to say. A replica that is killed starts anew with nothing but what the server has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, TypeVar
+from unittest import mock
+
+import msgspec
+from kubernetes.aio.client import Configuration
+from typing_extensions import override
+
+from nightcrawler_crds import errors, names
+from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.names import Resource
+from nightcrawler_crds.store import Store
+from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
+from nightcrawler_crds.views import ExecutionView, JobView, NodeView, PodView, WorkflowView
+from nightcrawler_operator import act, lookups, observe, world
+from nightcrawler_operator.act import Actor, DecideAgain
+from nightcrawler_operator.builders.pod import Defaults
+from nightcrawler_operator.limits import Limits
+from nightcrawler_operator.outcomes import NewJob, Waiting
+from nightcrawler_operator.reconcilers import leftovers
+from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
+from nightcrawler_operator.reconcilers.leftovers import LeftoverReconciler
+from nightcrawler_operator.snapshot import Snapshot
+from nightcrawler_operator.world import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey, World
+from tests.support.modelserver import Json, ModelServer
+
+T = TypeVar("T")
+_NOWHERE: Final = Connection(Configuration(), "nobody")
+
+
+class KilledError(Exception):
+    """The process was killed at this request."""
+
+
+@dataclass(frozen=True)
+class Death:
+    """Die at a write: the next one is 0. If it is `answered`, the server has taken that one."""
+
+    write: int
+    answered: bool
+
+
+class ModelStore(Store):
+    """A store on the model; dies as it is told to, and then answers nothing more."""
+
+    def __init__(self, server: ModelServer) -> None:
+        super().__init__(_NOWHERE)
+        self._server = server
+        self.death: Death | None = None
+        self._writes = 0
+        self._dead = False
+
+    def live_until(self, death: Death | None) -> None:
+        """Count writes from now on; None lives on."""
+        self.death, self._writes = death, 0
+
+    def _read(self, call: Callable[[], T]) -> T:
+        if self._dead:
+            raise KilledError
+        return call()
+
+    def _write(self, call: Callable[[], T]) -> T:
+        if self._dead:
+            raise KilledError
+        due = self.death is not None and self._writes == self.death.write
+        self._writes += 1
+        if due and self.death is not None:
+            self._dead = True
+            if self.death.answered:
+                with contextlib.suppress(errors.ApiError):
+                    call()
+            raise KilledError
+        return call()
+
+    @override
+    async def get(self, resource: Resource, namespace: str, name: str, kind: type[T]) -> T:
+        return self._read(lambda: _as(self._server.get(resource, (namespace, name)), kind))
+
+    @override
+    async def create(self, resource: Resource, namespace: str, body: Any, kind: type[T], **_: Any) -> T:
+        return self._write(lambda: _as(self._server.create(resource, body), kind))
+
+    @override
+    async def patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Any,
+        kind: type[T],
+        *,
+        subresource: str = "",
+        timeout: float | None = None,
+    ) -> T:
+        wire = msgspec.json.decode(msgspec.json.encode(body))
+        where = (namespace, name)
+        return self._write(lambda: _as(self._server.patch(resource, where, wire, subresource), kind))
+
+    @override
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        *,
+        propagation: str = "Background",
+        uid: str | None = None,
+        grace_period: int | None = None,
+    ) -> None:
+        self._write(lambda: self._server.delete(resource, (namespace, name), uid, grace_period))
+
+    @override
+    async def delete_collection(
+        self, resource: Resource, namespace: str, *, label_selector: str, propagation: str = "Background"
+    ) -> None:
+        def call() -> None:
+            for where in [w for w, b in self._server.of(resource).items() if _selected(b, label_selector)]:
+                self._server.delete(resource, where)
+
+        self._write(call)
+
+    @override
+    async def list_with_version(
+        self,
+        resource: Resource,
+        namespace: str,
+        kind: type[T],
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> tuple[list[T], int]:
+        if resource == names.EVENTS:
+            return [], self._server.version
+        there = self._read(lambda: list(self._server.of(resource).values()))
+        found = [_as(body, kind) for body in there if _selected(body, label_selector)]
+        return found, self._server.version
+
+    @override
+    async def list_page(self, *_: Any, **__: Any) -> Any:
+        raise AssertionError("nothing asks for pages but list_with_version")
+
+
+def _as(body: Json, kind: type[T]) -> T:
+    return msgspec.convert(body, kind, strict=False)
+
+
+def _selected(body: Json, selector: str) -> bool:
+    """Whether an object has all of the labels `a=b,c=d`, or just has them where no value is asked for."""
+    labels = body["metadata"].get("labels", {})
+    wanted = [requirement.partition("=") for requirement in selector.split(",") if requirement]
+    return all(labels.get(key) == value if equals else key in labels for key, equals, value in wanted)
+
+
+class Nobody:
+    """Counts nothing."""
+
+    def made_job(self, snapshot: Snapshot, new: NewJob) -> None:
+        """Not counted."""
+
+    def recorded(self, before: ExecutionView, after: ExecutionView) -> None:
+        """Not counted."""
+
+    def conflicted(self) -> None:
+        """Not counted."""
+
+
+WATCHED: Final[tuple[tuple[Resource, Any], ...]] = (
+    (names.EXECUTIONS, ExecutionView),
+    (names.JOBS, JobView),
+    (names.PODS, PodView),
+)
+
+
+class Replica:
+    """One process; `start` it, `deliver` what the watches bring, let it `work`."""
+
+    def __init__(self, server: ModelServer, limits: Limits) -> None:
+        self._server = server
+        self._limits = limits
+        self.deaths = 0
+        self.start()
+
+    def start(self) -> None:
+        """Begin with what the server has, and look at all of it."""
+        self.store = ModelStore(self._server)
+        self.dirty: dict[WorkKey, None] = {}
+        self.timers: dict[WorkKey, datetime] = {}
+        self.world = World(self.store, "", self._wake)
+        self._leftovers = LeftoverReconciler(self.store, self.world, self._limits)
+        actor = Actor(
+            self.store,
+            self.world,
+            defaults=Defaults(),
+            time_left=lambda: math.inf,
+            watcher=Nobody(),
+            on_ended=self._leftovers.run_ended,
+        )
+        self._executions = ExecutionReconciler(self.world, actor, self._limits)
+        self._heard = {resource: len(self._server.log.get(resource.plural, ())) for resource, _ in WATCHED}
+        for workflow in self._server.of(names.WORKFLOWS).values():
+            self.world.workflows.upsert(_as(workflow, WorkflowView))
+        ready = {"type": "Ready", "status": "True"}
+        node = {"metadata": {"name": "node-1", "resourceVersion": "1"}, "status": {"conditions": [ready]}}
+        self.world.nodes.cache.upsert(_as(node, NodeView))
+        for resource, kind in WATCHED:
+            for body in self._server.of(resource).values():
+                if not _has_ended(resource, body):
+                    self._cache(resource).upsert(_as(body, kind))
+        for key in self.world.leftovers():
+            self._wake(key)
+
+    def deliver(self, resource: Resource, most: int) -> None:
+        """Hear the next few events of a kind; the rest stays on its way."""
+        kind = dict(WATCHED)[resource]
+        log = self._server.log.get(resource.plural, [])
+        begin = self._heard[resource]
+        for what, body in log[begin : begin + most]:
+            view = _as(body, kind)
+            meta = view.metadata
+            if what == "DELETED" or _has_ended(resource, body):
+                self._cache(resource).forget(meta.key, meta.uid, meta.version)
+            else:
+                self._cache(resource).upsert(view)
+        self._heard[resource] = min(len(log), begin + most)
+
+    def deliver_all(self) -> None:
+        """Hear everything."""
+        for resource, _ in WATCHED:
+            self.deliver(resource, 10**9)
+
+    async def work(self) -> bool:
+        """Work on the key that has waited longest; False if there is none. After a death it starts anew."""
+        for key in [key for key, due in self.timers.items() if due <= self._server.now]:
+            self._wake(key)
+            del self.timers[key]
+        if not self.dirty:
+            return False
+        key = next(iter(self.dirty))
+        del self.dirty[key]
+        try:
+            match key:
+                case ExecutionKey():
+                    outcome = await self._executions.reconcile(key)
+                case LeftoverKey():
+                    outcome = await self._leftovers.reconcile(key)
+                case WorkflowKey():
+                    raise AssertionError(key)
+        except KilledError:
+            self.deaths += 1
+            self.start()
+            return True
+        except (DecideAgain, errors.ApiError):
+            self._wake(key)
+            return True
+        if isinstance(outcome, Waiting):
+            self.timers[key] = min(outcome.until, self.timers.get(key, outcome.until))
+        return True
+
+    def _wake(self, key: WorkKey) -> None:
+        if not isinstance(key, WorkflowKey):  # what is told of workflows is not simulated
+            self.dirty[key] = None
+
+    def _cache(self, resource: Resource) -> Any:
+        world = self.world
+        return {
+            names.EXECUTIONS: world.executions,
+            names.JOBS: world.jobs.cache,
+            names.PODS: world.pods.cache,
+        }[resource]
+
+
+def _has_ended(resource: Resource, body: Json) -> bool:
+    """Whether it is beyond the field selector of the live executions."""
+    return resource == names.EXECUTIONS and body.get("status", {}).get("phase") in TERMINAL_PHASES
+
+
+@contextlib.contextmanager
+def the_servers_time(server: ModelServer) -> Iterator[asyncio.Runner]:
+    """Everything of the operator asks the model for the time; gives a runner for its coroutines."""
+
+    def now() -> datetime:
+        return server.now
+
+    class Monotonic:
+        @staticmethod
+        def monotonic() -> float:
+            return server.now.timestamp()
+
+    with contextlib.ExitStack() as stack:
+        for module in (observe, act, lookups, leftovers):
+            stack.enter_context(mock.patch.object(module, "utcnow", now))
+        stack.enter_context(mock.patch.object(world, "time", Monotonic))
+        yield stack.enter_context(asyncio.Runner())

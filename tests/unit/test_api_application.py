@@ -1,0 +1,143 @@
+"""The application without a cluster: its document, its probes, and what all routes have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from aiohttp import web
+from fastapi import FastAPI
+from kubernetes.aio.client import Configuration
+
+from nightcrawler_api.app import create_app
+from nightcrawler_api.mirror import SILENT_TOO_LONG_SECONDS
+from nightcrawler_api.settings import Settings
+from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.store import Store
+from tests.support.answering import store_of
+
+PROBLEM = "application/problem+json"
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def document() -> Json:
+    return create_app(Settings(), Store(Connection(Configuration(), "test"))).openapi()
+
+
+async def well(_: web.Request) -> web.StreamResponse:
+    return web.Response(text="ok")
+
+
+def schemas_in(value: Any) -> Iterator[Json]:
+    """All objects of a document, at every depth."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from schemas_in(inner)
+
+
+@asynccontextmanager
+async def asking(silent: dict[str, float]) -> AsyncGenerator[tuple[httpx.AsyncClient, FastAPI], None]:
+    """A client of a facade that has read the cluster, whose watches have been silent for so many seconds."""
+    async with store_of(well) as store:
+        app = create_app(Settings(), store)
+        for informer in app.state.facade.mirror._informers:
+            informer.synced.set()
+            informer.heard_at = time.monotonic() - silent.get(informer.resource.plural, 0.0)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            yield client, app
+
+
+# --- the document ----------------------------------------------------------------------------------
+
+
+def test_every_problem_is_documented_as_it_is_sent(document: Json) -> None:
+    reference = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    for path, operations in document["paths"].items():
+        for verb, operation in operations.items():
+            for code, response in operation["responses"].items():
+                if code >= "400":
+                    assert response["content"] == {PROBLEM: reference}, (path, verb, code)
+    assert set(document["components"]["schemas"]["Problem"]["required"]) == {
+        "type",
+        "title",
+        "status",
+        "detail",
+    }
+
+
+def test_probes_and_metrics_are_documented_as_they_are_sent(document: Json) -> None:
+    for path in ("/healthz", "/readyz"):
+        responses = document["paths"][path]["get"]["responses"]
+        assert set(responses) == {"200", "503"}
+        assert responses["200"]["content"]["application/json"]["schema"]["$ref"]
+    assert set(document["paths"]["/metrics"]["get"]["responses"]["200"]["content"]) == {"text/plain"}
+
+
+def test_no_field_has_a_default_that_it_would_refuse(document: Json) -> None:
+    for schema in schemas_in(document):
+        if "minLength" in schema and isinstance(schema.get("default"), str):
+            assert len(schema["default"]) >= schema["minLength"], schema
+    put = document["paths"]["/api/workflows/{workflowId}"]["put"]["requestBody"]
+    schema = put["content"]["application/json"]["schema"]
+    assert schema["properties"]["name"]["minLength"] == 1
+    assert "required" not in schema
+
+
+# --- probes ----------------------------------------------------------------------------------------
+
+
+async def test_a_facade_that_hears_of_every_kind_is_ready() -> None:
+    async with asking({"workflows": SILENT_TOO_LONG_SECONDS - 30}) as (client, _):
+        answer = await client.get("/readyz")
+    assert answer.status_code == 200
+    body = answer.json()
+    assert (body["ready"], body["notYetRead"], body["silentTooLong"]) == (True, [], [])
+    assert body["silentSeconds"]["workflows"] >= SILENT_TOO_LONG_SECONDS - 30
+    assert body["silentSeconds"]["environments"] < 30
+
+
+async def test_a_watch_that_is_silent_for_too_long_is_named_although_others_are_not() -> None:
+    async with asking({"workflowexecutions": SILENT_TOO_LONG_SECONDS + 1}) as (client, _):
+        answer = await client.get("/readyz")
+        text = (await client.get("/metrics")).text
+    assert (answer.status_code, answer.headers["content-type"]) == (503, PROBLEM)
+    body = answer.json()
+    assert body["silentTooLong"] == ["workflowexecutions"]
+    assert body["apiServer"]["reachable"] is True
+    assert "workflowexecutions" in body["detail"]
+    assert (body["status"], body["title"]) == (503, "Service Unavailable")
+    assert 'nightcrawler_api_silence_seconds{kind="workflowexecutions"} 151' in text
+
+
+async def test_a_facade_that_has_stopped_following_is_not_well() -> None:
+    async with asking({}) as (client, _):
+        answer = await client.get("/healthz")
+    assert (answer.status_code, answer.headers["content-type"]) == (503, PROBLEM)
+    assert answer.json()["detail"] == "the facade has stopped following the cluster"
+
+
+# --- all routes ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/workflows", "/api/workflows/Not_There", "/readyz", "/metrics", "/docs"]
+)
+async def test_head_answers_as_get_does_without_the_body(path: str) -> None:
+    async with asking({}) as (client, _):
+        got, head = await client.get(path), await client.head(path)
+    assert head.status_code == got.status_code
+    assert head.headers["content-type"] == got.headers["content-type"]
+    assert head.content == b""
+
+
+async def test_head_of_what_cannot_be_read_is_405() -> None:
+    async with asking({}) as (client, _):
+        head = await client.head("/api/workflows/x/execute")
+    assert (head.status_code, head.headers["allow"]) == (405, "POST")

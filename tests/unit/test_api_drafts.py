@@ -1,0 +1,388 @@
+"""From bodies to specs: merging, environments, templates, and every kind of refusal."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightcrawler_api.index import Known, Runs
+from nightcrawler_api.workflows import presenter
+from nightcrawler_api.workflows.drafts import (
+    desired_spec,
+    difference,
+    findings,
+    known_fields,
+    merge,
+    said_anew,
+    with_template,
+)
+from nightcrawler_api.workflows.presenter import InForce
+from nightcrawler_api.workflows.schemas import WorkflowCreate, WorkflowUpdate
+from nightcrawler_crds.podtemplate import PodPolicy
+from nightcrawler_crds.v1alpha1 import WorkflowSpec
+from tests.support.full import workflow as full_workflow
+from tests.support.views import at, environment
+from tests.support.views import workflow as workflow_view
+
+Json = dict[str, Any]
+
+DOCUMENT: Json = {
+    "name": "New ML Training Pipeline",
+    "description": "Handles distributed training across multiple GPU nodes",
+    "priority": "medium",
+    "environmentStrategy": "time",
+    "traceLevel": "med",
+    "environments": {"awsVirginia": True, "dgxCloudCalifornia": False},
+    "options": {"enableNotifications": False, "enableLogging": True, "enableRetry": False},
+}
+STEP: Json = {"name": "a", "image": "busybox:1"}
+ENVIRONMENTS = [environment("local", default=True, aliases=["awsVirginia"]), environment("gpu")]
+
+scalars = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.0, 1.0, "", "x"])
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+)
+objects = st.dictionaries(st.sampled_from("abcd"), values, max_size=4)
+
+
+def as_json(value: object) -> bytes:
+    return msgspec.json.encode(value, order="sorted")
+
+
+def refused(body: Json, current: Json | None = None, policy: PodPolicy | None = None) -> dict[str, str]:
+    """By pointer, what is wrong with a body."""
+    spec = desired_spec(current or {}, body)
+    found = findings(body, current, spec, ENVIRONMENTS, policy or PodPolicy())
+    return {field["pointer"]: field["detail"] for field in found}
+
+
+# --- merging -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "patch", "merged"),
+    [  # the examples of RFC 7396, appendix A
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b"}, {"a": None}, {}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+        (["a", "b"], ["c", "d"], ["c", "d"]),
+        ({"a": "b"}, ["c"], ["c"]),
+        ({"a": "foo"}, None, None),
+        ({"a": "foo"}, "bar", "bar"),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ],
+)
+def test_merging_is_that_of_rfc_7396(target: object, patch: object, merged: object) -> None:
+    assert merge(target, patch) == merged
+
+
+@given(objects, objects)
+def test_the_difference_of_two_specs_makes_the_second_of_the_first(old: Json, new: Json) -> None:
+    old, new = merge({}, old), merge({}, new)  # no nulls in objects, as in what is stored
+    patch = difference(old, new)
+    assert as_json(merge(old, patch)) == as_json(new)
+
+
+@given(objects)
+def test_what_is_alike_has_no_difference(spec: Json) -> None:
+    spec = merge({}, spec)
+    assert difference(spec, spec) == {}
+
+
+@pytest.mark.parametrize(("old", "new"), [(1, True), (1, 1.0), (0, False), ([1], [True])])
+def test_a_difference_tells_apart_what_is_one_to_python(old: object, new: object) -> None:
+    assert difference({"a": old}, {"a": new}) == {"a": new}
+
+
+# --- what becomes of a body ----------------------------------------------------------------------
+
+
+def test_the_documents_form_becomes_a_spec() -> None:
+    assert desired_spec({}, DOCUMENT) == {
+        "displayName": "New ML Training Pipeline",
+        "description": "Handles distributed training across multiple GPU nodes",
+        "priority": "medium",
+        "environmentStrategy": "time",
+        "traceLevel": "med",
+        "environments": ["awsVirginia"],
+        "options": {"enableNotifications": False, "enableLogging": True, "enableRetry": False},
+    }
+    assert refused(DOCUMENT) == {}
+
+
+@pytest.mark.parametrize(
+    ("current", "written", "expected"),
+    [
+        ([], {"a": True, "b": False, "c": True}, ["a", "c"]),
+        (["b", "d"], {"a": True, "b": False, "c": None}, ["d", "a"]),
+        (["a"], {"a": True}, ["a"]),
+        (["a"], {}, ["a"]),
+        (["a"], ["b", "c", "b"], ["b", "c"]),
+        (["a"], [], []),
+    ],
+)
+def test_environments_as_an_object_are_merged_and_as_a_list_replaced(
+    current: list[str], written: object, expected: list[str]
+) -> None:
+    assert desired_spec({"environments": current}, {"environments": written})["environments"] == expected
+
+
+def test_null_removes_and_objects_merge() -> None:
+    current = {"displayName": "x", "description": "y", "tags": ["a"], "config": {"timeout": 5, "retries": 1}}
+    body = {
+        "description": None,
+        "tags": ["b"],
+        "config": {"retries": None, "resources": {"cpu": 1, "gpu": None}},
+    }
+    assert desired_spec(current, body) == {
+        "displayName": "x",
+        "tags": ["b"],
+        "config": {"timeout": 5, "resources": {"cpu": 1}},
+    }
+
+
+def test_what_only_answers_have_is_ignored_so_that_an_answer_can_be_sent_back() -> None:
+    answer = {
+        "id": "wf-1",
+        "status": "active",
+        "creator": "x",
+        "createdAt": "x",
+        "updatedAt": "x",
+        "lastRun": "x",
+        "conditions": [],
+        "name": "n",
+        "steps": [{**STEP, "status": "pending", "duration": "00:00"}],
+    }
+    assert desired_spec({}, answer) == {"displayName": "n", "steps": [STEP]}
+    assert refused(answer) == {}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"steps": [STEP]},
+        {"displayName": "n", "config": {"storage": {"persistentVolume": "1 GB"}}},
+        {"config": {"resources": {"gpu": 8}, "schedule": {"type": "cron", "cron": "* * * * *"}}},
+        {"config": {"timeout": "24 hours", "retries": 0}, "tags": [], "priority": "medium"},
+        {"options": {"enableRetry": True}, "environments": ["gpu"]},
+        full_workflow()["spec"],
+    ],
+)
+def test_an_answer_that_is_sent_back_changes_nothing(spec: Json) -> None:
+    shown = presenter.detail(Known(workflow_view(**spec), Runs()), InForce(cpu="500m"), at("16:00:00"))
+    body = json.loads(msgspec.json.encode(shown))
+    assert desired_spec(spec, said_anew(body, spec, shown)) == spec
+
+
+def test_what_differs_from_what_is_in_force_or_is_written_already_is_a_change() -> None:
+    spec: Json = {"displayName": "n", "config": {"retries": 3}}
+    shown = presenter.detail(Known(workflow_view(**spec), Runs()), InForce(), at("16:00:00"))
+    body = {
+        "priority": "low",
+        "tags": ["a"],
+        "config": {"retries": 0, "timeout": "1 hour", "resources": {"cpu": 2}},
+    }
+    assert said_anew(body, spec, shown) == body
+    assert said_anew({"config": {"timeout": "24 hours", "computeProfile": None}}, spec, shown) == {
+        "config": {"computeProfile": None}
+    }
+
+
+def test_nulls_in_lists_are_nothing_but_where_they_mean_something() -> None:
+    template = {"spec": {"securityContext": None}}
+    step = {**STEP, "timeout": None, "resources": {"gpu": None, "cpu": 1}, "podTemplate": template}
+    body = {"name": "n", "steps": [step], "parameters": [{"name": "p", "default": None, "description": None}]}
+    assert desired_spec({}, body) == {
+        "displayName": "n",
+        "steps": [{**STEP, "resources": {"cpu": 1}, "podTemplate": template}],
+        "parameters": [{"name": "p", "default": None}],
+    }
+
+
+def test_a_template_gives_steps_and_config_and_what_they_need_and_no_more() -> None:
+    template = {
+        "displayName": "Template",
+        "description": "of others",
+        "steps": [STEP],
+        "order": "Graph",
+        "parameters": [{"name": "p"}],
+        "config": {"timeout": "1h", "resources": {"cpu": 1, "gpu": 2}},
+        "tags": ["template"],
+    }
+    spec = {"displayName": "x", "steps": [], "config": {"resources": {"gpu": 1}}}
+    assert with_template(spec, template) == {
+        "displayName": "x",
+        "steps": [STEP],
+        "order": "Graph",
+        "parameters": [{"name": "p"}],
+        "config": {"timeout": "1h", "resources": {"cpu": 1, "gpu": 1}},
+    }
+
+
+def test_all_that_a_manifest_may_say_can_be_said_over_rest() -> None:
+    spec = full_workflow()["spec"]
+    body = {("name" if key == "displayName" else key): value for key, value in spec.items()}
+    allowed = PodPolicy(True, True, True, True)
+    assert desired_spec({}, body) == spec
+    assert findings(body, None, spec, [], allowed) == []
+
+
+def test_the_documented_bodies_have_every_field_of_the_spec() -> None:
+    spec = {("name" if name == "display_name" else name) for name in WorkflowSpec.model_fields}
+    assert set(WorkflowCreate.model_fields) == set(WorkflowUpdate.model_fields) == spec
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+OBJECT, LIST = {"x": 1}, [1]
+REFUSALS: list[tuple[Json, str, str]] = [
+    ({}, "/name", "is required"),
+    ({"name": None}, "/name", "a workflow must have a name"),
+    ({"name": ""}, "/name", "must not be empty"),
+    ({"name": "  \u3000"}, "/name", "more than spaces"),
+    ({"name": 5}, "/name", "must be text, not 5"),
+    ({"name": OBJECT}, "/name", "must be text, not an object"),
+    ({"name": "x" * 257}, "/name", "at most 256 characters; it has 257"),
+    ({"name": "a\x00b"}, "/name", "control character, U+0000, at position 2"),
+    ({"name": "a\nb"}, "/name", "control character, U+000A"),
+    ({"name": "a\x9bb"}, "/name", "control character, U+009B"),
+    ({"displayName": "x"}, "/displayName", "is it 'name' that was meant?"),
+    ({"description": "x" * 4097}, "/description", "at most 4096 characters"),
+    ({"description": "a\x1bb"}, "/description", "control character, U+001B"),
+    ({"priority": "urgent"}, "/priority", "must be low, medium, high or critical, not 'urgent'"),
+    ({"priority": LIST}, "/priority", "must be low, medium, high or critical, not a list"),
+    ({"environmentStrategy": "fast"}, "/environmentStrategy", "must be start, time or cost"),
+    ({"traceLevel": "max"}, "/traceLevel", "must be min, med or debug"),
+    ({"order": "sequence"}, "/order", "must be Sequence or Graph"),
+    ({"environments": {"nowhere": True}}, "/environments/nowhere", "there are: awsVirginia, gpu, local"),
+    ({"environments": {"a/b~c": True}}, "/environments/a~1b~0c", "there is no environment 'a/b~c'"),
+    ({"environments": ["local", "nowhere"]}, "/environments/1", "there is no environment 'nowhere'"),
+    ({"environments": {"local": "yes"}}, "/environments/local", "must be true or false, not 'yes'"),
+    ({"environments": {"local": 1}}, "/environments/local", "must be true or false, not 1"),
+    ({"environments": "local"}, "/environments", "must be a list of names, or an object of names"),
+    ({"environments": [5]}, "/environments/0", "must be text, not 5"),
+    ({"options": {"enableRetry": "yes"}}, "/options/enableRetry", "must be true or false, not 'yes'"),
+    ({"options": {"enableRetries": True}}, "/options/enableRetries", "is it 'enableRetry' that was meant?"),
+    ({"options": 5}, "/options", "must be an object, not 5"),
+    ({"tags": "x"}, "/tags", "must be a list, not 'x'"),
+    ({"tags": [""]}, "/tags/0", "must not be empty"),
+    ({"tags": ["a\x07"]}, "/tags/0", "control character, U+0007"),
+    ({"tags": ["x"] * 65}, "/tags", "at most 64 entries; it has 65"),
+    ({"suspend": "no"}, "/suspend", "must be true or false"),
+    ({"history": {"completed": -1}}, "/history/completed", "must be at least 0, not -1"),
+    ({"steps": [{"name": "a"}]}, "/steps/0/image", "is required"),
+    ({"steps": [{**STEP, "name": " a"}]}, "/steps/0/name", "no space at either end"),
+    ({"steps": [STEP, STEP]}, "/steps/1/name", "two steps are named 'a'"),
+    ({"steps": {"a": STEP}}, "/steps", "must be a list, not an object"),
+    ({"steps": ["a"]}, "/steps/0", "must be an object, not 'a'"),
+    ({"steps": [{**STEP, "comand": ["x"]}]}, "/steps/0/comand", "is it 'command' that was meant?"),
+    ({"steps": [{**STEP, "dependsOn": ["b"]}]}, "/steps/0/dependsOn/0", "there is no such step"),
+    ({"steps": [{**STEP, "dependsOn": ["a"]}]}, "/steps/0/dependsOn", "a → a"),
+    (
+        {"steps": [{**STEP, "podTemplate": {"spec": {"hostNetwork": True}}}]},
+        "/steps/0/podTemplate/spec/hostNetwork",
+        "not allowed",
+    ),
+    ({"parameters": [{"name": "1x"}]}, "/parameters/0/name", "does not begin with a digit"),
+    ({"config": {"timeout": "soon"}}, "/config/timeout", 'Accepted: "2 hours"'),
+    ({"config": {"timeout": LIST}}, "/config/timeout", "must be a number or text, not a list"),
+    ({"config": {"retries": "3"}}, "/config/retries", "must be a whole number, not '3'"),
+    ({"config": {"retries": 3.5}}, "/config/retries", "must be a whole number, not 3.5"),
+    ({"config": {"retries": 101}}, "/config/retries", "must be at most 100, not 101"),
+    ({"config": {"resources": {"cpu": "many"}}}, "/config/resources/cpu", "Accepted: cores such as"),
+    ({"config": {"resources": {"cpu": True}}}, "/config/resources/cpu", "must be a number or text, not true"),
+    ({"config": {"resources": {"memory": "64 XB"}}}, "/config/resources/memory", "Accepted: an amount"),
+    ({"config": {"resources": {"gpu": 1.5}}}, "/config/resources/gpu", "GPUs are given whole"),
+    (
+        {"config": {"security": {"visibility": "Secret"}}},
+        "/config/security/visibility",
+        "must be Private, Team or Public",
+    ),
+    ({"config": {"schedule": {"cron": "0 0 * * 1"}}}, "/config/schedule/type", "is required"),
+    ({"config": 0}, "/config", "must be an object, not 0"),
+    ({"steps": 0}, "/steps", "must be a list, not 0"),
+    ({"unheard": 1}, "/unheard", "there is no such field"),
+    ({"steps": [{**STEP, "args": ["x" * 131072] * 3}]}, "", "at most 262144 are allowed"),
+]
+
+
+@pytest.mark.parametrize(("body", "pointer", "says"), REFUSALS, ids=lambda value: str(value)[:40])
+def test_what_is_wrong_is_said_where_it_is(body: Json, pointer: str, says: str) -> None:
+    body = body if {"name", "displayName"} & body.keys() or not body else {"name": "n", **body}
+    found = refused(body)
+    assert pointer in found, found
+    assert says in found[pointer]
+    assert len(found) == 1, found
+
+
+def test_a_workflow_of_a_manifest_needs_no_name_to_be_changed() -> None:
+    assert refused({"description": "x"}, {}) == {}
+    assert refused({"description": "x"}, {"steps": [STEP]}) == {}
+    assert set(refused({"name": None}, {"steps": [STEP]})) == {"/name"}
+
+
+@pytest.mark.parametrize(("name", "says"), [("", "must not be empty"), ("x" * 254, "at most 253 characters")])
+def test_an_environment_of_an_object_is_refused_by_its_own_key(name: str, says: str) -> None:
+    body = {"name": "n", "environments": {"gpu": True, "off": False, name: True}}
+    [found] = findings(body, None, desired_spec({}, body), [], PodPolicy())
+    assert found["pointer"] == f"/environments/{name}"
+    assert says in found["detail"]
+
+
+def test_everything_wrong_is_told_at_once() -> None:
+    found = refused(
+        {"priority": "x", "options": 5, "environments": {"nowhere": True}, "steps": [{"image": 1}]}
+    )
+    assert set(found) == {
+        "/name",
+        "/priority",
+        "/options",
+        "/environments/nowhere",
+        "/steps/0/name",
+        "/steps/0/image",
+    }
+
+
+def test_any_environment_is_taken_while_there_are_none() -> None:
+    body = {"name": "n", "environments": {"nowhere": True}}
+    assert findings(body, None, desired_spec({}, body), [], PodPolicy()) == []
+
+
+def test_environments_that_were_there_before_are_not_asked_about_again() -> None:
+    current = {"displayName": "n", "environments": ["torn-down"]}
+    assert refused({"environments": ["torn-down", "gpu"]}, current) == {}
+    assert refused({"description": "x"}, current) == {}
+    assert set(refused({"environments": ["torn-down", "nowhere"]}, current)) == {"/environments/1"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Überprüfung", "训练管线", "🚀 launch 👩‍🚀", "مرحبا", "a\u0301e\u0308", "x" * 256, "𝔘" * 256, "a b"],
+)
+def test_names_in_all_writings_are_taken(name: str) -> None:
+    assert refused({"name": name, "description": name + "\n\tsecond line"}) == {}
+
+
+def test_what_an_installation_allows_in_pods_is_allowed() -> None:
+    step = {**STEP, "podTemplate": {"spec": {"hostNetwork": True}}}
+    assert refused({"name": "n", "steps": [step]}, policy=PodPolicy(allow_host_namespaces=True)) == {}
+
+
+def test_the_fields_that_can_be_meant_have_their_rest_names() -> None:
+    assert "name" in known_fields()
+    assert "displayName" not in known_fields()
+    assert {"retryDelay", "persistentVolume", "skipOnFailure", "dependsOn"} <= set(known_fields())

@@ -1,0 +1,273 @@
+"""Executions in the API's words, their logs, and how long the next will take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from pydantic import TypeAdapter
+
+from nightcrawler_api.estimates import estimated_seconds
+from nightcrawler_api.executions import presenter
+from nightcrawler_api.executions.podlogs import pod_of
+from nightcrawler_api.executions.schemas import Execution, ExecutionDetail
+from nightcrawler_crds.v1alpha1 import WorkflowSpec
+from nightcrawler_crds.views import PodView
+from tests.support.views import execution
+
+T = "2025-07-10T"
+
+
+def shown(**status: Any) -> dict[str, Any]:
+    row = presenter.row(execution(**status), "anonymous")
+    TypeAdapter(Execution).validate_python(row)
+    return dict(row)
+
+
+@pytest.mark.parametrize(
+    ("phase", "cancel", "expected"),
+    [
+        ("", False, "running"),
+        ("Pending", False, "running"),
+        ("Running", False, "running"),
+        ("", True, "cancelling"),
+        ("Pending", True, "cancelling"),
+        ("Running", True, "cancelling"),
+        ("Cancelling", False, "cancelling"),
+        ("Cancelling", True, "cancelling"),
+        ("Completed", True, "completed"),
+        ("Completed", False, "completed"),
+        ("Failed", True, "failed"),
+        ("Cancelled", True, "cancelled"),
+    ],
+)
+def test_a_live_execution_that_is_to_be_cancelled_is_so_at_once(
+    phase: str, cancel: bool, expected: str
+) -> None:
+    assert shown(phase=phase, spec={"cancel": cancel})["status"] == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ({}, {"startTime": T + "14:44:00Z"}),
+        ({"phase": "Pending", "message": "no node has room"}, {"message": "no node has room"}),
+        (
+            {"phase": "Running", "startTime": T + "14:45:00Z", "progress": "1/5", "environment": "local"},
+            {"startTime": T + "14:45:00Z", "progress": "1/5", "environment": "local"},
+        ),
+        (
+            {
+                "phase": "Completed",
+                "startTime": T + "14:45:00Z",
+                "completionTime": T + "16:01:25Z",
+                "message": "x",
+            },
+            {"startTime": T + "14:45:00Z", "endTime": T + "16:01:25Z", "duration": "01:16:25"},
+        ),
+        (
+            {"phase": "Failed", "completionTime": T + "14:44:00Z", "message": "there is no environment 'x'"},
+            {"endTime": T + "14:44:00Z", "duration": "00:00:00", "error": "there is no environment 'x'"},
+        ),
+        (
+            {
+                "phase": "Cancelled",
+                "startTime": T + "14:45:00Z",
+                "completionTime": T + "14:46:00Z",
+                "message": "m",
+            },
+            {
+                "startTime": T + "14:45:00Z",
+                "endTime": T + "14:46:00Z",
+                "duration": "00:01:00",
+                "message": "m",
+            },
+        ),
+    ],
+)
+def test_an_execution_is_shown_as_far_as_it_has_come(
+    status: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    base = {"id": "exec-5001", "executor": "anonymous", "startTime": T + "14:44:00Z"}
+    row = shown(**status)
+    assert {key: value for key, value in row.items() if key != "status"} == {**base, **expected}
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        ({"message": "m", "conditions": [{"type": "Finished", "message": "f"}]}, "m"),
+        ({"conditions": [{"type": "Accepted", "message": "a"}, {"type": "Finished", "message": "f"}]}, "f"),
+        ({"steps": {"a": {"phase": "Failed", "message": "s"}}}, "s"),
+        ({"steps": {"a": {"phase": "Completed", "message": "s"}}}, "the execution failed"),
+    ],
+)
+def test_a_failed_execution_always_says_why(status: dict[str, Any], error: str) -> None:
+    assert shown(phase="Failed", **status)["error"] == error
+
+
+def detail(steps: dict[str, Any], order: tuple[str, ...] = (), logs: presenter.StepLogs | None = None) -> Any:
+    one = execution(phase="Running", startTime=T + "14:45:00Z", steps=steps)
+    answer = presenter.detail(one, "anonymous", order, logs)
+    TypeAdapter(ExecutionDetail).validate_python(answer)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        ({"phase": "Pending"}, None),
+        ({"phase": "Pending", "attempt": 1, "message": "no node has room"}, None),
+        ({"phase": "Skipped", "reason": "Skipped"}, None),
+        ({"phase": "Cancelled"}, None),
+        (
+            {"phase": "Running", "attempt": 1, "startTime": T + "14:45:00Z"},
+            {"status": "running", "startTime": T + "14:45:00Z", "attempt": 1},
+        ),
+        (
+            {
+                "phase": "Retrying",
+                "attempt": 2,
+                "message": "again in 30 s",
+                "completionTime": T + "14:46:00Z",
+            },
+            {"status": "running", "startTime": T + "14:46:00Z", "attempt": 2, "message": "again in 30 s"},
+        ),
+        (
+            {
+                "phase": "Completed",
+                "startTime": T + "14:45:00Z",
+                "completionTime": T + "14:55:25Z",
+                "exitCode": 0,
+            },
+            {
+                "status": "completed",
+                "startTime": T + "14:45:00Z",
+                "endTime": T + "14:55:25Z",
+                "duration": "00:10:25",
+                "exitCode": 0,
+            },
+        ),
+        (
+            {
+                "phase": "Failed",
+                "completionTime": T + "14:46:00Z",
+                "reason": "ImageUnavailable",
+                "message": "no image",
+            },
+            {
+                "status": "failed",
+                "startTime": T + "14:46:00Z",
+                "endTime": T + "14:46:00Z",
+                "duration": "00:00:00",
+                "error": "no image",
+            },
+        ),
+        (
+            {"phase": "Failed", "reason": "Error"},
+            {"status": "failed", "startTime": T + "14:45:00Z", "error": "Error"},
+        ),
+        (
+            {
+                "phase": "Cancelled",
+                "startTime": T + "14:45:00Z",
+                "completionTime": T + "14:45:30Z",
+                "message": "x",
+            },
+            {
+                "status": "failed",
+                "startTime": T + "14:45:00Z",
+                "endTime": T + "14:45:30Z",
+                "duration": "00:00:30",
+                "error": "cancelled",
+            },
+        ),
+    ],
+)
+def test_a_step_is_shown_once_it_has_begun(step: dict[str, Any], expected: dict[str, Any] | None) -> None:
+    steps = detail({"a": step})["stepExecutions"]
+    assert steps == ([] if expected is None else [{"name": "a", **expected}])
+
+
+def test_steps_are_shown_in_the_order_in_which_they_began_then_of_the_workflow() -> None:
+    begun = {"phase": "Running", "startTime": T + "14:45:00Z"}
+    steps = {"b": begun, "a": begun, "gone": begun, "first": {**begun, "startTime": T + "14:44:59Z"}}
+    shown = detail(steps, order=("a", "b", "first"))["stepExecutions"]
+    assert [step["name"] for step in shown] == ["first", "a", "b", "gone"]
+
+
+def test_logs_are_beside_their_steps_or_why_there_are_none() -> None:
+    begun = {"phase": "Running", "startTime": T + "14:45:00Z"}
+    line = {"timestamp": "14:45:10", "level": "info", "message": "hello", "time": T + "14:45:10Z"}
+    logs: Any = {"a": ([line], ""), "b": ((), "the Pod is gone")}
+    a, b = detail({"a": begun, "b": begun}, ("a", "b"), logs)["stepExecutions"]
+    assert (a["logs"], "logsMessage" in a) == ([line], False)
+    assert (b["logs"], b["logsMessage"]) == ([], "the Pod is gone")
+    assert all("logs" not in step for step in detail({"a": begun})["stepExecutions"])
+
+
+def pod(name: str, *, step: str = "", attempt: str = "1", job: str = "") -> PodView:
+    annotations = {"nightcrawler.dev/step": step, "nightcrawler.dev/attempt": attempt}
+    metadata = {"name": name, "annotations": annotations, "labels": {"batch.kubernetes.io/job-name": job}}
+    return msgspec.convert({"metadata": metadata}, PodView)
+
+
+@pytest.mark.parametrize(
+    ("job_name", "expected"), [("job-2", "second"), (None, "tenth"), ("job-of-another-time", None)]
+)
+def test_the_pod_of_the_last_attempt_is_that_of_the_job_that_is_named(
+    job_name: str | None, expected: str | None
+) -> None:
+    pods = [
+        pod("first", step="a", attempt="1", job="job-1"),
+        pod("second", step="a", attempt="2", job="job-2"),
+        pod("tenth", step="a", attempt="10", job="job-10"),
+        pod("another", step="b", attempt="11", job="job-b"),
+    ]
+    step = execution(steps={"a": {"phase": "Running", "jobName": job_name}}).status.steps["a"]
+    found = pod_of("a", step, pods)
+    assert (found.metadata.name if found else None) == expected
+
+
+# --- estimates -----------------------------------------------------------------------------------
+
+
+def run(seconds: int, phase: str = "Completed", steps: dict[str, int] | None = None) -> Any:
+    def end(after: int) -> str:
+        return f"{T}{14 + after // 3600}:{after % 3600 // 60:02}:{after % 60:02}Z"
+
+    begun = {"phase": "Completed", "startTime": end(0)}
+    timed = {name: {**begun, "completionTime": end(took)} for name, took in (steps or {}).items()}
+    return execution(phase=phase, startTime=end(0), completionTime=end(seconds), steps=timed)
+
+
+def spec(*steps: tuple[str, list[str]], **fields: Any) -> WorkflowSpec:
+    listed = [{"name": name, "image": "x", "dependsOn": before or None} for name, before in steps]
+    return WorkflowSpec.model_validate({"steps": listed, **fields})
+
+
+CHAIN = spec(("a", []), ("b", []), ("c", []))
+DIAMOND = spec(("d", ["b", "c"]), ("b", ["a"]), ("c", ["a"]), ("a", []))
+TAKES = {"a": 10, "b": 20, "c": 300, "d": 4000}
+
+
+@pytest.mark.parametrize(
+    ("workflow", "completed", "recent", "seconds"),
+    [
+        (CHAIN, [run(10), run(30), run(20)], [], 20),
+        (CHAIN, [run(10), run(20)], [], 15),
+        (CHAIN, [], [run(1, "Failed", TAKES)], 330),
+        (DIAMOND, [], [run(1, "Failed", TAKES)], 4310),
+        (DIAMOND, [run(7)], [run(1, "Failed", TAKES)], 7),
+        (CHAIN, [], [run(1, "Failed", {"a": 10}), run(1, "Failed", {"a": 30, "b": 1, "c": 2})], 23),
+        (CHAIN, [], [run(1, "Failed", {"a": 10})], 86400),
+        (CHAIN, [], [], 86400),
+        (spec(config={"timeout": "2 hours"}), [], [], 7200),
+        (spec(("a", []), config={"timeout": 90}), [], [], 90),
+    ],
+)
+def test_an_estimate_is_the_median_else_the_longest_way_else_the_timeout(
+    workflow: WorkflowSpec, completed: list[Any], recent: list[Any], seconds: float
+) -> None:
+    assert estimated_seconds(workflow, completed, recent, 86400.0) == seconds

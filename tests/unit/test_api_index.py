@@ -1,0 +1,254 @@
+"""The index: order, filters, search and counts, whatever the order in which changes are told."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightcrawler_api.index import Index, Known, Runs, Timeline
+from nightcrawler_api.rows import RowCache
+from nightcrawler_crds.cache import Cache
+from nightcrawler_crds.views import ExecutionView
+from tests.support.views import execution, workflow
+
+PHASES = ("", "Pending", "Running", "Cancelling", "Completed", "Failed", "Cancelled")
+keys = st.tuples(st.integers(0, 5).map(float), st.sampled_from("abcdefgh"))
+
+
+def ids(known: list[Known]) -> list[str]:
+    return [one.view.metadata.name for one in known]
+
+
+def names(executions: list[ExecutionView]) -> list[str]:
+    return [one.metadata.name for one in executions]
+
+
+@given(st.lists(keys, unique_by=lambda key: key[1]), st.data())
+def test_a_timeline_is_the_sorted_list_however_it_came_to_be(
+    keys: list[tuple[float, str]], data: st.DataObject
+) -> None:
+    timeline = Timeline()
+    for key in keys:
+        timeline.add(*key)
+    gone = data.draw(st.sets(st.sampled_from(keys)) if keys else st.just(set()))
+    for key in gone:
+        timeline.remove(*key)
+    offset, limit = data.draw(st.integers(0, 12)), data.draw(st.integers(0, 12))
+    newest = [name for _, name in sorted(set(keys) - gone, reverse=True)]
+    assert list(timeline) == newest
+    assert timeline.page(offset, limit) == newest[offset : offset + limit]
+    assert len(timeline) == len(newest)
+
+
+changes = st.lists(
+    st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from([*PHASES, "deleted"]), st.booleans()),
+    max_size=40,
+)
+
+
+@given(changes)
+def test_counts_and_pages_of_a_status_agree_with_the_executions_themselves(
+    changes: list[tuple[str, str, bool]],
+) -> None:
+    index = Index()
+    cache: Cache[ExecutionView] = Cache(index.execution_changed)
+    index.workflow_changed(None, workflow("w"))
+    alive: dict[str, ExecutionView] = {}
+    for version, (name, phase, cancel) in enumerate(changes, start=1):
+        if phase == "deleted":
+            if name in alive:
+                gone = alive.pop(name)
+                cache.forget(gone.metadata.key, gone.metadata.uid, version)
+            continue
+        # A name that comes again is another object.
+        uid = alive[name].metadata.uid if name in alive else f"{name}-{version}"
+        new = execution(name, of="w", uid=uid, version=version, phase=phase, spec={"cancel": cancel})
+        cache.upsert(new)
+        alive[name] = new
+    known = index.workflow("w")
+    assert known
+    words = {"completed": "Completed", "failed": "Failed", "cancelled": "Cancelled"}
+    for word, phase in words.items():
+        expected = sorted((n for n, e in alive.items() if e.status.phase == phase), reverse=True)
+        assert names(known.runs.page(0, 10, word)) == expected  # type: ignore[arg-type]
+        assert known.runs.count(word) == len(expected)  # type: ignore[arg-type]
+    live = {name for name, one in alive.items() if one.status.phase not in words.values()}
+    assert set(names(known.runs.live())) == live
+    assert known.runs.in_flight == len(live)
+    assert known.runs.count() == len(known.runs) == len(alive)
+    assert known.status == ("active" if live else "inactive")
+
+
+def filled() -> Index:
+    index = Index()
+    listed = [
+        workflow("w1", created="2025-01-01T00:00:01Z", displayName="GPU Training", priority="high"),
+        workflow(
+            "w2", created="2025-01-01T00:00:03Z", displayName="Nightly report", description="Sums UP the day"
+        ),
+        workflow("w3", created="2025-01-01T00:00:02Z", displayName="gpu check", priority="low"),
+        workflow(
+            "w4", created="2025-01-01T00:00:02Z", displayName="Straße", config={"schedule": {"type": "cron"}}
+        ),
+    ]
+    random.Random(4).shuffle(listed)
+    for view in listed:
+        index.workflow_changed(None, view)
+    index.execution_changed(None, execution("e1", of="w1", phase="Running"))
+    return index
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ({}, ["w2", "w4", "w3", "w1"]),
+        ({"status": "active"}, ["w4", "w1"]),
+        ({"status": "inactive"}, ["w2", "w3"]),
+        ({"priority": "high"}, ["w1"]),
+        ({"priority": "medium"}, ["w2", "w4"]),
+        ({"search": "gpu"}, ["w3", "w1"]),
+        ({"search": "up THE"}, ["w2"]),
+        ({"search": "STRASSE"}, ["w4"]),
+        ({"search": "ｇｐｕ"}, ["w3", "w1"]),
+        ({"search": "report\nSums"}, ["w2"]),
+        ({"search": "reportSums"}, []),
+        ({"search": "gpu", "status": "active", "priority": "high"}, ["w1"]),
+        ({"search": "w1"}, []),
+    ],
+)
+def test_a_list_has_what_fits_all_filters_newest_first(question: dict[str, str], expected: list[str]) -> None:
+    known, total = filled().page(0, 10, **question)  # type: ignore[arg-type]
+    assert (ids(known), total) == (expected, len(expected))
+
+
+@pytest.mark.parametrize("filters", [{}, {"search": "a"}])
+def test_pages_cut_the_list_and_the_total_stays(filters: dict[str, str]) -> None:
+    index = filled()
+    everything, total = index.page(0, 100, **filters)  # type: ignore[arg-type]
+    pages = [index.page(offset, 2, **filters) for offset in range(0, 8, 2)]  # type: ignore[arg-type]
+    assert [one for page, _ in pages for one in page] == everything
+    assert {count for _, count in pages} == {total}
+    assert pages[-1][0] == []
+
+
+def test_executions_may_be_heard_of_before_their_workflow() -> None:
+    index = Index()
+    index.execution_changed(None, execution("e1", of="w", phase="Running"))
+    assert index.workflow("w") is None
+    index.workflow_changed(None, workflow("w"))
+    known = index.workflow("w")
+    assert known
+    assert known.status == "active"
+    assert names(known.runs.page(0, 10)) == ["e1"]
+
+
+def test_what_is_being_deleted_is_not_there_any_more() -> None:
+    index, view, run = Index(), workflow("w"), execution("e", of="w", phase="Running")
+    index.workflow_changed(None, view)
+    index.execution_changed(None, run)
+    index.execution_changed(run, execution("e", of="w", phase="Running", deleted="2025-07-10T15:00:00Z"))
+    known = index.workflow("w")
+    assert known
+    assert known.runs.latest is None
+    index.workflow_changed(view, workflow("w", deleted="2025-07-10T15:00:00Z"))
+    assert index.workflow("w") is None
+    assert index.page(0, 10) == ([], 0)
+
+
+def test_nothing_is_left_of_a_workflow_and_its_executions_once_all_are_gone() -> None:
+    index = Index()
+    for order in (True, False):
+        view, run = workflow("w"), execution("e", of="w")
+        index.workflow_changed(None, view)
+        index.execution_changed(None, run)
+        ends = [
+            lambda v=view: index.workflow_changed(v, None),
+            lambda r=run: index.execution_changed(r, None),
+        ]
+        for end in ends if order else reversed(ends):
+            end()
+        assert index._runs == {}
+        assert len(index) == 0
+
+
+def test_the_latest_execution_is_the_newest_by_creation() -> None:
+    runs = Runs()
+    runs.change(None, execution("new", created="2025-07-11T00:00:00Z"))
+    runs.change(None, execution("old", created="2025-07-10T00:00:00Z"))
+    assert runs.latest
+    assert runs.latest.metadata.name == "new"
+
+
+@pytest.mark.parametrize(
+    ("spec", "status"),
+    [
+        ({}, "inactive"),
+        ({"config": {"schedule": {"type": "cron", "cron": "0 0 * * 1"}}}, "active"),
+        ({"config": {"schedule": {"type": "cron", "cron": "0 0 * * 1"}}, "suspend": True}, "inactive"),
+        ({"config": {}, "suspend": False}, "inactive"),
+    ],
+)
+def test_a_schedule_that_is_not_suspended_makes_a_workflow_active(spec: dict[str, Any], status: str) -> None:
+    assert Known(workflow(**spec), Runs()).status == status
+
+
+def test_a_workflow_without_a_name_for_people_goes_by_its_id() -> None:
+    assert Known(workflow("hello"), Runs()).name == "hello"
+
+
+def test_a_row_is_made_once_per_version() -> None:
+    rows, made = RowCache(most=2), []
+
+    def row(uid: str, version: int) -> bytes:
+        def make() -> dict[str, object]:
+            made.append((uid, version))
+            return {"uid": uid, "version": version}
+
+        return bytes(rows.get(uid, version, make))
+
+    assert row("a", 1) == row("a", 1) == b'{"uid":"a","version":1}'
+    assert row("a", 2) == b'{"uid":"a","version":2}'
+    row("b", 1)
+    row("a", 2)
+    row("c", 1)  # pushes out b, which was asked for longest ago
+    row("a", 2)
+    row("b", 1)
+    assert made == [("a", 1), ("a", 2), ("b", 1), ("c", 1), ("b", 1)]
+
+
+def test_runs_of_an_earlier_workflow_of_the_same_name_are_not_of_this_one() -> None:
+    index = Index()
+    index.execution_changed(None, execution("of-before", of="w", owner="before"))
+    index.execution_changed(None, execution("adopted", of="w", owner="now"))
+    index.execution_changed(None, execution("not-adopted-yet", of="w"))
+    index.workflow_changed(None, workflow("w", uid="now"))
+    index.execution_changed(None, execution("later", of="w", owner="before", phase="Running"))
+    known = index.workflow("w")
+    assert known
+    assert set(names(known.runs.page(0, 10))) == {"adopted", "not-adopted-yet"}
+    assert known.runs.get("of-before") is None
+
+
+def test_a_workflow_that_comes_again_takes_over_the_runs_that_are_its_own() -> None:
+    index = Index()
+    first, second = workflow("w", uid="first"), workflow("w", uid="second")
+    loose, of_first = execution("loose", of="w"), execution("of-first", of="w", owner="first")
+    index.workflow_changed(None, first)
+    index.execution_changed(None, loose)
+    index.execution_changed(None, of_first)
+    index.workflow_changed(first, None)
+    index.workflow_changed(None, second)
+    known = index.workflow("w")
+    assert known
+    assert names(known.runs.page(0, 10)) == ["loose"]
+    adopted = execution("loose", of="w", owner="second", version=2)
+    index.execution_changed(loose, adopted)
+    assert known.runs.get("loose") is adopted
+    index.execution_changed(of_first, None)
+    index.execution_changed(adopted, None)
+    index.workflow_changed(second, None)
+    assert not index._runs, "nothing is kept of what is gone"

@@ -1,0 +1,49 @@
+"""Which requests of browsers are passed on, by the Host and the Origin that they name."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from starlette.responses import PlainTextResponse
+
+from nightcrawler_api.origins import SameOrigin
+
+
+async def asked(
+    verb: str, headers: dict[str, str], *, only_loopback: bool = True, allowed: tuple[str, ...] = ()
+) -> httpx.Response:
+    app = SameOrigin(PlainTextResponse("passed on"), allowed=allowed, only_loopback=only_loopback)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        return await client.request(verb, "/", headers=headers)
+
+
+@pytest.mark.parametrize("verb", ["GET", "HEAD", "POST", "PUT", "DELETE"])
+@pytest.mark.parametrize("host", ["evil.example:8080", "localhost.evil.example", "10.0.0.1", "[", "[::1", ""])
+async def test_a_name_that_is_made_to_lead_to_loopback_is_refused(verb: str, host: str) -> None:
+    answer = await asked(verb, {"Host": host, "Origin": f"http://{host}"}, allowed=("*",))
+    assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
+    if verb != "HEAD":
+        assert "NIGHTCRAWLER_API_HOST" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:8080", "127.0.0.1", "127.0.0.1:8080", "127.0.0.2", "[::1]", "[::1]:8080"]
+)
+async def test_loopback_is_known_by_all_its_names(host: str) -> None:
+    for verb in ("GET", "POST"):
+        assert (await asked(verb, {"Host": host})).status_code == 200
+        assert (await asked(verb, {"Host": host, "Origin": f"http://{host}"})).status_code == 200
+
+
+async def test_told_to_listen_elsewhere_it_answers_to_every_name() -> None:
+    for verb in ("GET", "POST"):
+        answer = await asked(verb, {"Host": "nightcrawler.example"}, only_loopback=False)
+        assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "null", "http://evil.example", "x", "http://"])
+async def test_an_origin_that_is_none_of_ours_changes_nothing(origin: str) -> None:
+    for host in ("localhost", ""):
+        answer = await asked("POST", {"Host": host, "Origin": origin}, only_loopback=False)
+        assert answer.status_code == 403
+        assert (await asked("GET", {"Host": host, "Origin": origin}, only_loopback=False)).status_code == 200

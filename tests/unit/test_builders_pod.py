@@ -1,0 +1,271 @@
+"""The Pod of a step: its variables, what it asks for, and where it may run."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Step
+from nightcrawler_crds.words import parse_cpu, parse_memory
+from nightcrawler_operator.builders.pod import Defaults, pod_spec
+from nightcrawler_operator.outcomes import NewJob, Run
+from nightcrawler_operator.snapshot import Revision
+from tests.support.expansion import environment_of, expand
+from tests.support.snapshots import EXECUTION, EXECUTION_UID, a_spec, a_step, job_name
+
+Json = dict[str, Any]
+A100: Final = frozenset({"NVIDIA-A100-SXM4-80GB", "NVIDIA-A100-PCIE-40GB", "NVIDIA-A10", "Tesla-T4"})
+
+
+def a_run(
+    step: Step, parameters: Json | None = None, environment: Json | None = None, **workflow: Any
+) -> Run:
+    return Run(
+        execution=EXECUTION,
+        execution_uid=EXECUTION_UID,
+        namespace="default",
+        workflow="wf",
+        revision=Revision("wf-rev", a_spec(step, **workflow)),
+        parameters=parameters or {},
+        environment=EnvironmentSpec.model_validate(environment or {}),
+        gpu_products=A100,
+    )
+
+
+def built(step: Step, *, attempt: int = 1, defaults: Defaults | None = None, **run: Any) -> Json:
+    new = NewJob(step.name, attempt, job_name(step.name, attempt))
+    return pod_spec(a_run(step, **run), step, new, defaults or Defaults())
+
+
+def container(step: Step, **run: Any) -> Json:
+    [made] = built(step, **run)["containers"]
+    return dict(made)
+
+
+def seen(step: Step, secrets: dict[str, str] | None = None, **run: Any) -> dict[str, str]:
+    """What the program finds in its environment."""
+    return environment_of(container(step, **run)["env"], secrets or {})
+
+
+# --- variables -------------------------------------------------------------------------------------
+
+
+def test_parameters_come_first_then_who_it_is_then_the_steps_own() -> None:
+    step = a_step("Model Training", env=[{"name": "MODE", "value": "fast"}])
+
+    names = [variable["name"] for variable in container(step, parameters={"b": 1, "a": 2}, attempt=3)["env"]]
+
+    assert names == [
+        "PARAM_b",
+        "PARAM_a",
+        "NIGHTCRAWLER_WORKFLOW",
+        "NIGHTCRAWLER_EXECUTION",
+        "NIGHTCRAWLER_STEP",
+        "NIGHTCRAWLER_ATTEMPT",
+        "MODE",
+    ]
+
+
+def test_a_step_knows_who_it_is() -> None:
+    variables = seen(a_step("Pay $5 (daily)"), attempt=3)
+
+    assert variables == {
+        "NIGHTCRAWLER_WORKFLOW": "wf",
+        "NIGHTCRAWLER_EXECUTION": EXECUTION,
+        "NIGHTCRAWLER_STEP": "Pay $5 (daily)",
+        "NIGHTCRAWLER_ATTEMPT": "3",
+    }
+
+
+VALUES: Final[dict[str, tuple[Any, str]]] = {
+    "a text as it is": ("s3://data", "s3://data"),
+    "a text that looks like JSON as it is": ('{"a": 1}', '{"a": 1}'),
+    "a number": (10, "10"),
+    "a fraction": (0.1, "0.1"),
+    "a truth": (True, "true"),
+    "nothing": (None, "null"),
+    "an object": ({"a": [1, "x"]}, '{"a":[1,"x"]}'),
+    "signs of other tongues": ("模型 ü", "模型 ü"),
+    "dollars": ("$HOME $(PATH) $$ $", "$HOME $(PATH) $$ $"),
+}
+
+
+@pytest.mark.parametrize(("value", "text"), VALUES.values(), ids=VALUES)
+def test_a_step_reads_a_parameter_as(value: Any, text: str) -> None:
+    assert seen(a_step(), parameters={"x": value})["PARAM_x"] == text
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True), json_values, max_size=5))
+def test_every_value_arrives_as_it_was_given(parameters: Json) -> None:
+    variables = seen(a_step(), parameters=parameters)
+
+    for name, value in parameters.items():
+        got = variables[f"PARAM_{name}"]
+        assert got == value if isinstance(value, str) else json.loads(got) == value
+
+
+@given(st.text(alphabet="$()ASECRTP_x", max_size=30))
+def test_no_parameter_can_read_a_secret_however_it_is_written(value: str) -> None:
+    secret = {"name": "SECRET", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
+    step = a_step(env=[secret, {"name": "COPY", "value": "$(PARAM_x)"}])
+
+    variables = seen(step, {"k": "hunter2"}, parameters={"x": value})
+
+    assert variables["PARAM_x"] == value
+    assert variables["COPY"] == value
+    assert "hunter2" not in variables["PARAM_x"]
+
+
+def test_a_steps_own_variable_can_be_made_of_parameters_and_secrets() -> None:
+    secret = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
+    step = a_step(env=[secret, {"name": "URL", "value": "https://$(TOKEN)@$(PARAM_host)/$$5"}])
+
+    assert seen(step, {"k": "t0k"}, parameters={"host": "h.example"})["URL"] == "https://t0k@h.example/$5"
+
+
+def test_command_and_arguments_go_through_as_written_and_take_parameters() -> None:
+    step = a_step(command=["python", "train.py", "$(PARAM_epochs)"], args=["--out=$(PARAM_out)", "$$x"])
+
+    made = container(step, parameters={"epochs": 10, "out": "a$b"})
+    known = environment_of(made["env"], {})
+
+    assert [expand(word, known) for word in made["command"]] == ["python", "train.py", "10"]
+    assert [expand(word, known) for word in made["args"]] == ["--out=a$b", "$x"]
+
+
+def test_what_is_not_written_is_left_to_the_image() -> None:
+    assert set(container(a_step())) == {"name", "image", "env", "terminationMessagePolicy"}
+
+
+def test_secrets_and_config_maps_and_the_folder_go_through() -> None:
+    made = container(a_step(envFrom=[{"secretRef": {"name": "s"}}], workingDir="/data"))
+
+    assert (made["envFrom"], made["workingDir"]) == ([{"secretRef": {"name": "s"}}], "/data")
+
+
+# --- what it asks for ------------------------------------------------------------------------------
+
+ASKED: Final[dict[str, tuple[Json, Json, Json]]] = {
+    "nothing, if nobody wrote anything": ({}, {}, {}),
+    "CPU as a request, memory as both, GPUs as a limit": (
+        {"cpu": "16 cores", "memory": "64 GB", "gpu": 8},
+        {},
+        {
+            "requests": {"cpu": "16", "memory": "64G"},
+            "limits": {"memory": "64G", "nvidia.com/gpu": "8"},
+        },
+    ),
+    "the workflow's, where the step says nothing": (
+        {},
+        {"resources": {"cpu": "500m", "memory": "64Gi", "gpu": "1x NVIDIA A100"}},
+        {
+            "requests": {"cpu": "500m", "memory": "64Gi"},
+            "limits": {"memory": "64Gi", "nvidia.com/gpu": "1"},
+        },
+    ),
+    "field by field the step's over the workflow's": (
+        {"cpu": 2},
+        {"resources": {"cpu": "500m", "memory": "1Gi"}},
+        {"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"memory": "1Gi"}},
+    ),
+    "nothing of what the step takes away": (
+        {"gpu": "None", "memory": "None"},
+        {"resources": {"cpu": 1, "memory": "1Gi", "gpu": 4}},
+        {"requests": {"cpu": "1"}},
+    ),
+    "scratch space as both": (
+        {"ephemeralStorage": "200 GB"},
+        {},
+        {"requests": {"ephemeral-storage": "200G"}, "limits": {"ephemeral-storage": "200G"}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("own", "config", "asked"), ASKED.values(), ids=ASKED)
+def test_a_step_asks_for(own: Json, config: Json, asked: Json) -> None:
+    step = a_step(resources=own) if own else a_step()
+
+    assert container(step, config=config).get("resources", {}) == asked
+
+
+def test_the_installations_defaults_fill_only_what_nobody_wrote() -> None:
+    defaults = Defaults(parse_cpu("100m"), parse_memory("128Mi"))
+
+    [usual] = built(a_step(), defaults=defaults)["containers"]
+    [said] = built(a_step(resources={"cpu": 1, "memory": "None"}), defaults=defaults)["containers"]
+
+    assert usual["resources"] == {
+        "requests": {"cpu": "100m", "memory": "128Mi"},
+        "limits": {"memory": "128Mi"},
+    }
+    assert said["resources"] == {"requests": {"cpu": "1"}}
+
+
+def test_scratch_space_is_a_volume_of_that_size() -> None:
+    made = built(a_step(), config={"storage": {"ephemeralStorage": "10Gi"}})
+
+    assert made["volumes"] == [{"name": "scratch", "emptyDir": {"sizeLimit": "10Gi"}}]
+    assert made["containers"][0]["volumeMounts"] == [{"name": "scratch", "mountPath": "/scratch"}]
+
+
+# --- the Pod ---------------------------------------------------------------------------------------
+
+
+def test_a_gpu_model_picks_the_nodes_that_have_it() -> None:
+    affinity = built(a_step(resources={"gpu": "2x NVIDIA A100"}))["affinity"]
+
+    [term] = affinity["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    [expression] = term["matchExpressions"]
+    assert expression == {
+        "key": "nvidia.com/gpu.product",
+        "operator": "In",
+        "values": ["NVIDIA-A100-PCIE-40GB", "NVIDIA-A100-SXM4-80GB"],
+    }
+
+
+def test_gpus_of_any_model_pick_no_nodes() -> None:
+    assert "affinity" not in built(a_step(resources={"gpu": 2}))
+
+
+TIMES: Final = {"1h30m": 5400, "500ms": 1, "1.2 seconds": 2, 0: 1}
+
+
+@pytest.mark.parametrize(("written", "seconds"), TIMES.items())
+def test_the_steps_timeout_is_the_pods_deadline_in_whole_seconds(written: Any, seconds: int) -> None:
+    assert built(a_step(timeout=written))["activeDeadlineSeconds"] == seconds
+
+
+def test_a_step_without_a_timeout_has_no_deadline() -> None:
+    assert "activeDeadlineSeconds" not in built(a_step())
+
+
+def test_an_environment_says_which_nodes_and_which_taints() -> None:
+    toleration = {"key": "gpu", "operator": "Exists"}
+
+    made = built(a_step(), environment={"nodeSelector": {"pool": "a"}, "tolerations": [toleration]})
+
+    assert (made["nodeSelector"], made["tolerations"]) == ({"pool": "a"}, [toleration])
+
+
+def test_a_pod_is_never_restarted_and_gets_no_token() -> None:
+    made = built(a_step())
+
+    assert (made["restartPolicy"], made["automountServiceAccountToken"]) == ("Never", False)
+    assert made["enableServiceLinks"] is False
+
+
+def test_a_pod_that_names_a_service_account_gets_its_token() -> None:
+    made = built(a_step(podTemplate={"spec": {"serviceAccountName": "trainer"}}))
+
+    assert made["automountServiceAccountToken"] is True

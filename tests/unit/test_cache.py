@@ -1,0 +1,192 @@
+"""Caches: the newest version wins, however messages arrive; what is gone stays gone."""
+
+from __future__ import annotations
+
+from random import Random
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightcrawler_crds.cache import Cache
+from nightcrawler_crds.views import JobView
+
+Told = list[tuple[JobView | None, JobView | None]]
+
+
+def an_object(version: int, *, name: str = "a", uid: str = "u1") -> JobView:
+    meta = {"name": name, "namespace": "ns", "uid": uid, "resourceVersion": str(version)}
+    return msgspec.convert({"metadata": meta}, JobView)
+
+
+def a_cache(*objects: JobView) -> tuple[Cache[JobView], Told]:
+    """A cache with these in it, and what it tells of from now on."""
+    told: Told = []
+    cache: Cache[JobView] = Cache(lambda old, new: told.append((old, new)))
+    for one in objects:
+        cache.upsert(one)
+    told.clear()
+    return cache, told
+
+
+def forget(cache: Cache[JobView], gone: JobView) -> bool:
+    meta = gone.metadata
+    return cache.forget(meta.key, meta.uid, meta.version)
+
+
+A: tuple[str, str] = ("ns", "a")
+
+
+def test_a_newer_version_replaces_an_older_one_and_is_told() -> None:
+    cache, told = a_cache(one := an_object(1))
+
+    assert cache.upsert(two := an_object(2))
+    assert (cache.get(A), told) == (two, [(one, two)])
+
+
+def test_an_older_version_never_wins() -> None:
+    cache, told = a_cache(two := an_object(2))
+
+    assert not cache.upsert(an_object(1))
+    assert (cache.get(A), told) == (two, [])
+
+
+def test_the_same_version_twice_is_no_news() -> None:
+    cache, told = a_cache(an_object(2))
+
+    assert not cache.upsert(an_object(2))
+    assert told == []
+
+
+def test_what_is_gone_does_not_come_back_by_an_older_message() -> None:
+    cache, told = a_cache(one := an_object(1))
+
+    assert forget(cache, an_object(5))
+    assert not cache.upsert(an_object(4))
+    assert not cache.upsert(an_object(5))
+    assert (len(cache), told) == (0, [(one, None)])
+
+
+def test_what_was_never_there_is_buried_too() -> None:
+    # The answer to our own creation may arrive after the watch has told of the deletion.
+    cache, told = a_cache()
+
+    assert not forget(cache, an_object(5))
+    assert not cache.upsert(an_object(3))
+    assert (len(cache), told) == (0, [])
+
+
+def test_what_has_left_the_selection_may_come_back_with_a_newer_version() -> None:
+    cache, _ = a_cache(an_object(1))
+    forget(cache, an_object(5))
+
+    assert cache.upsert(an_object(6))
+
+
+def test_an_old_message_of_its_end_does_not_take_away_what_is_newer() -> None:
+    cache, told = a_cache(nine := an_object(9))
+
+    assert not forget(cache, an_object(5))
+    assert (cache.get(A), told) == (nine, [])
+
+
+def test_a_new_object_under_an_old_name_is_told_as_an_end_and_a_beginning() -> None:
+    cache, told = a_cache(old := an_object(1, uid="u1"))
+
+    cache.upsert(new := an_object(7, uid="u2"))
+
+    assert told == [(old, None), (None, new)]
+    assert not cache.upsert(an_object(6, uid="u1"))
+    assert cache.get(A) == new
+
+
+def test_the_end_of_the_old_object_does_not_take_the_new_one_of_its_name() -> None:
+    cache, _ = a_cache(new := an_object(7, uid="u2"))
+
+    assert not forget(cache, an_object(8, uid="u1"))
+    assert cache.get(A) == new
+
+
+def test_a_list_takes_away_what_it_does_not_name() -> None:
+    a, b = an_object(1), an_object(2, name="b", uid="u2")
+    cache, told = a_cache(a, b)
+
+    cache.replace_all([a], version=9)
+
+    assert (list(cache), told) == ([a], [(b, None)])
+    assert not cache.upsert(an_object(9, name="b", uid="u2"))
+
+
+def test_an_own_write_that_is_newer_than_a_list_survives_it() -> None:
+    own = an_object(12, name="b", uid="u2")
+    cache, told = a_cache(own)
+
+    cache.replace_all([an_object(1)], version=11)
+
+    assert cache.get(("ns", "b")) == own
+    assert [new for _, new in told] == [an_object(1)]
+
+
+def test_an_own_write_that_is_newer_than_what_is_listed_stays() -> None:
+    cache, _ = a_cache(own := an_object(12))
+
+    cache.replace_all([an_object(4)], version=11)
+
+    assert cache.get(A) == own
+
+
+# --- any order -------------------------------------------------------------------------------------
+
+
+def histories() -> st.SearchStrategy[list[list[JobView | None]]]:
+    """Lives of objects under two names: versions, then the end; the names are taken again."""
+    return st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=3), min_size=1, max_size=2).map(_lives)
+
+
+def _lives(shape: list[list[int]]) -> list[list[JobView | None]]:
+    version, lives = 0, []
+    for position, name in enumerate(shape):
+        for turn, changes in enumerate(name):
+            life: list[JobView | None] = []
+            for _ in range(changes):
+                version += 1
+                life.append(an_object(version, name=f"n{position}", uid=f"n{position}-{turn}"))
+            lives.append([*life, None])
+            version += 1
+    return lives
+
+
+@given(histories(), st.randoms(use_true_random=False), st.booleans())
+def test_messages_in_any_order_and_any_number_lead_to_the_last_state(
+    lives: list[list[JobView | None]], order: Random, last_lives: bool
+) -> None:
+    if last_lives:
+        lives[-1].pop()
+    messages = [(life, index) for life in lives for index in range(len(life))]
+    shuffled = [*messages, *messages[::2]]
+    order.shuffle(shuffled)
+    cache, told = a_cache()
+
+    for life, index in shuffled:
+        one = life[index]
+        if one is not None:
+            cache.upsert(one)
+        else:
+            last = life[index - 1]
+            assert last is not None
+            meta = last.metadata
+            forget(cache, an_object(meta.version + 1, name=meta.name, uid=meta.uid))
+
+    expected = {one.metadata.key: one for life in lives if (one := life[-1]) is not None}
+    assert {one.metadata.key: one for one in cache} == expected
+    _is_a_chain(told)
+
+
+def _is_a_chain(told: Told) -> None:
+    """What was told is for each name a chain: each change begins where the last one ended."""
+    state: dict[tuple[str, str], JobView | None] = {}
+    for old, new in told:
+        some = new or old
+        assert some is not None
+        assert state.get(some.metadata.key) == old
+        state[some.metadata.key] = new

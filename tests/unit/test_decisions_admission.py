@@ -1,0 +1,218 @@
+"""Whether an execution may run: what is refused, what is waited for, what is recorded when it may."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_operator.decisions.execution import decide
+from nightcrawler_operator.outcomes import LookForRevision, NewJob, Plan, Waiting
+from tests.support.snapshots import (
+    SnapshotMaker,
+    a_job,
+    a_new_execution,
+    a_snapshot,
+    a_step,
+    a_workflow,
+    an_environment,
+    at,
+    job_name,
+    wire,
+)
+
+
+def refusal(snapshot: SnapshotMaker) -> tuple[str, str]:
+    """The reason and message of Accepted=False; the run is Failed and nothing of it is made."""
+    plan = decide(snapshot.build())
+    status = status_of(plan)
+    said = {c["type"]: c for c in status["conditions"]}
+    assert (status["phase"], plan.first_jobs, plan.ended) == ("Failed", (), True)
+    assert said[conditions.FINISHED]["reason"] == conditions.REFUSED
+    assert said[conditions.ACCEPTED]["status"] == "False"
+    assert status["message"] == said[conditions.ACCEPTED]["message"]
+    return said[conditions.ACCEPTED]["reason"], said[conditions.ACCEPTED]["message"]
+
+
+def status_of(plan: Plan) -> dict[str, Any]:
+    assert plan.status is not None
+    return dict(plan.status)
+
+
+def test_a_run_is_accepted_placed_and_begun_in_one_plan() -> None:
+    plan = decide(a_new_execution("prepare", "train").build())
+
+    status = status_of(plan)
+    said = {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
+    assert said == {
+        conditions.ACCEPTED: ("True", conditions.VALID),
+        conditions.PLACED: ("True", conditions.THIS_CLUSTER),
+    }
+    assert plan.first_jobs == (NewJob("prepare", 1, job_name("prepare")),)
+    assert plan.revision is not None
+    assert status["revision"] == plan.revision.name
+    assert status["steps"] == {
+        "prepare": {"phase": "Pending", "attempt": 1, "jobName": job_name("prepare")},
+    }
+    assert (status["phase"], status["progress"]) == ("Pending", "0/2")
+
+
+def test_a_missing_workflow_is_waited_for_and_the_wait_is_shown() -> None:
+    plan = decide(a_new_execution().knowing(workflow=None, revision=None).at(3).build())
+
+    status = status_of(plan)
+    [accepted] = status["conditions"]
+    assert (accepted["status"], accepted["reason"]) == ("Unknown", conditions.WORKFLOW_MISSING)
+    assert status["phase"] == "Pending"
+    assert plan.outcome == Waiting(at(30))
+
+
+def test_a_shown_wait_is_not_written_again() -> None:
+    message = "waits for workflow 'wf', which is not in namespace default (yet)"
+    said = {
+        "type": conditions.ACCEPTED,
+        "status": "Unknown",
+        "reason": conditions.WORKFLOW_MISSING,
+        "message": message,
+        "lastTransitionTime": wire(3),
+        "observedGeneration": 1,
+    }
+    waits = a_new_execution().with_status(phase="Pending", message=message, conditions=[said])
+
+    plan = decide(waits.knowing(workflow=None, revision=None).at(9).build())
+
+    assert plan == Plan(outcome=Waiting(at(30)))
+
+
+def test_a_workflow_that_does_not_come_within_the_grace_is_not_found() -> None:
+    reason, message = refusal(a_new_execution().knowing(workflow=None, revision=None).at(30))
+
+    assert reason == conditions.WORKFLOW_NOT_FOUND
+    assert message == "there is no workflow 'wf' in namespace default; apply it and run it again"
+
+
+def test_a_workflow_that_is_being_deleted_is_as_good_as_gone() -> None:
+    going = a_workflow({"steps": []}, deletionTimestamp=wire(0))
+
+    assert refusal(a_new_execution().knowing(workflow=going).at(31))[0] == conditions.WORKFLOW_NOT_FOUND
+
+
+def test_a_workflow_that_cannot_be_read_is_refused() -> None:
+    assert refusal(a_new_execution().knowing(revision=None))[0] == conditions.WORKFLOW_NOT_ACCEPTED
+
+
+def test_a_cycle_is_refused_with_its_path() -> None:
+    cycle = a_new_execution(a_step("a", dependsOn=["b"]), a_step("b", dependsOn=["a"]))
+
+    reason, message = refusal(cycle)
+
+    assert reason == conditions.DEPENDENCY_CYCLE
+    assert message == "steps wait for each other: a → b → a"
+
+
+def test_a_workflow_without_steps_is_refused() -> None:
+    empty = a_new_execution()
+    empty.spec = empty.spec.model_copy(update={"steps": []})
+
+    assert refusal(empty)[0] == conditions.NO_STEPS
+
+
+def test_a_missing_parameter_is_refused_by_its_name() -> None:
+    declared = a_new_execution(parameters=[{"name": "path", "required": True}])
+
+    reason, message = refusal(declared)
+
+    assert reason == conditions.MISSING_PARAMETER
+    assert "'path'" in message
+
+
+def test_the_workflows_own_problems_come_before_the_parameters() -> None:
+    both = a_new_execution(a_step("a", dependsOn=["z"]), parameters=[{"name": "p", "required": True}])
+
+    assert refusal(both)[0] == conditions.UNKNOWN_DEPENDENCY
+
+
+def test_an_unknown_environment_is_refused() -> None:
+    there = a_new_execution().asking(environment="prod").knowing(environments=(an_environment("lab"),))
+
+    assert refusal(there)[0] == conditions.UNKNOWN_ENVIRONMENT
+
+
+def test_a_chosen_environment_is_recorded_and_its_nodes_are_used() -> None:
+    lab = an_environment("lab", default=True, nodeSelector={"pool": "lab"})
+
+    plan = decide(a_new_execution().knowing(environments=(lab,)).build())
+
+    assert plan.run is not None
+    assert status_of(plan)["environment"] == "lab"
+    assert plan.run.environment.node_selector == {"pool": "lab"}
+
+
+def test_a_run_of_kubectls_is_adopted_and_labelled() -> None:
+    assert decide(a_new_execution().with_metadata(ownerReferences=[]).build()).adopt
+    assert decide(a_new_execution().with_metadata(labels={}).build()).adopt
+    assert not decide(a_new_execution().build()).adopt
+
+
+def test_a_run_that_is_cancelled_before_it_began_is_cancelled_at_once() -> None:
+    plan = decide(a_new_execution().cancelled().build())
+
+    status = status_of(plan)
+    assert (status["phase"], status["message"]) == ("Cancelled", "cancelled before it began")
+    assert plan.first_jobs == ()
+
+
+def test_a_run_whose_workflow_is_missing_can_be_cancelled() -> None:
+    plan = decide(a_new_execution().knowing(workflow=None, revision=None).cancelled().build())
+
+    assert status_of(plan)["phase"] == "Cancelled"
+
+
+def test_what_has_ended_is_left_alone() -> None:
+    for phase in ("Completed", "Failed", "Cancelled"):
+        assert decide(a_snapshot().with_status(phase=phase).cancelled().build()) == Plan()
+
+
+def test_what_is_being_deleted_is_left_alone() -> None:
+    assert decide(a_snapshot().with_metadata(deletionTimestamp=wire(0)).build()) == Plan()
+    assert decide(a_new_execution().with_metadata(deletionTimestamp=wire(0)).build()) == Plan()
+
+
+def test_a_job_made_before_a_crash_names_the_revision_that_is_in_force() -> None:
+    made = a_new_execution("a", "b").with_job(a_job("a"))
+
+    unknown = decide(made.knowing(named_revision="wf-rev", revision=None).build())
+
+    assert unknown == Plan(lookups=(LookForRevision("wf-rev"),))
+
+
+def test_a_job_made_before_a_crash_is_recorded_and_not_made_again() -> None:
+    plan = decide(a_new_execution("a", "b").with_job(a_job("a")).at(1).build())
+
+    assert plan.first_jobs == ()
+    assert status_of(plan)["steps"] == {"a": {"phase": "Pending", "attempt": 1, "jobName": job_name("a")}}
+
+
+def test_a_cancel_after_the_first_job_and_before_its_record_ends_the_job() -> None:
+    plan = decide(a_new_execution("a").with_job(a_job("a")).cancelled().build())
+
+    assert [old.name for old in plan.delete_jobs] == [job_name("a")]
+    assert status_of(plan)["phase"] == "Cancelling"
+
+
+def test_a_revision_that_is_not_known_is_looked_for_before_anything_else() -> None:
+    assert decide(a_snapshot().knowing(revision=None).build()) == Plan(lookups=(LookForRevision("wf-rev"),))
+
+
+def test_a_revision_that_is_gone_fails_the_run_and_says_so() -> None:
+    reason, message = refusal(a_snapshot().knowing(revision=None, lost_revision=True))
+
+    assert reason == conditions.REVISION_LOST
+    assert "'wf-rev'" in message
+
+
+def test_the_wait_for_a_workflow_is_as_long_as_the_installation_says() -> None:
+    impatient = a_new_execution().limited(workflow_grace=2).knowing(workflow=None, revision=None)
+
+    assert decide(impatient.at(1).build()).outcome == Waiting(at(0) + timedelta(seconds=2))
+    assert refusal(impatient.at(2))[0] == conditions.WORKFLOW_NOT_FOUND

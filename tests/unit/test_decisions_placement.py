@@ -1,0 +1,91 @@
+"""Where a run goes: what it asks for, what the workflow lists, what there is."""
+
+from __future__ import annotations
+
+from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_crds.views import EnvironmentView
+from nightcrawler_operator.decisions.placement import Place, place, recorded_place
+from tests.support.snapshots import a_spec, an_environment
+
+STAGING = an_environment("staging", created=0, aliases=["test", "shared"])
+VIRGINIA = an_environment(
+    "aws-virginia", created=1, aliases=["awsVirginia", "shared"], nodeSelector={"r": "us"}
+)
+DEFAULT = an_environment("lab", created=2, default=True)
+
+
+def placed(wanted: str | None, *there: EnvironmentView, listed: tuple[str, ...] = ()) -> Place:
+    found = place(wanted, a_spec("train", environments=list(listed)), there)
+    assert isinstance(found, Place)
+    return found
+
+
+def refused(wanted: str | None, *there: EnvironmentView) -> tuple[str, str]:
+    found = place(wanted, a_spec("train"), there)
+    assert not isinstance(found, Place)
+    return found
+
+
+def test_what_the_execution_asks_for_comes_before_the_workflows_list() -> None:
+    found = placed("staging", STAGING, VIRGINIA, listed=("aws-virginia",))
+
+    assert (found.name, found.reason) == ("staging", conditions.CHOSEN)
+    assert found.message == "runs in staging: asked for by the execution"
+
+
+def test_the_workflows_first_is_taken_if_the_execution_does_not_say() -> None:
+    found = placed(None, STAGING, VIRGINIA, listed=("awsVirginia", "staging"))
+
+    assert found.name == "aws-virginia"
+    assert found.message == "runs in aws-virginia: the workflow's first, as 'awsVirginia'"
+    assert found.spec.node_selector == {"r": "us"}
+
+
+def test_a_name_goes_before_an_alias() -> None:
+    named_like_an_alias = an_environment("test", created=9)
+
+    assert placed("test", STAGING, named_like_an_alias).name == "test"
+
+
+def test_of_two_with_an_alias_the_oldest_is_taken() -> None:
+    assert placed("shared", VIRGINIA, STAGING).name == "staging"
+
+
+def test_the_default_is_taken_if_nobody_says() -> None:
+    assert placed(None, STAGING, DEFAULT).name == "lab"
+
+
+def test_of_two_defaults_the_oldest_is_taken() -> None:
+    assert placed(None, an_environment("other", created=9, default=True), DEFAULT).name == "lab"
+
+
+def test_without_a_default_and_without_a_word_there_is_no_place() -> None:
+    reason, message = refused(None, STAGING)
+
+    assert reason == conditions.NO_ENVIRONMENT
+    assert "make one default" in message
+
+
+def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:
+    reason, message = refused("prod", STAGING, DEFAULT)
+
+    assert reason == conditions.UNKNOWN_ENVIRONMENT
+    assert message == "there is no environment 'prod'; there are: lab, shared, staging, test"
+
+
+def test_without_any_environment_any_name_means_this_cluster() -> None:
+    found = placed("awsVirginia")
+
+    assert (found.name, found.reason) == ("awsVirginia", conditions.THIS_CLUSTER)
+    assert found.spec.model_fields_set == set()
+
+
+def test_a_recorded_place_is_read_as_it_is_now_and_empty_once_it_is_gone() -> None:
+    assert recorded_place("aws-virginia", [STAGING, VIRGINIA]).node_selector == {"r": "us"}
+    assert recorded_place("aws-virginia", [STAGING]).node_selector is None
+
+
+def test_fields_of_other_versions_are_passed_over() -> None:
+    newer = an_environment("lab", default=True, teleport=True)
+
+    assert placed(None, newer).name == "lab"

@@ -1,0 +1,125 @@
+"""What is said of a workflow: whether it can run, what has no effect yet, how it went last."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pytest
+
+from nightcrawler_crds.podtemplate import PodPolicy
+from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_operator.decisions.workflow import LastRun, deferred_fields, status_patch
+from tests.support.merging import merged_status
+from tests.support.snapshots import a_spec, a_step, a_workflow, at, wire
+
+STEPS: Final[dict[str, Any]] = {"steps": [{"name": "a", "image": "busybox:1"}]}
+
+
+def patch(
+    spec: dict[str, Any], *, active: int = 0, last: LastRun | None = None, status: Any = None, **meta: Any
+) -> dict[str, Any]:
+    workflow = a_workflow(spec, **meta)
+    if status is not None:
+        workflow = merged_status(workflow, status)
+    return status_patch(workflow, PodPolicy(), active=active, last=last, now=at(50))
+
+
+def said(spec: dict[str, Any]) -> dict[str, tuple[str, str, str]]:
+    return {c["type"]: (c["status"], c["reason"], c["message"]) for c in patch(spec)["conditions"]}
+
+
+def test_a_sound_workflow_is_accepted_and_nothing_of_it_is_deferred() -> None:
+    assert said(STEPS) == {
+        conditions.ACCEPTED: ("True", conditions.VALID, "it can run"),
+        conditions.DEFERRED: ("False", conditions.NOTHING_DEFERRED, "all that is set has effect"),
+    }
+
+
+def test_an_unknown_dependency_is_not_accepted() -> None:
+    broken = {"steps": [{"name": "a", "image": "b:1", "dependsOn": ["z"]}]}
+
+    assert said(broken)[conditions.ACCEPTED][:2] == ("False", conditions.UNKNOWN_DEPENDENCY)
+
+
+def test_a_spec_that_cannot_be_read_names_the_field() -> None:
+    status, reason, message = said({"steps": [{"name": "a", "image": "b:1", "timeout": "soon"}]})["Accepted"]
+
+    assert (status, reason) == ("False", conditions.INVALID_SPEC)
+    assert message.startswith("spec.steps.0.timeout: ")
+
+
+def test_what_takes_effect_later_is_listed() -> None:
+    spec = STEPS | {"suspend": True, "config": {"schedule": {"type": "cron", "cron": "0 3 * * *"}}}
+
+    status, reason, message = said(spec)[conditions.DEFERRED]
+
+    assert (status, reason) == ("True", conditions.LATER_RELEASE)
+    assert message.endswith("spec.suspend, spec.config.schedule")
+
+
+LATER: Final[dict[str, dict[str, Any]]] = {
+    "spec.priority": {"priority": "high"},
+    "spec.environmentStrategy": {"environmentStrategy": "cost"},
+    "spec.traceLevel": {"traceLevel": "min"},
+    "spec.suspend": {"suspend": True},
+    "spec.options.enableNotifications": {"options": {"enableNotifications": True}},
+    "spec.options.enableLogging": {"options": {"enableLogging": True}},
+    "spec.config.computeProfile": {"config": {"computeProfile": "GPU-Optimized"}},
+    "spec.config.storage.persistentVolume": {"config": {"storage": {"persistentVolume": "1 GB"}}},
+    "spec.config.notifications": {"config": {"notifications": {"email": True}}},
+    "spec.config.notificationEvents": {"config": {"notificationEvents": ["fail"]}},
+    "spec.config.schedule": {"config": {"schedule": {"type": "interval", "interval": "1h"}}},
+    "spec.config.security": {"config": {"security": {"visibility": "Private"}}},
+}
+
+
+@pytest.mark.parametrize(("field", "spec"), LATER.items(), ids=LATER)
+def test_this_field_has_no_effect_yet(field: str, spec: dict[str, Any]) -> None:
+    assert deferred_fields(a_spec("a", **spec)) == [field]
+
+
+def test_fields_that_have_effect_are_not_listed() -> None:
+    effective = a_spec(
+        a_step("a", retries=1),
+        options={"enableRetry": True, "enableLogging": False},
+        config={"retries": 2, "timeout": "1h", "storage": {"ephemeralStorage": "1 GB"}},
+        suspend=False,
+    )
+
+    assert deferred_fields(effective) == []
+
+
+def test_the_latest_run_is_recorded() -> None:
+    told = patch(STEPS, active=1, last=LastRun("run-9", "Running", at(40)))
+
+    assert {key: told[key] for key in ("active", "lastExecution", "lastPhase", "lastRunTime")} == {
+        "active": 1,
+        "lastExecution": "run-9",
+        "lastPhase": "Running",
+        "lastRunTime": wire(40),
+    }
+
+
+def test_an_older_run_than_the_recorded_one_is_not_the_last() -> None:
+    newer = {"lastRunTime": wire(45), "lastExecution": "run-10", "lastPhase": "Completed"}
+
+    assert "lastExecution" not in patch(STEPS, last=LastRun("run-9", "Running", at(40)), status=newer)
+
+
+def test_a_status_that_says_all_that_is_not_written_again() -> None:
+    last = LastRun("run-9", "Completed", at(40))
+    first = patch(STEPS, active=2, last=last)
+
+    assert patch(STEPS, active=2, last=last, status=first) == {}
+
+
+def test_a_new_generation_is_observed_and_keeps_the_time_of_the_last_transition() -> None:
+    first = patch(STEPS)
+    for said_before in first["conditions"]:
+        said_before["lastTransitionTime"] = wire(7)
+
+    second = patch(STEPS, status=first, generation=2)
+
+    assert second["observedGeneration"] == 2
+    assert {c["lastTransitionTime"] for c in second["conditions"]} == {wire(7)}
+    assert {c["observedGeneration"] for c in second["conditions"]} == {2}

@@ -1,0 +1,105 @@
+"""What the demo decides: the Environments that fit a cluster, and what it tells of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from demo.cluster import ENVIRONMENTS, environments
+from demo.runs import Run, Step, changes, of_answer, of_object
+from demo.terminal import as_typed
+
+SHIPPED = list(yaml.safe_load_all(ENVIRONMENTS.read_text()))
+PLAYED = {"kwok.x-k8s.io/node": "fake"}
+
+
+def node(**labels: str) -> dict[str, Any]:
+    return {
+        "metadata": {"labels": {key.replace("pool", "nightcrawler.dev/pool"): v for key, v in labels.items()}}
+    }
+
+
+def played(**labels: str) -> dict[str, Any]:
+    made = node(**labels)
+    made["metadata"]["labels"] |= PLAYED
+    return made
+
+
+def specs(made: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {environment["metadata"]["name"]: environment["spec"] for environment in made}
+
+
+def test_the_embedded_cluster_takes_the_environments_as_they_are() -> None:
+    assert environments(SHIPPED, [node(pool="local"), played(pool="gpu")]) == SHIPPED
+
+
+def test_without_a_real_node_local_means_the_played_ones() -> None:
+    made = specs(environments(SHIPPED, [played(pool="gpu")]))
+    assert "nodeSelector" not in made["local"]
+    assert made["local"]["tolerations"] == made["gpu"]["tolerations"]
+    assert "production" in made["local"]["aliases"]
+
+
+def test_on_a_foreign_cluster_local_is_any_node_and_there_is_no_gpu() -> None:
+    made = specs(environments(SHIPPED, [node(role="worker"), node()]))
+    assert made.keys() == {"local"}
+    assert not made["local"].keys() & {"nodeSelector", "tolerations"}
+
+
+def test_only_changes_are_told_and_the_run_last() -> None:
+    before = Run("Running", "", steps={"Prepare": Step("Running"), "Train": Step("Pending", "pulling")})
+    now = Run(
+        "Failed",
+        "Train: exit code 3",
+        "4 s",
+        {"Prepare": Step("Running"), "Train": Step("Failed", "exit code 3")},
+    )
+    assert changes(before, now) == [
+        "Failed     Train (exit code 3)",
+        "the run is Failed: Train: exit code 3 (in 4 s)",
+    ]
+    assert changes(now, now) == []
+
+
+def test_an_execution_that_nobody_has_looked_at_is_pending() -> None:
+    assert changes(None, of_object({"metadata": {"name": "x"}})) == ["the run is Pending"]
+
+
+def test_an_execution_is_read_with_the_time_its_steps_took() -> None:
+    status = {
+        "phase": "Completed",
+        "startTime": "2026-01-01T10:00:00Z",
+        "completionTime": "2026-01-01T10:01:15Z",
+        "steps": {
+            "Train": {
+                "phase": "Completed",
+                "startTime": "2026-01-01T10:00:00Z",
+                "completionTime": "2026-01-01T10:01:10Z",
+            }
+        },
+    }
+    assert of_object({"status": status}) == Run("Completed", "", "75 s", {"Train": Step("Completed", "70 s")})
+
+
+def test_an_answer_of_the_facade_reads_like_the_custom_resource() -> None:
+    answer = {
+        "status": "failed",
+        "error": "Train: exit code 3",
+        "duration": "00:00:04",
+        "stepExecutions": [
+            {
+                "name": "Prepare",
+                "status": "completed",
+                "duration": "00:00:02",
+                "endTime": "2026-01-01T10:00:02Z",
+            },
+            {"name": "Train", "status": "failed", "error": "exit code 3", "endTime": "2026-01-01T10:00:04Z"},
+        ],
+    }
+    steps = {"Prepare": Step("Completed", "00:00:02"), "Train": Step("Failed", "exit code 3")}
+    assert of_answer(answer) == Run("Failed", "Train: exit code 3", "00:00:04", steps)
+
+
+def test_commands_are_shown_as_a_shell_takes_them() -> None:
+    assert as_typed(["curl", "-d", '{"a": 1}', "http://x/y"]) == "curl -d '{\"a\": 1}' http://x/y"

@@ -1,0 +1,133 @@
+"""Whatever the network does to them, two replicas never lead at the same time, and in the end one does."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import suppress
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from typing_extensions import override
+
+from nightcrawler_crds.views import LeaseView
+from nightcrawler_operator.election import Elector, LeaseTerms
+from tests.support.leases import LeaseServer, Line
+from tests.support.virtualtime import run
+
+TERMS = LeaseTerms(namespace="ops", name="operator", lease_duration=15, renew_deadline=10, retry_period=2)
+
+# What may befall a replica's line: which replica, after how long, and what.
+trouble = st.tuples(
+    st.integers(0, 2),
+    st.floats(0.1, 12),
+    st.sampled_from(["hang", "recover", "lose answers", "slow", "fast", "restart", "kill"]),
+)
+
+
+class Replicas:
+    """Three electors, and a watch over who leads."""
+
+    def __init__(self, kind: type[Elector]) -> None:
+        self.kind = kind
+        self.server = LeaseServer()
+        self.lines: list[Line] = []
+        self.electors: list[Elector] = []
+        self.tasks: list[asyncio.Task[None]] = []
+        self.born = 0
+        self.crowds: list[list[str]] = []
+        for place in range(3):
+            self.start(place)
+
+    def start(self, place: int) -> None:
+        self.born += 1
+        line = Line(self.server, delay=0.01)
+        elector = self.kind(
+            line,
+            TERMS,
+            identity=f"replica-{self.born}",
+            on_started=self.check,
+            on_stopped=lambda: None,
+            clock=asyncio.get_running_loop().time,
+        )
+        task = asyncio.create_task(elector.run())
+        if place == len(self.lines):
+            self.lines.append(line)
+            self.electors.append(elector)
+            self.tasks.append(task)
+        else:
+            self.lines[place], self.electors[place], self.tasks[place] = line, elector, task
+
+    async def befall(self, place: int, what: str) -> None:
+        line = self.lines[place]
+        match what:
+            case "hang":
+                line.hang()
+            case "recover":
+                line.recover()
+                line.loses_answers = False
+            case "lose answers":
+                line.loses_answers = True
+            case "slow" | "fast":
+                line.delay = 0.8 if what == "slow" else 0.01
+            case "kill":
+                line.hang()
+                await self.stop(place)
+                self.start(place)
+            case _:  # restart
+                await self.stop(place)
+                self.start(place)
+
+    async def stop(self, place: int) -> None:
+        self.tasks[place].cancel()
+        with suppress(asyncio.CancelledError):
+            await self.tasks[place]
+
+    def check(self) -> None:
+        """A second leader can only be one that has just begun, so this is when to look."""
+        leaders = [elector.identity for elector in self.electors if elector.is_leader]
+        if len(leaders) > 1:
+            self.crowds.append(leaders)
+
+
+async def live_through(replicas: Replicas, troubles: list[tuple[int, float, str]]) -> None:
+    for place, pause, what in troubles:
+        await asyncio.sleep(pause)
+        await replicas.befall(place, what)
+    for place in range(3):
+        await replicas.befall(place, "recover")
+        await replicas.befall(place, "fast")
+    await asyncio.sleep(40)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(troubles=st.lists(trouble, max_size=25), seed=st.integers())
+def test_two_replicas_never_lead_at_once_and_one_does_in_the_end(
+    troubles: list[tuple[int, float, str]], seed: int
+) -> None:
+    async def main() -> None:
+        replicas = Replicas(Elector)
+        await live_through(replicas, troubles)
+        assert replicas.crowds == []
+        leaders = [elector.identity for elector in replicas.electors if elector.is_leader]
+        assert leaders == [replicas.server.holder]
+
+    random.seed(seed)
+    run(main())
+
+
+class HastyElector(Elector):
+    """Takes what is not free."""
+
+    @override
+    def _is_free(self, lease: LeaseView) -> bool:
+        return True
+
+
+def test_the_check_sees_two_leaders() -> None:
+    async def main() -> None:
+        replicas = Replicas(HastyElector)
+        await live_through(replicas, [(0, 10.0, "hang")])
+        assert replicas.crowds
+
+    run(main())

@@ -1,0 +1,224 @@
+"""The informer: it lists, watches, carries on from where it was, and never gives up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from kubernetes.aio.client import Configuration
+from typing_extensions import override
+
+from nightcrawler_crds import errors, names
+from nightcrawler_crds.cache import OnChange
+from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.informer import Informer
+from nightcrawler_crds.store import ListMeta, Page, Store
+from nightcrawler_crds.views import JobView
+from tests.support.virtualtime import virtual_time
+
+
+def an_object(version: int, name: str = "a") -> dict[str, Any]:
+    meta = {"name": name, "namespace": "ns", "uid": f"u-{name}", "resourceVersion": str(version)}
+    return {"metadata": meta}
+
+
+def event(kind: str, version: int, name: str = "a") -> bytes:
+    return json.dumps({"type": kind, "object": an_object(version, name)}).encode()
+
+
+GONE = json.dumps({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}).encode()
+
+List = tuple[int, list[dict[str, Any]]]
+
+
+class Script(Store):
+    """A store whose API server follows a script; when it is over, the last watch stays open."""
+
+    def __init__(self, lists: list[list[List] | Exception], watches: list[list[bytes] | Exception]) -> None:
+        super().__init__(Connection(Configuration(), "test"))
+        self.lists, self.watches = lists, watches
+        self.asked: list[str] = []
+        self.over = asyncio.Event()
+
+    @override
+    async def list_page(self, resource: names.Resource, namespace: str = "", **asked: Any) -> Page:
+        pages = self.lists[0]
+        if isinstance(pages, Exception):
+            self.lists.pop(0)
+            self.asked.append("list")
+            raise pages
+        page = int(asked["continue_"] or 0)
+        if page == 0:
+            self.asked.append("list")
+        version, items = pages[page]
+        follows = str(page + 1) if page + 1 < len(pages) else ""
+        if not follows:
+            self.lists.pop(0)
+        raw = [msgspec.Raw(json.dumps(item).encode()) for item in items]
+        return Page(ListMeta(resource_version=str(version), continue_=follows), raw)
+
+    @override
+    @asynccontextmanager
+    async def watch(
+        self, resource: names.Resource, namespace: str, resource_version: str, **asked: Any
+    ) -> AsyncGenerator[AsyncGenerator[bytes, None], None]:
+        self.asked.append(f"watch from {resource_version}")
+        lines = self.watches.pop(0) if self.watches else None
+        if isinstance(lines, Exception):
+            raise lines
+
+        async def stream() -> AsyncGenerator[bytes, None]:
+            for line in lines or ():
+                yield line
+            if lines is None:
+                self.over.set()
+                await asyncio.Event().wait()
+
+        yield stream()
+
+
+async def run(script: Script, on_change: OnChange[JobView] | None = None) -> Informer[JobView]:
+    """The informer after it has come to the end of the script."""
+    informer = Informer(script, names.JOBS, JobView, on_change=on_change)
+    task = asyncio.create_task(informer.run())
+    await script.over.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    return informer
+
+
+def state(informer: Informer[JobView]) -> dict[str, int]:
+    return {job.metadata.name: job.metadata.version for job in informer.cache}
+
+
+@virtual_time
+async def test_it_lists_then_watches_from_the_lists_version() -> None:
+    script = Script([[(7, [an_object(3)])]], [[event("MODIFIED", 8), event("ADDED", 9, "b")]])
+
+    informer = await run(script)
+
+    assert state(informer) == {"a": 8, "b": 9}
+    assert script.asked[:2] == ["list", "watch from 7"]
+    assert informer.synced.is_set()
+
+
+@virtual_time
+async def test_all_pages_are_one_list_as_of_the_first() -> None:
+    script = Script([[(7, [an_object(3)]), (8, [an_object(4, "b")])]], [[]])
+
+    informer = await run(script)
+
+    assert state(informer) == {"a": 3, "b": 4}
+    assert script.asked[:2] == ["list", "watch from 7"]
+
+
+@virtual_time
+async def test_a_watch_that_ends_is_carried_on_from_the_last_event() -> None:
+    script = Script([[(7, [])]], [[event("ADDED", 8)], [event("DELETED", 9)]])
+
+    informer = await run(script)
+
+    assert state(informer) == {}
+    assert script.asked == ["list", "watch from 7", "watch from 8", "watch from 9"]
+
+
+@virtual_time
+async def test_a_bookmark_moves_the_place_from_which_it_is_carried_on() -> None:
+    bookmark = json.dumps({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "50"}}}).encode()
+    script = Script([[(7, [])]], [[bookmark], []])
+
+    await run(script)
+
+    assert script.asked == ["list", "watch from 7", "watch from 50", "watch from 50"]
+
+
+@virtual_time
+async def test_a_watch_that_is_too_far_behind_lists_anew_and_tells_of_what_vanished() -> None:
+    script = Script(
+        [[(7, [an_object(3), an_object(4, "b")])], [(90, [an_object(80)])]], [errors.Gone("too old")]
+    )
+    told: list[tuple[int, int]] = []
+
+    def tell(old: JobView | None, new: JobView | None) -> None:
+        told.append((old.metadata.version if old else 0, new.metadata.version if new else 0))
+
+    informer = await run(script, tell)
+
+    assert state(informer) == {"a": 80}
+    assert told == [(0, 3), (0, 4), (3, 80), (4, 0)]
+
+
+@virtual_time
+async def test_the_end_of_a_watch_may_come_as_an_event() -> None:
+    script = Script([[(7, [])], [(90, [an_object(80)])]], [[event("ADDED", 8, "b"), GONE]])
+
+    assert state(await run(script)) == {"a": 80}
+    assert script.asked == ["list", "watch from 7", "list", "watch from 90"]
+
+
+@virtual_time
+async def test_an_api_server_that_is_away_is_asked_again_and_again() -> None:
+    away = errors.Unavailable("connection refused")
+    script = Script([away, away, away, [(7, [])]], [away, away, [event("ADDED", 8)]])
+
+    informer = await run(script)
+
+    assert state(informer) == {"a": 8}
+    assert script.asked.count("list") == 4
+    assert script.asked.count("watch from 7") == 3
+
+
+@virtual_time
+async def test_it_waits_ever_longer_for_an_api_server_that_is_away() -> None:
+    loop = asyncio.get_running_loop()
+    away: list[list[List] | Exception] = [errors.Unavailable("refused") for _ in range(20)]
+    script = Script([*away, [(7, [])]], [])
+    began = loop.time()
+
+    await run(script)
+
+    # 0.1 s doubled up to 10 s, twenty times: about 140 s, a fifth more or less.
+    assert 100 < loop.time() - began < 180
+
+
+@virtual_time
+async def test_a_line_that_cannot_be_read_does_not_end_it() -> None:
+    script = Script([[(7, [])]], [[b'{"type": "ADDED", "object": {"metadata": 5}}'], [event("ADDED", 8)]])
+
+    assert state(await run(script)) == {"a": 8}
+
+
+@virtual_time
+async def test_a_broken_watch_is_not_followed_by_a_list() -> None:
+    script = Script([[(7, [])]], [errors.Unavailable("silent for too long"), [event("ADDED", 8)]])
+
+    await run(script)
+
+    assert script.asked.count("list") == 1
+
+
+@virtual_time
+async def test_watches_that_end_at_once_are_not_asked_for_without_a_pause() -> None:
+    loop = asyncio.get_running_loop()
+    script = Script([[(7, [])]], [[] for _ in range(10)])
+    began = loop.time()
+
+    await run(script)
+
+    assert loop.time() - began >= 1
+
+
+@virtual_time
+async def test_an_object_that_cannot_be_read_does_not_hide_the_others() -> None:
+    broken: dict[str, Any] = {"metadata": {**an_object(2, "broken")["metadata"], "labels": 5}}
+    changed = json.dumps({"type": "MODIFIED", "object": broken}).encode()
+    script = Script([[(10, [broken, an_object(3)])]], [[changed, event("ADDED", 12, "b")]])
+    informer = Informer(script, names.JOBS, JobView)
+    running = asyncio.create_task(informer.run())
+    await script.over.wait()
+    running.cancel()
+    assert sorted(job.metadata.name for job in informer.cache) == ["a", "b"]

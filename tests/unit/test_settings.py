@@ -1,0 +1,196 @@
+"""Settings: what the environment may say, and the sentence it gets when it says something else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from nightcrawler_crds import settings as common
+from nightcrawler_crds.errors import ConfigurationError
+from nightcrawler_crds.podtemplate import PodPolicy
+from nightcrawler_crds.words import Bytes, Cpu
+from nightcrawler_operator import settings
+from nightcrawler_operator.limits import Limits
+
+
+class Environment:
+    """An environment that has only the settings a test gives it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+        for name in list(os.environ):
+            if name.upper().startswith(settings.PREFIX):
+                monkeypatch.delenv(name)
+
+    def load(self, **variables: str) -> settings.Settings:
+        for name, value in variables.items():
+            self._monkeypatch.setenv(settings.PREFIX + name, value)
+        return settings.load()
+
+    def refusal(self, **variables: str) -> str:
+        with pytest.raises(ConfigurationError) as caught:
+            self.load(**variables)
+        return str(caught.value)
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Environment:
+    return Environment(monkeypatch)
+
+
+def test_an_empty_environment_gives_the_limits_their_defaults(environment: Environment) -> None:
+    assert environment.load().limits == Limits()
+
+
+def test_every_number_reaches_the_limits(environment: Environment) -> None:
+    loaded = environment.load(
+        QUEUE_TIMEOUT="1 hour",
+        DEFAULT_TIMEOUT="2 hours",
+        DEFAULT_RETRY_DELAY="0",
+        IMAGE_PULL_TIMEOUT="3 minutes",
+        MISSING_CONFIG_GRACE="4s",
+        WORKFLOW_NOT_FOUND_GRACE="5",
+        JOB_CLEANUP_AFTER="6m",
+        CANCEL_GRACE="7 seconds",
+        STATUS_WINDOW="500ms",
+        MAX_DISRUPTIONS="8",
+        HISTORY_COMPLETED="9",
+        HISTORY_FAILED="0",
+        DEFAULT_CPU="250m",
+        DEFAULT_MEMORY="128 MB",
+        ALLOW_HOST_PATH="true",
+    )
+    assert loaded.limits == Limits(
+        queue_timeout=3600,
+        default_timeout=7200,
+        default_retry_delay=0,
+        image_pull_timeout=180,
+        missing_config_grace=4,
+        workflow_grace=5,
+        job_cleanup_after=360,
+        cancel_grace=7,
+        status_window=0.5,
+        max_disruptions=8,
+        history_completed=9,
+        history_failed=0,
+        default_cpu=Cpu(250),
+        default_memory=Bytes(128_000_000),
+        pod_policy=PodPolicy(allow_host_path=True),
+    )
+
+
+@pytest.mark.parametrize("switch", list(PodPolicy.__dataclass_fields__))
+def test_each_switch_allows_what_it_names_and_no_more(environment: Environment, switch: str) -> None:
+    assert environment.load(**{switch.upper(): "yes"}).pod_policy == PodPolicy(**{switch: True})
+
+
+def test_none_asks_for_nothing(environment: Environment) -> None:
+    assert environment.load(DEFAULT_CPU="None", DEFAULT_MEMORY="none").limits == Limits()
+
+
+def test_an_empty_variable_counts_as_unset(environment: Environment) -> None:
+    loaded = environment.load(KUBECONFIG="", WATCH_NAMESPACE="", WORKERS="", LEASE_DURATION="")
+    assert (loaded.kubeconfig, loaded.watch_namespace, loaded.workers, loaded.lease_duration) == (
+        None,
+        "",
+        16,
+        15,
+    )
+
+
+def test_a_tilde_in_the_kubeconfig_is_the_home_folder(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert environment.load(KUBECONFIG="~/config").kubeconfig == Path("/home/somebody/config")
+
+
+def test_the_lease_is_in_the_namespace_of_the_pod(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mounted = tmp_path / "namespace"
+    monkeypatch.setattr(common, "_NAMESPACE_FILE", mounted)
+    assert environment.load().lease_namespace == "default"
+    mounted.write_text("ops\n")
+    assert environment.load().lease_namespace == "ops"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        (
+            "WORKERS",
+            "many",
+            "NIGHTCRAWLER_WORKERS 'many' cannot be used. Accepted: a whole number from 1 to 256.",
+        ),
+        ("WORKERS", "0", "NIGHTCRAWLER_WORKERS '0' cannot be used. Accepted: a whole number from 1 to 256."),
+        (
+            "PROBE_PORT",
+            "65536",
+            "NIGHTCRAWLER_PROBE_PORT '65536' cannot be used. Accepted: a whole number from 0",
+        ),
+        (
+            "LEADER_ELECTION",
+            "perhaps",
+            "NIGHTCRAWLER_LEADER_ELECTION 'perhaps' cannot be used. Accepted: true or",
+        ),
+        ("LOG_FORMAT", "xml", "NIGHTCRAWLER_LOG_FORMAT 'xml' cannot be used. Accepted: text or json."),
+        (
+            "WATCH_NAMESPACE",
+            "A_b",
+            "NIGHTCRAWLER_WATCH_NAMESPACE 'A_b' cannot be used. Accepted: a DNS label",
+        ),
+        (
+            "QUEUE_TIMEOUT",
+            "a while",
+            "NIGHTCRAWLER_QUEUE_TIMEOUT 'a while' cannot be used: it is not understood.",
+        ),
+        ("QUEUE_TIMEOUT", "0s", "NIGHTCRAWLER_QUEUE_TIMEOUT must be longer than 0 seconds."),
+        ("DEFAULT_CPU", "5M", "NIGHTCRAWLER_DEFAULT_CPU: cpu '5M' cannot be used"),
+        ("DEFAULT_MEMORY", "64 apples", "NIGHTCRAWLER_DEFAULT_MEMORY: memory '64 apples' cannot be used"),
+    ],
+)
+def test_a_refusal_names_the_variable_its_value_and_the_accepted_form(
+    environment: Environment, name: str, value: str, sentence: str
+) -> None:
+    said = environment.refusal(**{name: value})
+    assert said.startswith(sentence)
+    assert "\n" not in said
+
+
+def test_every_variable_that_is_wrong_is_named_at_once(environment: Environment) -> None:
+    said = environment.refusal(WORKERS="-1", CANCEL_GRACE="soon").splitlines()
+    assert [line.split()[0] for line in said] == ["NIGHTCRAWLER_WORKERS", "NIGHTCRAWLER_CANCEL_GRACE"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        (
+            {"LEASE_DURATION": "10"},
+            ("NIGHTCRAWLER_LEASE_DURATION (10 s)", "NIGHTCRAWLER_RENEW_DEADLINE (10 s)"),
+        ),
+        ({"RETRY_PERIOD": "9"}, ("NIGHTCRAWLER_RENEW_DEADLINE (10 s)", "NIGHTCRAWLER_RETRY_PERIOD (9 s)")),
+    ],
+)
+def test_times_of_the_lease_that_contradict_each_other_are_refused(
+    environment: Environment, variables: dict[str, str], named: tuple[str, ...]
+) -> None:
+    said = environment.refusal(**variables)
+    assert all(name in said for name in named)
+
+
+def test_settings_do_not_change(environment: Environment) -> None:
+    loaded = environment.load()
+    with pytest.raises(ValidationError, match="frozen"):
+        loaded.workers = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", list(settings.Settings.model_fields))
+def test_every_setting_is_explained(name: str) -> None:
+    field = settings.Settings.model_fields[name]
+    assert (field.description or "").endswith(".")
+    assert settings.accepted(field)

@@ -1,0 +1,161 @@
+"""Merge patches of a status: applied to what is recorded they give what is wanted; nothing is sent twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightcrawler_crds.v1alpha1 import Phase, StepPhase
+from nightcrawler_crds.views import Condition, ExecutionStatusView, ExecutionView, Meta, StepStatusView
+from nightcrawler_operator.decisions.status import condition, merge_patch
+from tests.support.merging import merged_status
+from tests.support.snapshots import BEGAN, at
+
+moments = st.integers(0, 10**6).map(at)
+texts = st.text(max_size=8)
+# An attempt's number is never taken back to none, a text may be.
+steps = st.builds(
+    StepStatusView,
+    phase=st.sampled_from(get_args(StepPhase)),
+    attempt=st.integers(0, 4),
+    disruptions=st.integers(0, 3),
+    start_time=st.none() | moments,
+    completion_time=st.none() | moments,
+    job_name=st.none() | texts,
+    exit_code=st.none() | st.integers(0, 255),
+    reason=st.none() | texts,
+    message=st.none() | texts,
+)
+conditions = st.builds(
+    Condition,
+    type=st.sampled_from(["Accepted", "Placed", "Finished"]),
+    status=st.sampled_from(["True", "False", "Unknown"]),
+    reason=texts,
+    message=texts,
+    last_transition_time=moments,
+    observed_generation=st.none() | st.integers(1, 5),
+)
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> tuple[ExecutionStatusView, ExecutionStatusView]:
+    """A recorded and a wanted status; a step that is on record is never forgotten."""
+    names = draw(st.lists(st.text(min_size=1, max_size=3), unique=True, max_size=5))
+    known = draw(st.integers(0, len(names)))
+    recorded = {name: draw(steps) for name in names[:known]}
+    wanted = {
+        name: recorded[name] if name in recorded and draw(st.booleans()) else draw(steps) for name in names
+    }
+    return draw(statuses(recorded)), draw(statuses(wanted))
+
+
+def statuses(of_steps: dict[str, StepStatusView]) -> st.SearchStrategy[ExecutionStatusView]:
+    return st.builds(
+        ExecutionStatusView,
+        phase=st.sampled_from(get_args(Phase)),
+        message=st.none() | texts,
+        environment=st.none() | texts,
+        revision=st.none() | texts,
+        start_time=st.none() | moments,
+        completion_time=st.none() | moments,
+        progress=st.none() | texts,
+        conditions=st.lists(conditions, max_size=3).map(tuple),
+        steps=st.just(of_steps),
+    )
+
+
+def after(recorded: ExecutionStatusView, patch: dict[str, Any]) -> ExecutionStatusView:
+    return merged_status(ExecutionView(Meta(name="run"), status=recorded), patch).status
+
+
+@given(pairs())
+def test_the_patch_makes_of_what_is_recorded_what_is_wanted(
+    pair: tuple[ExecutionStatusView, ExecutionStatusView],
+) -> None:
+    recorded, wanted = pair
+
+    assert after(recorded, merge_patch(recorded, wanted)) == wanted
+
+
+@given(pairs())
+def test_the_patch_sends_only_what_changes(pair: tuple[ExecutionStatusView, ExecutionStatusView]) -> None:
+    recorded, wanted = pair
+    patch = merge_patch(recorded, wanted)
+
+    for name, sent in patch.get("steps", {}).items():
+        assert sent
+        assert recorded.steps.get(name) != wanted.steps[name]
+    assert (patch == {}) is (recorded == wanted)
+    assert merge_patch(wanted, wanted) == {}
+
+
+@given(moments, st.integers(0, 999_999))
+def test_a_moment_within_a_second_is_written_once(moment: datetime, micro: int) -> None:
+    # Kubernetes keeps whole seconds: what comes back must not look like a change for ever.
+    fine = moment + timedelta(microseconds=micro)
+    nothing = ExecutionStatusView()
+    wanted = msgspec.structs.replace(nothing, completion_time=fine)
+
+    assert after(nothing, merge_patch(nothing, wanted)).completion_time == moment
+
+
+def test_a_new_attempt_takes_the_results_of_the_last_away() -> None:
+    failed = StepStatusView("Retrying", 1, 0, at(1), at(2), "job-1", 1, "Error", "it failed")
+    recorded = ExecutionStatusView(steps={"a": failed})
+    wanted = ExecutionStatusView(steps={"a": StepStatusView("Pending", 2)})
+
+    assert merge_patch(recorded, wanted) == {
+        "steps": {
+            "a": {
+                "phase": "Pending",
+                "attempt": 2,
+                "startTime": None,
+                "completionTime": None,
+                "jobName": None,
+                "exitCode": None,
+                "reason": None,
+                "message": None,
+            }
+        }
+    }
+
+
+@dataclass(frozen=True)
+class Said:
+    """A condition said anew: before, now, and since when it holds."""
+
+    before: str | None
+    now: str
+    since: float
+
+
+TRANSITIONS = {
+    "a new one holds from now": Said(None, "True", 9),
+    "one that stays keeps its time": Said("True", "True", 0),
+    "one that changes holds from now": Said("False", "True", 9),
+}
+
+
+@pytest.mark.parametrize("said", TRANSITIONS.values(), ids=TRANSITIONS)
+def test_a_conditions_time_is_that_of_its_last_transition(said: Said) -> None:
+    recorded = [] if said.before is None else [Condition("Accepted", said.before, last_transition_time=BEGAN)]
+
+    new = condition("Accepted", said.now, "Valid", "other words", recorded, at(9), 3)
+
+    assert (new.last_transition_time, new.message, new.observed_generation) == (
+        at(said.since),
+        "other words",
+        3,
+    )
+
+
+def test_a_condition_of_another_type_lends_no_time() -> None:
+    other = [Condition("Placed", "True", last_transition_time=BEGAN)]
+
+    assert condition("Accepted", "True", "Valid", "", other, at(9), 1).last_transition_time == at(9)

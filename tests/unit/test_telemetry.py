@@ -1,0 +1,184 @@
+"""Metrics: what is counted when, and what the gauges read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from kubernetes.aio.client import Configuration
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.store import Store
+from nightcrawler_crds.views import ExecutionView
+from nightcrawler_operator.election import SoleLeader
+from nightcrawler_operator.outcomes import NewJob
+from nightcrawler_operator.telemetry import Telemetry
+from nightcrawler_operator.workqueue import WorkQueue
+from nightcrawler_operator.world import ExecutionKey, WorkKey, World
+from tests.support.snapshots import EXECUTION, SnapshotMaker, a_spec, job_name
+from tests.support.views import execution
+
+COMPLETED = [{"type": "Finished", "status": "True", "reason": "Succeeded"}]
+
+
+class Observed:
+    """Telemetry with real parts behind its gauges; the world never asks an API server for anything here."""
+
+    def __init__(self) -> None:
+        self.queue = WorkQueue[WorkKey]()
+        self.leadership = SoleLeader(on_started=lambda: None, on_stopped=lambda: None)
+        self.world = World(Store(Connection(Configuration(), "test")), "", lambda _: None)
+        self.telemetry = Telemetry()
+        self.telemetry.show(self.queue, self.leadership, self.world)
+
+    def value(self, name: str, **labels: str) -> float:
+        return self.telemetry.registry.get_sample_value(f"nightcrawler_{name}", labels) or 0.0
+
+    def recorded(self, before: dict[str, Any], after: dict[str, Any]) -> None:
+        self.telemetry.recorded(execution(**before), execution(**after))
+
+
+def steps(**phases: str) -> dict[str, Any]:
+    return {"steps": {name: {"phase": phase, "attempt": 1} for name, phase in phases.items()}}
+
+
+async def test_an_execution_that_ends_is_counted_once_by_phase_and_reason() -> None:
+    seen = Observed()
+    running = {"phase": "Running"}
+    ended = {"phase": "Completed", "conditions": COMPLETED}
+    seen.recorded({}, running)
+    seen.recorded(running, ended)
+    seen.recorded(ended, ended)
+    assert seen.value("executions_finished_total", phase="Completed", reason="Succeeded") == 1
+    assert seen.value("operator_status_writes_total") == 3
+
+
+async def test_each_step_that_ends_is_counted_by_its_phase() -> None:
+    seen = Observed()
+    seen.recorded(steps(a="Running", b="Pending"), steps(a="Failed", b="Skipped", c="Skipped", d="Pending"))
+    seen.recorded(steps(a="Failed", b="Skipped"), steps(a="Failed", b="Skipped"))
+    assert seen.value("steps_finished_total", phase="Failed") == 1
+    assert seen.value("steps_finished_total", phase="Skipped") == 2
+    assert seen.value("steps_finished_total", phase="Completed") == 0
+
+
+async def test_a_step_so_short_that_its_start_was_never_recorded_is_counted() -> None:
+    seen = Observed()
+    seen.recorded({}, steps(a="Completed"))
+    assert seen.value("steps_finished_total", phase="Completed") == 1
+
+
+@pytest.mark.parametrize(("disruptions", "kind"), [(0, "program"), (1, "infrastructure")])
+async def test_a_retry_is_counted_by_what_failed(disruptions: int, kind: str) -> None:
+    seen = Observed()
+    retrying = {"steps": {"a": {"phase": "Retrying", "attempt": 1, "disruptions": disruptions}}}
+    seen.recorded(steps(a="Running"), retrying)
+    seen.recorded(retrying, retrying)
+    seen.recorded(retrying, steps(a="Pending"))
+    counts = {k: seen.value("step_retries_total", kind=k) for k in ("program", "infrastructure")}
+    assert counts == {"program": 0, "infrastructure": 0} | {kind: 1}
+
+
+async def test_a_step_starts_with_its_first_attempt_alone() -> None:
+    seen = Observed()
+    snapshot = SnapshotMaker(a_spec("a", "b")).build()
+    for attempt in (1, 2, 3):
+        seen.telemetry.made_job(snapshot, NewJob("a", attempt, job_name("a", attempt)))
+    assert seen.value("steps_started_total") == 1
+
+
+async def test_a_handover_lasts_from_the_news_until_the_next_job() -> None:
+    seen = Observed()
+    snapshot = SnapshotMaker(a_spec("a", "b")).build()
+    seen.queue.add(ExecutionKey("default", EXECUTION))
+    await seen.queue.get()
+    seen.telemetry.made_job(snapshot, NewJob("b", 1, job_name("b")))
+    assert seen.value("operator_handover_seconds_count") == 1
+    assert 0 < seen.value("operator_handover_seconds_sum") < 5
+
+
+async def test_a_step_that_waits_for_none_is_not_handed_anything_over() -> None:
+    seen = Observed()
+    snapshot = SnapshotMaker(a_spec("a", "b")).build()
+    seen.queue.add(ExecutionKey("default", EXECUTION))
+    await seen.queue.get()
+    seen.telemetry.made_job(snapshot, NewJob("a", 1, job_name("a")))
+    assert seen.value("operator_handover_seconds_count") == 0
+
+
+async def test_reconciles_are_timed_by_kind_and_their_errors_counted_by_name() -> None:
+    seen = Observed()
+    seen.telemetry.reconciled("Execution", 0.2, None)
+    seen.telemetry.reconciled("Execution", 0.3, "Unavailable")
+    seen.telemetry.reconciled("Workflow", 0.1, None)
+    seen.telemetry.conflicted()
+    assert seen.value("operator_reconcile_seconds_count", kind="Execution") == 2
+    assert seen.value("operator_reconcile_seconds_sum", kind="Execution") == pytest.approx(0.5)
+    assert seen.value("operator_reconcile_errors_total", kind="Execution", error="Unavailable") == 1
+    assert seen.value("operator_write_conflicts_total") == 1
+
+
+async def test_gauges_read_the_queue_as_it_is() -> None:
+    seen = Observed()
+    for name in "abc":
+        seen.queue.add(ExecutionKey("default", name))
+    await seen.queue.get()
+    seen.queue.add_after(ExecutionKey("default", "later"), 60)
+    seen.queue.retry(ExecutionKey("default", "failed"))
+    assert seen.value("operator_queue_depth") == 2
+    assert seen.value("operator_queue_in_process") == 1
+    assert seen.value("operator_queue_delayed") == 2
+    assert seen.value("operator_queue_adds_total") == 3
+    assert seen.value("operator_queue_retries_total") == 1
+    assert seen.value("operator_queue_oldest_seconds") > 0
+    seen.queue.clear()
+    assert seen.value("operator_queue_depth") == 0
+
+
+async def test_gauges_count_executions_in_flight_by_phase() -> None:
+    seen = Observed()
+    live: list[ExecutionView] = [
+        execution("new"),
+        execution("pending", phase="Pending"),
+        execution("running", phase="Running"),
+    ]
+    for one in live:
+        seen.world.executions.upsert(one)
+    counts = {phase: seen.value("executions", phase=phase) for phase in ("Pending", "Running", "Cancelling")}
+    assert counts == {"Pending": 2, "Running": 1, "Cancelling": 0}
+
+
+async def test_gauges_say_whether_this_process_leads() -> None:
+    seen = Observed()
+    assert seen.value("operator_leader") == 0
+    seen.leadership.is_leader = True
+    seen.leadership.leader_changes = 3
+    assert seen.value("operator_leader") == 1
+    assert seen.value("operator_leader_changes_total") == 3
+
+
+async def test_gauges_say_how_much_informers_know_and_how_long_they_heard_nothing() -> None:
+    seen = Observed()
+    seen.world.pods.heard_at -= 100
+    assert seen.value("operator_informer_objects", kind="Pod") == 0
+    assert 100 <= seen.value("operator_informer_silence_seconds", kind="Pod") < 110
+    assert seen.value("operator_informer_silence_seconds", kind="Job") < 10
+
+
+async def test_what_is_exposed_is_what_prometheus_reads_with_a_help_for_each() -> None:
+    seen = Observed()
+    seen.recorded({}, {"phase": "Completed", "conditions": COMPLETED, **steps(a="Completed")})
+    text = generate_latest(seen.telemetry.registry).decode()
+    ours = [f for f in text_string_to_metric_families(text) if f.name.startswith("nightcrawler_")]
+    assert len(ours) > 15
+    assert [family.name for family in ours if not family.documentation.endswith(".")] == []
+    assert "exec-5001" not in text, "names of users' objects would make any number of series"
+    assert "process_cpu_seconds_total" in text
+
+
+async def test_two_operators_in_one_process_count_apart() -> None:
+    one, other = Observed(), Observed()
+    one.telemetry.conflicted()
+    assert other.value("operator_write_conflicts_total") == 0
