@@ -1,0 +1,26 @@
+"""What a row gives: its figures, and what stood behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process took while a row was measured."""
+
+    cpu_seconds: float
+    pss_mb: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One measurement of one row.
+
+    `figures` go into `build/bench.json`; `usage` holds every process by its name (`nightcrawler-operator`,
+    `kube-apiserver`, …); `curves` are lines for the plots, by title: pairs of x and y.
+    """
+
+    figures: dict[str, float]
+    usage: dict[str, Usage] = field(default_factory=dict)
+    curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
