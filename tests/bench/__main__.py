@@ -1,43 +1,79 @@
-"""`python -m tests.bench [--short] [row …]`."""
+"""`python -m tests.bench [--short | --full] [--repeats N] [row …]`, and `--report`."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
+import gc
+import os
+import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from tests.bench.rows import cost, handover, start
-from tests.bench.sizes import SHORT, Sizes
+from tests.bench import machine, rows
+from tests.bench.record import Record
+from tests.bench.sizes import FULL, SHORT, Sizes
 
-Row = Callable[[Sizes], Coroutine[Any, Any, dict[str, float]]]
-ROWS: Final[dict[str, Row]] = {"start": start.measure, "handover": handover.measure, "cost": cost.measure}
+_REPEATS: Final = 5
 
 
 def main() -> None:
     """Measure the rows that are named, or all, and write them down."""
+    chosen = _arguments()
+    sizes = SHORT if chosen.short else FULL if chosen.full else Sizes()
+    repeats = chosen.repeats or (1 if chosen.short else _REPEATS)
+    names = chosen.rows or rows.known()
+    record = Record(chosen.out)
+    record.begin(names, sizes, machine.stamp())
+    failed = {name for name in turns(names, repeats) if not measure(name, sizes, record)}
+    print(f"written to {chosen.out}")
+    if failed:
+        sys.exit(f"not measured every time: {', '.join(sorted(failed))}")
+
+
+def turns(names: Sequence[str], repeats: int) -> Iterator[str]:
+    """Each row once a turn; every other turn backwards, so that none always comes after the same one."""
+    for turn in range(repeats):
+        yield from names if turn % 2 == 0 else reversed(names)
+
+
+def measure(name: str, sizes: Sizes, record: Record) -> bool:
+    """Measure a row once and write it down; False, and said so, if that failed."""
+    began, load = time.monotonic(), os.getloadavg()[0]
+    # What the rows before have left must not be looked through while this one is timed.
+    gc.collect()
+    gc.freeze()
+    print(f"{name}: measuring …", flush=True)
+    try:
+        measured = asyncio.run(rows.row(name)(sizes))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other rows can still be measured
+        why = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+        print(f"{name}: FAILED after {time.monotonic() - began:.0f} s\n{why}", flush=True)
+        record.fail(name, why)
+        return False
+    seconds = time.monotonic() - began
+    record.add(name, measured, seconds=seconds, load_average=load)
+    told = ", ".join(f"{key} {value:g}" for key, value in measured.figures.items())
+    print(f"{name}: {told}  ({seconds:.0f} s)", flush=True)
+    return True
+
+
+def _arguments() -> argparse.Namespace:
+    known = rows.known()
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure Nightcrawler.")
-    parser.add_argument("rows", nargs="*", metavar="row", help=f"of: {', '.join(ROWS)}; default: all")
-    parser.add_argument("--short", action="store_true", help="small sizes, for a first look")
+    parser.add_argument("rows", nargs="*", metavar="row", help=f"of: {', '.join(known)}; default: all")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--short", action="store_true", help="small sizes, once: a first look")
+    size.add_argument("--full", action="store_true", help="the largest sizes")
+    parser.add_argument("--repeats", type=int, help=f"how often (default {_REPEATS}; 1 with --short)")
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"), help="where the figures go")
     chosen = parser.parse_args()
-    unknown = [row for row in chosen.rows if row not in ROWS]
+    unknown = [row for row in chosen.rows if row not in known]
     if unknown:
-        parser.error(f"there is no row {unknown[0]!r}; there are: {', '.join(ROWS)}")
-    sizes = SHORT if chosen.short else Sizes()
-    figures = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    for name in chosen.rows or ROWS:
-        began = time.monotonic()
-        print(f"{name}: measuring …", flush=True)
-        figures[name] = asyncio.run(ROWS[name](sizes))
-        chosen.out.write_text(json.dumps(figures, indent=2) + "\n")
-        told = ", ".join(f"{key} {value:g}" for key, value in figures[name].items())
-        print(f"{name}: {told}  ({time.monotonic() - began:.0f} s)", flush=True)
-    print(f"written to {chosen.out}")
+        parser.error(f"there is no row {unknown[0]!r}; there are: {', '.join(known)}")
+    return chosen
 
 
 if __name__ == "__main__":

@@ -1,61 +1,71 @@
-"""The load: workflows of short steps, and executions of them."""
+"""The load: runs asked for one by one, all at once, or so that always as many are in flight."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from nightcrawler_crds import names
-from nightcrawler_crds.views import ExecutionView, WorkflowView
-from tests.bench.site import NAMESPACE, Site
-
-DURATION = "kwok.nightcrawler.dev/duration"
-
-
-async def create_chain(site: Site, name: str, steps: int, duration: str = "100ms") -> None:
-    """A workflow of so many steps, one after another, each as long as said."""
-    template = {"metadata": {"annotations": {DURATION: duration}}}
-    taint = {"key": "kwok.x-k8s.io/node", "operator": "Exists"}
-    spec: dict[str, Any] = {
-        "history": {"completed": 10_000, "failed": 10_000},
-        "steps": [
-            {
-                "name": f"step-{number}",
-                "image": "busybox:1",
-                "podTemplate": {**template, "spec": {"tolerations": [taint]}},
-            }
-            for number in range(steps)
-        ],
-    }
-    body = {"apiVersion": names.API_VERSION, "kind": "Workflow", "metadata": {"name": name}, "spec": spec}
-    await site.store.create(names.WORKFLOWS, NAMESPACE, body, WorkflowView)
+from tests.bench.engines import NAMESPACE, Defined
+from tests.bench.shapes import Shape
+from tests.bench.site import Site
+from tests.bench.watcher import Seen
 
 
-async def execute(site: Site, workflow: str, name: str) -> None:
-    """One execution, as the facade would create it: owned by its workflow, and labelled."""
-    owner = await site.store.get(names.WORKFLOWS, NAMESPACE, workflow, WorkflowView)
-    await _create(site, owner, name)
+async def define(site: Site, name: str, shape: Shape) -> Defined:
+    """A workflow of the site's engine."""
+    return await site.engine.define(site.store, name, shape)
 
 
-async def execute_many(site: Site, workflow: str, prefix: str, count: int) -> list[str]:
-    """So many executions at once; returns their names."""
-    owner = await site.store.get(names.WORKFLOWS, NAMESPACE, workflow, WorkflowView)
+async def submit(site: Site, workflow: Defined, name: str) -> None:
+    """One run; returns once it is accepted."""
+    await site.engine.submit(site.store, workflow, name)
+
+
+async def submit_many(site: Site, workflow: Defined, prefix: str, count: int) -> list[str]:
+    """So many runs at once, named `<prefix>-<number>`; returns their names."""
     wanted = [f"{prefix}-{number}" for number in range(count)]
-    await asyncio.gather(*(_create(site, owner, name) for name in wanted))
+    await asyncio.gather(*(submit(site, workflow, name) for name in wanted))
     return wanted
 
 
-async def _create(site: Site, owner: WorkflowView, name: str) -> None:
-    meta = owner.metadata
-    reference = {"apiVersion": names.API_VERSION, "kind": "Workflow", "name": meta.name, "uid": meta.uid}
-    body = {
-        "apiVersion": names.API_VERSION,
-        "kind": "WorkflowExecution",
-        "metadata": {
-            "name": name,
-            "labels": {names.LABEL_WORKFLOW: meta.name},
-            "ownerReferences": [{**reference, "controller": True, "blockOwnerDeletion": False}],
-        },
-        "spec": {"workflowRef": {"name": meta.name}},
-    }
-    await site.store.create(names.EXECUTIONS, NAMESPACE, body, ExecutionView)
+async def keep_in_flight(
+    site: Site, seen: Seen, workflow: Defined, prefix: str, *, count: int, in_flight: int, patience: float
+) -> list[str]:
+    """So many runs, of which `in_flight` run at any time: one that ends is followed by the next.
+
+    Returns:
+        Their names, once all have ended.
+
+    Raises:
+        TimeoutError: They have not all ended within `patience` seconds.
+    """
+    waiting = iter([f"{prefix}-{number}" for number in range(count)])
+    submitted: list[str] = []
+
+    async def lane() -> None:
+        for name in waiting:
+            submitted.append(name)
+            await submit(site, workflow, name)
+            await seen.end_of(name)
+
+    async with asyncio.timeout(patience):
+        await asyncio.gather(*(lane() for _ in range(min(in_flight, count))))
+    return submitted
+
+
+async def refuse_failures(site: Site) -> None:
+    """Make sure that every run so far went well, for the figures of failed ones mean nothing.
+
+    Raises:
+        RuntimeError: Some failed.
+    """
+    failed = site.engine.failed
+    found = await site.store.list_all(
+        failed.resource,
+        NAMESPACE,
+        dict[str, Any],
+        label_selector=failed.label_selector,
+        field_selector=failed.field_selector,
+    )
+    if found:
+        raise RuntimeError(f"{len(found)} runs failed; the first: {found[0].get('status')}")

@@ -17,10 +17,12 @@ class Usage:
 class Measured:
     """One measurement of one row.
 
-    `figures` go into `build/bench.json`; `usage` holds every process by its name (`nightcrawler-operator`,
-    `kube-apiserver`, …); `curves` are lines for the plots, by title: pairs of x and y.
+    `figures` go into `build/bench.json`. The rest goes into the details: `usage` holds every process by
+    its name (`nightcrawler-operator`, `kube-apiserver`, …); `curves` are lines for the plots, by title:
+    pairs of x and y; `tables` are numbers by title and name, such as requests by verb and resource.
     """
 
     figures: dict[str, float]
     usage: dict[str, Usage] = field(default_factory=dict)
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    tables: dict[str, dict[str, float]] = field(default_factory=dict)

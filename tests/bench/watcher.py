@@ -8,28 +8,59 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import msgspec
+
 from nightcrawler_crds import names
 from nightcrawler_crds.informer import Informer
-from nightcrawler_crds.views import ExecutionView, PodView
-from tests.bench.site import NAMESPACE, Site
+from tests.bench.engines import NAMESPACE, Meta, PodKey
+from tests.bench.site import Site
 
-PodKey = tuple[str, str]
-"""Execution and step."""
+
+class _PodStatus(msgspec.Struct, frozen=True, gc=False):
+    phase: str = "Pending"
+
+
+class _Pod(msgspec.Struct, frozen=True, gc=False):
+    metadata: Meta
+    status: _PodStatus = _PodStatus()
+
+
+class _Run(msgspec.Struct, frozen=True, gc=False):
+    metadata: Meta
 
 
 @dataclass
 class Seen:
-    """When what was first seen, in seconds of the monotonic clock."""
+    """When what was first seen, in seconds of the monotonic clock.
+
+    Attributes:
+        created: Pods by run and step.
+        succeeded: The same, when their phase was Succeeded.
+        ended: Runs by name, when they left the selection of those that live.
+    """
 
     created: dict[PodKey, float] = field(default_factory=dict)
     succeeded: dict[PodKey, float] = field(default_factory=dict)
     ended: dict[str, float] = field(default_factory=dict)
-    """Executions by name; those that have ended leave the live selection."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _awaited: dict[str, asyncio.Future[None]] = field(default_factory=dict)
+
+    def note_end(self, run: str) -> None:
+        """A run has ended just now."""
+        self.ended.setdefault(run, time.monotonic())
+        awaited = self._awaited.pop(run, None)
+        if awaited is not None and not awaited.done():
+            awaited.set_result(None)
+        self.changed.set()
+
+    async def end_of(self, run: str) -> None:
+        """Wait for the end of one run; of any number at once, which `until` would be too dear for."""
+        if run not in self.ended:
+            await self._awaited.setdefault(run, asyncio.get_running_loop().create_future())
 
     async def until(self, done: Callable[[], bool], patience: float) -> None:
         """Wait until something holds, looking whenever anything was seen.
@@ -42,39 +73,57 @@ class Seen:
                 self.changed.clear()
                 await self.changed.wait()
 
+    async def until_ended(self, runs: Iterable[str], patience: float) -> None:
+        """Wait until all these runs have ended.
+
+        Raises:
+            TimeoutError: Not all have in time; says how many.
+        """
+        wanted = list(runs)
+        try:
+            async with asyncio.timeout(patience):
+                for run in wanted:
+                    await self.end_of(run)
+        except TimeoutError:
+            left = [run for run in wanted if run not in self.ended]
+            raise TimeoutError(
+                f"{len(left)} of {len(wanted)} runs have not ended in {patience:g} s, such as {left[0]}"
+            ) from None
+
 
 @asynccontextmanager
 async def watching(site: Site) -> AsyncIterator[Seen]:
-    """Watch Pods and executions from now on."""
-    seen = Seen()
+    """Watch Pods and runs from now on."""
+    seen, engine = Seen(), site.engine
 
-    def pod(old: PodView | None, new: PodView | None) -> None:
+    def pod(old: _Pod | None, new: _Pod | None) -> None:
         del old
-        if new is None:
+        key = engine.step_of(new.metadata) if new is not None else None
+        if new is None or key is None:
             return
-        key = (new.metadata.labels.execution, new.metadata.annotations.step)
-        seen.created.setdefault(key, time.monotonic())
+        now = time.monotonic()
+        seen.created.setdefault(key, now)
         if new.status.phase == "Succeeded":
-            seen.succeeded.setdefault(key, time.monotonic())
+            seen.succeeded.setdefault(key, now)
         seen.changed.set()
 
-    def execution(old: ExecutionView | None, new: ExecutionView | None) -> None:
+    def run(old: _Run | None, new: _Run | None) -> None:
         if new is None and old is not None:
-            seen.ended.setdefault(old.metadata.name, time.monotonic())
-            seen.changed.set()
+            seen.note_end(old.metadata.name)
 
-    pods = Informer(site.store, names.PODS, PodView, namespace=NAMESPACE, on_change=pod)
-    executions = Informer(
+    pods = Informer(site.store, names.PODS, _Pod, namespace=NAMESPACE, on_change=pod)
+    runs = Informer(
         site.store,
-        names.EXECUTIONS,
-        ExecutionView,
+        engine.live.resource,
+        _Run,
         namespace=NAMESPACE,
-        field_selector=names.PHASE_SELECTOR_LIVE,
-        on_change=execution,
+        label_selector=engine.live.label_selector,
+        field_selector=engine.live.field_selector,
+        on_change=run,
     )
-    tasks = [asyncio.create_task(informer.run()) for informer in (pods, executions)]
+    tasks = [asyncio.create_task(pods.run()), asyncio.create_task(runs.run())]
     try:
-        await asyncio.gather(pods.synced.wait(), executions.synced.wait())
+        await asyncio.gather(pods.synced.wait(), runs.synced.wait())
         yield seen
     finally:
         for task in tasks:

@@ -1,1 +1,26 @@
 """One module a row of the table; each has `measure`, which returns its figures."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, cast
+
+from tests.bench.measured import Measured
+from tests.bench.sizes import Sizes
+
+Row = Callable[[Sizes], Coroutine[Any, Any, Measured]]
+
+ORDER: Final = ("start", "handover", "throughput", "cost", "memory", "list", "recovery", "scale")
+"""The rows, as the report shows them."""
+
+
+def known() -> list[str]:
+    """The rows that there are."""
+    return [name for name in ORDER if importlib.util.find_spec(f"{__name__}.{name}")]
+
+
+def row(name: str) -> Row:
+    """What measures a row."""
+    return cast("Row", importlib.import_module(f"{__name__}.{name}").measure)

@@ -1,63 +1,97 @@
-"""Cost: requests a step, counted in the API server's audit log; an untimed run of its own."""
+"""Cost: requests a step, counted in the API server's audit log; a run of its own that nobody times.
+
+Runs are chains of ten steps of 0.1 s. Their Jobs are cleaned up one second after their run, and counting
+goes on until the last Pod is gone, so that what cleaning up takes is in the figures.
+
+- `own_requests_per_step`: the operator's writes: creations of Jobs, patches of executions and of their
+  status, deletions of collections, and whatever else it writes but its Lease. The details have each by verb
+  and resource, reads too.
+- `cluster_requests_per_step`: writes of everybody (controllers, scheduler, kwok, and the operator), Events
+  among them; not Leases, which tick along anyway, nor what the bench itself creates.
+- `operator_cpu_ms_per_step`: the operator's CPU time.
+"""
 
 from __future__ import annotations
 
-import json
+import asyncio
+import time
 from collections import Counter
-from pathlib import Path
+from typing import Any
 
-from tests.bench.load import create_chain, execute_many
-from tests.bench.site import site
+from nightcrawler_crds import names
+from tests.bench import audit
+from tests.bench.audit import Asked
+from tests.bench.engines import NAMESPACE, Engine
+from tests.bench.engines.nightcrawler import NIGHTCRAWLER
+from tests.bench.load import define, refuse_failures, submit_many
+from tests.bench.measured import Measured
+from tests.bench.shapes import chain
+from tests.bench.site import BENCH, Site, site
 from tests.bench.sizes import Sizes
+from tests.bench.usage import Meter
 from tests.bench.watcher import watching
 
-_STEPS = 10
-_WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
-_OWN = {("create", "jobs"), ("patch", "workflowexecutions"), ("deletecollection", "jobs")}
+_CLEANED_WITHIN = 120.0
 
 
-async def measure(sizes: Sizes) -> dict[str, float]:
-    """`own_requests_per_step`, `cluster_requests_per_step` (writes of all), `operator_cpu_ms_per_step`."""
-    async with site(audit=True) as here, watching(here) as seen:
-        await create_chain(here, "chain", _STEPS)
-        warm = await execute_many(here, "chain", "warm", 2)
-        await seen.until(lambda: all(name in seen.ended for name in warm), 120)
-        before, offset = _cpu(here.operator.cpu_times()), here.cluster.audit_log.stat().st_size
-        runs = await execute_many(here, "chain", "cost", sizes.cost_runs)
-        await seen.until(lambda: all(name in seen.ended for name in runs), 300)
-        spent = _cpu(here.operator.cpu_times()) - before
-        counts = _requests(here.cluster.audit_log, offset)
-    steps = sizes.cost_runs * _STEPS
-    own = sum(
-        n
-        for (agent, verb, what), n in counts.items()
-        if agent == "nightcrawler-operator" and (verb, what) in _OWN
+async def measure(sizes: Sizes, engine: Engine = NIGHTCRAWLER) -> Measured:
+    """`own_requests_per_step`, `cluster_requests_per_step`, `operator_cpu_ms_per_step`."""
+    async with (
+        site(engine, audit=True, settings={"job_cleanup_after": "1s"}) as here,
+        watching(here) as seen,
+    ):
+        workflow = await define(here, "chain", chain(sizes.chain_steps, 0.1))
+        await seen.until_ended(await submit_many(here, workflow, "warm", 2), 120)
+        await _until_clean(here)
+        meter, offset = Meter(here.processes), here.cluster.audit_log.stat().st_size
+        runs = await submit_many(here, workflow, "cost", sizes.cost_runs)
+        await seen.until_ended(runs, 300)
+        await _until_clean(here)
+        usage = meter.read()
+        with here.cluster.audit_log.open() as log:
+            log.seek(offset)
+            counts = audit.count(log)
+        await refuse_failures(here)
+    steps = sizes.cost_runs * sizes.chain_steps
+    return Measured(
+        {
+            **requests(counts, engine.name, steps),
+            "operator_cpu_ms_per_step": round(usage[engine.name].cpu_seconds * 1000 / steps, 2),
+        },
+        usage,
+        tables=tables(counts, engine.name, steps)
+        | {"CPU, ms a step": {name: round(u.cpu_seconds * 1000 / steps, 2) for name, u in usage.items()}},
     )
-    # What the bench itself creates is not the cluster's cost of a step; Leases and Events tick along anyway.
-    everything = sum(
-        n
-        for (agent, verb, what), n in counts.items()
-        if verb in _WRITES and agent != "nightcrawler-bench" and what not in ("leases", "events")
+
+
+def requests(counts: Counter[Asked], engine: str, steps: int) -> dict[str, float]:
+    """The figures that come from requests."""
+    counted = Counter(
+        {a: n for a, n in counts.items() if a.is_write and a.what != "leases" and a.agent != BENCH}
     )
+    own = audit.only(counted, agent=engine)
     return {
-        "own_requests_per_step": round(own / steps, 2),
-        "cluster_requests_per_step": round(everything / steps, 2),
-        "operator_cpu_ms_per_step": round(spent * 1000 / steps, 2),
+        "own_requests_per_step": round(own.total() / steps, 3),
+        "cluster_requests_per_step": round(counted.total() / steps, 3),
     }
 
 
-def _cpu(times: object) -> float:
-    return float(times.user + times.system)  # type: ignore[attr-defined]
+def tables(counts: Counter[Asked], engine: str, steps: int) -> dict[str, dict[str, float]]:
+    """All requests: the engine's by verb and resource, everybody's by user agent, writes of the others."""
+    others = Counter({a: n for a, n in counts.items() if a.agent not in (engine, BENCH)})
+    writes = Counter({a: n for a, n in counts.items() if a.is_write})
+    return {
+        f"requests a step of {engine}": audit.per_step(audit.only(counts, agent=engine), steps),
+        "writes a step by user agent": audit.per_agent(writes, steps),
+        "requests a step by user agent": audit.per_agent(counts, steps),
+        "requests a step of the others": audit.per_step(others, steps),
+    }
 
 
-def _requests(log: Path, offset: int) -> Counter[tuple[str, str, str]]:
-    """Requests by user agent, verb and resource, from a place in the audit log on."""
-    counts: Counter[tuple[str, str, str]] = Counter()
-    with log.open() as lines:
-        lines.seek(offset)
-        for line in lines:
-            event = json.loads(line)
-            if event["stage"] == "ResponseComplete":
-                agent = event.get("userAgent", "").split("/")[0].split(" ")[0]
-                counts[agent, event["verb"], event.get("objectRef", {}).get("resource", "")] += 1
-    return counts
+async def _until_clean(here: Site) -> None:
+    """Wait until no Pod is left, for collecting them is part of the cost."""
+    deadline = time.monotonic() + _CLEANED_WITHIN
+    while await here.store.list_all(names.PODS, NAMESPACE, dict[str, Any]):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Pods were not cleaned up within {_CLEANED_WITHIN:g} s of their runs' end")
+        await asyncio.sleep(0.5)

@@ -1,43 +1,59 @@
 """Hand-over: from a Pod seen to have succeeded to the next step's Pod seen.
 
-Chains of ten steps of 0.1 s, a few at once and many at once; percentiles over all pairs.
+Chains of ten steps of 0.1 s, a few at once and many at once; percentiles over all pairs of steps.
 """
 
 from __future__ import annotations
 
-from tests.bench.figures import milliseconds, percentile
-from tests.bench.load import create_chain, execute_many
+import itertools
+
+from tests.bench.engines import Defined, Engine
+from tests.bench.engines.nightcrawler import NIGHTCRAWLER
+from tests.bench.figures import milliseconds, percentile, points
+from tests.bench.load import define, refuse_failures, submit_many
+from tests.bench.measured import Measured
+from tests.bench.shapes import chain
 from tests.bench.site import Site, site
 from tests.bench.sizes import Sizes
+from tests.bench.usage import Meter
 from tests.bench.watcher import Seen, watching
 
-_STEPS = 10
 
-
-async def measure(sizes: Sizes) -> dict[str, float]:
+async def measure(sizes: Sizes, engine: Engine = NIGHTCRAWLER) -> Measured:
     """`p50_ms`, `p99_ms` with a few chains; `at50_p50_ms`, `at50_p99_ms` with many."""
-    async with site() as here, watching(here) as seen:
-        await create_chain(here, "chain", _STEPS)
-        await _run(here, seen, "warm", sizes.chains_few)
+    async with site(engine) as here, watching(here) as seen:
+        workflow = await define(here, "chain", chain(sizes.chain_steps, 0.1))
+        await _run(here, seen, workflow, "warm", sizes.chains_few)
+        meter = Meter(here.processes)
         few = [
-            g
-            for turn in range(sizes.repeats)
-            for g in await _run(here, seen, f"few-{turn}", sizes.chains_few)
+            handover
+            for turn in range(sizes.chains_few_rounds)
+            for handover in await _run(here, seen, workflow, f"few-{turn}", sizes.chains_few)
         ]
-        many = await _run(here, seen, "many", sizes.chains_many)
-    return {
-        "p50_ms": milliseconds(percentile(few, 0.5)),
-        "p99_ms": milliseconds(percentile(few, 0.99)),
-        "at50_p50_ms": milliseconds(percentile(many, 0.5)),
-        "at50_p99_ms": milliseconds(percentile(many, 0.99)),
-    }
+        many = await _run(here, seen, workflow, "many", sizes.chains_many)
+        usage = meter.read()
+        await refuse_failures(here)
+    return Measured(
+        {
+            "p50_ms": milliseconds(percentile(few, 0.5)),
+            "p99_ms": milliseconds(percentile(few, 0.99)),
+            "at50_p50_ms": milliseconds(percentile(many, 0.5)),
+            "at50_p99_ms": milliseconds(percentile(many, 0.99)),
+        },
+        usage,
+        {
+            f"{sizes.chains_few} chains, s": points(few),
+            f"{sizes.chains_many} chains, s": points(many),
+        },
+    )
 
 
-async def _run(here: Site, seen: Seen, prefix: str, count: int) -> list[float]:
-    executions = await execute_many(here, "chain", prefix, count)
-    await seen.until(lambda: all(name in seen.ended for name in executions), 300)
+async def _run(here: Site, seen: Seen, workflow: Defined, prefix: str, count: int) -> list[float]:
+    runs = await submit_many(here, workflow, prefix, count)
+    await seen.until_ended(runs, 300)
+    steps = [step.name for step in workflow.shape.steps]
     return [
-        seen.created[name, f"step-{number + 1}"] - seen.succeeded[name, f"step-{number}"]
-        for name in executions
-        for number in range(_STEPS - 1)
+        seen.created[run, following] - seen.succeeded[run, before]
+        for run in runs
+        for before, following in itertools.pairwise(steps)
     ]

@@ -1,37 +1,75 @@
-"""Start: from an accepted request to the first Pod seen; one after another, then all at once."""
+"""Start: from an accepted request to the first Pod seen; one after another, then all at once.
+
+In the burst each run counts from its own acceptance, too; the wait from the first request of all on is
+among the curves.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
 
-from tests.bench.figures import milliseconds, percentile
-from tests.bench.load import create_chain, execute, execute_many
+from tests.bench.engines import Defined, Engine
+from tests.bench.engines.nightcrawler import NIGHTCRAWLER
+from tests.bench.figures import milliseconds, percentile, points
+from tests.bench.load import define, refuse_failures, submit
+from tests.bench.measured import Measured
+from tests.bench.shapes import chain
 from tests.bench.site import Site, site
 from tests.bench.sizes import Sizes
+from tests.bench.usage import Meter
 from tests.bench.watcher import Seen, watching
 
+_STEP = "step-0"
+_WARM = 10
 
-async def measure(sizes: Sizes) -> dict[str, float]:
+
+async def measure(sizes: Sizes, engine: Engine = NIGHTCRAWLER) -> Measured:
     """`p50_ms`, `p99_ms` one after another; `burst_p50_ms`, `burst_p99_ms` all at once."""
-    async with site() as here, watching(here) as seen:
-        await create_chain(here, "one", 1)
-        for number in range(10):
-            await _one(here, seen, f"warm-{number}")
-        alone = [await _one(here, seen, f"alone-{number}") for number in range(sizes.starts)]
+    async with site(engine) as here, watching(here) as seen:
+        one = await define(here, "one", chain(1, 0.1))
+        for number in range(_WARM):
+            await _one(here, seen, one, f"warm-{number}")
+        meter = Meter(here.processes)
+        alone = [await _one(here, seen, one, f"alone-{number}") for number in range(sizes.starts)]
         began = time.monotonic()
-        burst = await execute_many(here, "one", "burst", sizes.starts)
-        await seen.until(lambda: all((name, "step-0") in seen.created for name in burst), 300)
-        waits = [seen.created[name, "step-0"] - began for name in burst]
-    return {
-        "p50_ms": milliseconds(percentile(alone, 0.5)),
-        "p99_ms": milliseconds(percentile(alone, 0.99)),
-        "burst_p50_ms": milliseconds(percentile(waits, 0.5)),
-        "burst_p99_ms": milliseconds(percentile(waits, 0.99)),
-    }
+        accepted = await _burst(here, one, sizes.starts)
+        await seen.until(lambda: all((name, _STEP) in seen.created for name in accepted), 300)
+        usage = meter.read()
+        await seen.until_ended(accepted, 120)
+        await refuse_failures(here)
+    waits = [max(0.0, seen.created[name, _STEP] - at) for name, at in accepted.items()]
+    since_first = [seen.created[name, _STEP] - began for name in accepted]
+    return Measured(
+        {
+            "p50_ms": milliseconds(percentile(alone, 0.5)),
+            "p99_ms": milliseconds(percentile(alone, 0.99)),
+            "burst_p50_ms": milliseconds(percentile(waits, 0.5)),
+            "burst_p99_ms": milliseconds(percentile(waits, 0.99)),
+        },
+        usage,
+        {
+            "one after another, s": points(alone),
+            "burst, s": points(waits),
+            "burst from the first request on, s": points(since_first),
+        },
+    )
 
 
-async def _one(here: Site, seen: Seen, name: str) -> float:
-    await execute(here, "one", name)
+async def _one(here: Site, seen: Seen, workflow: Defined, name: str) -> float:
+    await submit(here, workflow, name)
     accepted = time.monotonic()
-    await seen.until(lambda: (name, "step-0") in seen.created, 60)
-    return max(0.0, seen.created[name, "step-0"] - accepted)
+    await seen.until(lambda: (name, _STEP) in seen.created, 60)
+    return max(0.0, seen.created[name, _STEP] - accepted)
+
+
+async def _burst(here: Site, workflow: Defined, count: int) -> dict[str, float]:
+    """Submit so many at once; when each was accepted."""
+    accepted: dict[str, float] = {}
+
+    async def one(name: str) -> None:
+        await submit(here, workflow, name)
+        accepted[name] = time.monotonic()
+
+    await asyncio.gather(*(one(f"burst-{number}") for number in range(count)))
+    return accepted

@@ -1,0 +1,109 @@
+"""Nightcrawler itself: one operator that watches the whole cluster."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from localcluster import LocalCluster
+from nightcrawler_crds import names
+from nightcrawler_crds.settings import variable
+from nightcrawler_crds.store import Store
+from nightcrawler_crds.views import ExecutionView, LeaseView, WorkflowView
+from tests.bench.engines import DURATION, NAMESPACE, Defined, Meta, PodKey, Selection, Settings
+from tests.bench.programs import Program
+from tests.bench.shapes import Shape
+from tests.support.cluster import install_crds
+
+
+class Nightcrawler:
+    """The operator as a process, executions created as the facade creates them."""
+
+    name = "nightcrawler-operator"
+    live = Selection(names.EXECUTIONS, field_selector=names.PHASE_SELECTOR_LIVE)
+    failed = Selection(names.EXECUTIONS, field_selector="status.phase=Failed")
+
+    def __init__(self) -> None:
+        self._holder_before = ""
+
+    def install(self, cluster: LocalCluster) -> None:
+        """Create our custom resources."""
+        install_crds(cluster)
+
+    def start(self, cluster: LocalCluster, log: Path, settings: Settings) -> Program:
+        """Start the operator with its usual settings but for those named here."""
+        used: dict[str, object] = {
+            "kubeconfig": cluster.kubeconfig,
+            "lease_namespace": NAMESPACE,
+            "probe_port": 0,
+            "log_level": "warning",
+            **settings,
+        }
+        self._holder_before = _holder(cluster)
+        argv = [sys.executable, "-m", "nightcrawler_operator"]
+        return Program(cluster, argv, log, environment_of(used))
+
+    async def works(self, store: Store, cluster: LocalCluster) -> bool:
+        """It holds the Lease, before which it does no work; one that died before it does not count."""
+        leases = await store.list_all(names.LEASES, NAMESPACE, LeaseView)
+        return any(lease.spec.holder_identity not in (None, "", self._holder_before) for lease in leases)
+
+    async def define(self, store: Store, name: str, shape: Shape) -> Defined:
+        """A Workflow: a sequence if the shape is a chain, else a graph."""
+        kept = await store.create(names.WORKFLOWS, NAMESPACE, workflow(name, shape), WorkflowView)
+        return Defined(name, kept.metadata.uid, shape)
+
+    async def submit(self, store: Store, workflow: Defined, name: str) -> None:
+        """An execution as the facade creates it: owned by its workflow, and labelled."""
+        await store.create(names.EXECUTIONS, NAMESPACE, execution(workflow, name), ExecutionView)
+
+    def step_of(self, pod: Meta) -> PodKey | None:
+        """By our label and our annotation."""
+        run, step = pod.labels.get(names.LABEL_EXECUTION), pod.annotations.get(names.ANNOTATION_STEP)
+        return (run, step) if run and step else None
+
+
+def _holder(cluster: LocalCluster) -> str:
+    leases: dict[str, Any] = cluster.api.get(f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases")
+    return next((str(lease["spec"].get("holderIdentity") or "") for lease in leases["items"]), "")
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Settings as the variables by which operator and facade read them."""
+    return {variable(name): str(value) for name, value in settings.items()}
+
+
+def workflow(name: str, shape: Shape) -> dict[str, Any]:
+    """The manifest of a workflow whose whole history is kept."""
+    template = {"metadata": {"annotations": {DURATION: f"{shape.seconds:g}s"}}}
+    steps: list[dict[str, Any]] = [
+        {"name": step.name, "image": "busybox:1", "podTemplate": template} for step in shape.steps
+    ]
+    if not shape.is_chain:
+        for written, step in zip(steps, shape.steps, strict=True):
+            written["dependsOn"] = list(step.after)
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "Workflow",
+        "metadata": {"name": name},
+        "spec": {"history": {"completed": 10_000, "failed": 10_000}, "steps": steps},
+    }
+
+
+def execution(of: Defined, name: str) -> dict[str, Any]:
+    """The manifest of one run."""
+    reference = {"apiVersion": names.API_VERSION, "kind": "Workflow", "name": of.name, "uid": of.uid}
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "WorkflowExecution",
+        "metadata": {
+            "name": name,
+            "labels": {names.LABEL_WORKFLOW: of.name},
+            "ownerReferences": [{**reference, "controller": True, "blockOwnerDeletion": False}],
+        },
+        "spec": {"workflowRef": {"name": of.name}},
+    }
+
+
+NIGHTCRAWLER: Final = Nightcrawler()

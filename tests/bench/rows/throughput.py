@@ -1,0 +1,61 @@
+"""Throughput: completed runs a minute, with a constant number in flight.
+
+One-step workflows, then DAGs of five steps (`a`; `b`, `c`, `d`; `e`), of 1 s steps. A run that ends is
+followed by the next, and the rate is that of the steady middle (`figures.steady_rate`). The figure is the
+best of the levels; the curves have all of them.
+"""
+
+from __future__ import annotations
+
+from tests.bench.engines import Defined, Engine
+from tests.bench.engines.nightcrawler import NIGHTCRAWLER
+from tests.bench.figures import steady_rate
+from tests.bench.load import define, keep_in_flight, refuse_failures, submit_many
+from tests.bench.measured import Measured
+from tests.bench.shapes import chain, diamond
+from tests.bench.site import Site, site
+from tests.bench.sizes import Sizes
+from tests.bench.usage import Meter
+from tests.bench.watcher import Seen, watching
+
+_PATIENCE = 1_200.0
+_SECONDS = 1.0
+
+Levels = tuple[tuple[int, int], ...]
+"""How many in flight, and how many runs in all."""
+
+
+async def measure(sizes: Sizes, engine: Engine = NIGHTCRAWLER) -> Measured:
+    """`one_step_per_min`, `five_step_per_min`."""
+    async with site(engine) as here, watching(here) as seen:
+        one = await define(here, "one", chain(1, _SECONDS))
+        dag = await define(here, "dag", diamond(_SECONDS))
+        for workflow in (one, dag):
+            warm = await submit_many(here, workflow, f"warm-{workflow.name}", 5)
+            await seen.until_ended(warm, 120)
+        meter = Meter(here.processes)
+        one_step = await _levels(here, seen, one, sizes.one_step)
+        five_step = await _levels(here, seen, dag, sizes.dag)
+        usage = meter.read()
+        await refuse_failures(here)
+    return Measured(
+        {
+            "one_step_per_min": max(rate for _, rate in one_step),
+            "five_step_per_min": max(rate for _, rate in five_step),
+        },
+        usage,
+        {"one-step runs a minute": one_step, "five-step runs a minute": five_step},
+    )
+
+
+async def _levels(here: Site, seen: Seen, workflow: Defined, levels: Levels) -> list[tuple[float, float]]:
+    """In flight, and completions a minute."""
+    rates: list[tuple[float, float]] = []
+    for in_flight, count in levels:
+        prefix = f"{workflow.name}-{in_flight}"
+        runs = await keep_in_flight(
+            here, seen, workflow, prefix, count=count, in_flight=in_flight, patience=_PATIENCE
+        )
+        ends = [seen.ended[run] for run in runs]
+        rates.append((float(in_flight), round(steady_rate(ends, in_flight), 1)))
+    return rates
