@@ -27,6 +27,11 @@ ANNOTATION_REVISION: Final = f"{GROUP}/revision"
 ANNOTATION_CREATOR: Final = f"{GROUP}/creator"
 ANNOTATION_UPDATED_AT: Final = f"{GROUP}/updated-at"
 
+MANAGED_BY: Final = f"{GROUP}/operator"
+"""`spec.managedBy` of our Jobs: their Pods are made, and their ends told, by the operator."""
+JOB_TRACKING: Final = "batch.kubernetes.io/job-tracking"
+"""The Job controller's finalizer of Pods; it takes it off when the Job is gone, whoever managed that."""
+
 STEP_CONTAINER: Final = "step"
 """The name of the container that runs a step; its result is the step's."""
 

@@ -201,11 +201,44 @@ class JobStatusView(_Read, frozen=True):
         )
 
 
+class JobSpecView(_Read, frozen=True):
+    """Who makes a Job's Pods, and whether somebody holds it back."""
+
+    managed_by: str = ""
+    suspend: bool = False
+
+
 class JobView(_Read, frozen=True):
     """A Job of ours."""
 
     metadata: Meta
+    spec: JobSpecView = JobSpecView()
     status: JobStatusView = JobStatusView()
+
+    @property
+    def managed(self) -> bool:
+        """Whether the operator makes its Pod; an API server before 1.32 drops the field that says so."""
+        return self.spec.managed_by == names.MANAGED_BY
+
+
+class WholeJobSpecView(JobSpecView, frozen=True):
+    """A Job's spec with the template of its Pod, as the API server took it."""
+
+    template: dict[str, Any] = {}
+
+
+class WholeJobView(_Read, frozen=True):
+    """A Job whose Pod is to be made."""
+
+    metadata: Meta
+    spec: WholeJobSpecView = WholeJobSpecView()
+    status: JobStatusView = JobStatusView()
+
+    @property
+    def slim(self) -> JobView:
+        """What of it is kept."""
+        spec = JobSpecView(managed_by=self.spec.managed_by, suspend=self.spec.suspend)
+        return JobView(self.metadata, spec, self.status)
 
 
 class Terminated(_Read, frozen=True):

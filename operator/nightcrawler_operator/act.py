@@ -1,49 +1,36 @@
 """From a Plan to writes, in the one order in which a crash between any two of them loses nothing.
 
 A first attempt's Job before its record, a further attempt's record before its Job (see
-`decisions.steps`); what ends a run is deleted before the end is recorded. Every status
+`decisions.steps`), a Job before its Pod; what ends a run is deleted before the end is recorded. Every status
 write carries the resourceVersion that the decision was made on: that is what keeps two
 leaders apart, and a decision made on an old picture from being carried out.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from nightcrawler_crds import errors, names
-from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.store import Store
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
-from nightcrawler_crds.views import ExecutionView, JobView, RevisionView
+from nightcrawler_crds.views import ExecutionView, RevisionView
 from nightcrawler_operator.builders import revision as revisions
-from nightcrawler_operator.builders.job import job
 from nightcrawler_operator.builders.pod import Defaults
+from nightcrawler_operator.children import Children, tell_ends
 from nightcrawler_operator.lookups import Lookups
-from nightcrawler_operator.outcomes import NewJob, OldObject, Outcome, Plan, Run
-from nightcrawler_operator.snapshot import Refusal, Revision, Snapshot
+from nightcrawler_operator.outcomes import DecideAgain, NewJob, NotLeading, Outcome, Plan
+from nightcrawler_operator.snapshot import Revision, Snapshot
 from nightcrawler_operator.world import World
 
 log = logging.getLogger(__name__)
 
 _TRUSTED: Final = 60.0
 """A picture that was confirmed within so many seconds may be acted on without asking anew."""
-_AT_ONCE: Final = 32
 _WRITE_TIMEOUT: Final = 5.0
-_ASK_AGAIN: Final = timedelta(seconds=30)
-
-
-class DecideAgain(Exception):
-    """What the plan was made on has changed; look and decide again."""
-
-
-class NotLeading(Exception):
-    """There is too little left of the lease to write anything."""
 
 
 class Watcher(Protocol):
@@ -63,7 +50,10 @@ class Watcher(Protocol):
 
 
 class Actor:
-    """Carries out plans. `time_left` says for how many seconds the lease is certain to be ours."""
+    """Carries out plans. `time_left` says for how many seconds the lease is certain to be ours.
+
+    If Jobs are `managed`, their Pods are made here too, where the API server knows of that.
+    """
 
     def __init__(
         self,
@@ -71,13 +61,16 @@ class Actor:
         world: World,
         *,
         defaults: Defaults,
+        managed: bool,
         time_left: Callable[[], float],
         watcher: Watcher,
         on_ended: Callable[[ExecutionView], None],
     ) -> None:
         self._store = store
         self._world = world
-        self._defaults = defaults
+        self._children = Children(
+            store, world, defaults=defaults, managed=managed, lease=self._lease, on_made=watcher.made_job
+        )
         self._time_left = time_left
         self._watcher = watcher
         self._on_ended = on_ended
@@ -92,24 +85,27 @@ class Actor:
             ApiError: The API server refused or is away; what was done stands.
         """
         execution = snapshot.execution
+        children = self._children
         self._lease()
-        if plan.first_jobs or plan.later_jobs:
+        if plan.first_jobs or plan.later_jobs or plan.missing_pods:
             await self._confirm(execution)
         if plan.adopt:
             execution = await self._adopt(snapshot)
         if plan.revision is not None and not plan.ended:
             await self._keep_revision(snapshot, plan.revision)
-        await self._delete(names.JOBS, execution, plan.delete_jobs)
-        await self._delete(names.PODS, execution, plan.delete_pods)
-        await self._delete(names.PODS, execution, plan.force_delete_pods, grace_period=0)
+        await children.delete(names.JOBS, execution, plan.delete_jobs)
+        await children.delete(names.PODS, execution, plan.delete_pods)
+        await children.delete(names.PODS, execution, plan.force_delete_pods, grace_period=0)
         if plan.first_jobs:
             assert plan.run is not None
-            await self._make_jobs(snapshot, plan.run, plan.first_jobs)
+            await children.make_jobs(snapshot, plan.run, plan.first_jobs)
+        await children.make_pods(execution, plan.missing_pods)
         if plan.status:
             await self._write_status(execution, plan.status)
         if plan.later_jobs:
             assert plan.run is not None
-            await self._make_jobs(snapshot, plan.run, plan.later_jobs)
+            await children.make_jobs(snapshot, plan.run, plan.later_jobs)
+        await tell_ends(self._store, self._world, execution.metadata.namespace, plan.ended_jobs)
         if plan.lookups and await self._lookups.carry_out(snapshot, plan.lookups):
             raise DecideAgain
         return plan.outcome
@@ -201,98 +197,8 @@ class Actor:
             log.debug("revision %s is there already", revision.name)
         self._world.remember_revision(namespace, revision)
 
-    # --- children ----------------------------------------------------------------------------------
-
-    async def _delete(
-        self,
-        resource: names.Resource,
-        execution: ExecutionView,
-        objects: Iterable[OldObject],
-        grace_period: int | None = None,
-    ) -> None:
-        namespace = execution.metadata.namespace
-
-        async def one(old: OldObject) -> None:
-            try:
-                await self._store.delete(
-                    resource,
-                    namespace,
-                    old.name,
-                    propagation="Background",
-                    uid=old.uid,
-                    grace_period=grace_period,
-                )
-            except (errors.NotFound, errors.Conflict):
-                log.debug("%s %s is gone already", resource.kind, old.name)
-
-        await _all(one(old) for old in objects)
-
-    async def _make_jobs(self, snapshot: Snapshot, run: Run, jobs: Iterable[NewJob]) -> None:
-        refused = await _all(self._make_job(snapshot, run, new) for new in jobs)
-        if any(refused):
-            raise DecideAgain
-
-    async def _make_job(self, snapshot: Snapshot, run: Run, new: NewJob) -> bool:
-        """Create a Job; True if the API server refused it, which is then among the findings."""
-        left = self._lease()
-        body = job(run, new, self._defaults)
-        findings = self._world.findings_of(run.execution_uid)
-        try:
-            made = await self._post_or_adopt(run, new, body, min(_WRITE_TIMEOUT, left))
-        except errors.Invalid as error:
-            findings.refusals[new.name] = Refusal(error.message, None)
-            return True
-        except errors.Forbidden as error:
-            findings.refusals[new.name] = Refusal(error.message, utcnow() + _ASK_AGAIN)
-            return True
-        findings.refusals.pop(new.name, None)
-        self._world.jobs.cache.upsert(made)
-        self._watcher.made_job(snapshot, new)
-        return False
-
-    async def _post_or_adopt(self, run: Run, new: NewJob, body: Mapping[str, Any], timeout: float) -> JobView:
-        try:
-            return await self._store.create(names.JOBS, run.namespace, body, JobView, timeout=timeout)
-        except errors.AlreadyExists:
-            return await self._found_job(run, new)
-
-    async def _found_job(self, run: Run, new: NewJob) -> JobView:
-        """The Job that has the name already, if it is this very attempt's."""
-        try:
-            found = await self._store.get(names.JOBS, run.namespace, new.name, JobView)
-        except errors.NotFound:
-            raise DecideAgain from None
-        meta = found.metadata
-        ours = any(owner.uid == run.execution_uid for owner in meta.owner_references)
-        if not ours or meta.annotations.step != new.step or meta.annotations.attempt != str(new.attempt):
-            raise errors.Invalid(
-                f"a Job named {new.name!r} is there that does not belong to this run; delete it"
-            )
-        if meta.deletion_timestamp is not None:
-            raise errors.Unavailable(f"Job {new.name} is being deleted")
-        log.info("step %r: adopted Job %s", new.step, new.name)
-        return found
-
     def _lease(self) -> float:
         left = self._time_left()
         if left < 1.0:
             raise NotLeading
         return left
-
-
-async def _all(tasks: Iterable[Awaitable[Any]]) -> list[Any]:
-    """Run side by side, a few at a time; all are carried through before the first error is raised."""
-    gate = asyncio.Semaphore(_AT_ONCE)
-
-    async def gated(task: Awaitable[Any]) -> Any:
-        async with gate:
-            return await task
-
-    todo = [gated(task) for task in tasks]
-    if len(todo) == 1:
-        return [await todo[0]]
-    results = await asyncio.gather(*todo, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return results

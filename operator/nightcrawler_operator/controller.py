@@ -15,9 +15,8 @@ from typing import Final, Protocol
 
 from nightcrawler_crds import errors
 from nightcrawler_crds.clock import utcnow
-from nightcrawler_operator.act import DecideAgain, NotLeading
 from nightcrawler_operator.logs import about
-from nightcrawler_operator.outcomes import Done, Outcome, Waiting
+from nightcrawler_operator.outcomes import DecideAgain, Done, NotLeading, Outcome, Waiting
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.reconcilers.leftovers import LeftoverReconciler
 from nightcrawler_operator.reconcilers.workflow import WorkflowReconciler

@@ -40,7 +40,7 @@ class Lookups:
                 case LookAnew():
                     news |= await self._anew(snapshot)
                 case LookForJob():
-                    news |= await self._job(snapshot, lookup.name)
+                    news |= await self._job(snapshot, lookup)
                 case LookForEvents():
                     news |= await self._events(snapshot, lookup)
                 case LookForRevision():
@@ -62,13 +62,13 @@ class Lookups:
             self._world.findings_of(meta.uid).fresh = True
         return True
 
-    async def _job(self, snapshot: Snapshot, name: str) -> bool:
+    async def _job(self, snapshot: Snapshot, lookup: LookForJob) -> bool:
         """A fresh look at a Job and its Pods; if there is no Pod of it and none can come, that is on record.
 
         A Job that has not ended may only not have made its Pod yet; what is said of it now would still
         be believed when the Pod has come, and gone unseen.
         """
-        meta = snapshot.execution.metadata
+        meta, name = snapshot.execution.metadata, lookup.name
         job: JobView | None = None
         try:
             job = await self._store.get(names.JOBS, meta.namespace, name, JobView)
@@ -80,7 +80,7 @@ class Lookups:
         own = [pod for pod in pods if job is None or any(o.uid == job.metadata.uid for o in _owners(pod))]
         for pod in own:
             self._world.pods.cache.upsert(pod)
-        if not own and (job is None or job.status.end is not None):
+        if not own and (lookup.has_run or job is None or job.status.end is not None):
             self._world.findings_of(meta.uid).absent.add(name)
         return True
 

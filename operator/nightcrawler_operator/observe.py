@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from nightcrawler_crds import names
 from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.views import ExecutionView, JobView, PodView, WorkflowView
@@ -69,15 +71,21 @@ def attempts_of(world: World, uid: str) -> dict[tuple[str, int], Attempt]:
             jobs[_which(job)] = job
     for pod in world.pods_of.get(uid, {}).values():
         which = _which(pod)
-        if _belongs(pod, jobs.get(which), names.child_name(pod.metadata.labels.execution, uid, *which)):
+        if _belongs(pod, jobs.get(which), uid, which):
             pods.setdefault(which, []).append(pod)
-    return {which: Attempt(jobs.get(which), tuple(pods.get(which, ()))) for which in {**jobs, **pods}}
+    return {which: _attempt(world, jobs.get(which), pods.get(which, ())) for which in {**jobs, **pods}}
 
 
-def _belongs(pod: PodView, job: JobView | None, job_name: str) -> bool:
+def _attempt(world: World, job: JobView | None, pods: Iterable[PodView]) -> Attempt:
+    uid = job.metadata.uid if job is not None else ""
+    return Attempt(job, tuple(pods), lost=uid in world.lost_pods, told=uid in world.untold)
+
+
+def _belongs(pod: PodView, job: JobView | None, uid: str, which: tuple[str, int]) -> bool:
     """Whether a Pod that says so is of this attempt; where the Job is gone, its name has to do."""
     if job is None:
-        return pod.metadata.labels.job_name == job_name
+        labels = pod.metadata.labels
+        return labels.job_name == names.child_name(labels.execution, uid, *which)
     return any(owner.uid == job.metadata.uid for owner in pod.metadata.owner_references)
 
 

@@ -26,6 +26,14 @@ class Waiting:
 Outcome = Done | Waiting
 
 
+class DecideAgain(Exception):
+    """What the plan was made on has changed; look and decide again."""
+
+
+class NotLeading(Exception):
+    """There is too little left of the lease to write anything."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What every Job of an execution is made from."""
@@ -59,10 +67,25 @@ class OldObject:
 
 
 @dataclass(frozen=True, slots=True)
-class LookForJob:
-    """Ask the API server for a Job and its Pods that the caches do not show as expected."""
+class EndedJob:
+    """A Job whose end is for us to tell, since we manage it. Moments are those of its Pod."""
 
     name: str
+    uid: str
+    succeeded: bool
+    started: datetime
+    finished: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LookForJob:
+    """Ask the API server for a Job and its Pods that the caches do not show as expected.
+
+    `has_run` says that it is known to have had a Pod: if there is none, that one is gone.
+    """
+
+    name: str
+    has_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +124,9 @@ Lookup = LookAnew | LookForJob | LookForEvents | LookForRevision
 class Plan:
     """Writes in the order in which they are made, and what comes after.
 
-    Adoption and revision, deletions, Jobs of first attempts, the status, Jobs of further
-    attempts (which must be on record before they are made), look-ups. `status` is the
-    status as it shall be; what of it is sent is the difference to what is recorded.
+    Adoption and revision, deletions, Jobs of first attempts, Pods that managed Jobs lack, the
+    status, Jobs of further attempts (which must be on record before they are made), the ends of
+    managed Jobs, look-ups. `status` is a merge patch.
     """
 
     adopt: bool = False
@@ -112,8 +135,10 @@ class Plan:
     delete_pods: tuple[OldObject, ...] = ()
     force_delete_pods: tuple[OldObject, ...] = ()
     first_jobs: tuple[NewJob, ...] = ()
+    missing_pods: tuple[OldObject, ...] = ()
     status: Mapping[str, Any] | None = None
     later_jobs: tuple[NewJob, ...] = ()
+    ended_jobs: tuple[EndedJob, ...] = ()
     lookups: tuple[Lookup, ...] = ()
     run: Run | None = None
     ended: bool = False

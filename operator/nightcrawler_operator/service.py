@@ -59,6 +59,7 @@ class Operator:
             self.store,
             self.world,
             defaults=Defaults(limits.default_cpu, limits.default_memory),
+            managed=settings.managed_jobs,
             time_left=self.election.time_left,
             watcher=self.telemetry,
             on_ended=self._run_ended,

@@ -44,6 +44,11 @@ class Settings(common.CommonSettings):
         600.0, description="How often every execution is looked at again, should an event have been missed."
     )
 
+    managed_jobs: bool = Field(
+        True,
+        description="Whether the operator makes the Pods of its Jobs itself (`spec.managedBy`, Kubernetes "
+        "1.32 and later), which is quicker, instead of the Job controller.",
+    )
     leader_election: bool = Field(
         True,
         description="Whether replicas agree on one leader. Switch it off only where there is one process.",

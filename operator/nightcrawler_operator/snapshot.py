@@ -39,10 +39,16 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What the cluster has of one attempt of a step: its Job and its Pods (more than one only by mishap)."""
+    """What the cluster has of one attempt of a step: its Job and its Pods (more than one only by mishap).
+
+    `lost` says that its Job had a Pod that has been seen to go; `told` that nothing more is to be written
+    to the Job's status.
+    """
 
     job: JobView | None = None
     pods: tuple[PodView, ...] = ()
+    lost: bool = False
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)

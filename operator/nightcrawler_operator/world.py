@@ -89,6 +89,9 @@ class World:
         self.jobs_of: dict[str, dict[str, JobView]] = {}
         self.pods_of: dict[str, dict[str, PodView]] = {}
         self.executions_of: dict[Key, set[str]] = {}
+        # By the UID of the Job: those whose Pod was seen to go, and those whose end cannot be told.
+        self.lost_pods: set[str] = set()
+        self.untold: set[str] = set()
         self.findings: dict[str, Findings] = {}
         self.revisions: OrderedDict[Key, Revision] = OrderedDict()
         self.lost_revisions: set[Key] = set()
@@ -211,6 +214,8 @@ class World:
             jobs[meta.name] = new
         else:
             jobs.pop(meta.name, None)
+            self.lost_pods.discard(meta.uid)
+            self.untold.discard(meta.uid)
             if not jobs:
                 del self.jobs_of[uid]
         changed = old is not None and new is not None and _job_state(old) != _job_state(new)
@@ -231,6 +236,7 @@ class World:
             pods.pop(meta.name, None)
             if not pods:
                 del self.pods_of[uid]
+            self._lost(uid, some)
         # That a Pod has been created is no news: its Job was made for that.
         if new is None or _pod_state(new) != (_pod_state(old) if old else _CREATED):
             self._wake_owner(uid, meta.namespace, meta.labels.execution)
@@ -257,6 +263,11 @@ class World:
         elif uid in self.jobs_of:
             self._wake(LeftoverKey(namespace, execution, uid))
 
+    def _lost(self, uid: str, pod: PodView) -> None:
+        owners = {owner.uid for owner in pod.metadata.owner_references}
+        jobs = self.jobs_of.get(uid, {}).values()
+        self.lost_pods.update(job.metadata.uid for job in jobs if job.metadata.uid in owners)
+
     def _told_by_pod(self, job: JobView) -> bool:
         """Whether a Job only says what its Pod has said already, up to a second before."""
         pods = self.pods_of.get(job.metadata.labels.execution_uid, {}).values()
@@ -272,7 +283,7 @@ class World:
 
 def _job_state(job: JobView) -> tuple[object, ...]:
     ended = tuple(c.type for c in job.status.conditions if c.status == "True")
-    return (ended, job.metadata.deletion_timestamp)
+    return (ended, job.metadata.deletion_timestamp, job.spec.suspend)
 
 
 _SETTING_UP: Final = frozenset({"ContainerCreating", "PodInitializing"})
@@ -288,12 +299,13 @@ def _pod_state(pod: PodView) -> tuple[object, ...]:
         pod.status.reason,
         tuple(state for container in containers if (state := _container_state(container.state))),
         pod.metadata.deletion_timestamp,
+        pod.metadata.deletion_grace_period_seconds == 0,
         scheduled.reason if scheduled is not None and scheduled.status != "True" else "",
         disruption(pod) is not None,
     )
 
 
-_CREATED: Final = ("Pending", "", (), None, "", False)
+_CREATED: Final = ("Pending", "", (), None, False, "", False)
 """The state of a Pod that nothing has happened to."""
 
 

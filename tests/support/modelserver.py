@@ -29,7 +29,8 @@ _BEGAN: Final = datetime(2025, 7, 10, 14, 0, 0, tzinfo=UTC)
 class ModelServer:
     """Objects by kind, namespace and name."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, knows_managed_jobs: bool = True) -> None:
+        self.knows_managed_jobs = knows_managed_jobs
         self.now = _BEGAN
         self.version = 100
         self.objects: dict[str, dict[Where, Json]] = {}
@@ -57,6 +58,10 @@ class ModelServer:
         where = (meta.get("namespace", ""), meta["name"])
         if where in self.of(resource):
             raise errors.AlreadyExists(f"{resource.kind} {where} is there")
+        if resource == names.JOBS:
+            new["spec"]["template"]["metadata"]["labels"]["batch.kubernetes.io/job-name"] = meta["name"]
+            if not self.knows_managed_jobs:
+                new["spec"].pop("managedBy", None)
         self.made += 1
         meta |= {"uid": f"uid-{self.made}", "creationTimestamp": to_wire(self.now), "generation": 1}
         return self._put(resource, where, None, new, "ADDED")
@@ -76,16 +81,23 @@ class ModelServer:
     def delete(
         self, resource: Resource, where: Where, uid: str | None = None, grace: int | None = None
     ) -> None:
-        """Delete an object; a live Pod only gets its deletionTimestamp, unless `grace` is 0."""
+        """Delete an object; a live Pod on a node only gets its deletionTimestamp, unless `grace` is 0.
+
+        One with a finalizer stays, marked, until that is taken off.
+        """
         old = self.get(resource, where)
         if uid is not None and old["metadata"]["uid"] != uid:
             raise errors.Conflict("another object has that name")
-        if resource == names.PODS and is_live(old) and grace != 0:
-            if "deletionTimestamp" not in old["metadata"]:
-                when = to_wire(self.now + timedelta(seconds=GRACE))
-                marks = {"deletionTimestamp": when, "deletionGracePeriodSeconds": GRACE}
+        if resource == names.PODS:
+            waits = is_live(old) and grace != 0 and "nodeName" in old.get("spec", {})
+            if waits and "deletionTimestamp" in old["metadata"]:
+                return
+            if waits or old["metadata"].get("finalizers"):
+                seconds = GRACE if waits else 0
+                when = to_wire(self.now + timedelta(seconds=seconds))
+                marks = {"deletionTimestamp": when, "deletionGracePeriodSeconds": seconds}
                 self.patch(resource, where, {"metadata": marks})
-            return
+                return
         self._put(resource, where, old, None, "DELETED")
 
     def _put(self, resource: Resource, where: Where, old: Json | None, new: Json | None, kind: str) -> Json:
@@ -105,7 +117,14 @@ class ModelServer:
 
 def is_live(pod: Json) -> bool:
     """Whether anything of a Pod may still run."""
+    if pod["metadata"].get("deletionGracePeriodSeconds") == 0:
+        return False
     return pod.get("status", {}).get("phase", "Pending") not in ("Succeeded", "Failed")
+
+
+def job_uid(pod: Json) -> str:
+    """The UID of the Job that a Pod is of."""
+    return str(pod["metadata"]["ownerReferences"][0]["uid"])
 
 
 def marks_of(body: Json) -> tuple[str, int]:
@@ -132,17 +151,16 @@ class ModelCluster:
     def control_job(self, where: Where) -> None:
         """The Job controller looks at a Job: makes its one Pod, or says how that ended."""
         job = self.server.of(names.JOBS).get(where)
-        if job is None or job.get("status", {}).get("conditions"):
+        if job is None or job.get("status", {}).get("conditions") or "managedBy" in job["spec"]:
             return
         uid = job["metadata"]["uid"]
-        own = [pod for pod in self.server.of(names.PODS).values() if pod["metadata"]["jobUid"] == uid]
+        own = [pod for pod in self.server.of(names.PODS).values() if job_uid(pod) == uid]
         if uid not in self._has_made:
             self._has_made.add(uid)
             template = copy.deepcopy(job["spec"]["template"])
             owner = {"kind": "Job", "name": where[1], "uid": uid, "controller": True}
-            meta = {**template["metadata"], "namespace": where[0], "name": f"{where[1]}-pod", "jobUid": uid}
+            meta = {**template["metadata"], "namespace": where[0], "name": f"{where[1]}-pod"}
             meta["ownerReferences"] = [owner]
-            meta["labels"] = {**meta["labels"], "batch.kubernetes.io/job-name": where[1]}
             self.server.create(names.PODS, {"metadata": meta, "status": {"phase": "Pending"}})
         elif not any(is_live(pod) for pod in own):
             ended = "Complete" if any(pod["status"]["phase"] == "Succeeded" for pod in own) else "Failed"
@@ -164,8 +182,11 @@ class ModelCluster:
                 self.server.delete(names.JOBS, where)
         uids = {job["metadata"]["uid"] for job in self.server.of(names.JOBS).values()}
         for where, pod in list(self.server.of(names.PODS).items()):
-            if pod["metadata"]["jobUid"] not in uids:
-                self.server.delete(names.PODS, where)
+            if job_uid(pod) in uids:
+                continue
+            if pod["metadata"].get("finalizers"):  # the Job controller's, which it takes off then
+                self.server.patch(names.PODS, where, {"metadata": {"finalizers": None}})
+            self.server.delete(names.PODS, where)
 
     def run_pod(self, where: Where, exit_code: int = 0) -> None:
         """The kubelet takes a Pod one step further: it starts, ends with that code, or is removed."""

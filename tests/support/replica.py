@@ -25,11 +25,11 @@ from nightcrawler_crds.names import Resource
 from nightcrawler_crds.store import Store
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_crds.views import ExecutionView, JobView, NodeView, PodView, WorkflowView
-from nightcrawler_operator import act, lookups, observe, world
-from nightcrawler_operator.act import Actor, DecideAgain
+from nightcrawler_operator import children, lookups, observe, world
+from nightcrawler_operator.act import Actor
 from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.outcomes import NewJob, Waiting
+from nightcrawler_operator.outcomes import DecideAgain, NewJob, Waiting
 from nightcrawler_operator.reconcilers import leftovers
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.reconcilers.leftovers import LeftoverReconciler
@@ -204,6 +204,7 @@ class Replica:
             self.store,
             self.world,
             defaults=Defaults(),
+            managed=True,
             time_left=lambda: math.inf,
             watcher=Nobody(),
             on_ended=self._leftovers.run_ended,
@@ -300,7 +301,7 @@ def the_servers_time(server: ModelServer) -> Iterator[asyncio.Runner]:
             return server.now.timestamp()
 
     with contextlib.ExitStack() as stack:
-        for module in (observe, act, lookups, leftovers):
+        for module in (observe, children, lookups, leftovers):
             stack.enter_context(mock.patch.object(module, "utcnow", now))
         stack.enter_context(mock.patch.object(world, "time", Monotonic))
         yield stack.enter_context(asyncio.Runner())

@@ -71,7 +71,7 @@ def test_a_job_makes_one_pod_and_never_a_second() -> None:
     spec = built(a_step())["spec"]
 
     assert spec["backoffLimit"] == 0
-    assert set(spec) == {"backoffLimit", "template"}
+    assert set(spec) == {"managedBy", "backoffLimit", "template"}
 
 
 def test_its_pod_carries_the_same_marks() -> None:

@@ -70,8 +70,8 @@ def graphs(draw: st.DrawFn) -> list[Json]:
 class Simulation:
     """One run, its cluster and the replicas that care for it."""
 
-    def __init__(self, steps: list[Json], replicas: int) -> None:
-        self.server = ModelServer()
+    def __init__(self, steps: list[Json], replicas: int, *, old_server: bool = False) -> None:
+        self.server = ModelServer(knows_managed_jobs=not old_server)
         self.cluster = ModelCluster(self.server)
         spec = {"steps": steps, "order": "Graph"}
         self.server.create(names.WORKFLOWS, _object("Workflow", "wf", spec))
@@ -177,9 +177,12 @@ def _object(kind: str, name: str, spec: Json) -> Json:
     return {"kind": kind, "metadata": {"name": name, "namespace": RUN[0]}, "spec": spec}
 
 
-def simulate(steps: list[Json], acts: list[Act], replicas: int) -> Simulation:
-    """What has become of a run after all that, and then a fair world until nothing of it is left."""
-    made = Simulation(steps, replicas)
+def simulate(steps: list[Json], acts: list[Act], replicas: int, *, old_server: bool = False) -> Simulation:
+    """What has become of a run after all that, and then a fair world until nothing of it is left.
+
+    On an old server, which does not know managed Jobs, the Job controller makes the Pods.
+    """
+    made = Simulation(steps, replicas, old_server=old_server)
 
     async def story() -> None:
         for act in acts:
@@ -206,25 +209,29 @@ thorough = settings(
 
 
 @thorough
-@given(graphs(), st.lists(happenings, min_size=20, max_size=80))
-def test_one_operator_that_may_die_at_any_write(steps: list[Json], acts: list[Act]) -> None:
-    made = told(simulate(steps, acts, replicas=1))
+@given(graphs(), st.lists(happenings, min_size=20, max_size=80), st.booleans())
+def test_one_operator_that_may_die_at_any_write(steps: list[Json], acts: list[Act], old_server: bool) -> None:
+    made = told(simulate(steps, acts, replicas=1, old_server=old_server))
 
     _ended_rightly(made, steps)
 
 
 @thorough
-@given(graphs(), st.lists(happenings, min_size=20, max_size=80))
-def test_two_operators_that_both_believe_to_lead(steps: list[Json], acts: list[Act]) -> None:
-    made = told(simulate(steps, acts, replicas=2))
+@given(graphs(), st.lists(happenings, min_size=20, max_size=80), st.booleans())
+def test_two_operators_that_both_believe_to_lead(
+    steps: list[Json], acts: list[Act], old_server: bool
+) -> None:
+    made = told(simulate(steps, acts, replicas=2, old_server=old_server))
 
     _ended_rightly(made, steps)
 
 
 @thorough
-@given(graphs(), st.lists(happenings | interventions, min_size=20, max_size=80))
-def test_pods_and_jobs_that_are_deleted_underneath(steps: list[Json], acts: list[Act]) -> None:
-    made = told(simulate(steps, acts, replicas=1))
+@given(graphs(), st.lists(happenings | interventions, min_size=20, max_size=80), st.booleans())
+def test_pods_and_jobs_that_are_deleted_underneath(
+    steps: list[Json], acts: list[Act], old_server: bool
+) -> None:
+    made = told(simulate(steps, acts, replicas=1, old_server=old_server))
 
     _ended_rightly(made, steps, deletions=True)
 
@@ -235,11 +242,13 @@ def test_pods_and_jobs_that_are_deleted_underneath(steps: list[Json], acts: list
     st.lists(happenings, min_size=10, max_size=40),
     st.lists(happenings, max_size=30),
     st.integers(1, 2),
+    st.booleans(),
 )
 def test_a_run_that_is_cancelled_ends_once_whatever_happens(
-    steps: list[Json], before: list[Act], after: list[Act], replicas: int
+    steps: list[Json], before: list[Act], after: list[Act], replicas: int, old_server: bool
 ) -> None:
-    made = told(simulate(steps, [*before, Act("cancel"), *after], replicas))
+    acts = [*before, Act("cancel"), *after]
+    made = told(simulate(steps, acts, replicas, old_server=old_server))
 
     assert made.status["phase"] in TERMINAL_PHASES
 

@@ -1,4 +1,4 @@
-"""The Job of one attempt of a step.
+"""The Job of one attempt of a step, and the Pod of that Job.
 
 One Job an attempt, with `backoffLimit: 0` and no podFailurePolicy: whether a step is
 tried again is decided in one place, and the Job controller's own back-off starts at 10 s.
@@ -10,13 +10,14 @@ from typing import Any
 
 from nightcrawler_crds import names
 from nightcrawler_crds.v1alpha1 import Step
+from nightcrawler_crds.views import WholeJobView
 from nightcrawler_operator.builders.merge import merge_pod
 from nightcrawler_operator.builders.pod import Defaults, pod_spec
 from nightcrawler_operator.outcomes import NewJob, Run
 
 
-def job(run: Run, new: NewJob, defaults: Defaults) -> dict[str, Any]:
-    """The manifest of the Job."""
+def job(run: Run, new: NewJob, defaults: Defaults, *, managed: bool = True) -> dict[str, Any]:
+    """The manifest of the Job; if it is `managed`, its Pod is ours to make."""
     step = run.revision.steps[new.step]
     labels = {
         names.LABEL_WORKFLOW: run.workflow,
@@ -39,9 +40,43 @@ def job(run: Run, new: NewJob, defaults: Defaults) -> dict[str, Any]:
             "ownerReferences": [_owner(run)],
         },
         "spec": {
+            **({"managedBy": names.MANAGED_BY} if managed else {}),
             "backoffLimit": 0,
             "template": _template(run, step, new, defaults, labels, annotations),
         },
+    }
+
+
+def pod(job: WholeJobView) -> dict[str, Any]:
+    """The manifest of the one Pod of a Job, from the template as the API server took it.
+
+    As the Job controller would make it, but for the name, which is the Job's: whoever makes it, it is made
+    once. The Job controller's finalizer keeps it from vanishing with its result unread, and is taken off
+    by that controller when the Job is deleted, so that nothing is left behind where no operator runs.
+    """
+    meta, template = job.metadata, job.spec.template
+    marks = template.get("metadata") or {}
+    return {
+        "apiVersion": names.PODS.api_version,
+        "kind": names.PODS.kind,
+        "metadata": {
+            "name": meta.name,
+            "namespace": meta.namespace,
+            "labels": marks.get("labels") or {},
+            "annotations": marks.get("annotations") or {},
+            "finalizers": [*(marks.get("finalizers") or ()), names.JOB_TRACKING],
+            "ownerReferences": [
+                {
+                    "apiVersion": names.JOBS.api_version,
+                    "kind": names.JOBS.kind,
+                    "name": meta.name,
+                    "uid": meta.uid,
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+        "spec": template["spec"],
     }
 
 

@@ -43,7 +43,17 @@ def judge(
         return _job_gone(job_name, live, snapshot)
     if live is None and (over := _job_finished(attempt.job)) is not None:
         return _by_job(attempt.job, over, snapshot)
-    pending = Pending(attempt.job, live, snapshot.now, snapshot.limits, snapshot.events, has_run)
+    if live is None and attempt.job.managed and (attempt.pods or attempt.lost or has_run):
+        return _pod_gone(attempt, snapshot)
+    pending = Pending(
+        attempt.job,
+        live,
+        snapshot.now,
+        snapshot.limits,
+        snapshot.events,
+        has_run,
+        snapshot.refusals.get(job_name),
+    )
     return _not_started(pending, live, snapshot, force_delete)
 
 
@@ -149,6 +159,16 @@ def _by_job(job: JobView, over: tuple[bool, datetime | None, str], snapshot: Sna
     # The Pod may only be late: a fresh look comes before the verdict.
     lookups = () if name in snapshot.absent else (LookForJob(name),)
     return Failed(Blame.INFRASTRUCTURE, conditions.STEP_VANISHED, message, finished, lookups=lookups)
+
+
+def _pod_gone(attempt: Attempt, snapshot: Snapshot) -> Verdict:
+    """A managed Job gets no second Pod: what it had is gone, or kept by nothing but a finalizer."""
+    assert attempt.job is not None
+    name = attempt.job.metadata.name
+    message = f"left no result: the Pod of Job {name} was deleted"
+    sure = attempt.pods or name in snapshot.absent
+    lookups = () if sure else (LookForJob(name, has_run=True),)
+    return Failed(Blame.INFRASTRUCTURE, conditions.STEP_VANISHED, message, snapshot.now, lookups=lookups)
 
 
 def _job_gone(name: str, live: PodView | None, snapshot: Snapshot) -> Verdict:

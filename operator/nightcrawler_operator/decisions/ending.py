@@ -184,8 +184,17 @@ def step_termination(pod: PodView) -> Terminated | None:
 
 
 def is_live(pod: PodView) -> bool:
-    """Whether anything of the Pod may still run."""
-    return pod.status.phase not in ("Succeeded", "Failed")
+    """Whether anything of the Pod may still run.
+
+    A grace period of 0 is the word of whoever force-deletes it, or of the API server for a Pod that has no
+    node yet: nothing but a finalizer keeps it then.
+    """
+    return pod.status.phase not in ("Succeeded", "Failed") and not is_forced_out(pod)
+
+
+def is_forced_out(pod: PodView) -> bool:
+    """Whether the Pod was deleted without waiting for its node."""
+    return pod.metadata.deletion_timestamp is not None and pod.metadata.deletion_grace_period_seconds == 0
 
 
 def may_run(pod: PodView) -> bool:
@@ -214,6 +223,13 @@ def deletion_asked(pod: PodView) -> datetime | None:
     if meta.deletion_timestamp is None:
         return None
     return meta.deletion_timestamp - timedelta(seconds=meta.deletion_grace_period_seconds or 0)
+
+
+def was_ended(pod: PodView, finished: datetime) -> bool:
+    """Whether somebody had asked for the end of the Pod before it finished."""
+    announced = disruption(pod)
+    moments = (announced.last_transition_time if announced else None, deletion_asked(pod))
+    return any(_not_after(moment, finished) for moment in moments)
 
 
 def last_line(text: str) -> str:

@@ -9,9 +9,9 @@ import msgspec
 
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
 from nightcrawler_crds.views import Condition, ExecutionStatusView, StepStatusView
-from nightcrawler_operator.decisions.ending import is_live, may_run
+from nightcrawler_operator.decisions.ending import is_live, may_run, step_termination, was_ended
 from nightcrawler_operator.decisions.status import condition, merge_patch
-from nightcrawler_operator.outcomes import OldObject, Plan
+from nightcrawler_operator.outcomes import EndedJob, OldObject, Plan
 from nightcrawler_operator.snapshot import Attempt, Snapshot
 
 Steps = Mapping[str, StepStatusView | None]
@@ -124,6 +124,27 @@ def live_pods(snapshot: Snapshot) -> tuple[str, ...]:
 def jobs_without_end(snapshot: Snapshot) -> bool:
     """Whether a Job is there that may still make a Pod."""
     return any(a.job is not None and not job_over(a) for a in snapshot.attempts.values())
+
+
+def ended_jobs(attempts: Iterable[Attempt]) -> tuple[EndedJob, ...]:
+    """The Jobs whose Pod has ended, and whose own end is for us to tell and has not been told."""
+    return tuple(ended for attempt in attempts if (ended := _untold_end(attempt)) is not None)
+
+
+def _untold_end(attempt: Attempt) -> EndedJob | None:
+    job = attempt.job
+    if job is None or not job.managed or attempt.told or not attempt.pods or any(map(is_live, attempt.pods)):
+        return None
+    if job.status.end is not None or job.metadata.deletion_timestamp is not None:
+        return None
+    pod = next((p for p in attempt.pods if p.status.phase == "Succeeded"), attempt.pods[0])
+    started = pod.status.start_time or pod.metadata.creation_timestamp
+    if started is None:
+        return None
+    end = step_termination(pod)
+    finished = end.finished_at if end is not None and end.finished_at else started
+    succeeded = pod.status.phase == "Succeeded" and not was_ended(pod, finished)
+    return EndedJob(job.metadata.name, job.metadata.uid, succeeded, started, finished)
 
 
 def job_over(attempt: Attempt) -> bool:

@@ -177,8 +177,10 @@ def _on_its_way(picture: Picture) -> Plan | None:
         delete_jobs=tuple(old for p in steps.values() for old in p.delete_jobs),
         force_delete_pods=tuple(old for p in steps.values() for old in p.force_delete),
         first_jobs=tuple(first),
+        missing_pods=tuple(p.missing_pod for p in steps.values() if p.missing_pod),
         status=patch if write_now else None,
         later_jobs=tuple(later),
+        ended_jobs=endings.ended_jobs(snapshot.attempts.values()),
         lookups=tuple(one for p in steps.values() for one in p.lookups),
         outcome=_outcome(look_at),
     )

@@ -37,6 +37,7 @@ class Progress:
     look_at: datetime | None = None
     first_job: NewJob | None = None
     later_job: NewJob | None = None
+    missing_pod: OldObject | None = None
     delete_jobs: tuple[OldObject, ...] = ()
     force_delete: tuple[OldObject, ...] = ()
     lookups: tuple[Lookup, ...] = field(default=())
@@ -233,6 +234,7 @@ def _waits(
         msgspec.structs.replace(base, start_time=recorded.start_time, reason=reason, message=message),
         write_by=waits.show_at,
         look_at=_earliest(waits.look_at, waits.show_at if short else None),
+        missing_pod=waits.missing_pod,
         force_delete=waits.force_delete,
         lookups=waits.lookups,
     )

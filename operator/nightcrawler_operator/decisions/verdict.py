@@ -22,7 +22,10 @@ class Blame(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """It has not started. Shown once `show_at` has come; `look_at` is when to judge again."""
+    """It has not started. Shown once `show_at` has come; `look_at` is when to judge again.
+
+    `missing_pod` is its Job, if the Pod of that is ours to make.
+    """
 
     reason: str
     message: str
@@ -30,6 +33,7 @@ class Waits:
     look_at: datetime | None = None
     lookups: tuple[Lookup, ...] = ()
     force_delete: tuple[OldObject, ...] = ()
+    missing_pod: OldObject | None = None
 
 
 @dataclass(frozen=True, slots=True)

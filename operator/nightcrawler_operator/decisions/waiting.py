@@ -16,8 +16,8 @@ from nightcrawler_crds.views import EventView, JobView, PodView, Waiting
 from nightcrawler_operator.decisions.ending import pod_condition
 from nightcrawler_operator.decisions.verdict import Blame, Failed, Waits
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.outcomes import LookForEvents
-from nightcrawler_operator.snapshot import Told
+from nightcrawler_operator.outcomes import LookForEvents, OldObject
+from nightcrawler_operator.snapshot import Refusal, Told
 
 POD_EXPECTED: Final = timedelta(seconds=5)
 """The Job controller makes a Job's Pod at once; after this long, an Event says why it does not."""
@@ -46,6 +46,7 @@ class Pending:
     limits: Limits
     events: Mapping[str, Told]
     has_run: bool = False
+    refusal: Refusal | None = None
 
     @property
     def created(self) -> datetime:
@@ -87,8 +88,8 @@ def waiting(pending: Pending) -> Waits | Failed:
 
 
 def _pod_lost(p: Pending) -> Waits | Failed | None:
-    """It ran, and its Pod is gone: its Job says so within a second or two."""
-    if not p.has_run or p.pod is not None:
+    """It ran, and its Pod is gone: its Job says so within a second or two, if it is not ours to judge."""
+    if not p.has_run or p.pod is not None or p.job.managed:
         return None
     message = "lost its Pod; its Job has not told of it yet"
     # The queue timeout does not bound this wait: the step has run.
@@ -107,6 +108,24 @@ def _queue_timeout(p: Pending) -> Waits | Failed | None:
     return Failed(Blame.DEFINITION, conditions.STEP_TIMED_OUT, message, p.now)
 
 
+def _pod_to_make(p: Pending) -> Waits | Failed | None:
+    """The Pod is ours to make: it was refused, for good or not, or nobody has got to it yet."""
+    if p.pod is not None or not p.job.managed:
+        return None
+    if p.job.spec.suspend:
+        return p.wait(conditions.STEP_NO_POD, "waits, for its Job is suspended")
+    refusal = p.refusal
+    if refusal is None or (refusal.ask_again is not None and p.now >= refusal.ask_again):
+        meta = p.job.metadata
+        wait = p.wait(conditions.STEP_NO_POD, "its Job has no Pod yet")
+        missing = OldObject(meta.name, meta.uid)
+        return replace(wait, show_at=p.created + _STARTING_SHOWN, missing_pod=missing)
+    if refusal.ask_again is not None:
+        reason = conditions.STEP_QUOTA if "quota" in refusal.message else conditions.STEP_LAST_POD
+        return p.wait(reason, _clean(refusal.message), refusal.ask_again)
+    return _refused(p, refusal.message)
+
+
 def _no_pod(p: Pending) -> Waits | Failed | None:
     if p.pod is not None:
         return None
@@ -121,7 +140,11 @@ def _no_pod(p: Pending) -> Waits | Failed | None:
         ask_at = p.ask_at(uid, p.now)
         wait = p.wait(conditions.STEP_QUOTA, _clean(failure.message), ask_at)
         return replace(wait, lookups=p.ask(uid, "Job", ask_at))
-    message = f"the cluster refused its Pod: {_clean(failure.message)}"
+    return _refused(p, failure.message)
+
+
+def _refused(p: Pending, why: str) -> Failed:
+    message = f"the cluster refused its Pod: {_clean(why)}"
     return Failed(Blame.DEFINITION, conditions.STEP_FORBIDDEN, message, p.now)
 
 
@@ -192,6 +215,7 @@ def _starting(p: Pending) -> Waits | Failed | None:
 RULES: Final[Sequence[Rule]] = (
     _pod_lost,  # before what is only about beginnings
     _queue_timeout,  # then, for it bounds every wait below
+    _pod_to_make,
     _no_pod,  # those below may rely on there being a Pod
     _unschedulable,
     _image,

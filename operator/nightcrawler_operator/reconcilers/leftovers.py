@@ -11,6 +11,8 @@ from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.store import Store
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_crds.views import ExecutionView
+from nightcrawler_operator.children import tell_ends
+from nightcrawler_operator.decisions.endings import ended_jobs
 from nightcrawler_operator.decisions.leftovers import Keep, Remove, StopLive, leftovers
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.observe import attempts_of
@@ -54,8 +56,11 @@ class LeftoverReconciler:
                 return Done()
             if not gone:
                 self._terminal.add(key.uid)
+        attempts = attempts_of(self._world, key.uid).values()
+        if not gone:
+            await tell_ends(self._store, self._world, key.namespace, ended_jobs(attempts))
         verdict = leftovers(
-            attempts_of(self._world, key.uid).values(),
+            attempts,
             gone=gone,
             now=utcnow(),
             keep=self._limits.job_cleanup_after,

@@ -1,0 +1,267 @@
+"""The Jobs of a run and their Pods: made, found, told the end of, deleted.
+
+The Pods of our Jobs are ours to make (`spec.managedBy`): that saves the way over the Job controller,
+its limits (20 requests a second and five workers by default, for all Jobs of a cluster), and two of its
+three status writes and two Events a Job. In its place we
+
+- give a Pod the name of its Job, so that it is made once, whoever makes it;
+- give it that controller's finalizer, so that it does not vanish with its result unread;
+- write the Job's own account of its end, once, after the step's.
+
+An API server before 1.32 drops the field, as its answer shows; then the Job controller makes the Pod.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from nightcrawler_crds import errors, names
+from nightcrawler_crds.clock import to_wire, utcnow
+from nightcrawler_crds.store import Store
+from nightcrawler_crds.views import ExecutionView, JobView, PodView, WholeJobView
+from nightcrawler_operator.builders.job import job, pod
+from nightcrawler_operator.builders.pod import Defaults
+from nightcrawler_operator.outcomes import DecideAgain, EndedJob, NewJob, OldObject, Run
+from nightcrawler_operator.snapshot import Refusal, Snapshot
+from nightcrawler_operator.world import World
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 32
+_WRITE_TIMEOUT: Final = 5.0
+_ASK_AGAIN: Final = timedelta(seconds=30)
+_LOOK_AGAIN: Final = timedelta(seconds=2)
+
+_MAY_PASS: Final = ("exceeded quota", "status unknown for quota")
+"""Refusals of a Pod that may pass; matched by their text, for quota has no reason of its own."""
+
+
+class _StillThere(Exception):
+    """The Pod of an earlier Job of the same name, which was deleted, has not gone yet."""
+
+
+class Children:
+    """Makes and removes what belongs to executions. `lease` says for how many seconds we may still write."""
+
+    def __init__(
+        self,
+        store: Store,
+        world: World,
+        *,
+        defaults: Defaults,
+        managed: bool,
+        lease: Callable[[], float],
+        on_made: Callable[[Snapshot, NewJob], None],
+    ) -> None:
+        self._store = store
+        self._world = world
+        self._defaults = defaults
+        self._managed = managed
+        self._lease = lease
+        self._on_made = on_made
+
+    async def delete(
+        self,
+        resource: names.Resource,
+        execution: ExecutionView,
+        objects: Iterable[OldObject],
+        grace_period: int | None = None,
+    ) -> None:
+        """Delete Jobs, and with them their Pods, or Pods; those that are gone already are passed over."""
+        namespace = execution.metadata.namespace
+
+        async def one(old: OldObject) -> None:
+            try:
+                await self._store.delete(
+                    resource,
+                    namespace,
+                    old.name,
+                    propagation="Background",
+                    uid=old.uid,
+                    grace_period=grace_period,
+                )
+            except (errors.NotFound, errors.Conflict):
+                log.debug("%s %s is gone already", resource.kind, old.name)
+
+        await _all(one(old) for old in objects)
+
+    async def make_jobs(self, snapshot: Snapshot, run: Run, jobs: Iterable[NewJob]) -> None:
+        """Make Jobs with their Pods, or find them made.
+
+        Raises:
+            DecideAgain: The API server did not take one; why is among the findings.
+        """
+        if not all(await _all(self._make_job(snapshot, run, new) for new in jobs)):
+            raise DecideAgain
+
+    async def make_pods(self, execution: ExecutionView, jobs: Iterable[OldObject]) -> None:
+        """Make the Pods of managed Jobs that have none: whoever made the Job did not get to it.
+
+        Raises:
+            DecideAgain: The API server did not take one, or a Job is gone.
+        """
+        if not all(await _all(self._make_missing_pod(execution, old) for old in jobs)):
+            raise DecideAgain
+
+    async def _make_job(self, snapshot: Snapshot, run: Run, new: NewJob) -> bool:
+        """Create a Job and its Pod; False if the API server refused one, which is then among the findings."""
+        body = job(run, new, self._defaults, managed=self._managed)
+        refusals = self._world.findings_of(run.execution_uid).refusals
+        try:
+            made = await self._post_or_adopt(run, new, body)
+        except errors.Invalid as error:
+            refusals[new.name] = Refusal(error.message, None)
+            return False
+        except errors.Forbidden as error:
+            refusals[new.name] = Refusal(error.message, utcnow() + _ASK_AGAIN)
+            return False
+        refusals.pop(new.name, None)
+        self._world.jobs.cache.upsert(made.slim)
+        self._on_made(snapshot, new)
+        return await self._make_pod(run.execution_uid, made)
+
+    async def _post_or_adopt(self, run: Run, new: NewJob, body: Mapping[str, Any]) -> WholeJobView:
+        try:
+            return await self._store.create(
+                names.JOBS, run.namespace, body, WholeJobView, timeout=self._timeout()
+            )
+        except errors.AlreadyExists:
+            return await self._found_job(run, new)
+
+    async def _found_job(self, run: Run, new: NewJob) -> WholeJobView:
+        """The Job that has the name already, if it is this very attempt's."""
+        try:
+            found = await self._store.get(names.JOBS, run.namespace, new.name, WholeJobView)
+        except errors.NotFound:
+            raise DecideAgain from None
+        meta = found.metadata
+        ours = any(owner.uid == run.execution_uid for owner in meta.owner_references)
+        if not ours or meta.annotations.step != new.step or meta.annotations.attempt != str(new.attempt):
+            raise errors.Invalid(
+                f"a Job named {new.name!r} is there that does not belong to this run; delete it"
+            )
+        if meta.deletion_timestamp is not None:
+            raise errors.Unavailable(f"Job {new.name} is being deleted")
+        log.info("step %r: adopted Job %s", new.step, new.name)
+        return found
+
+    async def _make_missing_pod(self, execution: ExecutionView, old: OldObject) -> bool:
+        meta = execution.metadata
+        try:
+            found = await self._store.get(names.JOBS, meta.namespace, old.name, WholeJobView)
+        except errors.NotFound:
+            found = None
+        if found is None or found.metadata.uid != old.uid:
+            known = self._world.jobs.cache.get((meta.namespace, old.name))
+            if known is not None and known.metadata.uid == old.uid:
+                self._world.jobs.cache.forget(known.metadata.key, old.uid, known.metadata.version)
+            return False
+        self._world.jobs.cache.upsert(found.slim)
+        return await self._make_pod(meta.uid, found)
+
+    async def _make_pod(self, execution_uid: str, made: WholeJobView) -> bool:
+        """Create a Job's Pod if that is ours to do; False if the API server did not take it."""
+        meta, slim = made.metadata, made.slim
+        if not slim.managed or slim.spec.suspend or slim.status.end is not None or meta.deletion_timestamp:
+            return True
+        refusals = self._world.findings_of(execution_uid).refusals
+        try:
+            created = await self._post_or_find_pod(made)
+        except _StillThere:
+            message = f"the Pod of a Job {meta.name} that was deleted is not gone yet"
+            refusals[meta.name] = Refusal(message, utcnow() + _LOOK_AGAIN)
+            return False
+        except errors.Invalid as error:
+            refusals[meta.name] = Refusal(error.message, None)
+            return False
+        except errors.Forbidden as error:
+            passes = any(text in error.message for text in _MAY_PASS)
+            refusals[meta.name] = Refusal(error.message, utcnow() + _ASK_AGAIN if passes else None)
+            return False
+        refusals.pop(meta.name, None)
+        self._world.pods.cache.upsert(created)
+        return True
+
+    async def _post_or_find_pod(self, made: WholeJobView) -> PodView:
+        meta = made.metadata
+        try:
+            return await self._store.create(
+                names.PODS, meta.namespace, pod(made), PodView, timeout=self._timeout()
+            )
+        except errors.AlreadyExists:
+            found = await self._store.get(names.PODS, meta.namespace, meta.name, PodView)
+        if any(owner.uid == meta.uid for owner in found.metadata.owner_references):
+            return found
+        if found.metadata.labels.execution_uid == meta.labels.execution_uid:
+            raise _StillThere
+        raise errors.Invalid(f"a Pod named {meta.name!r} is there that is not of this Job; delete it")
+
+    def _timeout(self) -> float:
+        return min(_WRITE_TIMEOUT, self._lease())
+
+
+async def tell_ends(store: Store, world: World, namespace: str, ended: Iterable[EndedJob]) -> None:
+    """Write the ends of managed Jobs into their status, for whoever looks at Jobs.
+
+    Nothing of ours hangs on it, so what the API server does not take is not tried again.
+    """
+
+    async def one(job: EndedJob) -> None:
+        body = {"metadata": {"uid": job.uid}, "status": _account(job)}
+        try:
+            told = await store.patch(names.JOBS, namespace, job.name, body, JobView, subresource="status")
+        except (errors.NotFound, errors.Conflict):
+            log.debug("Job %s is gone already", job.name)
+        except (errors.Invalid, errors.Forbidden) as error:
+            world.untold.add(job.uid)
+            log.warning("the end of Job %s cannot be written to its status: %s", job.name, error)
+        else:
+            world.jobs.cache.upsert(told)
+
+    await _all(one(job) for job in ended)
+
+
+def _account(job: EndedJob) -> dict[str, Any]:
+    """A Job's status as its controller would leave it; the API server checks that it is consistent."""
+    now = to_wire(utcnow())
+    types, reason, message = ("FailureTarget", "Failed"), "BackoffLimitExceeded", "its Pod failed"
+    counts: dict[str, Any] = {"failed": 1}
+    if job.succeeded:
+        types, reason, message = ("SuccessCriteriaMet", "Complete"), "CompletionsReached", "its Pod succeeded"
+        counts = {"succeeded": 1, "completionTime": to_wire(max(job.finished, job.started))}
+    marks = {
+        "status": "True",
+        "reason": reason,
+        "message": message,
+        "lastProbeTime": now,
+        "lastTransitionTime": now,
+    }
+    return {
+        "startTime": to_wire(job.started),
+        "active": None,
+        "ready": None,
+        **counts,
+        "conditions": [{"type": kind, **marks} for kind in types],
+    }
+
+
+async def _all(tasks: Iterable[Awaitable[Any]]) -> list[Any]:
+    """Run side by side, a few at a time; all are carried through before the first error is raised."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def gated(task: Awaitable[Any]) -> Any:
+        async with gate:
+            return await task
+
+    todo = [gated(task) for task in tasks]
+    if len(todo) == 1:
+        return [await todo[0]]
+    results = await asyncio.gather(*todo, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results
