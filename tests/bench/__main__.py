@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.bench import machine, rows
+from tests.bench import machine, report, rows
 from tests.bench.record import Record
 from tests.bench.sizes import FULL, SHORT, Sizes
 
@@ -22,6 +22,9 @@ _REPEATS: Final = 5
 def main() -> None:
     """Measure the rows that are named, or all, and write them down."""
     chosen = _arguments()
+    if chosen.report:
+        print(f"written: {report.write(chosen.out, Path('docs'))}")
+        return
     sizes = SHORT if chosen.short else FULL if chosen.full else Sizes()
     repeats = chosen.repeats or (1 if chosen.short else _REPEATS)
     names = chosen.rows or rows.known()
@@ -68,6 +71,9 @@ def _arguments() -> argparse.Namespace:
     size.add_argument("--short", action="store_true", help="small sizes, once: a first look")
     size.add_argument("--full", action="store_true", help="the largest sizes")
     parser.add_argument("--repeats", type=int, help=f"how often (default {_REPEATS}; 1 with --short)")
+    parser.add_argument(
+        "--report", action="store_true", help="measure nothing: make docs/performance.md of what was measured"
+    )
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"), help="where the figures go")
     chosen = parser.parse_args()
     unknown = [row for row in chosen.rows if row not in known]

@@ -52,9 +52,12 @@ def steady_rate(ends: Iterable[float], in_flight: int) -> float:
     return (last - first) * 60 / seconds if seconds > 0 else math.nan
 
 
-def points(samples: Sequence[float], most: int = 100) -> list[tuple[float, float]]:
-    """The distribution of samples as a curve: share (0 to 1) and value, of at most so many points."""
-    ordered = sorted(samples)
+def distribution(seconds: Sequence[float], most: int = 60) -> list[tuple[float, float]]:
+    """The distribution of waits, as a curve of at most so many points: milliseconds and percent."""
+    ordered = sorted(seconds)
     count = min(most, len(ordered))
     ranks = [math.ceil((n + 1) * len(ordered) / count) for n in range(count)]
-    return [(round(rank / len(ordered), 4), ordered[rank - 1]) for rank in ranks]
+    # A wait that the clock cannot tell from none still has its place on a logarithmic axis.
+    return [
+        (max(0.1, milliseconds(ordered[rank - 1])), round(100 * rank / len(ordered), 2)) for rank in ranks
+    ]

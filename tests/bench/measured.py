@@ -18,8 +18,9 @@ class Measured:
     """One measurement of one row.
 
     `figures` go into `build/bench.json`. The rest goes into the details: `usage` holds every process by
-    its name (`nightcrawler-operator`, `kube-apiserver`, …); `curves` are lines for the plots, by title:
-    pairs of x and y; `tables` are numbers by title and name, such as requests by verb and resource.
+    its name (`nightcrawler-operator`, `kube-apiserver`, …). `curves` are lines for the plots: pairs of x and
+    y by a title `<y> by <x>: <line>`, such as `PSS, MB by running runs: operator`; lines with the same
+    `<y> by <x>` share a field. `tables` are numbers by title and name, such as requests by verb and resource.
     """
 
     figures: dict[str, float]

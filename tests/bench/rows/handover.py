@@ -9,7 +9,7 @@ import itertools
 
 from tests.bench.engines import Defined, Engine
 from tests.bench.engines.nightcrawler import NIGHTCRAWLER
-from tests.bench.figures import milliseconds, percentile, points
+from tests.bench.figures import distribution, milliseconds, percentile
 from tests.bench.load import define, refuse_failures, submit_many
 from tests.bench.measured import Measured
 from tests.bench.shapes import chain
@@ -42,8 +42,8 @@ async def measure(sizes: Sizes, engine: Engine = NIGHTCRAWLER) -> Measured:
         },
         usage,
         {
-            f"{sizes.chains_few} chains, s": points(few),
-            f"{sizes.chains_many} chains, s": points(many),
+            f"% of hand-overs by ms: {sizes.chains_few} chains": distribution(few),
+            f"% of hand-overs by ms: {sizes.chains_many} chains": distribution(many),
         },
     )
 

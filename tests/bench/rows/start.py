@@ -11,7 +11,7 @@ import time
 
 from tests.bench.engines import Defined, Engine
 from tests.bench.engines.nightcrawler import NIGHTCRAWLER
-from tests.bench.figures import milliseconds, percentile, points
+from tests.bench.figures import distribution, milliseconds, percentile
 from tests.bench.load import define, refuse_failures, submit
 from tests.bench.measured import Measured
 from tests.bench.shapes import chain
@@ -49,9 +49,9 @@ async def measure(sizes: Sizes, engine: Engine = NIGHTCRAWLER) -> Measured:
         },
         usage,
         {
-            "one after another, s": points(alone),
-            "burst, s": points(waits),
-            "burst from the first request on, s": points(since_first),
+            "% of runs by ms: one after another": distribution(alone),
+            "% of runs by ms: burst": distribution(waits),
+            "% of runs by ms: burst, from the first request on": distribution(since_first),
         },
     )
 

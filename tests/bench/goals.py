@@ -1,0 +1,142 @@
+"""What is to be reached, row by row, in the words of the report.
+
+Argo's figures are those of its workflow-controller, tuned far beyond its defaults (client 512 requests a
+second, burst 2,048, 128 workers, requeue after 1 s), on the same kind of machine and control plane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One figure of a row: `key` in `bench.json`, and what there is to compare it with.
+
+    Attributes:
+        more: Whether more is better.
+    """
+
+    key: str
+    name: str
+    unit: str
+    goal: float | None = None
+    moonshot: float | None = None
+    argo: float | None = None
+    more: bool = False
+
+    def reaches(self, value: float, wanted: float | None) -> bool:
+        """Whether a value is as good as what is wanted, if anything is."""
+        return wanted is not None and (value >= wanted if self.more else value <= wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class RowGoals:
+    """One row: its heading, what is done and measured (a paragraph), its figures."""
+
+    title: str
+    what: str
+    figures: tuple[Figure, ...]
+
+
+def _ms(key: str, name: str, goal: float | None, moonshot: float | None, argo: float | None = None) -> Figure:
+    return Figure(key=key, name=name, unit="ms", goal=goal, moonshot=moonshot, argo=argo)
+
+
+GOALS: Final[Mapping[str, RowGoals]] = {
+    "start": RowGoals(
+        "Start",
+        "Runs of one step, one after another and then all at once: from the accepted request to the "
+        "first Pod.",
+        (
+            _ms("p50_ms", "one after another, p50", 60, 40, 55),
+            _ms("p99_ms", "one after another, p99", None, None),
+            _ms("burst_p50_ms", "burst, p50", None, None, 4_700),
+            _ms("burst_p99_ms", "burst, p99", 5_000, 2_500, 8_300),
+        ),
+    ),
+    "handover": RowGoals(
+        "Hand-over",
+        "Chains of ten steps of 0.1 s: from a Pod that has succeeded to the next step's Pod.",
+        (
+            _ms("p50_ms", "5 chains, p50", 60, 25, 815),
+            _ms("p99_ms", "5 chains, p99", 200, 60, 897),
+            _ms("at50_p50_ms", "50 chains, p50", 600, 200, 1_261),
+            _ms("at50_p99_ms", "50 chains, p99", 1_600, 400, 2_500),
+        ),
+    ),
+    "throughput": RowGoals(
+        "Throughput",
+        "Runs of 1 s steps, of which a constant number is in flight; completed runs a minute, at the best of "
+        "the levels. The rate is that of the steady middle: what completes after the last submission does "
+        "not count, and neither does the first third of what completes before.",
+        (
+            Figure(
+                key="one_step_per_min",
+                name="one step",
+                unit="/min",
+                more=True,
+                goal=1_400,
+                moonshot=2_500,
+                argo=765,
+            ),
+            Figure(
+                key="five_step_per_min",
+                name="five steps, a DAG",
+                unit="/min",
+                more=True,
+                goal=300,
+                moonshot=550,
+            ),
+        ),
+    ),
+    "cost": RowGoals(
+        "Cost of a step",
+        "Chains of ten steps, until their Jobs and Pods are cleaned up; requests from the API server's audit "
+        "log. Own requests are all writes of the operator but its Lease; the cluster's are all writes of all "
+        "components, Events among them, but Leases. Argo makes Pods without Jobs.",
+        (
+            Figure(key="own_requests_per_step", name="own writes", unit="", goal=2.3, moonshot=1.2),
+            Figure(key="cluster_requests_per_step", name="writes of all", unit="", goal=16, moonshot=11),
+            _ms("operator_cpu_ms_per_step", "the operator's CPU time", None, None, 26.8),
+        ),
+    ),
+    "memory": RowGoals(
+        "Memory",
+        "Operator and facade together, as proportional set size: with nothing to do, what 1,000 running runs "
+        "of five steps add, and what 1,000 ended ones add.",
+        (
+            Figure(key="base_mb", name="with nothing to do", unit="MB", goal=120, moonshot=90),
+            Figure(key="mb_per_1000_running", name="1,000 running runs", unit="MB", goal=15, moonshot=4),
+            Figure(key="mb_per_1000_ended", name="1,000 ended runs", unit="MB"),
+        ),
+    ),
+    "list": RowGoals(
+        "Lists of the dashboard",
+        "10,000 workflows with 100,000 executions: pages of 50, filters, search and deep pages, asked for by "
+        "50 clients once a second, then as fast as they can.",
+        (
+            _ms("p99_ms", "pages, p99", 25, 5),
+            _ms("search_p99_ms", "search, p99", 60, 15),
+            _ms("not_modified_p99_ms", "not modified (304), p99", None, 2),
+            Figure(key="rps", name="at saturation", unit="/s", moonshot=10_000, more=True),
+        ),
+    ),
+    "recovery": RowGoals(
+        "Recovery",
+        "The operator is killed with 5,000 runs in flight, and 500 Pods end while it is down. From its start "
+        "until it is ready, and until the last successor of those Pods is there.",
+        (
+            Figure(key="ready_s", name="ready", unit="s", goal=8, moonshot=2),
+            Figure(key="all_s", name="last successor", unit="s", goal=15, moonshot=5),
+        ),
+    ),
+    "scale": RowGoals(
+        "Growth",
+        "The same figures with 100, 1,000 and 10,000 executions: no worse than linear in what runs, constant "
+        "in what has ended.",
+        (),
+    ),
+}

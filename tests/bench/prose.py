@@ -1,0 +1,60 @@
+"""The words of the report around its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+HEAD: Final = """\
+<!-- Made by `python -m tests.bench --report` from what `make bench` measured; not to be edited. -->
+# Performance
+
+What a step costs and how soon it starts, measured on a real control plane whose nodes are played by
+[kwok](https://kwok.sigs.k8s.io), so that the figures are those of Nightcrawler and Kubernetes and not those
+of the programs that run. Each is the median of several measurements; how they are made stands
+[below](#how-it-is-measured).
+
+The columns beside it: what is to be reached (*goal*), what would be splendid (*moonshot*), and what the
+controller of [Argo Workflows](https://argoproj.github.io/workflows/) does under the same load on the same
+kind of machine, tuned far beyond its defaults (512 requests a second, 128 workers, a requeue time of 1 s)."""
+
+SIZES: Final[Mapping[str, str]] = {
+    "start": "{starts} runs one after another, then {starts} at once.",
+    "handover": "{chains_few} chains at once, {chains_few_rounds} times; then {chains_many} at once.",
+    "throughput": "In flight and runs in all: one step {one_step}, five steps {dag}.",
+    "cost": "{cost_runs} chains of {chain_steps} steps at once.",
+}
+"""A row's sizes, which its fields fill in."""
+
+FOOT: Final = """\
+## How it is measured
+
+- Each measurement of a row has a **control plane of its own**: etcd (without fsync), API server, controller
+  manager, scheduler and kwok as processes of this machine, together with operator, load and watcher.
+  Controller manager and scheduler may make 300 requests a second (bursts of 600): with their usual 20 they
+  would be what is measured. All other settings, Nightcrawler's too, are the usual ones; it logs warnings
+  only.
+- It is **warmed up** with some runs that do not count. The rows take turns, every other turn backwards, and
+  of all measurements the median and the range are shown; none is left out but those that failed, which the
+  row says.
+- An **independent watcher** takes the times: moments at which a watch of its own told of a Pod, or of a run
+  that has ended. Timestamps in objects have a grain of a second.
+- kwok completes a Pod after the time in its annotation. Runs are created as the facade creates them,
+  straight at the API server. Every run must end well, or the measurement fails.
+- **Requests** are counted in runs that nobody times, for the API server's audit log costs time itself.
+- **CPU time** is user and system time of each process between the end of the warm-up and the end of the
+  load; **memory** is the proportional set size at that end.
+
+## How to repeat it
+
+```console
+$ make bench                                       # all rows, five times each: hours
+$ make bench BENCH_ARGS=--short                    # a first look in minutes
+$ make bench BENCH_ARGS='--repeats 3 handover'     # some rows
+$ make bench BENCH_ARGS=--report                   # this page, from what was measured last
+```
+
+`build/bench.json` has the medians; `build/bench-details.json` has every run, with usage by process, curves,
+tables, sizes and the machine. Ratios between machines carry over, times do not: compare only what the same
+machine measured while it did nothing else.
+"""

@@ -1,0 +1,297 @@
+"""The report on what was measured: `docs/performance.md` and its plots. Pure but for `write`."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests.bench import plots
+from tests.bench.goals import GOALS, Figure, RowGoals
+from tests.bench.plots import Bar, Panel
+from tests.bench.prose import FOOT, HEAD, SIZES
+from tests.bench.record import Details, details_path
+from tests.bench.svg import short
+
+Curve = list[tuple[float, float]]
+
+_FOLDER: Final = "performance"
+_FEW: Final = 16
+"""A line of more points than that is drawn without dots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A page, and its plots by file name."""
+
+    page: str
+    plots: Mapping[str, str]
+
+
+def write(out: Path, docs: Path) -> Path:
+    """Make the report of the figures in `out`, and its details, below `docs`; where it is.
+
+    Raises:
+        FileNotFoundError: Nothing was measured yet.
+    """
+    report = render(json.loads(details_path(out).read_text()))
+    folder = docs / _FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.svg"):
+        if old.name not in report.plots:
+            old.unlink()
+    for name, plot in report.plots.items():
+        (folder / name).write_text(plot)
+    page = docs / f"{_FOLDER}.md"
+    page.write_text(report.page)
+    return page
+
+
+def render(details: Mapping[str, Details]) -> Report:
+    """The report of rows that were measured at least once."""
+    rows = {name: details[name] for name in GOALS if details.get(name, {}).get("runs")}
+    files: dict[str, str] = {}
+    parts = [HEAD, _summary(rows)]
+    for name, row in rows.items():
+        parts.append(_row(name, GOALS[name], row, files))
+    if usages := {name: usage for name, row in rows.items() if (usage := _cpu(row))}:
+        files["cpu.svg"] = plots.stacks("CPU time by component", usages, "s")
+        parts.append(
+            f"## Who uses the CPU\n\n{_image('cpu.svg', 'CPU time by component')}\n\n{_memory(rows)}"
+        )
+    parts.append(_conditions(rows))
+    parts.append(FOOT)
+    return Report("\n\n".join(part.strip() for part in parts if part.strip()) + "\n", files)
+
+
+# --- the table of all --------------------------------------------------------------------------------
+
+
+def _summary(rows: Mapping[str, Details]) -> str:
+    lines = []
+    for name, row in rows.items():
+        for figure in GOALS[name].figures:
+            if figure.key not in row["spread"] or (figure.goal is None and figure.moonshot is None):
+                continue
+            value = row["spread"][figure.key]["median"]
+            lines.append(
+                [
+                    f"[{GOALS[name].title}](#{_anchor(GOALS[name].title)})",
+                    figure.name,
+                    f"**{_value(value, figure)}**",
+                    _value(figure.goal, figure),
+                    _value(figure.moonshot, figure),
+                    _value(figure.argo, figure),
+                    _verdict(value, figure),
+                ]
+            )
+    return _table(
+        ["", "", "Nightcrawler", "goal", "moonshot", "Argo, tuned", ""], lines, numbers=(2, 3, 4, 5)
+    )
+
+
+def _verdict(value: float, figure: Figure) -> str:
+    if figure.reaches(value, figure.moonshot):
+        return "moonshot"
+    if figure.goal is None:
+        return ""
+    return "goal" if figure.reaches(value, figure.goal) else "**missed**"
+
+
+# --- a row -------------------------------------------------------------------------------------------
+
+
+def _row(name: str, goals: RowGoals, row: Details, files: dict[str, str]) -> str:
+    spreads: dict[str, dict[str, float]] = row["spread"]
+    known = [figure for figure in goals.figures if figure.key in spreads]
+    parts = [f"## {goals.title}", goals.what, SIZES[name].format(**row["sizes"]) if name in SIZES else ""]
+    if known:
+        files[f"{name}.svg"] = plots.bars(
+            goals.title, [_bar(figure, spreads[figure.key]) for figure in known]
+        )
+        parts += [_figures(known, spreads), _image(f"{name}.svg", f"{goals.title}: figures against goals")]
+    keys = {figure.key for figure in goals.figures}
+    if others := {key: found for key, found in spreads.items() if key not in keys}:
+        parts.append(_grown(others))
+    if panels := _panels(_pooled(run["curves"] for run in row["runs"])):
+        title = f"{goals.title}: more of it"
+        files[f"{name}-curves.svg"] = plots.lines(title, panels)
+        parts.append(_image(f"{name}-curves.svg", title))
+    parts += [_details(title, table) for title, table in _tables(row).items()]
+    if row["failures"]:
+        count = len(row["failures"])
+        parts.append(
+            f"{count} of {count + len(row['runs'])} measurements of this row failed and do not count."
+        )
+    return "\n\n".join(part for part in parts if part)
+
+
+def _figures(figures: Sequence[Figure], spreads: Mapping[str, Mapping[str, float]]) -> str:
+    lines = [
+        [
+            figure.name,
+            f"**{_value(spreads[figure.key]['median'], figure)}**",
+            f"{short(spreads[figure.key]['least'])} – {short(spreads[figure.key]['most'])}",
+            _value(figure.goal, figure),
+            _value(figure.moonshot, figure),
+            _value(figure.argo, figure),
+        ]
+        for figure in figures
+    ]
+    heads = ["", "median", "least – most", "goal", "moonshot", "Argo, tuned"]
+    return _table(heads, lines, numbers=(1, 2, 3, 4, 5))
+
+
+def _bar(figure: Figure, spread: Mapping[str, float]) -> Bar:
+    return Bar(
+        figure.name,
+        figure.unit,
+        spread["median"],
+        spread["least"],
+        spread["most"],
+        figure.goal,
+        figure.moonshot,
+        figure.argo,
+        figure.more,
+    )
+
+
+def _grown(spreads: Mapping[str, Mapping[str, float]]) -> str:
+    """Figures `<what>_at_<size>` as a table with a column a size; the others with one column."""
+    sizes: list[int] = []
+    by_name: dict[str, dict[int, float]] = {}
+    for key, spread in spreads.items():
+        what, _, at = key.rpartition("_at_")
+        size = int(at) if what and at.isdigit() else 0
+        by_name.setdefault(what if size else key, {})[size] = spread["median"]
+        sizes = sorted({*sizes, size})
+    heads = ["", *(f"{size:,}" if size else "median" for size in sizes)]
+    lines = [
+        [f"`{name}`", *(short(at[size]) if size in at else "" for size in sizes)]
+        for name, at in by_name.items()
+    ]
+    return _table(heads, lines, numbers=range(1, len(heads)))
+
+
+def _panels(curves: Mapping[str, Curve]) -> list[Panel]:
+    """Lines in their fields: those whose titles `<y> by <x>: <line>` agree up to the colon share one."""
+    fields: dict[str, dict[str, Curve]] = {}
+    for title, curve in curves.items():
+        field, _, line = title.partition(": ")
+        if curve:
+            fields.setdefault(field, {})[line or field] = curve
+    return [
+        Panel(y, lines, x, dots=all(len(line) <= _FEW for line in lines.values()))
+        for field, lines in fields.items()
+        for y, _, x in [field.partition(" by ")]
+    ]
+
+
+# --- several runs as one -----------------------------------------------------------------------------
+
+
+def _pooled(runs: Iterable[Mapping[str, Curve]]) -> dict[str, Curve]:
+    """Of each curve the median line: point by point, for the runs of a row have the same points."""
+    by_title: dict[str, list[Curve]] = {}
+    for run in runs:
+        for title, curve in run.items():
+            by_title.setdefault(title, []).append(curve)
+    return {
+        title: [
+            (statistics.median(x for x, _ in at), statistics.median(y for _, y in at))
+            for at in zip(*curves, strict=False)
+        ]
+        for title, curves in by_title.items()
+    }
+
+
+def _tables(row: Details) -> dict[str, dict[str, float]]:
+    """Medians of the tables of numbers, the largest number first; what a run does not have is 0 there."""
+    runs: list[dict[str, dict[str, float]]] = [run["tables"] for run in row["runs"]]
+    titles = dict.fromkeys(title for run in runs for title in run)
+    pooled = {}
+    for title in titles:
+        names = dict.fromkeys(name for run in runs for name in run.get(title, {}))
+        medians = {n: statistics.median(run.get(title, {}).get(n, 0.0) for run in runs) for n in names}
+        pooled[title] = dict(sorted(medians.items(), key=lambda item: -item[1]))
+    return pooled
+
+
+def _cpu(row: Details) -> dict[str, float]:
+    return _of_usage(row, "cpu_seconds")
+
+
+def _of_usage(row: Details, what: str) -> dict[str, float]:
+    names = dict.fromkeys(name for run in row["runs"] for name in run["usage"])
+    return {
+        name: statistics.median(run["usage"][name][what] for run in row["runs"] if name in run["usage"])
+        for name in names
+    }
+
+
+# --- pieces ------------------------------------------------------------------------------------------
+
+
+def _memory(rows: Mapping[str, Details]) -> str:
+    by_row = {name: _of_usage(row, "pss_mb") for name, row in rows.items()}
+    components = list(dict.fromkeys(name for usage in by_row.values() for name in usage))
+    measured = [name for name in rows if by_row[name]]
+    lines = [
+        [name, *(short(by_row[row][name]) if name in by_row[row] else "" for row in measured)]
+        for name in components
+    ]
+    heads = ["PSS at the end, MB", *(GOALS[row].title for row in measured)]
+    return _table(heads, lines, numbers=range(1, len(heads)))
+
+
+def _conditions(rows: Mapping[str, Details]) -> str:
+    lines = []
+    for name, row in rows.items():
+        stamp, runs = row["stamp"], row["runs"]
+        lines.append(
+            [
+                GOALS[name].title,
+                str(len(runs)),
+                f"{statistics.median(run['seconds'] for run in runs):.0f} s",
+                short(max(run["load_average"] for run in runs)),
+                str(stamp["date"])[:10],
+                f"`{stamp['commit']}`",
+            ]
+        )
+    machines = dict.fromkeys(_machine(row["stamp"]) for row in rows.values())
+    heads = ["row", "times", "each", "load average at start, most", "date", "commit"]
+    return "\n\n".join(["## On what", *machines, _table(heads, lines, numbers=(1, 2, 3))])
+
+
+def _machine(stamp: Mapping[str, Any]) -> str:
+    return (
+        f"{stamp['cores']} cores of {stamp['cpu']}, {stamp['memory_gb']:g} GB, {stamp['kernel']}, "
+        f"Python {stamp['python']}; everything on this one machine."
+    )
+
+
+def _details(title: str, table: Mapping[str, float]) -> str:
+    lines = [[f"`{name}`", short(value)] for name, value in table.items()]
+    return f"<details><summary>{title}</summary>\n\n{_table(['', ''], lines, numbers=(1,))}\n\n</details>"
+
+
+def _table(heads: Sequence[str], lines: Iterable[Sequence[str]], *, numbers: Iterable[int] = ()) -> str:
+    """A Markdown table whose columns of numbers are flush right."""
+    right = set(numbers)
+    rule = ["--:" if column in right else "---" for column in range(len(heads))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, rule, *lines])
+
+
+def _value(value: float | None, figure: Figure) -> str:
+    return "" if value is None else f"{short(value)} {figure.unit}".strip()
+
+
+def _image(file: str, text: str) -> str:
+    return f"![{text}]({_FOLDER}/{file})"
+
+
+def _anchor(heading: str) -> str:
+    return "".join(c for c in heading.lower().replace(" ", "-") if c.isalnum() or c == "-")
