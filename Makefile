@@ -44,7 +44,7 @@ test-integration: prepare ## Run the tests on a real API server with simulated n
 test-e2e: prepare ## Run the examples and faults on a cluster with a real node
 	$(BIN)/pytest tests/e2e $(PYTEST_ARGS)
 
-bench: prepare ## Measure hand-over and writes on simulated nodes
+bench: prepare ## Measure speed and cost on simulated nodes (hours; BENCH_ARGS=--short: minutes)
 	$(PYTHON_HERE) -m tests.bench $(BENCH_ARGS)
 
 generate: setup ## Write what is made from code: custom resources, tables of settings

@@ -112,8 +112,8 @@ def _panel(drawing: Drawing, panel: Panel, place: tuple[float, float, float, flo
     left, top, right, bottom = place
     points = [point for line in panel.lines.values() for point in line]
     across = axis([x for x, _ in points], left + 48, right - 14, log=True)
-    keys = len(panel.lines) if len(panel.lines) > 1 else 0
-    down = axis([y for _, y in points], bottom - 34, top + 18 + 16 * keys)
+    legend = _places(list(panel.lines), right - left - 62) if len(panel.lines) > 1 else []
+    down = axis([y for _, y in points], bottom - 34, top + 18 + 16 * (legend[-1][1] + 1 if legend else 0))
     drawing.text(left + 8, top + 8, panel.title)
     for value in down.ticks():
         drawing.line(left + 48, down.at(value), right - 14, down.at(value), "grid")
@@ -130,9 +130,10 @@ def _panel(drawing: Drawing, panel: Panel, place: tuple[float, float, float, flo
         if panel.dots:
             for x, y in places:
                 drawing.dot(x, y, 3.5, f"{colour} halo")
-        if keys:
-            drawing.box(left + 48, top + 16 + 16 * number, 12, 4, colour)
-            drawing.text(left + 66, top + 22 + 16 * number, name, "small")
+        if legend:
+            x, row = left + 48 + legend[number][0], legend[number][1]
+            drawing.box(x, top + 18 + 16 * row, 12, 4, colour)
+            drawing.text(x + 18, top + 24 + 16 * row, name, "small")
 
 
 def stacks(title: str, shown: Mapping[str, Mapping[str, float]], unit: str) -> str:
@@ -140,7 +141,7 @@ def stacks(title: str, shown: Mapping[str, Mapping[str, float]], unit: str) -> s
     drawing = Drawing(_WIDTH, title)
     parts = list(dict.fromkeys(part for row in shown.values() for part in row))
     y = _legend(drawing, parts, 48.0) + 18
-    start, end = _MARGIN + 110, _WIDTH - _MARGIN - _VALUE
+    start, end = _MARGIN + 150, _WIDTH - _MARGIN - _VALUE
     for name, row in shown.items():
         total = sum(row.values()) or 1.0
         drawing.text(start - 10, y + 15, name, anchor="end")
@@ -158,12 +159,20 @@ def stacks(title: str, shown: Mapping[str, Mapping[str, float]], unit: str) -> s
 
 
 def _legend(drawing: Drawing, parts: Sequence[str], y: float) -> float:
-    x = _MARGIN
-    for number, part in enumerate(parts):
-        width = 34 + width_of(part)
-        if x + width > _WIDTH - _MARGIN:
-            x, y = _MARGIN, y + 18
-        drawing.box(x, y - 9, 11, 11, f"c{number % PALETTE}")
-        drawing.text(x + 17, y, part, "small")
-        x += width
-    return y
+    places = _places(parts, _WIDTH - 2 * _MARGIN)
+    for number, (part, (x, row)) in enumerate(zip(parts, places, strict=True)):
+        drawing.box(_MARGIN + x, y - 9 + 18 * row, 11, 11, f"c{number % PALETTE}")
+        drawing.text(_MARGIN + x + 17, y + 18 * row, part, "small")
+    return y + 18 * (places[-1][1] if places else 0)
+
+
+def _places(parts: Sequence[str], width: float) -> list[tuple[float, int]]:
+    """Where the parts of a legend go: from the left, and in which row."""
+    places, x, row = [], 0.0, 0
+    for part in parts:
+        needed = 34 + width_of(part)
+        if x and x + needed > width:
+            x, row = 0.0, row + 1
+        places.append((x, row))
+        x += needed
+    return places

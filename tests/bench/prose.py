@@ -21,7 +21,7 @@ kind of machine, tuned far beyond its defaults (512 requests a second, 128 worke
 SIZES: Final[Mapping[str, str]] = {
     "start": "{starts} runs one after another, then {starts} at once.",
     "handover": "{chains_few} chains at once, {chains_few_rounds} times; then {chains_many} at once.",
-    "throughput": "In flight and runs in all: one step {one_step}, five steps {dag}.",
+    "throughput": "In flight: one step {one_step}; five steps {dag}.",
     "cost": "{cost_runs} chains of {chain_steps} steps at once.",
 }
 """A row's sizes, which its fields fill in."""

@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench import plots
+from tests.bench.engines.nightcrawler import NIGHTCRAWLER
 from tests.bench.goals import GOALS, Figure, RowGoals
 from tests.bench.plots import Bar, Panel
 from tests.bench.prose import FOOT, HEAD, SIZES
 from tests.bench.record import Details, details_path
+from tests.bench.site import BENCH, FACADE
 from tests.bench.svg import short
 
 Curve = list[tuple[float, float]]
 
 _FOLDER: Final = "performance"
+_OURS: Final = (NIGHTCRAWLER.name, FACADE)
+"""These come first where components are listed."""
 _FEW: Final = 16
 """A line of more points than that is drawn without dots."""
 
@@ -54,17 +58,27 @@ def render(details: Mapping[str, Details]) -> Report:
     """The report of rows that were measured at least once."""
     rows = {name: details[name] for name in GOALS if details.get(name, {}).get("runs")}
     files: dict[str, str] = {}
-    parts = [HEAD, _summary(rows)]
+    parts = [HEAD, _caution(rows), _summary(rows)]
     for name, row in rows.items():
         parts.append(_row(name, GOALS[name], row, files))
     if usages := {name: usage for name, row in rows.items() if (usage := _cpu(row))}:
-        files["cpu.svg"] = plots.stacks("CPU time by component", usages, "s")
+        by_title = {GOALS[name].title: usage for name, usage in usages.items()}
+        files["cpu.svg"] = plots.stacks("CPU time by component", by_title, "s")
         parts.append(
             f"## Who uses the CPU\n\n{_image('cpu.svg', 'CPU time by component')}\n\n{_memory(rows)}"
         )
     parts.append(_conditions(rows))
     parts.append(FOOT)
     return Report("\n\n".join(part.strip() for part in parts if part.strip()) + "\n", files)
+
+
+def _caution(rows: Mapping[str, Details]) -> str:
+    small = [GOALS[name].title for name, row in rows.items() if row["sizes"]["name"] == "short"]
+    return (
+        f"> **Only a first look**, with less load than the goals are for: {', '.join(small)}."
+        if small
+        else ""
+    )
 
 
 # --- the table of all --------------------------------------------------------------------------------
@@ -107,7 +121,7 @@ def _verdict(value: float, figure: Figure) -> str:
 def _row(name: str, goals: RowGoals, row: Details, files: dict[str, str]) -> str:
     spreads: dict[str, dict[str, float]] = row["spread"]
     known = [figure for figure in goals.figures if figure.key in spreads]
-    parts = [f"## {goals.title}", goals.what, SIZES[name].format(**row["sizes"]) if name in SIZES else ""]
+    parts = [f"## {goals.title}", goals.what, _load(name, row["sizes"])]
     if known:
         files[f"{name}.svg"] = plots.bars(
             goals.title, [_bar(figure, spreads[figure.key]) for figure in known]
@@ -127,6 +141,21 @@ def _row(name: str, goals: RowGoals, row: Details, files: dict[str, str]) -> str
             f"{count} of {count + len(row['runs'])} measurements of this row failed and do not count."
         )
     return "\n\n".join(part for part in parts if part)
+
+
+def _load(name: str, sizes: Mapping[str, Any]) -> str:
+    """A row's sizes in words; levels as `50 (400 runs), 200 (700 runs)`."""
+
+    def word(size: Any) -> str:
+        if not isinstance(size, list):
+            return f"{size:,}" if isinstance(size, int) else str(size)
+        levels = [level if isinstance(level, list) else [level] for level in size]
+        return ", ".join(
+            f"{level[0]:,}" + "".join(f" ({count:,} runs)" for count in level[1:]) for level in levels
+        )
+
+    words = {key: word(size) for key, size in sizes.items()}
+    return SIZES[name].format(**words) if name in SIZES else ""
 
 
 def _figures(figures: Sequence[Figure], spreads: Mapping[str, Mapping[str, float]]) -> str:
@@ -225,7 +254,8 @@ def _cpu(row: Details) -> dict[str, float]:
 
 
 def _of_usage(row: Details, what: str) -> dict[str, float]:
-    names = dict.fromkeys(name for run in row["runs"] for name in run["usage"])
+    found = dict.fromkeys(name for run in row["runs"] for name in run["usage"])
+    names = sorted(found, key=lambda name: (name not in _OURS, name == BENCH))
     return {
         name: statistics.median(run["usage"][name][what] for run in row["runs"] if name in run["usage"])
         for name in names

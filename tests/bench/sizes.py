@@ -13,6 +13,7 @@ class Sizes:
     `FULL` has them all.
     """
 
+    name: str = "usual"
     # start
     starts: int = 200
     # handover
@@ -28,6 +29,7 @@ class Sizes:
 
 
 SHORT = Sizes(
+    name="short",
     starts=50,
     chains_few_rounds=2,
     chains_many=20,
@@ -38,6 +40,7 @@ SHORT = Sizes(
 """A first look at all rows, in less than five minutes."""
 
 FULL = Sizes(
+    name="full",
     one_step=((50, 3_000), (200, 3_000), (1_000, 3_000)),
     dag=((50, 1_000), (200, 1_000), (1_000, 2_000)),
 )
