@@ -18,7 +18,14 @@ from nightcrawler_crds.views import (
     WorkflowView,
 )
 from nightcrawler_operator.builders import revision as revisions
-from nightcrawler_operator.outcomes import LookAnew, LookForEvents, LookForJob, LookForRevision, Lookup
+from nightcrawler_operator.outcomes import (
+    LookAnew,
+    LookForEnvironments,
+    LookForEvents,
+    LookForJob,
+    LookForRevision,
+    Lookup,
+)
 from nightcrawler_operator.snapshot import Snapshot, Told
 from nightcrawler_operator.world import World
 
@@ -39,6 +46,8 @@ class Lookups:
             match lookup:
                 case LookAnew():
                     news |= await self._anew(snapshot)
+                case LookForEnvironments():
+                    news |= await self._environments(snapshot)
                 case LookForJob():
                     news |= await self._job(snapshot, lookup)
                 case LookForEvents():
@@ -51,8 +60,6 @@ class Lookups:
         meta = snapshot.execution.metadata
         known = snapshot.workflow
         assert known is not None
-        found, version = await self._store.list_with_version(names.ENVIRONMENTS, "", EnvironmentView)
-        self._world.environments.replace_all(found, version)
         try:
             workflow = await self._store.get(names.WORKFLOWS, *known.metadata.key, WorkflowView)
         except errors.NotFound:
@@ -60,6 +67,12 @@ class Lookups:
         else:
             self._world.workflows.upsert(workflow)
             self._world.findings_of(meta.uid).fresh = True
+        return True
+
+    async def _environments(self, snapshot: Snapshot) -> bool:
+        found, version = await self._store.list_with_version(names.ENVIRONMENTS, "", EnvironmentView)
+        self._world.environments.replace_all(found, version)
+        self._world.findings_of(snapshot.execution.metadata.uid).fresh_environments = True
         return True
 
     async def _job(self, snapshot: Snapshot, lookup: LookForJob) -> bool:

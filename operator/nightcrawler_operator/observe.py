@@ -45,6 +45,7 @@ def observe(world: World, execution: ExecutionView, limits: Limits) -> Snapshot:
         absent=frozenset(findings.absent),
         refusals=findings.refusals,
         fresh=findings.fresh,
+        fresh_environments=findings.fresh_environments,
     )
 
 

@@ -114,10 +114,19 @@ class LookForRevision:
 
 @dataclass(frozen=True, slots=True)
 class LookAnew:
-    """Ask for the workflow and the Environments, since a run is to begin with what they are now."""
+    """Ask for the workflow, since a run is to begin with what it is now."""
 
 
-Lookup = LookAnew | LookForJob | LookForEvents | LookForRevision
+@dataclass(frozen=True, slots=True)
+class LookForEnvironments:
+    """Ask for the Environments, since it would hang on there not being one.
+
+    The dearest of all look-ups: while others write, the API server makes the list of a kind that
+    seldom changes wait for up to 100 ms, to be sure that it is complete.
+    """
+
+
+Lookup = LookAnew | LookForEnvironments | LookForJob | LookForEvents | LookForRevision
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,9 +82,9 @@ class Snapshot:
     `named_revision` is what the record, or else a Job, says the run uses; `events` holds
     those that were looked up, by the UID of what they are about; `absent` the Jobs that a
     fresh look confirmed to be gone, or to have ended, without a Pod; `refusals` why Jobs were
-    not taken, by Job name. `fresh` says that the workflow and the Environments were asked for
-    after the execution was heard of: each kind has a watch of its own, and that of executions
-    may be ahead.
+    not taken, by Job name. `fresh` and `fresh_environments` say that the workflow, and the
+    Environments, were asked for after the execution was heard of: each kind has a watch of its
+    own, and that of executions may be ahead.
     """
 
     now: datetime
@@ -101,3 +101,4 @@ class Snapshot:
     absent: frozenset[str] = frozenset()
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
     fresh: bool = True
+    fresh_environments: bool = True

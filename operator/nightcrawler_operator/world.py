@@ -68,6 +68,7 @@ class Findings:
     absent: set[str] = field(default_factory=set)
     refusals: dict[str, Refusal] = field(default_factory=dict)
     fresh: bool = False
+    fresh_environments: bool = False
 
 
 class World:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from nightcrawler_crds import names
@@ -56,15 +58,40 @@ def test_an_environment_may_be_applied_together_with_a_run_in_it(
     team.until_condition(names.WORKFLOWS, "together", "Accepted", "True")
     proxy.hold(ENVIRONMENTS)
     first, second = an_environment("first", aliases=["both"]), an_environment("second", default=True)
-    team.apply(first)
-    team.apply(second)
+    placed = []
 
-    runs = [team.begin(an_execution(workflow, **asked)) for asked in ({"environment": "both"}, {})]
+    for environment, asked in ((first, {"environment": "both"}), (second, {})):
+        team.apply(environment)
+        run = team.begin(an_execution(workflow, **asked))
+        placed.append(team.until_phase(run, "Completed")["environment"])
 
-    placed = [team.until_phase(run, "Completed")["environment"] for run in runs]
     for environment in (first, second):
         team.delete(names.ENVIRONMENTS, environment.name)
     assert placed == ["first", "second"]
+
+
+def test_environments_are_asked_for_only_where_one_that_is_new_would_matter(
+    proxy: FaultProxy, operators: Operators, team: Team
+) -> None:
+    operators.start(kubeconfig=proxy.kubeconfig)
+    workflow = a_workflow("asking").step("one")
+    team.apply(workflow)
+
+    def lists_for(**asked: str) -> int:
+        before = lists()
+        team.until_ended(team.begin(an_execution(workflow, **asked)))
+        return lists() - before
+
+    def lists() -> int:
+        return sum(bool(re.search(r"^GET .*/environments\b", request)) for request in proxy.asked)
+
+    nowhere, somewhere = lists_for(), lists_for(environment="here")
+    here = an_environment("here")
+    team.apply(here)
+    unknown, known = lists_for(environment="there"), lists_for(environment="here")
+    team.delete(names.ENVIRONMENTS, here.name)
+
+    assert (nowhere, somewhere, unknown, known) == (0, 1, 1, 0)
 
 
 def test_a_run_of_a_workflow_that_was_deleted_just_now_does_not_begin(

@@ -5,9 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.outcomes import LookForRevision, NewJob, Plan, Waiting
+from nightcrawler_operator.outcomes import (
+    LookAnew,
+    LookForEnvironments,
+    LookForRevision,
+    NewJob,
+    Plan,
+    Waiting,
+)
 from tests.support.snapshots import (
     SnapshotMaker,
     a_job,
@@ -136,6 +145,42 @@ def test_an_unknown_environment_is_refused() -> None:
     there = a_new_execution().asking(environment="prod").knowing(environments=(an_environment("lab"),))
 
     assert refusal(there)[0] == conditions.UNKNOWN_ENVIRONMENT
+
+
+@pytest.mark.parametrize("asked", [{"environment": "prod"}, {}], ids=["unknown", "no default"])
+def test_nobody_is_refused_for_want_of_an_environment_before_a_fresh_look(asked: dict[str, str]) -> None:
+    there = a_new_execution().asking(**asked).knowing(environments=(an_environment("lab"),))
+
+    assert decide(there.knowing(fresh_environments=False).build()) == Plan(lookups=(LookForEnvironments(),))
+    assert status_of(decide(there.build()))["phase"] == "Failed"
+
+
+def test_a_name_is_taken_for_this_cluster_only_after_a_fresh_look() -> None:
+    listed = a_new_execution(environments=["lab"])
+    for named in (listed, a_new_execution().asking(environment="lab")):
+        stale = named.knowing(environments=(), fresh_environments=False)
+        assert decide(stale.build()) == Plan(lookups=(LookForEnvironments(),))
+        assert len(decide(stale.knowing(fresh_environments=True).build()).first_jobs) == 1
+
+
+def test_a_run_that_has_its_environment_begins_without_a_look() -> None:
+    lab = an_environment("lab", aliases=["here"])
+    for asked in ("lab", "here"):
+        named = a_new_execution().asking(environment=asked).knowing(environments=(lab,))
+        assert len(decide(named.knowing(fresh_environments=False).build()).first_jobs) == 1
+
+
+def test_a_run_that_names_no_environment_begins_without_a_look() -> None:
+    default = an_environment("lab", default=True)
+    for there in ((), (default,)):
+        begun = decide(a_new_execution().knowing(environments=there, fresh_environments=False).build())
+        assert len(begun.first_jobs) == 1
+
+
+def test_the_workflow_is_asked_for_anew_before_environments_are() -> None:
+    stale = a_new_execution().asking(environment="prod").knowing(fresh=False, fresh_environments=False)
+
+    assert decide(stale.build()) == Plan(lookups=(LookAnew(),))
 
 
 def test_a_chosen_environment_is_recorded_and_its_nodes_are_used() -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.validation import parameter_problems, workflow_problems
-from nightcrawler_operator.decisions.placement import Place, place
+from nightcrawler_operator.decisions.placement import Place, hangs_on_absence, place
 from nightcrawler_operator.snapshot import Revision, Snapshot
 
 
@@ -42,11 +42,16 @@ class Admitted:
     place: Place
 
 
+@dataclass(frozen=True, slots=True)
+class Unsure:
+    """The Environments have to be looked at anew before it is said."""
+
+
 Answer = Refused | NotYet
 Rule = Callable[[Snapshot], Answer | None]
 
 
-def admit(snapshot: Snapshot) -> Admitted | Answer:
+def admit(snapshot: Snapshot) -> Admitted | Unsure | Answer:
     """Whether the execution of this snapshot may run. Its `revision` is the live workflow's content."""
     for rule in RULES:
         answer = rule(snapshot)
@@ -54,6 +59,8 @@ def admit(snapshot: Snapshot) -> Admitted | Answer:
             return answer
     assert snapshot.revision is not None
     chosen = place(snapshot.execution.spec.environment, snapshot.revision.spec, snapshot.environments)
+    if hangs_on_absence(chosen) and not snapshot.fresh_environments:
+        return Unsure()
     if not isinstance(chosen, Place):
         return Refused(chosen[0], chosen[1])
     return Admitted(snapshot.revision, chosen)

@@ -13,10 +13,10 @@ from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, conditions
 from nightcrawler_crds.validation import filled_parameters
 from nightcrawler_crds.views import Condition, ExecutionStatusView
 from nightcrawler_operator.decisions import endings, progress
-from nightcrawler_operator.decisions.admission import Admitted, NotYet, Refused, admit
+from nightcrawler_operator.decisions.admission import Admitted, NotYet, Refused, Unsure, admit
 from nightcrawler_operator.decisions.placement import lost_place, recorded_place
 from nightcrawler_operator.decisions.status import condition, merge_patch
-from nightcrawler_operator.outcomes import LookAnew, LookForRevision, Plan, Run, Waiting
+from nightcrawler_operator.outcomes import LookAnew, LookForEnvironments, LookForRevision, Plan, Run, Waiting
 from nightcrawler_operator.snapshot import Revision, Snapshot
 
 
@@ -42,6 +42,8 @@ def decide(snapshot: Snapshot) -> Plan:
             return replace(plan, adopt=_is_foreign(snapshot))
         case NotYet():
             return _not_yet(snapshot, answer)
+        case Unsure():
+            return Plan(lookups=(LookForEnvironments(),))
         case Admitted():
             return _begin(snapshot, answer)
 

@@ -48,6 +48,17 @@ def place(
     return _place(found, source if asked == found.metadata.name else f"{source}, as {asked!r}")
 
 
+def hangs_on_absence(chosen: Place | tuple[str, str]) -> bool:
+    """Whether it was decided by there being no (other) Environment: one made just now would matter.
+
+    A run that names none and finds none runs in this cluster at once: that is how most installations
+    are, and only the very first Environment of one could come too late for it.
+    """
+    if not isinstance(chosen, Place):
+        return True
+    return chosen.reason == conditions.THIS_CLUSTER and chosen.name is not None
+
+
 def recorded_place(name: str | None, environments: Collection[EnvironmentView]) -> EnvironmentSpec:
     """The Environment that a run was put in, as it is now; an empty one if it is gone."""
     found = next((e for e in environments if e.metadata.name == name), None)
