@@ -40,6 +40,10 @@ GPU_PRODUCT_LABEL: Final = "nvidia.com/gpu.product"
 
 PHASE_SELECTOR_LIVE: Final = "status.phase!=Completed,status.phase!=Failed,status.phase!=Cancelled"
 """Field selector of the executions that have not ended."""
+PHASE_SELECTOR_ENDED: Final = (
+    "status.phase!=,status.phase!=Pending,status.phase!=Running,status.phase!=Cancelling"
+)
+"""Field selector of the others; a new one has no phase yet."""
 
 MAX_WORKFLOW_NAME: Final = 40
 MAX_EXECUTION_NAME: Final = 52

@@ -188,6 +188,7 @@ class Operator:
     def _lead(self) -> None:
         log.info("leading")
         self.world.doubt()
+        self._workflows.doubt()
         self.controller.wake_all()
 
     def _follow(self) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from nightcrawler_crds import names
 from tests.support.audit import Audit
-from tests.support.builders import a_workflow
+from tests.support.builders import a_workflow, an_execution
 from tests.support.operator import OperatorProcess, Operators
 from tests.support.polling import always, eventually
 from tests.support.team import Json, Team
@@ -134,6 +134,41 @@ def test_the_installation_says_how_long_a_history_is_where_the_workflow_does_not
     eventually(
         lambda: team.executions_of("forgetful"), what="the oldest to go", until=lambda left: left == ["run-1"]
     )
+
+
+def seed(team: Team, workflow: Json, count: int) -> None:
+    """Runs that have ended already, as if the operator had been there for long."""
+    owner = {key: workflow[key] for key in ("apiVersion", "kind")}
+    owner |= {key: workflow["metadata"][key] for key in ("name", "uid")}
+    for number in range(count):
+        # By their names they are older than any other, should all be made within a second.
+        run = an_execution(owner["name"], f"before-{number:03}")
+        team.begin(run.labelled(labels={names.LABEL_WORKFLOW: owner["name"]}, owner_references=[owner]))
+        team.cluster.api.merge(
+            f"{team.path(names.EXECUTIONS, run.name)}/status", {"status": {"phase": "Completed"}}
+        )
+
+
+def test_a_long_history_is_not_read_anew_for_every_run_that_ends(operators: Operators, team: Team) -> None:
+    workflow = a_workflow("long", history={"completed": 120}).step("one")
+    seed(team, team.apply(workflow), 125)
+    operators.start()
+
+    def end_one(number: int) -> int:
+        before = Audit(team).counts()["list workflowexecutions"]
+        run = team.run(workflow, f"run-{number:02}")
+        team.until_phase(run, "Completed")
+        team.until_last_run("long", run, "Completed")
+        return Audit(team).counts()["list workflowexecutions"] - before
+
+    assert end_one(0) > 0
+    assert len(team.executions_of("long")) == 120
+    assert [end_one(number) for number in range(1, 7)] == [0] * 6
+    assert len(team.executions_of("long")) == 126
+    # One more than a twentieth beyond: now it is listed, and kept to the number again.
+    assert end_one(7) > 0
+    left = team.executions_of("long")
+    assert (len(left), left[0]) == (120, "before-013")
 
 
 def test_what_nobody_told_of_is_put_right_by_the_resync(operators: Operators, team: Team) -> None:

@@ -1,16 +1,11 @@
-"""What is kept of runs that have ended: their Jobs for a while, their records, their revisions."""
+"""What is kept of runs that have ended: their Jobs, for a while."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-
-from nightcrawler_crds.views import ExecutionView, JobView, RevisionView
-from nightcrawler_operator.decisions.history import too_many, unneeded_revisions
+from nightcrawler_crds.views import JobView
 from nightcrawler_operator.decisions.leftovers import Keep, Remove, StopLive, leftovers
 from nightcrawler_operator.snapshot import Attempt
-from tests.support.snapshots import PodMaker, a_job, a_pod, at, job_name, wire
+from tests.support.snapshots import PodMaker, a_job, a_pod, at, job_name
 
 
 def verdict(*attempts: Attempt, now: float = 0, gone: bool = False) -> Keep | Remove | StopLive:
@@ -70,49 +65,3 @@ def test_a_job_whose_end_nobody_knows_is_kept_from_now_on() -> None:
     going = an_attempt(a_job("b", deleting=True), a_pod("b"))
 
     assert verdict(Attempt(a_job("a", ended=("Complete", 10))), going, now=5000) == Keep(at(5900))
-
-
-# --- history ---------------------------------------------------------------------------------------
-
-
-def a_run(name: str, phase: str, created: float, **metadata: Any) -> ExecutionView:
-    meta = {"name": name, "creationTimestamp": wire(created)} | metadata
-    return msgspec.convert({"metadata": meta, "status": {"phase": phase}}, ExecutionView, strict=False)
-
-
-def names(executions: list[ExecutionView]) -> set[str]:
-    return {execution.metadata.name for execution in executions}
-
-
-def test_the_oldest_ended_runs_beyond_the_history_go() -> None:
-    completed = [a_run(f"c{i}", "Completed", created=i) for i in range(5)]
-    failed = [a_run(f"f{i}", phase, created=i) for i, phase in enumerate(("Failed", "Cancelled", "Failed"))]
-
-    assert names(too_many([*completed, *failed], 3, 1)) == {"c0", "c1", "f0", "f1"}
-
-
-def test_the_order_of_a_list_does_not_matter_and_ties_are_broken_by_name() -> None:
-    runs = [a_run(name, "Completed", created=1) for name in "bca"]
-
-    assert names(too_many(runs, 1, 0)) == {"a", "b"}
-
-
-def test_live_runs_and_those_that_are_being_deleted_are_neither_counted_nor_deleted() -> None:
-    runs = [a_run(phase or "new", phase, created=0) for phase in ("", "Pending", "Running", "Cancelling")]
-    going = a_run("going", "Completed", 9, deletionTimestamp=wire(10), deletionGracePeriodSeconds=0)
-
-    assert names(too_many([*runs, going, a_run("old", "Completed", 1)], 0, 0)) == {"old"}
-    assert too_many([going, a_run("kept", "Completed", 1)], 1, 0) == []
-
-
-def test_nothing_goes_within_the_history() -> None:
-    assert too_many([a_run("a", "Completed", 0), a_run("b", "Failed", 0)], 1, 1) == []
-
-
-def test_revisions_that_no_run_names_go_but_for_the_current_one() -> None:
-    there = [
-        msgspec.convert({"metadata": {"name": name}}, RevisionView) for name in ("old", "used", "current")
-    ]
-
-    assert [r.metadata.name for r in unneeded_revisions(there, {"used"}, "current")] == ["old"]
-    assert [r.metadata.name for r in unneeded_revisions(there, {"used"}, None)] == ["old", "current"]

@@ -1,34 +1,99 @@
-"""Which ended executions of a workflow go, and which revisions nobody needs any more."""
+"""Which ended executions of a workflow go, when they are worth counting, and which revisions nobody needs.
+
+Nothing is deleted but on a list that was made for it: others delete runs too, and an account of
+one's own would take those for kept and let newer ones go. What an account is good for is to say
+when a list is due.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+import msgspec
 
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
-from nightcrawler_crds.views import ExecutionView, RevisionView
+from nightcrawler_crds.views import RevisionView
+
+EXACT: Final = 100
+"""A history of at most so many is kept to the number, and listed whenever a run has ended."""
+SHARE: Final = 20
+"""A longer one is listed once for every so many-th part of it that has ended, and exceeded by that much."""
 
 
-def too_many(
-    executions: Iterable[ExecutionView], keep_completed: int, keep_failed: int
-) -> list[ExecutionView]:
-    """The ended executions beyond what is kept, the oldest; cancelled ones count with the failed."""
-    completed: list[ExecutionView] = []
-    others: list[ExecutionView] = []
-    for execution in executions:
-        if execution.status.phase in TERMINAL_PHASES and execution.metadata.deletion_timestamp is None:
-            (completed if execution.status.phase == "Completed" else others).append(execution)
-    return [*_beyond(completed, keep_completed), *_beyond(others, keep_failed)]
+class Shelf(Enum):
+    """The two histories of a workflow; cancelled runs count with the failed ones. The value is in the API."""
+
+    COMPLETED = "completed"
+    OTHERS = "failed"
+
+    @staticmethod
+    def of(phase: str | None) -> Shelf | None:
+        """Where a run of this phase is counted; None for one that has not ended."""
+        if phase not in TERMINAL_PHASES:
+            return None
+        return Shelf.COMPLETED if phase == "Completed" else Shelf.OTHERS
 
 
-def unneeded_revisions(
-    revisions: Iterable[RevisionView], needed: Collection[str], current: str | None
-) -> Sequence[RevisionView]:
-    """The revisions that no execution and no Job names; the current one stays for the next run."""
-    return [r for r in revisions if r.metadata.name not in needed and r.metadata.name != current]
+class EndedMeta(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """What tells ended runs apart, and which is older."""
+
+    name: str = ""
+    uid: str = ""
+    creation_timestamp: str = ""
+    deletion_timestamp: str | None = None
 
 
-def _beyond(executions: list[ExecutionView], keep: int) -> list[ExecutionView]:
-    newest_first = sorted(
-        executions, key=lambda e: (str(e.metadata.creation_timestamp), e.metadata.name), reverse=True
-    )
-    return newest_first[keep:]
+class EndedStatus(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """How it ended, and what content it had used."""
+
+    phase: str | None = None
+    revision: str | None = None
+
+
+class EndedRun(msgspec.Struct, frozen=True, gc=False):
+    """An execution as far as history goes; there may be ten thousand in a list."""
+
+    metadata: EndedMeta
+    status: EndedStatus = EndedStatus()
+
+
+@dataclass(slots=True)
+class Count:
+    """How many are on a shelf: those kept when it was last listed, and those that have ended since.
+
+    What others delete makes it too high, and the next list is early.
+    """
+
+    listed: int
+    since: int = 0
+
+
+def is_due(count: Count | None, keep: int) -> bool:
+    """Whether a shelf on which `keep` may stay has to be listed. None is one that has not been yet."""
+    if count is None:
+        return True
+    if keep <= EXACT and count.since:
+        return True
+    return count.listed + count.since > keep + (keep // SHARE if keep > EXACT else 0)
+
+
+def is_worth_it(gain: int, cost: int) -> bool:
+    """Whether to list so many runs on top, to find that so many revisions may not be needed any more."""
+    return cost <= max(EXACT, gain * SHARE)
+
+
+def sorted_out(runs: Iterable[EndedRun], shelf: Shelf, keep: int) -> tuple[list[EndedRun], list[EndedRun]]:
+    """Of the runs on a shelf, those that stay and, beyond `keep`, those that go: the oldest."""
+    there = [
+        run for run in runs if Shelf.of(run.status.phase) is shelf and run.metadata.deletion_timestamp is None
+    ]
+    there.sort(key=lambda run: (run.metadata.creation_timestamp, run.metadata.name), reverse=True)
+    return there[:keep], there[keep:]
+
+
+def unneeded_revisions(revisions: Iterable[RevisionView], needed: Collection[str]) -> Sequence[RevisionView]:
+    """The revisions that no execution and no Job names, and no next run will."""
+    return [r for r in revisions if r.metadata.name not in needed]

@@ -1,8 +1,7 @@
-"""One workflow: its conditions and last run, how much of its history is kept, and its revisions."""
+"""One workflow: its conditions and its last run. What is kept of its past is `history`'s."""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import OrderedDict
 from datetime import timedelta
@@ -13,22 +12,19 @@ from nightcrawler_crds.cache import Key
 from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.store import Store
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
-from nightcrawler_crds.views import ExecutionView, JobView, RevisionView, WorkflowView
-from nightcrawler_operator.decisions.history import too_many, unneeded_revisions
+from nightcrawler_crds.views import ExecutionView, WorkflowView
 from nightcrawler_operator.decisions.workflow import LastRun, status_patch
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.observe import live_revision
 from nightcrawler_operator.outcomes import Done, Outcome, Waiting
+from nightcrawler_operator.reconcilers.history import History
 from nightcrawler_operator.world import WorkflowKey, World
-
-log = logging.getLogger(__name__)
 
 _WRITE_EVERY: Final = 1.0
 _REMEMBERED: Final = 10_000
 
 
 class WorkflowReconciler:
-    """Writes a workflow's status at most once a second, and prunes what is beyond its history."""
+    """Writes a workflow's status at most once a second, once what is beyond its history has been deleted."""
 
     def __init__(self, store: Store, world: World, limits: Limits) -> None:
         self._store = store
@@ -36,12 +32,16 @@ class WorkflowReconciler:
         self._limits = limits
         self._written: OrderedDict[Key, float] = OrderedDict()
         self._last: OrderedDict[Key, LastRun] = OrderedDict()
-        self._to_prune: set[Key] = set()
+        self._history = History(store, world, limits)
+
+    def doubt(self) -> None:
+        """Take no count for right any more: another process has led."""
+        self._history.doubt()
 
     def run_ended(self, execution: ExecutionView) -> None:
         """Note a run that has just ended; the workflow's next reconcile counts its history."""
         key = (execution.metadata.namespace, execution.spec.workflow_ref.name)
-        self._to_prune.add(key)
+        self._history.run_ended(key, execution)
         self._note(key, execution)
 
     async def reconcile(self, key: WorkflowKey) -> Outcome:
@@ -49,15 +49,14 @@ class WorkflowReconciler:
         where = (key.namespace, key.name)
         workflow = self._world.workflows.get(where)
         if workflow is None or workflow.metadata.deletion_timestamp is not None:
-            self._to_prune.discard(where)
+            self._history.forget(where)
             return Done()
         too_soon = self._written.get(where, float("-inf")) + _WRITE_EVERY - time.monotonic()
         if too_soon > 0:
             return Waiting(utcnow() + timedelta(seconds=too_soon))
         await self._learn(where, workflow)
         # First, for a status that tells of a run's end says that its history has been counted.
-        if where in self._to_prune:
-            await self._prune_noted(where, workflow)
+        await self._history.prune(workflow)
         written = await self._write(where, workflow)
         return Done() if written else Waiting(utcnow() + timedelta(seconds=_WRITE_EVERY))
 
@@ -77,15 +76,6 @@ class WorkflowReconciler:
             return
         if execution.status.phase in TERMINAL_PHASES:
             self.run_ended(execution)
-
-    async def _prune_noted(self, where: Key, workflow: WorkflowView) -> None:
-        # Taken off before: a run that ends meanwhile puts it on again.
-        self._to_prune.discard(where)
-        try:
-            await self._prune(workflow)
-        except errors.ApiError:
-            self._to_prune.add(where)
-            raise
 
     async def _write(self, where: Key, workflow: WorkflowView) -> bool:
         """Write what is new; False if the workflow has changed meanwhile, and is to be written anew."""
@@ -124,55 +114,6 @@ class WorkflowReconciler:
             return
         self._last[where] = LastRun(execution.metadata.name, execution.status.phase or "Pending", created)
         _bound(self._last)
-
-    async def _prune(self, workflow: WorkflowView) -> None:
-        """Delete the ended executions beyond the history, then the revisions that none names any more."""
-        namespace, name = workflow.metadata.key
-        history = workflow.spec.get("history") or {}
-        selector = f"{names.LABEL_WORKFLOW}={name}"
-        executions = await self._store.list_all(
-            names.EXECUTIONS, namespace, ExecutionView, label_selector=selector
-        )
-        old = too_many(
-            executions,
-            history.get("completed", self._limits.history_completed),
-            history.get("failed", self._limits.history_failed),
-        )
-        for execution in old:
-            await self._delete(names.EXECUTIONS, execution)
-        if old:
-            gone = {execution.metadata.uid for execution in old}
-            await self._prune_revisions(workflow, [e for e in executions if e.metadata.uid not in gone])
-
-    async def _prune_revisions(self, workflow: WorkflowView, kept: list[ExecutionView]) -> None:
-        namespace, name = workflow.metadata.key
-        selector = f"{names.LABEL_WORKFLOW}={name}"
-        revisions = await self._store.list_all(
-            names.REVISIONS, namespace, RevisionView, label_selector=selector
-        )
-        live = [
-            self._world.executions.get((namespace, n))
-            for n in self._world.executions_of.get((namespace, name), ())
-        ]
-        needed = {e.status.revision for e in (*kept, *live) if e is not None and e.status.revision}
-        # A run that has Jobs and no record yet names its revision only there.
-        needed |= {j.metadata.annotations.revision for e in live if e for j in self._jobs_of(e)}
-        current = live_revision(self._world, workflow)
-        for revision in unneeded_revisions(revisions, needed, current.name if current else None):
-            self._world.revisions.pop((namespace, revision.metadata.name), None)
-            await self._delete(names.REVISIONS, revision)
-
-    def _jobs_of(self, execution: ExecutionView) -> list[JobView]:
-        return list(self._world.jobs_of.get(execution.metadata.uid, {}).values())
-
-    async def _delete(self, resource: names.Resource, old: ExecutionView | RevisionView) -> None:
-        meta = old.metadata
-        try:
-            await self._store.delete(
-                resource, meta.namespace, meta.name, propagation="Background", uid=meta.uid
-            )
-        except (errors.NotFound, errors.Conflict):
-            log.debug("%s %s is gone already", resource.kind, meta.name)
 
 
 def _bound(kept: OrderedDict[Key, float] | OrderedDict[Key, LastRun]) -> None:

@@ -1,0 +1,92 @@
+"""Which ended runs and revisions go, and when it is time to look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import pytest
+
+from nightcrawler_crds.views import RevisionView
+from nightcrawler_operator.decisions.history import (
+    EXACT,
+    Count,
+    EndedRun,
+    Shelf,
+    is_due,
+    is_worth_it,
+    sorted_out,
+    unneeded_revisions,
+)
+from tests.support.snapshots import wire
+
+
+def a_run(name: str, phase: str, created: float, **metadata: Any) -> EndedRun:
+    meta = {"name": name, "creationTimestamp": wire(created)} | metadata
+    return msgspec.convert({"metadata": meta, "status": {"phase": phase}}, EndedRun, strict=False)
+
+
+def going(runs: Iterable[EndedRun], shelf: Shelf, keep: int) -> list[str]:
+    return [run.metadata.name for run in sorted_out(runs, shelf, keep)[1]]
+
+
+def test_the_oldest_ended_runs_beyond_the_history_go() -> None:
+    completed = [a_run(f"c{i}", "Completed", created=i) for i in range(5)]
+    failed = [a_run(f"f{i}", phase, created=i) for i, phase in enumerate(("Failed", "Cancelled", "Failed"))]
+    runs = [*completed, *failed]
+
+    assert going(runs, Shelf.COMPLETED, 3) == ["c1", "c0"]
+    assert going(runs, Shelf.OTHERS, 1) == ["f1", "f0"]
+    assert [run.metadata.name for run in sorted_out(runs, Shelf.COMPLETED, 3)[0]] == ["c4", "c3", "c2"]
+
+
+def test_the_order_of_a_list_does_not_matter_and_ties_are_broken_by_name() -> None:
+    assert going([a_run(name, "Completed", created=1) for name in "bca"], Shelf.COMPLETED, 1) == ["b", "a"]
+
+
+@pytest.mark.parametrize("shelf", Shelf)
+def test_live_runs_and_those_that_are_being_deleted_are_neither_counted_nor_deleted(shelf: Shelf) -> None:
+    phase = "Completed" if shelf is Shelf.COMPLETED else "Cancelled"
+    runs = [a_run(phase or "new", phase, created=0) for phase in ("", "Pending", "Running", "Cancelling")]
+    gone = a_run("gone", phase, 9, deletionTimestamp=wire(10), deletionGracePeriodSeconds=0)
+
+    assert going([*runs, gone, a_run("old", phase, 1)], shelf, 0) == ["old"]
+    assert going([gone, a_run("kept", phase, 1)], shelf, 1) == []
+
+
+def test_nothing_goes_within_the_history() -> None:
+    runs = [a_run("a", "Completed", 0), a_run("b", "Failed", 0)]
+    assert [going(runs, shelf, 1) for shelf in Shelf] == [[], []]
+
+
+def test_a_history_that_was_never_counted_is_due() -> None:
+    assert is_due(None, 0)
+    assert is_due(None, 10_000)
+
+
+def test_a_short_history_is_due_whenever_a_run_of_its_kind_has_ended() -> None:
+    assert is_due(Count(3, since=1), EXACT)
+    assert not is_due(Count(EXACT), EXACT)
+
+
+def test_a_long_history_is_due_when_it_is_exceeded_by_a_twentieth() -> None:
+    assert not is_due(Count(2_000, since=100), 2_000)
+    assert is_due(Count(2_000, since=101), 2_000)
+
+
+def test_a_history_whose_limit_was_lowered_is_due_without_another_run_of_its_kind() -> None:
+    assert is_due(Count(50), 10)
+    assert is_due(Count(10_000), 500)
+
+
+def test_a_long_list_is_worth_it_once_there_is_enough_to_find() -> None:
+    assert is_worth_it(1, EXACT)
+    assert not is_worth_it(5, 10_000)
+    assert is_worth_it(500, 10_000)
+
+
+def test_revisions_that_nobody_names_go() -> None:
+    there = [msgspec.convert({"metadata": {"name": name}}, RevisionView) for name in ("old", "used")]
+
+    assert [r.metadata.name for r in unneeded_revisions(there, {"used"})] == ["old"]
