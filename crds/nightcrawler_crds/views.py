@@ -63,6 +63,7 @@ class Meta(_Read, frozen=True):
     labels: OurLabels = OurLabels()
     annotations: OurAnnotations = OurAnnotations()
     owner_references: tuple[Owner, ...] = ()
+    finalizers: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:

@@ -15,12 +15,13 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from nightcrawler_crds import errors, names
+from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.store import Store
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_crds.views import ExecutionView, RevisionView
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.builders.pod import Defaults
-from nightcrawler_operator.children import Children, tell_ends
+from nightcrawler_operator.children import Children, free_pods, tell_ends
 from nightcrawler_operator.lookups import Lookups
 from nightcrawler_operator.outcomes import DecideAgain, NewJob, NotLeading, Outcome, Plan
 from nightcrawler_operator.snapshot import Revision, Snapshot
@@ -87,6 +88,8 @@ class Actor:
         execution = snapshot.execution
         children = self._children
         self._lease()
+        if plan.completed:
+            self._world.findings_of(execution.metadata.uid).completed = plan.completed
         if plan.first_jobs or plan.later_jobs or plan.missing_pods:
             await self._confirm(execution)
         if plan.adopt:
@@ -105,7 +108,9 @@ class Actor:
         if plan.later_jobs:
             assert plan.run is not None
             await children.make_jobs(snapshot, plan.run, plan.later_jobs)
-        await tell_ends(self._store, self._world, execution.metadata.namespace, plan.ended_jobs)
+        namespace = execution.metadata.namespace
+        await tell_ends(self._store, self._world, namespace, plan.ended_jobs)
+        await free_pods(self._store, self._world, namespace, plan.freed_pods)
         if plan.lookups and await self._lookups.carry_out(snapshot, plan.lookups):
             raise DecideAgain
         return plan.outcome
@@ -158,6 +163,7 @@ class Actor:
     async def _write_status(self, execution: ExecutionView, patch: Mapping[str, Any]) -> None:
         body = {"metadata": {"resourceVersion": execution.metadata.resource_version}, "status": patch}
         written = await self._patch(execution, body, subresource="status")
+        self._world.recorded_at[execution.metadata.uid] = utcnow()
         self._watcher.recorded(execution, written)
         if written.status.phase in TERMINAL_PHASES:
             self._on_ended(written)

@@ -25,7 +25,7 @@ from nightcrawler_crds.store import Store
 from nightcrawler_crds.views import ExecutionView, JobView, PodView, WholeJobView
 from nightcrawler_operator.builders.job import job, pod
 from nightcrawler_operator.builders.pod import Defaults
-from nightcrawler_operator.outcomes import DecideAgain, EndedJob, NewJob, OldObject, Run
+from nightcrawler_operator.outcomes import DecideAgain, EndedJob, FreedPod, NewJob, OldObject, Run
 from nightcrawler_operator.snapshot import Refusal, Snapshot
 from nightcrawler_operator.world import World
 
@@ -223,6 +223,21 @@ async def tell_ends(store: Store, world: World, namespace: str, ended: Iterable[
             world.jobs.cache.upsert(told)
 
     await _all(one(job) for job in ended)
+
+
+async def free_pods(store: Store, world: World, namespace: str, freed: Iterable[FreedPod]) -> None:
+    """Take our finalizer off Pods, so that they go."""
+
+    async def one(pod: FreedPod) -> None:
+        body = {"metadata": {"resourceVersion": pod.version, "finalizers": list(pod.finalizers)}}
+        try:
+            left = await store.patch(names.PODS, namespace, pod.name, body, PodView)
+        except (errors.NotFound, errors.Conflict):
+            log.debug("Pod %s is gone, or has changed, which will be told", pod.name)
+        else:
+            world.pods.cache.upsert(left)
+
+    await _all(one(pod) for pod in freed)
 
 
 def _account(job: EndedJob) -> dict[str, Any]:

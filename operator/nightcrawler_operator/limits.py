@@ -39,6 +39,8 @@ class Limits:
     """A cancelled execution's wait for its Pods to be gone."""
     status_window: float = 2.0
     """A step's start may wait for so long to be recorded together with something else."""
+    status_spacing: float = 1.0
+    """Between two writes of one execution's status that tell of nothing but steps that went well."""
     max_disruptions: int = 5
     """Free attempts a step gets after failures of the infrastructure; a count."""
     history_completed: int = 10

@@ -18,6 +18,7 @@ from nightcrawler_crds.views import (
     WorkflowView,
 )
 from nightcrawler_operator.builders import revision as revisions
+from nightcrawler_operator.decisions.ending import ENDED, is_live
 from nightcrawler_operator.outcomes import (
     LookAnew,
     LookForEnvironments,
@@ -93,7 +94,9 @@ class Lookups:
         own = [pod for pod in pods if job is None or any(o.uid == job.metadata.uid for o in _owners(pod))]
         for pod in own:
             self._world.pods.cache.upsert(pod)
-        if not own and (lookup.has_run or job is None or job.status.end is not None):
+        # One that was forced out without a result says nothing, and is kept by nothing but a finalizer.
+        said = any(is_live(pod) or pod.status.phase in ENDED for pod in own)
+        if not said and (lookup.has_run or job is None or job.status.end is not None):
             self._world.findings_of(meta.uid).absent.add(name)
         return True
 

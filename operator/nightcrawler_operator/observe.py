@@ -46,6 +46,8 @@ def observe(world: World, execution: ExecutionView, limits: Limits) -> Snapshot:
         refusals=findings.refusals,
         fresh=findings.fresh,
         fresh_environments=findings.fresh_environments,
+        recorded_at=world.recorded_at.get(meta.uid),
+        completed=findings.completed,
     )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
+from nightcrawler_crds.views import StepStatusView
 from nightcrawler_operator.snapshot import Revision
 
 
@@ -78,6 +79,18 @@ class EndedJob:
 
 
 @dataclass(frozen=True, slots=True)
+class FreedPod:
+    """A Pod that may go: somebody has deleted it, and what it had to say is on record.
+
+    `finalizers` are those that are not ours to take off, `version` the resourceVersion they were seen at.
+    """
+
+    name: str
+    version: str
+    finalizers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LookForJob:
     """Ask the API server for a Job and its Pods that the caches do not show as expected.
 
@@ -135,7 +148,8 @@ class Plan:
 
     Adoption and revision, deletions, Jobs of first attempts, Pods that managed Jobs lack, the
     status, Jobs of further attempts (which must be on record before they are made), the ends of
-    managed Jobs, look-ups. `status` is a merge patch.
+    managed Jobs, what kept Pods that were deleted, look-ups. `status` is a merge patch; `completed` are
+    steps that have completed and are not in it, for it is not written yet: that is to be remembered.
     """
 
     adopt: bool = False
@@ -148,7 +162,9 @@ class Plan:
     status: Mapping[str, Any] | None = None
     later_jobs: tuple[NewJob, ...] = ()
     ended_jobs: tuple[EndedJob, ...] = ()
+    freed_pods: tuple[FreedPod, ...] = ()
     lookups: tuple[Lookup, ...] = ()
+    completed: Mapping[str, StepStatusView] = field(default_factory=dict)
     run: Run | None = None
     ended: bool = False
     outcome: Outcome = field(default_factory=Done)

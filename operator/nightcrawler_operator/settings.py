@@ -91,6 +91,10 @@ class Settings(common.CommonSettings):
         _DEFAULT.status_window,
         description="How late a step's start may be recorded, so that it shares a write with other changes.",
     )
+    status_spacing: Wait = Field(
+        _DEFAULT.status_spacing,
+        description="How often at most the progress of one run is recorded while its steps go well.",
+    )
     max_disruptions: Count = Field(
         _DEFAULT.max_disruptions,
         description="How often a step is repeated for free when nodes or the cluster fail under it.",

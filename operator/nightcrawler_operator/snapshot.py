@@ -8,7 +8,15 @@ from datetime import datetime
 from functools import cached_property
 
 from nightcrawler_crds.v1alpha1 import Step, WorkflowSpec
-from nightcrawler_crds.views import EnvironmentView, EventView, ExecutionView, JobView, PodView, WorkflowView
+from nightcrawler_crds.views import (
+    EnvironmentView,
+    EventView,
+    ExecutionView,
+    JobView,
+    PodView,
+    StepStatusView,
+    WorkflowView,
+)
 from nightcrawler_operator.limits import Limits
 
 
@@ -84,7 +92,8 @@ class Snapshot:
     fresh look confirmed to be gone, or to have ended, without a Pod; `refusals` why Jobs were
     not taken, by Job name. `fresh` and `fresh_environments` say that the workflow, and the
     Environments, were asked for after the execution was heard of: each kind has a watch of its
-    own, and that of executions may be ahead.
+    own, and that of executions may be ahead. `recorded_at` is when this process last wrote the
+    status, if it has; `completed` are the steps that it has seen to have completed and not written yet.
     """
 
     now: datetime
@@ -102,3 +111,5 @@ class Snapshot:
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
     fresh: bool = True
     fresh_environments: bool = True
+    recorded_at: datetime | None = None
+    completed: Mapping[str, StepStatusView] = field(default_factory=dict)

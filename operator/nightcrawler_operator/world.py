@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from nightcrawler_crds import names
@@ -24,9 +25,10 @@ from nightcrawler_crds.views import (
     JobView,
     NodeView,
     PodView,
+    StepStatusView,
     WorkflowView,
 )
-from nightcrawler_operator.decisions.ending import disruption, pod_condition, step_status
+from nightcrawler_operator.decisions.ending import ENDED, disruption, pod_condition, step_status
 from nightcrawler_operator.snapshot import Nodes, Refusal, Revision, Told
 
 _REVISIONS_KEPT: Final = 2_000
@@ -69,6 +71,7 @@ class Findings:
     refusals: dict[str, Refusal] = field(default_factory=dict)
     fresh: bool = False
     fresh_environments: bool = False
+    completed: Mapping[str, StepStatusView] = field(default_factory=dict)
 
 
 class World:
@@ -90,6 +93,7 @@ class World:
         self.jobs_of: dict[str, dict[str, JobView]] = {}
         self.pods_of: dict[str, dict[str, PodView]] = {}
         self.executions_of: dict[Key, set[str]] = {}
+        self.recorded_at: dict[str, datetime] = {}
         # By the UID of the Job: those whose Pod was seen to go, and those whose end cannot be told.
         self.lost_pods: set[str] = set()
         self.untold: set[str] = set()
@@ -193,6 +197,7 @@ class World:
                 self.executions_of.pop(workflow, None)
             self.findings.pop(meta.uid, None)
             self._heard.pop(meta.uid, None)
+            self.recorded_at.pop(meta.uid, None)
             if meta.uid in self.jobs_of:
                 self._wake(LeftoverKey(*meta.key, meta.uid))
             return
@@ -273,8 +278,7 @@ class World:
         """Whether a Job only says what its Pod has said already, up to a second before."""
         pods = self.pods_of.get(job.metadata.labels.execution_uid, {}).values()
         return job.metadata.deletion_timestamp is None and any(
-            pod.metadata.labels.job_name == job.metadata.name and pod.status.phase in ("Succeeded", "Failed")
-            for pod in pods
+            pod.metadata.labels.job_name == job.metadata.name and pod.status.phase in ENDED for pod in pods
         )
 
     def _is_live(self, uid: str, namespace: str, execution: str) -> bool:

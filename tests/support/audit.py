@@ -54,9 +54,8 @@ class Audit:
         return max(writes)
 
     def made(self, name: str) -> datetime:
-        """When the creation of an object was asked for, by name."""
-        (at,) = [r.at for r in self._all() if r.verb == "create" and r.name == name and r.status == 201]
-        return at
+        """When the creation of a Job, or of a Pod, was first asked for; a Job and its Pod have one name."""
+        return min(r.at for r in self._all() if r.verb == "create" and r.name == name and r.status == 201)
 
     def _all(self) -> Iterator[Request]:
         for line in self._team.cluster.audit_log.read_text().splitlines():

@@ -25,7 +25,7 @@ from nightcrawler_crds.names import Resource
 from nightcrawler_crds.store import Store
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_crds.views import ExecutionView, JobView, NodeView, PodView, WorkflowView
-from nightcrawler_operator import children, lookups, observe, world
+from nightcrawler_operator import act, children, lookups, observe, world
 from nightcrawler_operator.act import Actor
 from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.limits import Limits
@@ -301,7 +301,7 @@ def the_servers_time(server: ModelServer) -> Iterator[asyncio.Runner]:
             return server.now.timestamp()
 
     with contextlib.ExitStack() as stack:
-        for module in (observe, children, lookups, leftovers):
+        for module in (observe, act, children, lookups, leftovers):
             stack.enter_context(mock.patch.object(module, "utcnow", now))
         stack.enter_context(mock.patch.object(world, "time", Monotonic))
         yield stack.enter_context(asyncio.Runner())

@@ -274,6 +274,17 @@ def test_that_a_job_had_no_pod_yet_is_not_held_against_it_later() -> None:
     _ended_rightly(made, steps)
 
 
+def test_a_pod_that_is_forced_out_without_its_job_is_lost_and_not_looked_for_for_ever() -> None:
+    """Its finalizer keeps it, which says nothing: there was no node yet that could say how it ended."""
+    acts = [Act("catch up"), Act("delete pod"), Act("delete job"), Act("catch up")]
+    steps = [{"name": "s0", "image": "busybox:1", "retries": 0}]
+
+    made = simulate(steps, acts, replicas=1)
+
+    assert made.status["steps"]["s0"]["disruptions"] == 1
+    _ended_rightly(made, steps, deletions=True)
+
+
 def _ended_rightly(made: Simulation, steps: list[Json], *, deletions: bool = False) -> None:
     """Completed if every step succeeded; Failed only for a step that used up what it had."""
     recorded: dict[str, Any] = made.status["steps"]

@@ -34,19 +34,23 @@ def judge(
         for pod in attempt.pods
         if (result := ending(pod, step, snapshot.now, limit)) is not None
     ]
+    job = attempt.job
+    over = _job_finished(job) if job is not None else None
+    if job is not None and over is not None and over[0] and job.managed and _is_lost(results):
+        return _by_job(job, over, snapshot)
     # One success among several Pods is a success: the Job controller may have made a second one.
     for result in sorted(results, key=lambda r: isinstance(r, Failed)):
         return result
     if live is not None and (running := _running(step, live, snapshot, force_delete)) is not None:
         return running
-    if attempt.job is None:
+    if job is None:
         return _job_gone(job_name, live, snapshot)
-    if live is None and (over := _job_finished(attempt.job)) is not None:
-        return _by_job(attempt.job, over, snapshot)
-    if live is None and attempt.job.managed and (attempt.pods or attempt.lost or has_run):
+    if live is None and over is not None:
+        return _by_job(job, over, snapshot)
+    if live is None and job.managed and (attempt.pods or attempt.lost or has_run):
         return _pod_gone(attempt, snapshot)
     pending = Pending(
-        attempt.job,
+        job,
         live,
         snapshot.now,
         snapshot.limits,
@@ -55,6 +59,15 @@ def judge(
         snapshot.refusals.get(job_name),
     )
     return _not_started(pending, live, snapshot, force_delete)
+
+
+def _is_lost(results: list[Result]) -> bool:
+    """Whether Pods that have ended do not say any more how.
+
+    After a restart of its node a Pod that had succeeded may be said to have failed. We have told its Job
+    what it said before, and other steps may have begun on that.
+    """
+    return bool(results) and all(isinstance(r, Failed) and r.blame is Blame.INFRASTRUCTURE for r in results)
 
 
 def _unless_evicted(result: Result, step: Step, pod: PodView, snapshot: Snapshot) -> Result:

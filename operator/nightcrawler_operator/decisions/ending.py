@@ -16,6 +16,8 @@ from nightcrawler_crds.v1alpha1 import Step, conditions
 from nightcrawler_crds.views import Condition, ContainerStatus, PodView, Terminated
 from nightcrawler_operator.decisions.verdict import Blame, Failed, Succeeded
 
+ENDED: Final = ("Succeeded", "Failed")
+"""The phases of a Pod that nothing of runs any more."""
 LINGER: Final = timedelta(seconds=10)
 """How long a Pod may outlive the step's container (an injected side-car) before its Job is deleted."""
 
@@ -48,7 +50,7 @@ Rule = Callable[[Ending], Result | None]
 def ending(pod: PodView, step: Step, now: datetime, memory_limit: str | None) -> Result | None:
     """How the attempt of this Pod ended; None while its step's container has not."""
     terminated = step_termination(pod)
-    if terminated is None and pod.status.phase not in ("Succeeded", "Failed"):
+    if terminated is None and pod.status.phase not in ENDED:
         return None
     ended = Ending(pod, step, now, terminated, memory_limit)
     for rule in RULES:
@@ -189,7 +191,7 @@ def is_live(pod: PodView) -> bool:
     A grace period of 0 is the word of whoever force-deletes it, or of the API server for a Pod that has no
     node yet: nothing but a finalizer keeps it then.
     """
-    return pod.status.phase not in ("Succeeded", "Failed") and not is_forced_out(pod)
+    return pod.status.phase not in ENDED and not is_forced_out(pod)
 
 
 def is_forced_out(pod: PodView) -> bool:

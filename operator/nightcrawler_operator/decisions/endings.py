@@ -7,11 +7,12 @@ from typing import Any
 
 import msgspec
 
+from nightcrawler_crds import names
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
 from nightcrawler_crds.views import Condition, ExecutionStatusView, StepStatusView
 from nightcrawler_operator.decisions.ending import is_live, may_run, step_termination, was_ended
 from nightcrawler_operator.decisions.status import condition, merge_patch
-from nightcrawler_operator.outcomes import EndedJob, OldObject, Plan
+from nightcrawler_operator.outcomes import EndedJob, FreedPod, OldObject, Plan
 from nightcrawler_operator.snapshot import Attempt, Snapshot
 
 Steps = Mapping[str, StepStatusView | None]
@@ -145,6 +146,40 @@ def _untold_end(attempt: Attempt) -> EndedJob | None:
     finished = end.finished_at if end is not None and end.finished_at else started
     succeeded = pod.status.phase == "Succeeded" and not was_ended(pod, finished)
     return EndedJob(job.metadata.name, job.metadata.uid, succeeded, started, finished)
+
+
+def freed_pods(
+    attempts: Mapping[tuple[str, int], Attempt], recorded: Mapping[str, StepStatusView] | None
+) -> tuple[FreedPod, ...]:
+    """The Pods that somebody has deleted, that have ended, and whose result is on record.
+
+    Nothing but our finalizer keeps them, and whoever drains a node waits for it. `recorded` is None for
+    an execution that has ended: of that, everything is on record.
+    """
+    return tuple(
+        FreedPod(
+            pod.metadata.name,
+            pod.metadata.resource_version,
+            tuple(f for f in pod.metadata.finalizers if f != names.JOB_TRACKING),
+        )
+        for which, attempt in attempts.items()
+        if attempt.job is not None and attempt.job.managed and _on_record(which, recorded)
+        for pod in attempt.pods
+        if pod.metadata.deletion_timestamp is not None
+        and names.JOB_TRACKING in pod.metadata.finalizers
+        and not is_live(pod)
+    )
+
+
+def _on_record(which: tuple[str, int], recorded: Mapping[str, StepStatusView] | None) -> bool:
+    if recorded is None:
+        return True
+    step, attempt = which
+    status = recorded.get(step)
+    if status is None or status.attempt < attempt:
+        return False
+    over = status.phase in TERMINAL_STEP_PHASES or status.phase == "Retrying"
+    return over or status.attempt > attempt
 
 
 def job_over(attempt: Attempt) -> bool:

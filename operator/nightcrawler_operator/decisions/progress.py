@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -52,7 +52,7 @@ def plan(snapshot: Snapshot, run: Run, status: ExecutionStatusView) -> Plan:
 
 def _advance_all(snapshot: Snapshot, run: Run) -> dict[str, Progress]:
     """Every step's progress: those that have begun, then those that may begin now that these are known."""
-    recorded = snapshot.execution.status.steps
+    recorded = _known(snapshot)
     revision = run.revision
     begun: dict[str, Progress] = {}
     for name, step in revision.steps.items():
@@ -70,6 +70,16 @@ def _advance_all(snapshot: Snapshot, run: Run) -> dict[str, Progress]:
             before = {d: _state(begun, d) for d in revision.depends[name]}
             steps[name] = advance(step, recorded.get(name), before, run, snapshot)
     return steps
+
+
+def _known(snapshot: Snapshot) -> Mapping[str, StepStatusView]:
+    """The steps as they are on record, and those that were seen to complete since.
+
+    That stands, whatever becomes of their Jobs and Pods before it is written.
+    """
+    recorded = snapshot.execution.status.steps
+    seen = {n: s for n, s in snapshot.completed.items() if _goes_well(recorded.get(n), s)}
+    return {**recorded, **seen} if seen else recorded
 
 
 _NOT_BEGUN: Final = StepStatusView(phase="Pending")
@@ -181,7 +191,9 @@ def _on_its_way(picture: Picture) -> Plan | None:
         status=patch if write_now else None,
         later_jobs=tuple(later),
         ended_jobs=endings.ended_jobs(snapshot.attempts.values()),
+        freed_pods=endings.freed_pods(snapshot.attempts, states if write_now else recorded.steps),
         lookups=tuple(one for p in steps.values() for one in p.lookups),
+        completed={} if write_now else _unwritten(recorded, states),
         outcome=_outcome(look_at),
     )
 
@@ -271,20 +283,63 @@ def _message(picture: Picture) -> str | None:
 
 
 def _write_by(picture: Picture, patch: dict[str, object], wanted: ExecutionStatusView) -> datetime | None:
-    """When the patch has to be written; None for at once. Only starts and waits can be put off."""
-    recorded = picture.snapshot.execution.status
-    if any(key in patch for key in ("conditions", "revision", "environment", "progress")):
+    """When the patch has to be written; None for at once.
+
+    Starts and waits can be put off, and so can steps that went well: until they are on record, their Jobs
+    and Pods say what became of them. A run of many short steps, or many at once, would else cost a write
+    of its whole status for each.
+    """
+    snapshot = picture.snapshot
+    recorded = snapshot.execution.status
+    if any(key in patch for key in ("conditions", "revision", "environment")):
         return None
     moments: list[datetime] = []
     for name, one in picture.steps.items():
-        if one.status is None or recorded.steps.get(name) == one.status:
+        before = recorded.steps.get(name)
+        if one.status is None or before == one.status:
             continue
-        if one.write_by is None:
+        if one.write_by is not None:
+            moments.append(one.write_by)
+        elif _goes_well(before, one.status) and (one.first_job or _has_job(snapshot, name, one.status)):
+            moments.append(_spaced(snapshot))
+        else:
             return None
-        moments.append(one.write_by)
     if not moments and wanted.phase != recorded.phase:
         return None
     return min(moments, default=None)
+
+
+def _goes_well(before: StepStatusView | None, after: StepStatusView) -> bool:
+    """Whether a step has begun its first attempt, or completed the one that is on record."""
+    if after.phase == "Pending":
+        return (before is None or before.attempt == 0) and after.reason is None
+    if after.phase != "Completed":
+        return False
+    if before is None or before.attempt == 0:
+        return True
+    return before.attempt == after.attempt and before.phase in ("Pending", "Running")
+
+
+def _unwritten(
+    recorded: ExecutionStatusView, states: Mapping[str, StepStatusView]
+) -> dict[str, StepStatusView]:
+    return {
+        name: status
+        for name, status in states.items()
+        if status.phase == "Completed" and recorded.steps.get(name) != status
+    }
+
+
+def _has_job(snapshot: Snapshot, name: str, status: StepStatusView) -> bool:
+    attempt = snapshot.attempts.get((name, status.attempt))
+    job = attempt.job if attempt is not None else None
+    return job is not None and job.metadata.deletion_timestamp is None
+
+
+def _spaced(snapshot: Snapshot) -> datetime:
+    if snapshot.recorded_at is None:
+        return snapshot.now
+    return snapshot.recorded_at + timedelta(seconds=snapshot.limits.status_spacing)
 
 
 def _outcome(moments: list[datetime]) -> Outcome:

@@ -114,6 +114,8 @@ def _pod_to_make(p: Pending) -> Waits | Failed | None:
         return None
     if p.job.spec.suspend:
         return p.wait(conditions.STEP_NO_POD, "waits, for its Job is suspended")
+    if p.job.metadata.deletion_timestamp is not None:
+        return p.wait(conditions.STEP_NO_POD, "has no Pod, and its Job is being deleted")
     refusal = p.refusal
     if refusal is None or (refusal.ask_again is not None and p.now >= refusal.ask_again):
         meta = p.job.metadata

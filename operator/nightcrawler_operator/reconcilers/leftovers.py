@@ -11,8 +11,8 @@ from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.store import Store
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_crds.views import ExecutionView
-from nightcrawler_operator.children import tell_ends
-from nightcrawler_operator.decisions.endings import ended_jobs
+from nightcrawler_operator.children import free_pods, tell_ends
+from nightcrawler_operator.decisions.endings import ended_jobs, freed_pods
 from nightcrawler_operator.decisions.leftovers import Keep, Remove, StopLive, leftovers
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.observe import attempts_of
@@ -56,11 +56,12 @@ class LeftoverReconciler:
                 return Done()
             if not gone:
                 self._terminal.add(key.uid)
-        attempts = attempts_of(self._world, key.uid).values()
+        attempts = attempts_of(self._world, key.uid)
         if not gone:
-            await tell_ends(self._store, self._world, key.namespace, ended_jobs(attempts))
+            await tell_ends(self._store, self._world, key.namespace, ended_jobs(attempts.values()))
+            await free_pods(self._store, self._world, key.namespace, freed_pods(attempts, None))
         verdict = leftovers(
-            attempts,
+            attempts.values(),
             gone=gone,
             now=utcnow(),
             keep=self._limits.job_cleanup_after,
