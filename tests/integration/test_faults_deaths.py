@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from nightcrawler_crds import names
 from tests.support.builders import a_chain, a_workflow
 from tests.support.history import History
 from tests.support.once import assert_never_two_at_once, assert_ran_once
@@ -73,8 +74,11 @@ CHAIN: Final = {
     "the adoption of the execution": Write("PATCH", r"/workflowexecutions/[^/]+$", "ownerReferences"),
     "the revision": Write("POST", "/controllerrevisions$"),
     "the first Job": Write("POST", "/jobs$", '"nightcrawler.dev/step":"s1"'),
+    "the first Pod": Write("POST", "/pods$", '"nightcrawler.dev/step":"s1"'),
     "the first record": Write("PATCH", STATUS, '"Accepted"'),
     "a Job in the middle": Write("POST", "/jobs$", '"nightcrawler.dev/step":"s2"'),
+    "the Pod in the middle": Write("POST", "/pods$", '"nightcrawler.dev/step":"s2"'),
+    "the end of a Job": Write("PATCH", "/jobs/[^/]+/status$"),
     "a record in the middle": Write("PATCH", STATUS, '"progress":"[12]/3"'),
     "the last record": Write("PATCH", STATUS, '"Finished"'),
     "the removal of its Jobs": Write("DELETE", r"/jobs\?"),
@@ -118,6 +122,27 @@ def test_deaths_at_a_write_of_a_retry_make_every_attempt_once(
     assert_ran_once(history, run, "s/1", "s/2", "s/3")
     assert_never_two_at_once(history, run)
     assert team.step(run, "s")["message"].endswith("(in the last of 3 attempts)")
+
+
+def test_a_death_at_the_freeing_of_a_deleted_pod_keeps_neither_the_pod_nor_a_result(
+    victim: Victim, team: Team
+) -> None:
+    team.apply(workflow := a_workflow("d").step("s1").step("s2", lasts=600))
+    run = team.run(workflow)
+    victim.start()
+    team.until_pod_runs(run, "s2")
+    team.until_step(run, "s1", phase="Completed")
+    (pod,) = team.pods(run, "s1")
+
+    freeing = Write("PATCH", f"/pods/{pod['metadata']['name']}$", "finalizers")
+    victim.dies("before", freeing, because=lambda: team.delete(names.PODS, pod["metadata"]["name"]))
+    victim.dies("after", freeing)
+    victim.lives()
+
+    eventually(lambda: not team.pods(run, "s1"), what="the Pod to be gone")
+    assert team.step(run, "s1")["attempt"] == 1
+    team.cancel(run)
+    team.until_phase(run, "Cancelled")
 
 
 CANCEL: Final = {
