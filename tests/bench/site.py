@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,6 +137,7 @@ async def site(
     operator: bool = True,
     facade: bool = False,
     settings: Settings | None = None,
+    arguments: Mapping[str, Sequence[str]] | None = None,
 ) -> AsyncIterator[Site]:
     """A fresh control plane and what runs on it; all of it is gone afterwards.
 
@@ -149,10 +150,11 @@ async def site(
         operator: Whether the engine is started; otherwise `start_operator` does it later.
         facade: Whether the facade is started too.
         settings: The engine's settings by lower-case name, besides its usual ones.
+        arguments: Further arguments of the control plane's components, by their names.
     """
     folder = Path(tempfile.mkdtemp(prefix="nightcrawler-bench-"))
     played = [FakeNode(f"played-{number}", cpu="10000", pods=10_000) for number in range(nodes)]
-    extra = {"kube-controller-manager": _QPS, "kube-scheduler": _QPS}
+    extra = {"kube-controller-manager": _QPS, "kube-scheduler": _QPS, **(arguments or {})}
     try:
         with LocalCluster.start(
             folder / "cluster", kwok_nodes=played, extra_args=extra, audit=audit

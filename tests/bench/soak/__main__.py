@@ -1,0 +1,69 @@
+"""`python -m tests.bench.soak [--minutes N] [--kill-every SECONDS] [--rate A_MINUTE]`, and `--report`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tests.bench import machine
+from tests.bench.soak import drive, report
+from tests.bench.soak.drive import Plan, Soak
+from tests.bench.soak.verdict import judge, passed
+
+
+def main() -> None:
+    """Soak, write down what was found, and say whether it was well."""
+    chosen = _arguments()
+    if chosen.report:
+        report.tell(json.loads(chosen.out.read_text()))
+        return
+    plan = Plan(minutes=chosen.minutes, kill_every=chosen.kill_every, rate=chosen.rate)
+    stamp = machine.stamp()
+    print(f"soaking for {plan.minutes:g} minutes …", flush=True)
+    soak = asyncio.run(drive.run(plan, lambda so_far: _keep(so_far, stamp, chosen.out)))
+    found = _keep(soak, stamp, chosen.out)
+    report.tell(found)
+    print(f"written to {chosen.out}")
+    if not found["passed"]:
+        sys.exit("the soak has found something")
+
+
+def _keep(soak: Soak, stamp: dict[str, Any], out: Path) -> dict[str, Any]:
+    found = {"stamp": stamp, **drive.as_json(soak)}
+    checks = judge(found, soak.samples)
+    found = {"passed": passed(checks), "checks": [asdict(check) for check in checks], **found}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_suffix(".part")
+    partial.write_text(json.dumps(found, indent=1) + "\n")
+    partial.replace(out)
+    return found
+
+
+def _arguments() -> argparse.Namespace:
+    usual = Plan()
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.soak", description="Soak Nightcrawler.")
+    parser.add_argument("--minutes", type=float, default=usual.minutes, help="how long (default %(default)g)")
+    parser.add_argument(
+        "--kill-every",
+        type=float,
+        default=usual.kill_every,
+        help="in seconds; 0: never (default %(default)g)",
+    )
+    parser.add_argument("--rate", type=float, default=usual.rate, help="runs a minute (default %(default)g)")
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="soak nothing: tell again what was found last (and "
+        "`python -m tests.bench --report` puts it into docs/performance.md)",
+    )
+    parser.add_argument("--out", type=Path, default=Path("build/soak.json"), help="where it goes")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
