@@ -21,7 +21,8 @@ class Program:
         self, cluster: LocalCluster, argv: Sequence[str], log: Path, settings: Mapping[str, str] | None = None
     ) -> None:
         # Settings of the shell from which the bench is started must not change what is measured.
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("NIGHTCRAWLER_", "KUBE"))}
+        foreign = ("NIGHTCRAWLER_", "KUBE", "ARGO_")
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
         environment = {**inherited, **(settings or {}), processes.MARK: str(cluster.folder)}
         self.log = log
         with log.open("ab") as file:
