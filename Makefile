@@ -10,7 +10,7 @@ BIN := .venv/bin
 PYTHON_HERE := PYTHONPATH=hack:. $(BIN)/python
 PYTEST_ARGS ?=
 
-.PHONY: help setup prepare lint format test test-unit test-integration test-e2e bench generate verify \
+.PHONY: help setup prepare lint format test test-unit test-integration test-e2e bench soak generate verify \
 	demo cluster-up cluster-down clean
 
 help: ## List the targets
@@ -46,6 +46,9 @@ test-e2e: prepare ## Run the examples and faults on a cluster with a real node
 
 bench: prepare ## Measure speed and cost on simulated nodes (hours; BENCH_ARGS=--short: minutes)
 	$(PYTHON_HERE) -m tests.bench $(BENCH_ARGS)
+
+soak: prepare ## Run a steady load for an hour and kill the operator again and again (SOAK_ARGS='--minutes 10')
+	$(PYTHON_HERE) -m tests.bench.soak $(SOAK_ARGS)
 
 generate: setup ## Write what is made from code: custom resources, tables of settings
 	$(PYTHON_HERE) -m nightcrawler_crds.generate

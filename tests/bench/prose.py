@@ -51,6 +51,7 @@ FOOT: Final = """\
 $ make bench                                       # all rows, five times each: hours
 $ make bench BENCH_ARGS=--short                    # a first look in minutes
 $ make bench BENCH_ARGS='--repeats 3 handover'     # some rows
+$ make soak                                        # an hour of steady load, with kills
 $ make bench BENCH_ARGS=--report                   # this page, from what was measured last
 ```
 

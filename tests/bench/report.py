@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ from tests.bench.plots import Bar, Panel
 from tests.bench.prose import FOOT, HEAD, SIZES
 from tests.bench.record import Details, details_path
 from tests.bench.site import BENCH, FACADE
+from tests.bench.soak import report as soak
 from tests.bench.svg import short
 
 Curve = list[tuple[float, float]]
@@ -25,6 +26,12 @@ _OURS: Final = (NIGHTCRAWLER.name, FACADE)
 """These come first where components are listed."""
 _FEW: Final = 16
 """A line of more points than that is drawn without dots."""
+
+Section = tuple[str, Mapping[str, str]]
+"""Text with its heading, and its plots by file name."""
+
+_BESIDE: Final[Mapping[str, Callable[[Mapping[str, Any]], Section]]] = {"soak.json": soak.section}
+"""What else was measured: the file of it, beside that of the figures, and what makes a section of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,12 @@ def write(out: Path, docs: Path) -> Path:
     Raises:
         FileNotFoundError: Nothing was measured yet.
     """
-    report = render(json.loads(details_path(out).read_text()))
+    beside = [
+        section(json.loads(found.read_text()))
+        for file, section in _BESIDE.items()
+        if (found := out.with_name(file)).exists()
+    ]
+    report = render(json.loads(details_path(out).read_text()), beside)
     folder = docs / _FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.svg"):
@@ -54,8 +66,8 @@ def write(out: Path, docs: Path) -> Path:
     return page
 
 
-def render(details: Mapping[str, Details]) -> Report:
-    """The report of rows that were measured at least once."""
+def render(details: Mapping[str, Details], beside: Sequence[Section] = ()) -> Report:
+    """The report of rows that were measured at least once, and of what was measured beside them."""
     rows = {name: details[name] for name in GOALS if details.get(name, {}).get("runs")}
     files: dict[str, str] = {}
     parts = [HEAD, _caution(rows), _summary(rows)]
@@ -67,6 +79,9 @@ def render(details: Mapping[str, Details]) -> Report:
         parts.append(
             f"## Who uses the CPU\n\n{_image('cpu.svg', 'CPU time by component')}\n\n{_memory(rows)}"
         )
+    for text, made in beside:
+        parts.append(text)
+        files |= made
     parts.append(_conditions(rows))
     parts.append(FOOT)
     return Report("\n\n".join(part.strip() for part in parts if part.strip()) + "\n", files)

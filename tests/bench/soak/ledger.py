@@ -215,7 +215,7 @@ class Ledger:
         is_first = all(pod.step != seen.step for pod in run.pods.values())
         if run.first_pod is None:
             run.first_pod = now
-            self._window.starts.append(max(0.0, now - (run.accepted or now)))
+            self._window.starts.append(max(0.0, now - (now if run.accepted is None else run.accepted)))
         elif before and not missing and is_first:
             self._window.handovers.append(now - max(run.succeeded[step] for step in before))
         pod = run.pods[seen.uid] = _Pod(seen.step, seen.attempt)
