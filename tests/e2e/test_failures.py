@@ -291,7 +291,7 @@ def test_a_pod_that_no_policy_allows_fails_with_the_words_of_the_api_server(
     careless, too_large = runs["careless"].ended(), runs["too-large"].ended()
     for refused in (careless, too_large):
         assert (refused["phase"], refused["steps"]["Work"]["reason"]) == ("Failed", "PodForbidden")
-        assert refused["message"].startswith("step 'Work' the cluster refused its Pod: Error creating: pods ")
+        assert refused["message"].startswith("step 'Work' the cluster refused its Pod: pods ")
     assert (
         'violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false' in careless["message"]
     )

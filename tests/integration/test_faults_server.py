@@ -46,6 +46,9 @@ def test_runs_go_on_after_the_death_of(
 
     cluster.stop_component(component, kill=True)
     cluster.start_component(component)
+    # A kubelet repeats a status that the server did not take, kwok does not: it has to list its Pods anew.
+    cluster.lose_fake_node("node-1")
+    cluster.return_fake_node("node-1")
 
     for run in runs:
         team.until_phase(run, "Completed", within=60)
