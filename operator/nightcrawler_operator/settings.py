@@ -159,6 +159,7 @@ class Settings(common.CommonSettings):
             job_cleanup_after=self.job_cleanup_after,
             cancel_grace=self.cancel_grace,
             status_window=self.status_window,
+            status_spacing=self.status_spacing,
             max_disruptions=self.max_disruptions,
             history_completed=self.history_completed,
             history_failed=self.history_failed,

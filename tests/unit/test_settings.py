@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ def test_every_number_reaches_the_limits(environment: Environment) -> None:
         JOB_CLEANUP_AFTER="6m",
         CANCEL_GRACE="7 seconds",
         STATUS_WINDOW="500ms",
+        STATUS_SPACING="6",
         MAX_DISRUPTIONS="8",
         HISTORY_COMPLETED="9",
         HISTORY_FAILED="0",
@@ -73,6 +75,7 @@ def test_every_number_reaches_the_limits(environment: Environment) -> None:
         job_cleanup_after=360,
         cancel_grace=7,
         status_window=0.5,
+        status_spacing=6,
         max_disruptions=8,
         history_completed=9,
         history_failed=0,
@@ -80,6 +83,10 @@ def test_every_number_reaches_the_limits(environment: Environment) -> None:
         default_memory=Bytes(128_000_000),
         pod_policy=PodPolicy(allow_host_path=True),
     )
+    as_by_default = [
+        f.name for f in fields(Limits) if getattr(loaded.limits, f.name) == getattr(Limits(), f.name)
+    ]
+    assert not as_by_default, "a limit without a setting here may be one that no setting reaches"
 
 
 @pytest.mark.parametrize("switch", list(PodPolicy.__dataclass_fields__))
