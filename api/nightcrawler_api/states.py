@@ -39,14 +39,28 @@ def execution_word(execution: ExecutionView) -> ExecutionWord:
 
 def step_word(step: StepStatusView | None) -> StepWord:
     """The status of a step in a workflow; one that has not begun, or never will, is pending."""
-    return "pending" if step is None else _STEPS.get(step.phase, "pending")
+    if step is None:
+        return "pending"
+    # Between two attempts its phase is Retrying and then, until the next one's Pod has started, Pending.
+    if step.phase == "Pending" and _is_a_retry(step):
+        return "running"
+    return _STEPS.get(step.phase, "pending")
 
 
 def has_begun(step: StepStatusView) -> bool:
     """Whether anything of a step has happened: it has run, or has failed to."""
-    if step.phase == "Cancelled":
-        return step.start_time is not None
-    return step.phase in _STEPS
+    match step.phase:
+        case "Pending":
+            return _is_a_retry(step)
+        case "Cancelled":
+            return step.start_time is not None or _is_a_retry(step)
+        case _:
+            return step.phase in _STEPS
+
+
+def _is_a_retry(step: StepStatusView) -> bool:
+    """Whether an attempt before this one has failed; of its times nothing is kept."""
+    return step.attempt > 1
 
 
 def created(execution: ExecutionView) -> datetime:

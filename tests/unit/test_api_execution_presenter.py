@@ -121,6 +121,22 @@ def detail(steps: dict[str, Any], order: tuple[str, ...] = (), logs: presenter.S
         ({"phase": "Pending", "attempt": 1, "message": "no node has room"}, None),
         ({"phase": "Skipped", "reason": "Skipped"}, None),
         ({"phase": "Cancelled"}, None),
+        ({"phase": "Cancelled", "attempt": 1}, None),
+        (
+            {"phase": "Pending", "attempt": 2, "message": "no node has room"},
+            {"status": "running", "startTime": T + "14:45:00Z", "attempt": 2, "message": "no node has room"},
+        ),
+        (
+            {"phase": "Cancelled", "attempt": 2, "completionTime": T + "14:46:00Z"},
+            {
+                "status": "failed",
+                "startTime": T + "14:46:00Z",
+                "endTime": T + "14:46:00Z",
+                "duration": "00:00:00",
+                "error": "cancelled",
+                "attempt": 2,
+            },
+        ),
         (
             {"phase": "Running", "attempt": 1, "startTime": T + "14:45:00Z"},
             {"status": "running", "startTime": T + "14:45:00Z", "attempt": 1},
@@ -195,6 +211,12 @@ def test_steps_are_shown_in_the_order_in_which_they_began_then_of_the_workflow()
     steps = {"b": begun, "a": begun, "gone": begun, "first": {**begun, "startTime": T + "14:44:59Z"}}
     shown = detail(steps, order=("a", "b", "first"))["stepExecutions"]
     assert [step["name"] for step in shown] == ["first", "a", "b", "gone"]
+
+
+def test_a_step_between_two_attempts_stays_after_those_that_have_a_time() -> None:
+    begun = {"phase": "Completed", "startTime": T + "14:50:00Z", "completionTime": T + "14:51:00Z"}
+    shown = detail({"b": {"phase": "Pending", "attempt": 2}, "a": begun}, order=("a", "b"))["stepExecutions"]
+    assert [step["name"] for step in shown] == ["a", "b"]
 
 
 def test_logs_are_beside_their_steps_or_why_there_are_none() -> None:

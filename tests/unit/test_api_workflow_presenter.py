@@ -38,6 +38,8 @@ def step(phase: str, start: str | None = None, end: str | None = None) -> dict[s
         (step("Running", "15:59:00"), "running", "01:00"),
         (step("Running", "14:00:00"), "running", "2:00:00"),
         (step("Retrying"), "running", "00:00"),
+        ({**step("Pending"), "attempt": 1}, "pending", "00:00"),
+        ({**step("Pending"), "attempt": 2}, "running", "00:00"),
         (step("Retrying", "15:00:00"), "running", "00:00"),
         (step("Completed", "14:45:00", "14:55:25"), "completed", "10:25"),
         (step("Completed", "14:45:00", "16:01:25"), "completed", "1:16:25"),

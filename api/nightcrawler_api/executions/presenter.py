@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, cast
+from datetime import UTC, datetime
+from typing import Any, Final, cast
 
 from nightcrawler_api.executions.schemas import (
     Execution,
@@ -17,6 +17,8 @@ from nightcrawler_api.states import ended, execution_word, has_begun, started, s
 from nightcrawler_crds import clock, words
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.views import ExecutionView, StepStatusView
+
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 StepLogs = Mapping[str, tuple[Sequence[LogLine], str]]
 """By the name of the step: lines, and why there are none or not all (empty if there may be some)."""
@@ -76,12 +78,19 @@ def steps_begun(execution: ExecutionView, order: Sequence[str]) -> list[str]:
     position = {name: index for index, name in enumerate(order)}
     steps = execution.status.steps
     begun = [name for name, step in steps.items() if has_begun(step)]
-    return sorted(begun, key=lambda name: (_begin(execution, steps[name]), position.get(name, len(position))))
+    # Those without a time come last: they cannot have begun before what they wait for.
+    return sorted(
+        begun, key=lambda name: (_own_begin(steps[name]) or _LAST, position.get(name, len(position)))
+    )
 
 
 def _begin(execution: ExecutionView, step: StepStatusView) -> datetime:
+    return _own_begin(step) or started(execution)
+
+
+def _own_begin(step: StepStatusView) -> datetime | None:
     # A step that failed before its Pod started has no start; nor has one between two attempts.
-    return step.start_time or step.completion_time or started(execution)
+    return step.start_time or step.completion_time
 
 
 def _step(execution: ExecutionView, name: str, logs: StepLogs | None) -> StepExecution:
