@@ -213,6 +213,45 @@ def test_a_further_attempt_with_its_job_is_not_made_again() -> None:
     assert step_of(plan)["jobName"] == job_name(TRAIN, 2)
 
 
+def held_back(step: SnapshotMaker) -> SnapshotMaker:
+    """The second attempt is on record, and the API server does not take its Job."""
+    held = step.recorded(TRAIN, "Pending", 2, job=False, disruptions=1)
+    return held.with_refusal(TRAIN, "exceeded quota: team", ask_again=900, attempt=2).limited(
+        queue_timeout=100
+    )
+
+
+HELD_SINCE: Final = {
+    "its creation, if no Pod has started": (held_back(a_snapshot(RETRIED)), 100),
+    "the end of the last attempt's program": (
+        held_back(a_snapshot(RETRIED).with_status(startTime=wire(1)).with_pod(a_pod().exited(1, end=10))),
+        110,
+    ),
+    "the end of the last attempt's Job": (
+        held_back(a_snapshot(RETRIED).with_job(a_job(ended=("Failed", 20)))),
+        120,
+    ),
+}
+
+
+@pytest.mark.parametrize(("held", "over"), HELD_SINCE.values(), ids=HELD_SINCE)
+def test_a_further_attempt_waits_for_its_job_no_longer_than_the_queue_timeout_from(
+    held: SnapshotMaker, over: float
+) -> None:
+    early, late = planned(held, over - 1), planned(held, over)
+
+    assert step_of(early)["reason"] == conditions.STEP_QUOTA
+    assert early.outcome == Waiting(at(over))
+    assert late.status is not None
+    assert (late.status["phase"], step_of(late)["reason"]) == ("Failed", conditions.STEP_TIMED_OUT)
+
+
+def test_a_further_attempt_of_a_run_that_has_started_waits_at_most_as_long_as_the_run_may_take() -> None:
+    held = held_back(a_snapshot(RETRIED, config={"timeout": 500}).with_status(startTime=wire(1)))
+
+    assert planned(held, 400).outcome == Waiting(at(501))
+
+
 LIVE_LAST: Final = {
     "runs a side-car": a_pod().exited(1, end=10).phase("Running"),
     "is being deleted": a_pod().running().deleted(8),

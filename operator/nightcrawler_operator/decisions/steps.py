@@ -18,7 +18,7 @@ from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, Step, conditions
 from nightcrawler_crds.views import StepStatusView
 from nightcrawler_operator.decisions import retrying
 from nightcrawler_operator.decisions.attempts import judge
-from nightcrawler_operator.decisions.ending import LINGER, is_live, may_run
+from nightcrawler_operator.decisions.ending import LINGER, is_live, may_run, step_termination
 from nightcrawler_operator.decisions.verdict import Failed, Runs, Succeeded, Verdict, Waits
 from nightcrawler_operator.outcomes import Lookup, NewJob, OldObject, Run
 from nightcrawler_operator.resources import effective_resources, gpu_products
@@ -82,30 +82,40 @@ def _begin(
         default=snapshot.execution.metadata.creation_timestamp or snapshot.now,
     )
     name = job_name(run, step, 1)
-    held = _held_back(step, name, ready_since, run, snapshot)
+    held = _held_back(step, name, ready_since, StepStatusView(phase="Pending"), run, snapshot)
     if held is not None:
         return held
     status = StepStatusView(phase="Pending", attempt=1, job_name=name)
     return Progress(status, first_job=NewJob(step.name, 1, name))
 
 
-def _held_back(step: Step, name: str, ready_since: datetime, run: Run, snapshot: Snapshot) -> Progress | None:
-    """Why a Job is not made although its step may begin; None if nothing is in the way."""
+def _held_back(
+    step: Step, name: str, ready_since: datetime | None, held: StepStatusView, run: Run, snapshot: Snapshot
+) -> Progress | None:
+    """Why a Job is not made although its attempt may begin; None if nothing is in the way.
+
+    `held` is the attempt as it is recorded while it waits. From `ready_since` on the queue timeout runs.
+    """
     why = _in_the_way(step, name, run, snapshot)
-    if why is None or isinstance(why, Progress):
-        return why
+    if why is None:
+        return None
+    counts = {"attempt": held.attempt, "disruptions": held.disruptions}
+    if isinstance(why, StepStatusView):
+        return Progress(msgspec.structs.replace(why, **counts))
     reason, message, look_at = why
-    over = ready_since + timedelta(seconds=snapshot.limits.queue_timeout)
-    if snapshot.now >= over:
-        message = f"waited longer than the queue timeout of {snapshot.limits.queue_timeout:g} s: it {message}"
-        return Progress(_ended_without_job(step, conditions.STEP_TIMED_OUT, message, snapshot))
-    status = StepStatusView(phase="Pending", reason=reason, message=_sentence(step, message))
+    limit = snapshot.limits.queue_timeout
+    over = ready_since + timedelta(seconds=limit) if ready_since is not None else None
+    if over is not None and snapshot.now >= over:
+        message = f"waited longer than the queue timeout of {limit:g} s: it {message}"
+        ended = _ended_without_job(step, conditions.STEP_TIMED_OUT, message, snapshot)
+        return Progress(msgspec.structs.replace(ended, **counts))
+    status = msgspec.structs.replace(held, reason=reason, message=_sentence(step, message))
     return Progress(status, write_by=snapshot.now, look_at=_earliest(look_at, over))
 
 
 def _in_the_way(
     step: Step, name: str, run: Run, snapshot: Snapshot
-) -> Progress | tuple[str, str, datetime | None] | None:
+) -> StepStatusView | tuple[str, str, datetime | None] | None:
     """What keeps a Job from being made now: the step's end, or reason, message and when to look again."""
     return _refused(step, name, snapshot) or _no_such_place(run) or _no_such_gpu(step, run, snapshot)
 
@@ -117,14 +127,14 @@ def _no_such_place(run: Run) -> tuple[str, str, None] | None:
     return conditions.UNKNOWN_ENVIRONMENT, message, None
 
 
-def _refused(step: Step, name: str, snapshot: Snapshot) -> Progress | tuple[str, str, datetime] | None:
+def _refused(step: Step, name: str, snapshot: Snapshot) -> StepStatusView | tuple[str, str, datetime] | None:
     """The API server's refusal of this Job: for good, or until it is asked again."""
     refusal = snapshot.refusals.get(name)
     if refusal is None:
         return None
     if refusal.ask_again is None:
         message = f"cannot be run: {refusal.message}"
-        return Progress(_ended_without_job(step, conditions.STEP_INVALID, message, snapshot))
+        return _ended_without_job(step, conditions.STEP_INVALID, message, snapshot)
     if snapshot.now >= refusal.ask_again:
         return None
     reason = conditions.STEP_QUOTA if "exceeded quota" in refusal.message else conditions.STEP_FORBIDDEN
@@ -161,16 +171,24 @@ def _attempt(step: Step, recorded: StepStatusView, run: Run, snapshot: Snapshot)
 
 def _make_recorded(step: Step, recorded: StepStatusView, name: str, run: Run, snapshot: Snapshot) -> Progress:
     """A further attempt is on record, or goes there with this plan, and its Job is still to be made."""
-    held = _in_the_way(step, name, run, snapshot)
-    counts = {"attempt": recorded.attempt, "disruptions": recorded.disruptions}
-    if isinstance(held, Progress):
-        assert held.status is not None
-        return Progress(msgspec.structs.replace(held.status, **counts))
-    if held is not None:
-        reason, message, look_at = held
-        status = msgspec.structs.replace(recorded, reason=reason, message=_sentence(step, message))
-        return Progress(status, write_by=snapshot.now, look_at=look_at)
-    return Progress(recorded, later_job=NewJob(step.name, recorded.attempt, name))
+    ready_since = _last_ended(step, recorded.attempt, snapshot)
+    held = _held_back(step, name, ready_since, recorded, run, snapshot)
+    return held or Progress(recorded, later_job=NewJob(step.name, recorded.attempt, name))
+
+
+def _last_ended(step: Step, attempt: int, snapshot: Snapshot) -> datetime | None:
+    """When the attempt before this one ended, of which nothing is on record any more.
+
+    If nothing else tells, a run of which no Pod has started has waited since it was created. One that
+    has started ends by its own timeout: None.
+    """
+    last = snapshot.attempts.get((step.name, attempt - 1), Attempt())
+    ends = [end.finished_at for pod in last.pods if (end := step_termination(pod)) and end.finished_at]
+    if last.job is not None and last.job.status.end is not None:
+        ends.append(last.job.status.end.last_transition_time or snapshot.now)
+    if not ends and snapshot.execution.status.start_time is None:
+        return snapshot.execution.metadata.creation_timestamp
+    return max(ends, default=None)
 
 
 def _record(
