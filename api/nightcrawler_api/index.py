@@ -211,10 +211,13 @@ class Index:
     def execution_changed(self, old: ExecutionView | None, new: ExecutionView | None) -> None:
         """Take in what has become of an execution; for `Cache`."""
         before, after = _present(old), _present(new)
+        if before and after and before.spec.workflow_ref != after.spec.workflow_ref:
+            # The one write that cancels it may change everything else in its spec.
+            self.execution_changed(before, None)
+            before = None
         view = before or after
         if view is None:
             return
-        # Its workflow never changes: the spec is immutable.
         workflow, name = view.spec.workflow_ref.name, view.metadata.name
         if after:
             self._runs.setdefault(workflow, {})[name] = after

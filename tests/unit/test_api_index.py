@@ -252,3 +252,23 @@ def test_a_workflow_that_comes_again_takes_over_the_runs_that_are_its_own() -> N
     index.execution_changed(adopted, None)
     index.workflow_changed(second, None)
     assert not index._runs, "nothing is kept of what is gone"
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_an_execution_that_its_cancellation_moved_to_another_workflow_is_only_there(steps: int) -> None:
+    index = Index()
+    cache: Cache[ExecutionView] = Cache(index.execution_changed)
+    index.workflow_changed(None, workflow("first"))
+    index.workflow_changed(None, workflow("second"))
+    first, second = index.workflow("first"), index.workflow("second")
+    assert first
+    assert second
+    cache.upsert(execution("run", of="first", phase="Running"))
+
+    for version in range(2, 2 + steps):
+        phase = "Running" if version == 2 else "Cancelled"
+        cache.upsert(execution("run", of="second", version=version, phase=phase, spec={"cancel": True}))
+
+    assert (names(first.runs.page(0, 10)), names(second.runs.page(0, 10))) == ([], ["run"])
+    cache.forget(("default", "run"), "uid-of-run", 9)
+    assert (len(first.runs), len(second.runs), index._runs) == (0, 0, {})
