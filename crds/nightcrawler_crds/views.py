@@ -8,11 +8,13 @@ process. A field that nothing reads does not belong here.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from nightcrawler_crds import names
+
+_MOST_DIGITS: Final = 9
 
 
 class _Read(msgspec.Struct, rename="camel", frozen=True, gc=False):
@@ -47,6 +49,12 @@ class OurAnnotations(_Read, frozen=True):
     revision: str = msgspec.field(default="", name=names.ANNOTATION_REVISION)
     creator: str = msgspec.field(default="", name=names.ANNOTATION_CREATOR)
     updated_at: str = msgspec.field(default="", name=names.ANNOTATION_UPDATED_AT)
+
+    @property
+    def attempt_number(self) -> int:
+        """Which attempt of its step this is; 0 if what is written is none, for anybody can write it."""
+        is_one = self.attempt.isascii() and self.attempt.isdecimal() and len(self.attempt) <= _MOST_DIGITS
+        return int(self.attempt) if is_one else 0
 
 
 class Meta(_Read, frozen=True):

@@ -91,8 +91,7 @@ def pod_of(name: str, step: StepStatusView, pods: Iterable[PodView]) -> PodView 
 
 
 def _attempt(pod: PodView) -> tuple[int, str]:
-    attempt = pod.metadata.annotations.attempt
-    return (int(attempt) if attempt.isdigit() else 0, str(pod.metadata.creation_timestamp))
+    return (pod.metadata.annotations.attempt_number, str(pod.metadata.creation_timestamp))
 
 
 async def _read_one(store: Store, pod: PodView, max_bytes: int) -> StepLog:
