@@ -19,7 +19,7 @@ def observe(world: World, execution: ExecutionView, limits: Limits) -> Snapshot:
     """Everything a decision on this execution may look at, as it is known now."""
     meta = execution.metadata
     workflow = world.workflows.get((meta.namespace, execution.spec.workflow_ref.name))
-    attempts = attempts_of(world, meta.uid)
+    attempts = attempts_of(world, meta.uid, meta.namespace)
     named = execution.status.revision or _revision_of_jobs(attempts)
     if named:
         revision = world.revisions.get((meta.namespace, named))
@@ -64,17 +64,18 @@ def live_revision(world: World, workflow: WorkflowView) -> Revision | None:
     return known
 
 
-def attempts_of(world: World, uid: str) -> dict[tuple[str, int], Attempt]:
+def attempts_of(world: World, uid: str, namespace: str) -> dict[tuple[str, int], Attempt]:
     """What the cluster has of an execution's attempts, by step and number."""
     jobs: dict[tuple[str, int], JobView] = {}
     pods: dict[tuple[str, int], list[PodView]] = {}
     for job in world.jobs_of.get(uid, {}).values():
-        # Labels are anybody's to copy; an owner's UID is not.
-        if any(owner.uid == uid for owner in job.metadata.owner_references):
+        # Labels are anybody's to copy; an owner's UID, which holds within a namespace, is not.
+        owners = job.metadata.owner_references
+        if job.metadata.namespace == namespace and any(owner.uid == uid for owner in owners):
             jobs[_which(job)] = job
     for pod in world.pods_of.get(uid, {}).values():
         which = _which(pod)
-        if _belongs(pod, jobs.get(which), uid, which):
+        if pod.metadata.namespace == namespace and _belongs(pod, jobs.get(which), uid, which):
             pods.setdefault(which, []).append(pod)
     return {which: _attempt(world, jobs.get(which), pods.get(which, ())) for which in {**jobs, **pods}}
 
@@ -94,7 +95,7 @@ def _belongs(pod: PodView, job: JobView | None, uid: str, which: tuple[str, int]
 
 def _which(child: JobView | PodView) -> tuple[str, int]:
     marks = child.metadata.annotations
-    return marks.step, int(marks.attempt) if marks.attempt.isdecimal() else 0
+    return marks.step, marks.attempt_number
 
 
 def _revision_of_jobs(attempts: dict[tuple[str, int], Attempt]) -> str | None:

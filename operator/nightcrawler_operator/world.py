@@ -90,8 +90,10 @@ class World:
             store, names.PODS, PodView, namespace=namespace, label_selector=ours, on_change=self._pod_changed
         )
         self.nodes = Informer(store, names.NODES, NodeView, on_change=self._node_changed)
-        self.jobs_of: dict[str, dict[str, JobView]] = {}
-        self.pods_of: dict[str, dict[str, PodView]] = {}
+        # By the UID of the execution, which is no more than a label of theirs: a copy in another namespace
+        # has it too.
+        self.jobs_of: dict[str, dict[Key, JobView]] = {}
+        self.pods_of: dict[str, dict[Key, PodView]] = {}
         self.executions_of: dict[Key, set[str]] = {}
         self.recorded_at: dict[str, datetime] = {}
         # By the UID of the Job: those whose Pod was seen to go, and those whose end cannot be told.
@@ -164,10 +166,15 @@ class World:
     def leftovers(self) -> Iterator[LeftoverKey]:
         """Every execution that has Jobs and is not among the live ones."""
         for uid, jobs in self.jobs_of.items():
-            labels = next(iter(jobs.values())).metadata
-            execution = self.executions.get((labels.namespace, labels.labels.execution))
-            if execution is None or execution.metadata.uid != uid:
-                yield LeftoverKey(labels.namespace, labels.labels.execution, uid)
+            for namespace, name in {
+                (j.metadata.namespace, j.metadata.labels.execution) for j in jobs.values()
+            }:
+                if not self._is_live(uid, namespace, name):
+                    yield LeftoverKey(namespace, name, uid)
+
+    def has_jobs(self, uid: str, namespace: str) -> bool:
+        """Whether there are Jobs of an execution in its namespace."""
+        return any(where == namespace for where, _ in self.jobs_of.get(uid, ()))
 
     # --- changes ---------------------------------------------------------------------------------
 
@@ -198,7 +205,7 @@ class World:
             self.findings.pop(meta.uid, None)
             self._heard.pop(meta.uid, None)
             self.recorded_at.pop(meta.uid, None)
-            if meta.uid in self.jobs_of:
+            if self.has_jobs(meta.uid, meta.namespace):
                 self._wake(LeftoverKey(*meta.key, meta.uid))
             return
         self._heard[meta.uid] = time.monotonic()
@@ -217,9 +224,9 @@ class World:
         uid = meta.labels.execution_uid
         jobs = self.jobs_of.setdefault(uid, {})
         if new is not None:
-            jobs[meta.name] = new
+            jobs[meta.key] = new
         else:
-            jobs.pop(meta.name, None)
+            jobs.pop(meta.key, None)
             self.lost_pods.discard(meta.uid)
             self.untold.discard(meta.uid)
             if not jobs:
@@ -237,9 +244,9 @@ class World:
         uid = meta.labels.execution_uid
         pods = self.pods_of.setdefault(uid, {})
         if new is not None:
-            pods[meta.name] = new
+            pods[meta.key] = new
         else:
-            pods.pop(meta.name, None)
+            pods.pop(meta.key, None)
             if not pods:
                 del self.pods_of[uid]
             self._lost(uid, some)
@@ -266,7 +273,7 @@ class World:
     def _wake_owner(self, uid: str, namespace: str, execution: str) -> None:
         if self._is_live(uid, namespace, execution):
             self._wake(ExecutionKey(namespace, execution))
-        elif uid in self.jobs_of:
+        elif self.has_jobs(uid, namespace):
             self._wake(LeftoverKey(namespace, execution, uid))
 
     def _lost(self, uid: str, pod: PodView) -> None:
@@ -276,9 +283,13 @@ class World:
 
     def _told_by_pod(self, job: JobView) -> bool:
         """Whether a Job only says what its Pod has said already, up to a second before."""
-        pods = self.pods_of.get(job.metadata.labels.execution_uid, {}).values()
-        return job.metadata.deletion_timestamp is None and any(
-            pod.metadata.labels.job_name == job.metadata.name and pod.status.phase in ENDED for pod in pods
+        meta = job.metadata
+        pods = self.pods_of.get(meta.labels.execution_uid, {}).values()
+        return meta.deletion_timestamp is None and any(
+            pod.metadata.labels.job_name == meta.name
+            and pod.metadata.namespace == meta.namespace
+            and pod.status.phase in ENDED
+            for pod in pods
         )
 
     def _is_live(self, uid: str, namespace: str, execution: str) -> bool:

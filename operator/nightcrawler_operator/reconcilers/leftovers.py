@@ -32,22 +32,23 @@ class LeftoverReconciler:
         self._store = store
         self._world = world
         self._limits = limits
-        self._terminal: set[str] = set()
-        self._removed: dict[str, datetime] = {}
+        self._terminal: set[LeftoverKey] = set()
+        self._removed: dict[LeftoverKey, datetime] = {}
 
     def run_ended(self, execution: ExecutionView) -> None:
         """Note a run whose end we wrote ourselves, and need not ask for."""
-        if execution.metadata.uid in self._world.jobs_of:
-            self._terminal.add(execution.metadata.uid)
+        meta = execution.metadata
+        if self._world.has_jobs(meta.uid, meta.namespace):
+            self._terminal.add(LeftoverKey(*meta.key, meta.uid))
 
     async def reconcile(self, key: LeftoverKey) -> Outcome:
         """Keep, stop or remove the Jobs of an execution that is not live; returns when to look again."""
-        if key.uid not in self._world.jobs_of:
-            self._terminal.discard(key.uid)
-            self._removed.pop(key.uid, None)
+        if not self._world.has_jobs(key.uid, key.namespace):
+            self._terminal.discard(key)
+            self._removed.pop(key, None)
             return Done()
         gone = False
-        if key.uid not in self._terminal:
+        if key not in self._terminal:
             execution = await self._ask(key)
             gone = execution is None
             if execution is not None and execution.status.phase not in TERMINAL_PHASES:
@@ -55,8 +56,8 @@ class LeftoverReconciler:
                 self._world.executions.upsert(execution)
                 return Done()
             if not gone:
-                self._terminal.add(key.uid)
-        attempts = attempts_of(self._world, key.uid)
+                self._terminal.add(key)
+        attempts = attempts_of(self._world, key.uid, key.namespace)
         if not gone:
             await tell_ends(self._store, self._world, key.namespace, ended_jobs(attempts.values()))
             await free_pods(self._store, self._world, key.namespace, freed_pods(attempts, None))
@@ -80,11 +81,11 @@ class LeftoverReconciler:
         return Done()
 
     async def _remove(self, key: LeftoverKey) -> Outcome:
-        asked = self._removed.get(key.uid)
+        asked = self._removed.get(key)
         if asked is None or utcnow() >= asked + _REMOVAL:
             selector = f"{names.LABEL_EXECUTION_UID}={key.uid}"
             await self._store.delete_collection(names.JOBS, key.namespace, label_selector=selector)
-            asked = self._removed[key.uid] = utcnow()
+            asked = self._removed[key] = utcnow()
         return Waiting(asked + _REMOVAL)
 
     async def _ask(self, key: LeftoverKey) -> ExecutionView | None:

@@ -1,0 +1,113 @@
+"""What the operator knows of whom: labels are anybody's to copy, and to fill with anything."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+import pytest
+from kubernetes.aio.client import Configuration
+
+from nightcrawler_crds import names
+from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.store import Store
+from nightcrawler_crds.views import JobView, OurAnnotations, PodView
+from nightcrawler_operator.observe import attempts_of
+from nightcrawler_operator.world import LeftoverKey, WorkKey, World
+from tests.support.snapshots import EXECUTION, EXECUTION_UID, NODE, a_job, a_pod, job_name
+
+V = TypeVar("V", JobView, PodView)
+
+TRAIN = "train"
+REAL, COPY = ("default", job_name(TRAIN)), ("elsewhere", job_name(TRAIN))
+
+
+class Known:
+    """A world, and whom it has woken."""
+
+    def __init__(self) -> None:
+        self.woken: list[WorkKey] = []
+        self.world = World(Store(Connection(Configuration(), "test")), "", self.woken.append)
+
+    def has(self, *objects: JobView | PodView) -> None:
+        for one in objects:
+            if isinstance(one, JobView):
+                self.world.jobs.cache.upsert(one)
+            else:
+                self.world.pods.cache.upsert(one)
+
+    @property
+    def pods(self) -> list[str]:
+        """The namespaces of the Pods of the first attempt."""
+        attempt = attempts_of(self.world, EXECUTION_UID, "default")[TRAIN, 1]
+        return [pod.metadata.namespace for pod in attempt.pods]
+
+
+def the_job() -> JobView:
+    job = a_job(TRAIN)
+    owner = {"kind": "WorkflowExecution", "name": EXECUTION, "uid": EXECUTION_UID}
+    return _changed(job, ownerReferences=[owner])
+
+
+def the_pod() -> PodView:
+    owner = {"kind": "Job", "name": job_name(TRAIN), "uid": f"uid-{job_name(TRAIN)}"}
+    return _changed(a_pod(TRAIN).on_node(NODE).view, name=job_name(TRAIN), ownerReferences=[owner])
+
+
+def copied(one: V) -> V:
+    """As somebody applied it to another namespace, with all that it says of itself."""
+    return _changed(one, namespace="elsewhere", uid=f"{one.metadata.uid}-copy")
+
+
+def _changed(one: V, **metadata: object) -> V:
+    body = msgspec.to_builtins(one)
+    body["metadata"].update(metadata)
+    return msgspec.convert(body, type(one), strict=False)
+
+
+def test_a_copy_in_another_namespace_does_not_stand_in_for_a_job_or_its_pod() -> None:
+    known = Known()
+    known.has(the_job(), the_pod(), copied(the_job()), copied(the_pod()))
+
+    attempt = attempts_of(known.world, EXECUTION_UID, "default")[TRAIN, 1]
+
+    assert attempt.job is not None
+    assert (attempt.job.metadata.key, known.pods) == (REAL, ["default"])
+
+
+def test_a_copy_that_goes_takes_nothing_along() -> None:
+    known = Known()
+    known.has(the_job(), the_pod(), copied(the_job()), copied(the_pod()))
+
+    known.world.jobs.cache.forget(COPY, f"uid-{job_name(TRAIN)}-copy", 11)
+    known.world.pods.cache.forget(COPY, f"{the_pod().metadata.uid}-copy", 11)
+
+    assert attempts_of(known.world, EXECUTION_UID, "default")[TRAIN, 1].job == the_job()
+    assert known.pods == ["default"]
+
+
+def test_what_is_left_over_is_told_apart_by_namespace() -> None:
+    known = Known()
+    known.has(the_job(), copied(the_job()))
+    here, there = (LeftoverKey(where, EXECUTION, EXECUTION_UID) for where in ("default", "elsewhere"))
+
+    assert set(known.world.leftovers()) == set(known.woken) == {here, there}
+    known.world.jobs.cache.forget(REAL, the_job().metadata.uid, 11)
+
+    assert set(known.world.leftovers()) == {there}
+    assert not known.world.has_jobs(EXECUTION_UID, "default")
+
+
+@pytest.mark.parametrize(
+    ("written", "number"), [("1", 1), ("12", 12), ("", 0), ("first", 0), ("-1", 0), ("²", 0), ("9" * 5000, 0)]
+)
+def test_an_attempt_that_is_no_number_is_none(written: str, number: int) -> None:
+    assert OurAnnotations(attempt=written).attempt_number == number
+
+
+def test_a_pod_with_an_absurd_attempt_keeps_nobody_from_looking_at_the_others() -> None:
+    known = Known()
+    marks = {names.ANNOTATION_STEP: TRAIN, names.ANNOTATION_ATTEMPT: "9" * 5000}
+    known.has(the_job(), the_pod(), _changed(the_pod(), name="absurd", uid="absurd", annotations=marks))
+
+    assert known.pods == ["default"]
