@@ -106,6 +106,14 @@ def _all_containers(spec: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str,
 # --- what is ours ----------------------------------------------------------------------------------
 
 
+_INSTEAD: Final = {
+    "restartPolicy": "retries",
+    "activeDeadlineSeconds": "timeout",
+    "resources": "resources",  # those of the Pod as a whole would come over the step's
+}
+"""Fields of a Pod's spec, and the fields of a step that say the same."""
+
+
 def _reserved(template: Mapping[str, Any]) -> Iterator[Finding]:
     metadata = template.get("metadata") or {}
     for field in ("labels", "annotations"):
@@ -117,9 +125,9 @@ def _reserved(template: Mapping[str, Any]) -> Iterator[Finding]:
         if field in metadata:
             yield f"/metadata/{field}", f"metadata.{field} of the Pod is Nightcrawler's to choose"
     spec = template.get("spec") or {}
-    for field, instead in (("restartPolicy", "use retries"), ("activeDeadlineSeconds", "use timeout")):
+    for field, instead in _INSTEAD.items():
         if field in spec:
-            yield f"/spec/{field}", f"{field} cannot be set: {instead} of the step"
+            yield f"/spec/{field}", f"{field} cannot be set: use {instead} of the step"
 
 
 def _containers(spec: Mapping[str, Any]) -> Iterator[Finding]:

@@ -37,6 +37,11 @@ REFUSED_ALWAYS: dict[str, tuple[dict[str, Any], str, str]] = {
     "a restart policy": ({"spec": {"restartPolicy": "Always"}}, "/spec/restartPolicy", "use retries"),
     "a deadline": ({"spec": {"activeDeadlineSeconds": 1}}, "/spec/activeDeadlineSeconds", "use timeout"),
     "resources of the step": (step(resources={}), "/spec/containers", "own field resources"),
+    "resources of the Pod as a whole": (
+        {"spec": {"resources": {"limits": {"cpu": 64}}}},
+        "/spec/resources",
+        "use resources of the step",
+    ),
     "a second container": ({"spec": {"containers": [{"name": "x"}]}}, "/spec/containers", "side-cars"),
     "an init container named step": (
         {"spec": {"initContainers": [{"name": "step"}]}},
