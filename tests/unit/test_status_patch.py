@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightcrawler_crds.v1alpha1 import Phase, StepPhase
+from nightcrawler_crds.v1alpha1 import MAX_PARAMETERS_BYTES, Phase, StepPhase
 from nightcrawler_crds.views import Condition, ExecutionStatusView, ExecutionView, Meta, StepStatusView
-from nightcrawler_operator.decisions.status import condition, merge_patch
+from nightcrawler_operator.decisions.execution import decide
+from nightcrawler_operator.decisions.status import condition, merge_patch, sentence
 from tests.support.merging import merged_status
-from tests.support.snapshots import BEGAN, at
+from tests.support.snapshots import BEGAN, a_job, a_pod, a_snapshot, a_step, at
 
 moments = st.integers(0, 10**6).map(at)
 texts = st.text(max_size=8)
@@ -159,3 +160,33 @@ def test_a_condition_of_another_type_lends_no_time() -> None:
     other = [Condition("Placed", "True", last_transition_time=BEGAN)]
 
     assert condition("Accepted", "True", "Valid", "", other, at(9), 1).last_transition_time == at(9)
+
+
+ETCD_TAKES = 1536 * 1024
+"""Bytes of one object."""
+OF_FIELDS = 200
+"""Bytes of a step in metadata.managedFields, besides its name."""
+
+
+@pytest.mark.parametrize("name", ["step-{:04}", "\N{WINKING FACE}" * 96 + "{:04}"], ids=["short", "long"])
+def test_a_thousand_steps_that_fail_with_long_messages_fit_into_one_object(name: str) -> None:
+    steps = [a_step(name.format(number), retries=1) for number in range(1000)]
+    failing = a_snapshot(*steps, order="Graph")
+    failing.pods = [a_pod(step.name).exited(1, message="\N{WINKING FACE}" * 512) for step in steps]
+    failing.jobs = [a_job(step.name) for step in steps]
+
+    status = decide(failing.at(10).build()).status
+
+    assert status is not None
+    assert {step["phase"] for step in status["steps"].values()} == {"Retrying"}
+    kept = len(msgspec.json.encode(status)) + sum(len(step.name.encode()) + OF_FIELDS for step in steps)
+    assert kept + MAX_PARAMETERS_BYTES < ETCD_TAKES
+
+
+@pytest.mark.parametrize(("steps", "kept"), [(1, 4096), (64, 4096), (1000, 262)])
+def test_a_sentence_is_cut_to_whole_characters_in_its_share_of_bytes(steps: int, kept: int) -> None:
+    said = sentence("a", "\N{WINKING FACE}" * 2000, steps)
+
+    assert kept - 4 < len(said.encode()) <= kept
+    assert said.startswith("step 'a' \N{WINKING FACE}")
+    assert sentence("a", "failed", steps) == "step 'a' failed"

@@ -11,7 +11,7 @@ from nightcrawler_crds import names
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
 from nightcrawler_crds.views import Condition, ExecutionStatusView, StepStatusView
 from nightcrawler_operator.decisions.ending import is_live, may_run, step_termination, was_ended
-from nightcrawler_operator.decisions.status import condition, merge_patch
+from nightcrawler_operator.decisions.status import condition, merge_patch, sentence
 from nightcrawler_operator.outcomes import EndedJob, FreedPod, OldObject, Plan
 from nightcrawler_operator.snapshot import Attempt, Snapshot
 
@@ -82,7 +82,7 @@ def close_steps(
             phase=begun,
             completion_time=status.completion_time or _after(snapshot, status),
             reason=reason,
-            message=f"step {name!r} {message}"[:4096],
+            message=sentence(name, message, snapshot.step_count),
         )
 
     return {name: close(name, status) for name, status in steps.items()}

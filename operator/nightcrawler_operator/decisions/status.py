@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from nightcrawler_crds.clock import to_wire
 from nightcrawler_crds.views import Condition, ExecutionStatusView, StepStatusView
+
+_LONGEST: Final = 4096
+_ALL_MESSAGES: Final = 256 * 1024
+"""Bytes for the messages of all steps: with what else 1,000 steps have in it, an execution has to stay
+below the 1.5 MiB that etcd takes, or nothing more could be recorded of it, its end included."""
 
 _STEP_FIELDS = tuple(field.name for field in msgspec.structs.fields(StepStatusView))
 _WIRE = {field.name: field.encode_name for field in msgspec.structs.fields(StepStatusView)}
@@ -36,6 +41,12 @@ def condition(
         last_transition_time=since or now,
         observed_generation=generation or None,
     )
+
+
+def sentence(step: str, message: str, steps: int) -> str:
+    """What is said of a step of a run of so many `steps`: the more there are, the less of it is kept."""
+    said = f"step {step!r} {message}".encode()
+    return said[: min(_LONGEST, _ALL_MESSAGES // max(steps, 1))].decode(errors="ignore")
 
 
 def merge_patch(recorded: ExecutionStatusView, wanted: ExecutionStatusView) -> dict[str, Any]:

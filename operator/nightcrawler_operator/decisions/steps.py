@@ -19,6 +19,7 @@ from nightcrawler_crds.views import StepStatusView
 from nightcrawler_operator.decisions import retrying
 from nightcrawler_operator.decisions.attempts import judge
 from nightcrawler_operator.decisions.ending import LINGER, is_live, may_run, step_termination
+from nightcrawler_operator.decisions.status import sentence
 from nightcrawler_operator.decisions.verdict import Failed, Runs, Succeeded, Verdict, Waits
 from nightcrawler_operator.outcomes import Lookup, NewJob, OldObject, Run
 from nightcrawler_operator.resources import effective_resources, gpu_products
@@ -109,7 +110,7 @@ def _held_back(
         message = f"waited longer than the queue timeout of {limit:g} s: it {message}"
         ended = _ended_without_job(step, conditions.STEP_TIMED_OUT, message, snapshot)
         return Progress(msgspec.structs.replace(ended, **counts))
-    status = msgspec.structs.replace(held, reason=reason, message=_sentence(step, message))
+    status = msgspec.structs.replace(held, reason=reason, message=_sentence(step, message, snapshot))
     return Progress(status, write_by=snapshot.now, look_at=_earliest(look_at, over))
 
 
@@ -153,7 +154,10 @@ def _no_such_gpu(step: Step, run: Run, snapshot: Snapshot) -> tuple[str, str, No
 
 def _ended_without_job(step: Step, reason: str, message: str, snapshot: Snapshot) -> StepStatusView:
     return StepStatusView(
-        phase="Failed", completion_time=snapshot.now, reason=reason, message=_sentence(step, message)
+        phase="Failed",
+        completion_time=snapshot.now,
+        reason=reason,
+        message=_sentence(step, message, snapshot),
     )
 
 
@@ -226,7 +230,7 @@ def _record(
 def _runs(
     step: Step, base: StepStatusView, runs: Runs, recorded: StepStatusView, snapshot: Snapshot
 ) -> Progress:
-    message = _sentence(step, runs.message) if runs.message else None
+    message = _sentence(step, runs.message, snapshot) if runs.message else None
     status = msgspec.structs.replace(
         base, phase="Running", start_time=runs.started, reason=runs.reason, message=message
     )
@@ -241,7 +245,7 @@ def _waits(
     step: Step, base: StepStatusView, waits: Waits, recorded: StepStatusView, snapshot: Snapshot
 ) -> Progress:
     reason: str | None = waits.reason
-    message: str | None = _sentence(step, waits.message)
+    message: str | None = _sentence(step, waits.message, snapshot)
     short = snapshot.now < waits.show_at
     if recorded.reason == waits.reason:
         # The same reason in slightly other words (numbers of nodes) is not worth a write of its own.
@@ -280,7 +284,7 @@ def _failed(
         completion_time=ended,
         exit_code=failed.exit_code,
         reason=failed.reason,
-        message=_sentence(step, message),
+        message=_sentence(step, message, snapshot),
     )
     # An attempt that is given up (a timeout, an image that cannot be had) may still have a Pod.
     delete = _job_of(attempt) if any(may_run(pod) for pod in attempt.pods) or _without_pod(attempt) else ()
@@ -348,8 +352,8 @@ def _without_pod(attempt: Attempt) -> bool:
     return attempt.job is not None and not attempt.pods and attempt.job.status.end is None
 
 
-def _sentence(step: Step, message: str) -> str:
-    return f"step {step.name!r} {message}"[:4096]
+def _sentence(step: Step, message: str, snapshot: Snapshot) -> str:
+    return sentence(step.name, message, snapshot.step_count)
 
 
 def _not_before(end: datetime, start: datetime | None) -> datetime:
