@@ -20,6 +20,9 @@ from tests.support.snapshots import EXECUTION, EXECUTION_UID, a_spec, a_step, a_
 Json = dict[str, Any]
 
 
+A100: Final = {"key": "nvidia.com/gpu.product", "operator": "In", "values": ["NVIDIA-A100-SXM4-80GB"]}
+
+
 def built(step: Step, **environment: Any) -> Json:
     run = Run(
         execution=EXECUTION,
@@ -29,6 +32,7 @@ def built(step: Step, **environment: Any) -> Json:
         revision=Revision("wf-rev", a_spec(step)),
         parameters={"epochs": 3},
         environment=EnvironmentSpec.model_validate(environment),
+        gpu_products=frozenset(A100["values"]),
     )
     return job(run, NewJob(step.name, 2, job_name(step.name, 2)), Defaults())
 
@@ -217,3 +221,34 @@ def test_a_revision_belongs_to_its_workflow_and_keeps_the_words_as_written() -> 
     assert (made["apiVersion"], made["kind"], made["revision"]) == ("apps/v1", "ControllerRevision", 4)
     assert made["data"] == content(WORKFLOW)
     assert [owner["uid"] for owner in made["metadata"]["ownerReferences"]] == ["wf-uid"]
+
+
+HERE: Final = {"key": "zone", "operator": "In", "values": ["a"]}
+THERE: Final = {"key": "zone", "operator": "In", "values": ["b"]}
+TERMS: Final[dict[str, tuple[Any, Any]]] = {
+    "each of several": (
+        [{"matchExpressions": [HERE]}, {"matchExpressions": [THERE]}],
+        [{"matchExpressions": [HERE, A100]}, {"matchExpressions": [THERE, A100]}],
+    ),
+    "one by fields": ([{"matchFields": [HERE]}], [{"matchFields": [HERE], "matchExpressions": [A100]}]),
+    "one without expressions": ([{"matchExpressions": None}], [{"matchExpressions": [A100]}]),
+    "none": ([], [{"matchExpressions": [A100]}]),
+    # The API server says what is wrong with these.
+    "one that is no object": (["x"], ["x"]),
+    "one whose expressions are no list": ([{"matchExpressions": "x"}], [{"matchExpressions": "x"}]),
+}
+
+
+@pytest.mark.parametrize(("written", "merged"), TERMS.values(), ids=TERMS)
+def test_a_node_affinity_of_the_template_stands_beside_that_for_the_gpu_model(
+    written: Any, merged: Any
+) -> None:
+    affinity = {
+        "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": written}}
+    }
+    step = a_step(resources={"gpu": "1x NVIDIA A100"}, podTemplate={"spec": {"affinity": affinity}})
+
+    spec = built(step)["spec"]["template"]["spec"]
+
+    required = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert required == {"nodeSelectorTerms": merged}
