@@ -214,8 +214,12 @@ class World:
             self._wake(key)
 
     def _environment_changed(self, old: EnvironmentView | None, new: EnvironmentView | None) -> None:
-        # Runs stay where they were placed. What their Environment says is read anew for every Job.
-        del old, new
+        # Runs stay where they were placed, and what their Environment says is read anew for every Job. But
+        # one whose Environment was gone waits for it.
+        if old is None and new is not None:
+            for execution in self.executions:
+                if execution.status.environment == new.metadata.name:
+                    self._wake(ExecutionKey(*execution.metadata.key))
 
     def _job_changed(self, old: JobView | None, new: JobView | None) -> None:
         some = new or old

@@ -11,12 +11,21 @@ from kubernetes.aio.client import Configuration
 from nightcrawler_crds import names
 from nightcrawler_crds.connection import Connection
 from nightcrawler_crds.store import Store
-from nightcrawler_crds.views import JobView, OurAnnotations, PodView
+from nightcrawler_crds.views import EnvironmentView, JobView, OurAnnotations, PodView
 from nightcrawler_operator.observe import attempts_of
-from nightcrawler_operator.world import LeftoverKey, WorkKey, World
-from tests.support.snapshots import EXECUTION, EXECUTION_UID, NODE, a_job, a_pod, job_name
+from nightcrawler_operator.world import ExecutionKey, LeftoverKey, WorkKey, World
+from tests.support.snapshots import (
+    EXECUTION,
+    EXECUTION_UID,
+    NODE,
+    a_job,
+    a_pod,
+    a_snapshot,
+    an_environment,
+    job_name,
+)
 
-V = TypeVar("V", JobView, PodView)
+V = TypeVar("V", JobView, PodView, EnvironmentView)
 
 TRAIN = "train"
 REAL, COPY = ("default", job_name(TRAIN)), ("elsewhere", job_name(TRAIN))
@@ -96,6 +105,26 @@ def test_what_is_left_over_is_told_apart_by_namespace() -> None:
 
     assert set(known.world.leftovers()) == {there}
     assert not known.world.has_jobs(EXECUTION_UID, "default")
+
+
+def test_an_environment_that_comes_back_wakes_the_runs_in_it_and_no_others() -> None:
+    known = Known()
+    for name, environment in (("here", "gpu"), ("there", "local")):
+        run = a_snapshot().with_metadata(name=name, uid=name).with_status(environment=environment)
+        known.world.executions.upsert(run.build().execution)
+    first, edited, again = (
+        _changed(an_environment("gpu"), uid=uid, resourceVersion=version)
+        for uid, version in (("first", "1"), ("first", "2"), ("again", "4"))
+    )
+    known.world.environments.upsert(first)
+    known.woken.clear()
+
+    known.world.environments.upsert(edited)
+    known.world.environments.forget(edited.metadata.key, "first", 3)
+    assert known.woken == []
+    known.world.environments.upsert(again)
+
+    assert known.woken == [ExecutionKey("default", "here")]
 
 
 @pytest.mark.parametrize(
