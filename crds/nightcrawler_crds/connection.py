@@ -57,13 +57,15 @@ class Connection:
                 kube_config.load_incluster_config(client_configuration=configuration)
             else:
                 await kube_config.load_kube_config(client_configuration=configuration)
-        except (ConfigException, OSError, ValueError, KeyError) as error:
+            connection = cls(configuration, user_agent)
+            connection._check()
+        except Exception as error:  # the client raises anything of a file that is no kubeconfig
             tried = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config, and no Pod's identity"
             raise ConfigurationError(
                 f"no cluster to talk to: {error} (tried {tried}); "
                 "name a kubeconfig in NIGHTCRAWLER_KUBECONFIG or KUBECONFIG"
             ) from error
-        return cls(configuration, user_agent)
+        return connection
 
     @property
     def session(self) -> aiohttp.ClientSession:
@@ -102,6 +104,12 @@ class Connection:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    def _check(self) -> None:
+        """Refuse at once what every request would fail by."""
+        if not self.server.startswith(("https://", "http://")):
+            raise ValueError(f"its server {self.server!r} is no address for HTTP")
+        self._ssl()
 
     async def _current_token(self) -> str | None:
         token = await self.configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
