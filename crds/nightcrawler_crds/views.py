@@ -170,7 +170,7 @@ class WorkflowStatusView(_Read, frozen=True):
     """What is recorded of a workflow."""
 
     observed_generation: int = 0
-    active: int = 0
+    active: int | None = None
     last_run_time: datetime | None = None
     last_execution: str | None = None
     last_phase: str | None = None

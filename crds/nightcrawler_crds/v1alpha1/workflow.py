@@ -209,7 +209,9 @@ class WorkflowStatus(ApiModel):
         default=None, description="When the latest execution was created.", json_schema_extra=TIME
     )
     last_execution: str | None = Field(default=None, description="Name of the latest execution.")
-    last_phase: str | None = Field(default=None, description="Phase of the latest execution.")
+    last_phase: str | None = Field(
+        default=None, description="Phase of the latest execution; none if it was deleted before its end."
+    )
     conditions: list[Condition] | None = Field(
         default=None,
         max_length=16,

@@ -19,10 +19,10 @@ from nightcrawler_operator.decisions.status import condition, conditions_to_wire
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """The latest execution of a workflow that is known of."""
+    """The latest execution of a workflow that is known of; one that was deleted under way has no phase."""
 
     name: str
-    phase: str
+    phase: str | None
     created: datetime
 
 

@@ -64,7 +64,7 @@ class WorkflowReconciler:
         """Ask what became of the run on record if it ended while nobody could tell: we were not there."""
         recorded, known = workflow.status, self._last.get(where)
         name = recorded.last_execution
-        if not name or recorded.last_phase in TERMINAL_PHASES:
+        if not name or not recorded.last_phase or recorded.last_phase in TERMINAL_PHASES:
             return
         if self._world.executions.get((where[0], name)) is not None or (known and known.name != name):
             return
@@ -73,6 +73,9 @@ class WorkflowReconciler:
         try:
             execution = await self._store.get(names.EXECUTIONS, where[0], name, ExecutionView)
         except errors.NotFound:
+            if recorded.last_run_time is not None:
+                # Deleted while it was under way: it has no phase, and never comes to one.
+                self._last[where] = LastRun(name, None, recorded.last_run_time)
             return
         if execution.status.phase in TERMINAL_PHASES:
             self.run_ended(execution)

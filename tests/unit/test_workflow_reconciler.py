@@ -1,0 +1,75 @@
+"""What becomes of a workflow's status, on a model of the API server."""
+
+from __future__ import annotations
+
+import msgspec
+
+from nightcrawler_crds import names
+from nightcrawler_crds.views import ExecutionView, WorkflowView
+from nightcrawler_operator.limits import Limits
+from nightcrawler_operator.outcomes import Done
+from nightcrawler_operator.reconcilers.workflow import WorkflowReconciler
+from nightcrawler_operator.world import WorkflowKey, World
+from tests.support.modelserver import Json, ModelServer
+from tests.support.replica import ModelStore
+from tests.support.snapshots import wire
+
+WHERE = ("default", "wf")
+
+
+class Desk:
+    """One workflow with one run, and the part of the operator that tells of them."""
+
+    def __init__(self) -> None:
+        self.server = ModelServer()
+        self.store = ModelStore(self.server)
+        body = {"metadata": {"name": WHERE[1], "namespace": WHERE[0]}, "spec": {"steps": []}}
+        self.server.create(names.WORKFLOWS, body)
+        run = {"name": "run-1", "namespace": WHERE[0], "creationTimestamp": wire(0)}
+        self.server.create(
+            names.EXECUTIONS,
+            {"metadata": run, "spec": {"workflowRef": {"name": "wf"}}, "status": {"phase": "Running"}},
+        )
+
+    async def told(self, *, run: bool) -> Json:
+        """The status that an operator leaves which has just started; whether it knows of the `run`."""
+        world = World(self.store, "", lambda _: None)
+        world.workflows.upsert(
+            msgspec.convert(self.server.get(names.WORKFLOWS, WHERE), WorkflowView, strict=False)
+        )
+        if run:
+            there = self.server.get(names.EXECUTIONS, (WHERE[0], "run-1"))
+            world.executions.upsert(msgspec.convert(there, ExecutionView, strict=False))
+        reconciler = WorkflowReconciler(self.store, world, Limits())
+        assert await reconciler.reconcile(WorkflowKey(*WHERE)) == Done()
+        status: Json = self.server.get(names.WORKFLOWS, WHERE)["status"]
+        return status
+
+
+async def test_a_run_that_is_deleted_under_way_has_no_phase_any_more() -> None:
+    desk = Desk()
+    before = await desk.told(run=True)
+    desk.server.delete(names.EXECUTIONS, (WHERE[0], "run-1"))
+
+    after = await desk.told(run=False)
+
+    assert (before["active"], before["lastPhase"]) == (1, "Running")
+    assert after == {key: value for key, value in {**before, "active": 0}.items() if key != "lastPhase"}
+
+
+async def test_what_nobody_knows_of_a_deleted_run_is_asked_for_once() -> None:
+    desk = Desk()
+    await desk.told(run=True)
+    desk.server.delete(names.EXECUTIONS, (WHERE[0], "run-1"))
+    told = await desk.told(run=False)
+    version = desk.server.get(names.WORKFLOWS, WHERE)["metadata"]["resourceVersion"]
+
+    assert await desk.told(run=False) == told
+    assert desk.server.get(names.WORKFLOWS, WHERE)["metadata"]["resourceVersion"] == version
+
+
+async def test_a_workflow_that_has_not_run_has_none_in_flight() -> None:
+    desk = Desk()
+    desk.server.delete(names.EXECUTIONS, (WHERE[0], "run-1"))
+
+    assert (await desk.told(run=False))["active"] == 0
