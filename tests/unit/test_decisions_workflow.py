@@ -45,7 +45,7 @@ def test_a_spec_that_cannot_be_read_names_the_field() -> None:
     status, reason, message = said({"steps": [{"name": "a", "image": "b:1", "timeout": "soon"}]})["Accepted"]
 
     assert (status, reason) == ("False", conditions.INVALID_SPEC)
-    assert message.startswith("spec.steps.0.timeout: ")
+    assert message.startswith("spec.steps[0].timeout: duration '")
 
 
 def test_what_takes_effect_later_is_listed() -> None:

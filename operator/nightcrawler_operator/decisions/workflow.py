@@ -57,8 +57,9 @@ def _conditions(workflow: WorkflowView, policy: PodPolicy, now: datetime) -> tup
         spec = WorkflowSpec.model_validate(workflow.spec, extra="ignore")
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        accepted = ("False", conditions.INVALID_SPEC, f"spec.{where}: {first['msg']}")
+        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+        said = first.get("ctx", {}).get("error", first["msg"])  # our own sentence, without pydantic's prefix
+        accepted = ("False", conditions.INVALID_SPEC, f"spec{where}: {said}")
     else:
         problems = workflow_problems(spec, policy)
         accepted = ("True", conditions.VALID, "it can run")
