@@ -18,6 +18,7 @@ MARK = "NIGHTCRAWLER_CLUSTER_FOLDER"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _POLL = 0.02
 _MODE = 0o644
+_LAST_USUAL = 2
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ def spawn(
     """Start a program in a session of its own, so that a Ctrl-C does not reach it.
 
     Its environment is made afresh: a proxy or a Go setting of the caller's
-    must not change how the cluster behaves.
+    must not change how the cluster behaves. Nor does it keep open what the
+    caller has been given, a lock or a pipe, for it may well outlive that.
 
     Args:
         argv: The program's full path and its arguments.
@@ -66,6 +68,7 @@ def spawn(
             source,
             (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, _MODE),
             (os.POSIX_SPAWN_DUP2, 1, 2),
+            *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _inherited()),
         ],
         setsid=True,
     )
@@ -127,6 +130,17 @@ def tail(log: Path, lines: int = 12) -> str:
     if not log.exists():
         return "  (it wrote no log)"
     return "\n".join(f"  {line}" for line in log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _inherited() -> list[int]:
+    """The descriptors that a program we start would have too, besides the usual three."""
+    found = []
+    for path in Path("/proc/self/fd").iterdir():
+        descriptor = int(path.name)
+        with contextlib.suppress(OSError):  # The one that the folder is read by is closed by now.
+            if descriptor > _LAST_USUAL and os.get_inheritable(descriptor):
+                found.append(descriptor)
+    return found
 
 
 def _send(processes: Iterable[Started], number: int) -> None:

@@ -85,6 +85,18 @@ def test_a_process_has_a_session_and_an_environment_of_its_own(
     assert os.getsid(process.pid) == process.pid
 
 
+def test_a_process_keeps_nothing_open_of_who_started_it(folder: Path) -> None:
+    # Such as the lock of `flock file make demo`, which would else be held for as long as the demo runs.
+    held = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
+    os.set_inheritable(held, True)
+    try:
+        process = processes.spawn(SLEEP, log=folder / "log", cluster=folder, stdin=held)
+    finally:
+        os.close(held)
+    opened = {fd.name: fd.readlink().name for fd in Path(f"/proc/{process.pid}/fd").iterdir()}
+    assert opened == {"0": "lock", "1": "log", "2": "log"}
+
+
 def test_picked_ports_differ_and_are_free() -> None:
     names = [str(number) for number in range(50)]
     picked = ports.pick(names)
