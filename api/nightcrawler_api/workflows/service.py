@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -51,6 +52,7 @@ class WorkflowService:
         self._policy = policy
         self._template = template
         self._rows = RowCache()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def page(
         self, page: Page, status: WorkflowWord | None, priority: str | None, search: str
@@ -94,6 +96,14 @@ class WorkflowService:
 
     async def update(self, name: str, body: Mapping[str, Any], editor: str) -> WorkflowUpdated:
         """Merge a body into a workflow; should somebody else change it meanwhile, into what it then is."""
+        # Of one facade's changes each would take the others' version away, and be tried again in vain.
+        turn = self._turns.setdefault(name, asyncio.Lock())
+        async with turn:
+            await self._update(name, body)
+        log.info("%s changed workflow %s", editor, name)
+        return presenter.updated(await self._mirror.workflow(name))
+
+    async def _update(self, name: str, body: Mapping[str, Any]) -> None:
         known = await self._mirror.workflow(name)
         for attempt in range(_TRIES):
             try:
@@ -105,8 +115,6 @@ class WorkflowService:
                         f"the workflow {name!r} is being changed all the time; try again later"
                     ) from error
                 known = await self._mirror.refresh_workflow(name)
-        log.info("%s changed workflow %s", editor, name)
-        return presenter.updated(await self._mirror.workflow(name))
 
     async def delete(self, name: str, editor: str) -> None:
         """Delete a workflow and all its runs.
