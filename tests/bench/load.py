@@ -53,11 +53,19 @@ async def keep_in_flight(
     return submitted
 
 
-async def refuse_failures(site: Site) -> None:
+async def refuse_failures(site: Site, seen: Seen | None = None) -> int:
     """Make sure that every run so far went well, for the figures of failed ones mean nothing.
 
+    Args:
+        site: Where they ran; all of them must have ended.
+        seen: With it, every step seen must have had one Pod, and that must have succeeded.
+
+    Returns:
+        How many Pods were seen.
+
     Raises:
-        RuntimeError: Some failed.
+        RuntimeError: A run failed, or a step had several Pods.
+        TimeoutError: A Pod was not seen to succeed.
     """
     failed = site.engine.failed
     found = await site.store.list_all(
@@ -69,3 +77,10 @@ async def refuse_failures(site: Site) -> None:
     )
     if found:
         raise RuntimeError(f"{len(found)} runs failed; the first: {found[0].get('status')}")
+    if seen is None:
+        return 0
+    # Runs and Pods have a watch each: a Pod's end may be told of after its run's.
+    await seen.until(lambda: seen.succeeded.keys() >= seen.created.keys(), 30)
+    if len(seen.pods) > len(seen.created):
+        raise RuntimeError(f"{len(seen.pods)} Pods for {len(seen.created)} steps")
+    return len(seen.pods)

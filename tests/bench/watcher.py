@@ -41,11 +41,13 @@ class Seen:
         created: Pods by run and step.
         succeeded: The same, when their phase was Succeeded.
         ended: Runs by name, when they left the selection of those that live.
+        pods: The UIDs of those Pods: as many as `created` has, unless a step had several.
     """
 
     created: dict[PodKey, float] = field(default_factory=dict)
     succeeded: dict[PodKey, float] = field(default_factory=dict)
     ended: dict[str, float] = field(default_factory=dict)
+    pods: set[str] = field(default_factory=set)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     _awaited: dict[str, asyncio.Future[None]] = field(default_factory=dict)
 
@@ -103,6 +105,7 @@ async def watching(site: Site) -> AsyncIterator[Seen]:
             return
         now = time.monotonic()
         seen.created.setdefault(key, now)
+        seen.pods.add(new.metadata.uid)
         if new.status.phase == "Succeeded":
             seen.succeeded.setdefault(key, now)
         seen.changed.set()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -23,6 +23,7 @@ NAMESPACE = "default"
 DURATION = "kwok.nightcrawler.dev/duration"
 """A Pod's annotation: how long it is played to run, such as `0.1s`."""
 Settings = Mapping[str, object]
+NO_SETTINGS: Final[Settings] = {}
 
 PodKey = tuple[str, str]
 """Run and step."""
@@ -74,11 +75,13 @@ class Engine(Protocol):
         name: The name of its process in the usage, and the user agent (up to a slash) in the audit log.
         live: Its runs that have not ended: a run has ended when it has left this selection.
         failed: Its runs that have ended badly.
+        tidy: Settings with which it soon cleans up after a run; none if it leaves ended Pods where they are.
     """
 
     name: str
     live: Selection
     failed: Selection
+    tidy: Settings
 
     def install(self, cluster: LocalCluster) -> None:
         """Create its custom resources, and wait until they are served."""
@@ -98,6 +101,10 @@ class Engine(Protocol):
 
     async def submit(self, store: Store, workflow: Defined, name: str) -> None:
         """Ask for one run under this name; returns once the API server has accepted it."""
+        ...
+
+    async def settled(self, store: Store) -> bool:
+        """Whether nothing is left to do for the runs so far, all of which have ended; needs `tidy`."""
         ...
 
     def step_of(self, pod: Meta) -> PodKey | None:

@@ -18,15 +18,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from localcluster import LocalCluster
+from nightcrawler_crds import names
 from nightcrawler_crds.names import Resource
 from nightcrawler_crds.store import Store
-from tests.bench.engines import DURATION, NAMESPACE, Defined, Meta, PodKey, Selection, Settings
+from tests.bench.engines import DURATION, NAMESPACE, NO_SETTINGS, Defined, Meta, PodKey, Selection, Settings
 from tests.bench.programs import Program
 from tests.bench.shapes import Shape
 from tests.support.polling import eventually
 
 WORKFLOWS: Final = Resource("argoproj.io", "v1alpha1", "workflows", "Workflow")
 _CONFIGURATION: Final = "workflow-controller-configmap"
+_UNFINISHED: Final = "workflows.argoproj.io/completed!=true"
+"""Workflows and Pods that it is not yet done with."""
 _LABEL_RUN: Final = "workflows.argoproj.io/workflow"
 _NODE_NAME: Final = "workflows.argoproj.io/node-name"
 _HEALTH_PORT: Final = 6060
@@ -64,8 +67,9 @@ PROFILES: Final[Mapping[str, Profile]] = {
 class Argo:
     """The controller, without leader election; it watches all namespaces."""
 
-    live = Selection(WORKFLOWS, label_selector="workflows.argoproj.io/completed!=true")
+    live = Selection(WORKFLOWS, label_selector=_UNFINISHED)
     failed = Selection(WORKFLOWS, label_selector="workflows.argoproj.io/phase in (Failed,Error)")
+    tidy: Settings = NO_SETTINGS
 
     def __init__(self, controller: Path, crds: Path, profile: Profile) -> None:
         """`controller` is the binary, `crds` a folder of the manifests of its custom resources."""
@@ -85,10 +89,7 @@ class Argo:
 
     def install(self, cluster: LocalCluster) -> None:
         """Create its custom resources and its configuration."""
-        manifests = sorted(self._crds.glob("argoproj.io_*.yaml"))
-        if not manifests:
-            raise FileNotFoundError(f"{self._crds} has no manifests argoproj.io_*.yaml")
-        files = [argument for file in manifests for argument in ("-f", str(file))]
+        files = [argument for file in manifests_in(self._crds) for argument in ("-f", str(file))]
         cluster.kubectl("apply", "--server-side", *files)
         cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *files)
         path = f"/apis/{WORKFLOWS.api_version}/{WORKFLOWS.plural}"
@@ -131,6 +132,10 @@ class Argo:
         """A Workflow, as `argo submit` makes it of a file."""
         await store.create(WORKFLOWS, NAMESPACE, run(workflow.shape, name), dict[str, Any])
 
+    async def settled(self, store: Store) -> bool:
+        """It has put its label on every Pod, the last that it does to one that it leaves where it is."""
+        return not await store.list_all(names.PODS, NAMESPACE, dict[str, Any], label_selector=_UNFINISHED)
+
     def step_of(self, pod: Meta) -> PodKey | None:
         """By its label and its annotation `<run>[0].<step>` or `<run>.<step>`."""
         name, node = pod.labels.get(_LABEL_RUN), pod.annotations.get(_NODE_NAME, "")
@@ -143,6 +148,11 @@ class Argo:
             # Whoever has it already serves as well.
             with contextlib.suppress(OSError):
                 self._health = socket.create_server(("127.0.0.1", _HEALTH_PORT))
+
+
+def manifests_in(folder: Path) -> list[Path]:
+    """The manifests of its custom resources, one a kind."""
+    return sorted(folder.glob("argoproj.io_*.yaml"))
 
 
 def flags_of(words: str) -> tuple[str, ...]:

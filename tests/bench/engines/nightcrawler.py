@@ -16,6 +16,8 @@ from tests.bench.programs import Program
 from tests.bench.shapes import Shape
 from tests.support.cluster import install_crds
 
+_TIDY: Final[Settings] = {"job_cleanup_after": "1s"}
+
 
 class Nightcrawler:
     """The operator as a process, executions created as the facade creates them."""
@@ -23,6 +25,7 @@ class Nightcrawler:
     name = "nightcrawler-operator"
     live = Selection(names.EXECUTIONS, field_selector=names.PHASE_SELECTOR_LIVE)
     failed = Selection(names.EXECUTIONS, field_selector="status.phase=Failed")
+    tidy: Settings = _TIDY
 
     def __init__(self) -> None:
         self._holder_before = ""
@@ -57,6 +60,10 @@ class Nightcrawler:
     async def submit(self, store: Store, workflow: Defined, name: str) -> None:
         """An execution as the facade creates it: owned by its workflow, and labelled."""
         await store.create(names.EXECUTIONS, NAMESPACE, execution(workflow, name), ExecutionView)
+
+    async def settled(self, store: Store) -> bool:
+        """No Pod is left."""
+        return not await store.list_all(names.PODS, NAMESPACE, dict[str, Any])
 
     def step_of(self, pod: Meta) -> PodKey | None:
         """By our label and our annotation."""

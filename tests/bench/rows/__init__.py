@@ -7,13 +7,19 @@ import importlib.util
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, cast
 
+from tests.bench.engines import Engine
 from tests.bench.measured import Measured
 from tests.bench.sizes import Sizes
 
 Row = Callable[[Sizes], Coroutine[Any, Any, Measured]]
+RowOfEngine = Callable[[Sizes, Engine], Coroutine[Any, Any, Measured]]
 
 ORDER: Final = ("start", "handover", "throughput", "cost", "memory", "list", "recovery", "scale")
 """The rows, as the report shows them."""
+
+
+COMPARABLE: Final = ("start", "handover", "throughput", "cost")
+"""Those that take an engine, so that one can be compared with another."""
 
 
 def known() -> list[str]:
@@ -24,3 +30,9 @@ def known() -> list[str]:
 def row(name: str) -> Row:
     """What measures a row."""
     return cast("Row", importlib.import_module(f"{__name__}.{name}").measure)
+
+
+def row_of_engine(name: str) -> RowOfEngine:
+    """What measures one of `COMPARABLE`."""
+    assert name in COMPARABLE
+    return cast("RowOfEngine", importlib.import_module(f"{__name__}.{name}").measure)

@@ -32,7 +32,7 @@ async def measure(sizes: Sizes, engine: Engine = NIGHTCRAWLER) -> Measured:
         ]
         many = await _run(here, seen, workflow, "many", sizes.chains_many)
         usage = meter.read()
-        await refuse_failures(here)
+        pods = await refuse_failures(here, seen)
     return Measured(
         {
             "p50_ms": milliseconds(percentile(few, 0.5)),
@@ -45,6 +45,7 @@ async def measure(sizes: Sizes, engine: Engine = NIGHTCRAWLER) -> Measured:
             f"% of hand-overs by ms: {sizes.chains_few} chains": distribution(few),
             f"% of hand-overs by ms: {sizes.chains_many} chains": distribution(many),
         },
+        pods=pods,
     )
 
 

@@ -37,7 +37,7 @@ async def measure(sizes: Sizes, engine: Engine = NIGHTCRAWLER) -> Measured:
         await seen.until(lambda: all((name, _STEP) in seen.created for name in accepted), 300)
         usage = meter.read()
         await seen.until_ended(accepted, 120)
-        await refuse_failures(here)
+        pods = await refuse_failures(here, seen)
     waits = [max(0.0, seen.created[name, _STEP] - at) for name, at in accepted.items()]
     since_first = [seen.created[name, _STEP] - began for name in accepted]
     return Measured(
@@ -53,6 +53,7 @@ async def measure(sizes: Sizes, engine: Engine = NIGHTCRAWLER) -> Measured:
             "% of runs by ms: burst": distribution(waits),
             "% of runs by ms: burst, from the first request on": distribution(since_first),
         },
+        pods=pods,
     )
 
 

@@ -37,7 +37,7 @@ async def measure(sizes: Sizes, engine: Engine = NIGHTCRAWLER) -> Measured:
         one_step = await _levels(here, seen, one, sizes.one_step)
         five_step = await _levels(here, seen, dag, sizes.dag)
         usage = meter.read()
-        await refuse_failures(here)
+        pods = await refuse_failures(here, seen)
     return Measured(
         {
             "one_step_per_min": max(rate for _, rate in one_step),
@@ -48,6 +48,7 @@ async def measure(sizes: Sizes, engine: Engine = NIGHTCRAWLER) -> Measured:
             "runs a minute by runs in flight: one step": one_step,
             "runs a minute by runs in flight: five steps, a DAG": five_step,
         },
+        pods=pods,
     )
 
 
