@@ -10,8 +10,8 @@ BIN := .venv/bin
 PYTHON_HERE := PYTHONPATH=hack:. $(BIN)/python
 PYTEST_ARGS ?=
 
-.PHONY: help setup prepare lint format test test-unit test-integration test-e2e bench soak generate verify \
-	demo cluster-up cluster-down clean
+.PHONY: help setup prepare lint format test test-unit test-integration test-e2e bench bench-compare argo-given \
+	soak generate verify demo cluster-up cluster-down clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,17 @@ test-e2e: prepare ## Run the examples and faults on a cluster with a real node
 
 bench: prepare ## Measure speed and cost on simulated nodes (hours; BENCH_ARGS=--short: minutes)
 	$(PYTHON_HERE) -m tests.bench $(BENCH_ARGS)
+
+bench-compare: argo-given prepare ## Measure Argo's controller too (ARGO_CONTROLLER=file ARGO_CRDS=folder [ARGO_FLAGS=…])
+	$(PYTHON_HERE) -m tests.bench.compare --controller='$(ARGO_CONTROLLER)' --crds='$(ARGO_CRDS)' \
+		--flags='$(ARGO_FLAGS)' $(BENCH_ARGS)
+
+argo-given:
+	@[[ -x '$(ARGO_CONTROLLER)' && -d '$(ARGO_CRDS)' ]] || { \
+		echo "Say what to compare with: ARGO_CONTROLLER is the path of Argo's workflow-controller," \
+			"ARGO_CRDS the folder with the manifests of its custom resources (argoproj.io_*.yaml)." >&2; \
+		exit 2; \
+	}
 
 soak: prepare ## Run a steady load for an hour and kill the operator again and again (SOAK_ARGS='--minutes 10')
 	$(PYTHON_HERE) -m tests.bench.soak $(SOAK_ARGS)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import gc
-import os
 import sys
-import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from tests.bench import machine, report, rows
 from tests.bench.record import Record
 from tests.bench.sizes import FULL, SHORT, Sizes
+from tests.bench.taking import take
 
 _REPEATS: Final = 5
 
@@ -30,7 +28,9 @@ def main() -> None:
     names = chosen.rows or rows.known()
     record = Record(chosen.out)
     record.begin(names, sizes, machine.stamp())
-    failed = {name for name in turns(names, repeats) if not measure(name, sizes, record)}
+    failed = {
+        name for name in turns(names, repeats) if not take(name, partial(rows.row(name), sizes), record)
+    }
     print(f"written to {chosen.out}")
     if failed:
         sys.exit(f"not measured every time: {', '.join(sorted(failed))}")
@@ -40,27 +40,6 @@ def turns(names: Sequence[str], repeats: int) -> Iterator[str]:
     """Each row once a turn; every other turn backwards, so that none always comes after the same one."""
     for turn in range(repeats):
         yield from names if turn % 2 == 0 else reversed(names)
-
-
-def measure(name: str, sizes: Sizes, record: Record) -> bool:
-    """Measure a row once and write it down; False, and said so, if that failed."""
-    began, load = time.monotonic(), os.getloadavg()[0]
-    # What the rows before have left must not be looked through while this one is timed.
-    gc.collect()
-    gc.freeze()
-    print(f"{name}: measuring …", flush=True)
-    try:
-        measured = asyncio.run(rows.row(name)(sizes))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other rows can still be measured
-        why = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
-        print(f"{name}: FAILED after {time.monotonic() - began:.0f} s\n{why}", flush=True)
-        record.fail(name, why)
-        return False
-    seconds = time.monotonic() - began
-    record.add(name, measured, seconds=seconds, load_average=load)
-    told = ", ".join(f"{key} {value:g}" for key, value in measured.figures.items())
-    print(f"{name}: {told}  ({seconds:.0f} s)", flush=True)
-    return True
 
 
 def _arguments() -> argparse.Namespace:

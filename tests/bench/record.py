@@ -23,14 +23,16 @@ def details_path(out: Path) -> Path:
 class Record:
     """The two files. Rows that are not measured again stay as they are, with the stamp they got then.
 
+    With a `part`, such as the name of an engine, each file has these parts by name, and this is one of them.
+
     Details by row: `sizes`, `stamp`, `runs` (each with `figures`, `usage`, `curves`, `tables`, `seconds` and
     the `load_average` at its start), `failures` (sentences), and `spread` by figure.
     """
 
-    def __init__(self, out: Path) -> None:
-        self._out = out
-        self._figures: dict[str, dict[str, float]] = _read(out)
-        self._details: dict[str, Details] = _read(details_path(out))
+    def __init__(self, out: Path, part: str = "") -> None:
+        self._out, self._part = out, part
+        self._figures: dict[str, dict[str, float]] = _read(out, part)
+        self._details: dict[str, Details] = _read(details_path(out), part)
 
     def begin(self, rows: Sequence[str], sizes: Sizes, stamp: Mapping[str, Any]) -> None:
         """These rows are to be measured anew."""
@@ -66,12 +68,18 @@ class Record:
 
     def _save(self) -> None:
         self._out.parent.mkdir(parents=True, exist_ok=True)
-        self._out.write_text(json.dumps(self._figures, indent=2) + "\n")
-        details_path(self._out).write_text(json.dumps(self._details, indent=1) + "\n")
+        self._write(self._out, self._figures, indent=2)
+        self._write(details_path(self._out), self._details, indent=1)
+
+    def _write(self, path: Path, mine: Mapping[str, Any], indent: int) -> None:
+        # Another part may have been written since this one was read.
+        whole = {**_read(path), self._part: mine} if self._part else mine
+        path.write_text(json.dumps(whole, indent=indent) + "\n")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, part: str = "") -> dict[str, Any]:
     if not path.exists():
         return {}
     read: dict[str, Any] = json.loads(path.read_text())
-    return read
+    mine: dict[str, Any] = read.get(part, {}) if part else read
+    return mine

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench import plots
+from tests.bench import markdown, plots
+from tests.bench.compare import report as compare
 from tests.bench.engines.nightcrawler import NIGHTCRAWLER
 from tests.bench.goals import GOALS, Figure, RowGoals
 from tests.bench.plots import Bar, Panel
@@ -30,7 +31,10 @@ _FEW: Final = 16
 Section = tuple[str, Mapping[str, str]]
 """Text with its heading, and its plots by file name."""
 
-_BESIDE: Final[Mapping[str, Callable[[Mapping[str, Any]], Section]]] = {"soak.json": soak.section}
+_BESIDE: Final[Mapping[str, Callable[[Mapping[str, Any]], Section]]] = {
+    "bench-compare-details.json": compare.section,
+    "soak.json": soak.section,
+}
 """What else was measured: the file of it, beside that of the figures, and what makes a section of that."""
 
 
@@ -117,7 +121,7 @@ def _summary(rows: Mapping[str, Details]) -> str:
                     _verdict(value, figure),
                 ]
             )
-    return _table(
+    return markdown.table(
         ["", "", "Nightcrawler", "goal", "moonshot", "Argo, tuned", ""], lines, numbers=(2, 3, 4, 5)
     )
 
@@ -186,7 +190,7 @@ def _figures(figures: Sequence[Figure], spreads: Mapping[str, Mapping[str, float
         for figure in figures
     ]
     heads = ["", "median", "least – most", "goal", "moonshot", "Argo, tuned"]
-    return _table(heads, lines, numbers=(1, 2, 3, 4, 5))
+    return markdown.table(heads, lines, numbers=(1, 2, 3, 4, 5))
 
 
 def _bar(figure: Figure, spread: Mapping[str, float]) -> Bar:
@@ -217,7 +221,7 @@ def _grown(spreads: Mapping[str, Mapping[str, float]]) -> str:
         [f"`{name}`", *(short(at[size]) if size in at else "" for size in sizes)]
         for name, at in by_name.items()
     ]
-    return _table(heads, lines, numbers=range(1, len(heads)))
+    return markdown.table(heads, lines, numbers=range(1, len(heads)))
 
 
 def _panels(curves: Mapping[str, Curve]) -> list[Panel]:
@@ -289,7 +293,7 @@ def _memory(rows: Mapping[str, Details]) -> str:
         for name in components
     ]
     heads = ["PSS at the end, MB", *(GOALS[row].title for row in measured)]
-    return _table(heads, lines, numbers=range(1, len(heads)))
+    return markdown.table(heads, lines, numbers=range(1, len(heads)))
 
 
 def _conditions(rows: Mapping[str, Details]) -> str:
@@ -308,7 +312,7 @@ def _conditions(rows: Mapping[str, Details]) -> str:
         )
     machines = dict.fromkeys(_machine(row["stamp"]) for row in rows.values())
     heads = ["row", "times", "each", "load average at start, most", "date", "commit"]
-    return "\n\n".join(["## On what", *machines, _table(heads, lines, numbers=(1, 2, 3))])
+    return "\n\n".join(["## On what", *machines, markdown.table(heads, lines, numbers=(1, 2, 3))])
 
 
 def _machine(stamp: Mapping[str, Any]) -> str:
@@ -320,14 +324,8 @@ def _machine(stamp: Mapping[str, Any]) -> str:
 
 def _details(title: str, table: Mapping[str, float]) -> str:
     lines = [[f"`{name}`", short(value)] for name, value in table.items()]
-    return f"<details><summary>{title}</summary>\n\n{_table(['', ''], lines, numbers=(1,))}\n\n</details>"
-
-
-def _table(heads: Sequence[str], lines: Iterable[Sequence[str]], *, numbers: Iterable[int] = ()) -> str:
-    """A Markdown table whose columns of numbers are flush right."""
-    right = set(numbers)
-    rule = ["--:" if column in right else "---" for column in range(len(heads))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, rule, *lines])
+    written = markdown.table(["", ""], lines, numbers=(1,))
+    return f"<details><summary>{title}</summary>\n\n{written}\n\n</details>"
 
 
 def _value(value: float | None, figure: Figure) -> str:
