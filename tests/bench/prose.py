@@ -52,10 +52,22 @@ $ make bench                                       # all rows, five times each: 
 $ make bench BENCH_ARGS=--short                    # a first look in minutes
 $ make bench BENCH_ARGS='--repeats 3 handover'     # some rows
 $ make soak                                        # an hour of steady load, with kills
+$ make bench-compare ARGO_CONTROLLER=bin/workflow-controller ARGO_CRDS=crds/minimal
+                                                   # four rows through Argo's controller too, in turns
 $ make bench BENCH_ARGS=--report                   # this page, from what was measured last
 ```
 
 `build/bench.json` has the medians; `build/bench-details.json` has every run, with usage by process, curves,
-tables, sizes and the machine. Ratios between machines carry over, times do not: compare only what the same
-machine measured while it did nothing else.
+tables, sizes and the machine.
+
+`make bench-compare` takes the binary of Argo's `workflow-controller`, the folder with the manifests of its
+custom resources and, as `ARGO_FLAGS`, further flags. `BENCH_ARGS` are those of `make bench`, and
+`--profile installed`, `tuned` (what it does without) or `harder`, several times if several are to take part.
+Both get the same load: every run must end well and every step have one Pod, and the Pods are counted.
+`build/bench-compare.json` has the medians by engine, row and figure; `build/bench-compare-details.json` has
+every run. The controller would serve its health at port 6060 of all addresses: the bench takes that port on
+the loopback address first, so that it cannot, and its metrics are off.
+
+Ratios between machines carry over, times do not: compare only what the same machine measured while it did
+nothing else.
 """
