@@ -124,7 +124,8 @@ def test_the_section_shows_both_and_how_many_times_better_ours_is(tmp_path: Path
     assert "|  |  | Nightcrawler | Argo, tuned | × |" in text
     assert "| Hand-over | 5 chains, p50 | **30 ms** (20 – 40) | 900 ms (800 – 1,000) | 30 |" in text
     assert "| Hand-over | Argo, tuned | 110 | 1.5 | 10 | 70 |" in text
-    assert "Argo, tuned (`v9.9.9`) tuned." in text
+    assert "- Argo, tuned (`v9.9.9`): tuned." in text
+    assert "load average before a measurement was at most 0.5." in text
     assert "Not the same load" not in text
     assert "Only a first look" not in text
     assert plots == {}

@@ -44,7 +44,7 @@ def section(found: Found) -> tuple[str, dict[str, str]]:
         _READING,
         _load(found, labels, rows),
         _failures(found, labels),
-        _conditions(stamps),
+        _conditions(stamps, found),
     ]
     return "\n\n".join(part for part in parts if part), {}
 
@@ -157,14 +157,17 @@ def _failures(found: Found, labels: Sequence[str]) -> str:
     return "Measurements that failed and do not count: " + ", ".join(f"{n} of {w}" for w, n in failed.items())
 
 
-def _conditions(stamps: Mapping[str, Mapping[str, Any]]) -> str:
+def _conditions(stamps: Mapping[str, Mapping[str, Any]], found: Found) -> str:
     lines = []
     for stamp in stamps.values():
         engine = stamp["engine"]
         version = f" (`{engine['version']}`)" if engine["version"] else ""
-        lines.append(f"- {engine['title']}{version} {engine['what']}.")
+        lines.append(f"- {engine['title']}{version}: {engine['what']}.")
     stamp = stamps[OURS]
+    runs = [run for rows in found.values() for row in rows.values() for run in row["runs"]]
+    busiest = max(run["load_average"] for run in runs)
     on = (
-        f"On {stamp['cores']} cores of {stamp['cpu']}, {str(stamp['date'])[:10]}, commit `{stamp['commit']}`."
+        f"On {stamp['cores']} cores of {stamp['cpu']}, {str(stamp['date'])[:10]}, "
+        f"commit `{stamp['commit']}`; the load average before a measurement was at most {short(busiest)}."
     )
     return "\n".join(lines) + "\n\n" + on
