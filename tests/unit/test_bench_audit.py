@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.bench import audit
 from tests.bench.audit import Asked
+from tests.bench.engines.nightcrawler import NIGHTCRAWLER
 from tests.bench.rows import cost
 
 OPERATOR = "nightcrawler-operator"
@@ -58,9 +61,11 @@ def test_what_is_no_resource_counts_by_its_path() -> None:
     assert audit.count([json.dumps(event) + "\n"]) == {Asked("curl", "get", "/readyz"): 1}
 
 
-def test_own_writes_are_all_but_the_lease_and_reads_are_in_the_table() -> None:
+def test_own_writes_are_all_but_the_lease_and_what_is_done_for_others_stands_beside_them() -> None:
     lines = [
         *[_line(OPERATOR, "create")] * 10,
+        *[_line(OPERATOR, "create", "pods")] * 10,
+        *[_line(OPERATOR, "patch", "jobs", subresource="status")] * 9,
         *[_line(OPERATOR, "patch", "workflowexecutions", subresource="status")] * 11,
         _line(OPERATOR, "patch", "workflows", subresource="status"),
         _line(OPERATOR, "deletecollection"),
@@ -72,14 +77,15 @@ def test_own_writes_are_all_but_the_lease_and_reads_are_in_the_table() -> None:
         *[_line("bench", "create", "workflowexecutions")] * 3,
     ]
     counts = audit.count(lines)
-    assert cost.requests(counts, OPERATOR, 10) == {
+    assert cost.requests(counts, NIGHTCRAWLER, 10) == {
         "own_requests_per_step": 2.3,
-        "cluster_requests_per_step": 5.3,
+        "own_writes_per_step": 4.2,
+        "cluster_requests_per_step": 7.2,
     }
     tables = cost.tables(counts, OPERATOR, 10)
     own = tables[f"requests a step of {OPERATOR}"]
     assert own["get workflows"] == 0.5
     assert own["patch leases"] == 0.4
-    assert sum(own.values()) == 3.2
+    assert sum(own.values()) == pytest.approx(5.1)
     assert "create workflowexecutions" not in tables["requests a step of the others"]
     assert tables["writes a step by user agent"]["kwok"] == 2.9

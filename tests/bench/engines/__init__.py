@@ -76,12 +76,14 @@ class Engine(Protocol):
         live: Its runs that have not ended: a run has ended when it has left this selection.
         failed: Its runs that have ended badly.
         tidy: Settings with which it soon cleans up after a run; none if it leaves ended Pods where they are.
+        in_place_of_others: Writes (`Asked.text`) that a controller of Kubernetes would make otherwise.
     """
 
     name: str
     live: Selection
     failed: Selection
     tidy: Settings
+    in_place_of_others: frozenset[str]
 
     def install(self, cluster: LocalCluster) -> None:
         """Create its custom resources, and wait until they are served."""

@@ -70,6 +70,7 @@ class Argo:
     live = Selection(WORKFLOWS, label_selector=_UNFINISHED)
     failed = Selection(WORKFLOWS, label_selector="workflows.argoproj.io/phase in (Failed,Error)")
     tidy: Settings = NO_SETTINGS
+    in_place_of_others: frozenset[str] = frozenset()
 
     def __init__(self, controller: Path, crds: Path, profile: Profile) -> None:
         """`controller` is the binary, `crds` a folder of the manifests of its custom resources."""
