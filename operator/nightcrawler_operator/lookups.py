@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable
 
 from nightcrawler_crds import errors, names
@@ -61,13 +62,18 @@ class Lookups:
         meta = snapshot.execution.metadata
         known = snapshot.workflow
         assert known is not None
-        try:
-            workflow = await self._store.get(names.WORKFLOWS, *known.metadata.key, WorkflowView)
-        except errors.NotFound:
-            self._world.workflows.forget(known.metadata.key, known.metadata.uid, known.metadata.version)
-        else:
+        key = known.metadata.key
+        # Of many runs that are created at once, the first asks for all that have been heard of by then.
+        if not self._world.has_read_since(key, meta.uid):
+            began = time.monotonic()
+            try:
+                workflow = await self._store.get(names.WORKFLOWS, *key, WorkflowView)
+            except errors.NotFound:
+                self._world.workflows.forget(key, known.metadata.uid, known.metadata.version)
+                return True
             self._world.workflows.upsert(workflow)
-            self._world.findings_of(meta.uid).fresh = True
+            self._world.note_read(key, began)
+        self._world.findings_of(meta.uid).fresh = True
         return True
 
     async def _environments(self, snapshot: Snapshot) -> bool:

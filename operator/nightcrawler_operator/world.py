@@ -105,6 +105,7 @@ class World:
         self.live_revisions: OrderedDict[tuple[str, int], Revision] = OrderedDict()
         self.node_facts = Nodes()
         self._heard: dict[str, float] = {}
+        self._read: dict[Key, float] = {}
         self._mute: WorkKey | None = None
 
     @property
@@ -128,6 +129,15 @@ class World:
     def age(self, uid: str) -> float:
         """How many seconds ago an execution was last heard of."""
         return time.monotonic() - self._heard.get(uid, float("-inf"))
+
+    def note_read(self, workflow: Key, began: float) -> None:
+        """A workflow was asked for at that moment of the monotonic clock, and the answer is in the cache."""
+        self._read[workflow] = max(began, self._read.get(workflow, began))
+
+    def has_read_since(self, workflow: Key, uid: str) -> bool:
+        """Whether a workflow was asked for after an execution was last heard of, be it for another one."""
+        began, heard = self._read.get(workflow), self._heard.get(uid)
+        return began is not None and heard is not None and began > heard
 
     def doubt(self) -> None:
         """Take nothing for known any more that somebody else may have changed: another process has led.
@@ -182,6 +192,8 @@ class World:
         some = new or old
         assert some is not None
         key = WorkflowKey(*some.metadata.key)
+        if new is None:
+            self._read.pop(some.metadata.key, None)
         if old is None or new is None or old.metadata.generation != new.metadata.generation:
             self._wake(key)
         if new is not None and old is None:

@@ -1,0 +1,102 @@
+"""What is asked of the API server, and what need not be asked again."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from kubernetes.aio.client import Configuration
+from typing_extensions import override
+
+from nightcrawler_crds import errors
+from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.names import Resource
+from nightcrawler_crds.store import Store
+from nightcrawler_crds.views import ExecutionView, WorkflowView
+from nightcrawler_operator.limits import Limits
+from nightcrawler_operator.lookups import Lookups
+from nightcrawler_operator.observe import observe
+from nightcrawler_operator.outcomes import LookAnew
+from nightcrawler_operator.world import World
+
+T = TypeVar("T")
+
+
+class _Server(Store):
+    """Has one workflow, or none, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__(Connection(Configuration(), "test"))
+        self.asked = 0
+        self.workflow: dict[str, Any] | None = _body("Workflow", "w", {"steps": []})
+
+    @override
+    async def get(self, resource: Resource, namespace: str, name: str, kind: type[T]) -> T:
+        self.asked += 1
+        if self.workflow is None:
+            raise errors.NotFound("there is none")
+        return msgspec.convert(self.workflow, kind, strict=False)
+
+
+class _Asker:
+    def __init__(self) -> None:
+        self.server = _Server()
+        self.world = World(self.server, "", lambda _: None)
+        self.world.workflows.upsert(msgspec.convert(self.server.workflow, WorkflowView, strict=False))
+        self._lookups = Lookups(self.server, self.world)
+
+    def hear(self, name: str, version: str = "1") -> None:
+        body = _body("WorkflowExecution", name, {"workflowRef": {"name": "w"}}, version)
+        self.world.executions.upsert(msgspec.convert(body, ExecutionView, strict=False))
+
+    async def look(self, name: str) -> bool:
+        """Whether the workflow is fresh for an execution after it was asked for."""
+        execution = self.world.executions.get(("default", name))
+        assert execution is not None
+        snapshot = observe(self.world, execution, Limits())
+        assert await self._lookups.carry_out(snapshot, [LookAnew()])
+        return observe(self.world, execution, Limits()).fresh
+
+
+def _body(kind: str, name: str, spec: dict[str, Any], version: str = "1") -> dict[str, Any]:
+    meta = {"name": name, "namespace": "default", "uid": f"uid-{name}", "resourceVersion": version}
+    return {"kind": kind, "metadata": meta, "spec": spec}
+
+
+async def test_a_workflow_is_asked_for_once_for_all_runs_heard_of_before() -> None:
+    asker = _Asker()
+    for name in ("a", "b", "c"):
+        asker.hear(name)
+    assert [await asker.look(name) for name in ("a", "b", "c")] == [True, True, True]
+    assert asker.server.asked == 1
+
+
+async def test_a_run_heard_of_later_asks_anew() -> None:
+    asker = _Asker()
+    asker.hear("a")
+    assert await asker.look("a")
+    asker.hear("b")
+    assert await asker.look("b")
+    assert asker.server.asked == 2
+
+
+async def test_after_another_leader_nothing_that_was_asked_before_counts() -> None:
+    asker = _Asker()
+    asker.hear("a")
+    asker.hear("b")
+    assert await asker.look("a")
+    asker.world.doubt()
+    assert await asker.look("b")
+    assert asker.server.asked == 2
+
+
+async def test_a_workflow_that_is_gone_is_forgotten_with_what_was_asked_of_it() -> None:
+    asker = _Asker()
+    asker.hear("a")
+    asker.hear("b")
+    assert await asker.look("a")
+    asker.server.workflow = None
+    asker.hear("c")
+    assert not await asker.look("c")
+    assert asker.world.workflows.get(("default", "w")) is None
+    assert not asker.world.has_read_since(("default", "w"), "uid-b")
