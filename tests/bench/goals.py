@@ -118,8 +118,9 @@ GOALS: Final[Mapping[str, RowGoals]] = {
     ),
     "list": RowGoals(
         "Lists of the dashboard",
-        "10,000 workflows with 100,000 executions: pages of 50, filters, search and deep pages, asked for by "
-        "50 clients once a second, then as fast as they can.",
+        "1,000 workflows with 10,000 executions, ten of which change a second: pages of 50, filters, search, "
+        "deep pages and lists of executions, asked for by 50 clients once a second, then as fast as they "
+        "can; four in ten questions are the last one again, with If-None-Match.",
         (
             _ms("p99_ms", "pages, p99", 25, 5),
             _ms("search_p99_ms", "search, p99", 60, 15),

@@ -23,6 +23,8 @@ SIZES: Final[Mapping[str, str]] = {
     "handover": "{chains_few} chains at once, {chains_few_rounds} times; then {chains_many} at once.",
     "throughput": "In flight: one step {one_step}; five steps {dag}.",
     "cost": "{cost_runs} chains of {chain_steps} steps at once.",
+    "list": "{list_workflows} workflows; {list_runs} runs, {list_live} of them live; {list_clients} clients "
+    "for {list_seconds} s, then for {list_rush_seconds} s.",
 }
 """A row's sizes, which its fields fill in."""
 

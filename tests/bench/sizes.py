@@ -26,6 +26,13 @@ class Sizes:
     dag: tuple[tuple[int, int], ...] = ((50, 150), (200, 320))
     # cost
     cost_runs: int = 20
+    # list
+    list_workflows: int = 1_000
+    list_runs: int = 10_000
+    list_live: int = 300
+    list_clients: int = 50
+    list_seconds: int = 30
+    list_rush_seconds: int = 10
 
 
 SHORT = Sizes(
@@ -36,6 +43,11 @@ SHORT = Sizes(
     one_step=((50, 200),),
     dag=((20, 50),),
     cost_runs=5,
+    list_workflows=200,
+    list_runs=1_500,
+    list_live=50,
+    list_seconds=8,
+    list_rush_seconds=4,
 )
 """A first look at all rows, in less than five minutes."""
 

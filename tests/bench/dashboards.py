@@ -1,0 +1,130 @@
+"""Dashboards that look at lists, as a process of its own: `python -m tests.bench.dashboards`.
+
+Reads a `Visit` as JSON and writes `Looks` as JSON. Time is that from the last byte of a question
+given to the kernel to the last one of its answer taken from it, with what this process itself takes
+in between; what a question costs it is among the figures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import sys
+import time
+from collections import defaultdict
+
+import msgspec
+
+from tests.bench.line import Line
+from tests.bench.questions import Answered, Visitor, answered
+
+
+class Visit(msgspec.Struct, frozen=True, kw_only=True):
+    """What to do: so many clients for so many seconds, each once a second, or as fast as it can.
+
+    `runs` counts the runs of each workflow, by its number.
+    """
+
+    url: str
+    clients: int
+    seconds: float
+    as_fast: bool
+    runs: list[int]
+
+
+class Looks(msgspec.Struct, frozen=True, kw_only=True):
+    """How it was: seconds that each answer took, by what it turned out to be, and how many a second came."""
+
+    answers: dict[str, list[float]]
+    rate: float
+    cpu_seconds: float
+    bytes: int
+
+    def of(self, what: Answered) -> list[float]:
+        """The times of one kind of answer."""
+        return self.answers.get(what, [])
+
+    @property
+    def count(self) -> int:
+        """How many answers there were."""
+        return sum(map(len, self.answers.values()))
+
+
+async def visit(url: str, *, clients: int, seconds: float, as_fast: bool, runs: list[int]) -> Looks:
+    """Let dashboards look, in a process of their own.
+
+    Raises:
+        RuntimeError: Something was refused, or the facade hung up.
+    """
+    asked = Visit(url=url, clients=clients, seconds=seconds, as_fast=as_fast, runs=runs)
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", __name__, stdin=pipe, stdout=pipe, stderr=pipe
+    )
+    told, complaints = await process.communicate(msgspec.json.encode(asked))
+    if process.returncode:
+        raise RuntimeError(f"the dashboards failed: {complaints.decode().strip().splitlines()[-1]}")
+    return msgspec.json.decode(told, type=Looks)
+
+
+class _Office:
+    """All clients, and what they have seen."""
+
+    def __init__(self, asked: Visit) -> None:
+        self._asked = asked
+        self._answers: defaultdict[str, list[float]] = defaultdict(list)
+        self._bytes = 0
+
+    async def open(self) -> Looks:
+        """Everyone looks until time is up."""
+        lines = [await Line.open(self._asked.url) for _ in range(self._asked.clients)]
+        cpu, began = time.process_time(), time.perf_counter()
+        end = began + self._asked.seconds
+        look = self._look_fast if self._asked.as_fast else self._look_each_second
+        async with asyncio.TaskGroup() as tasks:
+            for number, line in enumerate(lines):
+                tasks.create_task(look(number, line, end))
+        took, cpu = time.perf_counter() - began, time.process_time() - cpu
+        for line in lines:
+            line.close()
+        count = sum(map(len, self._answers.values()))
+        return Looks(answers=dict(self._answers), rate=count / took, cpu_seconds=cpu, bytes=self._bytes)
+
+    async def _look_fast(self, number: int, line: Line, end: float) -> None:
+        visitor, tags = self._visitor(number), dict[str, bytes]()
+        while time.perf_counter() < end:
+            await self._ask(visitor, line, tags)
+
+    async def _look_each_second(self, number: int, line: Line, end: float) -> None:
+        visitor, tags, chance = self._visitor(number), dict[str, bytes](), random.Random(number)
+        second = time.perf_counter()
+        while second < end:
+            # At any moment of its second, so that clients meet now and then, as they do in life.
+            await asyncio.sleep(second + chance.random() - time.perf_counter())
+            await self._ask(visitor, line, tags)
+            second += 1
+
+    def _visitor(self, number: int) -> Visitor:
+        return Visitor(f"visitor {number} {self._asked.as_fast}", self._asked.runs)
+
+    async def _ask(self, visitor: Visitor, line: Line, tags: dict[str, bytes]) -> None:
+        question = visitor.ask()
+        tag = tags.get(question.path, b"") if question.again else b""
+        began = time.perf_counter()
+        answer = await line.ask(question.path, tag)
+        self._answers[answered(question, answer.status)].append(time.perf_counter() - began)
+        self._bytes += len(answer.body)
+        tags[question.path] = answer.etag
+
+
+def main() -> None:
+    """The process."""
+    asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Visit)
+    # Its pauses would be counted as the facade's.
+    gc.disable()
+    sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(_Office(asked).open())))
+
+
+if __name__ == "__main__":
+    main()
