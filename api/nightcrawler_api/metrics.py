@@ -23,6 +23,8 @@ from nightcrawler_api.mirror import Mirror
 
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 """Those that are counted by their names: clients can make up any number of others."""
+_Labels = tuple[str, str, int]
+"""Method, route and status."""
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -78,6 +80,7 @@ class Measured:
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
+        self._children: dict[_Labels, tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and count its answer."""
@@ -98,8 +101,20 @@ class Measured:
         finally:
             route = _route(scope)
             method = scope["method"] if route and scope["method"] in _METHODS else "other"
-            self._metrics.requests.labels(method, route, status).inc()
-            self._metrics.seconds.labels(method, route).observe(time.perf_counter() - start)
+            requests, seconds = self._of((method, route, status))
+            requests.inc()
+            seconds.observe(time.perf_counter() - start)
+
+    def _of(self, labels: _Labels) -> tuple[Counter, Histogram]:
+        """The metrics of these labels, found once: the library looks each of them up under a lock."""
+        found = self._children.get(labels)
+        if found is None:
+            method, route, status = labels
+            found = self._children[labels] = (
+                self._metrics.requests.labels(method, route, status),
+                self._metrics.seconds.labels(method, route),
+            )
+        return found
 
 
 def _route(scope: MutableMapping[str, Any]) -> str:

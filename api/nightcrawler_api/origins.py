@@ -13,6 +13,7 @@ it cannot know by which names it is reached, and whatever keeps strangers out ha
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -42,7 +43,7 @@ class SameOrigin:
     def _why_not(self, method: str, headers: Headers) -> str:
         """Why a request is refused; empty if it is not."""
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self._only_loopback and not is_loopback(_name_of(host)):
+        if self._only_loopback and not _is_loopback(host):
             return (
                 f"this listens on loopback only and answers to localhost and 127.0.0.1, not to {host!r}; "
                 "whoever installed this can let it listen elsewhere with NIGHTCRAWLER_API_HOST"
@@ -61,6 +62,11 @@ class SameOrigin:
             return bool(host) and urlsplit(origin).netloc == host
         except ValueError:
             return False  # no origin at all: `http://[`
+
+
+@lru_cache(maxsize=64)
+def _is_loopback(host: str) -> bool:
+    return is_loopback(_name_of(host))
 
 
 def _name_of(host: str) -> str:

@@ -1,7 +1,7 @@
 """Which part of a list is asked for: `page` and `pageSize`, or `limit` and `offset`.
 
 Both default to ten and allow a hundred. A page beyond the end is empty, not an error: the
-list may just have become shorter.
+list may just have become shorter. (The dependencies are async for the reason that `dependencies` names.)
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class Page:
         return Window((self.number - 1) * self.size, self.size)
 
 
-def _page(
+async def _page(
     page: Annotated[int, Query(ge=1, description="Number of the page, from 1.")] = 1,
     page_size: Annotated[Size, Query(alias="pageSize", description="Workflows on a page.")] = DEFAULT_SIZE,
 ) -> Page:
     return Page(page, page_size)
 
 
-def _window(
+async def _window(
     limit: Annotated[Size, Query(description="Executions in the answer.")] = DEFAULT_SIZE,
     offset: Annotated[int, Query(ge=0, description="Executions to leave out before them.")] = 0,
 ) -> Window:
