@@ -10,9 +10,18 @@ from __future__ import annotations
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Literal, TypeVar
 
-from nightcrawler_api.states import EXECUTION_WORDS, IN_FLIGHT, ExecutionWord, created, execution_word
+from nightcrawler_api.editions import Editions
+from nightcrawler_api.states import (
+    EXECUTION_WORDS,
+    IN_FLIGHT,
+    ExecutionWord,
+    created,
+    execution_word,
+    started,
+)
 from nightcrawler_crds import defaults
 from nightcrawler_crds.names import WORKFLOWS
 from nightcrawler_crds.views import ExecutionView, WorkflowView
@@ -70,12 +79,14 @@ class Timeline:
 class Runs:
     """The executions of one workflow."""
 
-    __slots__ = ("_all", "_by_word", "_views", "in_flight")
+    __slots__ = ("_all", "_by_word", "_views", "editions", "in_flight")
 
     def __init__(self) -> None:
         self._all = Timeline()
         self._by_word: dict[ExecutionWord, Timeline] = {word: Timeline() for word in EXECUTION_WORDS}
         self._views: dict[str, ExecutionView] = {}
+        self.editions = Editions()
+        """Of the lists of these executions."""
         self.in_flight = 0
         """How many have not ended; kept at hand, because filters ask it of every workflow."""
 
@@ -110,6 +121,7 @@ class Runs:
 
     def change(self, old: ExecutionView | None, new: ExecutionView | None) -> None:
         """Take in what has become of one execution."""
+        self.editions.end()
         before = execution_word(old) if old else None
         after = execution_word(new) if new else None
         self.in_flight += (after in IN_FLIGHT) - (before in IN_FLIGHT)
@@ -129,11 +141,13 @@ class Runs:
 class Known:
     """A workflow, with what lists ask of it at hand."""
 
-    __slots__ = ("priority", "runs", "scheduled", "text", "view")
+    __slots__ = ("priority", "row", "runs", "scheduled", "text", "view")
 
     def __init__(self, view: WorkflowView, runs: Runs) -> None:
         self.view = view
         self.runs = runs
+        self.row: bytes | None = None
+        """Room for what lists show of it, ready to be sent; emptied when that changes."""
         self.priority: str = view.spec.get("priority") or defaults.PRIORITY
         self.scheduled = bool((view.spec.get("config") or {}).get("schedule")) and not view.spec.get(
             "suspend"
@@ -163,8 +177,12 @@ class Index:
     def __init__(self) -> None:
         self._order = Timeline()
         self._known: dict[str, Known] = {}
+        # All of them, newest first, once somebody has asked since the last change.
+        self._newest: list[Known] | None = None
         # By the name of the workflow, which may be heard of after its executions; then by their own.
         self._runs: dict[str, dict[str, ExecutionView]] = {}
+        self.editions = Editions()
+        """Of the lists of workflows."""
 
     def __len__(self) -> int:
         return len(self._known)
@@ -183,24 +201,31 @@ class Index:
         search: str = "",
     ) -> tuple[list[Known], int]:
         """So many workflows that fit, newest first, and how many fit in all."""
-        if status is None and priority is None and not search:
-            return [self._known[name] for name in self._order.page(offset, limit)], len(self._order)
-        needle = searchable(search)
-        fitting = [
-            known
-            for known in map(self._known.__getitem__, self._order)
-            if (priority is None or known.priority == priority)
-            and (not needle or needle in known.text)
-            and (status is None or known.status == status)
-        ]
+        # One pass a filter: each is a loop without calls, for there may be many to look through.
+        fitting = self._in_order()
+        if priority is not None:
+            fitting = [known for known in fitting if known.priority == priority]
+        if status is not None:
+            active = status == "active"
+            fitting = [known for known in fitting if (known.scheduled or known.runs.in_flight > 0) == active]
+        if needle := searchable(search):
+            fitting = [known for known in fitting if needle in known.text]
         return fitting[offset : offset + limit], len(fitting)
+
+    def _in_order(self) -> list[Known]:
+        if self._newest is None:
+            self._newest = [self._known[name] for name in self._order]
+        return self._newest
 
     def workflow_changed(self, old: WorkflowView | None, new: WorkflowView | None) -> None:
         """Take in what has become of a workflow; for `Cache`."""
+        self._newest = None
         before, after = _present(old), _present(new)
+        if before is None or after is None or _differ_in_lists(before, after):
+            self.editions.end()
         if before and after is None:
             self._order.remove(_created(before), before.metadata.name)
-            del self._known[before.metadata.name]
+            self._known.pop(before.metadata.name).runs.editions.end()
         if after:
             name = after.metadata.name
             if before is None:
@@ -227,7 +252,11 @@ class Index:
                 del self._runs[workflow]
         if known := self._known.get(workflow):
             uid = known.view.metadata.uid
-            known.runs.change(_if_of(before, uid), _if_of(after, uid))
+            was, now = _if_of(before, uid), _if_of(after, uid)
+            if was is None or now is None or _state(was) != _state(now):
+                self.editions.end()
+                known.row = None
+            known.runs.change(was, now)
 
     def _runs_of(self, workflow: WorkflowView) -> Runs:
         runs = Runs()
@@ -248,6 +277,16 @@ def _created(workflow: WorkflowView) -> float:
 
 def _present(view: V | None) -> V | None:
     return None if view is None or view.metadata.deletion_timestamp else view
+
+
+def _differ_in_lists(one: WorkflowView, other: WorkflowView) -> bool:
+    """Whether two states of a workflow may look different in lists; most of what is written only reports."""
+    return one.spec != other.spec or one.status.last_run_time != other.status.last_run_time
+
+
+def _state(execution: ExecutionView) -> tuple[ExecutionWord, datetime]:
+    """What of an execution its workflow shows in lists; steps come and go without being seen there."""
+    return execution_word(execution), started(execution)
 
 
 def _if_of(execution: ExecutionView | None, uid: str) -> ExecutionView | None:

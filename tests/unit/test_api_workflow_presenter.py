@@ -191,20 +191,3 @@ def test_the_last_run_is_when_the_latest_execution_began(
     shown = presenter.row(known(workflow(status=status), *executions))
     TypeAdapter(WorkflowRow).validate_python(shown)
     assert shown.get("lastRun") == expected
-
-
-def test_a_kept_row_is_good_until_something_in_it_changes() -> None:
-    view = workflow()
-    quiet = known(view)
-    versions = {
-        presenter.row_version(one)
-        for one in (
-            quiet,
-            known(view),
-            known(workflow(version=2)),
-            known(view, execution(phase="Running")),
-            known(view, execution(phase="Completed")),
-            known(view, execution(phase="Completed", startTime="2025-07-10T15:00:00Z")),
-        )
-    }
-    assert len(versions) == 5

@@ -67,7 +67,7 @@ async def list_executions(
     executions: Executions, workflow_id: WorkflowId, window: WindowQuery, status: _Status = None
 ) -> Response:
     """Executions, newest first; those of one second by their ids, last first."""
-    return json(await executions.page(workflow_id, window, status))
+    return json((await executions.page(workflow_id, window, status)).body)
 
 
 @router.get(

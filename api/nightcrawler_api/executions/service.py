@@ -15,7 +15,7 @@ from nightcrawler_api.executions.schemas import Cancelling, ExecuteRequest, Exec
 from nightcrawler_api.ids import create_named
 from nightcrawler_api.index import Known
 from nightcrawler_api.mirror import Mirror
-from nightcrawler_api.pagination import Window
+from nightcrawler_api.pagination import Listed, Window
 from nightcrawler_api.rows import RowCache
 from nightcrawler_api.states import ExecutionWord, execution_word
 from nightcrawler_crds.names import EXECUTIONS
@@ -58,18 +58,17 @@ class ExecutionService:
         log.info("%s started a run of workflow %s", executor, workflow, extra=_about(view))
         return presenter.started_now(view, self._estimate(known, spec))
 
-    async def page(
-        self, workflow: str, window: Window, status: ExecutionWord | None
-    ) -> dict[str, msgspec.Raw | list[msgspec.Raw] | int]:
+    async def page(self, workflow: str, window: Window, status: ExecutionWord | None) -> Listed:
         """A part of `ExecutionList`, its rows ready JSON."""
         runs = (await self._mirror.workflow(workflow)).runs
         rows = [self._row(execution) for execution in runs.page(window.offset, window.limit, status)]
-        return {
+        body = {
             "executions": rows,
             "total": runs.count(status),
             "limit": window.limit,
             "offset": window.offset,
         }
+        return Listed(body, runs.editions.current())
 
     async def show(self, workflow: str, name: str, *, with_logs: bool) -> ExecutionDetail:
         """An execution in full."""

@@ -54,7 +54,7 @@ async def list_workflows(
     search: _Search = "",
 ) -> Response:
     """Workflows that fit all filters, newest first; those of one second by their ids, last first."""
-    return json(workflows.page(page, status, priority, search))
+    return json(workflows.page(page, status, priority, search).body)
 
 
 @router.post(

@@ -66,11 +66,6 @@ def row(known: Known) -> WorkflowRow:
     return shown
 
 
-def row_version(known: Known) -> tuple[object, ...]:
-    """What a row depends on: one that is kept is good as long as this is the same."""
-    return (known.view.metadata.resource_version, known.status, last_run(known))
-
-
 def created(known: Known, in_force: InForce) -> WorkflowCreated:
     """The answer to its creation."""
     return {

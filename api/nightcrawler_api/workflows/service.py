@@ -15,8 +15,7 @@ from nightcrawler_api.errors import Invalid
 from nightcrawler_api.ids import create_named
 from nightcrawler_api.index import Known, WorkflowWord
 from nightcrawler_api.mirror import Mirror
-from nightcrawler_api.pagination import Page
-from nightcrawler_api.rows import RowCache
+from nightcrawler_api.pagination import Listed, Page
 from nightcrawler_api.workflows import drafts, presenter
 from nightcrawler_api.workflows.presenter import InForce
 from nightcrawler_api.workflows.schemas import WorkflowCreated, WorkflowDetail, WorkflowUpdated
@@ -51,23 +50,21 @@ class WorkflowService:
         self._in_force = in_force
         self._policy = policy
         self._template = template
-        self._rows = RowCache()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def page(
-        self, page: Page, status: WorkflowWord | None, priority: str | None, search: str
-    ) -> dict[str, msgspec.Raw | list[msgspec.Raw] | int]:
+    def page(self, page: Page, status: WorkflowWord | None, priority: str | None, search: str) -> Listed:
         """A page of `WorkflowList`, its rows ready JSON."""
         window = page.window
         known, total = self._mirror.index.page(
             window.offset, window.limit, status=status, priority=priority, search=search
         )
-        return {
-            "workflows": [self._row(one) for one in known],
+        body = {
+            "workflows": [_row(one) for one in known],
             "total": total,
             "page": page.number,
             "pageSize": page.size,
         }
+        return Listed(body, self._mirror.index.editions.current())
 
     async def show(self, name: str) -> WorkflowDetail:
         """A workflow in full."""
@@ -197,7 +194,8 @@ class WorkflowService:
             return spec
         return drafts.with_template(spec, template.view.spec)
 
-    def _row(self, known: Known) -> msgspec.Raw:
-        return self._rows.get(
-            known.view.metadata.uid, presenter.row_version(known), lambda: presenter.row(known)
-        )
+
+def _row(known: Known) -> msgspec.Raw:
+    if known.row is None:
+        known.row = msgspec.json.encode(presenter.row(known))
+    return msgspec.Raw(known.row)
