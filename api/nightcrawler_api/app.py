@@ -21,6 +21,7 @@ from nightcrawler_api.metrics import Measured, Metrics
 from nightcrawler_api.mirror import Mirror
 from nightcrawler_api.openapi import name_problems
 from nightcrawler_api.origins import SameOrigin
+from nightcrawler_api.remembered import Remembered
 from nightcrawler_api.settings import Settings, is_loopback
 from nightcrawler_api.workflows import endpoints as workflows
 from nightcrawler_api.workflows.presenter import InForce
@@ -57,6 +58,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     name_problems(app)
     errors.install(app)
     # The last that is added is the first that is asked.
+    app.add_middleware(Remembered)
     app.add_middleware(
         SameOrigin, allowed=settings.cors_origins, only_loopback=is_loopback(settings.api_host)
     )
@@ -66,7 +68,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["*"],
-            expose_headers=["Location", "Retry-After"],
+            expose_headers=["ETag", "Location", "Retry-After"],
         )
     app.add_middleware(Measured, metrics=facade.metrics)
     app.add_middleware(HeadAsGet)

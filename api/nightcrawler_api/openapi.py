@@ -41,3 +41,15 @@ def answers(
     """A route's `responses`: the good one with its example, and the problems it may answer with."""
     good = {"model": model, "description": meaning, "content": {"application/json": {"example": example}}}
     return {status: good, **errors.responses(*problems)}
+
+
+def reads(model: Any, meaning: str, example: Any, *problems: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that answers with a tag."""
+    documented = answers(200, model, meaning, example, *problems)
+    documented[200]["headers"] = {
+        "ETag": {
+            "description": "A weak tag of this very answer, for If-None-Match.",
+            "schema": {"type": "string"},
+        }
+    }
+    return {**documented, 304: {"description": "The answer is still the one that If-None-Match names."}}

@@ -1,14 +1,54 @@
-"""Answers as JSON, encoded in one step from what presenters make."""
+"""Answers as JSON, encoded in one step from what presenters make; those of reads with a tag."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from fastapi import Response
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
+
+from nightcrawler_api import etags
+from nightcrawler_api.editions import Edition
+
+JSON: Final = "application/json"
+ANSWER: Final = "nightcrawler_api.answer"
+"""Where in the scope of a request the answer is left, for whoever wants to keep it."""
+
+# Browsers may keep it, and ask each time whether it is still good; what lies between must not: it may
+# come to depend on who is asking.
+_CACHE_CONTROL: Final = "private, no-cache"
+
+
+class Tagged(Response):
+    """An answer that is not sent to who has it already: its tag says what it is.
+
+    Attributes:
+        edition: How long it can be given again; None: not at all.
+    """
+
+    def __init__(self, body: Any, edition: Edition | None = None) -> None:
+        content = msgspec.json.encode(body)
+        self.edition = edition
+        self._etag = etags.etag_of(content)
+        headers = {"ETag": self._etag.decode(), "Cache-Control": _CACHE_CONTROL}
+        super().__init__(content, 200, headers, JSON)
+        self._not_modified = [pair for pair in self.raw_headers if pair[0] in (b"etag", b"cache-control")]
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; any number of them."""
+        scope[ANSWER] = self
+        conditions = [value for name, value in scope["headers"] if name == b"if-none-match"]
+        if conditions and etags.names(b", ".join(conditions), self._etag):
+            await send({"type": "http.response.start", "status": 304, "headers": self._not_modified})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await super().__call__(scope, receive, send)
 
 
 def json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A value as a response."""
-    return Response(msgspec.json.encode(body), status, headers, "application/json")
+    return Response(msgspec.json.encode(body), status, headers, JSON)

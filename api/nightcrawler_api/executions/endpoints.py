@@ -18,9 +18,9 @@ from nightcrawler_api.executions.schemas import (
     ExecutionStarted,
 )
 from nightcrawler_api.json_body import JsonRoute
-from nightcrawler_api.openapi import answers
+from nightcrawler_api.openapi import answers, reads
 from nightcrawler_api.pagination import WindowQuery
-from nightcrawler_api.responses import json
+from nightcrawler_api.responses import Tagged, json
 from nightcrawler_api.states import ExecutionWord
 
 router = APIRouter(prefix="/api/workflows/{workflowId}", tags=["executions"], route_class=JsonRoute)
@@ -61,19 +61,19 @@ async def execute_workflow(
 @router.get(
     "/executions",
     summary="List a workflow's executions",
-    responses=answers(200, ExecutionList, "A part of them.", examples.LIST, 404, 422, 503),
+    responses=reads(ExecutionList, "A part of them.", examples.LIST, 404, 422, 503),
 )
 async def list_executions(
     executions: Executions, workflow_id: WorkflowId, window: WindowQuery, status: _Status = None
 ) -> Response:
     """Executions, newest first; those of one second by their ids, last first."""
-    return json((await executions.page(workflow_id, window, status)).body)
+    return Tagged(*await executions.page(workflow_id, window, status))
 
 
 @router.get(
     "/executions/{executionId}",
     summary="Show an execution",
-    responses=answers(200, ExecutionDetail, "The execution in full.", examples.DETAIL, 404, 422, 503),
+    responses=reads(ExecutionDetail, "The execution in full.", examples.DETAIL, 404, 422, 503),
 )
 async def show_execution(
     executions: Executions, workflow_id: WorkflowId, execution_id: ExecutionId, logs: _Logs = True
@@ -83,7 +83,7 @@ async def show_execution(
     These are at most 1 MiB a step and 8 MiB in all, shared evenly; `logsMessage` says so where more was
     printed, and why where there is nothing.
     """
-    return json(await executions.show(workflow_id, execution_id, with_logs=logs))
+    return Tagged(await executions.show(workflow_id, execution_id, with_logs=logs))
 
 
 @router.post(

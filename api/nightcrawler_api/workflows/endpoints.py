@@ -10,9 +10,9 @@ from pydantic import BeforeValidator
 from nightcrawler_api.dependencies import Caller, Workflows
 from nightcrawler_api.errors import BODIES, WRITES
 from nightcrawler_api.json_body import JsonRoute
-from nightcrawler_api.openapi import answers
+from nightcrawler_api.openapi import answers, reads
 from nightcrawler_api.pagination import PageQuery
-from nightcrawler_api.responses import json
+from nightcrawler_api.responses import Tagged, json
 from nightcrawler_api.workflows import examples
 from nightcrawler_api.workflows.schemas import (
     CreateBody,
@@ -44,7 +44,7 @@ _Search = Annotated[
 @router.get(
     "",
     summary="List workflows",
-    responses=answers(200, WorkflowList, "A page of them.", examples.LIST, 422, 503),
+    responses=reads(WorkflowList, "A page of them.", examples.LIST, 422, 503),
 )
 async def list_workflows(
     workflows: Workflows,
@@ -54,7 +54,7 @@ async def list_workflows(
     search: _Search = "",
 ) -> Response:
     """Workflows that fit all filters, newest first; those of one second by their ids, last first."""
-    return json(workflows.page(page, status, priority, search).body)
+    return Tagged(*workflows.page(page, status, priority, search))
 
 
 @router.post(
@@ -76,11 +76,11 @@ async def create_workflow(
 @router.get(
     "/{workflowId}",
     summary="Show a workflow",
-    responses=answers(200, WorkflowDetail, "The workflow in full.", examples.DETAIL, 404, 422, 503),
+    responses=reads(WorkflowDetail, "The workflow in full.", examples.DETAIL, 404, 422, 503),
 )
 async def show_workflow(workflows: Workflows, workflow_id: WorkflowId) -> Response:
     """The workflow as it was written, and its steps as they went in the latest execution."""
-    return json(await workflows.show(workflow_id))
+    return Tagged(await workflows.show(workflow_id))
 
 
 @router.put(
