@@ -46,7 +46,11 @@ def _listen(settings: Settings) -> socket.socket:
     host, port = settings.api_host, settings.api_port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listening = socket.create_server((host, port), family=family, backlog=2048)
+        # Connections inherit it. asyncio sets it only on sockets whose protocol is named, and these do not
+        # name it: the body of an answer would wait until its head is acknowledged, up to 40 ms.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
     except OSError as error:
         reason = str(error.strerror).partition(" (")[0]  # socket repeats the address in brackets
         raise ConfigurationError(

@@ -1,0 +1,16 @@
+"""How the facade's process listens."""
+
+from __future__ import annotations
+
+import socket
+
+from nightcrawler_api.__main__ import _listen
+from nightcrawler_api.settings import Settings
+
+
+def test_answers_do_not_wait_until_their_heads_are_acknowledged() -> None:
+    with _listen(Settings(api_port=0)) as listening:
+        with socket.create_connection(listening.getsockname()):
+            accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
