@@ -118,14 +118,18 @@ def ended(number: int, now: datetime) -> Json:
 
 
 def running(number: int, turn: int, now: datetime) -> Json:
-    """The status of a run that runs: one step further with every turn, and after the last the first."""
+    """The status of a run that runs: one step further with every turn.
+
+    After the last step it is another run that has just begun, as far as anybody can see.
+    """
     chance = random.Random(f"running {number}")
-    done = (number + turn) % len(STEPS)
-    steps, at = _steps(chance, number, now - timedelta(hours=1), done)
+    round_, done = divmod(number + turn, len(STEPS))
+    began = now - timedelta(hours=1) + timedelta(minutes=round_)
+    steps, at = _steps(chance, number, began, done)
     steps[STEPS[done]] = _step(number, done, "Running", at, None)
     # What the turn before wrote of later steps is taken back.
     later: Json = {step: {"phase": "Pending", "startTime": None, "completionTime": None} for step in STEPS}
-    return _status("Running", done, now - timedelta(hours=1), later | steps)
+    return _status("Running", done, began, later | steps)
 
 
 def _steps(chance: random.Random, number: int, began: datetime, done: int) -> tuple[Json, datetime]:

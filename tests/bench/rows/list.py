@@ -1,8 +1,8 @@
 """Lists: how soon the facade answers dashboards, and how many it can answer.
 
-Workflows and runs that have ended fill its cache, some runs are live, and of those some change every second,
-as the operator would report them; there is no operator. Fifty clients first ask once a second each, at any
-moment of it, then as fast as they can; what they ask stands in `questions`, in which proportions too.
+Workflows and runs that have ended fill its cache, some runs are live, and of those ten a second get one step
+further, as the operator would report it; there is no operator. Fifty clients first ask once a second each,
+at any moment of it, then as fast as they can; what they ask stands in `questions`, in which proportions too.
 
 - `p99_ms`: lists of workflows and executions, whole, filtered, or from deep down.
 - `search_p99_ms`: searches.
@@ -17,6 +17,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from typing import Final, TypeVar
 
 import aiohttp
@@ -46,8 +47,9 @@ _WARM_SECONDS: Final = 2.0
 async def measure(sizes: Sizes, engine: Engine = NIGHTCRAWLER) -> Measured:
     """`p99_ms`, `search_p99_ms`, `not_modified_p99_ms` at a usual pace; `rps` at saturation."""
     async with site(engine, operator=False, facade=True) as here:
-        runs = await _fill(here, sizes)
-        async with _life(here, sizes):
+        now = clock.utcnow()
+        runs = await _fill(here, sizes, now)
+        async with _life(here, sizes, now):
             await _visit(here, sizes, _WARM_SECONDS, runs, as_fast=True)
             meter = Meter(here.processes)
             calm = await _visit(here, sizes, sizes.list_seconds, runs, as_fast=False)
@@ -96,9 +98,8 @@ async def _visit(here: Site, sizes: Sizes, seconds: float, runs: list[int], *, a
 # --- what there is to list -----------------------------------------------------------------------
 
 
-async def _fill(here: Site, sizes: Sizes) -> list[int]:
+async def _fill(here: Site, sizes: Sizes, now: datetime) -> list[int]:
     """Create everything, and wait until the facade shows it; how many runs each workflow has."""
-    now = clock.utcnow()
 
     async def define(number: int) -> Defined:
         body = catalogue.workflow(number)
@@ -117,7 +118,9 @@ async def _fill(here: Site, sizes: Sizes) -> list[int]:
         )
 
     await _each(run, range(sizes.list_runs))
-    await _until_shown(here, f"wf-{of[0]}", len(workflows))
+    last = catalogue.running(0, 1, now)
+    await _report(here, 0, last)
+    await _until_shown(here, len(workflows), f"wf-{of[0]}", last["progress"])
     return [of.count(number) for number in range(len(workflows))]
 
 
@@ -148,21 +151,14 @@ async def _each(do: Callable[[int], Awaitable[T]], numbers: Iterable[int]) -> li
     return [done[number] for number in sorted(done)]
 
 
-async def _until_shown(here: Site, workflow: str, workflows: int) -> None:
-    """Wait until the facade knows all: the last change of an execution is told of after all others.
-
-    Args:
-        here: Where the facade is.
-        workflow: The one that `exec-0` is of.
-        workflows: How many there are.
-    """
-    last = catalogue.running(0, 1, clock.utcnow())
-    await _report(here, 0, last)
+async def _until_shown(here: Site, workflows: int, workflow: str, progress: str) -> None:
+    """Wait until the facade knows all: what was reported last, of `exec-0`, it hears last."""
     lists = f"{here.facade_url}/api/workflows"
     async with aiohttp.ClientSession() as session, asyncio.timeout(_SHOWN_WITHIN):
         await _until_it_says(session, lists, "total", workflows)
-        run = f"{lists}/{workflow}/executions/exec-0?logs=false"
-        await _until_it_says(session, run, "progress", last["progress"])
+        await _until_it_says(
+            session, f"{lists}/{workflow}/executions/exec-0?logs=false", "progress", progress
+        )
 
 
 async def _until_it_says(session: aiohttp.ClientSession, url: str, key: str, value: object) -> None:
@@ -174,14 +170,14 @@ async def _until_it_says(session: aiohttp.ClientSession, url: str, key: str, val
 
 
 @asynccontextmanager
-async def _life(here: Site, sizes: Sizes) -> AsyncIterator[None]:
-    """Within the block some of the live runs get on every second."""
+async def _life(here: Site, sizes: Sizes, now: datetime) -> AsyncIterator[None]:
+    """Within the block some of the live runs get one step further every second; one in five begins anew."""
 
     async def go_on() -> None:
         for turn in itertools.count(1):
             for number in range(sizes.list_live):
                 await asyncio.sleep(1 / _CHANGES_A_SECOND)
-                await _report(here, number, catalogue.running(number, turn, clock.utcnow()))
+                await _report(here, number, catalogue.running(number, turn, now))
 
     task = asyncio.create_task(go_on())
     try:
