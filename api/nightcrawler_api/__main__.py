@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 import uvicorn
 
-from nightcrawler_api.app import create_app
+from nightcrawler_api.app import create_app, in_front
 from nightcrawler_api.dependencies import Facade
 from nightcrawler_api.settings import Settings, load
 from nightcrawler_crds import logformat, runtime
@@ -65,7 +65,7 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
     try:
         app = create_app(settings, Store(connection))
         config = uvicorn.Config(
-            app,
+            in_front(app),
             log_config=None,
             access_log=False,
             server_header=False,

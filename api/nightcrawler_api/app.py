@@ -11,6 +11,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
+from starlette.types import ASGIApp
 
 from nightcrawler_api import errors, health
 from nightcrawler_api.dependencies import Facade
@@ -57,22 +58,28 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.include_router(health.router)
     name_problems(app)
     errors.install(app)
-    # The last that is added is the first that is asked.
-    app.add_middleware(Remembered)
-    app.add_middleware(
-        SameOrigin, allowed=settings.cors_origins, only_loopback=is_loopback(settings.api_host)
-    )
+    return app
+
+
+def in_front(app: FastAPI) -> ASGIApp:
+    """What is served: an application of `create_app` behind all that can do without FastAPI.
+
+    It stands before it and not among its middlewares: to get as far as these takes a good part of the time
+    in which an answer that is there can be given.
+    """
+    facade: Facade = app.state.facade
+    settings = facade.settings
+    served: ASGIApp = Remembered(app)
+    served = SameOrigin(served, allowed=settings.cors_origins, only_loopback=is_loopback(settings.api_host))
     if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
+        served = CORSMiddleware(
+            served,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["*"],
             expose_headers=["ETag", "Location", "Retry-After"],
         )
-    app.add_middleware(Measured, metrics=facade.metrics)
-    app.add_middleware(HeadAsGet)
-    return app
+    return HeadAsGet(Measured(served, metrics=facade.metrics))
 
 
 def _wire(settings: Settings, store: Store) -> Facade:

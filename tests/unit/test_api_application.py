@@ -13,7 +13,7 @@ from aiohttp import web
 from fastapi import FastAPI
 from kubernetes.aio.client import Configuration
 
-from nightcrawler_api.app import create_app
+from nightcrawler_api.app import create_app, in_front
 from nightcrawler_api.mirror import SILENT_TOO_LONG_SECONDS
 from nightcrawler_api.settings import Settings
 from nightcrawler_crds.connection import Connection
@@ -49,7 +49,7 @@ async def asking(silent: dict[str, float]) -> AsyncGenerator[tuple[httpx.AsyncCl
         for informer in app.state.facade.mirror._informers:
             informer.synced.set()
             informer.heard_at = time.monotonic() - silent.get(informer.resource.plural, 0.0)
-        transport = httpx.ASGITransport(app)
+        transport = httpx.ASGITransport(in_front(app))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield client, app
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from kubernetes.aio.client import Configuration
 from starlette.types import Receive, Scope, Send
 
-from nightcrawler_api.app import create_app
+from nightcrawler_api.app import create_app, in_front
 from nightcrawler_api.editions import Edition
 from nightcrawler_api.mirror import Mirror
 from nightcrawler_api.remembered import Remembered
@@ -42,7 +42,7 @@ async def facade(**settings: Any) -> AsyncGenerator[tuple[httpx.AsyncClient, Mir
             informer.synced.set()
         mirror.took_workflow(workflow("w", uid="w", steps=[{"name": "a"}]))
         mirror.took_execution(run(1, "Running"))
-        transport = httpx.ASGITransport(app)
+        transport = httpx.ASGITransport(in_front(app))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield client, mirror
 
