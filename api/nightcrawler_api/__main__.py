@@ -15,6 +15,7 @@ import uvicorn
 
 from nightcrawler_api.app import create_app, in_front
 from nightcrawler_api.dependencies import Facade
+from nightcrawler_api.protocol import HttpProtocol
 from nightcrawler_api.settings import Settings, load
 from nightcrawler_crds import logformat, runtime
 from nightcrawler_crds.connection import Connection
@@ -66,6 +67,7 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
         app = create_app(settings, Store(connection))
         config = uvicorn.Config(
             in_front(app),
+            http=HttpProtocol,
             log_config=None,
             access_log=False,
             server_header=False,
