@@ -1,7 +1,7 @@
 """HTTP as uvicorn speaks it, but with an answer's head and body in one packet.
 
-uvicorn writes them one after the other, and asyncio gives each to the kernel at once: a system call that
-costs as much as all the rest of giving an answer that is there.
+uvicorn writes them one after the other, and asyncio gives each to the kernel at once. These system calls are
+the dearest part of giving an answer that is there, and each of them wakes the other side.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Dashboards that look at lists, as a process of its own: `python -m tests.bench.dashboards`.
 
-Reads a `Visit` as JSON and writes `Looks` as JSON. Time is that from the last byte of a question
-given to the kernel to the last one of its answer taken from it, with what this process itself takes
-in between; what a question costs it is among the figures.
+Reads a `Visit` as JSON and writes `Looks` as JSON. Times are those from asking to having the last byte of the
+answer, with what this process itself takes in between; what that is in CPU time is among the figures.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """One connection to the facade that is kept, for one question at a time; as cheap as Python allows.
 
-On two cores the client must cost less than the facade, or it is the client that is measured: aiohttp's takes
-twice as long for an answer as the facade itself does. Hence no more of HTTP than the facade speaks: a status
-line, headers, and a body of Content-Length, or none with 304.
+On two cores the client must cost less than the facade, or it is the client that is measured. This one takes
+some 50 µs of CPU time for an answer at saturation, the facade 90; aiohttp's takes 2.6 times as much as this
+one. Hence no more of HTTP than the facade speaks: a status line, headers, and a body of Content-Length, or
+none with 304.
 """
 
 from __future__ import annotations
