@@ -59,6 +59,26 @@ def test_progress_counts_the_completed_steps_of_all() -> None:
     assert status_of(planned(chain.with_pod(a_pod("b").exited(0)), 5))["progress"] == "2/3"
 
 
+def test_a_step_that_another_followed_has_completed_though_nothing_is_left_of_it() -> None:
+    chain = a_snapshot("a", "b", "c").with_pod(
+        a_pod("b", created=7).running(since=8), job=a_job("b", created=7)
+    )
+
+    for unwritten in (chain, chain.recorded("a", "Running", startTime=wire(1))):
+        plan = planned(unwritten, 60)
+        assert plan.first_jobs == ()
+        assert plan.lookups == ()
+        step = status_of(plan)["steps"]["a"]
+        assert (step["phase"], step["completionTime"]) == ("Completed", wire(7))
+
+
+def test_a_step_that_another_followed_is_judged_by_what_is_left_of_it() -> None:
+    both = a_snapshot("a", "b").with_pod(a_pod("b").running())
+
+    told = both.with_pod(a_pod("a").exited(0, end=4))
+    assert status_of(planned(told, 60))["steps"]["a"]["completionTime"] == wire(4)
+
+
 def test_the_message_is_that_of_the_first_step_with_something_the_matter() -> None:
     stuck = a_pod("b").condition("PodScheduled", "False", 0, "Unschedulable", "no room")
     both = a_snapshot("a", "b", order="Graph").recorded("a", "Pending").recorded("b", "Pending")

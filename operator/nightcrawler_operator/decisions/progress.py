@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
+
 from nightcrawler_crds import words
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.views import ExecutionStatusView, StepStatusView
@@ -15,7 +17,7 @@ from nightcrawler_operator.decisions.status import merge_patch
 from nightcrawler_operator.decisions.steps import Progress, advance
 from nightcrawler_operator.decisions.waiting import POD_EXPECTED
 from nightcrawler_operator.outcomes import Done, Outcome, Plan, Run, Waiting
-from nightcrawler_operator.snapshot import Snapshot
+from nightcrawler_operator.snapshot import Attempt, Revision, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,8 @@ def plan(snapshot: Snapshot, run: Run, status: ExecutionStatusView) -> Plan:
 
 def _advance_all(snapshot: Snapshot, run: Run) -> dict[str, Progress]:
     """Every step's progress: those that have begun, then those that may begin now that these are known."""
-    recorded = _known(snapshot)
     revision = run.revision
+    recorded = _known(snapshot, revision)
     begun: dict[str, Progress] = {}
     for name, step in revision.steps.items():
         status = recorded.get(name)
@@ -72,14 +74,49 @@ def _advance_all(snapshot: Snapshot, run: Run) -> dict[str, Progress]:
     return steps
 
 
-def _known(snapshot: Snapshot) -> Mapping[str, StepStatusView]:
-    """The steps as they are on record, and those that were seen to complete since.
+def _known(snapshot: Snapshot, revision: Revision) -> Mapping[str, StepStatusView]:
+    """The steps as they are on record, and those that were seen to complete since, or must have.
 
     That stands, whatever becomes of their Jobs and Pods before it is written.
     """
     recorded = snapshot.execution.status.steps
     seen = {n: s for n, s in snapshot.completed.items() if _goes_well(recorded.get(n), s)}
-    return {**recorded, **seen} if seen else recorded
+    known = {**recorded, **seen} if seen else recorded
+    proven = _proven(snapshot, revision, known)
+    return {**known, **proven} if proven else known
+
+
+def _proven(
+    snapshot: Snapshot, revision: Revision, known: Mapping[str, StepStatusView]
+) -> dict[str, StepStatusView]:
+    """Steps of which nothing is left but what followed them, which began because they had completed.
+
+    Whoever saw that died before it was written, and then somebody deleted their Jobs.
+    """
+    proven: dict[str, StepStatusView] = {}
+    for follower, before in revision.depends.items():
+        attempt = snapshot.attempts.get((follower, 1))
+        if attempt is None:
+            continue
+        for step in before:
+            status = known.get(step, _NOT_BEGUN)
+            number = status.attempt or 1
+            if status.phase in ("Pending", "Running") and (step, number) not in snapshot.attempts:
+                proven[step] = msgspec.structs.replace(
+                    status,
+                    phase="Completed",
+                    attempt=number,
+                    completion_time=_made(attempt) or snapshot.now,
+                    reason=None,
+                    message=None,
+                )
+    return proven
+
+
+def _made(attempt: Attempt) -> datetime | None:
+    """When the first of an attempt's children was made."""
+    metas = [child.metadata for child in (attempt.job, *attempt.pods) if child is not None]
+    return min((m.creation_timestamp for m in metas if m.creation_timestamp), default=None)
 
 
 _NOT_BEGUN: Final = StepStatusView(phase="Pending")
