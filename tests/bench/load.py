@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Iterable
+from typing import Any, Final
 
 from tests.bench.engines import NAMESPACE, Defined
 from tests.bench.shapes import Shape
 from tests.bench.site import Site
 from tests.bench.watcher import Seen
+
+_AT_ONCE: Final = 32
+"""Requests under way at a time where there are thousands: all at once, the last would time out waiting."""
 
 
 async def define(site: Site, name: str, shape: Shape) -> Defined:
@@ -26,6 +30,26 @@ async def submit_many(site: Site, workflow: Defined, prefix: str, count: int) ->
     wanted = [f"{prefix}-{number}" for number in range(count)]
     await asyncio.gather(*(submit(site, workflow, name) for name in wanted))
     return wanted
+
+
+async def submit_steadily(site: Site, workflow: Defined, prefix: str, count: int) -> list[str]:
+    """So many runs, named `<prefix>-<number>`, a few at a time; returns their names once all are accepted."""
+    wanted = [f"{prefix}-{number}" for number in range(count)]
+    await side_by_side((submit(site, workflow, name) for name in wanted), _AT_ONCE)
+    return wanted
+
+
+async def side_by_side(work: Iterable[Awaitable[object]], at_once: int = _AT_ONCE) -> None:
+    """Do all of this, so much at a time; the first error ends it."""
+    waiting = iter(work)
+
+    async def lane() -> None:
+        for one in waiting:
+            await one
+
+    async with asyncio.TaskGroup() as lanes:
+        for _ in range(at_once):
+            lanes.create_task(lane())
 
 
 async def keep_in_flight(

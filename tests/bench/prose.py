@@ -25,6 +25,10 @@ SIZES: Final[Mapping[str, str]] = {
     "cost": "{cost_runs} chains of {chain_steps} steps at once.",
     "list": "{list_workflows} workflows; {list_runs} runs, {list_live} of them live; {list_clients} clients "
     "for {list_seconds} s, then for {list_rush_seconds} s.",
+    "memory": "Ended runs: {memory_ended}. Running ones: {memory_running}.",
+    "recovery": "{recovery_runs} runs in flight; the Pods of {recovery_ended} of them end.",
+    "scale": "Ended runs: {scale_ended}; running ones: {scale_running}; workflows: {scale_workflows}. "
+    "At each {scale_starts} starts one by one; 5 chains of {chain_steps} steps, {scale_rounds} times.",
 }
 """A row's sizes, which its fields fill in."""
 

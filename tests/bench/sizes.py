@@ -33,6 +33,18 @@ class Sizes:
     list_clients: int = 50
     list_seconds: int = 30
     list_rush_seconds: int = 10
+    # memory: how many runs there are at each look
+    memory_ended: tuple[int, ...] = (1_000, 5_000)
+    memory_running: tuple[int, ...] = (1_000, 5_000)
+    # recovery: how many are in flight, and of how many the Pod ends
+    recovery_runs: int = 5_000
+    recovery_ended: int = 500
+    # scale: how many of each there are, and how much is measured at each size
+    scale_ended: tuple[int, ...] = (100, 1_000, 10_000)
+    scale_running: tuple[int, ...] = (100, 1_000, 5_000)
+    scale_workflows: tuple[int, ...] = (100, 1_000, 10_000)
+    scale_starts: int = 30
+    scale_rounds: int = 3
 
 
 SHORT = Sizes(
@@ -48,6 +60,15 @@ SHORT = Sizes(
     list_live=50,
     list_seconds=8,
     list_rush_seconds=4,
+    memory_ended=(200,),
+    memory_running=(200,),
+    recovery_runs=200,
+    recovery_ended=50,
+    scale_ended=(100, 1_000),
+    scale_running=(50, 100),
+    scale_workflows=(100, 200),
+    scale_starts=5,
+    scale_rounds=1,
 )
 """A first look at all rows, in less than five minutes."""
 

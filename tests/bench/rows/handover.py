@@ -23,14 +23,14 @@ async def measure(sizes: Sizes, engine: Engine = NIGHTCRAWLER) -> Measured:
     """`p50_ms`, `p99_ms` with a few chains; `at50_p50_ms`, `at50_p99_ms` with many."""
     async with site(engine) as here, watching(here) as seen:
         workflow = await define(here, "chain", chain(sizes.chain_steps, 0.1))
-        await _run(here, seen, workflow, "warm", sizes.chains_few)
+        await handovers(here, seen, workflow, "warm", sizes.chains_few)
         meter = Meter(here.processes)
         few = [
             handover
             for turn in range(sizes.chains_few_rounds)
-            for handover in await _run(here, seen, workflow, f"few-{turn}", sizes.chains_few)
+            for handover in await handovers(here, seen, workflow, f"few-{turn}", sizes.chains_few)
         ]
-        many = await _run(here, seen, workflow, "many", sizes.chains_many)
+        many = await handovers(here, seen, workflow, "many", sizes.chains_many)
         usage = meter.read()
         pods = await refuse_failures(here, seen)
     return Measured(
@@ -49,7 +49,8 @@ async def measure(sizes: Sizes, engine: Engine = NIGHTCRAWLER) -> Measured:
     )
 
 
-async def _run(here: Site, seen: Seen, workflow: Defined, prefix: str, count: int) -> list[float]:
+async def handovers(here: Site, seen: Seen, workflow: Defined, prefix: str, count: int) -> list[float]:
+    """How long each hand-over of so many chains at once took, in seconds."""
     runs = await submit_many(here, workflow, prefix, count)
     await seen.until_ended(runs, 300)
     steps = [step.name for step in workflow.shape.steps]

@@ -29,9 +29,9 @@ async def measure(sizes: Sizes, engine: Engine = NIGHTCRAWLER) -> Measured:
     async with site(engine) as here, watching(here) as seen:
         one = await define(here, "one", chain(1, 0.1))
         for number in range(_WARM):
-            await _one(here, seen, one, f"warm-{number}")
+            await first_pod(here, seen, one, f"warm-{number}")
         meter = Meter(here.processes)
-        alone = [await _one(here, seen, one, f"alone-{number}") for number in range(sizes.starts)]
+        alone = [await first_pod(here, seen, one, f"alone-{number}") for number in range(sizes.starts)]
         began = time.monotonic()
         accepted = await _burst(here, one, sizes.starts)
         await seen.until(lambda: all((name, _STEP) in seen.created for name in accepted), 300)
@@ -57,7 +57,8 @@ async def measure(sizes: Sizes, engine: Engine = NIGHTCRAWLER) -> Measured:
     )
 
 
-async def _one(here: Site, seen: Seen, workflow: Defined, name: str) -> float:
+async def first_pod(here: Site, seen: Seen, workflow: Defined, name: str) -> float:
+    """How long it took from the accepted request to the first Pod, in seconds."""
     await submit(here, workflow, name)
     accepted = time.monotonic()
     await seen.until(lambda: (name, _STEP) in seen.created, 60)

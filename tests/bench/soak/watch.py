@@ -11,10 +11,11 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from nightcrawler_crds import clock, errors, names
+from nightcrawler_crds import errors, names
 from nightcrawler_crds.informer import Informer
 from nightcrawler_crds.store import Store
 from tests.bench.engines import NAMESPACE, Meta
+from tests.bench.kubelet import end_pod
 from tests.bench.soak.kinds import Play
 from tests.bench.soak.ledger import Ledger, PodSeen
 
@@ -133,30 +134,9 @@ async def _play(store: Store, part: Part, run: str, pod: str) -> None:
             elif part == "disrupt":
                 await store.delete(names.PODS, NAMESPACE, pod)
             else:
-                body = {"status": _ended(0 if part == "succeed" else 1)}
-                await store.patch(names.PODS, NAMESPACE, pod, body, dict[str, Any], subresource="status")
+                await end_pod(store, pod, 0 if part == "succeed" else 1)
             return
         except errors.NotFound:
             return
         except errors.Unavailable:
             await asyncio.sleep(0.2)
-
-
-def _ended(code: int) -> dict[str, Any]:
-    """A Pod's status as a kubelet writes it at the end of its program."""
-    now = clock.to_wire(clock.utcnow())
-    state = {
-        "exitCode": code,
-        "reason": "Error" if code else "Completed",
-        "startedAt": now,
-        "finishedAt": now,
-    }
-    container = {
-        "name": names.STEP_CONTAINER,
-        "image": "busybox:1",
-        "imageID": "",
-        "ready": False,
-        "restartCount": 0,
-        "state": {"terminated": state},
-    }
-    return {"phase": "Failed" if code else "Succeeded", "containerStatuses": [container]}
