@@ -86,6 +86,10 @@ class Leadership(Protocol):
         """For how many seconds this process certainly is the leader, whatever happens; 0 if it is not."""
         ...
 
+    async def notice(self) -> None:
+        """See who leads, before taking part."""
+        ...
+
     async def run(self) -> None:
         """Take part until cancelled."""
         ...
@@ -141,6 +145,17 @@ class Elector:
         """For how many seconds this process certainly is the leader, whatever happens; 0 if it is not."""
         # By the clock and not by the watchdog alone: that is late if the loop was held up.
         return max(0.0, self._deadline - self._clock()) if self._leading else 0.0
+
+    async def notice(self) -> None:
+        """See the Lease once, before taking part: one that a dead leader has left runs out from then on.
+
+        It counts from when it was first seen as it is; so it can run out while this process still
+        reads what it needs to lead.
+        """
+        try:
+            await self._look()
+        except errors.ApiError as error:
+            self._complain(str(error))
 
     async def run(self) -> None:
         """Take part until cancelled, then stop leading and give the Lease back.
@@ -348,6 +363,9 @@ class SoleLeader:
     def time_left(self) -> float:
         """For ever, while it runs."""
         return math.inf if self.is_leader else 0.0
+
+    async def notice(self) -> None:
+        """There is nobody else."""
 
     async def run(self) -> None:
         """Lead until cancelled."""

@@ -98,6 +98,7 @@ class Operator:
         await self.connection.close()
 
     async def _sync_then_lead(self) -> None:
+        await self.election.notice()
         await self._list_ours()
         for informer in self.world.informers:
             await informer.synced.wait()

@@ -21,7 +21,7 @@ MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 class Replica:
     """An elector, and when it began and ceased to lead."""
 
-    def __init__(self, server: LeaseServer, name: str, *, delay: float = 0.0) -> None:
+    def __init__(self, server: LeaseServer, name: str, *, delay: float = 0.0, reads_for: float = 0.0) -> None:
         self.line = Line(server, delay=delay)
         self.started: list[float] = []
         self.stopped: list[float] = []
@@ -33,7 +33,13 @@ class Replica:
             on_stopped=lambda: self.stopped.append(now()),
             clock=asyncio.get_running_loop().time,
         )
-        self.task = asyncio.create_task(self.elector.run())
+        self.task = asyncio.create_task(self._run(reads_for))
+
+    async def _run(self, reads_for: float) -> None:
+        if reads_for:
+            await self.elector.notice()
+            await asyncio.sleep(reads_for)
+        await self.elector.run()
 
     async def end(self) -> None:
         self.task.cancel()
@@ -103,6 +109,39 @@ async def test_a_killed_leader_is_followed_when_its_lease_has_run_out() -> None:
         assert last_renewal + 15 <= b.started[0] <= last_renewal + 2.4 + 15
         assert server.spec["leaseTransitions"] == 1
         assert (b.elector.leader_changes, server.holder) == (1, "b")
+
+
+@virtual_time
+async def test_a_dead_leaders_lease_runs_out_while_its_successor_reads_what_there_is() -> None:
+    server = LeaseServer()
+    async with replicas(server, "a") as (a,):
+        a.vanish()
+        b = Replica(server, "b", reads_for=8)
+        await asyncio.sleep(30)
+        assert b.started == [pytest.approx(1 + 15, abs=0.1)]
+        await b.end()
+
+
+@virtual_time
+async def test_a_leader_that_renews_while_another_reads_is_not_followed() -> None:
+    server = LeaseServer()
+    async with replicas(server, "a") as (a,):
+        b = Replica(server, "b", reads_for=60)
+        await asyncio.sleep(3600)
+        assert (a.started, a.stopped, b.started) == ([0], [], [])
+        await b.end()
+
+
+@virtual_time
+async def test_an_api_server_that_is_away_when_the_lease_is_first_looked_at_is_asked_again() -> None:
+    server = LeaseServer()
+    server.refusal = errors.Unavailable("the API server is away")
+    a = Replica(server, "a", reads_for=5)
+    await asyncio.sleep(3)
+    server.refusal = None
+    await asyncio.sleep(3)
+    assert a.started == [5]
+    await a.end()
 
 
 @virtual_time
