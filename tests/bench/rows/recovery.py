@@ -61,12 +61,12 @@ async def measure(sizes: Sizes) -> Measured:
         workflow = await define(here, "long", chain(_STEPS, A_DAY))
         runs = await submit_steadily(here, workflow, "run", sizes.recovery_runs)
         await until_running(here, seen, runs, "step-0")
-        await quiet_pss(here, [NIGHTCRAWLER.name])
+        before = await quiet_pss(here, [NIGHTCRAWLER.name])
         meter = Meter(here.processes)
         ended = sizes.recovery_ended
         freed = await _return(here, seen, runs[:ended], lease_is_free=True)
         usage = meter.read()
-        await quiet_pss(here, [NIGHTCRAWLER.name])
+        after = await quiet_pss(here, [NIGHTCRAWLER.name])
         held = await _return(here, seen, runs[ended : 2 * ended], lease_is_free=False)
         await refuse_failures(here)
     return Measured(
@@ -80,7 +80,11 @@ async def measure(sizes: Sizes) -> Measured:
             "seconds while the Lease has to run out": {
                 "until ready": round(held.ready, 2),
                 "until the last successor": round(held.whole, 2),
-            }
+            },
+            "the operator's PSS, MB": {
+                "before it was killed": before[NIGHTCRAWLER.name],
+                "after its return": after[NIGHTCRAWLER.name],
+            },
         },
     )
 
