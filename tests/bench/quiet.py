@@ -11,8 +11,8 @@ from typing import Final
 from tests.bench.site import Site
 from tests.bench.usage import cpu_seconds, families, pss_mb
 
-_EVERY: Final = 0.5
-_LOOKS: Final = 6
+_EVERY: Final = 0.4
+_LOOKS: Final = 5
 _PSS_MB: Final = 0.5
 _BUSY: Final = 0.08
 """Of a core: renewing a Lease and answering a probe take less, work that is left takes more."""

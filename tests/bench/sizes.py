@@ -65,8 +65,8 @@ SHORT = Sizes(
     recovery_runs=200,
     recovery_ended=50,
     scale_ended=(100, 1_000),
-    scale_running=(50, 100),
-    scale_workflows=(100, 200),
+    scale_running=(100,),
+    scale_workflows=(),
     scale_starts=5,
     scale_rounds=1,
 )

@@ -29,7 +29,7 @@ def test_a_process_is_quiet_once_it_has_kept_its_size_without_work() -> None:
 @pytest.mark.parametrize(
     "looks",
     [
-        pytest.param(_looks(80, 80, 80, 80, 80), id="too few"),
+        pytest.param(_looks(80, 80, 80, 80), id="too few"),
         pytest.param(_looks(80, 80, 80, 80, 80, 81), id="it grows"),
         pytest.param(_looks(84, 83, 82, 81, 80, 80), id="it shrinks"),
         pytest.param(_looks(80, 80, 80, 80, 80, 80, busy=0.5), id="it works"),

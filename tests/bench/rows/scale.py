@@ -95,6 +95,8 @@ async def measure(sizes: Sizes) -> Measured:
         ("running", sizes.scale_running),
         ("workflows", sizes.scale_workflows),
     ):
+        if not levels:
+            continue
         found, usage = await _grow(what, levels, sizes)
         figures |= {
             f"{what}_{key}_at_{level}": value for level, at in found.items() for key, value in at.items()
