@@ -8,100 +8,17 @@ process. A field that nothing reads does not belong here.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
 from nightcrawler_crds import names
-
-_MOST_DIGITS: Final = 9
+from nightcrawler_crds.metadata import Condition, Meta
+from nightcrawler_crds.sharing import share
 
 
 class _Read(msgspec.Struct, rename="camel", frozen=True, gc=False):
     """The base of what is only read."""
-
-
-class Owner(_Read, frozen=True):
-    """One ownerReference."""
-
-    api_version: str = ""
-    kind: str = ""
-    name: str = ""
-    uid: str = ""
-    controller: bool | None = None
-    block_owner_deletion: bool | None = None
-
-
-class OurLabels(_Read, frozen=True):
-    """Our labels; all others are dropped while decoding."""
-
-    workflow: str = msgspec.field(default="", name=names.LABEL_WORKFLOW)
-    execution: str = msgspec.field(default="", name=names.LABEL_EXECUTION)
-    execution_uid: str = msgspec.field(default="", name=names.LABEL_EXECUTION_UID)
-    job_name: str = msgspec.field(default="", name="batch.kubernetes.io/job-name")
-
-
-class OurAnnotations(_Read, frozen=True):
-    """Our annotations; all others are dropped while decoding."""
-
-    step: str = msgspec.field(default="", name=names.ANNOTATION_STEP)
-    attempt: str = msgspec.field(default="", name=names.ANNOTATION_ATTEMPT)
-    revision: str = msgspec.field(default="", name=names.ANNOTATION_REVISION)
-    creator: str = msgspec.field(default="", name=names.ANNOTATION_CREATOR)
-    updated_at: str = msgspec.field(default="", name=names.ANNOTATION_UPDATED_AT)
-
-    @property
-    def attempt_number(self) -> int:
-        """Which attempt of its step this is; 0 if what is written is none, for anybody can write it."""
-        is_one = self.attempt.isascii() and self.attempt.isdecimal() and len(self.attempt) <= _MOST_DIGITS
-        return int(self.attempt) if is_one else 0
-
-
-class Meta(_Read, frozen=True):
-    """The metadata that every view has. `resource_version` grows with every change."""
-
-    name: str = ""
-    namespace: str = ""
-    uid: str = ""
-    resource_version: str = "0"
-    generation: int = 0
-    creation_timestamp: datetime | None = None
-    deletion_timestamp: datetime | None = None
-    deletion_grace_period_seconds: int | None = None
-    labels: OurLabels = OurLabels()
-    annotations: OurAnnotations = OurAnnotations()
-    owner_references: tuple[Owner, ...] = ()
-    finalizers: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Namespace (empty for cluster-scoped kinds) and name."""
-        return (self.namespace, self.name)
-
-    @property
-    def version(self) -> int:
-        """The resourceVersion as a number: the API server's are comparable (KEP-5504)."""
-        return int(self.resource_version)
-
-
-class View(Protocol):
-    """What caches and informers need to know of an object."""
-
-    @property
-    def metadata(self) -> Meta:
-        """Name, UID and version."""
-        ...
-
-
-class Condition(_Read, frozen=True):
-    """A condition of any kind; `last_transition_time` is absent on some."""
-
-    type: str
-    status: str = "Unknown"
-    reason: str = ""
-    message: str = ""
-    last_transition_time: datetime | None = None
-    observed_generation: int | None = None
 
 
 # --- our kinds -----------------------------------------------------------------------------------
@@ -111,6 +28,10 @@ class WorkflowRef(_Read, frozen=True):
     """The workflow that an execution runs, in its own namespace."""
 
     name: str = ""
+
+    def __post_init__(self) -> None:
+        """Keep words once."""
+        share(self, "name")
 
 
 class Trigger(_Read, frozen=True):
@@ -143,6 +64,10 @@ class StepStatusView(_Read, frozen=True):
     reason: str | None = None
     message: str | None = None
 
+    def __post_init__(self) -> None:
+        """Keep words once."""
+        share(self, "phase")
+
 
 class ExecutionStatusView(_Read, frozen=True):
     """What is recorded of an execution."""
@@ -156,6 +81,12 @@ class ExecutionStatusView(_Read, frozen=True):
     progress: str | None = None
     conditions: tuple[Condition, ...] = ()
     steps: dict[str, StepStatusView] = {}
+
+    def __post_init__(self) -> None:
+        """Keep words once."""
+        share(self, "phase", "environment", "revision", "progress")
+        for condition in self.conditions:
+            share(condition, "type", "status", "reason", "message")
 
 
 class ExecutionView(_Read, frozen=True):
@@ -215,6 +146,10 @@ class JobSpecView(_Read, frozen=True):
 
     managed_by: str = ""
     suspend: bool = False
+
+    def __post_init__(self) -> None:
+        """Keep words once."""
+        share(self, "managed_by")
 
 
 class JobView(_Read, frozen=True):
@@ -280,6 +215,11 @@ class ContainerState(_Read, frozen=True):
     running: Running | None = None
     terminated: Terminated | None = None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the container runs, or has run."""
+        return self.running is not None or self.terminated is not None
+
 
 class ContainerStatus(_Read, frozen=True):
     """A container of a Pod."""
@@ -287,6 +227,13 @@ class ContainerStatus(_Read, frozen=True):
     name: str
     image: str = ""
     state: ContainerState = ContainerState()
+
+    def __post_init__(self) -> None:
+        """Keep words once."""
+        share(self, "name", "image")
+
+
+_DISRUPTION: Final = "DisruptionTarget"
 
 
 class PodStatusView(_Read, frozen=True):
@@ -300,11 +247,26 @@ class PodStatusView(_Read, frozen=True):
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Drop what says how a Pod came to run once it does: thousands do, for long."""
+        if self.conditions and self._has_begun:
+            told = tuple(c for c in self.conditions if c.type == _DISRUPTION)
+            msgspec.structs.force_setattr(self, "conditions", told)
+
+    @property
+    def _has_begun(self) -> bool:
+        containers = (*self.init_container_statuses, *self.container_statuses)
+        return bool(self.container_statuses) and all(c.state.has_begun for c in containers)
+
 
 class PodSpecView(_Read, frozen=True):
     """Where a Pod was put."""
 
     node_name: str = ""
+
+    def __post_init__(self) -> None:
+        """Keep words once."""
+        share(self, "node_name")
 
 
 class PodView(_Read, frozen=True):

@@ -110,19 +110,19 @@ class Children:
     async def _make_job(self, snapshot: Snapshot, run: Run, new: NewJob) -> bool:
         """Create a Job and its Pod; False if the API server refused one, which is then among the findings."""
         body = job(run, new, self._defaults, managed=self._managed)
-        refusals = self._world.findings_of(run.execution_uid).refusals
+        uid = run.execution_uid
         try:
             made = await self._post_or_adopt(run, new, body)
         except errors.Invalid as error:
-            refusals[new.name] = Refusal(error.message, None)
+            self._world.refused(uid, new.name, Refusal(error.message, None))
             return False
         except errors.Forbidden as error:
-            refusals[new.name] = Refusal(error.message, utcnow() + _ASK_AGAIN)
+            self._world.refused(uid, new.name, Refusal(error.message, utcnow() + _ASK_AGAIN))
             return False
-        refusals.pop(new.name, None)
+        self._world.taken(uid, new.name)
         self._world.jobs.cache.upsert(made.slim)
         self._on_made(snapshot, new)
-        return await self._make_pod(run.execution_uid, made)
+        return await self._make_pod(uid, made)
 
     async def _post_or_adopt(self, run: Run, new: NewJob, body: Mapping[str, Any]) -> WholeJobView:
         try:
@@ -168,23 +168,22 @@ class Children:
         meta, slim = made.metadata, made.slim
         if not slim.managed or slim.spec.suspend or slim.status.end is not None or meta.deletion_timestamp:
             return True
-        refusals = self._world.findings_of(execution_uid).refusals
         try:
             created = await self._post_or_find_pod(made)
         except _StillThere:
             message = f"the Pod of a Job {meta.name} that was deleted is not gone yet"
-            refusals[meta.name] = Refusal(message, utcnow() + _LOOK_AGAIN)
-            return False
+            refusal = Refusal(message, utcnow() + _LOOK_AGAIN)
         except errors.Invalid as error:
-            refusals[meta.name] = Refusal(error.message, None)
-            return False
+            refusal = Refusal(error.message, None)
         except errors.Forbidden as error:
             passes = any(text in error.message for text in _MAY_PASS)
-            refusals[meta.name] = Refusal(error.message, utcnow() + _ASK_AGAIN if passes else None)
-            return False
-        refusals.pop(meta.name, None)
-        self._world.pods.cache.upsert(created)
-        return True
+            refusal = Refusal(error.message, utcnow() + _ASK_AGAIN if passes else None)
+        else:
+            self._world.taken(execution_uid, meta.name)
+            self._world.pods.cache.upsert(created)
+            return True
+        self._world.refused(execution_uid, meta.name, refusal)
+        return False
 
     async def _post_or_find_pod(self, made: WholeJobView) -> PodView:
         meta = made.metadata

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import utcnow
+from nightcrawler_crds.metadata import Owner
 from nightcrawler_crds.store import Store
 from nightcrawler_crds.views import (
     EnvironmentView,
     EventView,
     JobView,
-    Owner,
     PodView,
     RevisionView,
     WorkflowView,
@@ -103,7 +103,7 @@ class Lookups:
         # One that was forced out without a result says nothing, and is kept by nothing but a finalizer.
         said = any(is_live(pod) or pod.status.phase in ENDED for pod in own)
         if not said and (lookup.has_run or job is None or job.status.end is not None):
-            self._world.findings_of(meta.uid).absent.add(name)
+            self._world.findings_of(meta.uid).absent |= {name}
         return True
 
     async def _events(self, snapshot: Snapshot, lookup: LookForEvents) -> bool:

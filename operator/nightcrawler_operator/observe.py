@@ -42,7 +42,7 @@ def observe(world: World, execution: ExecutionView, limits: Limits) -> Snapshot:
         nodes=world.node_facts,
         attempts=attempts,
         events=findings.events,
-        absent=frozenset(findings.absent),
+        absent=findings.absent,
         refusals=findings.refusals,
         fresh=findings.fresh,
         fresh_environments=findings.fresh_environments,

@@ -64,10 +64,13 @@ WorkKey = ExecutionKey | WorkflowKey | LeftoverKey
 
 @dataclass(slots=True)
 class Findings:
-    """What was looked up for one execution beyond the caches; it lives as long as the execution does."""
+    """What was looked up for one execution beyond the caches; it lives as long as the execution does.
+
+    Most find nothing, and thousands have one: an empty set would be larger than all the rest.
+    """
 
     events: dict[str, Told] = field(default_factory=dict)
-    absent: set[str] = field(default_factory=set)
+    absent: frozenset[str] = frozenset()
     refusals: dict[str, Refusal] = field(default_factory=dict)
     fresh: bool = False
     fresh_environments: bool = False
@@ -171,7 +174,19 @@ class World:
 
     def findings_of(self, uid: str) -> Findings:
         """The findings of an execution, to be added to."""
-        return self.findings.setdefault(uid, Findings())
+        known = self.findings.get(uid)
+        if known is None:
+            known = self.findings[uid] = Findings()
+        return known
+
+    def refused(self, uid: str, child: str, why: Refusal) -> None:
+        """The API server did not take the Job, or the Pod, of that name."""
+        self.findings_of(uid).refusals[child] = why
+
+    def taken(self, uid: str, child: str) -> None:
+        """It did, whatever it said before."""
+        if uid in self.findings:
+            self.findings[uid].refusals.pop(child, None)
 
     def leftovers(self) -> Iterator[LeftoverKey]:
         """Every execution that has Jobs and is not among the live ones."""

@@ -10,8 +10,9 @@ from kubernetes.aio.client import Configuration
 
 from nightcrawler_crds import names
 from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.metadata import OurAnnotations
 from nightcrawler_crds.store import Store
-from nightcrawler_crds.views import EnvironmentView, JobView, OurAnnotations, PodView
+from nightcrawler_crds.views import EnvironmentView, JobView, PodView
 from nightcrawler_operator.observe import attempts_of
 from nightcrawler_operator.world import ExecutionKey, LeftoverKey, WorkKey, World
 from tests.support.snapshots import (

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from nightcrawler_crds.metadata import Condition
 from nightcrawler_crds.names import STEP_CONTAINER
 from nightcrawler_crds.v1alpha1 import Step, conditions
-from nightcrawler_crds.views import Condition, ContainerStatus, PodView, Terminated
+from nightcrawler_crds.views import ContainerStatus, PodView, Terminated
 from nightcrawler_operator.decisions.verdict import Blame, Failed, Succeeded
 
 ENDED: Final = ("Succeeded", "Failed")

@@ -1,0 +1,121 @@
+"""The parts that the fields we read of each kind are made of: metadata and conditions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, Protocol
+
+import msgspec
+
+from nightcrawler_crds import names
+from nightcrawler_crds.sharing import share, tie
+
+_MOST_DIGITS: Final = 9
+
+
+class _Read(msgspec.Struct, rename="camel", frozen=True, gc=False):
+    """The base of what is only read."""
+
+
+class Owner(_Read, frozen=True):
+    """One ownerReference."""
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool | None = None
+    block_owner_deletion: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Keep words once."""
+        share(self, "api_version", "kind")
+
+
+class OurLabels(_Read, frozen=True):
+    """Our labels; all others are dropped while decoding."""
+
+    workflow: str = msgspec.field(default="", name=names.LABEL_WORKFLOW)
+    execution: str = msgspec.field(default="", name=names.LABEL_EXECUTION)
+    execution_uid: str = msgspec.field(default="", name=names.LABEL_EXECUTION_UID)
+    job_name: str = msgspec.field(default="", name="batch.kubernetes.io/job-name")
+
+    def __post_init__(self) -> None:
+        """Keep words once."""
+        share(self, "workflow")
+
+
+class OurAnnotations(_Read, frozen=True):
+    """Our annotations; all others are dropped while decoding."""
+
+    step: str = msgspec.field(default="", name=names.ANNOTATION_STEP)
+    attempt: str = msgspec.field(default="", name=names.ANNOTATION_ATTEMPT)
+    revision: str = msgspec.field(default="", name=names.ANNOTATION_REVISION)
+    creator: str = msgspec.field(default="", name=names.ANNOTATION_CREATOR)
+    updated_at: str = msgspec.field(default="", name=names.ANNOTATION_UPDATED_AT)
+
+    @property
+    def attempt_number(self) -> int:
+        """Which attempt of its step this is; 0 if what is written is none, for anybody can write it."""
+        is_one = self.attempt.isascii() and self.attempt.isdecimal() and len(self.attempt) <= _MOST_DIGITS
+        return int(self.attempt) if is_one else 0
+
+    def __post_init__(self) -> None:
+        """Keep words once."""
+        share(self, "step", "attempt", "revision", "creator")
+
+
+class Meta(_Read, frozen=True):
+    """The metadata that every view has. `resource_version` grows with every change."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = "0"
+    generation: int = 0
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    deletion_grace_period_seconds: int | None = None
+    labels: OurLabels = OurLabels()
+    annotations: OurAnnotations = OurAnnotations()
+    owner_references: tuple[Owner, ...] = ()
+    finalizers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Keep words once, and what a child says of itself and its owner in several places."""
+        share(self, "namespace")
+        labels = self.labels
+        tie(labels, "job_name", self.name)
+        for owner in self.owner_references:
+            tie(owner, "uid", labels.execution_uid)
+            tie(owner, "name", labels.execution, labels.workflow, self.name)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace (empty for cluster-scoped kinds) and name."""
+        return (self.namespace, self.name)
+
+    @property
+    def version(self) -> int:
+        """The resourceVersion as a number: the API server's are comparable (KEP-5504)."""
+        return int(self.resource_version)
+
+
+class View(Protocol):
+    """What caches and informers need to know of an object."""
+
+    @property
+    def metadata(self) -> Meta:
+        """Name, UID and version."""
+        ...
+
+
+class Condition(_Read, frozen=True):
+    """A condition of any kind; `last_transition_time` is absent on some."""
+
+    type: str
+    status: str = "Unknown"
+    reason: str = ""
+    message: str = ""
+    last_transition_time: datetime | None = None
+    observed_generation: int | None = None
