@@ -53,7 +53,8 @@ class Watcher(Protocol):
 class Actor:
     """Carries out plans. `time_left` says for how many seconds the lease is certain to be ours.
 
-    If Jobs are `managed`, their Pods are made here too, where the API server knows of that.
+    If Jobs are `managed`, their Pods are made here too, where the API server knows of that. `others_wait`
+    says whether further executions are in line.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Actor:
         defaults: Defaults,
         managed: bool,
         time_left: Callable[[], float],
+        others_wait: Callable[[], bool],
         watcher: Watcher,
         on_ended: Callable[[ExecutionView], None],
     ) -> None:
@@ -73,6 +75,7 @@ class Actor:
             store, world, defaults=defaults, managed=managed, lease=self._lease, on_made=watcher.made_job
         )
         self._time_left = time_left
+        self._others_wait = others_wait
         self._watcher = watcher
         self._on_ended = on_ended
         self._lookups = Lookups(store, world)
@@ -108,6 +111,9 @@ class Actor:
         if plan.later_jobs:
             assert plan.run is not None
             await children.make_jobs(snapshot, plan.run, plan.later_jobs)
+        if plan.ended_jobs and (plan.first_jobs or plan.later_jobs) and self._others_wait():
+            # A Job's own account of its end is for people; the Pods of others come before it.
+            raise DecideAgain
         namespace = execution.metadata.namespace
         await tell_ends(self._store, self._world, namespace, plan.ended_jobs)
         await free_pods(self._store, self._world, namespace, plan.freed_pods)

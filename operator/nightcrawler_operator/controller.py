@@ -60,8 +60,11 @@ class Controller:
         self._leads = leads
 
     def wake_all(self) -> None:
-        """Look at everything: this process leads from now on, or a resync is due."""
-        for execution in self._world.executions:
+        """Look at everything: this process leads from now on, or a resync is due.
+
+        Runs of which a Pod has ended come first: of thousands, most go on as they did.
+        """
+        for execution in sorted(self._world.executions, key=self._world.has_news, reverse=True):
             self._queue.add(ExecutionKey(*execution.metadata.key))
         for workflow in self._world.workflows:
             self._queue.add(WorkflowKey(*workflow.metadata.key))

@@ -61,6 +61,7 @@ class Operator:
             defaults=Defaults(limits.default_cpu, limits.default_memory),
             managed=settings.managed_jobs,
             time_left=self.election.time_left,
+            others_wait=lambda: len(self.queue) > 0,
             watcher=self.telemetry,
             on_ended=self._run_ended,
         )

@@ -188,6 +188,18 @@ class World:
         if uid in self.findings:
             self.findings[uid].refusals.pop(child, None)
 
+    def has_news(self, execution: ExecutionView) -> bool:
+        """Whether a Pod has ended of which the record does not tell: something is to follow it."""
+        steps = execution.status.steps
+
+        def is_recorded(step: str) -> bool:
+            return step in steps and steps[step].completion_time is not None
+
+        pods = self.pods_of.get(execution.metadata.uid, {}).values()
+        return any(
+            pod.status.phase in ENDED and not is_recorded(pod.metadata.annotations.step) for pod in pods
+        )
+
     def leftovers(self) -> Iterator[LeftoverKey]:
         """Every execution that has Jobs and is not among the live ones."""
         for uid, jobs in self.jobs_of.items():

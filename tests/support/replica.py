@@ -206,6 +206,7 @@ class Replica:
             defaults=Defaults(),
             managed=True,
             time_left=lambda: math.inf,
+            others_wait=lambda: bool(self.dirty),
             watcher=Nobody(),
             on_ended=self._leftovers.run_ended,
         )
