@@ -106,14 +106,17 @@ class Actor:
             assert plan.run is not None
             await children.make_jobs(snapshot, plan.run, plan.first_jobs)
         await children.make_pods(execution, plan.missing_pods)
+        if plan.first_jobs and not plan.later_jobs and self._others_wait():
+            # First attempts may be recorded later: their Jobs speak for them. The Pods of others come before.
+            raise DecideAgain
         if plan.status:
             await self._write_status(execution, plan.status)
         if plan.later_jobs:
             assert plan.run is not None
             await children.make_jobs(snapshot, plan.run, plan.later_jobs)
-        if plan.ended_jobs and (plan.first_jobs or plan.later_jobs) and self._others_wait():
-            # A Job's own account of its end is for people; the Pods of others come before it.
-            raise DecideAgain
+            if plan.ended_jobs and self._others_wait():
+                # So do they before a Job's own account of its end, which is for people.
+                raise DecideAgain
         namespace = execution.metadata.namespace
         await tell_ends(self._store, self._world, namespace, plan.ended_jobs)
         await free_pods(self._store, self._world, namespace, plan.freed_pods)

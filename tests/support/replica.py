@@ -187,10 +187,14 @@ WATCHED: Final[tuple[tuple[Resource, Any], ...]] = (
 class Replica:
     """One process; `start` it, `deliver` what the watches bring, let it `work`."""
 
-    def __init__(self, server: ModelServer, limits: Limits) -> None:
+    def __init__(
+        self, server: ModelServer, limits: Limits, others_wait: Callable[[], bool] | None = None
+    ) -> None:
         self._server = server
         self._limits = limits
+        self._others_wait = others_wait or self._every_other_time
         self.deaths = 0
+        self._busy = False
         self.start()
 
     def start(self) -> None:
@@ -206,7 +210,7 @@ class Replica:
             defaults=Defaults(),
             managed=True,
             time_left=lambda: math.inf,
-            others_wait=lambda: bool(self.dirty),
+            others_wait=self._others_wait,
             watcher=Nobody(),
             on_ended=self._leftovers.run_ended,
         )
@@ -271,6 +275,11 @@ class Replica:
             self.timers[key] = min(outcome.until, self.timers.get(key, outcome.until))
         return True
 
+    def _every_other_time(self) -> bool:
+        """Whether others wait: a run that is alone in the world would never have to."""
+        self._busy = not self._busy
+        return self._busy
+
     def _wake(self, key: WorkKey) -> None:
         if not isinstance(key, WorkflowKey):  # what is told of workflows is not simulated
             self.dirty[key] = None
@@ -304,5 +313,6 @@ def the_servers_time(server: ModelServer) -> Iterator[asyncio.Runner]:
     with contextlib.ExitStack() as stack:
         for module in (observe, act, children, lookups, leftovers):
             stack.enter_context(mock.patch.object(module, "utcnow", now))
-        stack.enter_context(mock.patch.object(world, "time", Monotonic))
+        for module in (world, lookups):
+            stack.enter_context(mock.patch.object(module, "time", Monotonic))
         yield stack.enter_context(asyncio.Runner())

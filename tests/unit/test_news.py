@@ -1,4 +1,4 @@
-"""Which runs have something to follow, and that those come first when all are looked at."""
+"""What comes first where many runs wait: those with something to follow, and Pods before records."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from nightcrawler_crds import names
 from nightcrawler_crds.views import ExecutionView
 from nightcrawler_operator.controller import Controller
+from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.workqueue import WorkQueue
 from nightcrawler_operator.world import ExecutionKey, WorkKey, World
+from tests.support.modelserver import ModelServer
+from tests.support.replica import Replica, the_servers_time
 from tests.support.snapshots import EXECUTION, EXECUTION_UID, PodMaker, a_pod, wire
 
 _NOTHING: Any = None
@@ -71,3 +75,32 @@ async def test_of_all_runs_those_with_news_are_looked_at_first() -> None:
     first = cast("ExecutionKey", await queue.get())
     assert first.name == EXECUTION
     assert len(queue) == 3
+
+
+def _asked_for(server: ModelServer) -> None:
+    def create(kind: str, name: str, spec: dict[str, Any], resource: names.Resource) -> None:
+        meta = {"name": name, "namespace": "default"}
+        server.create(resource, {"kind": kind, "metadata": meta, "spec": spec})
+
+    steps = [{"name": "train", "image": "busybox:1"}]
+    create("Workflow", "wf", {"steps": steps}, names.WORKFLOWS)
+    create("WorkflowExecution", "run", {"workflowRef": {"name": "wf"}}, names.EXECUTIONS)
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_while_others_wait_a_pod_is_made_before_its_step_is_recorded(busy: bool) -> None:
+    server = ModelServer()
+    _asked_for(server)
+    replica = Replica(server, Limits(), others_wait=lambda: busy)
+    looks: list[tuple[int, bool]] = []
+
+    async def work() -> None:
+        while not looks or not looks[-1][1]:
+            assert await replica.work(), looks
+            recorded = bool(server.get(names.EXECUTIONS, ("default", "run")).get("status"))
+            looks.append((len(server.of(names.PODS)), recorded))
+
+    with the_servers_time(server) as runner:
+        runner.run(work())
+    assert ((1, False) in looks) is busy
+    assert looks[-1] == (1, True)
