@@ -28,7 +28,13 @@ from nightcrawler_crds.views import (
     StepStatusView,
     WorkflowView,
 )
-from nightcrawler_operator.decisions.ending import ENDED, disruption, pod_condition, step_status
+from nightcrawler_operator.decisions.ending import (
+    ENDED,
+    as_first_deleted,
+    disruption,
+    pod_condition,
+    step_status,
+)
 from nightcrawler_operator.snapshot import Nodes, Refusal, Revision, Told
 
 _REVISIONS_KEPT: Final = 2_000
@@ -287,7 +293,7 @@ class World:
         uid = meta.labels.execution_uid
         pods = self.pods_of.setdefault(uid, {})
         if new is not None:
-            pods[meta.key] = new
+            pods[meta.key] = as_first_deleted(pods.get(meta.key), new)
         else:
             pods.pop(meta.key, None)
             if not pods:

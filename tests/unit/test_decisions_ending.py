@@ -123,6 +123,30 @@ FAILURES: Final[dict[str, tuple[PodMaker, Blame, str, str]]] = {
         conditions.STEP_DISRUPTED,
         f"was ended: its Pod {a_pod().view.metadata.name} was deleted",
     ),
+    "its deletion, of which only the last request was seen, after a signal": (
+        a_pod().exited(137, end=5).deleted(60, grace=0),
+        INFRASTRUCTURE,
+        conditions.STEP_DISRUPTED,
+        f"was ended: its Pod {a_pod().view.metadata.name} was deleted",
+    ),
+    "its deletion, of which only the last request was seen, at once": (
+        a_pod().exited(1, end=5).deleted(7, grace=0),
+        INFRASTRUCTURE,
+        conditions.STEP_DISRUPTED,
+        f"was ended: its Pod {a_pod().view.metadata.name} was deleted",
+    ),
+    "an exit code, long before somebody deletes the Pod": (
+        a_pod().exited(1, end=5).deleted(60, grace=0),
+        PROGRAM,
+        conditions.STEP_ERROR,
+        "ended with exit code 1",
+    ),
+    "a signal that memory was the reason of, before somebody deletes the Pod": (
+        a_pod().exited(137, end=5, reason="OOMKilled").deleted(6, grace=0),
+        PROGRAM,
+        conditions.STEP_OUT_OF_MEMORY,
+        "ran out of memory (its limit is 64 MB); give it more in resources.memory",
+    ),
     "a node that lost track of the container": (
         a_pod().exited(137, reason="ContainerStatusUnknown"),
         INFRASTRUCTURE,

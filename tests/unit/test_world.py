@@ -13,6 +13,7 @@ from nightcrawler_crds.connection import Connection
 from nightcrawler_crds.metadata import OurAnnotations
 from nightcrawler_crds.store import Store
 from nightcrawler_crds.views import EnvironmentView, JobView, PodView
+from nightcrawler_operator.decisions.ending import deletion_asked
 from nightcrawler_operator.observe import attempts_of
 from nightcrawler_operator.world import ExecutionKey, LeftoverKey, WorkKey, World
 from tests.support.snapshots import (
@@ -23,6 +24,7 @@ from tests.support.snapshots import (
     a_pod,
     a_snapshot,
     an_environment,
+    at,
     job_name,
 )
 
@@ -59,9 +61,11 @@ def the_job() -> JobView:
     return _changed(job, ownerReferences=[owner])
 
 
+_OWNER = [{"kind": "Job", "name": job_name(TRAIN), "uid": f"uid-{job_name(TRAIN)}"}]
+
+
 def the_pod() -> PodView:
-    owner = {"kind": "Job", "name": job_name(TRAIN), "uid": f"uid-{job_name(TRAIN)}"}
-    return _changed(a_pod(TRAIN).on_node(NODE).view, name=job_name(TRAIN), ownerReferences=[owner])
+    return _changed(a_pod(TRAIN).on_node(NODE).view, name=job_name(TRAIN), ownerReferences=_OWNER)
 
 
 def copied(one: V) -> V:
@@ -94,6 +98,23 @@ def test_a_copy_that_goes_takes_nothing_along() -> None:
 
     assert attempts_of(known.world, EXECUTION_UID, "default")[TRAIN, 1].job == the_job()
     assert known.pods == ["default"]
+
+
+def test_a_pod_keeps_the_moment_at_which_its_deletion_was_first_asked_for() -> None:
+    known = Known()
+    marks = {"name": job_name(TRAIN), "ownerReferences": _OWNER}
+    running = a_pod(TRAIN).running(since=1).deleted(3, grace=30)
+    known.has(the_job(), _changed(running.view, resourceVersion="12", **marks))
+
+    # A kubelet asks again when it is done, and the finalizer keeps the Pod.
+    gone = a_pod(TRAIN).exited(0, end=5).deleted(8, grace=0)
+    known.has(_changed(gone.view, resourceVersion="13", **marks))
+
+    [pod] = attempts_of(known.world, EXECUTION_UID, "default")[TRAIN, 1].pods
+    assert (deletion_asked(pod), pod.status.phase) == (at(3), "Succeeded")
+    known.has(_changed(gone.view, resourceVersion="14", uid="another", **marks))
+    [pod] = attempts_of(known.world, EXECUTION_UID, "default")[TRAIN, 1].pods
+    assert deletion_asked(pod) == at(8)
 
 
 def test_what_is_left_over_is_told_apart_by_namespace() -> None:

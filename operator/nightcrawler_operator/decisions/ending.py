@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
+
 from nightcrawler_crds.metadata import Condition
 from nightcrawler_crds.names import STEP_CONTAINER
 from nightcrawler_crds.v1alpha1 import Step, conditions
@@ -19,6 +21,10 @@ from nightcrawler_operator.decisions.verdict import Blame, Failed, Succeeded
 
 ENDED: Final = ("Succeeded", "Failed")
 """The phases of a Pod that nothing of runs any more."""
+_KILLED: Final = (137, 143)
+"""Exit codes of programs that were ended by SIGKILL and SIGTERM."""
+_KUBELET_IS_DONE: Final = timedelta(seconds=5)
+"""How soon after the end of its containers a kubelet lets a deleted Pod go, most often."""
 LINGER: Final = timedelta(seconds=10)
 """How long a Pod may outlive the step's container (an injected side-car) before its Job is deleted."""
 
@@ -90,11 +96,26 @@ def _disrupted(end: Ending) -> Result | None:
 
 
 def _deleted(end: Ending) -> Result | None:
-    asked = deletion_asked(end.pod)
-    if asked is not None and _not_after(asked, end.finished):
+    if _not_after(deletion_asked(end.pod), end.finished) or _was_killed_for_its_deletion(end):
         message = f"was ended: its Pod {end.pod.metadata.name} was deleted"
         return _failed(end, Blame.INFRASTRUCTURE, conditions.STEP_DISRUPTED, message)
     return None
+
+
+def _was_killed_for_its_deletion(end: Ending) -> bool:
+    """Whether a program that failed was most likely ended for a deletion of which only the end was seen.
+
+    When a kubelet is done with a deleted Pod it asks for the deletion again, and if a finalizer keeps the
+    Pod, the API server takes that moment for its own: who did not see the Pod before (the operator was
+    away) cannot tell it from one that was deleted when it had ended. A signal says how it ended, and a
+    request at once who made it. Exit code 0 counts: nothing that went well is run again.
+    """
+    asked, ended = deletion_asked(end.pod), end.terminated
+    if asked is None or ended is None or not is_forced_out(end.pod) or ended.reason == "OOMKilled":
+        return False
+    if ended.exit_code in _KILLED:
+        return True
+    return ended.exit_code != 0 and asked <= end.finished + _KUBELET_IS_DONE
 
 
 def _status_lost(end: Ending) -> Result | None:
@@ -226,6 +247,24 @@ def deletion_asked(pod: PodView) -> datetime | None:
     if meta.deletion_timestamp is None:
         return None
     return meta.deletion_timestamp - timedelta(seconds=meta.deletion_grace_period_seconds or 0)
+
+
+def as_first_deleted(before: PodView | None, now: PodView) -> PodView:
+    """A Pod with the moment at which its deletion was first asked for.
+
+    When a kubelet is done with a Pod it asks again, and if a finalizer keeps the Pod then, the API server
+    takes that moment for the deletionTimestamp: it looks as if the program had ended by itself before.
+    """
+    if before is None or before.metadata.uid != now.metadata.uid:
+        return now
+    first, last = deletion_asked(before), deletion_asked(now)
+    if first is None or last is None or first >= last:
+        return now
+    meta = now.metadata
+    grace = timedelta(seconds=meta.deletion_grace_period_seconds or 0)
+    return msgspec.structs.replace(
+        now, metadata=msgspec.structs.replace(meta, deletion_timestamp=first + grace)
+    )
 
 
 def was_ended(pod: PodView, finished: datetime) -> bool:
