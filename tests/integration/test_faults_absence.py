@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Final
 
 import pytest
 
+from localcluster import FakeNode, LocalCluster
+from localcluster.fakenodes import POOL
 from nightcrawler_crds import names
+from nightcrawler_crds.clock import utcnow
 from tests.support.builders import WorkflowBuilder, a_chain, a_workflow
 from tests.support.history import History
 from tests.support.once import assert_never_two_at_once, assert_ran_once
@@ -66,6 +70,33 @@ def test_a_step_that_failed_meanwhile_is_tried_again(absence: Absence, team: Tea
     team.until_phase(run, "Failed")
     assert team.step(run, "s")["exitCode"] == 4
     assert_ran_once(absence.history, run, "s/1", "s/2")
+
+
+def test_a_pod_that_a_deletion_ended_meanwhile_was_disrupted(
+    absence: Absence, team: Team, cluster: LocalCluster, add_node: Callable[[FakeNode], None]
+) -> None:
+    add_node(FakeNode("frozen", labels={POOL: "frozen"}))
+    here = {"spec": {"nodeSelector": {POOL: "frozen"}}}
+    run = absence.begins(a_workflow("d").step("s", lasts=600, retries=0, pod=here))
+    cluster.lose_fake_node("frozen")  # whose kubelet is the test from here on
+    [pod] = team.pods(run)
+    name = pod["metadata"]["name"]
+    team.delete(names.PODS, name)
+    team.end_pod(pod, exit_code=137)
+    ended = utcnow().replace(microsecond=0)
+    eventually(lambda: utcnow() >= ended + timedelta(seconds=1), what="the next second")
+    # A kubelet asks again when it is done; the finalizer keeps the Pod, whose deletionTimestamp is now that.
+    team.delete(names.PODS, name, gracePeriodSeconds=0)
+    left = team.get(names.PODS, name)
+    assert left is not None
+    assert datetime.fromisoformat(left["metadata"]["deletionTimestamp"]) > ended
+    cluster.return_fake_node("frozen")
+
+    absence.ends()
+
+    assert team.until_step(run, "s", attempt=2)["disruptions"] == 1
+    team.cancel(run)
+    team.until_phase(run, "Cancelled")
 
 
 def delete_pod(team: Team, run: str) -> None:
