@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench import machine, report, rows
+from tests.bench.engines.nightcrawler import NIGHTCRAWLER
 from tests.bench.record import Record
 from tests.bench.sizes import FULL, SHORT, Sizes
 from tests.bench.taking import take
@@ -26,8 +27,9 @@ def main() -> None:
     sizes = SHORT if chosen.short else FULL if chosen.full else Sizes()
     repeats = chosen.repeats or (1 if chosen.short else _REPEATS)
     names = chosen.rows or rows.known()
+    NIGHTCRAWLER.settings = dict(chosen.set)
     record = Record(chosen.out)
-    record.begin(names, sizes, machine.stamp())
+    record.begin(names, sizes, machine.stamp() | ({"settings": dict(chosen.set)} if chosen.set else {}))
     failed = {
         name for name in turns(names, repeats) if not take(name, partial(rows.row(name), sizes), record)
     }
@@ -51,6 +53,14 @@ def _arguments() -> argparse.Namespace:
     size.add_argument("--full", action="store_true", help="the largest sizes")
     parser.add_argument("--repeats", type=int, help=f"how often (default {_REPEATS}; 1 with --short)")
     parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        type=_setting,
+        help="another setting of the operator, such as workers=64; may be repeated",
+    )
+    parser.add_argument(
         "--report", action="store_true", help="measure nothing: make docs/performance.md of what was measured"
     )
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"), help="where the figures go")
@@ -59,6 +69,13 @@ def _arguments() -> argparse.Namespace:
     if unknown:
         parser.error(f"there is no row {unknown[0]!r}; there are: {', '.join(known)}")
     return chosen
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not name or not sign:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name.lower(), value
 
 
 if __name__ == "__main__":

@@ -93,11 +93,13 @@ def render(details: Mapping[str, Details], beside: Sequence[Section] = ()) -> Re
 
 def _caution(rows: Mapping[str, Details]) -> str:
     small = [GOALS[name].title for name, row in rows.items() if row["sizes"]["name"] == "short"]
-    return (
-        f"> **Only a first look**, with less load than the goals are for: {', '.join(small)}."
-        if small
-        else ""
-    )
+    other = [GOALS[name].title for name, row in rows.items() if row["stamp"].get("settings")]
+    said = []
+    if small:
+        said.append(f"> **Only a first look**, with less load than the goals are for: {', '.join(small)}.")
+    if other:
+        said.append(f"> **With other settings than the usual ones**: {', '.join(other)}.")
+    return "\n>\n".join(said)
 
 
 # --- the table of all --------------------------------------------------------------------------------

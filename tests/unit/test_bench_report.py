@@ -119,6 +119,13 @@ def test_smaller_sizes_than_the_goals_are_said(tmp_path: Path) -> None:
     assert "a first look" in short.split("## How")[0]
 
 
+def test_other_settings_than_the_usual_ones_are_said(tmp_path: Path) -> None:
+    details = _recorded(tmp_path / "a.json", {"handover": [_measured(40)]})
+    assert "With other settings" not in report.render(details).page
+    details["handover"]["stamp"]["settings"] = {"workers": "64"}
+    assert "> **With other settings than the usual ones**: Hand-over." in report.render(details).page
+
+
 def test_figures_that_grow_with_sizes_get_a_column_each(tmp_path: Path) -> None:
     sizes = {f"handover_p50_ms_at_{n}": float(n) for n in (100, 1_000, 10_000)}
     page = report.render(_recorded(tmp_path / "bench.json", {"scale": [Measured(sizes)]})).page

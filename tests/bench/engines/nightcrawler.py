@@ -20,7 +20,11 @@ _TIDY: Final[Settings] = {"job_cleanup_after": "1s"}
 
 
 class Nightcrawler:
-    """The operator as a process, executions created as the facade creates them."""
+    """The operator as a process, executions created as the facade creates them.
+
+    Attributes:
+        settings: Of the operator, for every start of it, by lower-case name; to try what another one does.
+    """
 
     name = "nightcrawler-operator"
     live = Selection(names.EXECUTIONS, field_selector=names.PHASE_SELECTOR_LIVE)
@@ -30,6 +34,7 @@ class Nightcrawler:
     in_place_of_others = frozenset({"create pods", "patch jobs/status"})
 
     def __init__(self) -> None:
+        self.settings: dict[str, object] = {}
         self._holder_before = ""
 
     def install(self, cluster: LocalCluster) -> None:
@@ -43,6 +48,7 @@ class Nightcrawler:
             "lease_namespace": NAMESPACE,
             "probe_port": 0,
             "log_level": "warning",
+            **self.settings,
             **settings,
         }
         self._holder_before = _holder(cluster)
