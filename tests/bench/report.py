@@ -14,7 +14,7 @@ from tests.bench.compare import report as compare
 from tests.bench.engines.nightcrawler import NIGHTCRAWLER
 from tests.bench.goals import GOALS, Figure, RowGoals
 from tests.bench.plots import Bar, Panel
-from tests.bench.prose import FOOT, HEAD, SIZES
+from tests.bench.prose import FOOT, HEAD, SIZES, TRIED
 from tests.bench.record import Details, details_path
 from tests.bench.site import BENCH, FACADE
 from tests.bench.soak import report as soak
@@ -86,8 +86,7 @@ def render(details: Mapping[str, Details], beside: Sequence[Section] = ()) -> Re
     for text, made in beside:
         parts.append(text)
         files |= made
-    parts.append(_conditions(rows))
-    parts.append(FOOT)
+    parts += [TRIED, _conditions(rows), FOOT]
     return Report("\n\n".join(part.strip() for part in parts if part.strip()) + "\n", files)
 
 
