@@ -13,6 +13,9 @@ import msgspec
 _MOST: Final = 10_000
 """When so many are known, all are forgotten and begun anew: those that nothing has any more go with that."""
 
+_LONGEST: Final = 200
+"""Longer ones are what somebody says of one object."""
+
 _known: dict[str, str] = {}
 
 
@@ -27,7 +30,7 @@ def share(struct: msgspec.Struct, *fields: str) -> None:
     """Let these fields of a struct that has just been decoded be the shared copies of themselves."""
     for field in fields:
         text = getattr(struct, field)
-        if text:
+        if text and len(text) <= _LONGEST:
             msgspec.structs.force_setattr(struct, field, shared(text))
 
 

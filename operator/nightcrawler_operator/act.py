@@ -22,6 +22,7 @@ from nightcrawler_crds.views import ExecutionView, RevisionView
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.children import Children, free_pods, tell_ends
+from nightcrawler_operator.decisions.execution import accepted
 from nightcrawler_operator.lookups import Lookups
 from nightcrawler_operator.outcomes import DecideAgain, NewJob, NotLeading, Outcome, Plan
 from nightcrawler_operator.snapshot import Revision, Snapshot
@@ -106,8 +107,7 @@ class Actor:
             assert plan.run is not None
             await children.make_jobs(snapshot, plan.run, plan.first_jobs)
         await children.make_pods(execution, plan.missing_pods)
-        if plan.first_jobs and not plan.later_jobs and self._others_wait():
-            # First attempts may be recorded later: their Jobs speak for them. The Pods of others come before.
+        if self._puts_off_the_record(execution, plan):
             raise DecideAgain
         if plan.status:
             await self._write_status(execution, plan.status)
@@ -123,6 +123,20 @@ class Actor:
         if plan.lookups and await self._lookups.carry_out(snapshot, plan.lookups):
             raise DecideAgain
         return plan.outcome
+
+    def _puts_off_the_record(self, execution: ExecutionView, plan: Plan) -> bool:
+        """Whether the Pods of others come before the record of the first attempts that were just made.
+
+        Their Jobs speak for them until then. Never twice in a row, not before it is on record what the run
+        uses and where, and not if something was ended: why is known only now.
+        """
+        if not plan.first_jobs or not accepted(execution.status) or not self._others_wait():
+            return False
+        if plan.later_jobs or plan.delete_jobs or plan.force_delete_pods or plan.freed_pods or plan.lookups:
+            return False
+        findings = self._world.findings_of(execution.metadata.uid)
+        findings.record_put_off = not findings.record_put_off
+        return findings.record_put_off
 
     # --- the execution itself ----------------------------------------------------------------------
 

@@ -80,6 +80,7 @@ class Findings:
     refusals: dict[str, Refusal] = field(default_factory=dict)
     fresh: bool = False
     fresh_environments: bool = False
+    record_put_off: bool = False
     completed: Mapping[str, StepStatusView] = field(default_factory=dict)
 
 

@@ -135,6 +135,12 @@ FAILURES: Final[dict[str, tuple[PodMaker, Blame, str, str]]] = {
         conditions.STEP_DISRUPTED,
         f"was ended: its Pod {a_pod().view.metadata.name} was deleted",
     ),
+    "a signal, long before somebody deletes the Pod": (
+        a_pod().exited(137, end=5).deleted(200, grace=0),
+        PROGRAM,
+        conditions.STEP_ERROR,
+        "ended with exit code 137",
+    ),
     "an exit code, long before somebody deletes the Pod": (
         a_pod().exited(1, end=5).deleted(60, grace=0),
         PROGRAM,

@@ -72,6 +72,27 @@ def test_a_step_that_another_followed_has_completed_though_nothing_is_left_of_it
         assert (step["phase"], step["completionTime"]) == ("Completed", wire(7))
 
 
+def test_so_have_the_steps_before_it() -> None:
+    chain = a_snapshot("a", "b", "c").with_pod(
+        a_pod("c", created=7).running(since=8), job=a_job("c", created=7)
+    )
+
+    plan = planned(chain, 60)
+    assert plan.first_jobs == ()
+    assert {name: step["phase"] for name, step in status_of(plan)["steps"].items()} == {
+        "a": "Completed", "b": "Completed", "c": "Running",
+    }  # fmt: skip
+
+
+def test_what_has_completed_is_kept_in_mind_even_if_it_is_to_be_written_now() -> None:
+    plan = planned(
+        a_snapshot("a", "b").recorded("a", "Running", startTime=wire(1)).with_pod(a_pod("a").exited(0)), 60
+    )
+
+    assert (len(plan.first_jobs), status_of(plan)["steps"]["a"]["phase"]) == (1, "Completed")
+    assert list(plan.completed) == ["a"]
+
+
 def test_a_step_that_another_followed_is_judged_by_what_is_left_of_it() -> None:
     both = a_snapshot("a", "b").with_pod(a_pod("b").running())
 
@@ -312,3 +333,10 @@ def test_nothing_is_deleted_twice_in_one_plan() -> None:
     assert plan.delete_jobs == tuple(
         OldObject(job_name(step), a_job(step).metadata.uid) for step in ("a", "b")
     )
+
+
+def test_a_step_that_runs_and_is_not_on_record_is_recorded_when_the_run_is_cancelled() -> None:
+    cancelled = a_snapshot("a", "b").recorded("a", "Completed").with_pod(running("b")).cancelled()
+
+    step = status_of(planned(cancelled, 60))["steps"]["b"]
+    assert (step["phase"], step["attempt"]) == ("Running", 1)

@@ -222,14 +222,14 @@ def held_back(step: SnapshotMaker) -> SnapshotMaker:
 
 
 HELD_SINCE: Final = {
-    "its creation, if no Pod has started": (held_back(a_snapshot(RETRIED)), 100),
-    "the end of the last attempt's program": (
+    "the pause after its creation, if no Pod has started": (held_back(a_snapshot(RETRIED)), 130),
+    "the pause after the end of the last attempt's program": (
         held_back(a_snapshot(RETRIED).with_status(startTime=wire(1)).with_pod(a_pod().exited(1, end=10))),
-        110,
+        140,
     ),
-    "the end of the last attempt's Job": (
+    "the pause after the end of the last attempt's Job": (
         held_back(a_snapshot(RETRIED).with_job(a_job(ended=("Failed", 20)))),
-        120,
+        150,
     ),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, cast
 
 import msgspec
@@ -13,7 +14,7 @@ from nightcrawler_operator.controller import Controller
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.workqueue import WorkQueue
 from nightcrawler_operator.world import ExecutionKey, WorkKey, World
-from tests.support.modelserver import ModelServer
+from tests.support.modelserver import ModelCluster, ModelServer
 from tests.support.replica import Replica, the_servers_time
 from tests.support.snapshots import EXECUTION, EXECUTION_UID, PodMaker, a_pod, wire
 
@@ -77,30 +78,70 @@ async def test_of_all_runs_those_with_news_are_looked_at_first() -> None:
     assert len(queue) == 3
 
 
-def _asked_for(server: ModelServer) -> None:
-    def create(kind: str, name: str, spec: dict[str, Any], resource: names.Resource) -> None:
-        meta = {"name": name, "namespace": "default"}
-        server.create(resource, {"kind": kind, "metadata": meta, "spec": spec})
+class _Story:
+    """A chain of steps on a model server; its Pods end as soon as they are there."""
 
-    steps = [{"name": "train", "image": "busybox:1"}]
-    create("Workflow", "wf", {"steps": steps}, names.WORKFLOWS)
-    create("WorkflowExecution", "run", {"workflowRef": {"name": "wf"}}, names.EXECUTIONS)
+    def __init__(self, steps: int, *, busy: bool) -> None:
+        self.server = ModelServer()
+        self._create(names.WORKFLOWS, "Workflow", "wf", {"steps": _steps(steps)})
+        self._create(names.EXECUTIONS, "WorkflowExecution", "run", {"workflowRef": {"name": "wf"}})
+        self._cluster = ModelCluster(self.server)
+        self._replica = Replica(self.server, Limits(status_spacing=0), others_wait=lambda: busy)
+        self.looks: list[tuple[int, int]] = []
+        """After each look: how many Pods were made, and how many steps are recorded as Completed."""
+
+    def run(self) -> None:
+        with the_servers_time(self.server) as runner:
+            runner.run(self._run())
+
+    async def _run(self) -> None:
+        while self._status().get("phase") != "Completed":
+            while await self._replica.work():
+                steps = self._status().get("steps", {}).values()
+                done = sum(step["phase"] == "Completed" for step in steps)
+                self.looks.append((len(self.server.of(names.PODS)), done))
+            for where in self._cluster.pods():
+                self._cluster.run_pod(where)
+            self.server.now += timedelta(seconds=1)
+            self._replica.deliver_all()
+            assert len(self.looks) < 200, self.looks
+
+    def _status(self) -> Any:
+        return self.server.get(names.EXECUTIONS, ("default", "run")).get("status", {})
+
+    def _create(self, resource: names.Resource, kind: str, name: str, spec: dict[str, Any]) -> None:
+        meta = {"name": name, "namespace": "default"}
+        self.server.create(resource, {"kind": kind, "metadata": meta, "spec": spec})
+
+
+def _steps(count: int) -> list[dict[str, Any]]:
+    return [{"name": f"s{number}", "image": "busybox:1"} for number in range(count)]
 
 
 @pytest.mark.parametrize("busy", [True, False])
-def test_while_others_wait_a_pod_is_made_before_its_step_is_recorded(busy: bool) -> None:
-    server = ModelServer()
-    _asked_for(server)
-    replica = Replica(server, Limits(), others_wait=lambda: busy)
-    looks: list[tuple[int, bool]] = []
+def test_while_others_wait_a_pod_is_made_before_the_step_before_it_is_recorded(busy: bool) -> None:
+    story = _Story(3, busy=busy)
+    story.run()
+    assert ((2, 0) in story.looks) is busy
+    assert story.looks[-1] == (3, 3)
 
-    async def work() -> None:
-        while not looks or not looks[-1][1]:
-            assert await replica.work(), looks
-            recorded = bool(server.get(names.EXECUTIONS, ("default", "run")).get("status"))
-            looks.append((len(server.of(names.PODS)), recorded))
 
-    with the_servers_time(server) as runner:
-        runner.run(work())
-    assert ((1, False) in looks) is busy
-    assert looks[-1] == (1, True)
+def test_the_beginning_of_a_run_is_recorded_at_once_however_many_wait() -> None:
+    story = _Story(1, busy=True)
+    server = story.server
+    seen: list[bool] = []
+    server.watchers.append(lambda *_: seen.append(bool(server.of(names.PODS)) and not _accepted(server)))
+    story.run()
+    assert sum(seen) == 1, "between the Pod and the record there was another write"
+
+
+def test_records_are_never_put_off_twice_in_a_row() -> None:
+    story = _Story(12, busy=True)
+    story.run()
+    behind = [pods - done for pods, done in story.looks]
+    assert max(behind) <= 3, story.looks
+
+
+def _accepted(server: ModelServer) -> bool:
+    status = server.get(names.EXECUTIONS, ("default", "run")).get("status", {})
+    return any(c["type"] == "Accepted" for c in status.get("conditions", ()))

@@ -25,6 +25,8 @@ _KILLED: Final = (137, 143)
 """Exit codes of programs that were ended by SIGKILL and SIGTERM."""
 _KUBELET_IS_DONE: Final = timedelta(seconds=5)
 """How soon after the end of its containers a kubelet lets a deleted Pod go, most often."""
+_KUBELET_IS_DONE_WITH_ALL: Final = timedelta(minutes=2)
+"""The same where volumes take their time; believed only of a program that a signal ended."""
 LINGER: Final = timedelta(seconds=10)
 """How long a Pod may outlive the step's container (an injected side-car) before its Job is deleted."""
 
@@ -113,9 +115,8 @@ def _was_killed_for_its_deletion(end: Ending) -> bool:
     asked, ended = deletion_asked(end.pod), end.terminated
     if asked is None or ended is None or not is_forced_out(end.pod) or ended.reason == "OOMKilled":
         return False
-    if ended.exit_code in _KILLED:
-        return True
-    return ended.exit_code != 0 and asked <= end.finished + _KUBELET_IS_DONE
+    soon = _KUBELET_IS_DONE_WITH_ALL if ended.exit_code in _KILLED else _KUBELET_IS_DONE
+    return ended.exit_code != 0 and asked <= end.finished + soon
 
 
 def _status_lost(end: Ending) -> Result | None:

@@ -91,25 +91,22 @@ def _proven(
 ) -> dict[str, StepStatusView]:
     """Steps of which nothing is left but what followed them, which began because they had completed.
 
+    So had the steps before those, and so on.
     Whoever saw that died before it was written, and then somebody deleted their Jobs.
     """
     proven: dict[str, StepStatusView] = {}
-    for follower, before in revision.depends.items():
-        attempt = snapshot.attempts.get((follower, 1))
-        if attempt is None:
-            continue
-        for step in before:
+    todo = [(f, _made(a) or snapshot.now) for f in revision.depends if (a := snapshot.attempts.get((f, 1)))]
+    while todo:
+        follower, by = todo.pop()
+        for step in revision.depends[follower]:
             status = known.get(step, _NOT_BEGUN)
             number = status.attempt or 1
-            if status.phase in ("Pending", "Running") and (step, number) not in snapshot.attempts:
+            is_open = status.phase in ("Pending", "Running") and (step, number) not in snapshot.attempts
+            if is_open and step not in proven:
                 proven[step] = msgspec.structs.replace(
-                    status,
-                    phase="Completed",
-                    attempt=number,
-                    completion_time=_made(attempt) or snapshot.now,
-                    reason=None,
-                    message=None,
+                    status, phase="Completed", attempt=number, completion_time=by, reason=None, message=None
                 )
+                todo.append((step, by))
     return proven
 
 
@@ -230,7 +227,7 @@ def _on_its_way(picture: Picture) -> Plan | None:
         ended_jobs=endings.ended_jobs(snapshot.attempts.values()),
         freed_pods=endings.freed_pods(snapshot.attempts, states if write_now else recorded.steps),
         lookups=tuple(one for p in steps.values() for one in p.lookups),
-        completed={} if write_now else _unwritten(recorded, states),
+        completed=_unwritten(recorded, states),
         outcome=_outcome(look_at),
     )
 
@@ -251,11 +248,10 @@ def _cancelling(picture: Picture, over: datetime) -> Plan:
     snapshot = picture.snapshot
     # Steps that ended by themselves are recorded so; those being ended stay as they were until they are gone.
     kept = {
-        name: one.status
-        if one.status is not None and one.status.phase in ("Completed", "Failed")
-        else recorded
+        name: one.status if one.status.phase in ("Completed", "Failed") else recorded or one.status
         for name, one in picture.steps.items()
-        if (recorded := snapshot.execution.status.steps.get(name)) is not None
+        if one.status is not None
+        for recorded in (snapshot.execution.status.steps.get(name),)
     }
     wanted = endings.cancelling(snapshot, picture.status, "its Pods are being ended")
     wanted = endings.replace_status(wanted, steps=kept, progress=_progress(picture))

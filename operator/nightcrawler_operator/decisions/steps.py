@@ -175,7 +175,11 @@ def _attempt(step: Step, recorded: StepStatusView, run: Run, snapshot: Snapshot)
 
 def _make_recorded(step: Step, recorded: StepStatusView, name: str, run: Run, snapshot: Snapshot) -> Progress:
     """A further attempt is on record, or goes there with this plan, and its Job is still to be made."""
-    ready_since = _last_ended(step, recorded.attempt, snapshot)
+    ended = _last_ended(step, recorded.attempt, snapshot)
+    # Why the last one ended is not on record any more: the longer of the pauses is the program's.
+    ready_since = ended and retrying.next_attempt_at(
+        step, run.revision.spec, ended, None, recorded.disruptions, snapshot.limits
+    )
     held = _held_back(step, name, ready_since, recorded, run, snapshot)
     return held or Progress(recorded, later_job=NewJob(step.name, recorded.attempt, name))
 
