@@ -155,6 +155,11 @@ def test_the_report_shows_every_check_and_a_plot() -> None:
     assert text.count("**failed**") == 1
     assert set(plots) == {"soak.svg"}
     assert "(performance/soak.svg)" in text
+    remarked = {
+        **_found(checks=checks, samples=[asdict(sample) for sample in samples]),
+        "remark": "It was X.",
+    }
+    assert "\n\nIt was X.\n\n" in report.section(remarked)[0]
 
 
 def test_samples_are_read_as_they_were_written() -> None:

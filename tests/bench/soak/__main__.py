@@ -22,6 +22,10 @@ def main() -> None:
     if chosen.report:
         report.tell(json.loads(chosen.out.read_text()))
         return
+    if chosen.remark:
+        found = json.loads(chosen.out.read_text()) | {"remark": chosen.remark}
+        chosen.out.write_text(json.dumps(found, indent=1) + "\n")
+        return
     plan = Plan(minutes=chosen.minutes, kill_every=chosen.kill_every, rate=chosen.rate)
     stamp = machine.stamp()
     print(f"soaking for {plan.minutes:g} minutes …", flush=True)
@@ -60,6 +64,9 @@ def _arguments() -> argparse.Namespace:
         action="store_true",
         help="soak nothing: tell again what was found last (and "
         "`python -m tests.bench --report` puts it into docs/performance.md)",
+    )
+    parser.add_argument(
+        "--remark", help="soak nothing: have the report say this of what was found last, such as its cause"
     )
     parser.add_argument("--out", type=Path, default=Path("build/soak.json"), help="where it goes")
     return parser.parse_args()

@@ -48,6 +48,7 @@ def section(found: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
         what,
         _load(found),
         _checks(found["checks"]),
+        found.get("remark", ""),
         f"![Soak](performance/{PLOT})",
         _growth(samples),
         _stamp(found["stamp"]),
