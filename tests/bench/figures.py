@@ -36,20 +36,15 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(statistics.median(values), min(values), max(values), len(values))
 
 
-def steady_rate(ends: Iterable[float], in_flight: int) -> float:
-    """Completions a minute while as many as wanted were in flight, from the moments of all completions.
+def rate(began: float, ends: Iterable[float]) -> float:
+    """Completions a minute, from the first submission to the last completion; moments in seconds.
 
-    Of `n` runs the last is submitted when the first `n - in_flight` have ended; what ends later is the tail
-    and does not count. Of those before, the first third is the ramp: the first runs were all submitted at
-    once, and their steps still march in step. The rate is that of the other two thirds.
+    How it begins and how it ends count too, so that runs which march in step cannot seem quicker than they
+    are: in any part of such a crowd's time either all of them complete or none.
     """
     ordered = sorted(ends)
-    last = len(ordered) - in_flight
-    first = last // 3
-    if first < 1 or last - first < 2:
-        return math.nan
-    seconds = ordered[last - 1] - ordered[first - 1]
-    return (last - first) * 60 / seconds if seconds > 0 else math.nan
+    seconds = ordered[-1] - began if ordered else 0.0
+    return len(ordered) * 60 / seconds if seconds > 0 else math.nan
 
 
 def distribution(seconds: Sequence[float], most: int = 60) -> list[tuple[float, float]]:

@@ -70,8 +70,8 @@ GOALS: Final[Mapping[str, RowGoals]] = {
     "throughput": RowGoals(
         "Throughput",
         "Runs of 1 s steps, of which a constant number is in flight; completed runs a minute, at the best of "
-        "the levels. The rate is that of the steady middle: what completes after the last submission does "
-        "not count, and neither does the first third of what completes before.",
+        "the levels. The rate is that of all runs of a level, from the first submission to the last "
+        "completion.",
         (
             Figure(
                 key="one_step_per_min",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.bench.__main__ import turns
-from tests.bench.figures import distribution, percentile, spread, steady_rate
+from tests.bench.figures import distribution, percentile, rate, spread
 from tests.bench.shapes import chain, diamond
 
 _samples = st.lists(st.floats(0, 1e6), min_size=1, max_size=200)
@@ -42,21 +42,18 @@ def test_the_median_of_an_even_number_lies_in_the_middle() -> None:
     assert spread([4.0, 1.0, 3.0, 2.0]).median == 2.5
 
 
-def test_a_constant_pace_is_its_own_steady_rate() -> None:
-    ends = [0.5 * n for n in range(300)]
-    assert steady_rate(reversed(ends), in_flight=50) == pytest.approx(120)
+def test_a_constant_pace_is_its_own_rate() -> None:
+    ends = [0.5 * n for n in range(1, 301)]
+    assert rate(0.0, reversed(ends)) == pytest.approx(120)
 
 
-def test_neither_ramp_nor_tail_change_the_steady_rate() -> None:
-    ramp = [10.0 * n for n in range(60)]
-    middle = [600 + 0.1 * n for n in range(1, 190)]
-    tail = [620.0 + 100 * n for n in range(1, 51)]
-    assert steady_rate([*ramp, *middle, *tail], in_flight=50) == pytest.approx(600)
+def test_runs_that_march_in_step_are_no_quicker_than_all_of_them_together() -> None:
+    crowd = [60.0 + n / 1_000 for n in range(200)]
+    assert rate(0.0, [*crowd, *(60 + end for end in crowd)]) == pytest.approx(200, rel=0.01)
 
 
-def test_there_is_no_steady_rate_without_a_middle() -> None:
-    assert math.isnan(steady_rate([1.0, 2.0, 3.0], in_flight=3))
-    assert math.isnan(steady_rate([], in_flight=1))
+def test_there_is_no_rate_without_a_completion() -> None:
+    assert math.isnan(rate(0.0, []))
 
 
 def test_a_distribution_climbs_to_all_samples_in_few_points() -> None:

@@ -1,15 +1,17 @@
 """Throughput: completed runs a minute, with a constant number in flight.
 
 One-step workflows, then DAGs of five steps (`a`; `b`, `c`, `d`; `e`), of 1 s steps. A run that ends is
-followed by the next, and the rate is that of the steady middle (`figures.steady_rate`). The figure is the
-best of the levels; the curves have all of them.
+followed by the next, until there were as many as the level wants; the rate is that of all of them
+(`figures.rate`). The figure is the best of the levels; the curves have all of them.
 """
 
 from __future__ import annotations
 
+import time
+
 from tests.bench.engines import Defined, Engine
 from tests.bench.engines.nightcrawler import NIGHTCRAWLER
-from tests.bench.figures import steady_rate
+from tests.bench.figures import rate
 from tests.bench.load import define, keep_in_flight, refuse_failures, submit_many
 from tests.bench.measured import Measured
 from tests.bench.shapes import chain, diamond
@@ -57,9 +59,10 @@ async def _levels(here: Site, seen: Seen, workflow: Defined, levels: Levels) -> 
     rates: list[tuple[float, float]] = []
     for in_flight, count in levels:
         prefix = f"{workflow.name}-{in_flight}"
+        began = time.monotonic()
         runs = await keep_in_flight(
             here, seen, workflow, prefix, count=count, in_flight=in_flight, patience=_PATIENCE
         )
         ends = [seen.ended[run] for run in runs]
-        rates.append((float(in_flight), round(steady_rate(ends, in_flight), 1)))
+        rates.append((float(in_flight), round(rate(began, ends), 1)))
     return rates
