@@ -115,7 +115,7 @@ class Actor:
             assert plan.run is not None
             await children.make_jobs(snapshot, plan.run, plan.later_jobs)
             if plan.ended_jobs and self._others_wait():
-                # So do they before a Job's own account of its end, which is for people.
+                # The Pods of others come before a Job's own account of its end, which is for people.
                 raise DecideAgain
         namespace = execution.metadata.namespace
         await tell_ends(self._store, self._world, namespace, plan.ended_jobs)

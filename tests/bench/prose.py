@@ -11,8 +11,8 @@ HEAD: Final = """\
 
 What a step costs and how soon it starts, measured on a real control plane whose nodes are played by
 [kwok](https://kwok.sigs.k8s.io), so that the figures are those of Nightcrawler and Kubernetes and not those
-of the programs that run. Each is the median of several measurements; how they are made stands
-[below](#how-it-is-measured).
+of the programs that run. Each is the median of its row's measurements; how many there were, and how they are
+made, stands [below](#how-it-is-measured).
 
 The columns beside it: what is to be reached (*goal*), what would be splendid (*moonshot*), and what the
 controller of [Argo Workflows](https://argoproj.github.io/workflows/) does under the same load on the same
