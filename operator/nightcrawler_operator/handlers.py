@@ -131,16 +131,17 @@ async def connection_info(connection: Connection) -> kopf.ConnectionInfo:
     They expire, and so differ each time: Kopf exits after a single 401 if a login gives it
     the very credentials that it has.
     """
-    configuration = connection.configuration
+    shown = connection.identity
     authorization = (await connection.headers()).get("Authorization", "")
     scheme, _, token = authorization.partition(" ")
     return kopf.ConnectionInfo(
         server=connection.server,
-        ca_path=configuration.ssl_ca_cert,
-        insecure=not configuration.verify_ssl,
+        ca_path=shown.authority,
+        ca_data=shown.authority_data,
+        insecure=not shown.verified,
         scheme=scheme or None,
         token=token or None,
-        certificate_path=configuration.cert_file,
-        private_key_path=configuration.key_file,
+        certificate_path=shown.certificate,
+        private_key_path=shown.key,
         expiration=clock.utcnow() + _LOGIN_FOR,
     )

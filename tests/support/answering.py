@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from kubernetes.aio.client import Configuration
 
 from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.identity import Identity
 from nightcrawler_crds.store import Store
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -21,7 +21,7 @@ async def store_of(answer: Answer) -> AsyncGenerator[Store, None]:
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", answer)
     async with TestServer(application, host="127.0.0.1") as server:
-        connection = Connection(Configuration(host=str(server.make_url(""))), "test")
+        connection = Connection(Identity(str(server.make_url("")).rstrip("/")), "test")
         try:
             yield Store(connection)
         finally:

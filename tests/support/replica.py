@@ -16,11 +16,11 @@ from typing import Any, Final, TypeVar
 from unittest import mock
 
 import msgspec
-from kubernetes.aio.client import Configuration
 from typing_extensions import override
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.identity import Identity
 from nightcrawler_crds.names import Resource
 from nightcrawler_crds.store import Store
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
@@ -38,7 +38,7 @@ from nightcrawler_operator.world import ExecutionKey, LeftoverKey, WorkflowKey, 
 from tests.support.modelserver import Json, ModelServer
 
 T = TypeVar("T")
-_NOWHERE: Final = Connection(Configuration(), "nobody")
+_NOWHERE: Final = Connection(Identity("http://localhost"), "nobody")
 
 
 class KilledError(Exception):

@@ -11,12 +11,12 @@ import httpx
 import pytest
 from aiohttp import web
 from fastapi import FastAPI
-from kubernetes.aio.client import Configuration
 
 from nightcrawler_api.app import create_app, in_front
 from nightcrawler_api.mirror import SILENT_TOO_LONG_SECONDS
 from nightcrawler_api.settings import Settings
 from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.identity import Identity
 from nightcrawler_crds.store import Store
 from tests.support.answering import store_of
 
@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def document() -> Json:
-    return create_app(Settings(), Store(Connection(Configuration(), "test"))).openapi()
+    return create_app(Settings(), Store(Connection(Identity("http://localhost"), "test"))).openapi()
 
 
 async def well(_: web.Request) -> web.StreamResponse:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import httpx
 from fastapi import FastAPI
-from kubernetes.aio.client import Configuration
 from prometheus_client import generate_latest
 
 from nightcrawler_api.metrics import Measured, Metrics
 from nightcrawler_api.mirror import Mirror
 from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.identity import Identity
 from nightcrawler_crds.store import Store
 
 
 async def test_made_up_methods_are_counted_as_one() -> None:
-    metrics = Metrics(Mirror(Store(Connection(Configuration(), "test")), "default"))
+    metrics = Metrics(Mirror(Store(Connection(Identity("http://localhost"), "test")), "default"))
     inner = FastAPI()
     inner.add_api_route("/there", lambda: "x")
     app = Measured(inner, metrics)

@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 from aiohttp import web
-from kubernetes.aio.client import Configuration
 from starlette.types import Receive, Scope, Send
 
 from nightcrawler_api.app import create_app, in_front
@@ -20,6 +19,7 @@ from nightcrawler_api.responses import Tagged
 from nightcrawler_api.settings import Settings
 from nightcrawler_crds import clock
 from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.identity import Identity
 from nightcrawler_crds.store import Store
 from tests.support.answering import store_of
 from tests.support.views import execution, workflow
@@ -134,7 +134,7 @@ async def test_pages_of_allowed_origins_may_read_the_tag() -> None:
 
 
 def test_tags_are_documented() -> None:
-    document = create_app(Settings(), Store(Connection(Configuration(), "test"))).openapi()
+    document = create_app(Settings(), Store(Connection(Identity("http://localhost"), "test"))).openapi()
     reads = {
         path for path in document["paths"] if path.startswith("/api/") and "get" in document["paths"][path]
     }

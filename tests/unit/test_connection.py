@@ -1,19 +1,25 @@
-"""The kubeconfig at the start: what cannot be used is told in a sentence, not by the first request."""
+"""Who we are to the API server: what can be used; what cannot is told in a sentence at the start."""
 
 from __future__ import annotations
 
+import base64
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
 
+from localcluster import certificates
+from nightcrawler_crds import identity
 from nightcrawler_crds.connection import Connection
-from nightcrawler_crds.errors import ConfigurationError
+from nightcrawler_crds.errors import ConfigurationError, Unavailable
 
 
-def kubeconfig(**changes: Any) -> str:
-    """The text of a kubeconfig that can be used, but for these changes at its top or in its cluster."""
+def kubeconfig(user: dict[str, Any] | None = None, **changes: Any) -> str:
+    """The text of one that can be used, but for its user and changes at its top or in its cluster."""
     cluster = {"server": "https://127.0.0.1:1"}
     written = {
         "apiVersion": "v1",
@@ -21,7 +27,7 @@ def kubeconfig(**changes: Any) -> str:
         "current-context": "c",
         "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
         "clusters": [{"name": "c", "cluster": cluster}],
-        "users": [{"name": "u", "user": {"token": "t"}}],
+        "users": [{"name": "u", "user": user or {"token": "t"}}],
     }
     for key, value in changes.items():
         (written if key in written else cluster)[key.replace("_", "-")] = value
@@ -63,3 +69,141 @@ async def test_one_that_can_be_used_is_opened_without_a_request(tmp_path: Path) 
         {"Authorization": "Bearer t"},
     )
     await connection.close()
+
+
+def make_authority(directory: Path) -> Path:
+    """The certificate of an authority, made in the directory."""
+    certificates.write(directory, ["127.0.0.1"])
+    return directory / "ca.crt"
+
+
+async def opened(text: str, directory: Path) -> Connection:
+    """A connection by a kubeconfig of this text."""
+    file = directory / "kubeconfig"
+    file.write_text(text)
+    return await Connection.open("test", kubeconfig=str(file))
+
+
+_CREDENTIALS: Final = "client.authentication.k8s.io/v1"
+PLUGIN: Final = {
+    "apiVersion": _CREDENTIALS,
+    "command": "echo",
+    "args": [json.dumps({"apiVersion": _CREDENTIALS, "kind": "ExecCredential", "status": {"token": "t"}})],
+    "interactiveMode": "Never",
+}
+
+USERS: Final = {
+    "a token": ({"token": "t"}, "Bearer t"),
+    "a token in a file beside it": ({"tokenFile": "token"}, "Bearer in-file"),
+    "a plugin": ({"exec": PLUGIN}, "Bearer t"),
+    "a password": ({"username": "u", "password": "p"}, "Basic dTpw"),
+}
+
+
+@pytest.mark.parametrize(("user", "expected"), USERS.values(), ids=USERS)
+async def test_every_form_of_user_is_understood(user: dict[str, Any], expected: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("in-file\n")
+
+    connection = await opened(kubeconfig(user), tmp_path)
+
+    assert await connection.headers() == {"Authorization": expected}
+
+
+async def test_a_token_in_a_file_is_read_anew_when_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("old")
+    connection = await opened(kubeconfig({"tokenFile": "token"}), tmp_path)
+    await connection.headers()
+    (tmp_path / "token").write_text("new")
+
+    connection.forget_token()
+
+    assert await connection.headers() == {"Authorization": "Bearer new"}
+
+
+async def test_a_token_file_that_is_empty_is_an_outage_and_is_named(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("")
+    connection = await opened(kubeconfig({"tokenFile": "token"}), tmp_path)
+
+    with pytest.raises(Unavailable, match="token is empty"):
+        await connection.headers()
+
+
+async def test_paths_are_beside_the_kubeconfig_and_data_comes_before_them(tmp_path: Path) -> None:
+    authority = make_authority(tmp_path / "pki")
+    data = base64.b64encode(authority.read_bytes()).decode()
+
+    by_file = await opened(kubeconfig(certificate_authority="pki/ca.crt"), tmp_path)
+    by_both = await opened(
+        kubeconfig(certificate_authority="/nowhere", certificate_authority_data=data), tmp_path
+    )
+
+    assert by_file.identity.authority == str(tmp_path / "pki" / "ca.crt")
+    assert (by_both.identity.authority, by_both.identity.authority_data) == (None, authority.read_text())
+
+
+@pytest.fixture
+def pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of a Pod's identity, which this process then has."""
+    directory = tmp_path / "serviceaccount"
+    make_authority(directory)
+    (directory / "token").write_text("of-the-pod")
+    monkeypatch.setattr(identity, "_SERVICE_ACCOUNT", directory)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    return directory
+
+
+async def test_a_pod_uses_its_service_account(pod: Path) -> None:
+    connection = await Connection.open("test")
+
+    assert connection.server == "https://10.96.0.1:443"
+    assert connection.identity.authority == str(pod / "ca.crt")
+    assert await connection.headers() == {"Authorization": "Bearer of-the-pod"}
+
+
+async def test_an_address_of_the_sixth_version_is_put_in_brackets(
+    pod: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
+
+    assert (await Connection.open("test")).server == "https://[fd00::1]:443"
+
+
+async def test_a_kubeconfig_that_is_named_comes_before_the_pods_identity(pod: Path) -> None:
+    assert (await opened(kubeconfig(), pod)).server == "https://127.0.0.1:1"
+
+
+async def test_a_pod_without_its_authority_is_told_so(pod: Path) -> None:
+    (pod / "ca.crt").unlink()
+
+    with pytest.raises(ConfigurationError, match=r"no .*/ca\.crt"):
+        await Connection.open("test")
+
+
+async def test_the_usual_kubeconfig_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".kube").mkdir()
+    (tmp_path / ".kube" / "config").write_text(kubeconfig())
+
+    assert (await Connection.open("test")).server == "https://127.0.0.1:1"
+
+
+def test_a_plain_kubeconfig_does_not_cost_the_facade_the_official_client(tmp_path: Path) -> None:
+    # Kopf imports that client itself, so the operator has it either way.
+    file = tmp_path / "kubeconfig"
+    file.write_text(kubeconfig())
+    program = (
+        "import asyncio, sys\n"
+        "import nightcrawler_api.__main__\n"
+        "from nightcrawler_crds.connection import Connection\n"
+        "asyncio.run(Connection.open('test', kubeconfig=sys.argv[1]))\n"
+        "print('kubernetes' in sys.modules)\n"
+    )
+
+    said = subprocess.run(
+        [sys.executable, "-c", program, str(file)], check=True, capture_output=True, text=True, timeout=60
+    )
+
+    assert said.stdout == "False\n"

@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-from kubernetes.aio.client import Configuration
 from typing_extensions import override
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.cache import OnChange
 from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.identity import Identity
 from nightcrawler_crds.informer import Informer
 from nightcrawler_crds.store import ListMeta, Page, Store
 from nightcrawler_crds.views import JobView
@@ -39,7 +39,7 @@ class Script(Store):
     """A store whose API server follows a script; when it is over, the last watch stays open."""
 
     def __init__(self, lists: list[list[List] | Exception], watches: list[list[bytes] | Exception]) -> None:
-        super().__init__(Connection(Configuration(), "test"))
+        super().__init__(Connection(Identity("http://localhost"), "test"))
         self.lists, self.watches = lists, watches
         self.asked: list[str] = []
         self.over = asyncio.Event()

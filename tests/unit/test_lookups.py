@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import msgspec
-from kubernetes.aio.client import Configuration
 from typing_extensions import override
 
 from nightcrawler_crds import errors
 from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.identity import Identity
 from nightcrawler_crds.names import Resource
 from nightcrawler_crds.store import Store
 from nightcrawler_crds.views import ExecutionView, WorkflowView
@@ -26,7 +26,7 @@ class _Server(Store):
     """Has one workflow, or none, and counts how often it is asked."""
 
     def __init__(self) -> None:
-        super().__init__(Connection(Configuration(), "test"))
+        super().__init__(Connection(Identity("http://localhost"), "test"))
         self.asked = 0
         self.workflow: dict[str, Any] | None = _body("Workflow", "w", {"steps": []})
 

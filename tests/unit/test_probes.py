@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 from aiohttp import web
-from kubernetes.aio.client import Configuration
 from prometheus_client import CollectorRegistry, Counter
 
 from nightcrawler_crds.connection import Connection
 from nightcrawler_crds.errors import ConfigurationError
+from nightcrawler_crds.identity import Identity
 from nightcrawler_operator.probes import Checks, checks_of, listen, serve
 from nightcrawler_operator.service import Operator
 from nightcrawler_operator.settings import Settings
@@ -101,9 +101,7 @@ async def api_server(*, hangs: bool = False) -> AsyncIterator[str]:
 @asynccontextmanager
 async def an_operator(server: str = f"http://{LOOPBACK}:1") -> AsyncIterator[Operator]:
     """An operator that was not started, so that a test can put it into any state."""
-    configuration = Configuration()
-    configuration.host = server
-    connection = Connection(configuration, "test")
+    connection = Connection(Identity(server), "test")
     try:
         yield Operator(Settings(probe_port=0), connection)
     finally:

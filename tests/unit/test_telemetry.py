@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from kubernetes.aio.client import Configuration
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.identity import Identity
 from nightcrawler_crds.store import Store
 from nightcrawler_crds.views import ExecutionView
 from nightcrawler_operator.election import SoleLeader
@@ -29,7 +29,7 @@ class Observed:
     def __init__(self) -> None:
         self.queue = WorkQueue[WorkKey]()
         self.leadership = SoleLeader(on_started=lambda: None, on_stopped=lambda: None)
-        self.world = World(Store(Connection(Configuration(), "test")), "", lambda _: None)
+        self.world = World(Store(Connection(Identity("http://localhost"), "test")), "", lambda _: None)
         self.telemetry = Telemetry()
         self.telemetry.show(self.queue, self.leadership, self.world)
 

@@ -6,10 +6,10 @@ from typing import TypeVar
 
 import msgspec
 import pytest
-from kubernetes.aio.client import Configuration
 
 from nightcrawler_crds import names
 from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.identity import Identity
 from nightcrawler_crds.metadata import OurAnnotations
 from nightcrawler_crds.store import Store
 from nightcrawler_crds.views import EnvironmentView, JobView, PodView
@@ -39,7 +39,7 @@ class Known:
 
     def __init__(self) -> None:
         self.woken: list[WorkKey] = []
-        self.world = World(Store(Connection(Configuration(), "test")), "", self.woken.append)
+        self.world = World(Store(Connection(Identity("http://localhost"), "test")), "", self.woken.append)
 
     def has(self, *objects: JobView | PodView) -> None:
         for one in objects:

@@ -1,0 +1,184 @@
+"""Who we are to the API server, and where it is: a kubeconfig, or the Pod's own identity.
+
+What nearly every process has is read here: a service account, or a kubeconfig with a token
+or with a client certificate in files. The official client knows every other form (plugins,
+providers, a client's key as data, several files), but importing it takes 10 MB of memory, so
+it is imported only where one of those is met. (Kopf imports it anyhow, so this spares the facade.)
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+_SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+Authorization = Callable[[], Awaitable[str | None]]
+"""What the header `Authorization` is to say now; raises OSError or ValueError if it cannot be had."""
+
+
+async def anonymous() -> str | None:
+    """No authorization: a client certificate is enough, or nothing is asked for."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The API server's address, whom to trust for it, and what we show it.
+
+    `authority_data` is PEM; `authority`, `certificate` and `key` are paths of PEM files.
+    """
+
+    server: str
+    authority: str | None = None
+    authority_data: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    verified: bool = True
+    authorization: Authorization = anonymous
+
+
+async def find(kubeconfig: str | None) -> Identity:
+    """The identity in the named kubeconfig, else the Pod's, else that of the usual kubeconfig.
+
+    Raises:
+        Exception: There is none, or it cannot be read; of any kind where the official client reads it.
+    """
+    if kubeconfig is None and _is_a_pod():
+        return _of_this_pod()
+    return _plain(kubeconfig) or await _by_the_official_client(kubeconfig)
+
+
+def _is_a_pod() -> bool:
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and (_SERVICE_ACCOUNT / "token").exists()
+
+
+def _of_this_pod() -> Identity:
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    authority = _SERVICE_ACCOUNT / "ca.crt"
+    if not authority.is_file():
+        raise ValueError(f"the Pod's identity has no {authority}")
+    return Identity(
+        server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
+        authority=str(authority),
+        authorization=_token_in(_SERVICE_ACCOUNT / "token"),
+    )
+
+
+class _Context(msgspec.Struct):
+    cluster: str
+    user: str
+
+
+class _Cluster(msgspec.Struct, forbid_unknown_fields=True, rename="kebab"):
+    server: str
+    certificate_authority: str | None = None
+    certificate_authority_data: str | None = None
+
+
+class _User(msgspec.Struct, forbid_unknown_fields=True, rename="kebab"):
+    token: str | None = None
+    token_file: str | None = msgspec.field(name="tokenFile", default=None)
+    client_certificate: str | None = None
+    client_key: str | None = None
+
+
+class _Named(msgspec.Struct):
+    name: str
+    context: _Context | None = None
+    cluster: dict[str, Any] | None = None
+    user: dict[str, Any] | None = None
+
+
+class _Kubeconfig(msgspec.Struct, rename="kebab"):
+    current_context: str
+    contexts: list[_Named]
+    clusters: list[_Named]
+    users: list[_Named]
+
+
+def _plain(kubeconfig: str | None) -> Identity | None:
+    """What the file says if it says nothing but what is known here; else None, and so for a broken one."""
+    named = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    file = Path(named).expanduser()
+    try:
+        written = msgspec.yaml.decode(file.read_bytes(), type=_Kubeconfig)
+        context = msgspec.convert(_named(written.contexts, written.current_context).context, _Context)
+        cluster = msgspec.convert(_named(written.clusters, context.cluster).cluster, _Cluster)
+        user = msgspec.convert(_named(written.users, context.user).user, _User)
+        trusted = base64.b64decode(cluster.certificate_authority_data or "", validate=True).decode("ascii")
+    except (OSError, ValueError, LookupError):  # msgspec's are ValueErrors
+        return None
+    if user.token and user.token_file:
+        return None
+
+    def beside(path: str | None) -> str | None:
+        return str(file.parent / path) if path else None
+
+    token_file = beside(user.token_file)
+    return Identity(
+        server=cluster.server.rstrip("/"),
+        authority=None if trusted else beside(cluster.certificate_authority),
+        authority_data=trusted or None,
+        certificate=beside(user.client_certificate),
+        key=beside(user.client_key),
+        authorization=_token_in(Path(token_file)) if token_file else _always(user.token),
+    )
+
+
+def _named(entries: list[_Named], name: str) -> _Named:
+    return {entry.name: entry for entry in reversed(entries)}[name]
+
+
+def _always(token: str | None) -> Authorization:
+    async def authorization() -> str | None:
+        return f"Bearer {token}" if token else None
+
+    return authorization
+
+
+def _token_in(file: Path) -> Authorization:
+    """The token that is in the file when asked: those of service accounts are replaced while we run."""
+
+    async def authorization() -> str | None:
+        return _bearer(file)  # a few hundred bytes, about once a minute: no thread for that
+
+    return authorization
+
+
+def _bearer(file: Path) -> str:
+    token = file.read_text().strip()
+    if not token:
+        raise ValueError(f"{file} is empty")
+    return f"Bearer {token}"
+
+
+async def _by_the_official_client(kubeconfig: str | None) -> Identity:
+    # Here and not above: 10 MB of memory (see the module's text).
+    from kubernetes.aio import config as official  # noqa: PLC0415
+    from kubernetes.aio.client import Configuration  # noqa: PLC0415
+
+    read = Configuration()
+    await official.load_kube_config(config_file=kubeconfig, client_configuration=read)
+
+    async def authorization() -> str | None:
+        try:
+            token = await read.get_api_key_with_prefix("BearerToken", alias="authorization")
+        except (official.ConfigException, KeyError) as error:
+            raise ValueError(str(error)) from error
+        return str(token) if token else None
+
+    return Identity(
+        server=str(read.host).rstrip("/"),
+        authority=read.ssl_ca_cert,
+        certificate=read.cert_file,
+        key=read.key_file,
+        verified=read.verify_ssl,
+        authorization=authorization,
+    )
