@@ -80,8 +80,9 @@ def test_lines_have_the_time_at_which_they_were_written(here: Installation, run:
     for line in step["logs"]:
         assert re.fullmatch(r"\d\d:\d\d:\d\d", line["timestamp"])
         assert line["timestamp"] == line["time"][11:19]
-        # A step's times have a grain of a second, and are cut off.
-        assert moment(step["startTime"]) <= moment(line["time"])
+        # A step's times have a grain of a second, and are cut off. A container's first line may
+        # come before the runtime has noted its start, and a second may begin between the two.
+        assert (moment(line["time"]) - moment(step["startTime"])).total_seconds() > -1
         assert (moment(line["time"]) - moment(step["endTime"])).total_seconds() < 1
     times = [line["time"] for line in step["logs"]]
     assert times == sorted(times)
