@@ -6,7 +6,6 @@ It is aiohttp's, because the official typed client costs four to eight times the
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 import time
 from typing import Final
@@ -14,7 +13,7 @@ from typing import Final
 import aiohttp
 
 from nightcrawler_crds.errors import ConfigurationError, Unavailable
-from nightcrawler_crds.identity import Identity, find
+from nightcrawler_crds.identity import Identity, find, looked_at
 
 _REFRESH_SECONDS: Final = 60.0
 
@@ -47,9 +46,8 @@ class Connection:
             connection = cls(await find(kubeconfig), user_agent)
             connection._check()
         except Exception as error:  # the client raises anything of a file that is no kubeconfig
-            tried = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config, and no Pod's identity"
             raise ConfigurationError(
-                f"no cluster to talk to: {error} (tried {tried}); "
+                f"no cluster to talk to: {error} (tried {looked_at(kubeconfig)}); "
                 "name a kubeconfig in NIGHTCRAWLER_KUBECONFIG or KUBECONFIG"
             ) from error
         return connection
@@ -58,7 +56,7 @@ class Connection:
     def session(self) -> aiohttp.ClientSession:
         """The one session, made on first use inside the running loop."""
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=self._limit, ssl=self._ssl(), keepalive_timeout=60)
+            connector = aiohttp.TCPConnector(limit=self._limit, ssl=self.tls(), keepalive_timeout=60)
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 headers={"User-Agent": self._user_agent},
@@ -92,18 +90,13 @@ class Connection:
             await self._session.close()
             self._session = None
 
-    def _check(self) -> None:
-        """Refuse at once what every request would fail by."""
-        if not self.server.startswith(("https://", "http://")):
-            raise ValueError(f"its server {self.server!r} is no address for HTTP")
-        self._ssl()
-
-    def _ssl(self) -> ssl.SSLContext | bool:
+    def tls(self) -> ssl.SSLContext | bool:
+        """What aiohttp is to be given as `ssl`: whom we trust, and who we are by certificate."""
         if not self.server.startswith("https"):
             return False
         shown = self.identity
         context = ssl.create_default_context(cafile=shown.authority, cadata=shown.authority_data)
-        # As the official client does: Kubernetes' own certificates may lack what RFC 5280 wants.
+        # Kubernetes' own certificates may lack what RFC 5280 wants.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if shown.certificate:
             context.load_cert_chain(shown.certificate, keyfile=shown.key)
@@ -111,3 +104,9 @@ class Connection:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
+
+    def _check(self) -> None:
+        """Refuse at once what every request would fail by."""
+        if not self.server.startswith(("https://", "http://")):
+            raise ValueError(f"its server {self.server!r} is no address for HTTP")
+        self.tls()

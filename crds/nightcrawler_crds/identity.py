@@ -8,6 +8,7 @@ it is imported only where one of those is met. (Kopf imports it anyhow, so this 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,8 @@ from typing import Any, Final
 import msgspec
 
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_PATIENCE: Final = 30.0
+"""For a plugin or a provider, in seconds."""
 
 Authorization = Callable[[], Awaitable[str | None]]
 """What the header `Authorization` is to say now; raises OSError or ValueError if it cannot be had."""
@@ -48,11 +51,23 @@ async def find(kubeconfig: str | None) -> Identity:
     """The identity in the named kubeconfig, else the Pod's, else that of the usual kubeconfig.
 
     Raises:
-        Exception: There is none, or it cannot be read; of any kind where the official client reads it.
+        Exception: There is none, or it cannot be used; of any kind where the official client reads it.
     """
-    if kubeconfig is None and _is_a_pod():
+    if not kubeconfig and _is_a_pod():
         return _of_this_pod()
-    return _plain(kubeconfig) or await _by_the_official_client(kubeconfig)
+    file = kubeconfig or _usual()
+    return _plain(file) or await _by_the_official_client(file)
+
+
+def looked_at(kubeconfig: str | None) -> str:
+    """Where `find` looks, for a sentence about its failure."""
+    if kubeconfig:
+        return kubeconfig
+    return f"the identity in {_SERVICE_ACCOUNT}" if _is_a_pod() else f"{_usual()}, and no Pod's identity"
+
+
+def _usual() -> str:
+    return os.environ.get("KUBECONFIG") or "~/.kube/config"
 
 
 def _is_a_pod() -> bool:
@@ -60,7 +75,7 @@ def _is_a_pod() -> bool:
 
 
 def _of_this_pod() -> Identity:
-    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ.get("KUBERNETES_SERVICE_PORT") or "443"
     authority = _SERVICE_ACCOUNT / "ca.crt"
     if not authority.is_file():
         raise ValueError(f"the Pod's identity has no {authority}")
@@ -73,13 +88,14 @@ def _of_this_pod() -> Identity:
 
 class _Context(msgspec.Struct):
     cluster: str
-    user: str
+    user: str = ""
 
 
 class _Cluster(msgspec.Struct, forbid_unknown_fields=True, rename="kebab"):
     server: str
     certificate_authority: str | None = None
     certificate_authority_data: str | None = None
+    extensions: Any = None
 
 
 class _User(msgspec.Struct, forbid_unknown_fields=True, rename="kebab"):
@@ -100,27 +116,46 @@ class _Kubeconfig(msgspec.Struct, rename="kebab"):
     current_context: str
     contexts: list[_Named]
     clusters: list[_Named]
-    users: list[_Named]
+    users: list[_Named] = []
 
 
-def _plain(kubeconfig: str | None) -> Identity | None:
-    """What the file says if it says nothing but what is known here; else None, and so for a broken one."""
-    named = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-    file = Path(named).expanduser()
+_NOT_DONE: Final = frozenset({"proxy-url", "tls-server-name", "as", "as-uid", "as-groups", "as-user-extra"})
+"""What would otherwise be ignored, to talk to another server or with other rights than was written."""
+
+
+def _plain(kubeconfig: str) -> Identity | None:
+    """What the file says if it says nothing but what is known here; else None, and so for a broken one.
+
+    Raises:
+        ValueError: It says what neither this nor the official client does.
+    """
+    file = Path(kubeconfig).expanduser()
+    if not file.is_file():  # several files; or a pipe, which can be read only once
+        return None
     try:
         written = msgspec.yaml.decode(file.read_bytes(), type=_Kubeconfig)
         context = msgspec.convert(_named(written.contexts, written.current_context).context, _Context)
-        cluster = msgspec.convert(_named(written.clusters, context.cluster).cluster, _Cluster)
-        user = msgspec.convert(_named(written.users, context.user).user, _User)
-        trusted = base64.b64decode(cluster.certificate_authority_data or "", validate=True).decode("ascii")
-    except (OSError, ValueError, LookupError):  # msgspec's are ValueErrors
+        its_cluster = _named(written.clusters, context.cluster).cluster or {}
+        its_user = (_named(written.users, context.user).user or {}) if context.user else {}
+    except (OSError, msgspec.MsgspecError, LookupError):
         return None
-    if user.token and user.token_file:
+    if not_done := sorted(_NOT_DONE & {*its_cluster, *its_user}):
+        raise ValueError(f"{not_done[0]} is not supported in {file}")
+    try:
+        return _read(file.parent, msgspec.convert(its_cluster, _Cluster), msgspec.convert(its_user, _User))
+    except ValueError:  # msgspec's too
         return None
 
+
+def _read(folder: Path, cluster: _Cluster, user: _User) -> Identity:
     def beside(path: str | None) -> str | None:
-        return str(file.parent / path) if path else None
+        if path and not (folder / path).is_file():
+            raise ValueError(f"{folder / path} is no file")
+        return str(folder / path) if path else None
 
+    if user.token and user.token_file:
+        raise ValueError("a token and a file of it")
+    trusted = base64.b64decode(cluster.certificate_authority_data or "", validate=True).decode("ascii")
     token_file = beside(user.token_file)
     return Identity(
         server=cluster.server.rstrip("/"),
@@ -159,20 +194,28 @@ def _bearer(file: Path) -> str:
     return f"Bearer {token}"
 
 
-async def _by_the_official_client(kubeconfig: str | None) -> Identity:
+async def _by_the_official_client(kubeconfig: str) -> Identity:
     # Here and not above: 10 MB of memory (see the module's text).
     from kubernetes.aio import config as official  # noqa: PLC0415
     from kubernetes.aio.client import Configuration  # noqa: PLC0415
 
     read = Configuration()
-    await official.load_kube_config(config_file=kubeconfig, client_configuration=read)
+    try:
+        loader = await official.load_kube_config(config_file=kubeconfig, client_configuration=read)
+    except official.ConfigException as error:
+        raise ValueError(_without_secrets(error)) from None
 
     async def authorization() -> str | None:
         try:
+            # It keeps what has not expired, and asks plugins and providers for what has.
+            async with asyncio.timeout(_PATIENCE):
+                await loader.load_and_set(read)
             token = await read.get_api_key_with_prefix("BearerToken", alias="authorization")
-        except (official.ConfigException, KeyError) as error:
-            raise ValueError(str(error)) from error
-        return str(token) if token else None
+        except TimeoutError as error:
+            raise ValueError(f"no answer within {_PATIENCE:g} s") from error
+        except Exception as error:  # noqa: BLE001 - providers are asked over HTTP by whatever library
+            raise ValueError(_without_secrets(error)) from None
+        return str(token).strip() if token else None
 
     return Identity(
         server=str(read.host).rstrip("/"),
@@ -182,3 +225,8 @@ async def _by_the_official_client(kubeconfig: str | None) -> Identity:
         verified=read.verify_ssl,
         authorization=authorization,
     )
+
+
+def _without_secrets(error: Exception) -> str:
+    """What it says, but for the entry of the kubeconfig that the official client repeats in full."""
+    return str(error).partition("/{")[0]

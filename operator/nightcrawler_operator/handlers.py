@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
 
+import aiohttp
 import kopf
 from typing_extensions import override
 
@@ -109,8 +110,8 @@ def registry(operator: Operator) -> kopf.OperatorRegistry:
         await operator.stop()
 
     @kopf.on.login(registry=handlers)
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return await connection_info(operator.connection)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        return await credentials(operator.connection)
 
     for resource in (names.WORKFLOWS, names.EXECUTIONS, names.ENVIRONMENTS):
         _listen(handlers, operator, resource)
@@ -125,23 +126,16 @@ def _listen(handlers: kopf.OperatorRegistry, operator: Operator, resource: Resou
         operator.heard(resource, event["type"], dict(event["object"]))
 
 
-async def connection_info(connection: Connection) -> kopf.ConnectionInfo:
-    """Our credentials as Kopf takes them.
+async def credentials(connection: Connection) -> kopf.AiohttpSession:
+    """A session of Kopf's own with our credentials; Kopf closes it.
 
     They expire, and so differ each time: Kopf exits after a single 401 if a login gives it
     the very credentials that it has.
     """
-    shown = connection.identity
-    authorization = (await connection.headers()).get("Authorization", "")
-    scheme, _, token = authorization.partition(" ")
-    return kopf.ConnectionInfo(
-        server=connection.server,
-        ca_path=shown.authority,
-        ca_data=shown.authority_data,
-        insecure=not shown.verified,
-        scheme=scheme or None,
-        token=token or None,
-        certificate_path=shown.certificate,
-        private_key_path=shown.key,
-        expiration=clock.utcnow() + _LOGIN_FOR,
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=connection.tls()),  # a watch keeps its connection
+        headers=await connection.headers(),
+    )
+    return kopf.AiohttpSession(
+        server=connection.server, aiohttp_session=session, expiration=clock.utcnow() + _LOGIN_FOR
     )

@@ -16,6 +16,7 @@ from localcluster import certificates
 from nightcrawler_crds import identity
 from nightcrawler_crds.connection import Connection
 from nightcrawler_crds.errors import ConfigurationError, Unavailable
+from nightcrawler_operator.handlers import credentials
 
 
 def kubeconfig(user: dict[str, Any] | None = None, **changes: Any) -> str:
@@ -44,6 +45,10 @@ UNUSABLE: Final = {
     "a server that is none for HTTP": kubeconfig(server="ftp://127.0.0.1"),
     "a certificate that is none": kubeconfig(certificate_authority_data="bm9uc2Vuc2U="),
     "a certificate that is not there": kubeconfig(certificate_authority="/nowhere"),
+    "a token that is not there": kubeconfig({"tokenFile": "/nowhere"}),
+    "a proxy": kubeconfig(proxy_url="http://127.0.0.1:1"),
+    "another name of the server": kubeconfig(tls_server_name="kubernetes"),
+    "somebody else's rights": kubeconfig({"token": "t", "as": "root"}),
 }
 
 
@@ -56,6 +61,21 @@ async def test_a_kubeconfig_that_cannot_be_used_is_named(text: str, tmp_path: Pa
         await Connection.open("test", kubeconfig=str(file))
 
     assert str(file) in str(refused.value)
+
+
+@pytest.mark.parametrize("user", [{"tokenFile": "/nowhere"}, {"client-certificate": "/nowhere"}], ids=str)
+async def test_a_file_that_is_not_there_is_named(user: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="/nowhere"):
+        await opened(kubeconfig(user), tmp_path)
+
+
+async def test_an_error_does_not_show_the_credentials(tmp_path: Path) -> None:
+    user = {"auth-provider": {"name": "oidc", "config": {"refresh-token": "secret", "client-id": "c"}}}
+
+    with pytest.raises(ConfigurationError, match="client-secret") as refused:
+        await opened(kubeconfig(user), tmp_path)
+
+    assert "secret'" not in str(refused.value)
 
 
 async def test_one_that_can_be_used_is_opened_without_a_request(tmp_path: Path) -> None:
@@ -96,6 +116,7 @@ USERS: Final = {
     "a token": ({"token": "t"}, "Bearer t"),
     "a token in a file beside it": ({"tokenFile": "token"}, "Bearer in-file"),
     "a plugin": ({"exec": PLUGIN}, "Bearer t"),
+    "a token beside what is not known here": ({"token": "t", "username": "u"}, "Bearer t"),
     "a password": ({"username": "u", "password": "p"}, "Basic dTpw"),
 }
 
@@ -120,6 +141,23 @@ async def test_a_token_in_a_file_is_read_anew_when_it_is_refused(tmp_path: Path)
     assert await connection.headers() == {"Authorization": "Bearer new"}
 
 
+async def test_a_plugin_is_asked_again_when_its_token_expires(tmp_path: Path) -> None:
+    def says(token: str) -> None:
+        status = {"token": token, "expirationTimestamp": "2020-01-01T00:00:00Z"}
+        said = {"apiVersion": _CREDENTIALS, "kind": "ExecCredential", "status": status}
+        (tmp_path / "says").write_text(json.dumps(said))
+
+    says("first")
+    plugin = {**PLUGIN, "command": "cat", "args": [str(tmp_path / "says")]}
+    connection = await opened(kubeconfig({"exec": plugin}), tmp_path)
+    assert await connection.headers() == {"Authorization": "Bearer first"}
+    says("second")
+
+    connection.forget_token()
+
+    assert await connection.headers() == {"Authorization": "Bearer second"}
+
+
 async def test_a_token_file_that_is_empty_is_an_outage_and_is_named(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("")
     connection = await opened(kubeconfig({"tokenFile": "token"}), tmp_path)
@@ -139,6 +177,18 @@ async def test_paths_are_beside_the_kubeconfig_and_data_comes_before_them(tmp_pa
 
     assert by_file.identity.authority == str(tmp_path / "pki" / "ca.crt")
     assert (by_both.identity.authority, by_both.identity.authority_data) == (None, authority.read_text())
+
+
+async def test_kopf_trusts_whom_we_trust_whatever_stands_before_the_certificate(tmp_path: Path) -> None:
+    told = "# Of the cluster\n" + make_authority(tmp_path).read_text()
+    data = base64.b64encode(told.encode()).decode()
+    connection = await opened(kubeconfig(certificate_authority_data=data), tmp_path)
+
+    given = await credentials(connection)
+
+    async with given.aiohttp_session as session:
+        assert session.headers["Authorization"] == "Bearer t"
+    assert given.server == "https://127.0.0.1:1"
 
 
 @pytest.fixture
