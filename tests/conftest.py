@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.skips import (
     pytest_make_collect_report,
@@ -11,6 +12,13 @@ from tests.support.skips import (
 )
 
 __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport", "pytest_terminal_summary"]
+
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile(
+    "unhurried", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unhurried")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -130,9 +130,14 @@ def test_a_line_tells_its_level_by_its_leading_word_or_its_json(message: str, le
 
 @given(st.text("0123456789TZ-:.,[]| ", max_size=5000), st.sampled_from(["", "x", "ERROR", "{"]))
 def test_no_line_takes_long_to_read(start: str, end: str) -> None:
+    assert min(took(start + end) for _ in range(3)) < 0.1  # the collector may run in one of them
+
+
+def took(message: str) -> float:
+    """Seconds of CPU time for the level of a line."""
     before = time.process_time()
-    level_of(start + end)
-    assert time.process_time() - before < 0.1
+    level_of(message)
+    return time.process_time() - before
 
 
 @given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5), max_size=5))

@@ -6,7 +6,7 @@ import asyncio
 import random
 from contextlib import suppress
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typing_extensions import override
 
@@ -100,7 +100,7 @@ async def live_through(replicas: Replicas, troubles: list[tuple[int, float, str]
     await asyncio.sleep(40)
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(troubles=st.lists(trouble, max_size=25), seed=st.integers())
 def test_two_replicas_never_lead_at_once_and_one_does_in_the_end(
     troubles: list[tuple[int, float, str]], seed: int

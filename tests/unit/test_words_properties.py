@@ -9,7 +9,7 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Annotated, Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -17,9 +17,6 @@ from nightcrawler_crds import words
 from nightcrawler_crds.words import Bytes, Cpu, Gpu, WordError, WordRangeError
 
 Parser = Callable[[Any], object]
-
-# A machine that is busy with other tests is no failure of these.
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 PARSERS: dict[str, tuple[Parser, str]] = {
     "cpu": (words.parse_cpu, words.CPU_PATTERN),
@@ -47,7 +44,6 @@ any_text = st.text(max_size=100) | nearly_words
 
 
 @every_kind
-@unhurried
 @given(data=st.data())
 def test_text_of_the_pattern_parses_or_is_out_of_bounds(kind: str, data: st.DataObject) -> None:
     parse, _ = PARSERS[kind]
@@ -57,7 +53,6 @@ def test_text_of_the_pattern_parses_or_is_out_of_bounds(kind: str, data: st.Data
 
 
 @every_kind
-@unhurried
 @given(text=any_text)
 @example(text="16\n")
 @example(text="\ud800")
@@ -76,7 +71,6 @@ def test_text_that_parses_is_of_the_pattern_and_all_other_text_is_a_word_error(k
 
 
 @every_kind
-@unhurried
 @given(number=st.integers(-10, 2000) | st.integers() | st.floats(0, 2000) | st.floats())
 def test_a_number_means_what_its_text_means(kind: str, number: float) -> None:
     parse, pattern = PARSERS[kind]
@@ -106,7 +100,6 @@ def test_patterns_hold_to_what_ecma_re2_and_rust_read_alike(kind: str) -> None:
 
 
 @every_kind
-@unhurried
 @given(text=nearly_words)
 def test_the_linear_time_engine_of_pydantic_draws_the_same_line(kind: str, text: str) -> None:
     pattern = PARSERS[kind][1]
@@ -118,7 +111,6 @@ def test_the_linear_time_engine_of_pydantic_draws_the_same_line(kind: str, text:
         assert re.fullmatch(pattern, text)
 
 
-@unhurried
 @given(st.integers(1, words.MAX_CORES * 1000).map(Cpu))
 def test_a_cpu_quantity_reads_back_as_the_same_cpu(cpu: Cpu) -> None:
     assert words.parse_cpu(cpu.quantity) == cpu
@@ -143,7 +135,6 @@ def _quantity(quantity: str) -> Decimal:
     return Decimal(match[1]) * suffixes[match[2]]
 
 
-@unhurried
 @given(sizes | st.integers(1, words.MAX_BYTES))
 def test_a_memory_quantity_is_exactly_the_bytes_and_no_suffix_is_shorter(count: int) -> None:
     quantity = Bytes(count).quantity
@@ -153,7 +144,6 @@ def test_a_memory_quantity_is_exactly_the_bytes_and_no_suffix_is_shorter(count: 
     assert len(quantity) == min(map(len, exact))
 
 
-@unhurried
 @given(
     st.decimals(0, 1000, places=3),
     st.sampled_from(["kB", "MB", "GB", "TB", "KiB", "MiB", "GiB", "TiB"]),
@@ -165,7 +155,6 @@ def test_a_fraction_of_a_unit_is_rounded_up_to_the_next_byte(number: Decimal, un
     assert words.parse_memory(f"{number:f}{gap}{unit}") == (Bytes(expected) if expected else None)
 
 
-@unhurried
 @given(
     st.builds(
         Gpu,
@@ -177,14 +166,12 @@ def test_the_words_of_gpus_read_back_as_the_same_gpus(gpu: Gpu) -> None:
     assert words.parse_gpu(gpu.words) == gpu
 
 
-@unhurried
 @given(st.integers(0, words.MAX_DURATION_SECONDS * 1000).map(lambda milliseconds: milliseconds / 1000))
 def test_the_words_of_a_duration_read_back_as_the_same_duration(seconds: float) -> None:
     assert words.parse_duration(words.format_duration_words(seconds)) == seconds
 
 
 @pytest.mark.parametrize("form", ["{} GB", "{}Mi", "{}k"])
-@unhurried
 @given(numbers=st.tuples(st.integers(1, 10**6), st.integers(1, 10**6)))
 def test_more_memory_written_is_more_memory_asked_for(form: str, numbers: tuple[int, int]) -> None:
     less, more = sorted(numbers)
@@ -194,7 +181,6 @@ def test_more_memory_written_is_more_memory_asked_for(form: str, numbers: tuple[
     assert (small < large) is (less < more)
 
 
-@unhurried
 @given(st.integers(0, 10**7), st.integers(1, 10**5))
 def test_a_clock_reads_back_as_the_seconds_it_shows(seconds: int, more: int) -> None:
     for clock in (words.clock_short, words.clock_long):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import looptime
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from typing_extensions import override
@@ -144,7 +144,6 @@ class Workers:
             self.queue.done(key)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     adds=st.lists(st.tuples(spans, keys, spans), min_size=1, max_size=40),
     pauses=st.lists(st.floats(0, 5), min_size=1, max_size=5),
