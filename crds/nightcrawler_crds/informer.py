@@ -84,6 +84,7 @@ class Informer(Generic[V]):
         """List, then watch, until cancelled."""
         backoff = _BACKOFF_FIRST
         while True:
+            before = self._version
             try:
                 if not self._version:
                     await self._list()
@@ -97,6 +98,8 @@ class Informer(Generic[V]):
                 log.info("the watch of %s is too far behind; listing anew", self.resource.plural)
                 self._version = ""
             except (errors.ApiError, msgspec.DecodeError) as error:
+                if self._version != before:
+                    backoff = _BACKOFF_FIRST  # it worked until now
                 log.warning("watching %s failed, again in %.1f s: %s", self.resource.plural, backoff, error)
                 await asyncio.sleep(backoff * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load, hides nothing
                 backoff = min(backoff * 2, _BACKOFF_MOST)

@@ -33,12 +33,14 @@ def event(kind: str, version: int, name: str = "a") -> bytes:
 GONE = json.dumps({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}).encode()
 
 List = tuple[int, list[dict[str, Any]]]
+Watch = list[bytes | Exception]
+"""Lines, and what breaks it off."""
 
 
 class Script(Store):
     """A store whose API server follows a script; when it is over, the last watch stays open."""
 
-    def __init__(self, lists: list[list[List] | Exception], watches: list[list[bytes] | Exception]) -> None:
+    def __init__(self, lists: list[list[List] | Exception], watches: list[Watch | Exception]) -> None:
         super().__init__(Connection(Identity("http://localhost"), "test"))
         self.lists, self.watches = lists, watches
         self.asked: list[str] = []
@@ -73,6 +75,8 @@ class Script(Store):
 
         async def stream() -> AsyncGenerator[bytes, None]:
             for line in lines or ():
+                if isinstance(line, Exception):
+                    raise line
                 yield line
             if lines is None:
                 self.over.set()
@@ -199,6 +203,20 @@ async def test_a_broken_watch_is_not_followed_by_a_list() -> None:
     await run(script)
 
     assert script.asked.count("list") == 1
+
+
+@virtual_time
+async def test_watches_that_bring_something_before_they_break_are_carried_on_at_once() -> None:
+    loop = asyncio.get_running_loop()
+    watches: list[Watch | Exception] = [
+        [event("MODIFIED", 8 + number), errors.Unavailable("reset")] for number in range(20)
+    ]
+    script = Script([[(7, [])]], watches)
+    began = loop.time()
+
+    await run(script)
+
+    assert loop.time() - began < 5
 
 
 @virtual_time
