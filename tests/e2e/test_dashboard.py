@@ -140,7 +140,8 @@ def check_times(run: Json) -> None:
         assert seconds(part["duration"]) == int(between.total_seconds())
         assert part["startTime"].endswith("Z")
     preparation, training = run["stepExecutions"]
-    assert 2 <= seconds(preparation["duration"]) < 30
+    # It takes 2 s, but the runtime notes its start a moment late, and seconds are cut off.
+    assert 1 <= seconds(preparation["duration"]) < 30
     assert run["startTime"] == preparation["startTime"], "a run begins with its first step"
     assert preparation["endTime"] <= training["startTime"]
     assert training["endTime"] <= run["endTime"]

@@ -11,9 +11,12 @@ import psutil
 import pytest
 
 from localcluster import binaries
+from nightcrawler_crds import names
 from tests.support.builders import WorkflowBuilder, a_workflow
+from tests.support.history import Change, History
 from tests.support.polling import eventually
-from tests.support.real_node import Installation, Run, container, moment, shell
+from tests.support.real_node import NAMESPACE, Installation, Run, container, shell
+from tests.support.team import Team
 
 pytestmark = pytest.mark.real_node
 
@@ -150,15 +153,18 @@ def test_a_pod_that_somebody_deletes_is_run_again_free_of_charge(here: Installat
     workflow = a_workflow(name).step("Work", command=[*shell(once), name], retries=0)
     run = here.launch(workflow)[name]
     pod = run.running_pod()
+    history = History(Team(here.cluster, NAMESPACE))
     here.kubectl("delete", "pod", pod["metadata"]["name"], "--wait=false")
-    step = run.until(lambda status: status["steps"]["Work"]["phase"] == "Retrying", "another attempt")[
-        "steps"
-    ]["Work"]
+    status = run.ended()
+
+    def retries(change: Change) -> bool:
+        return change.name == name and change.object["status"]["steps"]["Work"]["phase"] == "Retrying"
+
+    step = history.first(names.EXECUTIONS, retries).object["status"]["steps"]["Work"]
     assert (step["reason"], step["exitCode"]) == ("Disrupted", 0), (
         "it exits with 0 when told to go, and is not done"
     )
     assert step["message"] == f"step 'Work' was ended: its Pod {pod['metadata']['name']} was deleted"
-    status = run.ended()
     done = status["steps"]["Work"]
     assert (status["phase"], done["attempt"], done["disruptions"], done["exitCode"]) == ("Completed", 2, 1, 0)
     assert "reason" not in done, "nothing of the first attempt stays"
@@ -172,18 +178,17 @@ def test_a_further_attempt_never_runs_beside_the_one_before(here: Installation, 
         "trap 'sleep 6; exit 0' TERM; echo running; while true; do sleep 0.1; done"
     )
     run = here.launch(a_workflow(name).step("Work", command=[*shell(slow), name]))[name]
-    pod = run.running_pod()
-    here.kubectl("delete", "pod", pod["metadata"]["name"], "--wait=false")
-    last_seen: dict[str, Any] = {}
-
-    def second(pods: list[dict[str, Any]]) -> bool:
-        for one in pods:
-            state = container(one, "step").get("state", {})
-            if one["metadata"]["uid"] == pod["metadata"]["uid"] and "terminated" in state:
-                last_seen.update(state["terminated"])
-        return any(one["metadata"]["uid"] != pod["metadata"]["uid"] for one in pods)
-
-    pods = eventually(lambda: run.pods, until=second, what="the second attempt's Pod", within=60)
-    assert last_seen, "the first one's end was seen before"
-    assert moment(pods[-1]["metadata"]["creationTimestamp"]) >= moment(last_seen["finishedAt"])
+    first = run.running_pod()["metadata"]
+    history = History(Team(here.cluster, NAMESPACE))
+    here.kubectl("delete", "pod", first["name"], "--wait=false")
     assert run.ended()["phase"] == "Completed"
+
+    def ends(change: Change) -> bool:
+        state = container(change.object, "step").get("state", {})
+        return change.uid == first["uid"] and "terminated" in state
+
+    def follows(change: Change) -> bool:
+        of_it = change.object["metadata"].get("labels", {}).get(names.LABEL_EXECUTION) == name
+        return change.kind == "ADDED" and of_it
+
+    assert history.first(names.PODS, ends).number < history.first(names.PODS, follows).number

@@ -37,6 +37,11 @@ class Change:
         return name
 
     @property
+    def uid(self) -> str:
+        uid: str = self.object["metadata"]["uid"]
+        return uid
+
+    @property
     def step(self) -> str:
         """The step that a Job or Pod belongs to."""
         step: str = self.object["metadata"]["annotations"][names.ANNOTATION_STEP]
@@ -58,9 +63,13 @@ class History:
         self._since = self._version(names.PODS)
 
     def of(self, resource: Resource) -> list[Change]:
-        """The changes of all objects of a kind."""
+        """The changes of all objects of a kind.
+
+        Raises:
+            AssertionError: The API server does not tell all of them.
+        """
         if resource not in self._known:
-            self._known[resource] = list(self._read(resource, until=int(self._version(resource))))
+            self._known[resource] = self._all(resource)
         return self._known[resource]
 
     def first(self, resource: Resource, matches: Callable[[Change], bool]) -> Change:
@@ -96,9 +105,24 @@ class History:
         version: str = answer["metadata"]["resourceVersion"]
         return version
 
-    def _read(self, resource: Resource, until: int) -> Iterator[Change]:
-        # Nothing says when a watch has told all, but it ends by itself.
-        query = {"watch": "1", "resourceVersion": self._since, "timeoutSeconds": "1"}
+    def _all(self, resource: Resource) -> list[Change]:
+        now: Json = self._team.cluster.api.get(self._team.path(resource))
+        # Nothing says when a watch has told all, but it ends by itself; on a busy machine too soon.
+        for seconds in (1, 5, 25):
+            changes = list(self._read(resource, int(now["metadata"]["resourceVersion"]), seconds))
+            if self._leads_to(now, changes):
+                return changes
+        raise AssertionError(f"the changes of {resource.plural} do not lead to what is there: {changes}")
+
+    def _leads_to(self, now: Json, changes: list[Change]) -> bool:
+        """Whether whatever is there and has changed since is there by the last of its changes."""
+        there = {item["metadata"]["name"]: int(item["metadata"]["resourceVersion"]) for item in now["items"]}
+        since = {name: version for name, version in there.items() if version > int(self._since)}
+        last = {change.name: change for change in changes}
+        return since == {name: one.number for name, one in last.items() if one.kind != "DELETED"}
+
+    def _read(self, resource: Resource, until: int, seconds: int) -> Iterator[Change]:
+        query = {"watch": "1", "resourceVersion": self._since, "timeoutSeconds": str(seconds)}
         cluster = self._team.cluster
         url = f"{cluster.server_url}{self._team.path(resource)}?{urlencode(query)}"
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {cluster.token(ADMIN)}"})
@@ -106,9 +130,10 @@ class History:
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
         )
-        with contextlib.closing(opener.open(request, timeout=10)) as answer:
+        with contextlib.closing(opener.open(request, timeout=60)) as answer:
             for line in answer:
                 event = json.loads(line)
+                assert event["type"] != "ERROR", f"the history of {resource.plural} is not there: {event}"
                 number = int(event["object"]["metadata"]["resourceVersion"])
                 if number > until:
                     return
