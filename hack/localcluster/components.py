@@ -121,6 +121,7 @@ def _audit(plan: Plan) -> list[str]:
     return [
         f"--audit-policy-file={plan.folder / 'audit-policy.yaml'}",
         f"--audit-log-path={plan.folder / 'audit.log'}",
+        "--audit-log-maxsize=2000",  # in MB; a file that is changed for a new one would be half the count
     ]
 
 

@@ -228,6 +228,12 @@ WRITES: list[tuple[str, str, Any]] = [
 ]
 
 
+def timeless(answer: Json) -> Json:
+    """An answer without how long its step runs, which goes on."""
+    steps = [{**step, "duration": ""} for step in answer.get("steps", ())]
+    return {**answer, "steps": steps} if steps else answer
+
+
 def test_while_the_api_server_is_away_reads_go_on_and_writes_are_503(
     own_cluster: LocalCluster, tmp_path: Path
 ) -> None:
@@ -240,7 +246,7 @@ def test_while_the_api_server_is_away_reads_go_on_and_writes_are_503(
         path = f"/{workflow}/executions/{execution}"
         eventually(lambda: served.ask("GET", path)["stepExecutions"])
         reads = ["", f"/{workflow}", f"/{workflow}/executions"]
-        before = [served.ask("GET", read) for read in reads]
+        before = [timeless(served.ask("GET", read)) for read in reads]
 
         own_cluster.stop_component("kube-apiserver", kill=True)
         for verb, written, body in WRITES:
@@ -252,17 +258,7 @@ def test_while_the_api_server_is_away_reads_go_on_and_writes_are_503(
             assert (answer.status_code, answer.headers["content-type"]) == (503, PROBLEM), answer.text
             assert "the API server" in answer.json()["detail"]
             assert int(answer.headers["retry-after"]) > 0
-        steps = before[1]["steps"]
-        assert [served.ask("GET", read) for read in reads] == [
-            before[0],
-            {
-                **before[1],
-                "steps": [
-                    {**steps[0], "duration": served.ask("GET", f"/{workflow}")["steps"][0]["duration"]}
-                ],
-            },
-            before[2],
-        ]
+        assert [timeless(served.ask("GET", read)) for read in reads] == before
         [step] = served.ask("GET", path)["stepExecutions"]
         assert step["logs"] == []
         assert "the log cannot be read now: the API server" in step["logsMessage"]

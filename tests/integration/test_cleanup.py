@@ -44,7 +44,7 @@ def a_job_like_ours(of: Json, *, owned: bool, step: str = "stray", lasts: str = 
 
 
 def test_jobs_stay_for_a_while_and_go_in_one_request(operators: Operators, team: Team) -> None:
-    operators.start(job_cleanup_after=3)
+    operators.start(job_cleanup_after=5)
     (run,) = team.runs(a_workflow("tidy").step("one").step("two").step("three", exit_code=1))
     status = team.until_phase(run, "Failed")
 
@@ -129,7 +129,7 @@ def test_the_installation_says_how_long_a_history_is_where_the_workflow_does_not
     team.apply(workflow)
     for number in range(2):
         team.until_phase(team.run(workflow, f"run-{number}"), "Completed")
-    team.cancel(team.run(workflow, "run-2"))
+    team.begin(an_execution(workflow, "run-2", cancel=True))
 
     eventually(
         lambda: team.executions_of("forgetful"), what="the oldest to go", until=lambda left: left == ["run-1"]

@@ -34,7 +34,12 @@ def test_a_sequential_run_of_five_short_steps_costs_five_jobs_and_at_most_seven_
         runs += batch
     eventually(lambda: not team.every(names.JOBS), what="all Jobs to be cleaned up")
 
-    requests = Audit(team).requests()
+    def cleanups() -> int:
+        return Audit(team).counts()["deletecollection jobs"]
+
+    # A request is in the log once it is answered, and a Job may be gone before.
+    eventually(lambda: cleanups() >= RUNS, what="all to be cleaned up, by the log")
+    requests = [r for r in Audit(team).requests() if r.status < 400]
     made = [r.name for r in requests if r.what == "create jobs"]
     jobs = {run: sum(name.startswith(f"{run}-") for name in made) for run in runs}
     writes = Counter(r.name for r in requests if r.what == "patch workflowexecutions/status")
@@ -44,8 +49,7 @@ def test_a_sequential_run_of_five_short_steps_costs_five_jobs_and_at_most_seven_
     assert writes.keys() == set(runs)
     assert max(writes.values()) <= 7, writes
     writing = ("create", "patch", "delete", "deletecollection")
-    # Runs that begin at the same moment all try to keep what they have in common; one of them does.
-    others = Counter(r.what for r in requests if r.verb in writing and r.status != 409)
+    others = Counter(r.what for r in requests if r.verb in writing)
     # One to make the workflow its owner, one for the content of the workflow, one to clean up.
     assert others["patch workflowexecutions"] == RUNS
     assert others["create controllerrevisions"] == 1
@@ -68,4 +72,4 @@ def test_a_workflow_is_written_at_most_once_a_second(shared: Team) -> None:
     ]
 
     # Fifteen runs began, started and ended. A request may be a little late, and the next one then is not.
-    assert 2 <= len(writes) <= (writes[-1] - writes[0]).total_seconds() + 1.5
+    assert 2 <= len(writes) <= (writes[-1] - writes[0]).total_seconds() + 2

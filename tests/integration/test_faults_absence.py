@@ -79,6 +79,7 @@ def test_a_pod_that_a_deletion_ended_meanwhile_was_disrupted(
     here = {"spec": {"nodeSelector": {POOL: "frozen"}}}
     run = absence.begins(a_workflow("d").step("s", lasts=600, retries=0, pod=here))
     cluster.lose_fake_node("frozen")  # whose kubelet is the test from here on
+    add_node(FakeNode("after-frozen"))  # and kwok, which takes one after the other, has heard of that
     [pod] = team.pods(run)
     name = pod["metadata"]["name"]
     team.delete(names.PODS, name)
@@ -116,12 +117,14 @@ DELETIONS: Final[dict[str, Callable[[Team, str], None]]] = {"Pod": delete_pod, "
 def test_a_step_whose_child_was_deleted_meanwhile_is_tried_again_for_free(
     delete: Callable[[Team, str], None], absence: Absence, team: Team
 ) -> None:
-    run = absence.begins(a_chain("c", 1, lasts=2))
+    run = absence.begins(a_chain("c", 1, lasts=600))
     delete(team, run)
     eventually(lambda: not any(map(is_live, team.pods(run))), what="the Pod to be gone")
 
     absence.ends()
 
+    team.until_step(run, "s1", attempt=2)
+    team.finish(team.until_pod_runs(run))
     team.until_phase(run, "Completed")
     assert team.step(run, "s1")["disruptions"] == 1
     assert_ran_once(absence.history, run, "s1/1", "s1/2")

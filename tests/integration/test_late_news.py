@@ -74,6 +74,8 @@ def test_environments_are_asked_for_only_where_one_that_is_new_would_matter(
     proxy: FaultProxy, operators: Operators, team: Team
 ) -> None:
     operators.start(kubeconfig=proxy.kubeconfig)
+    # Kopf watches them after its own first list.
+    eventually(lambda: any(re.search(r"/environments\?.*watch", asked) for asked in proxy.asked))
     workflow = a_workflow("asking").step("one")
     team.apply(workflow)
 

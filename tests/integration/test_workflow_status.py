@@ -10,15 +10,13 @@ from tests.support.team import Team
 def test_a_workflow_shows_its_last_run_and_how_many_are_in_flight(shared: Team) -> None:
     first, second = shared.runs(a_workflow("shown").step("one", lasts=600), 2)
     latest = max(first, second, key=shared.made)
-    seen = shared.until_last_run("shown", latest, "Running")
-    assert seen["active"] == 2
+    seen = shared.until_last_run("shown", latest, "Running", active=2)
     assert seen["lastRunTime"] == shared.execution(latest)["metadata"]["creationTimestamp"]
 
     for run in (first, second):
         shared.cancel(run)
 
-    seen = shared.until_last_run("shown", latest, "Cancelled")
-    assert seen["active"] == 0
+    shared.until_last_run("shown", latest, "Cancelled", active=0)
 
 
 def test_a_workflow_that_has_never_run_says_that_it_can(shared: Team) -> None:

@@ -15,8 +15,8 @@ from nightcrawler_crds import names
 Manifest = dict[str, Any]
 
 IMAGE: Final = "busybox:1"
-_DURATION: Final = "kwok.nightcrawler.dev/duration"
-_EXIT_CODE: Final = "kwok.nightcrawler.dev/exit-code"
+DURATION: Final = "kwok.nightcrawler.dev/duration"
+EXIT_CODE: Final = "kwok.nightcrawler.dev/exit-code"
 _MESSAGE: Final = "kwok.nightcrawler.dev/message"
 
 
@@ -89,8 +89,8 @@ class WorkflowBuilder(Builder):
         played = {
             key: value
             for key, value in (
-                (_DURATION, None if lasts is None else f"{round(lasts * 1000)}ms"),
-                (_EXIT_CODE, None if exit_code is None else str(exit_code)),
+                (DURATION, None if lasts is None else f"{round(lasts * 1000)}ms"),
+                (EXIT_CODE, None if exit_code is None else str(exit_code)),
                 (_MESSAGE, says),
             )
             if value is not None

@@ -13,7 +13,14 @@ from localcluster.api import RefusedError
 from nightcrawler_crds import names
 from nightcrawler_crds.clock import to_wire, utcnow
 from nightcrawler_crds.names import Resource
-from tests.support.builders import Builder, ExecutionBuilder, WorkflowBuilder, an_execution
+from tests.support.builders import (
+    DURATION,
+    EXIT_CODE,
+    Builder,
+    ExecutionBuilder,
+    WorkflowBuilder,
+    an_execution,
+)
 from tests.support.cluster import a_namespace
 from tests.support.operator import operators_in
 from tests.support.polling import eventually
@@ -113,6 +120,12 @@ class Team:
             container |= {"ready": False, "state": {"terminated": ended}}
             status["containerStatuses"] = [container]
         self._api.merge(self.path(names.PODS, pod["metadata"]["name"]) + "/status", {"status": status})
+
+    def finish(self, pod: Json, exit_code: int = 0) -> None:
+        """Let a played node end the program of a Pod now, however long it would have run."""
+        told = {DURATION: "0ms", EXIT_CODE: str(exit_code)}
+        change = {"metadata": {"annotations": told}}
+        self._api.merge(self.path(names.PODS, pod["metadata"]["name"]), change)
 
     # --- reading -------------------------------------------------------------------------------------
 
@@ -217,12 +230,13 @@ class Team:
             until=lambda seen: seen.get("status") == status,
         )
 
-    def until_last_run(self, workflow: str, execution: str, phase: str) -> Json:
-        """A workflow's status, once it tells that its last run was this one and how it is."""
+    def until_last_run(self, workflow: str, execution: str, phase: str, **fields: Any) -> Json:
+        """A workflow's status, once it tells that its last run was this one and how it is, and of these."""
+        wanted = {"lastExecution": execution, "lastPhase": phase, **fields}
         return eventually(
             lambda: (self.get(names.WORKFLOWS, workflow) or {}).get("status", {}),
-            what=f"workflow {workflow} to show {execution} as {phase}",
-            until=lambda s: (s.get("lastExecution"), s.get("lastPhase")) == (execution, phase),
+            what=f"workflow {workflow} to show {wanted}",
+            until=lambda seen: all(seen.get(name) == value for name, value in wanted.items()),
         )
 
     def until_pod_runs(self, execution: str, step: str = "", within: float = 60.0) -> Json:
