@@ -6,6 +6,7 @@ It is aiohttp's, because the official typed client costs four to eight times the
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import time
 from typing import Final
@@ -15,7 +16,11 @@ import aiohttp
 from nightcrawler_crds.errors import ConfigurationError, Unavailable
 from nightcrawler_crds.identity import Identity, find, looked_at
 
-_REFRESH_SECONDS: Final = 60.0
+log = logging.getLogger(__name__)
+
+_RENEW_SECONDS: Final = 60.0
+_AGAIN_SECONDS: Final = 5.0
+"""After the credentials could not be had."""
 
 
 class Connection:
@@ -32,8 +37,10 @@ class Connection:
         self._limit = limit
         self._session: aiohttp.ClientSession | None = None
         self._authorization: str | None = None
-        self._token_at = float("-inf")
-        self._refreshing = asyncio.Lock()
+        self._missing = ""
+        self._refused = False
+        self._renew_at = float("-inf")
+        self._renewing = asyncio.Lock()
 
     @classmethod
     async def open(cls, user_agent: str, *, kubeconfig: str | None = None) -> Connection:
@@ -67,22 +74,37 @@ class Connection:
         return self._session
 
     async def headers(self) -> dict[str, str]:
-        """The authorization for the next request."""
-        if time.monotonic() - self._token_at > _REFRESH_SECONDS:
-            async with self._refreshing:
-                if time.monotonic() - self._token_at > _REFRESH_SECONDS:
-                    try:
-                        self._authorization = await self.identity.authorization()
-                    except (OSError, ValueError) as error:
-                        raise Unavailable(
-                            f"the credentials for the API server cannot be had: {error}"
-                        ) from error
-                    self._token_at = time.monotonic()
+        """The authorization for the next request.
+
+        Raises:
+            Unavailable: There is none, and none can be had.
+        """
+        if time.monotonic() >= self._renew_at:
+            async with self._renewing:
+                if time.monotonic() >= self._renew_at:
+                    await self._renew()
+        if self._missing:
+            raise Unavailable(self._missing)
         return {"Authorization": self._authorization} if self._authorization else {}
 
+    async def _renew(self) -> None:
+        try:
+            self._authorization = await self.identity.authorization(self._refused)
+        except (OSError, ValueError) as error:
+            why = f"the credentials for the API server cannot be had: {error}"
+            if self._authorization is None:
+                self._missing = why
+            else:
+                log.warning("%s; going on with those of before", why)
+            self._renew_at = time.monotonic() + _AGAIN_SECONDS  # for all who wait, too
+        else:
+            self._missing, self._refused = "", False
+            self._renew_at = time.monotonic() + _RENEW_SECONDS
+
     def forget_token(self) -> None:
-        """Read the token anew for the next request: the API server did not accept the last one."""
-        self._token_at = float("-inf")
+        """Ask for the token anew for the next request: the API server did not accept the last one."""
+        self._refused = True
+        self._renew_at = float("-inf")
 
     async def close(self) -> None:
         """Close the session and all its connections."""

@@ -1,17 +1,16 @@
 """Who we are to the API server, and where it is: a kubeconfig, or the Pod's own identity.
 
 What nearly every process has is read here: a service account, or a kubeconfig with a token
-or with a client certificate in files. The official client knows every other form (plugins,
-providers, a client's key as data, several files), but importing it takes 10 MB of memory, so
+or with a client certificate in files. The official client knows every other form (plugins, a
+client's key as data, several files), but importing it takes 10 MB of memory, so
 it is imported only where one of those is met. (Kopf imports it anyhow, so this spares the facade.)
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,14 +18,15 @@ from typing import Any, Final
 import msgspec
 
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_PATIENCE: Final = 30.0
-"""For a plugin or a provider, in seconds."""
 
-Authorization = Callable[[], Awaitable[str | None]]
-"""What the header `Authorization` is to say now; raises OSError or ValueError if it cannot be had."""
+Authorization = Callable[[bool], Awaitable[str | None]]
+"""What the header `Authorization` is to say now, given whether the last was refused.
+
+Raises OSError or ValueError if it cannot be had.
+"""
 
 
-async def anonymous() -> str | None:
+async def anonymous(_refused: bool) -> str | None:
     """No authorization: a client certificate is enough, or nothing is asked for."""
     return None
 
@@ -56,7 +56,12 @@ async def find(kubeconfig: str | None) -> Identity:
     if not kubeconfig and _is_a_pod():
         return _of_this_pod()
     file = kubeconfig or _usual()
-    return _plain(file) or await _by_the_official_client(file)
+    if plain := _plain(file):
+        return plain
+    # Here and not above: see the module's text.
+    from nightcrawler_crds import officialclient  # noqa: PLC0415
+
+    return await officialclient.read(file)
 
 
 def looked_at(kubeconfig: str | None) -> str:
@@ -119,8 +124,20 @@ class _Kubeconfig(msgspec.Struct, rename="kebab"):
     users: list[_Named] = []
 
 
-_NOT_DONE: Final = frozenset({"proxy-url", "tls-server-name", "as", "as-uid", "as-groups", "as-user-extra"})
-"""What would otherwise be ignored, to talk to another server or with other rights than was written."""
+_OF_CLUSTERS: Final = ("proxy-url", "tls-server-name")
+_OF_USERS: Final = ("as", "as-uid", "as-groups", "as-user-extra", "auth-provider")
+"""What would otherwise be ignored, to talk to another server or with other rights than was written.
+
+The official client does know providers, but sends their secrets without verifying whom to.
+"""
+
+
+def refuse_what_is_not_done(cluster: Mapping[str, Any], user: Mapping[str, Any], file: str) -> None:
+    """Raise ValueError if a kubeconfig's cluster or user says what would be ignored."""
+    for keys, said in ((_OF_CLUSTERS, cluster), (_OF_USERS, user)):
+        for key in keys:
+            if said.get(key):
+                raise ValueError(f"{key} is not supported in {file}")
 
 
 def _plain(kubeconfig: str) -> Identity | None:
@@ -139,8 +156,7 @@ def _plain(kubeconfig: str) -> Identity | None:
         its_user = (_named(written.users, context.user).user or {}) if context.user else {}
     except (OSError, msgspec.MsgspecError, LookupError):
         return None
-    if not_done := sorted(_NOT_DONE & {*its_cluster, *its_user}):
-        raise ValueError(f"{not_done[0]} is not supported in {file}")
+    refuse_what_is_not_done(its_cluster, its_user, str(file))
     try:
         return _read(file.parent, msgspec.convert(its_cluster, _Cluster), msgspec.convert(its_user, _User))
     except ValueError:  # msgspec's too
@@ -172,7 +188,7 @@ def _named(entries: list[_Named], name: str) -> _Named:
 
 
 def _always(token: str | None) -> Authorization:
-    async def authorization() -> str | None:
+    async def authorization(_refused: bool) -> str | None:
         return f"Bearer {token}" if token else None
 
     return authorization
@@ -181,7 +197,7 @@ def _always(token: str | None) -> Authorization:
 def _token_in(file: Path) -> Authorization:
     """The token that is in the file when asked: those of service accounts are replaced while we run."""
 
-    async def authorization() -> str | None:
+    async def authorization(_refused: bool) -> str | None:
         return _bearer(file)  # a few hundred bytes, about once a minute: no thread for that
 
     return authorization
@@ -192,41 +208,3 @@ def _bearer(file: Path) -> str:
     if not token:
         raise ValueError(f"{file} is empty")
     return f"Bearer {token}"
-
-
-async def _by_the_official_client(kubeconfig: str) -> Identity:
-    # Here and not above: 10 MB of memory (see the module's text).
-    from kubernetes.aio import config as official  # noqa: PLC0415
-    from kubernetes.aio.client import Configuration  # noqa: PLC0415
-
-    read = Configuration()
-    try:
-        loader = await official.load_kube_config(config_file=kubeconfig, client_configuration=read)
-    except official.ConfigException as error:
-        raise ValueError(_without_secrets(error)) from None
-
-    async def authorization() -> str | None:
-        try:
-            # It keeps what has not expired, and asks plugins and providers for what has.
-            async with asyncio.timeout(_PATIENCE):
-                await loader.load_and_set(read)
-            token = await read.get_api_key_with_prefix("BearerToken", alias="authorization")
-        except TimeoutError as error:
-            raise ValueError(f"no answer within {_PATIENCE:g} s") from error
-        except Exception as error:  # noqa: BLE001 - providers are asked over HTTP by whatever library
-            raise ValueError(_without_secrets(error)) from None
-        return str(token).strip() if token else None
-
-    return Identity(
-        server=str(read.host).rstrip("/"),
-        authority=read.ssl_ca_cert,
-        certificate=read.cert_file,
-        key=read.key_file,
-        verified=read.verify_ssl,
-        authorization=authorization,
-    )
-
-
-def _without_secrets(error: Exception) -> str:
-    """What it says, but for the entry of the kubeconfig that the official client repeats in full."""
-    return str(error).partition("/{")[0]

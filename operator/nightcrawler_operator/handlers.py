@@ -16,12 +16,13 @@ import aiohttp
 import kopf
 from typing_extensions import override
 
-from nightcrawler_crds import clock, names
+from nightcrawler_crds import clock, errors, names
 from nightcrawler_crds.connection import Connection
 from nightcrawler_crds.names import Resource
 from nightcrawler_operator.service import Operator
 
 _LOGIN_FOR: Final = timedelta(minutes=30)
+_LOGIN_AGAIN: Final = 5.0
 
 
 class NoDiff(kopf.DiffBaseStorage):
@@ -132,9 +133,14 @@ async def credentials(connection: Connection) -> kopf.AiohttpSession:
     They expire, and so differ each time: Kopf exits after a single 401 if a login gives it
     the very credentials that it has.
     """
+    connection.forget_token()  # Kopf asks again if it was refused, too
+    try:
+        headers = await connection.headers()
+    except errors.ApiError as error:
+        raise kopf.TemporaryError(str(error), delay=_LOGIN_AGAIN) from error
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=connection.tls()),  # a watch keeps its connection
-        headers=await connection.headers(),
+        headers=headers,
     )
     return kopf.AiohttpSession(
         server=connection.server, aiohttp_session=session, expiration=clock.utcnow() + _LOGIN_FOR

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+import kopf
 import pytest
 import yaml
 
@@ -18,6 +19,11 @@ from nightcrawler_crds.connection import Connection
 from nightcrawler_crds.errors import ConfigurationError, Unavailable
 from nightcrawler_operator.handlers import credentials
 
+_CREDENTIALS: Final = "client.authentication.k8s.io/v1"
+
+
+CONTEXT: Final = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+
 
 def kubeconfig(user: dict[str, Any] | None = None, **changes: Any) -> str:
     """The text of one that can be used, but for its user and changes at its top or in its cluster."""
@@ -26,7 +32,7 @@ def kubeconfig(user: dict[str, Any] | None = None, **changes: Any) -> str:
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "contexts": [CONTEXT],
         "clusters": [{"name": "c", "cluster": cluster}],
         "users": [{"name": "u", "user": user or {"token": "t"}}],
     }
@@ -49,6 +55,11 @@ UNUSABLE: Final = {
     "a proxy": kubeconfig(proxy_url="http://127.0.0.1:1"),
     "another name of the server": kubeconfig(tls_server_name="kubernetes"),
     "somebody else's rights": kubeconfig({"token": "t", "as": "root"}),
+    "a provider": kubeconfig({"auth-provider": {"name": "oidc", "config": {"id-token": "t"}}}),
+    "a plugin that fails": kubeconfig({"exec": {"apiVersion": _CREDENTIALS, "command": "false"}}),
+    "a proxy beside what only the official client reads": kubeconfig(
+        proxy_url="http://127.0.0.1:1", contexts=[CONTEXT, {**CONTEXT, "name": 5}]
+    ),
 }
 
 
@@ -70,12 +81,12 @@ async def test_a_file_that_is_not_there_is_named(user: dict[str, Any], tmp_path:
 
 
 async def test_an_error_does_not_show_the_credentials(tmp_path: Path) -> None:
-    user = {"auth-provider": {"name": "oidc", "config": {"refresh-token": "secret", "client-id": "c"}}}
+    user = {"client-certificate-data": None, "client-key-data": "c2VjcmV0"}
 
-    with pytest.raises(ConfigurationError, match="client-secret") as refused:
+    with pytest.raises(ConfigurationError, match="client-certificate") as refused:
         await opened(kubeconfig(user), tmp_path)
 
-    assert "secret'" not in str(refused.value)
+    assert "c2VjcmV0" not in str(refused.value)
 
 
 async def test_one_that_can_be_used_is_opened_without_a_request(tmp_path: Path) -> None:
@@ -104,7 +115,6 @@ async def opened(text: str, directory: Path) -> Connection:
     return await Connection.open("test", kubeconfig=str(file))
 
 
-_CREDENTIALS: Final = "client.authentication.k8s.io/v1"
 PLUGIN: Final = {
     "apiVersion": _CREDENTIALS,
     "command": "echo",
@@ -141,21 +151,49 @@ async def test_a_token_in_a_file_is_read_anew_when_it_is_refused(tmp_path: Path)
     assert await connection.headers() == {"Authorization": "Bearer new"}
 
 
-async def test_a_plugin_is_asked_again_when_its_token_expires(tmp_path: Path) -> None:
-    def says(token: str) -> None:
-        status = {"token": token, "expirationTimestamp": "2020-01-01T00:00:00Z"}
-        said = {"apiVersion": _CREDENTIALS, "kind": "ExecCredential", "status": status}
-        (tmp_path / "says").write_text(json.dumps(said))
-
-    says("first")
-    plugin = {**PLUGIN, "command": "cat", "args": [str(tmp_path / "says")]}
-    connection = await opened(kubeconfig({"exec": plugin}), tmp_path)
+async def plugged(directory: Path, **of_token: str) -> Connection:
+    """A connection by a plugin that prints the file `says`, which says `first`."""
+    says(directory, "first", **of_token)
+    plugin = {**PLUGIN, "command": "cat", "args": [str(directory / "says")]}
+    connection = await opened(kubeconfig({"exec": plugin}), directory)
     assert await connection.headers() == {"Authorization": "Bearer first"}
-    says("second")
+    return connection
+
+
+def says(directory: Path, token: str, **of_token: str) -> None:
+    """What the plugin prints from now on."""
+    said = {"apiVersion": _CREDENTIALS, "kind": "ExecCredential", "status": {"token": token, **of_token}}
+    (directory / "says").write_text(json.dumps(said))
+
+
+@pytest.mark.parametrize("expires", ["2020-01-01T00:00:00Z", "2199-01-01T00:00:00Z"])
+async def test_a_plugin_is_asked_again_when_its_token_is_refused(expires: str, tmp_path: Path) -> None:
+    connection = await plugged(tmp_path, expirationTimestamp=expires)
+    says(tmp_path, "second")
 
     connection.forget_token()
 
     assert await connection.headers() == {"Authorization": "Bearer second"}
+
+
+async def test_without_an_answer_of_its_plugin_it_goes_on_with_the_token_that_it_has(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = await plugged(tmp_path)
+    (tmp_path / "says").unlink()
+
+    connection.forget_token()
+
+    assert await connection.headers() == {"Authorization": "Bearer first"}
+    assert "No such file" in caplog.text
+
+
+async def test_kopf_is_told_to_wait_where_there_are_no_credentials(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("")
+    connection = await opened(kubeconfig({"tokenFile": "token"}), tmp_path)
+
+    with pytest.raises(kopf.TemporaryError, match="token is empty"):
+        await credentials(connection)
 
 
 async def test_a_token_file_that_is_empty_is_an_outage_and_is_named(tmp_path: Path) -> None:
