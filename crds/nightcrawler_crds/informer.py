@@ -83,14 +83,15 @@ class Informer(Generic[V]):
     async def run(self) -> None:
         """List, then watch, until cancelled."""
         backoff = _BACKOFF_FIRST
+        clock = asyncio.get_running_loop().time
         while True:
-            before = self._version
+            before, since = self._version, clock()
             try:
                 if not self._version:
                     await self._list()
-                began = time.monotonic()
+                began = clock()
                 await self._watch()
-                if time.monotonic() - began < _BRIEF:
+                if clock() - began < _BRIEF:
                     # Whatever ends watches as soon as they begin must not be asked without a pause.
                     await asyncio.sleep(_BRIEF)
                 backoff = _BACKOFF_FIRST
@@ -98,7 +99,7 @@ class Informer(Generic[V]):
                 log.info("the watch of %s is too far behind; listing anew", self.resource.plural)
                 self._version = ""
             except (errors.ApiError, msgspec.DecodeError) as error:
-                if self._version != before:
+                if self._version != before or clock() - since > _BACKOFF_MOST:
                     backoff = _BACKOFF_FIRST  # it worked until now
                 log.warning("watching %s failed, again in %.1f s: %s", self.resource.plural, backoff, error)
                 await asyncio.sleep(backoff * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load, hides nothing
