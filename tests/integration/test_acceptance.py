@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -163,6 +164,9 @@ def test_an_execution_whose_workflow_does_not_come_fails_after_a_while(
 
     status = team.until_phase(run, "Failed", within=10)
 
+    created = team.execution(run)["metadata"]["creationTimestamp"]
+    waited = datetime.fromisoformat(status["completionTime"]) - datetime.fromisoformat(created)
+    assert waited.total_seconds() >= 2
     accepted = team.condition(names.EXECUTIONS, run, "Accepted")
     assert (accepted["status"], accepted["reason"]) == ("False", "WorkflowNotFound")
     assert "there is no workflow 'nowhere'" in status["message"]

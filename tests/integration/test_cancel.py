@@ -86,7 +86,7 @@ def test_one_between_two_attempts_makes_no_further_attempt(shared: Team) -> None
 
     assert status["steps"]["one"]["phase"] == "Cancelled"
     made = len(shared.jobs(run))
-    always(lambda: len(shared.jobs(run)) == made, during=2.5, what="no further Job")
+    always(lambda: len(shared.jobs(run)) == made, during=5, what="no further Job")
 
 
 def test_one_that_waits_for_its_workflow_is_cancelled(shared: Team) -> None:

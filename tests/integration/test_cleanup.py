@@ -131,6 +131,7 @@ def test_the_installation_says_how_long_a_history_is_where_the_workflow_does_not
         team.until_phase(team.run(workflow, f"run-{number}"), "Completed")
     team.begin(an_execution(workflow, "run-2", cancel=True))
 
+    eventually(lambda: team.get(names.EXECUTIONS, "run-2") is None, what="what did not complete to go")
     eventually(
         lambda: team.executions_of("forgetful"), what="the oldest to go", until=lambda left: left == ["run-1"]
     )

@@ -39,8 +39,8 @@ def test_a_sequential_run_of_five_short_steps_costs_five_jobs_and_at_most_seven_
 
     # A request is in the log once it is answered, and a Job may be gone before.
     eventually(lambda: cleanups() >= RUNS, what="all to be cleaned up, by the log")
-    requests = [r for r in Audit(team).requests() if r.status < 400]
-    made = [r.name for r in requests if r.what == "create jobs"]
+    requests = Audit(team).requests()
+    made = [r.name for r in requests if r.what == "create jobs" and r.status == 201]
     jobs = {run: sum(name.startswith(f"{run}-") for name in made) for run in runs}
     writes = Counter(r.name for r in requests if r.what == "patch workflowexecutions/status")
 
@@ -49,7 +49,8 @@ def test_a_sequential_run_of_five_short_steps_costs_five_jobs_and_at_most_seven_
     assert writes.keys() == set(runs)
     assert max(writes.values()) <= 7, writes
     writing = ("create", "patch", "delete", "deletecollection")
-    others = Counter(r.what for r in requests if r.verb in writing)
+    # Runs that begin at the same moment all try to keep what they have in common; one of them does.
+    others = Counter(r.what for r in requests if r.verb in writing and r.status != 409)
     # One to make the workflow its owner, one for the content of the workflow, one to clean up.
     assert others["patch workflowexecutions"] == RUNS
     assert others["create controllerrevisions"] == 1

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import pytest
 
 from localcluster import FakeNode, LocalCluster
+from localcluster.api import RefusedError
 from nightcrawler_crds import names
 from tests.support.builders import a_chain, a_workflow
 from tests.support.cluster import install_crds
 from tests.support.once import assert_there_once
 from tests.support.operator import QUICK_LEASE, Operators
 from tests.support.polling import eventually
-from tests.support.team import Team, is_live
+from tests.support.team import Json, Team, is_live
 
 pytestmark = pytest.mark.usefixtures("nodes")
 
@@ -37,13 +40,26 @@ def nodes(cluster: LocalCluster) -> tuple[str, ...]:
 
 def look_again(team: Team) -> None:
     """A kubelet repeats a status that the server did not take; kwok does not, until the Pod changes."""
-    api = team.cluster.api
-    # Ready though it is, the API server may still say for a moment that lists are too many.
-    eventually(lambda: api.is_ok(team.path(names.PODS)), what="the Pods to be listed")
-    for pod in filter(is_live, team.every(names.PODS)):
-        api.merge(
-            team.path(names.PODS, pod["metadata"]["name"]), {"metadata": {"annotations": {"look": "again"}}}
-        )
+    for pod in eventually(lambda: listed(team), what="the Pods"):
+        if is_live(pod):
+            eventually(partial(touched, team, pod), what="a Pod to be touched")
+
+
+# Ready though it says it is, the API server may answer 429 or 500 for a moment.
+
+
+def listed(team: Team) -> list[Json]:
+    with suppress(RefusedError):
+        return team.every(names.PODS)
+    return []
+
+
+def touched(team: Team, pod: Json) -> bool:
+    path = team.path(names.PODS, pod["metadata"]["name"])
+    with suppress(RefusedError):
+        team.cluster.api.merge(path, {"metadata": {"annotations": {"look": "again"}}})
+        return True
+    return False
 
 
 @pytest.mark.parametrize("component", ["kube-apiserver", "etcd"])

@@ -75,7 +75,7 @@ def test_environments_are_asked_for_only_where_one_that_is_new_would_matter(
 ) -> None:
     operators.start(kubeconfig=proxy.kubeconfig)
     # Kopf watches them after its own first list.
-    eventually(lambda: any(re.search(r"/environments\?.*watch", asked) for asked in proxy.asked))
+    eventually(lambda: proxy.is_watched(ENVIRONMENTS), what="Kopf to watch environments")
     workflow = a_workflow("asking").step("one")
     team.apply(workflow)
 

@@ -48,9 +48,9 @@ def test_a_pod_that_has_ended_can_be_deleted(shared: Team, over: bool) -> None:
     (run,) = shared.runs(workflow if over else workflow.step("two", lasts=600))
     if over:
         shared.until_phase(run, "Completed")
-        eventually(lambda: shown(the_job(shared, run, "one"))["end"] == "Complete", what="the Job's end")
     else:
         shared.until_pod_runs(run, "two")
+    eventually(lambda: shown(the_job(shared, run, "one"))["end"] == "Complete", what="the Job's end")
     (pod,) = shared.pods(run, "one")
 
     shared.delete(names.PODS, pod["metadata"]["name"])

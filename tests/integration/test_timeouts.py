@@ -37,7 +37,7 @@ def test_a_run_over_its_time_fails_and_its_pods_end(shared: Team) -> None:
 def test_a_run_over_its_time_while_it_waits_for_a_retry_fails_too(shared: Team) -> None:
     workflow = a_workflow("resting").step("one", exit_code=1, retries=1, retry_delay="1 hour")
     history = History(shared)
-    (run,) = shared.runs(workflow.config(timeout=2))
+    (run,) = shared.runs(workflow.config(timeout=5))
 
     status = shared.until_phase(run, "Failed")
 

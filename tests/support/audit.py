@@ -45,14 +45,6 @@ class Audit:
         """How often a user did what; only to the object of this name if one is given."""
         return Counter(r.what for r in self.requests(user) if name in ("", r.name))
 
-    def pod_ended(self, pod: str) -> datetime:
-        """When a played node reported the end of a Pod: its last status."""
-        writes = [
-            r.at for r in self._all() if r.user == "kwok" and r.name == pod and r.subresource == "status"
-        ]
-        assert writes, f"nobody wrote the status of Pod {pod}"
-        return max(writes)
-
     def made(self, name: str) -> datetime:
         """When the creation of a Job, or of a Pod, was first asked for; a Job and its Pod have one name."""
         return min(r.at for r in self._all() if r.verb == "create" and r.name == name and r.status == 201)

@@ -112,7 +112,8 @@ class History:
             changes = list(self._read(resource, int(now["metadata"]["resourceVersion"]), seconds))
             if self._leads_to(now, changes):
                 return changes
-        raise AssertionError(f"the changes of {resource.plural} do not lead to what is there: {changes}")
+        told = [(change.kind, change.name, change.number) for change in changes]
+        raise AssertionError(f"the changes of {resource.plural} do not lead to what is there: {told}")
 
     def _leads_to(self, now: Json, changes: list[Change]) -> bool:
         """Whether whatever is there and has changed since is there by the last of its changes."""

@@ -131,6 +131,10 @@ class FaultProxy:
         """Let watches whose path has this in it bring nothing, until `calm`; they stay open."""
         self._held.append(re.compile(path))
 
+    def is_watched(self, pattern: str) -> bool:
+        """Whether somebody watches a path that matches."""
+        return any(re.search(pattern, path) for path in list(self._watches.values()))
+
     def cut_watches(self, every: float) -> None:
         """Break all watches every so many seconds, until `calm`."""
         self._cut_every = every
