@@ -14,7 +14,7 @@ from tests.bench.compare import report as compare
 from tests.bench.engines.nightcrawler import NIGHTCRAWLER
 from tests.bench.goals import GOALS, Figure, RowGoals
 from tests.bench.plots import Bar, Panel
-from tests.bench.prose import FOOT, HEAD, SIZES, TRIED
+from tests.bench.prose import FOOT, HEAD, TRIED, load_of
 from tests.bench.record import Details, details_path
 from tests.bench.site import BENCH, FACADE
 from tests.bench.soak import report as soak
@@ -141,7 +141,7 @@ def _verdict(value: float, figure: Figure) -> str:
 def _row(name: str, goals: RowGoals, row: Details, files: dict[str, str]) -> str:
     spreads: dict[str, dict[str, float]] = row["spread"]
     known = [figure for figure in goals.figures if figure.key in spreads]
-    parts = [f"## {goals.title}", goals.what, _load(name, row["sizes"])]
+    parts = [f"## {goals.title}", goals.what, load_of(name, row["sizes"])]
     if known:
         files[f"{name}.svg"] = plots.bars(
             goals.title, [_bar(figure, spreads[figure.key]) for figure in known]
@@ -161,21 +161,6 @@ def _row(name: str, goals: RowGoals, row: Details, files: dict[str, str]) -> str
             f"{count} of {count + len(row['runs'])} measurements of this row failed and do not count."
         )
     return "\n\n".join(part for part in parts if part)
-
-
-def _load(name: str, sizes: Mapping[str, Any]) -> str:
-    """A row's sizes in words; levels as `50 (400 runs), 200 (700 runs)`."""
-
-    def word(size: Any) -> str:
-        if not isinstance(size, list):
-            return f"{size:,}" if isinstance(size, int) else str(size)
-        levels = [level if isinstance(level, list) else [level] for level in size]
-        return ", ".join(
-            f"{level[0]:,}" + "".join(f" ({count:,} runs)" for count in level[1:]) for level in levels
-        )
-
-    words = {key: word(size) for key, size in sizes.items()}
-    return SIZES[name].format(**words) if name in SIZES else ""
 
 
 def _figures(figures: Sequence[Figure], spreads: Mapping[str, Mapping[str, float]]) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from tests.bench import markdown
 from tests.bench.compare.contenders import OURS
 from tests.bench.goals import GOALS, Figure
+from tests.bench.prose import load_of
 from tests.bench.record import Details
 from tests.bench.svg import short
 
@@ -61,8 +62,11 @@ def _stamp(rows: Mapping[str, Details]) -> Mapping[str, Any]:
 
 
 def _caution(found: Found, rows: Sequence[str]) -> str:
-    small = any(found[OURS][name]["sizes"]["name"] == "short" for name in rows)
-    return "> **Only a first look**, with less load than the goals are for." if small else ""
+    small = {name: sizes for name in rows if (sizes := found[OURS][name]["sizes"])["name"] == "short"}
+    if not small:
+        return ""
+    loads = [f"> - {GOALS[name].title}: {load_of(name, sizes)}" for name, sizes in small.items()]
+    return "\n".join(["> **Only a first look**, with less load than the goals are for:", ">", *loads])
 
 
 def _table(found: Found, labels: Sequence[str], rows: Sequence[str]) -> str:
