@@ -144,9 +144,11 @@ def _plain(kubeconfig: str) -> Identity | None:
     """What the file says if it says nothing but what is known here; else None, and so for a broken one.
 
     Raises:
-        ValueError: It says what neither this nor the official client does.
+        ValueError: It is not there, or says what neither this nor the official client does.
     """
     file = Path(kubeconfig).expanduser()
+    if not file.exists() and os.pathsep not in kubeconfig:
+        raise ValueError(f"there is no {file}")
     if not file.is_file():  # several files; or a pipe, which can be read only once
         return None
     try:

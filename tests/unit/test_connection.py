@@ -80,6 +80,11 @@ async def test_a_file_that_is_not_there_is_named(user: dict[str, Any], tmp_path:
         await opened(kubeconfig(user), tmp_path)
 
 
+async def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"there is no .*/kubeconfig"):
+        await Connection.open("test", kubeconfig=str(tmp_path / "kubeconfig"))
+
+
 async def test_an_error_does_not_show_the_credentials(tmp_path: Path) -> None:
     user = {"client-certificate-data": None, "client-key-data": "c2VjcmV0"}
 
@@ -274,6 +279,15 @@ async def test_the_usual_kubeconfig_is_found(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").write_text(kubeconfig())
+
+    assert (await Connection.open("test")).server == "https://127.0.0.1:1"
+
+
+async def test_several_kubeconfigs_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    (tmp_path / "first").write_text("apiVersion: v1\nkind: Config\n")
+    (tmp_path / "second").write_text(kubeconfig())
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'first'}:{tmp_path / 'second'}")
 
     assert (await Connection.open("test")).server == "https://127.0.0.1:1"
 
