@@ -89,6 +89,9 @@ class Telemetry:
             registry=self.registry,
             buckets=_HANDOVER_BUCKETS,
         )
+        self._tell_of_the_process()
+
+    def _tell_of_the_process(self) -> None:
         Info("nightcrawler_operator_build", "What runs here.", registry=self.registry).info(
             {"version": version("nightcrawler")}
         )
