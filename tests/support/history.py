@@ -60,7 +60,8 @@ class History:
     def __init__(self, team: Team) -> None:
         self._team = team
         self._known: dict[Resource, list[Change]] = {}
-        self._since = self._version(names.PODS)
+        listed: Json = team.cluster.api.get(team.path(names.PODS) + "?limit=1")
+        self._since: str = listed["metadata"]["resourceVersion"]
 
     def of(self, resource: Resource) -> list[Change]:
         """The changes of all objects of a kind.
@@ -99,11 +100,6 @@ class History:
         """The place of the end of a step's first Pod."""
         ended = ("Succeeded", "Failed")
         return self.first(names.PODS, lambda c: c.step == step and c.phase in ended).number
-
-    def _version(self, resource: Resource) -> str:
-        answer: Json = self._team.cluster.api.get(self._team.path(resource) + "?limit=1")
-        version: str = answer["metadata"]["resourceVersion"]
-        return version
 
     def _all(self, resource: Resource) -> list[Change]:
         now: Json = self._team.cluster.api.get(self._team.path(resource))
