@@ -18,10 +18,10 @@ from nightcrawler_api.dependencies import Facade
 from nightcrawler_api.protocol import HttpProtocol
 from nightcrawler_api.settings import Settings, load
 from nightcrawler_crds import logformat, runtime
-from nightcrawler_crds.connection import Connection
 from nightcrawler_crds.errors import ConfigurationError
+from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.settings import variable
-from nightcrawler_crds.store import Store
 
 log = logging.getLogger(__name__)
 

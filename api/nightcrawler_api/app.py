@@ -27,7 +27,7 @@ from nightcrawler_api.settings import Settings, is_loopback
 from nightcrawler_api.workflows import endpoints as workflows
 from nightcrawler_api.workflows.presenter import InForce
 from nightcrawler_api.workflows.service import WorkflowService
-from nightcrawler_crds.store import Store
+from nightcrawler_crds.kube.store import Store
 
 log = logging.getLogger(__name__)
 

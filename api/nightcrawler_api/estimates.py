@@ -8,8 +8,8 @@ from typing import Final
 
 from nightcrawler_api.states import ended, started
 from nightcrawler_crds import words
+from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
-from nightcrawler_crds.views import ExecutionView
 
 RUNS_CONSIDERED: Final = 20
 """The last so many runs: enough for a median, and soon forgotten after a workflow was changed."""

@@ -23,8 +23,8 @@ from nightcrawler_api.states import (
     started,
 )
 from nightcrawler_crds import defaults
+from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_crds.names import WORKFLOWS
-from nightcrawler_crds.views import ExecutionView, WorkflowView
 
 V = TypeVar("V", WorkflowView, ExecutionView)
 WorkflowWord = Literal["active", "inactive"]

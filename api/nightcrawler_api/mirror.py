@@ -17,12 +17,12 @@ from typing import Any, Final
 
 from nightcrawler_api.index import Index, Known
 from nightcrawler_crds import names
-from nightcrawler_crds.cache import Cache
 from nightcrawler_crds.errors import ApiError, NotFound
-from nightcrawler_crds.informer import Informer
+from nightcrawler_crds.kube.cache import Cache
+from nightcrawler_crds.kube.informer import Informer
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, WorkflowView
 from nightcrawler_crds.names import ENVIRONMENTS, EXECUTIONS, WORKFLOWS, Resource
-from nightcrawler_crds.store import Store
-from nightcrawler_crds.views import EnvironmentView, ExecutionView, WorkflowView
 
 log = logging.getLogger(__name__)
 

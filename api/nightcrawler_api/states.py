@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final, Literal, get_args
 
-from nightcrawler_crds.views import ExecutionView, StepStatusView
+from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
 
 ExecutionWord = Literal["completed", "failed", "running", "cancelled", "cancelling"]
 StepWord = Literal["pending", "running", "completed", "failed"]

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from nightcrawler_crds import podtemplate
+from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.podtemplate import PodPolicy
 from nightcrawler_crds.v1alpha1 import MAX_PARAMETERS_BYTES, MAX_SPEC_BYTES, Step, WorkflowSpec, conditions
-from nightcrawler_crds.views import EnvironmentView
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import Any
 import kopf
 
 from nightcrawler_crds import runtime
-from nightcrawler_crds.connection import Connection
 from nightcrawler_crds.errors import ConfigurationError
+from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_operator import logs, settings
 from nightcrawler_operator.election import own_identity
 from nightcrawler_operator.handlers import registry

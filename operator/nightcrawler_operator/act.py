@@ -16,9 +16,9 @@ import msgspec
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import utcnow
-from nightcrawler_crds.store import Store
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import ExecutionView, RevisionView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
-from nightcrawler_crds.views import ExecutionView, RevisionView
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.children import Children, free_pods, tell_ends

@@ -21,8 +21,8 @@ from typing import Any, Final
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import to_wire, utcnow
-from nightcrawler_crds.store import Store
-from nightcrawler_crds.views import ExecutionView, JobView, PodView, WholeJobView
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView, WholeJobView
 from nightcrawler_operator.builders.job import job, pod
 from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.outcomes import DecideAgain, EndedJob, FreedPod, NewJob, OldObject, Run

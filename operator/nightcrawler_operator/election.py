@@ -25,8 +25,8 @@ from typing import Any, Final, Protocol, TypeVar
 
 from nightcrawler_crds import errors
 from nightcrawler_crds.clock import to_wire_micro, utcnow
+from nightcrawler_crds.kube.views import LeaseView
 from nightcrawler_crds.names import LEASES, Resource
-from nightcrawler_crds.views import LeaseView
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class LeaseTerms:
 
 
 class LeaseStore(Protocol):
-    """What an elector needs of a `nightcrawler_crds.store.Store`."""
+    """What an elector needs of a `nightcrawler_crds.kube.store.Store`."""
 
     async def get(self, resource: Resource, namespace: str, name: str, kind: type[T]) -> T:
         """See `Store.get`."""

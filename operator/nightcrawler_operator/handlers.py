@@ -17,7 +17,7 @@ import kopf
 from typing_extensions import override
 
 from nightcrawler_crds import clock, errors, names
-from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.names import Resource
 from nightcrawler_operator.service import Operator
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import utcnow
-from nightcrawler_crds.metadata import Owner
-from nightcrawler_crds.store import Store
-from nightcrawler_crds.views import (
+from nightcrawler_crds.kube.metadata import Owner
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import (
     EnvironmentView,
     EventView,
     JobView,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from nightcrawler_crds import names
 from nightcrawler_crds.clock import utcnow
-from nightcrawler_crds.views import ExecutionView, JobView, PodView, WorkflowView
+from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView, WorkflowView
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.snapshot import Attempt, Revision, Snapshot

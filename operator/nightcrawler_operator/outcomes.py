@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from nightcrawler_crds.kube.views import StepStatusView
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
-from nightcrawler_crds.views import StepStatusView
 from nightcrawler_operator.snapshot import Revision
 
 

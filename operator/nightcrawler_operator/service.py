@@ -15,11 +15,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from nightcrawler_crds import errors, names
-from nightcrawler_crds.cache import Cache, HasMeta
-from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.kube.cache import Cache, HasMeta
+from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, WorkflowView
 from nightcrawler_crds.names import Resource
-from nightcrawler_crds.store import Store
-from nightcrawler_crds.views import EnvironmentView, ExecutionView, WorkflowView
 from nightcrawler_operator.act import Actor
 from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.controller import Controller

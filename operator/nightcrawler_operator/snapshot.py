@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from nightcrawler_crds.v1alpha1 import Step, WorkflowSpec
-from nightcrawler_crds.views import (
+from nightcrawler_crds.kube.views import (
     EnvironmentView,
     EventView,
     ExecutionView,
@@ -17,6 +16,7 @@ from nightcrawler_crds.views import (
     StepStatusView,
     WorkflowView,
 )
+from nightcrawler_crds.v1alpha1 import Step, WorkflowSpec
 from nightcrawler_operator.limits import Limits
 
 

@@ -27,8 +27,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, TERMINAL_STEP_PHASES, conditions
-from nightcrawler_crds.views import ExecutionView, StepStatusView
 from nightcrawler_operator.election import Leadership
 from nightcrawler_operator.outcomes import NewJob
 from nightcrawler_operator.snapshot import Snapshot

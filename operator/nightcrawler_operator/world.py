@@ -14,11 +14,10 @@ from datetime import datetime
 from typing import Final
 
 from nightcrawler_crds import names
-from nightcrawler_crds.cache import Cache, Key
-from nightcrawler_crds.informer import Informer
-from nightcrawler_crds.store import Store
-from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
-from nightcrawler_crds.views import (
+from nightcrawler_crds.kube.cache import Cache, Key
+from nightcrawler_crds.kube.informer import Informer
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import (
     ContainerState,
     EnvironmentView,
     ExecutionView,
@@ -28,6 +27,7 @@ from nightcrawler_crds.views import (
     StepStatusView,
     WorkflowView,
 )
+from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_operator.decisions.ending import (
     ENDED,
     as_first_deleted,

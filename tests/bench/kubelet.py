@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from nightcrawler_crds import clock, names
-from nightcrawler_crds.store import Store
+from nightcrawler_crds.kube.store import Store
 from tests.bench.engines import NAMESPACE
 from tests.bench.load import side_by_side
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from nightcrawler_crds import names
-from nightcrawler_crds.store import Store
+from nightcrawler_crds.kube.store import Store
 from tests.bench.engines import NAMESPACE, Defined
 from tests.bench.engines.nightcrawler import execution, workflow
 from tests.bench.load import side_by_side, submit

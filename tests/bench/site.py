@@ -17,8 +17,8 @@ import aiohttp
 import psutil
 
 from localcluster import FakeNode, LocalCluster, ports
-from nightcrawler_crds.connection import Connection
-from nightcrawler_crds.store import Store
+from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.store import Store
 from tests.bench.engines import NAMESPACE, Engine, Settings
 from tests.bench.engines.nightcrawler import NIGHTCRAWLER, environment_of
 from tests.bench.programs import Program

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from nightcrawler_crds import names
-from nightcrawler_crds.informer import Informer
+from nightcrawler_crds.kube.informer import Informer
 from tests.bench.engines import NAMESPACE, Meta, PodKey
 from tests.bench.site import Site
 

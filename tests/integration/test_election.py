@@ -17,8 +17,8 @@ import pytest
 
 from localcluster import LocalCluster
 from localcluster.credentials import OPERATOR
-from nightcrawler_crds.connection import Connection
-from nightcrawler_crds.store import Store
+from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.store import Store
 from nightcrawler_operator.election import Elector, LeaseTerms
 from tests.support.operator import QUICK_LEASE, Operators, grant_rights
 from tests.support.polling import eventually

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from nightcrawler_crds.connection import Connection
-from nightcrawler_crds.identity import Identity
-from nightcrawler_crds.store import Store
+from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.identity import Identity
+from nightcrawler_crds.kube.store import Store
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -13,7 +13,7 @@ import pytest
 
 from localcluster import ClusterError, LocalCluster
 from nightcrawler_crds import names
-from nightcrawler_crds.generate import KINDS
+from nightcrawler_crds.generate.kinds import KINDS
 from tests.support.polling import eventually
 
 _PATIENCE: Final = 30.0

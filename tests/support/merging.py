@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from nightcrawler_crds.views import ExecutionView, WorkflowView
+from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 
 V = TypeVar("V", ExecutionView, WorkflowView)
 

@@ -19,12 +19,12 @@ import msgspec
 from typing_extensions import override
 
 from nightcrawler_crds import errors, names
-from nightcrawler_crds.connection import Connection
-from nightcrawler_crds.identity import Identity
+from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.identity import Identity
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import ExecutionView, JobView, NodeView, PodView, WorkflowView
 from nightcrawler_crds.names import Resource
-from nightcrawler_crds.store import Store
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
-from nightcrawler_crds.views import ExecutionView, JobView, NodeView, PodView, WorkflowView
 from nightcrawler_operator import act, children, lookups, observe, world
 from nightcrawler_operator.act import Actor
 from nightcrawler_operator.builders.pod import Defaults

@@ -10,7 +10,7 @@ import pytest
 from localcluster import LocalCluster
 from localcluster.api import RefusedError
 from nightcrawler_crds import names
-from nightcrawler_crds.generate import KINDS, definition
+from nightcrawler_crds.generate.kinds import KINDS, definition
 
 Json = dict[str, Any]
 

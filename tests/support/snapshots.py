@@ -15,8 +15,15 @@ import msgspec
 
 from nightcrawler_crds import names
 from nightcrawler_crds.clock import to_wire
+from nightcrawler_crds.kube.views import (
+    EnvironmentView,
+    EventView,
+    ExecutionView,
+    JobView,
+    PodView,
+    WorkflowView,
+)
 from nightcrawler_crds.v1alpha1 import Step, WorkflowSpec, conditions
-from nightcrawler_crds.views import EnvironmentView, EventView, ExecutionView, JobView, PodView, WorkflowView
 from nightcrawler_operator.builders.revision import revision_of
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.snapshot import Attempt, Nodes, Refusal, Revision, Snapshot

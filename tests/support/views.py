@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from nightcrawler_crds import names
-from nightcrawler_crds.views import EnvironmentView, ExecutionView, WorkflowView
+from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, WorkflowView
 
 CREATED: Final = "2025-07-10T14:44:00Z"
 

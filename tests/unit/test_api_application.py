@@ -16,9 +16,9 @@ from fastapi import FastAPI
 from nightcrawler_api.app import create_app, in_front
 from nightcrawler_api.mirror import SILENT_TOO_LONG_SECONDS
 from nightcrawler_api.settings import Settings
-from nightcrawler_crds.connection import Connection
-from nightcrawler_crds.identity import Identity
-from nightcrawler_crds.store import Store
+from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.identity import Identity
+from nightcrawler_crds.kube.store import Store
 from tests.support.answering import store_of
 
 PROBLEM = "application/problem+json"

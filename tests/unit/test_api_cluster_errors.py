@@ -7,8 +7,8 @@ from aiohttp import web
 from fastapi import FastAPI
 
 from nightcrawler_api import errors
+from nightcrawler_crds.kube.views import WorkflowView
 from nightcrawler_crds.names import WORKFLOWS
-from nightcrawler_crds.views import WorkflowView
 from tests.support.answering import store_of
 
 

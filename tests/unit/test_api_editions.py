@@ -12,8 +12,8 @@ from nightcrawler_api.editions import Edition
 from nightcrawler_api.executions import presenter as executions
 from nightcrawler_api.index import Index
 from nightcrawler_api.workflows import presenter as workflows
-from nightcrawler_crds.cache import Cache
-from nightcrawler_crds.views import ExecutionView, WorkflowView
+from nightcrawler_crds.kube.cache import Cache
+from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from tests.support.views import execution, workflow
 
 Json = dict[str, Any]

@@ -12,8 +12,8 @@ from nightcrawler_api.estimates import estimated_seconds
 from nightcrawler_api.executions import presenter
 from nightcrawler_api.executions.podlogs import pod_of
 from nightcrawler_api.executions.schemas import Execution, ExecutionDetail
+from nightcrawler_crds.kube.views import PodView
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
-from nightcrawler_crds.views import PodView
 from tests.support.views import execution
 
 T = "2025-07-10T"

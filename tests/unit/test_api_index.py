@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from nightcrawler_api.index import Index, Known, Runs, Timeline
 from nightcrawler_api.rows import RowCache
-from nightcrawler_crds.cache import Cache
-from nightcrawler_crds.views import ExecutionView
+from nightcrawler_crds.kube.cache import Cache
+from nightcrawler_crds.kube.views import ExecutionView
 from tests.support.views import execution, workflow
 
 PHASES = ("", "Pending", "Running", "Cancelling", "Completed", "Failed", "Cancelled")

@@ -8,9 +8,9 @@ from prometheus_client import generate_latest
 
 from nightcrawler_api.metrics import Measured, Metrics
 from nightcrawler_api.mirror import Mirror
-from nightcrawler_crds.connection import Connection
-from nightcrawler_crds.identity import Identity
-from nightcrawler_crds.store import Store
+from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.identity import Identity
+from nightcrawler_crds.kube.store import Store
 
 
 async def test_made_up_methods_are_counted_as_one() -> None:

@@ -19,9 +19,9 @@ from nightcrawler_api.remembered import Remembered
 from nightcrawler_api.responses import Tagged
 from nightcrawler_api.settings import Settings
 from nightcrawler_crds import clock
-from nightcrawler_crds.connection import Connection
-from nightcrawler_crds.identity import Identity
-from nightcrawler_crds.store import Store
+from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.identity import Identity
+from nightcrawler_crds.kube.store import Store
 from tests.support.answering import store_of
 from tests.support.views import execution, workflow
 

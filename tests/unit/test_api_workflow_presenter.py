@@ -11,7 +11,7 @@ from nightcrawler_api.index import Known, Runs
 from nightcrawler_api.workflows import presenter
 from nightcrawler_api.workflows.presenter import InForce
 from nightcrawler_api.workflows.schemas import WorkflowDetail, WorkflowRow
-from nightcrawler_crds.views import ExecutionView, WorkflowView
+from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from tests.support.full import workflow as full_workflow
 from tests.support.views import at, execution, workflow
 

@@ -8,8 +8,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightcrawler_crds.cache import Cache
-from nightcrawler_crds.views import JobView
+from nightcrawler_crds.kube.cache import Cache
+from nightcrawler_crds.kube.views import JobView
 
 Told = list[tuple[JobView | None, JobView | None]]
 

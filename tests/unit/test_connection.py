@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from localcluster import certificates
-from nightcrawler_crds import identity
-from nightcrawler_crds.connection import Connection
 from nightcrawler_crds.errors import ConfigurationError, Unavailable
+from nightcrawler_crds.kube import identity
+from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_operator.handlers import credentials
 
 _CREDENTIALS: Final = "client.authentication.k8s.io/v1"
@@ -301,7 +301,7 @@ def test_a_plain_kubeconfig_does_not_cost_the_facade_the_official_client(tmp_pat
     program = (
         "import asyncio, sys\n"
         "import nightcrawler_api.__main__\n"
-        "from nightcrawler_crds.connection import Connection\n"
+        "from nightcrawler_crds.kube.connection import Connection\n"
         "asyncio.run(Connection.open('test', kubeconfig=sys.argv[1]))\n"
         "print('kubernetes' in sys.modules)\n"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nightcrawler_crds.views import JobView
+from nightcrawler_crds.kube.views import JobView
 from nightcrawler_operator.decisions.leftovers import Keep, Remove, StopLive, leftovers
 from nightcrawler_operator.snapshot import Attempt
 from tests.support.snapshots import PodMaker, a_job, a_pod, at, job_name

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_crds.views import EnvironmentView
 from nightcrawler_operator.decisions.placement import Place, hangs_on_absence, place, recorded_place
 from tests.support.snapshots import a_spec, an_environment
 

@@ -6,8 +6,8 @@ from typing import Final
 
 import pytest
 
+from nightcrawler_crds.kube.views import EventView
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_crds.views import EventView
 from nightcrawler_operator.decisions.verdict import Blame, Failed, Waits
 from nightcrawler_operator.decisions.waiting import Pending, waiting
 from nightcrawler_operator.limits import Limits

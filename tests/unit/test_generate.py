@@ -12,11 +12,13 @@ import pytest
 import yaml
 from pydantic import Field
 
-from nightcrawler_crds import generate, readme, reasons, words
-from nightcrawler_crds.generate import KINDS, Kind, definition
-from nightcrawler_crds.readme import MarkersError
-from nightcrawler_crds.reasons import ReasonsError
-from nightcrawler_crds.structural import SchemaError, structural
+from nightcrawler_crds import words
+from nightcrawler_crds.generate import __main__ as generate
+from nightcrawler_crds.generate import readme, reasons
+from nightcrawler_crds.generate.kinds import KINDS, Kind, definition
+from nightcrawler_crds.generate.readme import MarkersError
+from nightcrawler_crds.generate.reasons import ReasonsError
+from nightcrawler_crds.generate.structural import SchemaError, structural
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.v1alpha1.base import (
     LISTED_LATER,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from nightcrawler_crds import errors, names
+from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_crds.names import Resource
-from nightcrawler_crds.views import ExecutionView, WorkflowView
 from nightcrawler_operator.decisions.history import SHARE, Shelf
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.observe import live_revision

@@ -12,12 +12,12 @@ import msgspec
 from typing_extensions import override
 
 from nightcrawler_crds import errors, names
-from nightcrawler_crds.cache import OnChange
-from nightcrawler_crds.connection import Connection
-from nightcrawler_crds.identity import Identity
-from nightcrawler_crds.informer import Informer
-from nightcrawler_crds.store import ListMeta, Page, Store
-from nightcrawler_crds.views import JobView
+from nightcrawler_crds.kube.cache import OnChange
+from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.identity import Identity
+from nightcrawler_crds.kube.informer import Informer
+from nightcrawler_crds.kube.store import ListMeta, Page, Store
+from nightcrawler_crds.kube.views import JobView
 from tests.support.virtualtime import virtual_time
 
 

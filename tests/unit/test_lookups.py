@@ -8,11 +8,11 @@ import msgspec
 from typing_extensions import override
 
 from nightcrawler_crds import errors
-from nightcrawler_crds.connection import Connection
-from nightcrawler_crds.identity import Identity
+from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.identity import Identity
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_crds.names import Resource
-from nightcrawler_crds.store import Store
-from nightcrawler_crds.views import ExecutionView, WorkflowView
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.lookups import Lookups
 from nightcrawler_operator.observe import observe

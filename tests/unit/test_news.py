@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from nightcrawler_crds import names
-from nightcrawler_crds.views import ExecutionView
+from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_operator.controller import Controller
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.workqueue import WorkQueue

@@ -12,9 +12,9 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter
 
-from nightcrawler_crds.connection import Connection
 from nightcrawler_crds.errors import ConfigurationError
-from nightcrawler_crds.identity import Identity
+from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_operator import probes
 from nightcrawler_operator.probes import Checks, checks_of, listen, serve
 from nightcrawler_operator.service import Operator

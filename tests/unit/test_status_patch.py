@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightcrawler_crds.metadata import Condition, Meta
+from nightcrawler_crds.kube.metadata import Condition, Meta
+from nightcrawler_crds.kube.views import ExecutionStatusView, ExecutionView, StepStatusView
 from nightcrawler_crds.v1alpha1 import MAX_PARAMETERS_BYTES, Phase, StepPhase
-from nightcrawler_crds.views import ExecutionStatusView, ExecutionView, StepStatusView
 from nightcrawler_operator.decisions.execution import decide
 from nightcrawler_operator.decisions.status import condition, merge_patch, sentence
 from tests.support.merging import merged_status

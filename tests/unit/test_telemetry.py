@@ -8,10 +8,10 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from nightcrawler_crds.connection import Connection
-from nightcrawler_crds.identity import Identity
-from nightcrawler_crds.store import Store
-from nightcrawler_crds.views import ExecutionView
+from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.identity import Identity
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_operator.election import SoleLeader
 from nightcrawler_operator.outcomes import NewJob
 from nightcrawler_operator.telemetry import Telemetry

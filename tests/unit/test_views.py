@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from nightcrawler_crds import names, sharing
-from nightcrawler_crds.metadata import OurLabels
-from nightcrawler_crds.views import ExecutionView, JobView, PodView
+from nightcrawler_crds import names
+from nightcrawler_crds.kube import sharing
+from nightcrawler_crds.kube.metadata import OurLabels
+from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView
 
 AT = "2026-01-02T03:04:05Z"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from nightcrawler_crds import names
-from nightcrawler_crds.views import ExecutionView, WorkflowView
+from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.outcomes import Done
 from nightcrawler_operator.reconcilers.workflow import WorkflowReconciler

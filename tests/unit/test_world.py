@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from nightcrawler_crds import names
-from nightcrawler_crds.connection import Connection
-from nightcrawler_crds.identity import Identity
-from nightcrawler_crds.metadata import OurAnnotations
-from nightcrawler_crds.store import Store
-from nightcrawler_crds.views import EnvironmentView, JobView, PodView
+from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.identity import Identity
+from nightcrawler_crds.kube.metadata import OurAnnotations
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import EnvironmentView, JobView, PodView
 from nightcrawler_operator.decisions.ending import deletion_asked
 from nightcrawler_operator.observe import attempts_of
 from nightcrawler_operator.world import ExecutionKey, LeftoverKey, WorkKey, World

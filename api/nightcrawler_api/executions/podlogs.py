@@ -10,9 +10,9 @@ from nightcrawler_api.executions.loglines import parse_log
 from nightcrawler_api.executions.schemas import LogLine
 from nightcrawler_api.states import step_word
 from nightcrawler_crds.errors import ApiError, Invalid, NotFound
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import ExecutionView, PodView, StepStatusView
 from nightcrawler_crds.names import LABEL_EXECUTION_UID, PODS, STEP_CONTAINER
-from nightcrawler_crds.store import Store
-from nightcrawler_crds.views import ExecutionView, PodView, StepStatusView
 
 MAX_LINES: Final = 1000
 MAX_BYTES_OF_STEP: Final = 1 << 20

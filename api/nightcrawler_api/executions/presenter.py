@@ -15,8 +15,8 @@ from nightcrawler_api.executions.schemas import (
 )
 from nightcrawler_api.states import ended, execution_word, has_begun, started, step_word
 from nightcrawler_crds import clock, words
+from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_crds.views import ExecutionView, StepStatusView
 
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 

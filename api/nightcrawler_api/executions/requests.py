@@ -11,6 +11,7 @@ from nightcrawler_api import refusals
 from nightcrawler_api.executions.schemas import ExecuteRequest
 from nightcrawler_api.refusals import FieldError, at
 from nightcrawler_crds import names
+from nightcrawler_crds.kube.views import EnvironmentView, WorkflowView
 from nightcrawler_crds.names import EXECUTIONS, WORKFLOWS
 from nightcrawler_crds.podtemplate import PodPolicy
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
@@ -20,7 +21,6 @@ from nightcrawler_crds.validation import (
     unknown_environment,
     workflow_problems,
 )
-from nightcrawler_crds.views import EnvironmentView, WorkflowView
 
 
 def readable_spec(workflow: WorkflowView) -> WorkflowSpec | list[FieldError]:

@@ -18,11 +18,11 @@ from nightcrawler_api.mirror import Mirror
 from nightcrawler_api.pagination import Listed, Window
 from nightcrawler_api.rows import RowCache
 from nightcrawler_api.states import ExecutionWord, execution_word
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.names import EXECUTIONS
 from nightcrawler_crds.podtemplate import PodPolicy
-from nightcrawler_crds.store import Store
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, WorkflowSpec
-from nightcrawler_crds.views import ExecutionView
 
 log = logging.getLogger(__name__)
 

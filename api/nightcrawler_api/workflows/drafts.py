@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from nightcrawler_api import refusals
 from nightcrawler_api.refusals import FieldError, at
+from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.podtemplate import PodPolicy
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from nightcrawler_crds.validation import (
@@ -24,7 +25,6 @@ from nightcrawler_crds.validation import (
     unknown_environment,
     workflow_problems,
 )
-from nightcrawler_crds.views import EnvironmentView
 
 _ONLY_IN_ANSWERS: Final = ("id", "status", "creator", "createdAt", "updatedAt", "lastRun", "conditions")
 _ONLY_IN_ANSWERS_OF_STEPS: Final = ("status", "duration")

@@ -18,7 +18,7 @@ from nightcrawler_api.workflows.schemas import (
     WorkflowUpdated,
 )
 from nightcrawler_crds import clock, defaults, words
-from nightcrawler_crds.views import StepStatusView, WorkflowView
+from nightcrawler_crds.kube.views import StepStatusView, WorkflowView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,10 +21,10 @@ from nightcrawler_api.workflows.presenter import InForce
 from nightcrawler_api.workflows.schemas import WorkflowCreated, WorkflowDetail, WorkflowUpdated
 from nightcrawler_crds import clock, names
 from nightcrawler_crds.errors import Conflict, NotFound
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_crds.names import EXECUTIONS, WORKFLOWS
 from nightcrawler_crds.podtemplate import PodPolicy
-from nightcrawler_crds.store import Store
-from nightcrawler_crds.views import ExecutionView, WorkflowView
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from nightcrawler_crds import names
+from nightcrawler_crds.kube.views import WholeJobView
 from nightcrawler_crds.v1alpha1 import Step
-from nightcrawler_crds.views import WholeJobView
 from nightcrawler_operator.builders.merge import merge_pod
 from nightcrawler_operator.builders.pod import Defaults, pod_spec
 from nightcrawler_operator.outcomes import NewJob, Run

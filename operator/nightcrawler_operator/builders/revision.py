@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from nightcrawler_crds import names
+from nightcrawler_crds.kube.views import RevisionView, WorkflowView
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
-from nightcrawler_crds.views import RevisionView, WorkflowView
 from nightcrawler_operator.snapshot import Revision
 
 _RUN_RELEVANT: Final = ("steps", "order", "parameters", "options", "config", "environments")

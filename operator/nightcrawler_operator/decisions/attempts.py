@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from nightcrawler_crds import words
+from nightcrawler_crds.kube.views import JobView, PodView
 from nightcrawler_crds.v1alpha1 import Step, conditions
-from nightcrawler_crds.views import JobView, PodView
 from nightcrawler_operator.decisions.ending import Result, ending, is_live, step_status
 from nightcrawler_operator.decisions.verdict import Blame, Failed, Runs, Succeeded, Verdict, Waits
 from nightcrawler_operator.decisions.waiting import Pending, waiting

@@ -13,10 +13,10 @@ from typing import Final
 
 import msgspec
 
-from nightcrawler_crds.metadata import Condition
+from nightcrawler_crds.kube.metadata import Condition
+from nightcrawler_crds.kube.views import ContainerStatus, PodView, Terminated
 from nightcrawler_crds.names import STEP_CONTAINER
 from nightcrawler_crds.v1alpha1 import Step, conditions
-from nightcrawler_crds.views import ContainerStatus, PodView, Terminated
 from nightcrawler_operator.decisions.verdict import Blame, Failed, Succeeded
 
 ENDED: Final = ("Succeeded", "Failed")

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nightcrawler_crds.metadata import Condition
+from nightcrawler_crds.kube.metadata import Condition
+from nightcrawler_crds.kube.views import ExecutionStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, conditions
 from nightcrawler_crds.validation import filled_parameters
-from nightcrawler_crds.views import ExecutionStatusView
 from nightcrawler_operator.decisions import endings, progress
 from nightcrawler_operator.decisions.admission import Admitted, NotYet, Refused, Unsure, admit
 from nightcrawler_operator.decisions.placement import lost_place, recorded_place

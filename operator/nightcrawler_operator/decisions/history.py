@@ -14,8 +14,8 @@ from typing import Final
 
 import msgspec
 
+from nightcrawler_crds.kube.views import RevisionView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
-from nightcrawler_crds.views import RevisionView
 
 EXACT: Final = 100
 """A history of at most so many is kept to the number, and listed whenever a run has ended."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from nightcrawler_crds.metadata import Condition
+from nightcrawler_crds.kube.metadata import Condition
+from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, WorkflowSpec, conditions
 from nightcrawler_crds.validation import find_environment, oldest, unknown_environment
-from nightcrawler_crds.views import EnvironmentView
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from nightcrawler_crds import words
+from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_crds.views import ExecutionStatusView, StepStatusView
 from nightcrawler_operator.decisions import endings
 from nightcrawler_operator.decisions.status import merge_patch
 from nightcrawler_operator.decisions.steps import Progress, advance

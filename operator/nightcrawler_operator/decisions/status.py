@@ -9,8 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from nightcrawler_crds.clock import to_wire
-from nightcrawler_crds.metadata import Condition
-from nightcrawler_crds.views import ExecutionStatusView, StepStatusView
+from nightcrawler_crds.kube.metadata import Condition
+from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
 
 _LONGEST: Final = 4096
 _ALL_MESSAGES: Final = 256 * 1024

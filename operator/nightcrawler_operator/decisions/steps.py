@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from nightcrawler_crds import names
+from nightcrawler_crds.kube.views import StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, Step, conditions
-from nightcrawler_crds.views import StepStatusView
 from nightcrawler_operator.decisions import retrying
 from nightcrawler_operator.decisions.attempts import judge
 from nightcrawler_operator.decisions.ending import LINGER, is_live, may_run, step_termination

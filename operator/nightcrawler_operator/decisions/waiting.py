@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from nightcrawler_crds.kube.views import EventView, JobView, PodView, Waiting
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_crds.views import EventView, JobView, PodView, Waiting
 from nightcrawler_operator.decisions.ending import pod_condition
 from nightcrawler_operator.decisions.verdict import Blame, Failed, Waits
 from nightcrawler_operator.limits import Limits

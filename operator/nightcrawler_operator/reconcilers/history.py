@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from nightcrawler_crds import errors, names
-from nightcrawler_crds.cache import Key
-from nightcrawler_crds.store import Store
-from nightcrawler_crds.views import ExecutionView, RevisionView, WorkflowView
+from nightcrawler_crds.kube.cache import Key
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import ExecutionView, RevisionView, WorkflowView
 from nightcrawler_operator.decisions.history import (
     Count,
     EndedRun,

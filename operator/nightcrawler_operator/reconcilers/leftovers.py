@@ -8,9 +8,9 @@ from typing import Final
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import utcnow
-from nightcrawler_crds.store import Store
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
-from nightcrawler_crds.views import ExecutionView
 from nightcrawler_operator.children import free_pods, tell_ends
 from nightcrawler_operator.decisions.endings import ended_jobs, freed_pods
 from nightcrawler_operator.decisions.leftovers import Keep, Remove, StopLive, leftovers

@@ -8,11 +8,11 @@ from datetime import timedelta
 from typing import Final
 
 from nightcrawler_crds import errors, names
-from nightcrawler_crds.cache import Key
 from nightcrawler_crds.clock import utcnow
-from nightcrawler_crds.store import Store
+from nightcrawler_crds.kube.cache import Key
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
-from nightcrawler_crds.views import ExecutionView, WorkflowView
 from nightcrawler_operator.decisions.workflow import LastRun, status_patch
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.outcomes import Done, Outcome, Waiting

@@ -13,8 +13,8 @@ from typing import Final, Protocol
 import msgspec
 
 from localcluster import LocalCluster
+from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.names import Resource
-from nightcrawler_crds.store import Store
 from tests.bench.programs import Program
 from tests.bench.shapes import Shape
 

@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from localcluster import LocalCluster
 from nightcrawler_crds import names
+from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.names import Resource
-from nightcrawler_crds.store import Store
 from tests.bench.engines import DURATION, NAMESPACE, NO_SETTINGS, Defined, Meta, PodKey, Selection, Settings
 from tests.bench.programs import Program
 from tests.bench.shapes import Shape

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from localcluster import LocalCluster
 from nightcrawler_crds import names
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import ExecutionView, LeaseView, WorkflowView
 from nightcrawler_crds.settings import variable
-from nightcrawler_crds.store import Store
-from nightcrawler_crds.views import ExecutionView, LeaseView, WorkflowView
 from tests.bench.engines import DURATION, NAMESPACE, Defined, Meta, PodKey, Selection, Settings
 from tests.bench.programs import Program
 from tests.bench.shapes import Shape

@@ -23,7 +23,7 @@ from typing import Final, TypeVar
 import aiohttp
 
 from nightcrawler_crds import clock, names
-from nightcrawler_crds.views import ExecutionView, WorkflowView
+from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from tests.bench import catalogue
 from tests.bench.dashboards import Looks, visit
 from tests.bench.engines import NAMESPACE, Defined, Engine

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nightcrawler_crds import errors, names
-from nightcrawler_crds.views import ExecutionView, WorkflowView
+from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from tests.bench.engines import NAMESPACE, Defined
 from tests.bench.engines.nightcrawler import execution
 from tests.bench.site import FACADE, Site, site

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from nightcrawler_crds import names
+from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.names import Resource
-from nightcrawler_crds.store import Store
 from tests.bench.engines import NAMESPACE
 from tests.bench.figures import milliseconds, percentile
 from tests.bench.site import Site

@@ -12,8 +12,8 @@ from typing import Any, Final, Literal
 import msgspec
 
 from nightcrawler_crds import errors, names
-from nightcrawler_crds.informer import Informer
-from nightcrawler_crds.store import Store
+from nightcrawler_crds.kube.informer import Informer
+from nightcrawler_crds.kube.store import Store
 from tests.bench.engines import NAMESPACE, Meta
 from tests.bench.kubelet import end_pod
 from tests.bench.soak.kinds import Play

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 
-from nightcrawler_crds.identity import Identity, refuse_what_is_not_done
+from nightcrawler_crds.kube.identity import Identity, refuse_what_is_not_done
 
 T = TypeVar("T")
 

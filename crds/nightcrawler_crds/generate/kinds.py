@@ -1,23 +1,13 @@
-"""Writes what is made from the models: the custom resources' YAML and the tables of the README.
-
-`python -m nightcrawler_crds.generate` writes; with `--check` it compares, and fails if a file is not
-what it would write (`make generate`, `make verify`). The same models always give the same bytes.
-"""
+"""The custom resources as the API server takes them: each kind's names, columns and schema. Pure."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import yaml
-from typing_extensions import override
-
-from nightcrawler_crds import names, readme, reasons
-from nightcrawler_crds.structural import Json, structural
+from nightcrawler_crds import names
+from nightcrawler_crds.generate.structural import Json, structural
 from nightcrawler_crds.v1alpha1 import (
     ComputeProfileSpec,
     ComputeProfileStatus,
@@ -30,10 +20,7 @@ from nightcrawler_crds.v1alpha1 import (
 )
 from nightcrawler_crds.v1alpha1.base import ApiModel
 
-FOLDER: Final = Path(__file__).resolve().parents[1]
 CATEGORY: Final = "nightcrawler"
-_HEADER: Final = "# Generated from the models in nightcrawler_crds; change those and run `make generate`.\n"
-_LINE: Final = 110
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +137,7 @@ def definition(kind: Kind) -> Json:
     }
     if kind.selectable:
         version["selectableFields"] = [{"jsonPath": path} for path in kind.selectable]
-    version["schema"] = {"openAPIV3Schema": _schema(kind)}
+    version["schema"] = {"openAPIV3Schema": object_schema(kind)}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -178,8 +165,8 @@ def _column(column: Column) -> Json:
     return {**printed, "description": column.description}
 
 
-def _schema(kind: Kind) -> Json:
-    """The schema of the whole object."""
+def object_schema(kind: Kind) -> Json:
+    """The schema of a whole object of the kind, `spec` and `status` among its properties."""
     metadata: Json = {"type": "object"}
     schema: Json = {
         "type": "object",
@@ -214,61 +201,3 @@ def _name_rules(kind: str, longest: int) -> list[Json]:
             "fieldPath": ".metadata.name",
         },
     ]
-
-
-class _Dumper(yaml.SafeDumper):
-    """Repeats what is there twice; an anchor would send the reader looking for it."""
-
-    @override
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def files(folder: Path) -> Mapping[Path, str]:
-    """What is to be in which file, given the README that is there.
-
-    Raises:
-        MarkersError: If the README lacks the markers of a table.
-        ReasonsError: If a reason lacks its docstring.
-    """
-    made = {
-        folder / f"{kind.resource.plural}.yaml": _HEADER
-        + yaml.dump(definition(kind), Dumper=_Dumper, sort_keys=False, width=_LINE, allow_unicode=True)
-        for kind in KINDS
-    }
-    document = folder / "README.md"
-    made[document] = readme.filled(document.read_text(encoding="utf-8"), _tables())
-    return made
-
-
-def _tables() -> Mapping[str, str]:
-    """The README's tables by their names."""
-    made = {"reasons": reasons.tables()}
-    for kind in KINDS:
-        for part in ("spec", "status"):
-            schema = _schema(kind)["properties"][part]
-            made[f"{kind.resource.kind} {part}"] = readme.fields(schema)
-    return made
-
-
-def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
-    """Write or check the files; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m nightcrawler_crds.generate", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if a file is out of date")
-    check = parser.parse_args(arguments).check
-    stale = [
-        (path, text)
-        for path, text in files(folder).items()
-        if not path.exists() or path.read_text(encoding="utf-8") != text
-    ]
-    for path, text in stale:
-        if check:
-            sys.stderr.write(f"{path} is not what the models make of it; run `make generate`\n")
-        else:
-            path.write_text(text, encoding="utf-8")
-            sys.stdout.write(f"wrote {path}\n")
-    return 1 if check and stale else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

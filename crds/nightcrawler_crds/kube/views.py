@@ -13,8 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from nightcrawler_crds import names
-from nightcrawler_crds.metadata import Condition, Meta
-from nightcrawler_crds.sharing import share
+from nightcrawler_crds.kube.metadata import Condition, Meta
+from nightcrawler_crds.kube.sharing import share
 
 
 class _Read(msgspec.Struct, rename="camel", frozen=True, gc=False):

@@ -59,7 +59,7 @@ async def find(kubeconfig: str | None) -> Identity:
     if plain := _plain(file):
         return plain
     # Here and not above: see the module's text.
-    from nightcrawler_crds import officialclient  # noqa: PLC0415
+    from nightcrawler_crds.kube import officialclient  # noqa: PLC0415
 
     return await officialclient.read(file)
 

@@ -18,9 +18,9 @@ import aiohttp
 import msgspec
 
 from nightcrawler_crds import errors
-from nightcrawler_crds.connection import Connection
+from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.refusals import translate
 from nightcrawler_crds.names import Resource
-from nightcrawler_crds.refusals import translate
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Final
 import aiohttp
 
 from nightcrawler_crds.errors import ConfigurationError, Unavailable
-from nightcrawler_crds.identity import Identity, find, looked_at
+from nightcrawler_crds.kube.identity import Identity, find, looked_at
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import msgspec
 
 from nightcrawler_crds import names
-from nightcrawler_crds.sharing import share, tie
+from nightcrawler_crds.kube.sharing import share, tie
 
 _MOST_DIGITS: Final = 9
 

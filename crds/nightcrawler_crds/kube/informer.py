@@ -16,10 +16,10 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from nightcrawler_crds import errors
-from nightcrawler_crds.cache import Cache, HasMeta, OnChange
+from nightcrawler_crds.kube.cache import Cache, HasMeta, OnChange
+from nightcrawler_crds.kube.refusals import translate
+from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.names import Resource
-from nightcrawler_crds.refusals import translate
-from nightcrawler_crds.store import Store
 
 log = logging.getLogger(__name__)
 
