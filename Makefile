@@ -9,8 +9,12 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 PYTHON_HERE := PYTHONPATH=hack:. $(BIN)/python
 PYTEST_ARGS ?=
+# How many tests run at once; most of them wait for a cluster. WORKERS=0 runs them one after the other.
+WORKERS ?= 4
+PYTEST := $(BIN)/pytest -n $(WORKERS)
+TOOLS_TESTS := $(PYTHON_HERE) -m toolstests
 
-.PHONY: help setup prepare lint format test test-unit test-integration test-e2e bench bench-compare argo-given \
+.PHONY: help setup prepare lint format test test-unit test-integration test-e2e test-tools bench bench-compare argo-given \
 	soak generate verify demo cluster-up cluster-down clean
 
 help: ## List the targets
@@ -32,17 +36,21 @@ format: setup ## Put the sources into their one form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: prepare ## Run all tests: unit, integration and end to end, on a cluster of their own
-	$(BIN)/pytest tests/unit tests/integration tests/e2e $(PYTEST_ARGS)
+test: prepare ## Run all tests: unit, integration and end to end, on clusters of their own
+	@due=$$($(TOOLS_TESTS) due); set -x; $(PYTEST) tests/e2e tests/integration tests/unit $$due $(PYTEST_ARGS)
+	@[[ -n '$(PYTEST_ARGS)' ]] || $(TOOLS_TESTS) passed
 
 test-unit: setup ## Run the tests that need no cluster (seconds)
-	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+	$(PYTEST) tests/unit $(PYTEST_ARGS)
 
 test-integration: prepare ## Run the tests on a real API server with simulated nodes
-	$(BIN)/pytest tests/integration $(PYTEST_ARGS)
+	$(PYTEST) tests/integration $(PYTEST_ARGS)
 
 test-e2e: prepare ## Run the examples and faults on a cluster with a real node
 	$(BIN)/pytest tests/e2e $(PYTEST_ARGS)
+
+test-tools: prepare ## Run the tests of the bench, the embedded cluster and the tests' own helpers
+	$(PYTEST) tests/tools $(PYTEST_ARGS)
 
 bench: prepare ## Measure speed and cost on simulated nodes (hours; BENCH_ARGS=--short: minutes)
 	$(PYTHON_HERE) -m tests.bench $(BENCH_ARGS)

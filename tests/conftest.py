@@ -5,13 +5,7 @@ import asyncio
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.skips import (
-    pytest_make_collect_report,
-    pytest_runtest_makereport,
-    pytest_terminal_summary,
-)
-
-__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport", "pytest_terminal_summary"]
+pytest_plugins = ["tests.support.skips", "tests.support.budget", "tests.support.workers"]
 
 
 # How long an example takes depends on what else the machine does.
