@@ -1,4 +1,4 @@
-"""The working half of the operator: the queue's workers, and what each kind of key asks for.
+"""The queue's workers, and the registry of what each kind of key asks for.
 
 Workers run all the time; keys come into the queue only while this process leads, and the
 queue is emptied when it stops to. So whoever leads next starts from its caches, and timers
@@ -9,76 +9,71 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Any, Protocol, TypeVar
 
 from nightcrawler_crds import errors
 from nightcrawler_crds.clock import utcnow
 from nightcrawler_operator.logs import about
 from nightcrawler_operator.outcomes import DecideAgain, Done, NotLeading, Outcome, Waiting
-from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
-from nightcrawler_operator.reconcilers.leftovers import LeftoverReconciler
-from nightcrawler_operator.reconcilers.workflow import WorkflowReconciler
 from nightcrawler_operator.workqueue import QueueClosed, WorkQueue
-from nightcrawler_operator.world import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey, World
+from nightcrawler_operator.world import WorkKey
 
 log = logging.getLogger(__name__)
 
-_COALESCE: Final = 1.0
-"""A workflow's status may be so late: what its executions do within that time shares a write."""
+K_contra = TypeVar("K_contra", bound=WorkKey, contravariant=True)
 
 
-class Watcher(Protocol):
-    """Who counts what the workers do."""
+class Metrics(Protocol):
+    """Counts what the workers do."""
 
     def reconciled(self, kind: str, seconds: float, error: str | None) -> None:
         """One reconcile of a kind of key has ended; `error` names what went wrong, if anything did."""
         ...
 
 
+class Reconciler(Protocol[K_contra]):
+    """Brings what a key stands for as far as it can go now: observe, decide, act."""
+
+    wake_delay: float
+    """Seconds that a change may wait for others, so that they share one reconcile; 0 means at once."""
+
+    def all_keys(self) -> Iterable[WorkKey]:
+        """Every key that there is, most urgent first: a new leader reconciles them all."""
+        ...
+
+    async def reconcile(self, key: K_contra) -> Outcome:
+        """Reconcile one key; returns when to look again. Raises ApiError, DecideAgain, NotLeading."""
+        ...
+
+
 class Controller:
-    """Takes keys from the queue and brings each as far as it can go."""
+    """Takes keys from the queue and hands each to the reconciler of its kind."""
 
     def __init__(
         self,
-        world: World,
         queue: WorkQueue[WorkKey],
+        reconcilers: Mapping[type[WorkKey], Reconciler[Any]],
         *,
-        executions: ExecutionReconciler,
-        workflows: WorkflowReconciler,
-        leftovers: LeftoverReconciler,
-        watcher: Watcher,
+        metrics: Metrics,
         leads: Callable[[], bool],
     ) -> None:
-        self._world = world
         self._queue = queue
-        self._executions = executions
-        self._workflows = workflows
-        self._leftovers = leftovers
-        self._watcher = watcher
+        self._reconcilers = reconcilers
+        self._metrics = metrics
         self._leads = leads
 
     def wake_all(self) -> None:
-        """Look at everything: this process leads from now on, or a resync is due.
-
-        Runs of which a Pod has ended come first: of thousands, most go on as they did.
-        """
-        for execution in sorted(self._world.executions, key=self._world.has_news, reverse=True):
-            self._queue.add(ExecutionKey(*execution.metadata.key))
-        for workflow in self._world.workflows:
-            self._queue.add(WorkflowKey(*workflow.metadata.key))
-        for key in self._world.leftovers():
-            self._queue.add(key)
+        """Reconcile everything: this process leads from now on, or a resync is due."""
+        for reconciler in self._reconcilers.values():
+            for key in reconciler.all_keys():
+                self._queue.add(key)
 
     def wake(self, key: WorkKey) -> None:
-        """Look at one thing, because something about it has changed."""
-        if not self._leads():
-            return
-        if isinstance(key, WorkflowKey):
-            self._queue.add_after(key, _COALESCE)
-        else:
-            self._queue.add(key)
+        """Reconcile one thing, because something about it has changed."""
+        if self._leads():
+            self._queue.add_after(key, self._reconcilers[type(key)].wake_delay)
 
     async def work(self) -> None:
         """One worker: works until the queue is closed."""
@@ -97,9 +92,10 @@ class Controller:
             return  # another leader's now; who leads again looks at everything
         began = time.monotonic()
         error: str | None = None
-        with about(namespace=key.namespace, execution="" if isinstance(key, WorkflowKey) else key.name):
+        reconciler = self._reconcilers[type(key)]
+        with about(**key.subject):
             try:
-                self._settle(key, await self._reconcile(key))
+                self._requeue(key, await reconciler.reconcile(key), reconciler.wake_delay)
             except DecideAgain:
                 self._queue.add(key)
             except NotLeading:
@@ -116,22 +112,13 @@ class Controller:
                 error = type(failure).__name__
                 later = self._queue.retry(key)
                 log.exception("a bug: please report it; again in %.1f s", later)
-        self._watcher.reconciled(type(key).__name__.removesuffix("Key"), time.monotonic() - began, error)
+        self._metrics.reconciled(type(key).__name__.removesuffix("Key"), time.monotonic() - began, error)
 
-    async def _reconcile(self, key: WorkKey) -> Outcome:
-        match key:
-            case ExecutionKey():
-                return await self._executions.reconcile(key)
-            case WorkflowKey():
-                return await self._workflows.reconcile(key)
-            case LeftoverKey():
-                return await self._leftovers.reconcile(key)
-
-    def _settle(self, key: WorkKey, outcome: Outcome) -> None:
+    def _requeue(self, key: WorkKey, outcome: Outcome, wake_delay: float) -> None:
         match outcome:
             case Done():
                 self._queue.forget(key)
-                if not isinstance(key, WorkflowKey):  # whose wakes come with a delay, maybe just now
+                if not wake_delay:  # otherwise a change may be waiting in the delayed queue just now
                     self._queue.drop_deadline(key)
             case Waiting(until):
                 self._queue.forget(key)

@@ -30,7 +30,7 @@ from nightcrawler_operator.reconcilers.workflow import WorkflowReconciler
 from nightcrawler_operator.settings import Settings
 from nightcrawler_operator.telemetry import Telemetry
 from nightcrawler_operator.workqueue import WorkQueue
-from nightcrawler_operator.world import WorkKey, World
+from nightcrawler_operator.world import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey, World
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +66,13 @@ class Operator:
             on_ended=self._run_ended,
         )
         self.controller = Controller(
-            self.world,
             self.queue,
-            executions=ExecutionReconciler(self.world, actor, limits),
-            workflows=self._workflows,
-            leftovers=self._leftovers,
-            watcher=self.telemetry,
+            {
+                ExecutionKey: ExecutionReconciler(self.world, actor, limits),
+                WorkflowKey: self._workflows,
+                LeftoverKey: self._leftovers,
+            },
+            metrics=self.telemetry,
             leads=lambda: self.election.is_leader,
         )
         self.telemetry.show(self.queue, self.election, self.world)

@@ -47,6 +47,11 @@ class ExecutionKey:
     namespace: str
     name: str
 
+    @property
+    def subject(self) -> dict[str, str]:
+        """What a log record about it names."""
+        return {"namespace": self.namespace, "execution": self.name}
+
 
 @dataclass(frozen=True, slots=True)
 class WorkflowKey:
@@ -54,6 +59,11 @@ class WorkflowKey:
 
     namespace: str
     name: str
+
+    @property
+    def subject(self) -> dict[str, str]:
+        """What a log record about it names."""
+        return {"namespace": self.namespace}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,11 @@ class LeftoverKey:
     namespace: str
     name: str
     uid: str
+
+    @property
+    def subject(self) -> dict[str, str]:
+        """What a log record about it names."""
+        return {"namespace": self.namespace, "execution": self.name}
 
 
 WorkKey = ExecutionKey | WorkflowKey | LeftoverKey

@@ -12,6 +12,7 @@ from nightcrawler_crds import names
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_operator.controller import Controller
 from nightcrawler_operator.limits import Limits
+from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.workqueue import WorkQueue
 from nightcrawler_operator.world import ExecutionKey, WorkKey, World
 from tests.support.modelserver import ModelCluster, ModelServer
@@ -63,15 +64,8 @@ async def test_of_all_runs_those_with_news_are_looked_at_first() -> None:
     others = [_run(f"other-{n}", f"uid-{n}", train=_RUNNING) for n in range(3)]
     world = _world(*others, _run(EXECUTION, EXECUTION_UID, train=_RUNNING), pod=a_pod().exited(0))
     queue: WorkQueue[WorkKey] = WorkQueue()
-    controller = Controller(
-        world,
-        queue,
-        executions=_NOTHING,
-        workflows=_NOTHING,
-        leftovers=_NOTHING,
-        watcher=_NOTHING,
-        leads=lambda: True,
-    )
+    reconcilers: dict[type[WorkKey], Any] = {ExecutionKey: ExecutionReconciler(world, _NOTHING, Limits())}
+    controller = Controller(queue, reconcilers, metrics=_NOTHING, leads=lambda: True)
     controller.wake_all()
     first = cast("ExecutionKey", await queue.get())
     assert first.name == EXECUTION

@@ -13,10 +13,17 @@ from nightcrawler_operator.world import ExecutionKey, World
 class ExecutionReconciler:
     """Brings an execution as far as it can go now."""
 
+    wake_delay = 0.0
+
     def __init__(self, world: World, actor: Actor, limits: Limits) -> None:
         self._world = world
         self._actor = actor
         self._limits = limits
+
+    def all_keys(self) -> list[ExecutionKey]:
+        """Every live execution, those with a Pod that has just ended first: most others only go on."""
+        live = sorted(self._world.executions, key=self._world.has_news, reverse=True)
+        return [ExecutionKey(*execution.metadata.key) for execution in live]
 
     async def reconcile(self, key: ExecutionKey) -> Outcome:
         """Look, decide, write; returns when to look again. Raises as `Actor.carry_out` does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -28,12 +29,18 @@ _REMOVAL: Final = timedelta(seconds=10)
 class LeftoverReconciler:
     """Asks the API server what became of the execution before it touches anything."""
 
+    wake_delay = 0.0
+
     def __init__(self, store: Store, world: World, limits: Limits) -> None:
         self._store = store
         self._world = world
         self._limits = limits
         self._terminal: set[LeftoverKey] = set()
         self._removed: dict[LeftoverKey, datetime] = {}
+
+    def all_keys(self) -> Iterator[LeftoverKey]:
+        """Every execution that has Jobs and is not among the live ones."""
+        return self._world.leftovers()
 
     def run_ended(self, execution: ExecutionView) -> None:
         """Note a run whose end we wrote ourselves, and need not ask for."""

@@ -26,6 +26,8 @@ _REMEMBERED: Final = 10_000
 class WorkflowReconciler:
     """Writes a workflow's status at most once a second, once what is beyond its history has been deleted."""
 
+    wake_delay = _WRITE_EVERY  # what its executions do within that time shares a write
+
     def __init__(self, store: Store, world: World, limits: Limits) -> None:
         self._store = store
         self._world = world
@@ -33,6 +35,10 @@ class WorkflowReconciler:
         self._written: OrderedDict[Key, float] = OrderedDict()
         self._last: OrderedDict[Key, LastRun] = OrderedDict()
         self._history = History(store, world, limits)
+
+    def all_keys(self) -> list[WorkflowKey]:
+        """Every workflow."""
+        return [WorkflowKey(*workflow.metadata.key) for workflow in self._world.workflows]
 
     def doubt(self) -> None:
         """Take no count for right any more: another process has led."""
