@@ -14,6 +14,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from nightcrawler_api import errors, health
+from nightcrawler_api.caller import Identified
 from nightcrawler_api.dependencies import Facade
 from nightcrawler_api.executions import endpoints as executions
 from nightcrawler_api.executions.service import ExecutionService
@@ -69,7 +70,7 @@ def in_front(app: FastAPI) -> ASGIApp:
     """
     facade: Facade = app.state.facade
     settings = facade.settings
-    served: ASGIApp = Remembered(app)
+    served: ASGIApp = Identified(Remembered(app), settings.default_user)
     served = SameOrigin(served, allowed=settings.cors_origins, only_loopback=is_loopback(settings.api_host))
     if settings.cors_origins:
         served = CORSMiddleware(

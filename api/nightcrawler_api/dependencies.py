@@ -12,6 +12,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from nightcrawler_api.caller import CALLER, Caller
 from nightcrawler_api.errors import NotReady
 from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.metrics import Metrics
@@ -51,10 +52,9 @@ async def _executions(request: Request) -> ExecutionService:
     return _ready(request).executions
 
 
-async def _caller(request: Request) -> str:
-    # Nobody is asked who they are yet.
-    facade: Facade = request.app.state.facade
-    return facade.settings.default_user
+async def _caller(request: Request) -> Caller:
+    caller: Caller = request.scope[CALLER]
+    return caller
 
 
 def _ready(request: Request) -> Facade:
@@ -68,4 +68,4 @@ def _ready(request: Request) -> Facade:
 FacadeOf = Annotated[Facade, Depends(_facade)]
 Workflows = Annotated[WorkflowService, Depends(_workflows)]
 Executions = Annotated[ExecutionService, Depends(_executions)]
-Caller = Annotated[str, Depends(_caller)]
+CallerOf = Annotated[Caller, Depends(_caller)]

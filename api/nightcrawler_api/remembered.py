@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from nightcrawler_api.caller import CALLER, Caller
 from nightcrawler_api.editions import Edition
 from nightcrawler_api.responses import ANSWER, Tagged
 
@@ -20,7 +21,8 @@ _LONGEST_QUERY: Final = 512
 _OVERHEAD: Final = 1_000
 """What an answer takes besides its body, about."""
 
-Key = tuple[str, bytes]
+Key = tuple[Caller, str, bytes]
+"""Who asks, for what path and with which query: nobody is given an answer that was made for another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Remembered:
         if scope["type"] != "http" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
-        key = (scope["path"], scope["query_string"])
+        key = (scope[CALLER], scope["path"], scope["query_string"])
         kept = self._kept.get(key)
         if kept is not None and kept.edition.current:
             self._kept.move_to_end(key)
@@ -57,7 +59,11 @@ class Remembered:
             return
         await self._app(scope, receive, send)
         answer = scope.get(ANSWER)
-        if isinstance(answer, Tagged) and answer.edition is not None and len(key[1]) <= _LONGEST_QUERY:
+        if (
+            isinstance(answer, Tagged)
+            and answer.edition is not None
+            and len(scope["query_string"]) <= _LONGEST_QUERY
+        ):
             self._keep(key, _Kept(answer, answer.edition, scope.get("route")))
 
     def _keep(self, key: Key, new: _Kept) -> None:

@@ -8,7 +8,7 @@ import httpx
 import msgspec
 from aiohttp import web
 
-from nightcrawler_api.app import create_app
+from nightcrawler_api.app import create_app, in_front
 from nightcrawler_api.settings import Settings
 from tests.support.answering import store_of
 from tests.support.views import workflow
@@ -41,7 +41,7 @@ async def test_changes_of_one_facade_wait_for_each_other_and_are_all_taken() -> 
         app = create_app(Settings(), store)
         for informer in app.state.facade.mirror._informers:
             informer.synced.set()
-        transport = httpx.ASGITransport(app)
+        transport = httpx.ASGITransport(in_front(app))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             answers = await asyncio.gather(
                 *(client.put("/api/workflows/w", json={"tags": [str(number)]}) for number in range(MANY))

@@ -13,6 +13,7 @@ from aiohttp import web
 from starlette.types import Receive, Scope, Send
 
 from nightcrawler_api.app import create_app, in_front
+from nightcrawler_api.caller import Identified
 from nightcrawler_api.editions import Edition
 from nightcrawler_api.mirror import Mirror
 from nightcrawler_api.remembered import Remembered
@@ -191,7 +192,7 @@ class Counting:
 async def asked_again(*queries: str, most_bytes: int = 1 << 20, method: str = "GET") -> list[str]:
     """Which of the questions, asked in this order, got as far as the application."""
     inner = Counting()
-    app = Remembered(inner, most_bytes)
+    app = Identified(Remembered(inner, most_bytes), "somebody")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
         for query in queries:
             await client.request(method, f"/?{query}")
@@ -208,6 +209,16 @@ async def test_an_answer_for_which_there_is_no_room_is_not_kept() -> None:
 
 async def test_endless_questions_are_not_kept() -> None:
     assert len(await asked_again("q" * 600, "q" * 600)) == 2
+
+
+async def test_nobody_is_given_an_answer_that_was_made_for_another() -> None:
+    inner = Counting()
+    remembered = Remembered(inner)
+    for name in ("ada", "grace", "ada"):
+        transport = httpx.ASGITransport(Identified(remembered, name))
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            await client.get("/?a")
+    assert len(inner.asked) == 2
 
 
 async def test_only_reads_are_given_again() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path, Query, Response
 from pydantic import BeforeValidator
 
-from nightcrawler_api.dependencies import Caller, Executions
+from nightcrawler_api.dependencies import CallerOf, Executions
 from nightcrawler_api.errors import BODIES, WRITES
 from nightcrawler_api.executions import examples
 from nightcrawler_api.executions.schemas import (
@@ -48,7 +48,7 @@ _Logs = Annotated[bool, Query(description="Whether to read the logs of the steps
 )
 async def execute_workflow(
     executions: Executions,
-    caller: Caller,
+    caller: CallerOf,
     workflow_id: WorkflowId,
     body: Annotated[ExecuteRequest | None, Body(openapi_examples=examples.EXECUTE)] = None,
 ) -> Response:
@@ -64,10 +64,14 @@ async def execute_workflow(
     responses=reads(ExecutionList, "A part of them.", examples.LIST, 404, 422, 503),
 )
 async def list_executions(
-    executions: Executions, workflow_id: WorkflowId, window: WindowQuery, status: _Status = None
+    executions: Executions,
+    caller: CallerOf,
+    workflow_id: WorkflowId,
+    window: WindowQuery,
+    status: _Status = None,
 ) -> Response:
     """Executions, newest first; those of one second by their ids, last first."""
-    return Tagged(*await executions.page(workflow_id, window, status))
+    return Tagged(*await executions.page(workflow_id, window, status, caller))
 
 
 @router.get(
@@ -76,14 +80,18 @@ async def list_executions(
     responses=reads(ExecutionDetail, "The execution in full.", examples.DETAIL, 404, 422, 503),
 )
 async def show_execution(
-    executions: Executions, workflow_id: WorkflowId, execution_id: ExecutionId, logs: _Logs = True
+    executions: Executions,
+    caller: CallerOf,
+    workflow_id: WorkflowId,
+    execution_id: ExecutionId,
+    logs: _Logs = True,
 ) -> Response:
     """Steps that have begun, with the last 1,000 lines of the log of their last attempt.
 
     These are at most 1 MiB a step and 8 MiB in all, shared evenly; `logsMessage` says so where more was
     printed, and why where there is nothing.
     """
-    return Tagged(await executions.show(workflow_id, execution_id, with_logs=logs))
+    return Tagged(await executions.show(workflow_id, execution_id, caller, with_logs=logs))
 
 
 @router.post(
@@ -100,7 +108,7 @@ async def show_execution(
     ),
 )
 async def cancel_execution(
-    executions: Executions, caller: Caller, workflow_id: WorkflowId, execution_id: ExecutionId
+    executions: Executions, caller: CallerOf, workflow_id: WorkflowId, execution_id: ExecutionId
 ) -> Response:
     """Asking again while it is being cancelled answers the same; one that has ended is 409."""
     return json(await executions.cancel(workflow_id, execution_id, caller), 202)

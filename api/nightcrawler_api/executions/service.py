@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from nightcrawler_api import refusals
+from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid, NotNow
 from nightcrawler_api.estimates import RUNS_CONSIDERED, estimated_seconds
 from nightcrawler_api.executions import podlogs, presenter, requests
@@ -42,7 +43,7 @@ class ExecutionService:
         self._policy = policy
         self._rows = RowCache()
 
-    async def execute(self, workflow: str, request: ExecuteRequest, executor: str) -> ExecutionStarted:
+    async def execute(self, workflow: str, request: ExecuteRequest, caller: Caller) -> ExecutionStarted:
         """Create an execution."""
         known = await self._mirror.workflow(workflow)
         spec = self._runnable(known)
@@ -50,15 +51,17 @@ class ExecutionService:
             raise Invalid(found)
 
         async def create(name: str) -> ExecutionView:
-            body = requests.manifest(name, known.view, request, executor)
+            body = requests.manifest(name, known.view, request, caller.name)
             return await self._store.create(EXECUTIONS, self._mirror.namespace, body, ExecutionView)
 
         view = await create_named(_PREFIX, create)
         self._mirror.took_execution(view)
-        log.info("%s started a run of workflow %s", executor, workflow, extra=_about(view))
+        log.info("%s started a run of workflow %s", caller, workflow, extra=_about(view))
         return presenter.started_now(view, self._estimate(known, spec))
 
-    async def page(self, workflow: str, window: Window, status: ExecutionWord | None) -> Listed:
+    async def page(
+        self, workflow: str, window: Window, status: ExecutionWord | None, caller: Caller
+    ) -> Listed:
         """A part of `ExecutionList`, its rows ready JSON."""
         runs = (await self._mirror.workflow(workflow)).runs
         rows = [self._row(execution) for execution in runs.page(window.offset, window.limit, status)]
@@ -70,7 +73,7 @@ class ExecutionService:
         }
         return Listed(body, runs.editions.current())
 
-    async def show(self, workflow: str, name: str, *, with_logs: bool) -> ExecutionDetail:
+    async def show(self, workflow: str, name: str, caller: Caller, *, with_logs: bool) -> ExecutionDetail:
         """An execution in full."""
         known, execution = await self._mirror.execution(workflow, name)
         order = [step["name"] for step in known.view.spec.get("steps") or []]
@@ -79,7 +82,7 @@ class ExecutionService:
             logs = await podlogs.read_logs(self._store, execution, presenter.steps_begun(execution, order))
         return presenter.detail(execution, self._default_user, order, logs)
 
-    async def cancel(self, workflow: str, name: str, caller: str) -> Cancelling:
+    async def cancel(self, workflow: str, name: str, caller: Caller) -> Cancelling:
         """Ask for the end of an execution; asking twice is asking once."""
         _, execution = await self._mirror.execution(workflow, name)
         if execution_word(execution) != "cancelling":

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Body, Path, Query, Response
 from pydantic import BeforeValidator
 
-from nightcrawler_api.dependencies import Caller, Workflows
+from nightcrawler_api.dependencies import CallerOf, Workflows
 from nightcrawler_api.errors import BODIES, WRITES
 from nightcrawler_api.json_body import JsonRoute
 from nightcrawler_api.openapi import answers, reads
@@ -48,13 +48,14 @@ _Search = Annotated[
 )
 async def list_workflows(
     workflows: Workflows,
+    caller: CallerOf,
     page: PageQuery,
     status: _Status = None,
     priority: _Priority = None,
     search: _Search = "",
 ) -> Response:
     """Workflows that fit all filters, newest first; those of one second by their ids, last first."""
-    return Tagged(*workflows.page(page, status, priority, search))
+    return Tagged(*workflows.page(page, status, priority, search, caller))
 
 
 @router.post(
@@ -66,7 +67,9 @@ async def list_workflows(
     ),
 )
 async def create_workflow(
-    workflows: Workflows, caller: Caller, body: Annotated[CreateBody, Body(openapi_examples=examples.CREATE)]
+    workflows: Workflows,
+    caller: CallerOf,
+    body: Annotated[CreateBody, Body(openapi_examples=examples.CREATE)],
 ) -> Response:
     """Creating runs nothing; execute does."""
     created = await workflows.create(body, caller)
@@ -78,9 +81,9 @@ async def create_workflow(
     summary="Show a workflow",
     responses=reads(WorkflowDetail, "The workflow in full.", examples.DETAIL, 404, 422, 503),
 )
-async def show_workflow(workflows: Workflows, workflow_id: WorkflowId) -> Response:
+async def show_workflow(workflows: Workflows, caller: CallerOf, workflow_id: WorkflowId) -> Response:
     """The workflow as it was written, and its steps as they went in the latest execution."""
-    return Tagged(await workflows.show(workflow_id))
+    return Tagged(await workflows.show(workflow_id, caller))
 
 
 @router.put(
@@ -90,7 +93,7 @@ async def show_workflow(workflows: Workflows, workflow_id: WorkflowId) -> Respon
 )
 async def update_workflow(
     workflows: Workflows,
-    caller: Caller,
+    caller: CallerOf,
     workflow_id: WorkflowId,
     body: Annotated[UpdateBody, Body(openapi_examples=examples.UPDATE)],
 ) -> Response:
@@ -103,7 +106,7 @@ async def update_workflow(
     summary="Delete a workflow",
     responses=answers(200, Deleted, "It is gone, and its runs with it.", examples.DELETED, 404, *WRITES),
 )
-async def delete_workflow(workflows: Workflows, caller: Caller, workflow_id: WorkflowId) -> Response:
+async def delete_workflow(workflows: Workflows, caller: CallerOf, workflow_id: WorkflowId) -> Response:
     """Its runs are ended and deleted too."""
     await workflows.delete(workflow_id, caller)
     return json({"success": True, "message": "Workflow deleted successfully"})

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
+from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid
 from nightcrawler_api.ids import create_named
 from nightcrawler_api.index import Known, WorkflowWord
@@ -52,7 +53,9 @@ class WorkflowService:
         self._template = template
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def page(self, page: Page, status: WorkflowWord | None, priority: str | None, search: str) -> Listed:
+    def page(
+        self, page: Page, status: WorkflowWord | None, priority: str | None, search: str, caller: Caller
+    ) -> Listed:
         """A page of `WorkflowList`, its rows ready JSON."""
         window = page.window
         known, total = self._mirror.index.page(
@@ -66,11 +69,11 @@ class WorkflowService:
         }
         return Listed(body, self._mirror.index.editions.current())
 
-    async def show(self, name: str) -> WorkflowDetail:
+    async def show(self, name: str, caller: Caller) -> WorkflowDetail:
         """A workflow in full."""
         return presenter.detail(await self._mirror.workflow(name), self._in_force, clock.utcnow())
 
-    async def create(self, body: Mapping[str, Any], creator: str) -> WorkflowCreated:
+    async def create(self, body: Mapping[str, Any], caller: Caller) -> WorkflowCreated:
         """Create a workflow; without steps it takes the template's."""
         spec = drafts.desired_spec({}, body)
         if spec.get("steps", []) == []:
@@ -81,23 +84,23 @@ class WorkflowService:
             manifest = {
                 "apiVersion": WORKFLOWS.api_version,
                 "kind": WORKFLOWS.kind,
-                "metadata": {"name": name, "annotations": {names.ANNOTATION_CREATOR: creator}},
+                "metadata": {"name": name, "annotations": {names.ANNOTATION_CREATOR: caller.name}},
                 "spec": spec,
             }
             return await self._store.create(WORKFLOWS, self._mirror.namespace, manifest, WorkflowView)
 
         view = await create_named(_PREFIX, create)
         self._mirror.took_workflow(view)
-        log.info("%s created workflow %s", creator, view.metadata.name)
+        log.info("%s created workflow %s", caller, view.metadata.name)
         return presenter.created(await self._mirror.workflow(view.metadata.name), self._in_force)
 
-    async def update(self, name: str, body: Mapping[str, Any], editor: str) -> WorkflowUpdated:
+    async def update(self, name: str, body: Mapping[str, Any], caller: Caller) -> WorkflowUpdated:
         """Merge a body into a workflow; should somebody else change it meanwhile, into what it then is."""
         # Of one facade's changes each would take the others' version away, and be tried again in vain.
         turn = self._turns.setdefault(name, asyncio.Lock())
         async with turn:
             await self._update(name, body)
-        log.info("%s changed workflow %s", editor, name)
+        log.info("%s changed workflow %s", caller, name)
         return presenter.updated(await self._mirror.workflow(name))
 
     async def _update(self, name: str, body: Mapping[str, Any]) -> None:
@@ -113,7 +116,7 @@ class WorkflowService:
                     ) from error
                 known = await self._mirror.refresh_workflow(name)
 
-    async def delete(self, name: str, editor: str) -> None:
+    async def delete(self, name: str, caller: Caller) -> None:
         """Delete a workflow and all its runs.
 
         Runs in flight go first, one by one, so that they end now; so do those that nobody has tied
@@ -137,7 +140,7 @@ class WorkflowService:
             self._mirror.gone_workflow(known.view)
             raise NotFound(f"there is no workflow {name!r} any more") from None
         self._mirror.gone_workflow(known.view)
-        log.info("%s deleted workflow %s; runs ended by that: %d", editor, name, len(first))
+        log.info("%s deleted workflow %s; runs ended by that: %d", caller, name, len(first))
 
     async def _delete_runs(self, runs: Iterable[ExecutionView]) -> None:
         turns = asyncio.Semaphore(_AT_ONCE)
