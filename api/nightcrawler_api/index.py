@@ -10,8 +10,9 @@ from __future__ import annotations
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 
 from nightcrawler_api.editions import Editions
 from nightcrawler_api.states import (
@@ -23,14 +24,25 @@ from nightcrawler_api.states import (
     started,
 )
 from nightcrawler_crds import defaults
+from nightcrawler_crds.kube.cache import Key
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_crds.names import WORKFLOWS
 
 V = TypeVar("V", WorkflowView, ExecutionView)
+K = TypeVar("K", str, Key)
 WorkflowWord = Literal["active", "inactive"]
 
 
-class Timeline:
+@dataclass(frozen=True, slots=True)
+class WorkflowQuery:
+    """Which workflows a list is to have: those that fit every filter that is set."""
+
+    status: WorkflowWord | None = None
+    priority: str | None = None
+    search: str = ""
+
+
+class Timeline(Generic[K]):
     """Names by the time of creation, newest first; those of one second by their names.
 
     Most come at the end: that is an append. What comes out of order (the first list comes in
@@ -40,31 +52,31 @@ class Timeline:
     __slots__ = ("_keys", "_settled")
 
     def __init__(self) -> None:
-        self._keys: list[tuple[float, str]] = []
+        self._keys: list[tuple[float, K]] = []
         self._settled = True
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[K]:
         self._settle()
         return (name for _, name in reversed(self._keys))
 
-    def add(self, at: float, name: str) -> None:
+    def add(self, at: float, name: K) -> None:
         """Put a name in."""
         key = (at, name)
         if self._keys and key < self._keys[-1]:
             self._settled = False
         self._keys.append(key)
 
-    def remove(self, at: float, name: str) -> None:
+    def remove(self, at: float, name: K) -> None:
         """Take a name out that was put in at that time."""
         self._settle()
         position = bisect_left(self._keys, (at, name))
         assert self._keys[position] == (at, name), "a change was told of an object that was never told of"
         del self._keys[position]
 
-    def page(self, offset: int, limit: int) -> list[str]:
+    def page(self, offset: int, limit: int) -> list[K]:
         """So many names from the newest on, after leaving out the first `offset`."""
         self._settle()
         end = max(len(self._keys) - offset, 0)
@@ -82,8 +94,8 @@ class Runs:
     __slots__ = ("_all", "_by_word", "_views", "editions", "in_flight")
 
     def __init__(self) -> None:
-        self._all = Timeline()
-        self._by_word: dict[ExecutionWord, Timeline] = {word: Timeline() for word in EXECUTION_WORDS}
+        self._all: Timeline[str] = Timeline()
+        self._by_word: dict[ExecutionWord, Timeline[str]] = {word: Timeline() for word in EXECUTION_WORDS}
         self._views: dict[str, ExecutionView] = {}
         self.editions = Editions()
         """Of the lists of these executions."""
@@ -171,50 +183,45 @@ class Known:
         return "active" if self.scheduled or self.runs.in_flight else "inactive"
 
 
+_ALL: Final = WorkflowQuery()
+
+
 class Index:
-    """The workflows of the served namespace and their executions."""
+    """Workflows by namespace and name, and their executions."""
 
     def __init__(self) -> None:
-        self._order = Timeline()
-        self._known: dict[str, Known] = {}
+        self._order: Timeline[Key] = Timeline()
+        self._known: dict[Key, Known] = {}
         # All of them, newest first, once somebody has asked since the last change.
         self._newest: list[Known] | None = None
-        # By the name of the workflow, which may be heard of after its executions; then by their own.
-        self._runs: dict[str, dict[str, ExecutionView]] = {}
+        # By the workflow's key, for it may become known after its executions; then by their own names.
+        self._runs: dict[Key, dict[str, ExecutionView]] = {}
         self.editions = Editions()
         """Of the lists of workflows."""
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def workflow(self, name: str) -> Known | None:
-        """A workflow by its name."""
-        return self._known.get(name)
+    def workflow(self, key: Key) -> Known | None:
+        """A workflow by its namespace and name."""
+        return self._known.get(key)
 
-    def page(
-        self,
-        offset: int,
-        limit: int,
-        *,
-        status: WorkflowWord | None = None,
-        priority: str | None = None,
-        search: str = "",
-    ) -> tuple[list[Known], int]:
+    def page(self, offset: int, limit: int, query: WorkflowQuery = _ALL) -> tuple[list[Known], int]:
         """So many workflows that fit, newest first, and how many fit in all."""
         # One pass a filter: each is a loop without calls, for there may be many to look through.
         fitting = self._in_order()
-        if priority is not None:
-            fitting = [known for known in fitting if known.priority == priority]
-        if status is not None:
-            active = status == "active"
+        if query.priority is not None:
+            fitting = [known for known in fitting if known.priority == query.priority]
+        if query.status is not None:
+            active = query.status == "active"
             fitting = [known for known in fitting if (known.scheduled or known.runs.in_flight > 0) == active]
-        if needle := searchable(search):
+        if needle := searchable(query.search):
             fitting = [known for known in fitting if needle in known.text]
         return fitting[offset : offset + limit], len(fitting)
 
     def _in_order(self) -> list[Known]:
         if self._newest is None:
-            self._newest = [self._known[name] for name in self._order]
+            self._newest = [self._known[key] for key in self._order]
         return self._newest
 
     def workflow_changed(self, old: WorkflowView | None, new: WorkflowView | None) -> None:
@@ -224,14 +231,14 @@ class Index:
         if before is None or after is None or _differ_in_lists(before, after):
             self.editions.end()
         if before and after is None:
-            self._order.remove(_created(before), before.metadata.name)
-            self._known.pop(before.metadata.name).runs.editions.end()
+            self._order.remove(_created(before), before.metadata.key)
+            self._known.pop(before.metadata.key).runs.editions.end()
         if after:
-            name = after.metadata.name
+            key = after.metadata.key
             if before is None:
-                self._order.add(_created(after), name)
-            runs = self._known[name].runs if before else self._runs_of(after)
-            self._known[name] = Known(after, runs)
+                self._order.add(_created(after), key)
+            runs = self._known[key].runs if before else self._runs_of(after)
+            self._known[key] = Known(after, runs)
 
     def execution_changed(self, old: ExecutionView | None, new: ExecutionView | None) -> None:
         """Take in what has become of an execution; for `Cache`."""
@@ -243,7 +250,7 @@ class Index:
         view = before or after
         if view is None:
             return
-        workflow, name = view.spec.workflow_ref.name, view.metadata.name
+        workflow, name = (view.metadata.namespace, view.spec.workflow_ref.name), view.metadata.name
         if after:
             self._runs.setdefault(workflow, {})[name] = after
         else:
@@ -260,7 +267,7 @@ class Index:
 
     def _runs_of(self, workflow: WorkflowView) -> Runs:
         runs = Runs()
-        for execution in self._runs.get(workflow.metadata.name, {}).values():
+        for execution in self._runs.get(workflow.metadata.key, {}).values():
             runs.change(None, _if_of(execution, workflow.metadata.uid))
         return runs
 

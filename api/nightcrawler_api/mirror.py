@@ -107,10 +107,10 @@ class Mirror:
             NotFound: There is none.
             Unavailable: None is known, and the API server is away.
         """
-        known = self.index.workflow(name)
+        known = self.index.workflow((self.namespace, name))
         if known is None:
             await self._look_up(WORKFLOWS, name, WorkflowView, self._workflows.cache)
-            known = self.index.workflow(name)
+            known = self.index.workflow((self.namespace, name))
         if known is None:
             raise NotFound(f"there is no workflow {name!r}")
         return known

@@ -71,7 +71,7 @@ class Shown:
                 self._workflows.upsert(workflow(name, uid=f"uid-{name}", version=version, **how))
             case "reported":
                 last = {} if how is None else {"lastRunTime": how}
-                known = self.index.workflow(name)
+                known = self.index.workflow(("default", name))
                 spec = known.view.spec if known else {}
                 self._workflows.upsert(
                     workflow(name, uid=f"uid-{name}", version=version, status=last, **spec)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightcrawler_api.index import Index, Known, Runs, Timeline
+from nightcrawler_api.index import Index, Known, Runs, Timeline, WorkflowQuery
 from nightcrawler_api.rows import RowCache
 from nightcrawler_crds.kube.cache import Cache
 from nightcrawler_crds.kube.views import ExecutionView
@@ -69,7 +69,7 @@ def test_counts_and_pages_of_a_status_agree_with_the_executions_themselves(
         new = execution(name, of="w", uid=uid, version=version, phase=phase, spec={"cancel": cancel})
         cache.upsert(new)
         alive[name] = new
-    known = index.workflow("w")
+    known = index.workflow(("default", "w"))
     assert known
     words = {"completed": "Completed", "failed": "Failed", "cancelled": "Cancelled"}
     for word, phase in words.items():
@@ -120,16 +120,16 @@ def filled() -> Index:
         ({"search": "w1"}, []),
     ],
 )
-def test_a_list_has_what_fits_all_filters_newest_first(question: dict[str, str], expected: list[str]) -> None:
-    known, total = filled().page(0, 10, **question)  # type: ignore[arg-type]
+def test_a_list_has_what_fits_all_filters_newest_first(question: dict[str, Any], expected: list[str]) -> None:
+    known, total = filled().page(0, 10, WorkflowQuery(**question))
     assert (ids(known), total) == (expected, len(expected))
 
 
 @pytest.mark.parametrize("filters", [{}, {"search": "a"}])
-def test_pages_cut_the_list_and_the_total_stays(filters: dict[str, str]) -> None:
+def test_pages_cut_the_list_and_the_total_stays(filters: dict[str, Any]) -> None:
     index = filled()
-    everything, total = index.page(0, 100, **filters)  # type: ignore[arg-type]
-    pages = [index.page(offset, 2, **filters) for offset in range(0, 8, 2)]  # type: ignore[arg-type]
+    everything, total = index.page(0, 100, WorkflowQuery(**filters))
+    pages = [index.page(offset, 2, WorkflowQuery(**filters)) for offset in range(0, 8, 2)]
     assert [one for page, _ in pages for one in page] == everything
     assert {count for _, count in pages} == {total}
     assert pages[-1][0] == []
@@ -138,9 +138,9 @@ def test_pages_cut_the_list_and_the_total_stays(filters: dict[str, str]) -> None
 def test_executions_may_be_heard_of_before_their_workflow() -> None:
     index = Index()
     index.execution_changed(None, execution("e1", of="w", phase="Running"))
-    assert index.workflow("w") is None
+    assert index.workflow(("default", "w")) is None
     index.workflow_changed(None, workflow("w"))
-    known = index.workflow("w")
+    known = index.workflow(("default", "w"))
     assert known
     assert known.status == "active"
     assert names(known.runs.page(0, 10)) == ["e1"]
@@ -151,11 +151,11 @@ def test_what_is_being_deleted_is_not_there_any_more() -> None:
     index.workflow_changed(None, view)
     index.execution_changed(None, run)
     index.execution_changed(run, execution("e", of="w", phase="Running", deleted="2025-07-10T15:00:00Z"))
-    known = index.workflow("w")
+    known = index.workflow(("default", "w"))
     assert known
     assert known.runs.latest is None
     index.workflow_changed(view, workflow("w", deleted="2025-07-10T15:00:00Z"))
-    assert index.workflow("w") is None
+    assert index.workflow(("default", "w")) is None
     assert index.page(0, 10) == ([], 0)
 
 
@@ -227,7 +227,7 @@ def test_runs_of_an_earlier_workflow_of_the_same_name_are_not_of_this_one() -> N
     index.execution_changed(None, execution("not-adopted-yet", of="w"))
     index.workflow_changed(None, workflow("w", uid="now"))
     index.execution_changed(None, execution("later", of="w", owner="before", phase="Running"))
-    known = index.workflow("w")
+    known = index.workflow(("default", "w"))
     assert known
     assert set(names(known.runs.page(0, 10))) == {"adopted", "not-adopted-yet"}
     assert known.runs.get("of-before") is None
@@ -242,7 +242,7 @@ def test_a_workflow_that_comes_again_takes_over_the_runs_that_are_its_own() -> N
     index.execution_changed(None, of_first)
     index.workflow_changed(first, None)
     index.workflow_changed(None, second)
-    known = index.workflow("w")
+    known = index.workflow(("default", "w"))
     assert known
     assert names(known.runs.page(0, 10)) == ["loose"]
     adopted = execution("loose", of="w", owner="second", version=2)
@@ -260,7 +260,7 @@ def test_an_execution_that_its_cancellation_moved_to_another_workflow_is_only_th
     cache: Cache[ExecutionView] = Cache(index.execution_changed)
     index.workflow_changed(None, workflow("first"))
     index.workflow_changed(None, workflow("second"))
-    first, second = index.workflow("first"), index.workflow("second")
+    first, second = index.workflow(("default", "first")), index.workflow(("default", "second"))
     assert first
     assert second
     cache.upsert(execution("run", of="first", phase="Running"))

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator
 
 from nightcrawler_api.dependencies import CallerOf, Workflows
 from nightcrawler_api.errors import BODIES, WRITES
+from nightcrawler_api.index import WorkflowQuery
 from nightcrawler_api.json_body import JsonRoute
 from nightcrawler_api.openapi import answers, reads
 from nightcrawler_api.pagination import PageQuery
@@ -55,7 +56,7 @@ async def list_workflows(
     search: _Search = "",
 ) -> Response:
     """Workflows that fit all filters, newest first; those of one second by their ids, last first."""
-    return Tagged(*workflows.page(page, status, priority, search, caller))
+    return Tagged(*workflows.page(page, WorkflowQuery(status, priority, search), caller))
 
 
 @router.post(

@@ -14,7 +14,7 @@ import msgspec
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid
 from nightcrawler_api.ids import create_named
-from nightcrawler_api.index import Known, WorkflowWord
+from nightcrawler_api.index import Known, WorkflowQuery
 from nightcrawler_api.mirror import Mirror
 from nightcrawler_api.pagination import Listed, Page
 from nightcrawler_api.workflows import drafts, presenter
@@ -53,14 +53,9 @@ class WorkflowService:
         self._template = template
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def page(
-        self, page: Page, status: WorkflowWord | None, priority: str | None, search: str, caller: Caller
-    ) -> Listed:
+    def page(self, page: Page, query: WorkflowQuery, caller: Caller) -> Listed:
         """A page of `WorkflowList`, its rows ready JSON."""
-        window = page.window
-        known, total = self._mirror.index.page(
-            window.offset, window.limit, status=status, priority=priority, search=search
-        )
+        known, total = self._mirror.index.page(page.window.offset, page.window.limit, query)
         body = {
             "workflows": [_row(one) for one in known],
             "total": total,
@@ -188,7 +183,9 @@ class WorkflowService:
             raise Invalid(found)
 
     def _with_template(self, spec: dict[str, Any]) -> dict[str, Any]:
-        template = self._mirror.index.workflow(self._template) if self._template else None
+        template = (
+            self._mirror.index.workflow((self._mirror.namespace, self._template)) if self._template else None
+        )
         if template is None:
             if self._template:
                 log.warning(
