@@ -36,6 +36,7 @@ STEP_CONTAINER: Final = "step"
 """The name of the container that runs a step; its result is the step's."""
 
 GPU_RESOURCE: Final = "nvidia.com/gpu"
+MIG_RESOURCE_PREFIX: Final = "nvidia.com/mig-"
 GPU_PRODUCT_LABEL: Final = "nvidia.com/gpu.product"
 
 PHASE_SELECTOR_LIVE: Final = "status.phase!=Completed,status.phase!=Failed,status.phase!=Cancelled"

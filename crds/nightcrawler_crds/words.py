@@ -212,6 +212,7 @@ _GPU: Final = _Kind(
     GPU_FORMS,
     {
         r"[0-9]+\.[0-9]+.*": "GPUs are given whole",
+        r"(?:[0-9]+ *[Xx] *)?([0-9]+g\.[0-9]+gb.*)": r'a MIG slice has the word before it, such as "1x MIG \1"',
         r"([0-9]+) *([A-Za-z][A-Za-z0-9._ -]*)": r'count and model have an "x" between them: "\1x \2"',
         r"[A-Za-z][A-Za-z._ -]*": r'a model without a digit needs a count before it, such as "1x \g<0>"',
     },
@@ -318,23 +319,9 @@ def _gpu(count: int, model: str | None, written: Word) -> Gpu | None:
         model = " ".join(model.split())
         if len(model) > _MAX_MODEL_LENGTH:
             raise _GPU.out_of_range("gpu", written, f"a model has at most {_MAX_MODEL_LENGTH} characters")
-        if model.lower() in {"gpu", "gpus"}:
+        if re.fullmatch(r"gpus?(?:[ -]+gpus?)*", model.lower()):
             model = None
     return Gpu(count, model) if count else None
-
-
-def model_matches(model: str, product: str) -> bool:
-    """Whether a node's label ``nvidia.com/gpu.product`` begins with the words of the model.
-
-    Words end at spaces and dashes, their case does not matter: ``NVIDIA A100`` is
-    ``NVIDIA-A100-SXM4-80GB``, but not ``NVIDIA-A10``.
-    """
-    wanted = _model_words(model)
-    return bool(wanted) and _model_words(product)[: len(wanted)] == wanted
-
-
-def _model_words(name: str) -> list[str]:
-    return name.lower().replace("-", " ").split()
 
 
 def parse_duration(value: Word, *, what: str = "duration") -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from nightcrawler_crds import words
+from nightcrawler_crds.gpumodels import Wanted, wanted
 from nightcrawler_crds.v1alpha1 import Resources, Step, StepResources, Storage, WorkflowSpec
 
 
@@ -26,9 +27,7 @@ def effective_resources(step: Step, spec: WorkflowSpec) -> StepResources:
     )
 
 
-def gpu_products(gpu: words.Word | None, there: Collection[str]) -> tuple[str, ...] | None:
-    """The nodes' `nvidia.com/gpu.product` values that are of the model asked for; None if no model is."""
-    wanted = words.parse_gpu(gpu) if gpu is not None else None
-    if wanted is None or wanted.model is None:
-        return None
-    return tuple(sorted(product for product in there if words.model_matches(wanted.model, product)))
+def wanted_gpus(gpu: words.Word | None, there: Collection[str]) -> Wanted | None:
+    """The GPUs that a container gets, by the `nvidia.com/gpu.product` values that nodes have; None for none."""
+    asked = words.parse_gpu(gpu) if gpu is not None else None
+    return wanted(asked, there) if asked is not None else None

@@ -234,6 +234,14 @@ def test_a_gpu_model_picks_the_nodes_that_have_it() -> None:
     }
 
 
+def test_a_slice_of_a_gpu_is_a_resource_of_its_own_on_the_nodes_of_the_model() -> None:
+    spec = built(a_step(resources={"gpu": "2x A100 SXM4 MIG 1g.5gb"}))
+    assert spec["containers"][0]["resources"]["limits"] == {"nvidia.com/mig-1g.5gb": "2"}
+    required = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    [expression] = required["nodeSelectorTerms"][0]["matchExpressions"]
+    assert expression["values"] == ["NVIDIA-A100-SXM4-80GB"]
+
+
 def test_gpus_of_any_model_pick_no_nodes() -> None:
     assert "affinity" not in built(a_step(resources={"gpu": 2}))
 

@@ -10,9 +10,10 @@ from typing import Any, Final
 import msgspec
 
 from nightcrawler_crds import names, words
+from nightcrawler_crds.gpumodels import Wanted
 from nightcrawler_crds.v1alpha1 import Step, StepResources
 from nightcrawler_operator.outcomes import NewJob, Run
-from nightcrawler_operator.resources import effective_resources, gpu_products
+from nightcrawler_operator.resources import effective_resources, wanted_gpus
 
 SCRATCH_PATH: Final = "/scratch"
 _NO_PRODUCT: Final = "none-there"
@@ -32,12 +33,15 @@ def pod_spec(run: Run, step: Step, new: NewJob, defaults: Defaults) -> dict[str,
     scratch = (
         words.parse_memory(resources.ephemeral_storage) if resources.ephemeral_storage is not None else None
     )
+    gpus = wanted_gpus(resources.gpu, run.gpu_products)
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
         # A step gets a token only if its podTemplate names a service account.
         "automountServiceAccountToken": _names_account(step),
         "enableServiceLinks": False,
-        "containers": [_container(run, step, new, _requirements(resources, defaults), scratch is not None)],
+        "containers": [
+            _container(run, step, new, _requirements(resources, defaults, gpus), scratch is not None)
+        ],
     }
     if step.timeout is not None:
         spec["activeDeadlineSeconds"] = max(1, math.ceil(words.parse_duration(step.timeout)))
@@ -47,10 +51,9 @@ def pod_spec(run: Run, step: Step, new: NewJob, defaults: Defaults) -> dict[str,
         spec["nodeSelector"] = dict(run.environment.node_selector)
     if run.environment.tolerations:
         spec["tolerations"] = [dict(toleration) for toleration in run.environment.tolerations]
-    products = gpu_products(resources.gpu, run.gpu_products)
-    if products is not None:
+    if gpus is not None and gpus.products is not None:
         # Should the last node of the model have gone just now, the Pod waits rather than take any GPU.
-        spec["affinity"] = _on_products(products or (_NO_PRODUCT,))
+        spec["affinity"] = _on_products(gpus.products or (_NO_PRODUCT,))
     return spec
 
 
@@ -108,7 +111,9 @@ def _escaped(text: str) -> str:
     return text.replace("$", "$$")
 
 
-def _requirements(resources: StepResources, defaults: Defaults) -> dict[str, dict[str, str]]:
+def _requirements(
+    resources: StepResources, defaults: Defaults, gpus: Wanted | None
+) -> dict[str, dict[str, str]]:
     """CPU is requested, memory requested and limited, GPUs limited (which requests them).
 
     A CPU limit would only throttle; memory over the request would take other Pods down.
@@ -117,7 +122,6 @@ def _requirements(resources: StepResources, defaults: Defaults) -> dict[str, dic
     limits: dict[str, str] = {}
     cpu = words.parse_cpu(resources.cpu) if resources.cpu is not None else defaults.cpu
     memory = words.parse_memory(resources.memory) if resources.memory is not None else defaults.memory
-    gpu = words.parse_gpu(resources.gpu) if resources.gpu is not None else None
     disk = (
         words.parse_memory(resources.ephemeral_storage) if resources.ephemeral_storage is not None else None
     )
@@ -125,8 +129,8 @@ def _requirements(resources: StepResources, defaults: Defaults) -> dict[str, dic
         requests["cpu"] = cpu.quantity
     if memory is not None:
         requests["memory"] = limits["memory"] = memory.quantity
-    if gpu is not None:
-        limits[names.GPU_RESOURCE] = gpu.quantity
+    if gpus is not None:
+        limits[gpus.resource] = str(gpus.count)
     if disk is not None:
         requests["ephemeral-storage"] = limits["ephemeral-storage"] = disk.quantity
     return {key: value for key, value in (("requests", requests), ("limits", limits)) if value}

@@ -22,7 +22,7 @@ from nightcrawler_operator.decisions.ending import LINGER, is_live, may_run, ste
 from nightcrawler_operator.decisions.status import sentence
 from nightcrawler_operator.decisions.verdict import Failed, Runs, Succeeded, Verdict, Waits
 from nightcrawler_operator.outcomes import Lookup, NewJob, OldObject, Run
-from nightcrawler_operator.resources import effective_resources, gpu_products
+from nightcrawler_operator.resources import effective_resources, wanted_gpus
 from nightcrawler_operator.snapshot import Attempt, Snapshot
 
 _LAST_POD_RECHECK = timedelta(seconds=10)
@@ -144,8 +144,8 @@ def _refused(step: Step, name: str, snapshot: Snapshot) -> StepStatusView | tupl
 
 def _no_such_gpu(step: Step, run: Run, snapshot: Snapshot) -> tuple[str, str, None] | None:
     gpu = effective_resources(step, run.revision.spec).gpu
-    wanted = gpu_products(gpu, snapshot.nodes.gpu_products)
-    if wanted is None or wanted:
+    wanted = wanted_gpus(gpu, snapshot.nodes.gpu_products)
+    if wanted is None or wanted.products is None or wanted.products:
         return None
     there = ", ".join(sorted(snapshot.nodes.gpu_products)) or "none"
     message = f"waits for a node with the GPU it asks for, {gpu!r}; those there are: {there}"
