@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from nightcrawler_crds import podtemplate
+from nightcrawler_crds import podtemplate, schedules
 from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.podtemplate import PodPolicy
 from nightcrawler_crds.v1alpha1 import MAX_PARAMETERS_BYTES, MAX_SPEC_BYTES, Step, WorkflowSpec, conditions
@@ -61,6 +61,7 @@ def workflow_problems(
             for index, step in enumerate(steps)
             if step.depends_on
         ]
+    problems += _schedule(spec)
     for index, step in enumerate(steps):
         problems += pod_template_problems(step, f"/steps/{index}/podTemplate", policy)
     return problems
@@ -117,6 +118,13 @@ def _cycle(steps: Sequence[Step]) -> Iterable[Problem]:
                 on_path.add(name)
                 todo.append((name, True))
                 todo.extend((dependency, False) for dependency in depends[name])
+
+
+def _schedule(spec: WorkflowSpec) -> Iterable[Problem]:
+    # Not in the model: a run that goes on must be able to read what it began with, whatever is refused now.
+    schedule = spec.config.schedule if spec.config else None
+    for field, message in schedules.findings(schedule) if schedule else ():
+        yield Problem(f"/config/schedule/{field}", conditions.INVALID_SPEC, message)
 
 
 def pod_template_problems(step: Step, pointer: str, policy: PodPolicy) -> list[Problem]:

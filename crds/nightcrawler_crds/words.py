@@ -212,7 +212,7 @@ _GPU: Final = _Kind(
     GPU_FORMS,
     {
         r"[0-9]+\.[0-9]+.*": "GPUs are given whole",
-        r"(?:[0-9]+ *[Xx] *)?([0-9]+g\.[0-9]+gb.*)": r'a MIG slice has the word before it, such as "1x MIG \1"',
+        r"(?:[0-9]+ *[Xx] *)?([0-9]+g\.[0-9]+gb.*)": r'write a slice with its word, as "1x MIG \1"',
         r"([0-9]+) *([A-Za-z][A-Za-z0-9._ -]*)": r'count and model have an "x" between them: "\1x \2"',
         r"[A-Za-z][A-Za-z._ -]*": r'a model without a digit needs a count before it, such as "1x \g<0>"',
     },

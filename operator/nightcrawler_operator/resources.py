@@ -28,6 +28,6 @@ def effective_resources(step: Step, spec: WorkflowSpec) -> StepResources:
 
 
 def wanted_gpus(gpu: words.Word | None, there: Collection[str]) -> Wanted | None:
-    """The GPUs that a container gets, by the `nvidia.com/gpu.product` values that nodes have; None for none."""
+    """The GPUs that a container gets, if any; `there` is what the nodes have as `nvidia.com/gpu.product`."""
     asked = words.parse_gpu(gpu) if gpu is not None else None
     return wanted(asked, there) if asked is not None else None

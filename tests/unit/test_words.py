@@ -67,7 +67,8 @@ def test_memory_words_are_bytes_and_become_the_shortest_exact_quantity(
         ("1x TITAN RTX", Gpu(1, "TITAN RTX")),
         ("NVIDIA A100", Gpu(1, "NVIDIA A100")), ("8", Gpu(8)), (8, Gpu(8)), (8.0, Gpu(8)), ("08", Gpu(8)),
         ("8 GPUs", Gpu(8)), ("1 GPU", Gpu(1)), ("2x GPU", Gpu(2)), ("1024", Gpu(1024)),
-        ("2x gpu GPUs", Gpu(2)), ("GPU A100", Gpu(1, "GPU A100")), ("1x A100-MIG-1g.5gb", Gpu(1, "A100-MIG-1g.5gb")),
+        ("2x gpu GPUs", Gpu(2)), ("GPU A100", Gpu(1, "GPU A100")),
+        ("1x A100-MIG-1g.5gb", Gpu(1, "A100-MIG-1g.5gb")),
     ],
 )  # fmt: skip
 def test_gpu_words_are_a_count_and_a_model(word: words.Word, gpu: Gpu) -> None:
@@ -126,8 +127,8 @@ def test_none_of_a_model_asks_for_nothing() -> None:
         ("gpu", "8 NVIDIA A100", '"8x NVIDIA A100"'),
         ("gpu", "any", 'needs a count before it, such as "1x any"'),
         ("gpu", "1x NVIDIA A100; rm", "it is not understood"),
-        ("gpu", "2x 1g.5gb", 'such as "1x MIG 1g.5gb"'),
-        ("gpu", "1g.5gb", 'such as "1x MIG 1g.5gb"'),
+        ("gpu", "2x 1g.5gb", 'as "1x MIG 1g.5gb"'),
+        ("gpu", "1g.5gb", 'as "1x MIG 1g.5gb"'),
         ("gpu", False, "it is neither text nor a number"),
         ("gpu", None, "it is neither text nor a number"),
         ("duration", "5M", 'minutes as "m" or "minutes"'),

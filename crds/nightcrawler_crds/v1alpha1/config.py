@@ -58,9 +58,14 @@ class Schedule(ApiModel):
         description="cron or interval; the field of that name says when."
     )
     cron: str | None = Field(
-        default=None, min_length=1, max_length=256, description="A cron line: '0 0 * * 1'."
+        default=None,
+        min_length=1,
+        max_length=256,
+        description="Cron's five fields, '0 0 * * 1', or @hourly, @daily, @weekly, @monthly, @yearly.",
     )
-    interval: Duration | None = Field(default=None, description="Time from start to start: '6 hours'.")
+    interval: Duration | None = Field(
+        default=None, description="Time from start to start: '6 hours'; at least 10 seconds."
+    )
     description: str | None = Field(
         default=None, max_length=1024, description="The same in words, for people."
     )
