@@ -14,13 +14,11 @@ from fastapi.routing import APIRoute
 from typing_extensions import override
 
 from nightcrawler_api.errors import BadBody
+from nightcrawler_api.exactnumbers import inexact_numbers
 from nightcrawler_api.nesting import is_deeper
-from nightcrawler_api.refusals import FieldError, at
-from nightcrawler_crds.validation import pointer_part
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 100
-_INT64: Final = range(-(2**63), 2**63)
 _LONGEST_INT: Final = 400
 # Escapes as they come, with the halves of characters that have no other half as the one group.
 _ESCAPES: Final = re.compile(
@@ -89,7 +87,7 @@ def parse(body: bytes) -> Any:
         value = _with_infinities(body)
     except ValueError as error:
         raise BadBody(400, _malformed(body, error)) from error
-    findings = _numbers(value)
+    findings = inexact_numbers(body)
     if findings:
         raise BadBody(422, "; ".join(finding["detail"] for finding in findings), findings)
     return value
@@ -128,25 +126,3 @@ def _malformed(body: bytes, error: Exception) -> str:
         near = body[max(at_byte - 10, 0) : at_byte + 10].decode(errors="replace")
         return f"the body is not JSON: {text}, near {near!r}"
     return f"the body is not JSON: {text[0].lower()}{text[1:]}"
-
-
-def _numbers(body: Any) -> list[FieldError]:
-    """Numbers that the API server would round or refuse."""
-    findings: list[FieldError] = []
-    todo: list[tuple[str, int, Any]] = [("", 0, [body])]
-    while todo:
-        pointer, depth, container = todo.pop()
-        for key, value in container.items() if isinstance(container, dict) else enumerate(container):
-            if isinstance(value, dict | list):
-                todo.append((f"{pointer}/{pointer_part(str(key))}" if depth else "", depth + 1, value))
-            elif why := _why_no_number(value):
-                findings.append(at(f"{pointer}/{pointer_part(str(key))}" if depth else "", why))
-    return findings
-
-
-def _why_no_number(value: Any) -> str:
-    if isinstance(value, int) and value not in _INT64:
-        return "the number does not fit in 64 bits; send it as text"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "the number is too large for any number in JSON; send it as text"
-    return ""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from nightcrawler_crds import podtemplate, schedules
+from nightcrawler_crds import jsonnumbers, podtemplate, schedules
 from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.podtemplate import PodPolicy
 from nightcrawler_crds.v1alpha1 import MAX_PARAMETERS_BYTES, MAX_SPEC_BYTES, Step, WorkflowSpec, conditions
@@ -62,6 +62,7 @@ def workflow_problems(
             if step.depends_on
         ]
     problems += _schedule(spec)
+    problems += _numbers(spec)
     for index, step in enumerate(steps):
         problems += pod_template_problems(step, f"/steps/{index}/podTemplate", policy)
     return problems
@@ -127,6 +128,28 @@ def _schedule(spec: WorkflowSpec) -> Iterable[Problem]:
         yield Problem(f"/config/schedule/{field}", conditions.INVALID_SPEC, message)
 
 
+def _numbers(spec: WorkflowSpec) -> Iterable[Problem]:
+    """Numbers that may have been rounded on their way, in the fields that take any JSON."""
+    for index, parameter in enumerate(spec.parameters or ()):
+        what = f"the default of the parameter {parameter.name!r}"
+        yield from _not_kept(what, f"/parameters/{index}/default", parameter.default)
+    for index, step in enumerate(spec.steps or ()):
+        free_form = [("podTemplate", step.pod_template), ("envFrom", step.env_from)]
+        free_form += [(f"env/{at}/valueFrom", one.value_from) for at, one in enumerate(step.env or ())]
+        for where, value in free_form:
+            yield from _not_kept(f"step {step.name!r}", f"/steps/{index}/{where}", value)
+
+
+def _not_kept(what: str, pointer: str, value: Any) -> Iterable[Problem]:
+    for place, number in jsonnumbers.not_kept(value):
+        where = "".join(f"/{pointer_part(str(part))}" for part in place)
+        message = (
+            f"{what} has the number {number} in it, which does not fit in 64 bits and may have been rounded "
+            "on its way here; write it as text"
+        )
+        yield Problem(pointer + where, conditions.INVALID_SPEC, message)
+
+
 def pod_template_problems(step: Step, pointer: str, policy: PodPolicy) -> list[Problem]:
     """What a step's podTemplate must not set, and what this installation does not allow in it."""
     return [
@@ -141,7 +164,12 @@ def pod_template_problems(step: Step, pointer: str, policy: PodPolicy) -> list[P
 def parameter_problems(spec: WorkflowSpec, given: Mapping[str, Any]) -> list[Problem]:
     """What keeps these values from being the workflow's parameters."""
     declared = {parameter.name: parameter for parameter in spec.parameters or ()}
-    problems = [*_too_large(given), *_undeclared(declared, given), *_with_nul(filled_parameters(spec, given))]
+    problems = [
+        *_too_large(given),
+        *_undeclared(declared, given),
+        *_with_nul(filled_parameters(spec, given)),
+        *_rounded(given),
+    ]
     for parameter in declared.values():
         if parameter.required and parameter.default is None and parameter.name not in given:
             message = f"the parameter {parameter.name!r} is required and has no value"
@@ -164,6 +192,11 @@ def _with_nul(values: Mapping[str, Any]) -> Iterable[Problem]:
             yield Problem(f"/parameters/{pointer_part(name)}", conditions.INVALID_SPEC, message)
 
 
+def _rounded(given: Mapping[str, Any]) -> Iterable[Problem]:
+    for name, value in given.items():
+        yield from _not_kept(f"the parameter {name!r}", f"/parameters/{pointer_part(name)}", value)
+
+
 def _undeclared(declared: Collection[str], given: Mapping[str, Any]) -> Iterable[Problem]:
     """Names that are not declared; where none are, any will do that can name a variable."""
     for name in given:
@@ -178,8 +211,13 @@ def _undeclared(declared: Collection[str], given: Mapping[str, Any]) -> Iterable
 
 
 def filled_parameters(spec: WorkflowSpec, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The values a run has: those given, and the defaults of the others, in the order of declaration."""
-    values = {p.name: p.default for p in spec.parameters or () if "default" in p.model_fields_set}
+    """The values a run has: those given, and the defaults of the others, in the order of declaration.
+
+    What is declared and has neither is an empty text: without a variable `$(PARAM_x)` would reach the
+    program as it is written.
+    """
+    declared = spec.parameters or ()
+    values = {p.name: p.default if "default" in p.model_fields_set else "" for p in declared}
     return {**values, **given}
 
 
@@ -193,6 +231,9 @@ def _is_variable(name: str) -> bool:
 
 
 # --- environments ----------------------------------------------------------------------------------
+
+NONE_CHOSEN: Final = "no environment is asked for, and its list of environments is empty"
+"""Why a workflow with an empty list does not run: that none was chosen is not that nothing was said."""
 
 
 def find_environment(wanted: str, environments: Collection[EnvironmentView]) -> EnvironmentView | None:

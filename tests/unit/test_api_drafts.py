@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
@@ -10,24 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightcrawler_api.index import Known, Runs
-from nightcrawler_api.workflows import presenter
 from nightcrawler_api.workflows.drafts import (
     desired_spec,
     difference,
     findings,
     known_fields,
     merge,
-    said_anew,
     with_template,
 )
-from nightcrawler_api.workflows.presenter import InForce
 from nightcrawler_api.workflows.schemas import WorkflowCreate, WorkflowUpdate
 from nightcrawler_crds.podtemplate import PodPolicy
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from tests.support.full import workflow as full_workflow
-from tests.support.views import at, environment
-from tests.support.views import workflow as workflow_view
+from tests.support.views import environment
 
 Json = dict[str, Any]
 
@@ -132,12 +126,23 @@ def test_the_documents_form_becomes_a_spec() -> None:
         (["a"], {}, ["a"]),
         (["a"], ["b", "c", "b"], ["b", "c"]),
         (["a"], [], []),
+        (["a"], {"a": False}, []),
+        ([], {"a": None}, []),
+        (None, {"a": False, "b": False}, []),
+        (None, {"a": None, "b": False}, []),
+        (None, [], []),
     ],
 )
 def test_environments_as_an_object_are_merged_and_as_a_list_replaced(
-    current: list[str], written: object, expected: list[str]
+    current: list[str] | None, written: object, expected: list[str]
 ) -> None:
-    assert desired_spec({"environments": current}, {"environments": written})["environments"] == expected
+    spec = {} if current is None else {"environments": current}
+    assert desired_spec(spec, {"environments": written})["environments"] == expected
+
+
+@pytest.mark.parametrize("written", [{}, {"a": None}, None])
+def test_environments_of_which_nothing_is_said_stay_unset(written: object) -> None:
+    assert desired_spec({}, {"environments": written}) == {}
 
 
 def test_null_removes_and_objects_merge() -> None:
@@ -168,38 +173,6 @@ def test_what_only_answers_have_is_ignored_so_that_an_answer_can_be_sent_back() 
     }
     assert desired_spec({}, answer) == {"displayName": "n", "steps": [STEP]}
     assert refused(answer) == {}
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        {},
-        {"steps": [STEP]},
-        {"displayName": "n", "config": {"storage": {"persistentVolume": "1 GB"}}},
-        {"config": {"resources": {"gpu": 8}, "schedule": {"type": "cron", "cron": "* * * * *"}}},
-        {"config": {"timeout": "24 hours", "retries": 0}, "tags": [], "priority": "medium"},
-        {"options": {"enableRetry": True}, "environments": ["gpu"]},
-        full_workflow()["spec"],
-    ],
-)
-def test_an_answer_that_is_sent_back_changes_nothing(spec: Json) -> None:
-    shown = presenter.detail(Known(workflow_view(**spec), Runs()), InForce(cpu="500m"), at("16:00:00"))
-    body = json.loads(msgspec.json.encode(shown))
-    assert desired_spec(spec, said_anew(body, spec, shown)) == spec
-
-
-def test_what_differs_from_what_is_in_force_or_is_written_already_is_a_change() -> None:
-    spec: Json = {"displayName": "n", "config": {"retries": 3}}
-    shown = presenter.detail(Known(workflow_view(**spec), Runs()), InForce(), at("16:00:00"))
-    body = {
-        "priority": "low",
-        "tags": ["a"],
-        "config": {"retries": 0, "timeout": "1 hour", "resources": {"cpu": 2}},
-    }
-    assert said_anew(body, spec, shown) == body
-    assert said_anew({"config": {"timeout": "24 hours", "computeProfile": None}}, spec, shown) == {
-        "config": {"computeProfile": None}
-    }
 
 
 def test_nulls_in_lists_are_nothing_but_where_they_mean_something() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.placement import Place, hangs_on_absence, place, recorded_place
@@ -15,7 +17,7 @@ DEFAULT = an_environment("lab", created=2, default=True)
 
 
 def placed(wanted: str | None, *there: EnvironmentView, listed: tuple[str, ...] = ()) -> Place:
-    found = place(wanted, a_spec("train", environments=list(listed)), there)
+    found = place(wanted, a_spec("train", environments=list(listed) or None), there)
     assert isinstance(found, Place)
     return found
 
@@ -101,3 +103,13 @@ def test_fields_of_other_versions_are_passed_over() -> None:
     newer = an_environment("lab", default=True, teleport=True)
 
     assert placed(None, newer).name == "lab"
+
+
+@pytest.mark.parametrize("there", [(), (STAGING,), (STAGING, DEFAULT)], ids=len)
+def test_an_empty_list_is_no_environment_whatever_there_is(there: tuple[EnvironmentView, ...]) -> None:
+    nothing_ticked = a_spec("train", environments=[])
+    found = place(None, nothing_ticked, there)
+    assert not isinstance(found, Place)
+    assert found[0] == conditions.NO_ENVIRONMENT
+    assert "its list of environments is empty" in found[1]
+    assert isinstance(place("staging", nothing_ticked, there), Place)

@@ -16,6 +16,7 @@ from nightcrawler_crds.names import EXECUTIONS, WORKFLOWS
 from nightcrawler_crds.podtemplate import PodPolicy
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from nightcrawler_crds.validation import (
+    NONE_CHOSEN,
     find_environment,
     parameter_problems,
     unknown_environment,
@@ -44,6 +45,16 @@ def why_not_runnable(name: str, spec: WorkflowSpec, policy: PodPolicy) -> str | 
         found = refusals.summary(refusals.from_problems(problems))
         return f"the workflow {name!r} cannot run: {found}; change it with PUT /api/workflows/{name}"
     return None
+
+
+def why_nowhere(name: str, request: ExecuteRequest, spec: WorkflowSpec) -> str | None:
+    """Why there is no environment to run in, and what to do; None if there may be one."""
+    if request.environment is not None or spec.environments != []:
+        return None
+    return (
+        f"the workflow {name!r} cannot run: {NONE_CHOSEN}; name one in the request's field environment, "
+        f"or change the workflow with PUT /api/workflows/{name}"
+    )
 
 
 def request_findings(

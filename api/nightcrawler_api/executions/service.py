@@ -47,6 +47,8 @@ class ExecutionService:
         """Create an execution."""
         known = await self._mirror.workflow(workflow)
         spec = self._runnable(known)
+        if why := requests.why_nowhere(workflow, request, spec):
+            raise NotNow(why)
         if found := requests.request_findings(request, spec, self._mirror.environments()):
             raise Invalid(found)
 

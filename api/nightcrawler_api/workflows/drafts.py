@@ -28,6 +28,8 @@ from nightcrawler_crds.validation import (
 
 _ONLY_IN_ANSWERS: Final = ("id", "status", "creator", "createdAt", "updatedAt", "lastRun", "conditions")
 _ONLY_IN_ANSWERS_OF_STEPS: Final = ("status", "duration")
+_ALWAYS_WRITTEN: Final = ("timeout", "retryDelay")
+"""Fields of config that are written even where they only repeat what an answer showed."""
 _FREE_FORM: Final = ("podTemplate", "valueFrom", "envFrom", "default")
 """Fields in lists whose values are not ours, so that null may mean something in them."""
 _ANY_VALUE: Final = "default"
@@ -44,11 +46,14 @@ def desired_spec(current: Mapping[str, Any], body: Mapping[str, Any]) -> dict[st
     if "name" in changes:
         changes["displayName"] = changes.pop("name")
     if isinstance(changes.get("environments"), Mapping):
-        changes["environments"] = _chosen(current.get("environments") or [], changes["environments"])
+        ticked = changes.pop("environments")
+        if "environments" in current or any(chosen is not None for chosen in ticked.values()):
+            changes["environments"] = _chosen(current.get("environments") or [], ticked)
     elif isinstance(changes.get("environments"), list):
         changes["environments"] = _once(changes["environments"])
     if isinstance(changes.get("steps"), list):
-        changes["steps"] = [_definition(step) for step in changes["steps"]]
+        before = {step["name"]: step for step in current.get("steps") or ()}
+        changes["steps"] = [_definition(step, before) for step in changes["steps"]]
     merged = merge(
         current,
         {key: _without_nulls(value) if isinstance(value, list) else value for key, value in changes.items()},
@@ -57,16 +62,22 @@ def desired_spec(current: Mapping[str, Any], body: Mapping[str, Any]) -> dict[st
     return merged
 
 
-def said_anew(
+def without_echoes(
     body: Mapping[str, Any], current: Mapping[str, Any], shown: Mapping[str, Any]
-) -> dict[str, Any]:
-    """A body without what it only repeats of an answer, `shown`, and the spec does not say.
+) -> Mapping[str, Any]:
+    """A body without what it only repeats of the answer `shown`, and the spec does not say.
 
-    Answers show what is in force where nothing is written. Sent back it must not become written:
-    what is unset stays unset, and follows when the installation's defaults change.
+    What a caller writes is kept, also where it is what is in force anyway. A body that has fields which
+    only answers have is an answer sent back, and repeats what nobody wrote: no environments, no retries,
+    no resources. Written, that would stand in the way of what it follows from: the default environment,
+    the box for retries, a compute profile. Spans of time follow from nothing but the installation's
+    defaults, and are written: a later default must not end a run whose caller sent 24 hours.
     """
+    if not any(field in body for field in _ONLY_IN_ANSWERS):
+        return body
+    config = {key: value for key, value in shown["config"].items() if key not in _ALWAYS_WRITTEN}
     written = {**current, "name": current["displayName"]} if "displayName" in current else current
-    return _news(body, written, shown)
+    return _news(body, written, {**shown, "config": config})
 
 
 def with_template(spec: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,10 +183,19 @@ def _once(items: list[Any]) -> list[Any]:
     return list(dict.fromkeys(items)) if all(isinstance(item, str) for item in items) else items
 
 
-def _definition(step: Any) -> Any:
+def _definition(step: Any, before: Mapping[str, Mapping[str, Any]]) -> Any:
+    """A step of a body over the one of its name that is there: what it leaves out stays, null removes."""
     if not isinstance(step, Mapping):
         return step
-    return {key: value for key, value in step.items() if key not in _ONLY_IN_ANSWERS_OF_STEPS}
+    named = {key: value for key, value in step.items() if key not in _ONLY_IN_ANSWERS_OF_STEPS}
+    name = step.get("name")
+    there = before.get(name) if isinstance(name, str) else None
+    if there is None:
+        return named
+    merged = {**there, **named}
+    if isinstance(named.get("resources"), Mapping):
+        merged["resources"] = merge(there.get("resources"), named["resources"])
+    return merged
 
 
 def _without_nulls(value: Any) -> Any:

@@ -160,7 +160,8 @@ class WorkflowService:
 
     async def _merge(self, known: Known, body: Mapping[str, Any]) -> None:
         current = known.view.spec
-        body = drafts.said_anew(body, current, presenter.detail(known, self._in_force, clock.utcnow()))
+        shown = presenter.detail(known, self._in_force, clock.utcnow())
+        body = drafts.without_echoes(body, current, shown)
         spec = drafts.desired_spec(current, body)
         self._check(body, current, spec)
         patch = {

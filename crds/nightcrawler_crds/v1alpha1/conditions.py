@@ -46,7 +46,7 @@ UNKNOWN_PARAMETER: Final = "UnknownParameter"
 UNKNOWN_ENVIRONMENT: Final = "UnknownEnvironment"
 """No Environment has that name or alias."""
 NO_ENVIRONMENT: Final = "NoEnvironment"
-"""Environments exist, but none was asked for and none is the default."""
+"""None was asked for, and the workflow's list is empty; or it has none, and no Environment is the default."""
 
 REVISION_LOST: Final = "RevisionLost"
 """The ControllerRevision that held what the run uses is gone, so it cannot go on."""

@@ -120,7 +120,9 @@ class Step(ApiModel):
     retries: Retries | None = Field(default=None, description="Like config.retries, for this step.")
     retry_delay: Duration | None = Field(default=None, description="Like config.retryDelay, for this step.")
     depends_on: list[StepName] | None = Field(
-        default=None, max_length=100, description="Steps that must be Completed first (order Graph)."
+        default=None,
+        max_length=MAX_STEPS,
+        description="Steps that must be Completed first (order Graph).",
     )
     nodes: int | None = Field(
         default=None,
@@ -160,7 +162,8 @@ class WorkflowSpec(ApiModel):
     environments: list[Annotated[str, Field(min_length=1, max_length=253)]] | None = Field(
         default=None,
         max_length=64,
-        description="Environments it may run in, by name or alias; the first is taken.",
+        description="Environments it may run in, by name or alias; the first is taken. Not set: the default "
+        "one. An empty list: none, unless a run names one.",
     )
     environment_strategy: EnvironmentStrategy | None = Field(
         default=None, description="How an environment is chosen: by start, time or cost." + LISTED_LATER

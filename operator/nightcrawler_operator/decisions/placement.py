@@ -1,4 +1,7 @@
-"""Where an execution runs: the Environment it names, else the workflow's first, else the default one."""
+"""Where an execution runs: the Environment it names, else the workflow's first, else the default one.
+
+A workflow whose list of environments is empty, every box of the form unticked, runs nowhere by itself.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dataclasses import dataclass
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, WorkflowSpec, conditions
-from nightcrawler_crds.validation import find_environment, oldest, unknown_environment
+from nightcrawler_crds.validation import NONE_CHOSEN, find_environment, oldest, unknown_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,9 @@ def place(
     wanted: str | None, workflow: WorkflowSpec, environments: Collection[EnvironmentView]
 ) -> Place | tuple[str, str]:
     """The place to run, or the reason and message why there is none."""
+    if not wanted and workflow.environments == []:
+        message = f"{NONE_CHOSEN}; name one for the run, or give the workflow one"
+        return conditions.NO_ENVIRONMENT, message
     asked = wanted or next(iter(workflow.environments or ()), None)
     if not environments:
         # Without Environments any name is taken: an installation may do without them.

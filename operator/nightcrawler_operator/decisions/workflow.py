@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from nightcrawler_crds import words
 from nightcrawler_crds.clock import to_wire
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import WorkflowView
@@ -63,7 +64,7 @@ def _conditions(workflow: WorkflowView, policy: PodPolicy, now: datetime) -> tup
         accepted = ("False", conditions.INVALID_SPEC, f"spec{where}: {said}")
     else:
         problems = workflow_problems(spec, policy)
-        accepted = ("True", conditions.VALID, "it can run")
+        accepted = ("True", conditions.VALID, _can_run(spec))
         if problems:
             accepted = ("False", problems[0].reason, "; ".join(p.message for p in problems[:5]))
     fields = deferred_fields(spec) if spec is not None else []
@@ -78,6 +79,17 @@ def _conditions(workflow: WorkflowView, policy: PodPolicy, now: datetime) -> tup
     )
 
 
+def _can_run(spec: WorkflowSpec) -> str:
+    if spec.environments == []:
+        return "it can run where a run says: its own list of environments is empty"
+    return "it can run"
+
+
+def _is_word(value: words.Word | None) -> bool:
+    """Whether something is asked for: None, none and NONE say that nothing is."""
+    return value is not None and str(value).lower() != "none"
+
+
 _Is = Callable[[WorkflowSpec, WorkflowConfig], bool]
 
 _DEFERRED: Final[Sequence[tuple[str, _Is]]] = (
@@ -87,10 +99,10 @@ _DEFERRED: Final[Sequence[tuple[str, _Is]]] = (
     ("suspend", lambda spec, _: bool(spec.suspend)),
     ("options.enableNotifications", lambda spec, _: bool(spec.options and spec.options.enable_notifications)),
     ("options.enableLogging", lambda spec, _: bool(spec.options and spec.options.enable_logging)),
-    ("config.computeProfile", lambda _, config: config.compute_profile is not None),
+    ("config.computeProfile", lambda _, config: _is_word(config.compute_profile)),
     (
         "config.storage.persistentVolume",
-        lambda _, config: bool(config.storage and config.storage.persistent_volume is not None),
+        lambda _, config: bool(config.storage and _is_word(config.storage.persistent_volume)),
     ),
     ("config.notifications", lambda _, config: config.notifications is not None),
     ("config.notificationEvents", lambda _, config: config.notification_events is not None),

@@ -1,0 +1,156 @@
+"""What a change writes: what its caller sent, but not what only repeats an answer; steps by their names."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from nightcrawler_api.index import Known, Runs
+from nightcrawler_api.workflows import presenter
+from nightcrawler_api.workflows.drafts import desired_spec, without_echoes
+from nightcrawler_api.workflows.presenter import InForce
+from tests.support.full import workflow as full_workflow
+from tests.support.views import at
+from tests.support.views import workflow as workflow_view
+
+Json = dict[str, Any]
+
+STEP: Json = {"name": "a", "image": "busybox:1"}
+TIMES: Json = {"timeout": "24 hours", "retryDelay": "30 seconds"}
+
+
+def answer(spec: Json, in_force: InForce | None = None) -> Json:
+    """What GET answers of a workflow."""
+    known = Known(workflow_view(**spec), Runs())
+    decoded: Json = json.loads(
+        msgspec.json.encode(presenter.detail(known, in_force or InForce(), at("16:00:00")))
+    )
+    return decoded
+
+
+def written(spec: Json, body: Json, in_force: InForce | None = None) -> Json:
+    """The spec after a PUT."""
+    return desired_spec(spec, without_echoes(body, spec, answer(spec, in_force)))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        TIMES,
+        {"timeout": "24 hours"},
+        {"retries": 0},
+        {"computeProfile": "None"},
+        {"resources": {"cpu": "None", "memory": "None", "gpu": "None"}},
+    ],
+    ids=str,
+)
+def test_a_value_that_is_in_force_anyway_is_written_if_it_is_sent(config: Json) -> None:
+    assert written({"steps": [STEP]}, {"config": config}) == {"steps": [STEP], "config": config}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"priority": "medium"},
+        {"description": ""},
+        {"tags": []},
+        {"environments": []},
+        {"environments": {"a": False}},
+        {"name": "workflow", "config": {"retries": 0}},
+    ],
+    ids=str,
+)
+def test_so_is_every_other_field(body: Json) -> None:
+    assert written({}, body) == desired_spec({}, body) != {}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"steps": [STEP]},
+        {"displayName": "n", "config": {"storage": {"persistentVolume": "1 GB"}}},
+        {"config": {"resources": {"gpu": 8}, "schedule": {"type": "cron", "cron": "* * * * *"}}},
+        {"config": {"timeout": "24 hours", "retries": 0}, "tags": [], "priority": "medium"},
+        {"config": {"security": {"auditLogging": True}}},
+        {"options": {"enableRetry": True}, "environments": ["gpu"]},
+        {"environments": []},
+        full_workflow()["spec"],
+    ],
+)
+def test_an_answer_that_is_sent_back_writes_the_times_it_showed_and_nothing_else(spec: Json) -> None:
+    in_force = InForce(cpu="500m")
+    expected = {**spec, "config": {**TIMES, **spec.get("config", {})}}
+    once = written(spec, answer(spec, in_force), in_force)
+    assert once == expected
+    assert written(once, answer(once, in_force), in_force) == once
+
+
+def test_a_time_that_was_sent_back_outlives_another_default() -> None:
+    spec = written({}, answer({}))
+    later = InForce(timeout=60.0, retry_delay=1.0)
+    shown = answer(spec, later)["config"]
+    assert {key: shown[key] for key in TIMES} == TIMES
+
+
+def test_what_an_answer_shows_of_the_box_for_retries_does_not_stand_in_its_way() -> None:
+    body = {**answer({"steps": [STEP]}), "options": {"enableRetry": True}}
+    spec = written({"steps": [STEP]}, body)
+    assert "retries" not in spec["config"]
+    assert answer(spec)["config"]["retries"] == 3
+
+
+def test_a_profile_that_is_chosen_in_an_answer_is_not_overruled_by_what_it_showed() -> None:
+    body = answer({})
+    body["config"]["computeProfile"] = "GPU-Optimized"
+    assert written({}, body)["config"] == {**TIMES, "computeProfile": "GPU-Optimized"}
+
+
+def test_what_is_changed_or_written_already_is_written_in_an_answer_too() -> None:
+    spec: Json = {"displayName": "n", "config": {"retries": 3, "timeout": "1 hour"}}
+    body = answer(spec)
+    body |= {"priority": "low", "tags": ["a"]}
+    body["config"] |= {"retries": 0, "timeout": "24 hours", "resources": {"cpu": 2}}
+    assert written(spec, body) == {
+        "displayName": "n",
+        "priority": "low",
+        "tags": ["a"],
+        "config": {"retries": 0, **TIMES, "resources": {"cpu": 2}},
+    }
+
+
+# --- steps by name -------------------------------------------------------------------------------
+
+BEFORE: Json = {
+    "steps": [
+        {**STEP, "timeout": "1h", "resources": {"cpu": 1, "gpu": 8}, "podTemplate": {"spec": {"x": 1}}},
+        {"name": "b", "image": "x", "dependsOn": ["a"]},
+    ]
+}
+FIRST, SECOND = BEFORE["steps"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([{"name": "a"}, {"name": "b"}], [FIRST, SECOND]),
+        ([{"name": "a", "status": "completed", "duration": "10:25"}], [FIRST]),
+        ([{"name": "b"}, {"name": "a"}], [SECOND, FIRST]),
+        ([{"name": "b", "dependsOn": None}], [{"name": "b", "image": "x"}]),
+        ([{"name": "b", "dependsOn": []}], [{"name": "b", "image": "x", "dependsOn": []}]),
+        ([{"name": "a", "timeout": "2h"}], [{**FIRST, "timeout": "2h"}]),
+        ([{"name": "a", "resources": {"gpu": None}}], [{**FIRST, "resources": {"cpu": 1}}]),
+        ([{"name": "a", "resources": None}], [{k: v for k, v in FIRST.items() if k != "resources"}]),
+        ([{"name": "a", "podTemplate": {"y": None}}], [{**FIRST, "podTemplate": {"y": None}}]),
+        ([{"name": "new", "image": "y"}], [{"name": "new", "image": "y"}]),
+        ([{"name": ["a"]}, 5], [{"name": ["a"]}, 5]),
+        ([], []),
+    ],
+)
+def test_steps_are_matched_by_name_and_what_they_leave_out_stays(
+    steps: list[Any], expected: list[Any]
+) -> None:
+    assert desired_spec(BEFORE, {"steps": steps}) == {"steps": expected}
