@@ -42,6 +42,7 @@ def raw(served: Served, body: bytes, path: str = "", headers: dict[str, str] | N
         (b'{"a":' * 500 + b"1" + b"}" * 500, 400, "nested more than 100 levels deep"),
         (b'{"a": 1e400}', 422, "too large"),
         (b'{"a": 18446744073709551616}', 422, "does not fit in 64 bits"),
+        (b'{"a": 0.12345678901234567890}', 422, "would become 0.12345678901234568"),
         (b'"text"', 422, "must be an object"),
         (b"[]", 422, "must be an object, not a list"),
         (b"5", 422, "must be an object, not 5"),
@@ -152,6 +153,18 @@ def test_queries_are_refused_by_the_name_of_the_parameter(
     [error] = answer.json()["errors"]
     assert error["parameter"] == parameter
     assert says in error["detail"]
+
+
+def test_a_bad_schedule_is_refused_at_once_with_the_field_and_what_it_takes(served: Served) -> None:
+    schedule = {"type": "cron", "cron": "99 * * * *"}
+    answer = served.refused("POST", "", {"name": "x", "config": {"schedule": schedule}}, code=422)
+    [error] = answer["errors"]
+    assert error["pointer"] == "/config/schedule/cron"
+    assert "minute '99' is not understood; it takes 0 to 59" in error["detail"]
+    workflow = served.create()
+    schedule = {"type": "interval", "interval": "9 seconds"}
+    answer = served.refused("PUT", f"/{workflow}", {"config": {"schedule": schedule}}, code=422)
+    assert [error["pointer"] for error in answer["errors"]] == ["/config/schedule/interval"]
 
 
 SERVER_RULES: list[tuple[Json, str, str]] = [

@@ -158,13 +158,46 @@ def test_a_refused_change_changes_nothing(served: Served) -> None:
     assert served.stored("Workflow", workflow) == before
 
 
-def test_an_answer_that_is_sent_back_leaves_unset_what_was_unset(served: Served) -> None:
+def test_a_value_that_is_a_default_is_written_when_it_is_sent(served: Served) -> None:
+    workflow = served.create()
+    config = {"timeout": "24 hours", "retries": 0}
+    served.ask("PUT", f"/{workflow}", {"priority": "medium", "config": config})
+    assert spec_of(served, workflow) == {
+        "displayName": "A workflow",
+        "priority": "medium",
+        "config": config,
+    }
+
+
+def test_steps_of_a_change_are_matched_by_name_and_keep_what_they_leave_out(served: Served) -> None:
+    step = {**STEP, "timeout": "1h", "resources": {"cpu": 1}}
+    workflow = served.create(steps=[step])
+    served.ask("PUT", f"/{workflow}", {"steps": [{"name": STEP["name"], "retries": 2}]})
+    assert spec_of(served, workflow)["steps"] == [{**step, "retries": 2}]
+
+
+def test_a_workflow_whose_every_environment_is_unticked_does_not_run_by_itself(served: Served) -> None:
+    workflow = served.create(steps=[STEP], environments={"one": False})
+    assert spec_of(served, workflow)["environments"] == []
+    problem = served.refused("POST", f"/{workflow}/execute", {}, code=409)
+    assert "its list of environments is empty" in problem["detail"]
+    assert served.execute(workflow, environment="one")
+    served.ask("PUT", f"/{workflow}", served.ask("GET", f"/{workflow}"))
+    assert spec_of(served, workflow)["environments"] == []
+    served.ask("PUT", f"/{workflow}", {"environments": None})
+    assert "environments" not in spec_of(served, workflow)
+    assert served.execute(workflow)
+
+
+def test_an_answer_that_is_sent_back_writes_the_times_it_showed_and_nothing_else(served: Served) -> None:
     bare = {"config": {"resources": {"gpu": 1}}, "options": {"enableRetry": True}}
     served.apply(a_workflow("unset").step("a").having(**bare))
     shown = served.ask("GET", "/unset")
     before = spec_of(served, "unset")
     assert "displayName" not in before
     served.ask("PUT", "/unset", shown)
+    times = {"timeout": "24 hours", "retryDelay": "30 seconds"}
+    before["config"] |= times
     assert spec_of(served, "unset") == before
     served.ask("PUT", "/unset", {**shown, "description": "new"})
     assert spec_of(served, "unset") == {**before, "description": "new"}

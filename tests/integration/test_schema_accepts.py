@@ -156,6 +156,23 @@ def test_a_thousand_steps_are_accepted(cluster: LocalCluster) -> None:
     assert stored["spec"]["steps"] == steps
 
 
+def test_a_step_may_wait_for_a_thousand_others(cluster: LocalCluster) -> None:
+    names = [f"step {number}" for number in range(1000)]
+    steps: list[dict[str, Any]] = [{"name": name, "image": "busybox:1"} for name in names]
+    steps[-1]["dependsOn"] = names
+    stored = kept(cluster, full.workflow() | {"spec": {"steps": steps}})
+    assert stored["spec"]["steps"] == steps
+
+
+def test_as_many_dependencies_as_fit_into_a_workflow_are_accepted(cluster: LocalCluster) -> None:
+    names = [f"{number:03}" for number in range(1000)]
+    steps = [
+        {"name": name, "image": "b", "dependsOn": names[max(0, at - 60) : at]}
+        for at, name in enumerate(names)
+    ]
+    assert kept(cluster, full.workflow() | {"spec": {"steps": steps}})["spec"]["steps"] == steps
+
+
 @pytest.mark.parametrize(("kind", "longest"), [("Workflow", 40), ("WorkflowExecution", 52)])
 def test_a_name_may_be_as_long_as_the_limit(cluster: LocalCluster, kind: str, longest: int) -> None:
     manifest = full.ALL[kind]() | {"metadata": {"name": "a" * longest}}

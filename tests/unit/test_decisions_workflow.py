@@ -89,6 +89,17 @@ def test_fields_that_have_effect_are_not_listed() -> None:
     assert deferred_fields(effective) == []
 
 
+def test_words_that_ask_for_nothing_are_not_listed() -> None:
+    nothing = {"computeProfile": "None", "storage": {"persistentVolume": "None"}}
+    assert deferred_fields(a_spec("a", config=nothing)) == []
+
+
+def test_a_workflow_without_any_environment_can_run_where_a_run_says() -> None:
+    status, reason, message = said(STEPS | {"environments": []})[conditions.ACCEPTED]
+    assert (status, reason) == ("True", conditions.VALID)
+    assert message == "it can run where a run says: its own list of environments is empty"
+
+
 def test_the_latest_run_is_recorded() -> None:
     told = patch(STEPS, active=1, last=LastRun("run-9", "Running", at(40)))
 
