@@ -60,6 +60,9 @@ def _critical_path(spec: WorkflowSpec, seconds: Mapping[str, float]) -> float:
     todo = list(waits_for)
     while todo:
         name = todo[-1]
+        if name in done:  # several steps wait for it
+            todo.pop()
+            continue
         missing = [before for before in waits_for[name] if before not in done]
         if missing:
             todo.extend(missing)
