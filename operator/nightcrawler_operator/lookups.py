@@ -19,7 +19,7 @@ from nightcrawler_crds.kube.views import (
     WorkflowView,
 )
 from nightcrawler_operator.builders import revision as revisions
-from nightcrawler_operator.decisions.ending import ENDED, is_live
+from nightcrawler_operator.decisions.pods import ENDED, is_live
 from nightcrawler_operator.outcomes import (
     LookAnew,
     LookForEnvironments,

@@ -28,7 +28,7 @@ from nightcrawler_crds.kube.views import (
     WorkflowView,
 )
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
-from nightcrawler_operator.decisions.ending import (
+from nightcrawler_operator.decisions.pods import (
     ENDED,
     as_first_deleted,
     disruption,

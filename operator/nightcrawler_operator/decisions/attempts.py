@@ -12,7 +12,8 @@ from typing import Final
 from nightcrawler_crds import words
 from nightcrawler_crds.kube.views import JobView, PodView
 from nightcrawler_crds.v1alpha1 import Step, conditions
-from nightcrawler_operator.decisions.ending import Result, ending, is_live, step_status
+from nightcrawler_operator.decisions.ending import Result, ending
+from nightcrawler_operator.decisions.pods import is_live, step_status
 from nightcrawler_operator.decisions.verdict import Blame, Failed, Runs, Succeeded, Verdict, Waits
 from nightcrawler_operator.decisions.waiting import Pending, waiting
 from nightcrawler_operator.outcomes import LookForEvents, LookForJob, OldObject

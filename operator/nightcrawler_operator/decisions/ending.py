@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-import msgspec
-
-from nightcrawler_crds.kube.metadata import Condition
-from nightcrawler_crds.kube.views import ContainerStatus, PodView, Terminated
-from nightcrawler_crds.names import STEP_CONTAINER
+from nightcrawler_crds.kube.views import PodView, Terminated
 from nightcrawler_crds.v1alpha1 import Step, conditions
+from nightcrawler_operator.decisions.pods import (
+    ENDED,
+    deletion_asked,
+    disruption,
+    is_forced_out,
+    not_after,
+    step_termination,
+)
 from nightcrawler_operator.decisions.verdict import Blame, Failed, Succeeded
 
-ENDED: Final = ("Succeeded", "Failed")
-"""The phases of a Pod that nothing of runs any more."""
 _KILLED: Final = (137, 143)
 """Exit codes of programs that were ended by SIGKILL and SIGTERM."""
 _KUBELET_IS_DONE: Final = timedelta(seconds=5)
@@ -89,7 +91,7 @@ def _own_disk_use(end: Ending) -> Result | None:
 def _disrupted(end: Ending) -> Result | None:
     # Only what came before the end ended it: a finished Pod may well be deleted afterwards.
     condition = disruption(end.pod)
-    if condition is not None and _not_after(condition.last_transition_time, end.finished):
+    if condition is not None and not_after(condition.last_transition_time, end.finished):
         why = condition.message or condition.reason
         return _failed(
             end, Blame.INFRASTRUCTURE, conditions.STEP_DISRUPTED, f"was ended by the cluster: {why}"
@@ -98,7 +100,7 @@ def _disrupted(end: Ending) -> Result | None:
 
 
 def _deleted(end: Ending) -> Result | None:
-    if _not_after(deletion_asked(end.pod), end.finished) or _was_killed_for_its_deletion(end):
+    if not_after(deletion_asked(end.pod), end.finished) or _was_killed_for_its_deletion(end):
         message = f"was ended: its Pod {end.pod.metadata.name} was deleted"
         return _failed(end, Blame.INFRASTRUCTURE, conditions.STEP_DISRUPTED, message)
     return None
@@ -194,87 +196,6 @@ RULES: Final[Sequence[Rule]] = (
 )
 
 
-# --- facts about Pods ------------------------------------------------------------------------------
-
-
-def step_status(pod: PodView) -> ContainerStatus | None:
-    """The state of the container that runs the step."""
-    return next((status for status in pod.status.container_statuses if status.name == STEP_CONTAINER), None)
-
-
-def step_termination(pod: PodView) -> Terminated | None:
-    """How the container that runs the step ended, if it has."""
-    status = step_status(pod)
-    return status.state.terminated if status else None
-
-
-def is_live(pod: PodView) -> bool:
-    """Whether anything of the Pod may still run.
-
-    A grace period of 0 is the word of whoever force-deletes it, or of the API server for a Pod that has no
-    node yet: nothing but a finalizer keeps it then.
-    """
-    return pod.status.phase not in ENDED and not is_forced_out(pod)
-
-
-def is_forced_out(pod: PodView) -> bool:
-    """Whether the Pod was deleted without waiting for its node."""
-    return pod.metadata.deletion_timestamp is not None and pod.metadata.deletion_grace_period_seconds == 0
-
-
-def may_run(pod: PodView) -> bool:
-    """Whether the step's program may still run, or come to.
-
-    A kubelet tells that a container has ended up to some seconds before it tells that the Pod has.
-    Deleting such a Pod would end nothing but its log.
-    """
-    return is_live(pod) and step_termination(pod) is None
-
-
-def pod_condition(pod: PodView, kind: str) -> Condition | None:
-    """A condition of the Pod."""
-    return next((condition for condition in pod.status.conditions if condition.type == kind), None)
-
-
-def disruption(pod: PodView) -> Condition | None:
-    """The condition that says that the cluster ends, or has ended, the Pod."""
-    condition = pod_condition(pod, "DisruptionTarget")
-    return condition if condition is not None and condition.status == "True" else None
-
-
-def deletion_asked(pod: PodView) -> datetime | None:
-    """When somebody asked for the Pod's deletion: its deletionTimestamp is that plus the grace period."""
-    meta = pod.metadata
-    if meta.deletion_timestamp is None:
-        return None
-    return meta.deletion_timestamp - timedelta(seconds=meta.deletion_grace_period_seconds or 0)
-
-
-def as_first_deleted(before: PodView | None, now: PodView) -> PodView:
-    """A Pod with the moment at which its deletion was first asked for.
-
-    When a kubelet is done with a Pod it asks again, and if a finalizer keeps the Pod then, the API server
-    takes that moment for the deletionTimestamp: it looks as if the program had ended by itself before.
-    """
-    if before is None or before.metadata.uid != now.metadata.uid:
-        return now
-    first, last = deletion_asked(before), deletion_asked(now)
-    if first is None or last is None or first >= last:
-        return now
-    meta = now.metadata
-    grace = timedelta(seconds=meta.deletion_grace_period_seconds or 0)
-    return msgspec.structs.replace(
-        now, metadata=msgspec.structs.replace(meta, deletion_timestamp=first + grace)
-    )
-
-
-def was_ended(pod: PodView, finished: datetime) -> bool:
-    """Whether somebody had asked for the end of the Pod before it finished."""
-    announced = disruption(pod)
-    moments = (announced.last_transition_time if announced else None, deletion_asked(pod))
-    return any(_not_after(moment, finished) for moment in moments)
-
-
 def last_line(text: str) -> str:
     """The last line that says something, for a message."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -283,11 +204,6 @@ def last_line(text: str) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())[:500]
-
-
-def _not_after(moment: datetime | None, end: datetime) -> bool:
-    # Both have a grain of a second; within the same one, the disruption is taken to be the cause.
-    return moment is not None and moment <= end
 
 
 def _failed(end: Ending, blame: Blame, reason: str, message: str) -> Failed:

@@ -11,7 +11,7 @@ from nightcrawler_crds import names
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
-from nightcrawler_operator.decisions.ending import is_live, may_run, step_termination, was_ended
+from nightcrawler_operator.decisions.pods import is_live, may_run, step_termination, was_ended
 from nightcrawler_operator.decisions.status import condition, merge_patch, sentence
 from nightcrawler_operator.outcomes import EndedJob, FreedPod, OldObject, Plan
 from nightcrawler_operator.snapshot import Attempt, Snapshot

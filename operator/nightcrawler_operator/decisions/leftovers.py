@@ -6,8 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from nightcrawler_operator.decisions.ending import LINGER, step_termination
+from nightcrawler_operator.decisions.ending import LINGER
 from nightcrawler_operator.decisions.endings import job_over, program_over
+from nightcrawler_operator.decisions.pods import step_termination
 from nightcrawler_operator.snapshot import Attempt
 
 

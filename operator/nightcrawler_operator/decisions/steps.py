@@ -18,7 +18,8 @@ from nightcrawler_crds.kube.views import StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, Step, conditions
 from nightcrawler_operator.decisions import retrying
 from nightcrawler_operator.decisions.attempts import judge
-from nightcrawler_operator.decisions.ending import LINGER, is_live, may_run, step_termination
+from nightcrawler_operator.decisions.ending import LINGER
+from nightcrawler_operator.decisions.pods import is_live, may_run, step_termination
 from nightcrawler_operator.decisions.status import sentence
 from nightcrawler_operator.decisions.verdict import Failed, Runs, Succeeded, Verdict, Waits
 from nightcrawler_operator.outcomes import Lookup, NewJob, OldObject, Run

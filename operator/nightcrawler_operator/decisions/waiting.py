@@ -13,7 +13,7 @@ from typing import Final
 
 from nightcrawler_crds.kube.views import EventView, JobView, PodView, Waiting
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_operator.decisions.ending import pod_condition
+from nightcrawler_operator.decisions.pods import pod_condition
 from nightcrawler_operator.decisions.verdict import Blame, Failed, Waits
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.outcomes import LookForEvents, OldObject

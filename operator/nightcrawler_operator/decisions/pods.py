@@ -1,0 +1,104 @@
+"""Facts about Pods: what of a Pod may still run, which container ran the step, who asked for its end.
+
+They are Kubernetes' own (pod-lifecycle, and the kubelet's and the API server's sources).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from nightcrawler_crds.kube.metadata import Condition
+from nightcrawler_crds.kube.views import ContainerStatus, PodView, Terminated
+from nightcrawler_crds.names import STEP_CONTAINER
+
+ENDED: Final = ("Succeeded", "Failed")
+"""The phases of a Pod that nothing of runs any more."""
+
+
+def step_status(pod: PodView) -> ContainerStatus | None:
+    """The state of the container that runs the step."""
+    return next((status for status in pod.status.container_statuses if status.name == STEP_CONTAINER), None)
+
+
+def step_termination(pod: PodView) -> Terminated | None:
+    """How the container that runs the step ended, if it has."""
+    status = step_status(pod)
+    return status.state.terminated if status else None
+
+
+def is_live(pod: PodView) -> bool:
+    """Whether anything of the Pod may still run.
+
+    A grace period of 0 is the word of whoever force-deletes it, or of the API server for a Pod that has no
+    node yet: nothing but a finalizer keeps it then.
+    """
+    return pod.status.phase not in ENDED and not is_forced_out(pod)
+
+
+def is_forced_out(pod: PodView) -> bool:
+    """Whether the Pod was deleted without waiting for its node."""
+    return pod.metadata.deletion_timestamp is not None and pod.metadata.deletion_grace_period_seconds == 0
+
+
+def may_run(pod: PodView) -> bool:
+    """Whether the step's program may still run, or come to.
+
+    A kubelet tells that a container has ended up to some seconds before it tells that the Pod has.
+    Deleting such a Pod would end nothing but its log.
+    """
+    return is_live(pod) and step_termination(pod) is None
+
+
+def pod_condition(pod: PodView, kind: str) -> Condition | None:
+    """A condition of the Pod."""
+    return next((condition for condition in pod.status.conditions if condition.type == kind), None)
+
+
+def disruption(pod: PodView) -> Condition | None:
+    """The condition that says that the cluster ends, or has ended, the Pod."""
+    condition = pod_condition(pod, "DisruptionTarget")
+    return condition if condition is not None and condition.status == "True" else None
+
+
+def deletion_asked(pod: PodView) -> datetime | None:
+    """When somebody asked for the Pod's deletion: its deletionTimestamp is that plus the grace period."""
+    meta = pod.metadata
+    if meta.deletion_timestamp is None:
+        return None
+    return meta.deletion_timestamp - timedelta(seconds=meta.deletion_grace_period_seconds or 0)
+
+
+def as_first_deleted(before: PodView | None, now: PodView) -> PodView:
+    """A Pod with the moment at which its deletion was first asked for.
+
+    When a kubelet is done with a Pod it asks again, and if a finalizer keeps the Pod then, the API server
+    takes that moment for the deletionTimestamp: it looks as if the program had ended by itself before.
+    """
+    if before is None or before.metadata.uid != now.metadata.uid:
+        return now
+    first, last = deletion_asked(before), deletion_asked(now)
+    if first is None or last is None or first >= last:
+        return now
+    meta = now.metadata
+    grace = timedelta(seconds=meta.deletion_grace_period_seconds or 0)
+    return msgspec.structs.replace(
+        now, metadata=msgspec.structs.replace(meta, deletion_timestamp=first + grace)
+    )
+
+
+def was_ended(pod: PodView, finished: datetime) -> bool:
+    """Whether somebody had asked for the end of the Pod before it finished."""
+    announced = disruption(pod)
+    moments = (announced.last_transition_time if announced else None, deletion_asked(pod))
+    return any(not_after(moment, finished) for moment in moments)
+
+
+def not_after(moment: datetime | None, end: datetime) -> bool:
+    """Whether something happened before an end, or with it.
+
+    Both have a grain of a second; within the same one, it is taken to be the cause.
+    """
+    return moment is not None and moment <= end
