@@ -53,6 +53,7 @@ def test_a_live_execution_that_is_to_be_cancelled_is_so_at_once(
     [
         ({}, {"startTime": T + "14:44:00Z"}),
         ({"phase": "Pending", "message": "no node has room"}, {"message": "no node has room"}),
+        ({"phase": "Pending", "message": "no \x1b[1mnode\x1b[0m"}, {"message": "no node"}),
         (
             {"phase": "Running", "startTime": T + "14:45:00Z", "progress": "1/5", "environment": "local"},
             {"startTime": T + "14:45:00Z", "progress": "1/5", "environment": "local"},
@@ -100,6 +101,7 @@ def test_an_execution_is_shown_as_far_as_it_has_come(
         ({"message": "m", "conditions": [{"type": "Finished", "message": "f"}]}, "m"),
         ({"conditions": [{"type": "Accepted", "message": "a"}, {"type": "Finished", "message": "f"}]}, "f"),
         ({"steps": {"a": {"phase": "Failed", "message": "s"}}}, "s"),
+        ({"message": "\x1b[31mdisk\x1b[0m full\x07"}, "disk full"),
         ({"steps": {"a": {"phase": "Completed", "message": "s"}}}, "the execution failed"),
     ],
 )
@@ -145,7 +147,7 @@ def detail(steps: dict[str, Any], order: tuple[str, ...] = (), logs: presenter.S
             {
                 "phase": "Retrying",
                 "attempt": 2,
-                "message": "again in 30 s",
+                "message": "\x1b]0;title\x07again in 30 s",
                 "completionTime": T + "14:46:00Z",
             },
             {"status": "running", "startTime": T + "14:46:00Z", "attempt": 2, "message": "again in 30 s"},

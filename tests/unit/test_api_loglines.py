@@ -51,7 +51,9 @@ def test_what_only_looks_like_a_time_is_text(stamp: str) -> None:
         ("2025-07-10T14:45:10Z   indented\n", ["  indented"]),
         ("2025-07-10T14:45:10Z windows\r\n", ["windows"]),
         # Only a line feed ends a line; other separators are text.
-        ("2025-07-10T14:45:10Z a\u2028b\x0bc\x85d\n", ["a\u2028b\x0bc\x85d"]),
+        ("2025-07-10T14:45:10Z a\u2028b\x0bc\x85d\n", ["a\u2028b c d"]),
+        ("2025-07-10T14:45:10Z \x1b[32mready\x1b[0m\x07\n", ["ready"]),
+        ("2025-07-10T14:45:10Z  10%\r 50%\r100%\r\n", ["100%"]),
         ("2025-07-10T14:45:10Z 2025-07-10T14:45:09Z mine\n", ["2025-07-10T14:45:09Z mine"]),
         (
             "unable to retrieve container logs for containerd://x",
@@ -71,8 +73,8 @@ def test_a_line_of_the_kubelet_itself_has_no_time() -> None:
     }
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r"))))
-def test_whatever_a_program_prints_is_shown_as_it_is(lines: list[str]) -> None:
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc", "Cf"]))))
+def test_whatever_printable_text_a_program_prints_is_shown_as_it_is(lines: list[str]) -> None:
     log = "".join(f"2025-07-10T14:45:10.1Z {line}\n" for line in lines)
     parsed = parse_log(log)
     assert [line["message"] for line in parsed] == lines
@@ -100,7 +102,6 @@ def test_whatever_a_program_prints_is_shown_as_it_is(lines: list[str]) -> None:
         ("2025-07-10T14:45:10.123Z WARN no such file", "warning"),
         ("2025-07-10T14:45:10+02:00 | ERROR | no such file", "error"),
         ("[2025-07-10 14:45:10] [ERROR] no such file", "error"),
-        ("\x1b[31mERROR\x1b[0m no such file", "error"),
         ("no ERROR here", "info"),
         ("errors: 0", "info"),
         ("error_count=0", "info"),
@@ -126,6 +127,15 @@ def test_whatever_a_program_prints_is_shown_as_it_is(lines: list[str]) -> None:
 )
 def test_a_line_tells_its_level_by_its_leading_word_or_its_json(message: str, level: str) -> None:
     assert level_of(message) == level
+
+
+@pytest.mark.parametrize(
+    "line", ["\x1b[31mERROR\x1b[0m no such file", " 10%\r 20%\r\x1b[K[error] no such file\r"]
+)
+def test_the_level_is_read_from_what_is_shown(line: str) -> None:
+    (shown,) = parse_log(f"2025-07-10T14:45:10Z {line}\n")
+    assert shown["level"] == "error"
+    assert shown["message"].endswith("no such file")
 
 
 @given(st.text("0123456789TZ-:.,[]| ", max_size=5000), st.sampled_from(["", "x", "ERROR", "{"]))

@@ -10,9 +10,9 @@ import msgspec
 
 from nightcrawler_api.executions.schemas import Level, LogLine
 from nightcrawler_api.nesting import is_deeper
+from nightcrawler_crds.plaintext import plain_line
 
 _STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)(?: |$)")
-_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 # Before the level, programs put brackets and a time of their own. No part of this can match in two
 # ways, so that no line makes it slow.
 _LEADING_WORD: Final = re.compile(r"(?>[\d:.,/+\-\[(<*|\s\]]|(?<=\d)[TZ](?=[\d\s]))*+([A-Za-z]++)(?!\w|-\w)")
@@ -53,7 +53,7 @@ def _parse(line: str) -> LogLine:
 
 
 def _line(text: str, timestamp: str) -> LogLine:
-    message = text.rstrip("\r")
+    message = plain_line(text)
     return {"timestamp": timestamp, "level": level_of(message), "message": message}
 
 
@@ -69,7 +69,7 @@ def _seconds_in_utc(local: str, offset: str) -> str | None:
 
 
 def level_of(message: str) -> Level:
-    """The level that a line gives itself, by its leading word or the `level` of its JSON; else info."""
+    """The level that a plain line gives itself, by its leading word or the `level` of its JSON; else info."""
     if message.lstrip().startswith("{"):
         if is_deeper(message.encode(), _DEEPEST):
             return "info"
@@ -78,7 +78,7 @@ def level_of(message: str) -> Level:
         except ValueError:
             return "info"
         return _of_value(fields.level if fields.level is not None else fields.severity)
-    word = _LEADING_WORD.match(_COLOURS.sub("", message[:200]))
+    word = _LEADING_WORD.match(message[:200])
     return _LEVELS.get(word[1].lower(), "info") if word else "info"
 
 

@@ -13,6 +13,7 @@ from nightcrawler_crds.errors import ApiError, Invalid, NotFound
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, PodView, StepStatusView
 from nightcrawler_crds.names import LABEL_EXECUTION_UID, PODS, STEP_CONTAINER
+from nightcrawler_crds.plaintext import one_line
 
 MAX_LINES: Final = 1000
 MAX_BYTES_OF_STEP: Final = 1 << 20
@@ -111,4 +112,4 @@ async def _read_one(store: Store, pod: PodView, max_bytes: int) -> StepLog:
 
 
 def _unreadable(error: ApiError) -> str:
-    return f"the log cannot be read now: {error}"
+    return f"the log cannot be read now: {one_line(str(error))}"

@@ -16,6 +16,7 @@ from nightcrawler_api.executions.schemas import (
 from nightcrawler_api.states import ended, execution_word, has_begun, started, step_word
 from nightcrawler_crds import clock, words
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
+from nightcrawler_crds.plaintext import plain
 from nightcrawler_crds.v1alpha1 import conditions
 
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
@@ -48,9 +49,9 @@ def row(execution: ExecutionView, default_user: str) -> Execution:
         shown["endTime"] = clock.to_wire(end)
         shown["duration"] = words.clock_long((end - started(execution)).total_seconds())
     if status.phase == "Failed":
-        shown["error"] = _error(execution)
+        shown["error"] = plain(_error(execution))
     elif status.message and status.phase != "Completed":
-        shown["message"] = status.message
+        shown["message"] = plain(status.message)
     if environment := status.environment or execution.spec.environment:
         shown["environment"] = environment
     if status.progress:
@@ -109,9 +110,9 @@ def _step(execution: ExecutionView, name: str, logs: StepLogs | None) -> StepExe
     if step.phase == "Cancelled":
         shown["error"] = "cancelled"
     elif step.phase == "Failed":
-        shown["error"] = step.message or step.reason or "the step failed"
+        shown["error"] = plain(step.message or step.reason or "the step failed")
     elif step.message and word == "running":
-        shown["message"] = step.message
+        shown["message"] = plain(step.message)
     if step.attempt:
         shown["attempt"] = step.attempt
     if step.exit_code is not None:

@@ -19,6 +19,7 @@ from nightcrawler_api.workflows.schemas import (
 )
 from nightcrawler_crds import clock, defaults, words
 from nightcrawler_crds.kube.views import StepStatusView, WorkflowView
+from nightcrawler_crds.plaintext import plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +181,6 @@ def _created_at(view: WorkflowView) -> str:
 
 def _conditions(view: WorkflowView) -> list[ShownCondition]:
     return [
-        {"type": c.type, "status": c.status, "reason": c.reason, "message": c.message}
+        {"type": c.type, "status": c.status, "reason": c.reason, "message": plain(c.message)}
         for c in view.status.conditions
     ]

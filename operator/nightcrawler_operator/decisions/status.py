@@ -11,6 +11,7 @@ import msgspec
 from nightcrawler_crds.clock import to_wire
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
+from nightcrawler_crds.plaintext import plain
 
 _LONGEST: Final = 4096
 _ALL_MESSAGES: Final = 256 * 1024
@@ -38,15 +39,19 @@ def condition(
         type=kind,
         status=status,
         reason=reason,
-        message=message[:4096],
+        message=plain(message)[:_LONGEST],
         last_transition_time=since or now,
         observed_generation=generation or None,
     )
 
 
 def sentence(step: str, message: str, steps: int) -> str:
-    """What is said of a step of a run of so many `steps`: the more there are, the less of it is kept."""
-    said = f"step {step!r} {message}".encode()
+    """What is said of a step of a run of so many `steps`: the more there are, the less of it is kept.
+
+    Others' words are cleaned where they are taken up; here once more, so that no terminal is commanded by
+    any that came another way (an admission webhook's refusal).
+    """
+    said = plain(f"step {step!r} {message}").encode()
     return said[: min(_LONGEST, _ALL_MESSAGES // max(steps, 1))].decode(errors="ignore")
 
 
