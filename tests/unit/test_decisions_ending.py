@@ -193,19 +193,22 @@ FAILURES: Final[dict[str, tuple[PodMaker, Blame, str, str]]] = {
         a_pod().on_node().phase("Failed", "OutOfcpu", "Node didn't have enough\ncpu"),
         INFRASTRUCTURE,
         conditions.STEP_NODE_REFUSED,
-        "was not admitted by node node-1: Node didn't have enough cpu",
+        "was not admitted by node node-1: it had not enough CPU left: Node didn't have enough cpu",
     ),
     "a device plugin that lost its devices": (
         a_pod().on_node().phase("Failed", "UnexpectedAdmissionError"),
         INFRASTRUCTURE,
         conditions.STEP_NODE_REFUSED,
-        "was not admitted by node node-1: UnexpectedAdmissionError",
+        "was not admitted by node node-1: it could not set aside devices, CPUs or memory",
     ),
     "a shutdown of its node before it began": (
         a_pod().on_node().phase("Failed", "NodeShutdown", "Pod was rejected as the node is shutting down"),
         INFRASTRUCTURE,
         conditions.STEP_NODE_REFUSED,
-        "was not admitted by node node-1: Pod was rejected as the node is shutting down",
+        (
+            "was not admitted by node node-1: it was being shut down: "
+            "Pod was rejected as the node is shutting down"
+        ),
     ),
     "a failed Pod of which nothing else is known": (
         a_pod().on_node().phase("Failed"),

@@ -49,28 +49,28 @@ WAITS: Final[dict[str, tuple[PodMaker | None, float, str, str, float]]] = {
         a_pod().waiting("ErrImagePull", "rate limit"),
         30,
         conditions.STEP_PULLING,
-        "the image 'busybox:1' cannot be pulled: rate limit",
+        "cannot start yet: the image 'busybox:1' of its container cannot be pulled: rate limit",
         120,
     ),
     "an image whose pull is put off": (
         a_pod().waiting("ImagePullBackOff", ""),
         119,
         conditions.STEP_PULLING,
-        "the image 'busybox:1' cannot be pulled: ImagePullBackOff",
+        "cannot start yet: the image 'busybox:1' of its container cannot be pulled: ImagePullBackOff",
         120,
     ),
     "a container that cannot be created yet": (
         a_pod().waiting("CreateContainerError", "device busy"),
         30,
-        conditions.STEP_STARTING,
-        "its container cannot be created: device busy",
+        conditions.STEP_CANNOT_START_YET,
+        "cannot start yet: its container cannot be created: device busy",
         120,
     ),
     "a Secret that may be on its way": (
         NO_SECRET,
         9,
         conditions.STEP_CONFIG,
-        'waits for what it names: secret "token" not found',
+        'cannot start yet: its container names something that is not there: secret "token" not found',
         10,
     ),
     "a Pod on its node": (
@@ -103,37 +103,46 @@ GIVEN_UP: Final[dict[str, tuple[PodMaker, float, str, str]]] = {
         a_pod().waiting("InvalidImageName", "invalid reference format"),
         1,
         conditions.STEP_IMAGE,
-        "the image 'busybox:1' cannot be used: invalid reference format",
+        (
+            "cannot start: the image 'busybox:1' of its container cannot be used: correct its name: "
+            "invalid reference format"
+        ),
     ),
     "an image that must not be pulled and is not there, at once": (
         a_pod().waiting("ErrImageNeverPull"),
         1,
         conditions.STEP_IMAGE,
-        "the image 'busybox:1' cannot be used: ErrImageNeverPull",
+        (
+            "cannot start: the image 'busybox:1' of its container cannot be used: it is not on the node, and "
+            "imagePullPolicy: Never keeps it from being pulled: ErrImageNeverPull"
+        ),
     ),
     "an init container's image, at once": (
         a_pod().waiting("InvalidImageName", "bad", name="fetch", init=True),
         1,
         conditions.STEP_IMAGE,
-        "the image 'busybox:1' cannot be used: bad",
+        (
+            "cannot start: the image 'busybox:1' of the init container 'fetch' cannot be used: "
+            "correct its name: bad"
+        ),
     ),
     "a pull that kept failing": (
         a_pod().waiting("ImagePullBackOff", "not found"),
         120,
         conditions.STEP_IMAGE,
-        "the image 'busybox:1' cannot be pulled: not found",
+        "cannot start: the image 'busybox:1' of its container cannot be pulled: not found",
     ),
     "a container that never could be created": (
         a_pod().waiting("CreateContainerError", "device busy"),
         120,
         conditions.STEP_CANNOT_START,
-        "its container cannot be created: device busy",
+        "cannot start: its container cannot be created: device busy",
     ),
     "a Secret that did not come": (
         NO_SECRET,
         10,
         conditions.STEP_CONFIG,
-        'names something that is not there: secret "token" not found',
+        'cannot start: its container names something that is not there: secret "token" not found',
     ),
     "the queue timeout, with what it waited for": (
         NO_NODE,
@@ -245,7 +254,10 @@ def test_a_volume_that_is_only_slow_is_no_missing_secret() -> None:
     verdict = judged(a_pod().on_node(), 60, mount)
 
     assert isinstance(verdict, Waits)
-    assert verdict.reason == conditions.STEP_STARTING
+    assert (verdict.reason, verdict.message) == (
+        conditions.STEP_CANNOT_START_YET,
+        f"cannot start yet: node {NODE} cannot set its Pod up: {mount.message}",
+    )
 
 
 def test_an_event_about_another_object_says_nothing() -> None:

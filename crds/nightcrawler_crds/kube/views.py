@@ -221,16 +221,28 @@ class ContainerState(_Read, frozen=True):
         return self.running is not None or self.terminated is not None
 
 
+_NO_STATE: Final = ContainerState()
+
+
 class ContainerStatus(_Read, frozen=True):
-    """A container of a Pod."""
+    """A container of a Pod.
+
+    `last_state` is how it ended before its kubelet started it again; `started` is false while a startup
+    probe has not succeeded.
+    """
 
     name: str
     image: str = ""
-    state: ContainerState = ContainerState()
+    state: ContainerState = _NO_STATE
+    last_state: ContainerState = _NO_STATE
+    restart_count: int = 0
+    started: bool | None = None
 
     def __post_init__(self) -> None:
-        """Keep words once."""
+        """Keep words once, and the state that nearly all have before: none."""
         share(self, "name", "image")
+        if self.last_state.terminated is None:
+            msgspec.structs.force_setattr(self, "last_state", _NO_STATE)
 
 
 _DISRUPTION: Final = "DisruptionTarget"
@@ -259,10 +271,22 @@ class PodStatusView(_Read, frozen=True):
         return bool(self.container_statuses) and all(c.state.has_begun for c in containers)
 
 
+class InitContainerView(_Read, frozen=True):
+    """An init container as it was asked for; one that is started again for ever is a side-car."""
+
+    name: str = ""
+    restart_policy: str = ""
+
+    def __post_init__(self) -> None:
+        """Keep words once."""
+        share(self, "name", "restart_policy")
+
+
 class PodSpecView(_Read, frozen=True):
-    """Where a Pod was put."""
+    """Where a Pod was put, and what comes before or beside its container."""
 
     node_name: str = ""
+    init_containers: tuple[InitContainerView, ...] = ()
 
     def __post_init__(self) -> None:
         """Keep words once."""

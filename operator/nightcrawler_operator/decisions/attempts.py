@@ -11,7 +11,11 @@ from typing import Final
 
 from nightcrawler_crds import words
 from nightcrawler_crds.kube.views import JobView, PodView
+from nightcrawler_crds.names import STEP_CONTAINER
+from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.v1alpha1 import Step, conditions
+from nightcrawler_operator.decisions.causes import cause_of, sentence_of
+from nightcrawler_operator.decisions.containers import failing_beside, how_it_fell
 from nightcrawler_operator.decisions.ending import Result, ending
 from nightcrawler_operator.decisions.pods import is_live, step_status
 from nightcrawler_operator.decisions.verdict import Blame, Failed, Runs, Succeeded, Verdict, Waits
@@ -31,7 +35,7 @@ def judge(
     live = next((pod for pod in attempt.pods if is_live(pod)), None)
     limit = memory_limit(step, snapshot)
     results = [
-        _unless_evicted(result, step, pod, snapshot)
+        _unless_ended_otherwise(result, step, pod, snapshot)
         for pod in attempt.pods
         if (result := ending(pod, step, snapshot.now, limit)) is not None
     ]
@@ -71,27 +75,40 @@ def _is_lost(results: list[Result]) -> bool:
     return bool(results) and all(isinstance(r, Failed) and r.blame is Blame.INFRASTRUCTURE for r in results)
 
 
-def _unless_evicted(result: Result, step: Step, pod: PodView, snapshot: Snapshot) -> Result:
-    """The result, unless it is the success of a program that was evicted and took that for a polite end.
+def _unless_ended_otherwise(result: Result, step: Step, pod: PodView, snapshot: Snapshot) -> Result:
+    """The result, unless a kubelet ended the program, and only an Event tells of that.
 
-    Over its ephemeral storage a Pod is evicted, and if its program then ends with exit code 0, the
-    kubelet (1.35, measured) says that the Pod has Succeeded: only an Event tells what happened.
+    Over its ephemeral storage a Pod is evicted, and if its program takes that for a polite end, with exit
+    code 0, the kubelet (1.35, measured) says that the Pod has Succeeded. A program whose postStart hook
+    fails is ended, too, and its exit code is all that stays in the status.
     """
     revision = snapshot.revision
-    if not isinstance(result, Succeeded) or revision is None:
+    if revision is None or not isinstance(result, Succeeded | Failed):
         return result
-    if effective_resources(step, revision.spec).ephemeral_storage is None:
+    evictable = isinstance(result, Succeeded) and effective_resources(step, revision.spec).ephemeral_storage
+    hooked = _has_hook(step) and (isinstance(result, Succeeded) or result.reason == conditions.STEP_ERROR)
+    if not evictable and not hooked:
         return result
     lookup = LookForEvents(pod.metadata.uid, "Pod", of_its_end=True)
     told = snapshot.events.get(lookup.key)
     if told is None:
         return replace(result, lookups=(lookup,))
-    evicted = next((event for event in told.events if event.reason == "Evicted"), None)
-    if evicted is None:
-        return result
-    message = f"was evicted: {evicted.message.strip()}"
-    started, finished = result.started, result.finished
-    return Failed(Blame.PROGRAM, conditions.STEP_DISK, message, finished, started, result.exit_code)
+    times = (result.finished, result.started, result.exit_code)
+    for event in told.events:
+        if evictable and event.reason == "Evicted":
+            said = f"was evicted: {one_line(event.message)}"
+            return Failed(Blame.PROGRAM, conditions.STEP_DISK, said, *times)
+        if hooked and event.reason == "FailedPostStartHook":
+            said = f"was ended with exit code {result.exit_code}, for its postStart hook failed"
+            return Failed(Blame.PROGRAM, conditions.STEP_ERROR, said, *times)
+    return result
+
+
+def _has_hook(step: Step) -> bool:
+    """Whether the step's container has a postStart hook."""
+    containers = ((step.pod_template or {}).get("spec") or {}).get("containers") or ()
+    own = [one.get("lifecycle") or {} for one in containers if one.get("name") == STEP_CONTAINER]
+    return any(lifecycle.get("postStart") for lifecycle in own)
 
 
 def memory_limit(step: Step, snapshot: Snapshot) -> str | None:
@@ -112,9 +129,26 @@ def _running(step: Step, pod: PodView, snapshot: Snapshot, force_delete: bool) -
         return Failed(Blame.PROGRAM, conditions.STEP_TIMED_OUT, message, snapshot.now, started)
     lost = _lost(pod, snapshot, force_delete)
     if lost is None:
-        return Runs(started, look_at=deadline)
+        return _beside(pod, started, deadline, snapshot.now)
     look_at = min((moment for moment in (deadline, lost.look_at) if moment), default=None)
     return Runs(started, conditions.STEP_NODE_LOST, lost.message, look_at, lost.force_delete)
+
+
+def _beside(pod: PodView, started: datetime, deadline: datetime | None, now: datetime) -> Runs:
+    """It runs, and its result is its own; but a side-car that keeps failing may be what it waits for."""
+    failing = failing_beside(pod, now)
+    if failing is None:
+        return Runs(started, look_at=deadline)
+    container, until = failing
+    waiting_for = container.status.state.waiting
+    cause = cause_of(waiting_for) if waiting_for else None
+    if cause is not None:
+        why = sentence_of(*cause, container.called, container.status.image)
+    else:
+        assert container.fell is not None
+        why = f"{container.called} was started again and again: it {how_it_fell(container.fell)}"
+    look_at = min((moment for moment in (deadline, until) if moment), default=None)
+    return Runs(started, conditions.STEP_SIDECAR, f"runs, but {why}", look_at)
 
 
 def _deadline(step: Step, pod: PodView, started: datetime) -> datetime | None:
@@ -169,7 +203,7 @@ def _by_job(job: JobView, over: tuple[bool, datetime | None, str], snapshot: Sna
     finished = ended or snapshot.now
     if succeeded:
         return Succeeded(job.status.start_time, finished)
-    message = f"left no result: the Pod of Job {name} is gone ({said})"
+    message = f"left no result: the Pod of Job {name} is gone ({one_line(said)})"
     # The Pod may only be late: a fresh look comes before the verdict.
     lookups = () if name in snapshot.absent else (LookForJob(name),)
     return Failed(Blame.INFRASTRUCTURE, conditions.STEP_VANISHED, message, finished, lookups=lookups)

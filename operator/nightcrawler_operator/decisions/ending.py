@@ -12,7 +12,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from nightcrawler_crds.kube.views import PodView, Terminated
+from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.v1alpha1 import Step, conditions
+from nightcrawler_operator.decisions.causes import rejection
+from nightcrawler_operator.decisions.containers import CANNOT_START, how_it_fell, init_containers
 from nightcrawler_operator.decisions.pods import (
     ENDED,
     deletion_asked,
@@ -82,9 +85,9 @@ def _deadline(end: Ending) -> Result | None:
 
 def _own_disk_use(end: Ending) -> Result | None:
     # An eviction under node pressure carries DisruptionTarget; one for the Pod's own use of disk does not.
-    if end.pod.status.reason != "Evicted" or disruption(end.pod) is not None:
+    if end.pod.status.reason != "Evicted" or disruption(end.pod) is not None or _never_admitted(end.pod):
         return None
-    message = f"was evicted: {_one_line(end.pod.status.message)}"
+    message = f"was evicted: {one_line(end.pod.status.message)}"
     return _failed(end, Blame.PROGRAM, conditions.STEP_DISK, message)
 
 
@@ -92,7 +95,7 @@ def _disrupted(end: Ending) -> Result | None:
     # Only what came before the end ended it: a finished Pod may well be deleted afterwards.
     condition = disruption(end.pod)
     if condition is not None and not_after(condition.last_transition_time, end.finished):
-        why = condition.message or condition.reason
+        why = one_line(condition.message) or condition.reason
         return _failed(
             end, Blame.INFRASTRUCTURE, conditions.STEP_DISRUPTED, f"was ended by the cluster: {why}"
         )
@@ -123,7 +126,7 @@ def _was_killed_for_its_deletion(end: Ending) -> bool:
 
 def _status_lost(end: Ending) -> Result | None:
     # The kubelet found no trace of the container, after a restart of the node for instance.
-    if end.terminated is not None and end.terminated.reason == "ContainerStatusUnknown":
+    if end.terminated is not None and _is_lost(end.terminated):
         message = f"left no result on node {end.pod.spec.node_name}"
         return _failed(end, Blame.INFRASTRUCTURE, conditions.STEP_VANISHED, message)
     return None
@@ -146,38 +149,41 @@ def _out_of_memory(end: Ending) -> Result | None:
 
 
 def _cannot_start(end: Ending) -> Result | None:
-    if end.terminated is None or end.terminated.reason not in ("StartError", "ContainerCannotRun"):
+    if end.terminated is None or end.terminated.reason not in CANNOT_START:
         return None
-    message = f"could not be started: {_one_line(end.terminated.message)}"
+    message = f"could not be started: {one_line(end.terminated.message)}"
     return _failed(end, Blame.PROGRAM, conditions.STEP_CANNOT_START, message)
 
 
 def _program_error(end: Ending) -> Result | None:
     if end.terminated is None:
         return None
-    said = last_line(end.terminated.message)
-    message = f"ended with exit code {end.terminated.exit_code}" + (f": {said}" if said else "")
-    return _failed(end, Blame.PROGRAM, conditions.STEP_ERROR, message)
+    return _failed(end, Blame.PROGRAM, conditions.STEP_ERROR, how_it_fell(end.terminated))
+
+
+def _init_lost(end: Ending) -> Result | None:
+    for container in init_containers(end.pod):
+        ended = container.status.state.terminated
+        if ended is not None and _is_lost(ended):
+            message = f"left no result on node {end.pod.spec.node_name}, which lost {container.called}"
+            return _failed(end, Blame.INFRASTRUCTURE, conditions.STEP_VANISHED, message)
+    return None
 
 
 def _init_failed(end: Ending) -> Result | None:
-    for status in end.pod.status.init_container_statuses:
-        ended = status.state.terminated
+    # Side-cars last: they are ended by a signal when an init container has failed.
+    for container in sorted(init_containers(end.pod), key=lambda one: one.sidecar):
+        ended = container.status.state.terminated
         if ended is not None and ended.exit_code != 0:
-            said = last_line(ended.message)
-            message = (
-                f"could not begin: the init container {status.name!r} ended with exit code {ended.exit_code}"
-            )
-            return _failed(end, Blame.PROGRAM, conditions.STEP_INIT, message + (f": {said}" if said else ""))
+            message = f"could not begin: {container.called} {how_it_fell(ended)}"
+            return _failed(end, Blame.PROGRAM, conditions.STEP_INIT, message)
     return None
 
 
 def _not_admitted(end: Ending) -> Result | None:
-    # Failed, and no container of it ever started: the kubelet did not take it (OutOfcpu,
-    # UnexpectedAdmissionError after a restart of a device plugin, NodeAffinity, NodeShutdown).
-    pod = end.pod
-    why = pod.status.message or pod.status.reason or "no reason given"
-    message = f"was not admitted by node {pod.spec.node_name}: {_one_line(why)}"
+    # Failed, and no container of it ever started: the kubelet did not take it.
+    status = end.pod.status
+    message = f"was not admitted by node {end.pod.spec.node_name}: {rejection(status.reason, status.message)}"
     return _failed(end, Blame.INFRASTRUCTURE, conditions.STEP_NODE_REFUSED, message)
 
 
@@ -191,19 +197,20 @@ RULES: Final[Sequence[Rule]] = (
     _out_of_memory,
     _cannot_start,
     _program_error,
+    _init_lost,  # before its exit code, which is made up then
     _init_failed,
     _not_admitted,  # the only one left for a Pod that failed without its container
 )
 
 
-def last_line(text: str) -> str:
-    """The last line that says something, for a message."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:500] if lines else ""
+def _never_admitted(pod: PodView) -> bool:
+    """Whether a node refused a Pod (it was under pressure): a kubelet then tells of no container."""
+    return not (pod.status.container_statuses or pod.status.init_container_statuses)
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:500]
+def _is_lost(ended: Terminated) -> bool:
+    """Whether a kubelet, or containerd after a restart ("Unknown", 255), does not know how one ended."""
+    return ended.reason == "ContainerStatusUnknown" or (ended.reason, ended.exit_code) == ("Unknown", 255)
 
 
 def _failed(end: Ending, blame: Blame, reason: str, message: str) -> Failed:

@@ -15,7 +15,12 @@ _FIRST_BACKOFF: Final = 2.0
 _MOST_BACKOFF: Final = 60.0
 
 INFRASTRUCTURE_REASONS: Final = frozenset(
-    {conditions.STEP_DISRUPTED, conditions.STEP_NODE_REFUSED, conditions.STEP_VANISHED}
+    {
+        conditions.STEP_DISRUPTED,
+        conditions.STEP_NODE_REFUSED,
+        conditions.STEP_NODE_FAILED,
+        conditions.STEP_VANISHED,
+    }
 )
 """Reasons recorded for attempts that the cluster ended; the delay before the next one follows from them."""
 

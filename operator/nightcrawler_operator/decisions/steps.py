@@ -236,11 +236,13 @@ def _runs(
     step: Step, base: StepStatusView, runs: Runs, recorded: StepStatusView, snapshot: Snapshot
 ) -> Progress:
     message = _sentence(step, runs.message, snapshot) if runs.message else None
+    if runs.reason == recorded.reason == conditions.STEP_SIDECAR:
+        message = recorded.message  # its last words may differ each time; they are worth one write
     status = msgspec.structs.replace(
         base, phase="Running", start_time=runs.started, reason=runs.reason, message=message
     )
     # A start may wait a little for company; that something is the matter, or no longer is, may not.
-    urgent = runs.reason or recorded.reason == conditions.STEP_NODE_LOST
+    urgent = runs.reason or recorded.reason in (conditions.STEP_NODE_LOST, conditions.STEP_SIDECAR)
     window = timedelta(seconds=snapshot.limits.status_window)
     by = snapshot.now if urgent else runs.started + window
     return Progress(status, write_by=by, look_at=runs.look_at, force_delete=runs.force_delete)

@@ -11,8 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from nightcrawler_crds.kube.views import EventView, JobView, PodView, Waiting
+from nightcrawler_crds.kube.views import EventView, JobView, PodView
+from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_operator.decisions.causes import MISSING, Cause, Grace, cause_of, sentence_of
+from nightcrawler_operator.decisions.containers import FEW_RESTARTS, how_it_fell, in_the_way
 from nightcrawler_operator.decisions.pods import pod_condition
 from nightcrawler_operator.decisions.verdict import Blame, Failed, Waits
 from nightcrawler_operator.limits import Limits
@@ -28,12 +31,21 @@ _STARTING_SHOWN: Final = timedelta(seconds=10)
 _NOT_THERE: Final = re.compile(r'(secret|configmap) "[^"]*" not found|references non-existent')
 """What FailedMount says of a volume's Secret, ConfigMap or key; its other failures may pass."""
 
-_IMAGE_WRONG: Final = frozenset({"InvalidImageName", "ErrImageNeverPull"})
-_IMAGE_FAILS: Final = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"}
+_SET_UP_FAILS: Final = frozenset(
+    {
+        "FailedAttachVolume",
+        "FailedCreatePodContainer",
+        "FailedCreatePodSandBox",
+        "FailedMapVolume",
+        "FailedMount",
+        "FailedPodSandBoxStatus",
+        "FailedPrepareDynamicResources",
+        "NetworkNotReady",
+    }
 )
-_CONFIG_MISSING: Final = frozenset({"CreateContainerConfigError"})
-_CREATE_FAILS: Final = frozenset({"CreateContainerError", "CreatePodSandboxError"})
+"""Events of a kubelet (`pkg/kubelet/events`) that are all it says of a Pod it cannot set up."""
+_WHY_IT_FELL: Final = frozenset({"FailedPostStartHook", "Unhealthy"})
+"""Events that say why a kubelet itself ended a container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +136,7 @@ def _pod_to_make(p: Pending) -> Waits | Failed | None:
         return replace(wait, show_at=p.created + _STARTING_SHOWN, missing_pod=missing)
     if refusal.ask_again is not None:
         reason = conditions.STEP_QUOTA if "quota" in refusal.message else conditions.STEP_LAST_POD
-        return p.wait(reason, _clean(refusal.message), refusal.ask_again)
+        return p.wait(reason, one_line(refusal.message), refusal.ask_again)
     return _refused(p, refusal.message)
 
 
@@ -140,13 +152,13 @@ def _no_pod(p: Pending) -> Waits | Failed | None:
     # Matched by its text, for quota has no reason of its own in the Event.
     if "exceeded quota" in failure.message:
         ask_at = p.ask_at(uid, p.now)
-        wait = p.wait(conditions.STEP_QUOTA, _clean(failure.message), ask_at)
+        wait = p.wait(conditions.STEP_QUOTA, one_line(failure.message), ask_at)
         return replace(wait, lookups=p.ask(uid, "Job", ask_at))
     return _refused(p, failure.message)
 
 
 def _refused(p: Pending, why: str) -> Failed:
-    message = f"the cluster refused its Pod: {_clean(why)}"
+    message = f"the cluster refused its Pod: {one_line(why)}"
     return Failed(Blame.DEFINITION, conditions.STEP_FORBIDDEN, message, p.now)
 
 
@@ -155,62 +167,95 @@ def _unschedulable(p: Pending) -> Waits | Failed | None:
     scheduled = pod_condition(p.pod, "PodScheduled")
     if scheduled is None or scheduled.status == "True" or p.pod.spec.node_name:
         return None
-    return p.wait(conditions.STEP_UNSCHEDULABLE, f"waits for a node: {_clean(scheduled.message)}")
+    return p.wait(conditions.STEP_UNSCHEDULABLE, f"waits for a node: {one_line(scheduled.message)}")
 
 
-def _image(p: Pending) -> Waits | Failed | None:
-    for image, state in _waiting_containers(p):
-        if state.reason in _IMAGE_WRONG:
-            message = f"the image {image!r} cannot be used: {_clean(state.message) or state.reason}"
-            return Failed(Blame.DEFINITION, conditions.STEP_IMAGE, message, p.now)
-        if state.reason in _IMAGE_FAILS or state.reason in _CREATE_FAILS:
-            patience = timedelta(seconds=p.limits.image_pull_timeout)
-            pulls = state.reason in _IMAGE_FAILS
-            what = f"the image {image!r} cannot be pulled" if pulls else "its container cannot be created"
-            message = f"{what}: {_clean(state.message) or state.reason}"
-            if p.now < _set_up_since(p) + patience:
-                return p.wait(
-                    conditions.STEP_PULLING if pulls else conditions.STEP_STARTING,
-                    message,
-                    _set_up_since(p) + patience,
-                )
-            reason = conditions.STEP_IMAGE if pulls else conditions.STEP_CANNOT_START
-            return Failed(Blame.DEFINITION, reason, message, p.now)
-    return None
-
-
-def _missing_config(p: Pending) -> Waits | Failed | None:
-    for _image_name, state in _waiting_containers(p):
-        if state.reason in _CONFIG_MISSING:
-            return _missing(p, _clean(state.message))
+def _cannot_start(p: Pending) -> Waits | Failed | None:
+    """A container that its kubelet cannot start, and says why."""
     assert p.pod is not None
-    sandbox = pod_condition(p.pod, "PodReadyToStartContainers")
-    if sandbox is not None and sandbox.status == "True":
+    here = in_the_way(p.pod)
+    state = here[0].status.state.waiting if here else None
+    found = cause_of(state) if state else None
+    if here is None or found is None:
+        return None
+    container, since = here
+    cause, said = found
+    sentence = sentence_of(cause, said, container.called, container.status.image)
+    return _until(p, cause, sentence, (since or p.created) + _grace(p, cause.grace))
+
+
+def _keeps_failing(p: Pending) -> Waits | Failed | None:
+    """A side-car that ends again and again before the step's container could start."""
+    assert p.pod is not None
+    here = in_the_way(p.pod)
+    if here is None or here[0].status.state.running is not None:
+        return None
+    container, since = here
+    if (fell := container.fell) is None:
+        return None
+    begun = since or p.created
+    uid = p.pod.metadata.uid
+    why = _newest(p, uid, *_WHY_IT_FELL)
+    hint = f" ({one_line(why.message)})" if why else ""
+    what = f"{container.called} keeps failing: it {how_it_fell(fell)}{hint}"
+    until = begun + _grace(p, Grace.PULL)
+    if p.now >= until and container.status.restart_count >= FEW_RESTARTS:
+        return Failed(Blame.PROGRAM, conditions.STEP_INIT, f"cannot start: {what}", p.now)
+    ask_at = p.ask_at(uid, begun + POD_EXPECTED)
+    # From then on its next failure decides, of which its kubelet tells.
+    look_at = min(until, ask_at) if p.now < until else ask_at
+    wait = p.wait(conditions.STEP_CANNOT_START_YET, f"cannot start yet: {what}", look_at)
+    return replace(wait, lookups=p.ask(uid, "Pod", ask_at))
+
+
+def _until(p: Pending, cause: Cause, sentence: str, until: datetime) -> Waits | Failed:
+    if cause.grace is not Grace.NONE and p.now < until:
+        return p.wait(cause.waits, f"cannot start yet: {sentence}", until)
+    return Failed(cause.blame, cause.fails, f"cannot start: {sentence}", p.now)
+
+
+def _grace(p: Pending, grace: Grace) -> timedelta:
+    of = {Grace.PULL: p.limits.image_pull_timeout, Grace.CONFIG: p.limits.missing_config_grace}
+    return timedelta(seconds=of.get(grace, 0.0))
+
+
+def _missing_volume(p: Pending) -> Waits | Failed | None:
+    assert p.pod is not None
+    if _has_sandbox(p.pod):
         return None  # volumes come before the sandbox: what was missing has been found
     mount = _newest(p, p.pod.metadata.uid, "FailedMount")
-    if mount is not None and _NOT_THERE.search(mount.message):
-        return _missing(p, _clean(mount.message))
-    return None
+    if mount is None or not _NOT_THERE.search(mount.message):
+        return None
+    sentence = sentence_of(MISSING, one_line(mount.message), "a volume of its Pod", "")
+    return _until(p, MISSING, sentence, _set_up_since(p) + _grace(p, MISSING.grace))
 
 
-def _missing(p: Pending, what: str) -> Waits | Failed:
-    until = _set_up_since(p) + timedelta(seconds=p.limits.missing_config_grace)
-    if p.now < until:
-        return p.wait(conditions.STEP_CONFIG, f"waits for what it names: {what}", until)
-    message = f"names something that is not there: {what}"
-    return Failed(Blame.DEFINITION, conditions.STEP_CONFIG, message, p.now)
+def _initializing(p: Pending) -> Waits | Failed | None:
+    """An init container does its work, or a side-car comes up."""
+    assert p.pod is not None
+    here = in_the_way(p.pod)
+    if here is None or here[0].status.state.running is None:
+        return None
+    container, since = here
+    what = "to be up; its startup probe has not succeeded yet" if container.sidecar else "to end"
+    wait = p.wait(conditions.STEP_INITIALIZING, f"waits for {container.called} {what}")
+    return replace(wait, show_at=max(wait.show_at, (since or p.created) + _STARTING_SHOWN))
 
 
 def _starting(p: Pending) -> Waits | Failed | None:
     """Set up by its node, as far as is known: ask for Events if that takes long."""
     assert p.pod is not None
     node, uid = p.pod.spec.node_name, p.pod.metadata.uid
-    message = f"is being set up on node {node}" if node else "waits for a node"
     grace = timedelta(seconds=p.limits.missing_config_grace)
     # Without a node there is nothing to ask; that it gets one is told.
     ask_at = p.ask_at(uid, _set_up_since(p) + grace) if node else None
-    wait = p.wait(conditions.STEP_STARTING, message, ask_at)
     lookups = p.ask(uid, "Pod", ask_at) if ask_at else ()
+    failure = _newest(p, uid) if node and not _has_sandbox(p.pod) else None
+    if failure is not None and failure.reason in _SET_UP_FAILS:
+        message = f"cannot start yet: node {node} cannot set its Pod up: {one_line(failure.message)}"
+        return replace(p.wait(conditions.STEP_CANNOT_START_YET, message, ask_at), lookups=lookups)
+    message = f"is being set up on node {node}" if node else "waits for a node"
+    wait = p.wait(conditions.STEP_STARTING, message, ask_at)
     return replace(wait, show_at=p.created + _STARTING_SHOWN, lookups=lookups)
 
 
@@ -220,38 +265,29 @@ RULES: Final[Sequence[Rule]] = (
     _pod_to_make,
     _no_pod,  # those below may rely on there being a Pod
     _unschedulable,
-    _image,
-    _missing_config,
+    _cannot_start,
+    _keeps_failing,  # after what its kubelet says now, which is nearer to the cause
+    _missing_volume,
+    _initializing,
     _starting,
 )
 
 
-def _waiting_containers(p: Pending) -> Sequence[tuple[str, Waiting]]:
-    assert p.pod is not None
-    status = p.pod.status
-    return [
-        (container.image, container.state.waiting)
-        for container in (*status.init_container_statuses, *status.container_statuses)
-        if container.state.waiting is not None
-    ]
+def _has_sandbox(pod: PodView) -> bool:
+    """Whether volumes, network and sandbox are there, and only containers are left to be started."""
+    reached = pod_condition(pod, "PodReadyToStartContainers")
+    return reached is not None and reached.status == "True"
 
 
 def _set_up_since(p: Pending) -> datetime:
-    """Since when the node works on what is waited for: init containers before it may take their time."""
+    """Since when the node works on what is waited for: containers before it may take their time."""
     assert p.pod is not None
-    since = p.pod.status.start_time or p.created
-    for kind in ("Initialized", "PodReadyToStartContainers"):
-        reached = pod_condition(p.pod, kind)
-        if reached is not None and reached.status == "True" and reached.last_transition_time:
-            since = max(since, reached.last_transition_time)
-    return since
+    here = in_the_way(p.pod)
+    return (here[1] if here else p.pod.status.start_time) or p.created
 
 
-def _newest(p: Pending, uid: str, reason: str) -> EventView | None:
+def _newest(p: Pending, uid: str, *reasons: str) -> EventView | None:
+    """The newest Event about an object, of any of these reasons if there are some."""
     told = p.events.get(uid)
-    of_reason = [event for event in told.events if event.reason == reason] if told else []
+    of_reason = [event for event in told.events if event.reason in reasons or not reasons] if told else []
     return max(of_reason, key=lambda event: str(event.last_timestamp or event.event_time), default=None)
-
-
-def _clean(text: str) -> str:
-    return " ".join(text.split())[:500]

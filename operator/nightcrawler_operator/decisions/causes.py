@@ -1,0 +1,244 @@
+"""What a kubelet's reasons mean: for a container that waits, and for a Pod that its node did not take.
+
+The reasons are those of Kubernetes 1.35, from `pkg/kubelet`: `images/types.go` and `image_manager.go`
+(images), `kuberuntime/kuberuntime_container.go` (the start of a container, in its order), `kubelet_pods.go`
+and `kuberuntime/security_context_others.go` (causes of CreateContainerConfigError), `container/
+sync_result.go` and `reason_cache.go` (which of these reach a status), cri-api's `errors` (what a runtime says
+of a pull). Those of Pods that were not admitted are from `lifecycle/predicate.go` and `handlers.go`,
+`cm/admission`, `cm/topologymanager`, `cm/cpumanager`, `sysctl`, `eviction`, `nodeshutdown` and
+`volumemanager`, and from the scheduler's filters that a kubelet repeats. `RunContainerError` and its like are
+words; but a reason may be any error's text as well, so one that stands in no table has a meaning too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from nightcrawler_crds.kube.views import Waiting
+from nightcrawler_crds.plaintext import one_line
+from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_operator.decisions.verdict import Blame
+
+
+class Grace(Enum):
+    """For how long a cause may last before the attempt is given up; the kubelet tries again meanwhile."""
+
+    NONE = "none"
+    """Nothing but another definition helps."""
+    CONFIG = "missing_config_grace"
+    """What is missing may be on its way."""
+    PULL = "image_pull_timeout"
+    """The registry, the node or the container may get over it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a container does not start. `what` has places for {container} and {image}.
+
+    `quotes` says whether the kubelet's own words add something to ours.
+    """
+
+    what: str
+    waits: str = conditions.STEP_CANNOT_START_YET
+    fails: str = conditions.STEP_CANNOT_START
+    grace: Grace = Grace.PULL
+    blame: Blame = Blame.DEFINITION
+    quotes: bool = True
+
+
+def _pull(what: str, grace: Grace = Grace.PULL) -> Cause:
+    return Cause(what, conditions.STEP_PULLING, conditions.STEP_IMAGE, grace)
+
+
+def _definition(what: str, *, quotes: bool = False) -> Cause:
+    return Cause(what, grace=Grace.NONE, quotes=quotes)
+
+
+def _node(what: str) -> Cause:
+    return Cause(what, fails=conditions.STEP_NODE_FAILED, blame=Blame.INFRASTRUCTURE)
+
+
+TO_COME: Final = frozenset({"", "ContainerCreating", "PodInitializing", "RestartingAllContainers"})
+"""Of a container whose turn has not come, or has just come."""
+CRASH_LOOP: Final = "CrashLoopBackOff"
+"""Of one that has run and is started again after a pause; how it ended says why."""
+
+CAUSES: Final[Mapping[str, Cause]] = {
+    "InvalidImageName": _pull(
+        "the image {image} of {container} cannot be used: correct its name", Grace.NONE
+    ),
+    "ErrImageNeverPull": _pull(
+        "the image {image} of {container} cannot be used: it is not on the node, "
+        "and imagePullPolicy: Never keeps it from being pulled",
+        Grace.NONE,
+    ),
+    "ErrImagePull": _pull("the image {image} of {container} cannot be pulled"),
+    "ImagePullBackOff": _pull("the image {image} of {container} cannot be pulled"),
+    "RegistryUnavailable": _pull("the image {image} of {container} cannot be pulled"),
+    "SignatureValidationFailed": _pull(
+        "the signature of the image {image} of {container} does not satisfy its node"
+    ),
+    "ImageInspectError": _pull("the node cannot look at the image {image} of {container}"),
+    "CreateContainerConfigError": Cause("{container} cannot be set up"),
+    "PreCreateHookError": _node("the node has no devices, CPUs or memory for {container}"),
+    "CreateContainerError": Cause("{container} cannot be created"),
+    "PreStartHookError": _node("the node has no devices, CPUs or memory for {container}"),
+    "RunContainerError": Cause("{container} could not be started"),
+    "PostStartHookError": Cause("{container} is ended again, for its postStart hook fails"),
+}
+"""By the reason of a container that waits."""
+
+MISSING: Final = Cause(
+    "{container} names something that is not there",
+    conditions.STEP_CONFIG,
+    conditions.STEP_CONFIG,
+    Grace.CONFIG,
+)
+"""A Secret, ConfigMap or key of a container, or of a volume."""
+_BY_MESSAGE: Final[Mapping[str, Sequence[tuple[re.Pattern[str], Cause]]]] = {
+    "CreateContainerConfigError": (
+        (
+            re.compile("breaks non-root policy"),
+            _definition(
+                "{container} has runAsUser: 0, which is root, and runAsNonRoot: true; change one of them"
+            ),
+        ),
+        (
+            re.compile("image will run as root"),
+            _definition(
+                "{container} has runAsNonRoot: true, and its image {image} runs as root; "
+                "set runAsUser to another user's number, or use an image that does not run as root"
+            ),
+        ),
+        (
+            re.compile("image has non-numeric user"),
+            _definition(
+                "{container} has runAsNonRoot: true, and its image {image} gives its user by name, which "
+                "cannot be checked; set runAsUser to the user's number"
+            ),
+        ),
+        (
+            re.compile("invalid user id"),
+            _definition("the image {image} of {container} has a user's number that cannot be; set runAsUser"),
+        ),
+        (
+            re.compile(
+                r'(secret|configmap) "[^"]*" not found|couldn\'t find key|not found in file', re.IGNORECASE
+            ),
+            MISSING,
+        ),
+        (
+            re.compile("sub[Pp]ath", re.IGNORECASE),
+            Cause("a subPath of {container} cannot be mounted"),
+        ),
+        (
+            # The kubelet's caches after its start, or an API server that it cannot reach.
+            re.compile("failed to sync|not registered|services have not yet been read|DeadlineExceeded"),
+            _node("the node cannot set up {container}"),
+        ),
+    ),
+    "CreateContainerError": (
+        (
+            re.compile("no command specified"),
+            _definition("{container} has no command, and its image {image} has none either; write one"),
+        ),
+        (
+            # A runtime that is overloaded, or still at the last try.
+            re.compile("is reserved for|DeadlineExceeded|deadline exceeded|code = Unavailable"),
+            _node("the node cannot create {container}"),
+        ),
+    ),
+    "RunContainerError": (
+        (
+            re.compile("DeadlineExceeded|deadline exceeded|code = Unavailable"),
+            _node("the node cannot start {container}"),
+        ),
+    ),
+}
+"""What a reason means when the message says this; asked in this order, before the reason alone."""
+
+_BACK_OFF: Final = re.compile(r'Back-off pulling image "[^"]*": (\w+): (.*)', re.DOTALL)
+"""While a kubelet pauses between two pulls, it repeats how the last one failed."""
+
+
+def cause_of(waiting: Waiting) -> tuple[Cause, str] | None:
+    """Why a container does not start, and the kubelet's words for it; None if it is only to come.
+
+    A container that has run and is started again is not judged here: how it ended says more.
+    """
+    reason, message = waiting.reason, one_line(waiting.message)
+    if reason in TO_COME or reason == CRASH_LOOP:
+        return None
+    repeated = _BACK_OFF.match(message) if reason == "ImagePullBackOff" else None
+    if repeated is not None:
+        reason, message = repeated[1], repeated[2]
+    cause = CAUSES.get(reason)
+    if cause is None:
+        # The text of some error: of the node's, mostly.
+        return _node("{container} does not start"), one_line(f"{reason}: {message}" if message else reason)
+    for pattern, special in _BY_MESSAGE.get(reason, ()):
+        if pattern.search(message):
+            return special, message
+    return cause, message or reason
+
+
+def sentence_of(cause: Cause, said: str, container: str, image: str) -> str:
+    """What is wrong, with which container, in the kubelet's words where these add something."""
+    what = cause.what.format(container=container, image=repr(one_line(image)))
+    return f"{what}: {said}" if cause.quotes and said else what
+
+
+# --- Pods that their node did not take -------------------------------------------------------------
+
+_SHORT: Final = "it had not enough {} left"
+_UNFIT: Final = "it does not fit the Pod any more"
+_UNABLE: Final = "it cannot run such a Pod"
+
+REJECTED: Final[Mapping[str, str]] = {
+    "OutOfcpu": _SHORT.format("CPU"),
+    "OutOfmemory": _SHORT.format("memory"),
+    "OutOfephemeral-storage": _SHORT.format("ephemeral storage"),
+    "OutOfpods": _SHORT.format("room for Pods"),
+    "VolumeAttachmentLimitExceeded": _SHORT.format("room for volumes"),
+    "Evicted": "it was short of a resource",
+    "NodeAffinity": _UNFIT,
+    "NodeName": _UNFIT,
+    "NodePorts": "a port that the Pod asks for is taken there",
+    "TaintToleration": _UNFIT,
+    "NodeShutdown": "it was being shut down",
+    "TopologyAffinityError": "it cannot give the resources from one NUMA node, as its policy demands",
+    "SMTAlignmentError": "it gives whole physical cores only; ask for all their threads in resources.cpu",
+    "UnexpectedAdmissionError": "it could not set aside devices, CPUs or memory",
+    "AppArmor": f"{_UNABLE}: its AppArmor profile is not there",
+    "SysctlForbidden": f"{_UNABLE}: a sysctl in its securityContext is not allowed there",
+    "PodOSSelectorNodeLabelDoesNotMatch": f"{_UNABLE}: it asks for another operating system",
+    "PodOSNotSupported": f"{_UNABLE}: it asks for another operating system",
+    "InitContainerRestartPolicyForbidden": f"{_UNABLE}: side-cars are not supported there",
+    "SupplementalGroupsPolicyNotSupported": f"{_UNABLE}: supplementalGroupsPolicy is not supported there",
+    "PodLevelResourcesNotSupported": f"{_UNABLE}: resources of Pods are not supported there",
+    "PodFeatureUnsupported": f"{_UNABLE}: it needs a feature that is off there",
+    "InvalidNodeInfo": "its kubelet knew nothing of the node yet",
+    "UnknownReason": "its kubelet gave no reason",
+    "UnexpectedPredicateFailureType": "its kubelet gave no reason",
+}
+"""By the reason of a Pod that failed before any container of it was created."""
+
+_OUT_OF: Final = "OutOf"
+"""Before the name of an extended resource, of GPUs for instance."""
+_PREFIX: Final = re.compile(r"^(Pod was rejected: |Pod )(?=[A-Z])")
+"""What a kubelet puts before the message of each."""
+
+
+def rejection(reason: str, message: str) -> str:
+    """Why a node did not take a Pod, in a sentence that begins with the node."""
+    said = _PREFIX.sub("", one_line(message))
+    what = REJECTED.get(reason)
+    if what is None and reason.startswith(_OUT_OF):
+        what = _SHORT.format(one_line(reason.removeprefix(_OUT_OF)))
+    if what is None:
+        return ": ".join(part for part in (one_line(reason), said) if part) or "no reason given"
+    return f"{what}: {said}" if said else what
