@@ -14,8 +14,8 @@ from typing import Final
 from nightcrawler_crds.kube.views import EventView, JobView, PodView
 from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_operator.decisions.causes import MISSING, Cause, Grace, cause_of, sentence_of
-from nightcrawler_operator.decisions.containers import FEW_RESTARTS, how_it_fell, in_the_way
+from nightcrawler_operator.decisions.causes import CAUSES, MISSING, Cause, Grace, cause_of, sentence_of
+from nightcrawler_operator.decisions.containers import CANNOT_START, FEW_RESTARTS, how_it_fell, in_the_way
 from nightcrawler_operator.decisions.pods import pod_condition
 from nightcrawler_operator.decisions.verdict import Blame, Failed, Waits
 from nightcrawler_operator.limits import Limits
@@ -194,6 +194,10 @@ def _keeps_failing(p: Pending) -> Waits | Failed | None:
     if (fell := container.fell) is None:
         return None
     begun = since or p.created
+    if fell.reason in CANNOT_START:
+        # Between two tries this is what is left of RunContainerError.
+        sentence = f"{container.called} {how_it_fell(fell)}"
+        return _until(p, CAUSES["RunContainerError"], sentence, begun + _grace(p, Grace.PULL))
     uid = p.pod.metadata.uid
     why = _newest(p, uid, *_WHY_IT_FELL)
     hint = f" ({one_line(why.message)})" if why else ""
