@@ -122,19 +122,25 @@ MESSAGES: Final = {
     ),
     "exit-code": ("Error", "ended with exit code 4: ERROR no such table: orders"),
     "silent": ("Error", "ended with exit code 1"),
-    "bad-image-name": ("ImageUnavailable", "the image 'Not An Image' cannot be used: "),
+    "bad-image-name": (
+        "ImageUnavailable",
+        "cannot start: the image 'Not An Image' of its container cannot be used: ",
+    ),
     "no-such-program": (
         "CannotStart",
         'could not be started: failed to create containerd task: ... "trian.py"',
     ),
-    "unpullable": ("ImageUnavailable", f"the image '{NO_REGISTRY}' cannot be pulled: ... connection refused"),
+    "unpullable": (
+        "ImageUnavailable",
+        f"cannot start: the image '{NO_REGISTRY}' of its container cannot be pulled: ... connection refused",
+    ),
     "missing-secret": (
         "MissingConfiguration",
-        'names something that is not there: secret "nowhere" not found',
+        'cannot start: its container names something that is not there: secret "nowhere" not found',
     ),
     "missing-volume": (
         "MissingConfiguration",
-        'names something that is not there: ... secret "nowhere" not found',
+        'cannot start: a volume of its Pod names something that is not there: ... secret "nowhere" not found',
     ),
     "init-fails": (
         "InitContainerFailed",

@@ -113,11 +113,20 @@ class PodMaker:
         known = self.body["status"].get("conditions", [])
         return self._with("status", conditions=[*known, {**said, "lastTransitionTime": wire(since)}])
 
-    def container(self, state: Json, name: str = names.STEP_CONTAINER, *, init: bool = False) -> Self:
-        """A container's state."""
+    def container(
+        self, state: Json, name: str = names.STEP_CONTAINER, *, init: bool = False, **status: Any
+    ) -> Self:
+        """A container's state, and other fields of its status as on the wire."""
         where = "initContainerStatuses" if init else "containerStatuses"
         known = self.body["status"].get(where, [])
-        return self._with("status", **{where: [*known, {"name": name, "image": "busybox:1", "state": state}]})
+        made = {"name": name, "image": "busybox:1", "state": state, **status}
+        return self._with("status", **{where: [*known, made]})
+
+    def sidecar(self, state: Json, name: str = "proxy", **status: Any) -> Self:
+        """A side-car's state, and other fields of its status as on the wire."""
+        known = self.body["spec"].get("initContainers", [])
+        asked = self._with("spec", initContainers=[*known, {"name": name, "restartPolicy": "Always"}])
+        return asked.container(state, name, init=True, **status)
 
     def waiting(self, reason: str, message: str = "", **container: Any) -> Self:
         """A container that cannot start, on the Pod's node."""
