@@ -24,7 +24,10 @@ class Limits:
     default_retry_delay: float = defaults.RETRY_DELAY
     """Between two attempts after an error of the program, where nobody set it."""
     image_pull_timeout: float = 120.0
-    """A pull that fails again and again, before the step is given up; a bad name fails at once."""
+    """A pull, or the start of a container, that fails again and again, before the step is given up.
+
+    What cannot mend itself (a bad name) fails at once.
+    """
     missing_config_grace: float = 20.0
     """A missing Secret or ConfigMap, which may be on its way, before the step is given up.
 

@@ -130,7 +130,7 @@ def test_a_programs_last_line_is_plain_in_the_status_and_over_rest(
 def failing_beside(status: Json, reason: str | None) -> bool:
     """Whether the step runs and says this of what is beside it."""
     step = status.get("steps", {}).get("Work", {})
-    return step.get("phase") == "Running" and step.get("reason") == reason
+    return (step.get("phase"), step.get("reason")) == ("Running", reason)
 
 
 def test_a_sidecar_that_keeps_failing_is_told_while_the_steps_result_stays_its_own(

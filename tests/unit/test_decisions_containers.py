@@ -64,7 +64,14 @@ def test_a_sidecar_that_keeps_failing_is_waited_for_and_then_given_up() -> None:
 
 
 def test_a_sidecar_that_fell_once_after_a_long_start_gets_another_chance() -> None:
-    assert isinstance(judged(falling(1, ended()), 900), Waits)
+    verdict = judged(falling(1, ended()), 900)
+
+    assert isinstance(verdict, Waits)
+    assert verdict.message == "cannot start yet: the side-car 'proxy' has failed: it ended with exit code 1"
+
+
+def test_a_sidecar_that_runs_again_is_not_given_up() -> None:
+    assert isinstance(judged(falling(9, ended(), state=runs()), 900), Waits)
 
 
 def test_a_sidecar_that_ends_with_0_is_not_up_either() -> None:
@@ -115,6 +122,11 @@ IN_THE_WAY: Final[dict[str, tuple[PodMaker, str, str]]] = {
         conditions.STEP_INITIALIZING,
         "waits for the side-car 'proxy' to be up; its startup probe has not succeeded yet",
     ),
+    "a side-car that has failed and runs again": (
+        a_pod().on_node().sidecar(runs(), started=False, lastState=ended(), restartCount=9),
+        conditions.STEP_CANNOT_START_YET,
+        "cannot start yet: the side-car 'proxy' keeps failing: it ended with exit code 1",
+    ),
     "an init container, though a side-car before it falls": (
         a_pod()
         .on_node()
@@ -161,7 +173,8 @@ def test_a_containers_time_begins_when_the_one_before_it(sidecar: bool) -> None:
 def recorded(pod: PodMaker, now: float, **more: Any) -> dict[str, Any]:
     snapshot = a_snapshot("train").recorded("train", "Running", startTime=wire(1), **more).with_pod(pod)
     plan = decide(snapshot.at(now).build())
-    return (plan.status or {}).get("steps", {}).get("train", {})
+    step: dict[str, Any] = (plan.status or {}).get("steps", {}).get("train", {})
+    return step
 
 
 def beside(state: dict[str, Any], restarts: int = 2, **last: Any) -> PodMaker:

@@ -188,22 +188,23 @@ def _keeps_failing(p: Pending) -> Waits | Failed | None:
     """A side-car that ends again and again before the step's container could start."""
     assert p.pod is not None
     here = in_the_way(p.pod)
-    if here is None or here[0].status.state.running is not None:
+    if here is None or (fell := here[0].fell) is None:
         return None
     container, since = here
-    if (fell := container.fell) is None:
-        return None
     begun = since or p.created
-    if fell.reason in CANNOT_START:
+    # One that runs again, and is not up yet, may still come up.
+    again = container.status.state.running is not None
+    often = container.status.restart_count >= FEW_RESTARTS
+    if fell.reason in CANNOT_START and not again:
         # Between two tries this is what is left of RunContainerError.
         sentence = f"{container.called} {how_it_fell(fell)}"
         return _until(p, CAUSES["RunContainerError"], sentence, begun + _grace(p, Grace.PULL))
     uid = p.pod.metadata.uid
     why = _newest(p, uid, *_WHY_IT_FELL)
     hint = f" ({one_line(why.message)})" if why else ""
-    what = f"{container.called} keeps failing: it {how_it_fell(fell)}{hint}"
+    what = f"{container.called} {'keeps failing' if often else 'has failed'}: it {how_it_fell(fell)}{hint}"
     until = begun + _grace(p, Grace.PULL)
-    if p.now >= until and container.status.restart_count >= FEW_RESTARTS:
+    if p.now >= until and often and not again:
         return Failed(Blame.PROGRAM, conditions.STEP_INIT, f"cannot start: {what}", p.now)
     ask_at = p.ask_at(uid, begun + POD_EXPECTED)
     # From then on its next failure decides, of which its kubelet tells.
