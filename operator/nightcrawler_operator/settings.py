@@ -74,7 +74,7 @@ class Settings(common.CommonSettings):
     )
     image_pull_timeout: Wait = Field(
         _DEFAULT.image_pull_timeout,
-        description="How long an image may fail to be pulled, or a container to start, before the step fails.",
+        description="How long pulling an image or starting a container may fail before the step fails.",
     )
     missing_config_grace: Wait = Field(
         _DEFAULT.missing_config_grace,

@@ -206,6 +206,18 @@ def test_a_sidecar_that_runs_again_for_long_is_not_spoken_of_any_more() -> None:
     }
 
 
+@pytest.mark.parametrize("reason", ["", "ContainerCreating", "PodInitializing", "RestartingAllContainers"])
+def test_a_container_beside_it_that_is_only_to_come_is_nothing_to_speak_of(reason: str) -> None:
+    assert recorded(a_pod().running().container(waits(reason), "injected"), 60) == {}
+
+
+def test_an_injected_container_whose_image_is_bad_is_told_while_the_step_runs() -> None:
+    step = recorded(a_pod().running().container(waits("ErrImagePull", "no route"), "injected"), 60)
+    assert step["message"] == (
+        "step 'train' runs, but the image 'busybox:1' of the container 'injected' cannot be pulled: no route"
+    )
+
+
 def test_a_sidecar_that_was_started_again_once_is_nothing_to_speak_of() -> None:
     assert recorded(beside(LOOP, restarts=1), 60) == {}
 
@@ -238,6 +250,12 @@ def test_an_init_container_that_its_node_lost_is_the_nodes_fault(reason: str, co
     result = failed(a_pod().on_node().container(ended(code, reason), "fetch", init=True))
     assert (result.blame, result.reason) == (Blame.INFRASTRUCTURE, conditions.STEP_VANISHED)
     assert "the init container 'fetch'" in result.message
+
+
+def test_a_lost_sidecar_does_not_hide_the_init_container_that_failed() -> None:
+    pod = a_pod().on_node().sidecar(ended(137, "ContainerStatusUnknown"))
+    result = failed(pod.container(ended(6), "fetch", init=True))
+    assert (result.blame, result.reason) == (Blame.PROGRAM, conditions.STEP_INIT)
 
 
 def test_a_pod_that_a_node_under_pressure_refused_did_not_fill_its_disk() -> None:

@@ -145,7 +145,7 @@ def _beside(pod: PodView, started: datetime, deadline: datetime | None, now: dat
     if cause is not None:
         why = sentence_of(*cause, container.called, container.status.image)
     else:
-        assert container.fell is not None
+        assert container.fell is not None, "what fails beside a step has a cause, or has fallen"
         why = f"{container.called} was started again and again: it {how_it_fell(container.fell)}"
     look_at = min((moment for moment in (deadline, until) if moment), default=None)
     return Runs(started, conditions.STEP_SIDECAR, f"runs, but {why}", look_at)

@@ -16,6 +16,7 @@ from typing import Final
 from nightcrawler_crds.kube.views import ContainerStatus, PodView, Terminated
 from nightcrawler_crds.names import STEP_CONTAINER
 from nightcrawler_crds.plaintext import last_line
+from nightcrawler_operator.decisions.causes import cause_of
 from nightcrawler_operator.decisions.pods import pod_condition, step_status
 
 FEW_RESTARTS: Final = 2
@@ -85,7 +86,7 @@ def failing_beside(pod: PodView, now: datetime) -> tuple[Container, datetime | N
     """
     for container in (*init_containers(pod), *_beside(pod)):
         state = container.status.state
-        if state.waiting is not None and state.waiting.reason not in _TO_COME:
+        if state.waiting is not None and cause_of(state.waiting) is not None:
             return container, None
         if container.fell is None or container.status.restart_count < FEW_RESTARTS:
             continue
@@ -109,7 +110,6 @@ def how_it_fell(fell: Terminated) -> str:
 
 CANNOT_START: Final = frozenset({"StartError", "ContainerCannotRun"})
 """What containerd and Docker say of a container whose program is not there or may not be run."""
-_TO_COME: Final = frozenset({"", "ContainerCreating", "PodInitializing", "CrashLoopBackOff"})
 
 
 def _beside(pod: PodView) -> Iterator[Container]:

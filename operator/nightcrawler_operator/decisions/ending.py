@@ -161,22 +161,17 @@ def _program_error(end: Ending) -> Result | None:
     return _failed(end, Blame.PROGRAM, conditions.STEP_ERROR, how_it_fell(end.terminated))
 
 
-def _init_lost(end: Ending) -> Result | None:
-    for container in init_containers(end.pod):
-        ended = container.status.state.terminated
-        if ended is not None and _is_lost(ended):
-            message = f"left no result on node {end.pod.spec.node_name}, which lost {container.called}"
-            return _failed(end, Blame.INFRASTRUCTURE, conditions.STEP_VANISHED, message)
-    return None
-
-
 def _init_failed(end: Ending) -> Result | None:
     # Side-cars last: they are ended by a signal when an init container has failed.
     for container in sorted(init_containers(end.pod), key=lambda one: one.sidecar):
         ended = container.status.state.terminated
-        if ended is not None and ended.exit_code != 0:
-            message = f"could not begin: {container.called} {how_it_fell(ended)}"
-            return _failed(end, Blame.PROGRAM, conditions.STEP_INIT, message)
+        if ended is None or ended.exit_code == 0:
+            continue
+        if _is_lost(ended):
+            message = f"left no result on node {end.pod.spec.node_name}, which lost {container.called}"
+            return _failed(end, Blame.INFRASTRUCTURE, conditions.STEP_VANISHED, message)
+        message = f"could not begin: {container.called} {how_it_fell(ended)}"
+        return _failed(end, Blame.PROGRAM, conditions.STEP_INIT, message)
     return None
 
 
@@ -197,7 +192,6 @@ RULES: Final[Sequence[Rule]] = (
     _out_of_memory,
     _cannot_start,
     _program_error,
-    _init_lost,  # before its exit code, which is made up then
     _init_failed,
     _not_admitted,  # the only one left for a Pod that failed without its container
 )
