@@ -132,7 +132,9 @@ def test_a_pod_that_its_node_refuses_is_tried_again_for_free(
 
     retrying = shared.until_step(run, "one", phase="Retrying")
     assert retrying["reason"] == "NodeRefused"
-    assert retrying["message"] == f"step 'one' was not admitted by node moody: {why}"
+    assert retrying["message"] == (
+        f"step 'one' was not admitted by node moody: it could not set aside devices, CPUs or memory: {why}"
+    )
     cluster.return_fake_node("moody")
     one = shared.until_phase(run, "Completed")["steps"]["one"]
     assert (one["attempt"], one["disruptions"]) == (2, 1)
