@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nightcrawler_crds import defaults, words
 from nightcrawler_crds.errors import ConfigurationError
-from nightcrawler_crds.podtemplate import PodPolicy
+from nightcrawler_crds.podtemplate import PodPolicy, Power
 
 PREFIX: Final = "NIGHTCRAWLER_"
 
@@ -96,13 +96,35 @@ class CommonSettings(BaseSettings):
         None, description="Memory asked for by steps for which nobody wrote any. Unset: none."
     )
     allow_service_account: bool = Field(
-        False, description="Whether a podTemplate may name a service account, and so act with its rights."
+        False,
+        description="Whether a podTemplate may name a service account, and so act with its rights, "
+        "or have tokens, certificates and trust bundles projected.",
     )
     allow_host_namespaces: bool = Field(
-        False, description="Whether a podTemplate may share the node's network, processes or IPC."
+        False,
+        description="Whether a podTemplate may share the node's network, processes or IPC, "
+        "or have the kubelet probe other hosts.",
     )
+    allow_host_ports: bool = Field(False, description="Whether a podTemplate may take ports of the node.")
     allow_host_path: bool = Field(False, description="Whether a podTemplate may mount folders of the node.")
-    allow_privileged: bool = Field(False, description="Whether a podTemplate may have privileged containers.")
+    allow_host_users: bool = Field(
+        False, description="Whether a podTemplate may choose between the node's users and a user namespace."
+    )
+    allow_privileged: bool = Field(
+        False,
+        description="Whether a podTemplate may have privileged containers, and all else in security contexts "
+        "that the baseline Pod Security Standard forbids.",
+    )
+    allow_direct_volumes: bool = Field(
+        False, description="Whether a podTemplate may mount volumes of a CSI driver or NFS without a claim."
+    )
+    allow_node_name: bool = Field(
+        False, description="Whether a podTemplate may name a node, past the scheduler and its taints."
+    )
+    allow_scheduler_name: bool = Field(False, description="Whether a podTemplate may name a scheduler.")
+    allow_priority_class: bool = Field(
+        False, description="Whether a podTemplate may name a priority class, and so come before other Pods."
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         "info", description="The least important messages that are logged."
     )
@@ -113,12 +135,7 @@ class CommonSettings(BaseSettings):
     @property
     def pod_policy(self) -> PodPolicy:
         """What Pod templates may hold."""
-        return PodPolicy(
-            allow_service_account=self.allow_service_account,
-            allow_host_namespaces=self.allow_host_namespaces,
-            allow_host_path=self.allow_host_path,
-            allow_privileged=self.allow_privileged,
-        )
+        return PodPolicy(**{power.value: getattr(self, power.value) for power in Power})
 
 
 S = TypeVar("S", bound=CommonSettings)

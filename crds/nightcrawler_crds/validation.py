@@ -6,8 +6,9 @@ says so in `Accepted`. Both get the same sentences.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +17,9 @@ from nightcrawler_crds import jsonnumbers, podtemplate, schedules
 from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.podtemplate import PodPolicy
 from nightcrawler_crds.v1alpha1 import MAX_PARAMETERS_BYTES, MAX_SPEC_BYTES, Step, WorkflowSpec, conditions
+
+_MOST_OF_PODS: Final = 100
+"""How many problems of podTemplates are told; each may take a while to find the name that was meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +67,7 @@ def workflow_problems(
         ]
     problems += _schedule(spec)
     problems += _numbers(spec)
-    for index, step in enumerate(steps):
-        problems += pod_template_problems(step, f"/steps/{index}/podTemplate", policy)
-    return problems
+    return [*problems, *islice(_pods(steps, policy), _MOST_OF_PODS)]
 
 
 def _duplicates(steps: Sequence[Step]) -> Iterable[Problem]:
@@ -150,11 +152,32 @@ def _not_kept(what: str, pointer: str, value: Any) -> Iterable[Problem]:
         yield Problem(pointer + where, conditions.INVALID_SPEC, message)
 
 
-def pod_template_problems(step: Step, pointer: str, policy: PodPolicy) -> list[Problem]:
-    """What a step's podTemplate must not set, and what this installation does not allow in it."""
+def _pods(steps: Iterable[Step], policy: PodPolicy) -> Iterator[Problem]:
+    """What is wrong in what steps say in Kubernetes' own words: variables' sources and podTemplates."""
+    for index, step in enumerate(steps):
+        at, about = f"/steps/{index}", f"step {step.name!r}:"
+        for where, message in podtemplate.env_findings(
+            [variable.value_from for variable in step.env or ()], step.env_from or (), policy
+        ):
+            yield Problem(at + where, conditions.INVALID_SPEC, f"{about} {message}")
+        if step.pod_template is not None:
+            for where, message in podtemplate.findings(step.pod_template, policy):
+                pointer = f"{at}/podTemplate{where}"
+                yield Problem(pointer, conditions.INVALID_POD_TEMPLATE, f"{about} {message}")
+
+
+def environment_problems(
+    steps: Iterable[Step], environment: str | None, node_selector: Mapping[str, str]
+) -> list[Problem]:
+    """Where steps, of a workflow without other problems, would leave the nodes of their Environment."""
     return [
-        Problem(pointer + where, conditions.INVALID_POD_TEMPLATE, f"step {step.name!r}: {message}")
-        for where, message in podtemplate.findings(step.pod_template or {}, policy)
+        Problem(
+            f"/steps/{index}/podTemplate{where}",
+            conditions.INVALID_POD_TEMPLATE,
+            f"step {step.name!r}: {message}",
+        )
+        for index, step in enumerate(steps)
+        for where, message in podtemplate.leaves(step.pod_template or {}, environment, node_selector)
     ]
 
 

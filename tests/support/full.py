@@ -81,7 +81,7 @@ def _step() -> Manifest:
         "retryDelay": 30,
         "dependsOn": ["Data Preparation"],
         "nodes": 1,
-        "podTemplate": {"spec": {"containers": [{"name": "step", "tty": True}], "hostname": None}},
+        "podTemplate": {"spec": {"containers": [{"name": "step", "tty": True}], "hostname": "training"}},
     }
 
 

@@ -209,9 +209,8 @@ def test_a_template_gives_steps_and_config_and_what_they_need_and_no_more() -> N
 def test_all_that_a_manifest_may_say_can_be_said_over_rest() -> None:
     spec = full_workflow()["spec"]
     body = {("name" if key == "displayName" else key): value for key, value in spec.items()}
-    allowed = PodPolicy(True, True, True, True)
     assert desired_spec({}, body) == spec
-    assert findings(body, None, spec, [], allowed) == []
+    assert findings(body, None, spec, [], PodPolicy()) == []
 
 
 def test_the_documented_bodies_have_every_field_of_the_spec() -> None:

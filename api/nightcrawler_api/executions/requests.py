@@ -17,7 +17,9 @@ from nightcrawler_crds.podtemplate import PodPolicy
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from nightcrawler_crds.validation import (
     NONE_CHOSEN,
+    environment_problems,
     find_environment,
+    oldest,
     parameter_problems,
     unknown_environment,
     workflow_problems,
@@ -66,7 +68,23 @@ def request_findings(
     ]
     if environments and (problem := _environment_finding(request.environment, spec, environments)):
         found.append(at("/environment", problem))
-    return found
+    return found + _leaving(request.environment, spec, environments)
+
+
+def _leaving(
+    asked: str | None, spec: WorkflowSpec, environments: Collection[EnvironmentView]
+) -> list[FieldError]:
+    """Where podTemplates ask for nodes that the environment of the run does not have."""
+    wanted = asked or next(iter(spec.environments or ()), None)
+    if wanted is None:
+        chosen = oldest(e for e in environments if e.spec.get("default"))
+    else:
+        chosen = find_environment(wanted, environments)
+    if chosen is None:
+        return []
+    selector = chosen.spec.get("nodeSelector") or {}
+    problems = environment_problems(spec.steps or (), chosen.metadata.name, selector)
+    return [at("/environment", problem.message) for problem in problems]
 
 
 def _environment_finding(

@@ -85,6 +85,10 @@ def _template(
 ) -> dict[str, Any]:
     built = {"metadata": {}, "spec": pod_spec(run, step, new, defaults)}
     merged = merge_pod(built, step.pod_template or {})
+    if run.environment.node_selector:
+        # The Environment's last: a podTemplate may narrow it, never leave it.
+        asked = merged["spec"].get("nodeSelector") or {}
+        merged["spec"]["nodeSelector"] = {**asked, **run.environment.node_selector}
     metadata = merged.setdefault("metadata", {})
     # Ours last: nothing in a podTemplate may pass for another execution's Pod.
     metadata["labels"] = {**(metadata.get("labels") or {}), **labels}

@@ -1,9 +1,12 @@
-"""A podTemplate merged over a built Pod, as kubectl's strategic merge would do it.
+"""A podTemplate merged over a built Pod, almost as kubectl's strategic merge would do it.
 
-Objects merge field by field, null removes a field, and the lists that Kubernetes keeps
-by a key merge by it. All other lists are replaced, but for two that more than the author
-has a say in: tolerations are added to, for an Environment's are what lets the Pod onto its
-nodes at all, and to each term of a node affinity goes what the step's GPU model asks for.
+Objects merge field by field, and the lists that Kubernetes keeps by a key merge by it. All
+other lists are replaced, but for those in which more than the author has a say: tolerations
+are added to, for an Environment's are what lets the Pod onto its nodes at all, so is envFrom,
+and to each term of a node affinity goes what the step's GPU model asks for.
+
+Nothing can be removed: null and patch directives are refused before a run begins, and a null
+in a template that an earlier release took has no effect.
 """
 
 from __future__ import annotations
@@ -12,24 +15,26 @@ import copy
 from collections.abc import Mapping
 from typing import Any, Final
 
-_MERGE_KEYS: Final[Mapping[str, str]] = {
-    "containers": "name",
-    "initContainers": "name",
-    "volumes": "name",
-    "env": "name",
-    "imagePullSecrets": "name",
-    "volumeMounts": "mountPath",
-    "volumeDevices": "devicePath",
-    "ports": "containerPort",
-    "hostAliases": "ip",
-    "topologySpreadConstraints": "topologyKey",
-    "resourceClaims": "name",
-    "readinessGates": "conditionType",
-    "schedulingGates": "name",
-}
-"""The patchMergeKey of each list, by field name, from Kubernetes' core/v1 types."""
+_Key = tuple[Any, ...]
 
-_ADDED: Final = frozenset({"tolerations"})
+MERGE_KEYS: Final[Mapping[str, Mapping[str, str | None]]] = {
+    "containers": {"name": None},
+    "initContainers": {"name": None},
+    "volumes": {"name": None},
+    "env": {"name": None},
+    "imagePullSecrets": {"name": None},
+    "volumeMounts": {"mountPath": None},
+    "volumeDevices": {"devicePath": None},
+    "ports": {"containerPort": None, "protocol": "TCP"},
+    "hostAliases": {"ip": None},
+    "topologySpreadConstraints": {"topologyKey": None, "whenUnsatisfiable": None},
+}
+"""By what fields the items of each list are told apart, with what an item has that leaves one out.
+
+They are the listMapKeys of Kubernetes' core/v1 types: of two ports with one number, one may be UDP.
+"""
+
+_ADDED: Final = frozenset({"tolerations", "envFrom"})
 _TERMS: Final = "nodeSelectorTerms"
 _EXPRESSIONS: Final = "matchExpressions"
 
@@ -44,11 +49,11 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         old = merged.get(key)
         if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, Mapping) and isinstance(old, Mapping):
+            continue
+        if isinstance(value, Mapping) and isinstance(old, Mapping):
             merged[key] = _merge(old, value)
-        elif isinstance(value, list) and isinstance(old, list) and key in _MERGE_KEYS:
-            merged[key] = _merge_list(old, value, _MERGE_KEYS[key])
+        elif isinstance(value, list) and isinstance(old, list) and key in MERGE_KEYS:
+            merged[key] = _merge_list(key, old, value)
         elif isinstance(value, list) and isinstance(old, list) and key in _ADDED:
             merged[key] = [*old, *(copy.deepcopy(item) for item in value if item not in old)]
         elif isinstance(value, list) and isinstance(old, list) and key == _TERMS:
@@ -67,15 +72,30 @@ def _with_both(built: Mapping[str, Any], term: Any) -> Any:
     return copy.deepcopy({**term, _EXPRESSIONS: [*own, *built[_EXPRESSIONS]]})
 
 
-def _merge_list(base: list[Any], over: list[Any], key: str) -> list[Any]:
+def _merge_list(name: str, base: list[Any], over: list[Any]) -> list[Any]:
     """By key: those of the base first, in their order, then the new ones in theirs."""
-    changes: dict[str | int, Mapping[str, Any]] = {}
+    fields = MERGE_KEYS[name]
+    changes: dict[_Key, Mapping[str, Any]] = {}
     others: list[Any] = []
     for item in over:
-        name = item.get(key) if isinstance(item, Mapping) else None
-        if isinstance(name, str | int):
-            changes[name] = item
+        key = _key_of(item, fields)
+        if key is not None:
+            changes[key] = item
         else:
             others.append(item)  # whatever it is: the API server says what is wrong with it
-    merged = [_merge(item, changes.pop(item.get(key), {})) for item in base]
+    merged = [_merge_item(name, item, changes.pop(_key_of(item, fields) or (), {})) for item in base]
     return [*merged, *(copy.deepcopy(item) for item in (*changes.values(), *others))]
+
+
+def _merge_item(name: str, base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """A variable has a value or a source of it, a volume one sort: merged they could get two."""
+    if over and (name == "env" or (name == "volumes" and over.keys() != base.keys())):
+        return copy.deepcopy(dict(over))
+    return _merge(base, over)
+
+
+def _key_of(item: Any, fields: Mapping[str, str | None]) -> _Key | None:
+    if not isinstance(item, Mapping):
+        return None
+    key = tuple(item.get(field, default) for field, default in fields.items())
+    return key if all(isinstance(part, str | int) for part in key) else None

@@ -144,4 +144,4 @@ def _on_products(products: tuple[str, ...]) -> dict[str, Any]:
 
 def _names_account(step: Step) -> bool:
     template = (step.pod_template or {}).get("spec") or {}
-    return bool(template.get("serviceAccountName"))
+    return bool(template.get("serviceAccountName") or template.get("serviceAccount"))

@@ -12,7 +12,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_crds.validation import parameter_problems, workflow_problems
+from nightcrawler_crds.validation import (
+    Problem,
+    environment_problems,
+    parameter_problems,
+    workflow_problems,
+)
 from nightcrawler_operator.decisions.placement import Place, hangs_on_absence, place
 from nightcrawler_operator.snapshot import Revision, Snapshot
 
@@ -63,6 +68,11 @@ def admit(snapshot: Snapshot) -> Admitted | Unsure | Answer:
         return Unsure()
     if not isinstance(chosen, Place):
         return Refused(chosen[0], chosen[1])
+    leaving = environment_problems(
+        snapshot.revision.spec.steps or (), chosen.name, chosen.spec.node_selector or {}
+    )
+    if leaving:
+        return _refused(leaving)
     return Admitted(snapshot.revision, chosen)
 
 
@@ -93,13 +103,17 @@ def _workflow_readable(snapshot: Snapshot) -> Answer | None:
 def _workflow_sound(snapshot: Snapshot) -> Answer | None:
     assert snapshot.revision is not None
     problems = workflow_problems(snapshot.revision.spec, snapshot.limits.pod_policy)
-    return Refused(problems[0].reason, "; ".join(p.message for p in problems[:5])) if problems else None
+    return _refused(problems) if problems else None
 
 
 def _parameters_sound(snapshot: Snapshot) -> Answer | None:
     assert snapshot.revision is not None
     problems = parameter_problems(snapshot.revision.spec, snapshot.execution.spec.parameters)
-    return Refused(problems[0].reason, "; ".join(p.message for p in problems[:5])) if problems else None
+    return _refused(problems) if problems else None
+
+
+def _refused(problems: Sequence[Problem]) -> Refused:
+    return Refused(problems[0].reason, "; ".join(problem.message for problem in problems[:5]))
 
 
 RULES: Final[Sequence[Rule]] = (

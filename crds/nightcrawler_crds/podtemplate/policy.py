@@ -1,0 +1,50 @@
+"""What an installation may allow in podTemplates beyond what is harmless to the cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Power(Enum):
+    """What a podTemplate may do only where the installation allows it.
+
+    Each is a field of `PodPolicy`, and a setting of that name, of operator and facade.
+    """
+
+    SERVICE_ACCOUNT = "allow_service_account"
+    HOST_NAMESPACES = "allow_host_namespaces"
+    HOST_PORTS = "allow_host_ports"
+    HOST_PATH = "allow_host_path"
+    HOST_USERS = "allow_host_users"
+    PRIVILEGED = "allow_privileged"
+    DIRECT_VOLUMES = "allow_direct_volumes"
+    NODE_NAME = "allow_node_name"
+    SCHEDULER_NAME = "allow_scheduler_name"
+    PRIORITY_CLASS = "allow_priority_class"
+
+    @property
+    def setting(self) -> str:
+        """The variable with which an installation allows it."""
+        return f"NIGHTCRAWLER_{self.value.upper()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodPolicy:
+    """The powers that an installation allows; none unless it says so."""
+
+    allow_service_account: bool = False
+    allow_host_namespaces: bool = False
+    allow_host_ports: bool = False
+    allow_host_path: bool = False
+    allow_host_users: bool = False
+    allow_privileged: bool = False
+    allow_direct_volumes: bool = False
+    allow_node_name: bool = False
+    allow_scheduler_name: bool = False
+    allow_priority_class: bool = False
+
+    def allows(self, power: Power) -> bool:
+        """Whether podTemplates may do this."""
+        allowed: bool = getattr(self, power.value)
+        return allowed

@@ -1,0 +1,150 @@
+"""The allow-list of podTemplate held against the real API server: its document, its baseline level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from localcluster import LocalCluster
+from localcluster.api import RefusedError
+from nightcrawler_crds.podtemplate import PodPolicy, findings
+from nightcrawler_crds.podtemplate.fields import POD_TEMPLATE
+from nightcrawler_crds.podtemplate.grammar import (
+    Choice,
+    Flag,
+    Guarded,
+    ListOf,
+    MapOf,
+    Node,
+    Number,
+    Object,
+    PortOrName,
+    Quantity,
+    Text,
+    Variant,
+)
+from tests.support.podtemplates import RUNTIME_CLASS, Json, each_field, pod_of, templates
+
+_CORE: Final = "/openapi/v3/api/v1"
+_QUANTITY: Final = "io.k8s.apimachinery.pkg.api.resource.Quantity"
+_PORT: Final = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
+
+
+# --- its document --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def schemas(cluster: LocalCluster) -> Json:
+    """The schemas of Kubernetes' own objects, as this API server publishes them."""
+    found: Json = cluster.api.get(_CORE)["components"]["schemas"]
+    return found
+
+
+def test_every_field_of_a_pod_is_allowed_or_refused_with_a_reason_and_is_of_that_type(schemas: Json) -> None:
+    root = {"$ref": "#/components/schemas/io.k8s.api.core.v1.PodTemplateSpec"}
+    assert list(deviations(POD_TEMPLATE, root, schemas, "")) == []
+
+
+def deviations(node: Node, schema: Json, schemas: Json, path: str) -> Iterator[str]:
+    """Where the list and the API server's document do not say the same."""
+    resolved, name = resolve(schema, schemas)
+    match node:
+        case Guarded():
+            yield from deviations(node.value, schema, schemas, path)
+        case Variant():
+            for sort in (*node.sorts.values(), node.others):
+                yield from deviations(sort, schema, schemas, path)
+        case Object():
+            known = set(resolved.get("properties", ()))
+            if (
+                both := node.fields.keys() & node.refused.keys()
+            ) or node.fields.keys() | node.refused != known:
+                listed = node.fields.keys() | node.refused.keys()
+                yield f"{path}: not listed {known - listed}, unknown {listed - known}, listed twice {both}"
+            yield from (f"{path}.{field}: has no reason" for field, why in node.refused.items() if not why)
+            for field in node.fields.keys() & known:
+                yield from deviations(
+                    node.fields[field], resolved["properties"][field], schemas, f"{path}.{field}"
+                )
+        case ListOf():
+            if resolved.get("type") != "array":
+                yield f"{path}: is {resolved.get('type')}, not a list"
+            else:
+                yield from deviations(node.items, resolved["items"], schemas, f"{path}[]")
+        case MapOf():
+            if resolved.get("type") != "object" or "additionalProperties" not in resolved:
+                yield f"{path}: is no map"
+            else:
+                yield from deviations(node.values, resolved["additionalProperties"], schemas, f"{path}.*")
+        case Quantity() | PortOrName():
+            if name != (_QUANTITY if isinstance(node, Quantity) else _PORT):
+                yield f"{path}: is {name or resolved}"
+        case Text() | Choice() | Flag() | Number():
+            wanted = (
+                "boolean" if isinstance(node, Flag) else "integer" if isinstance(node, Number) else "string"
+            )
+            if resolved.get("type") != wanted:
+                yield f"{path}: is {resolved.get('type')}, not {wanted}"
+
+
+def resolve(schema: Json, schemas: Json) -> tuple[Json, str]:
+    """A schema without references, and its name if it has one."""
+    while True:
+        inner = schema["allOf"][0] if "allOf" in schema else schema
+        if "$ref" not in inner:
+            return inner, ""
+        name = inner["$ref"].rpartition("/")[2]
+        if name in (_QUANTITY, _PORT):
+            return {}, name
+        schema = schemas[name]
+        if "allOf" not in schema and "$ref" not in schema:
+            return schema, name
+
+
+# --- its baseline level --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def careful(cluster: LocalCluster) -> Iterator[str]:
+    """The path of the Pods of a namespace that takes those of the baseline level only."""
+    name = "baseline"
+    labels = {"pod-security.kubernetes.io/enforce": "baseline"}
+    runtime = "/apis/node.k8s.io/v1/runtimeclasses"
+    cluster.api.post("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+    cluster.api.post(
+        f"/api/v1/namespaces/{name}/serviceaccounts", {"metadata": {"name": "default"}}
+    ) if not cluster.api.exists(f"/api/v1/namespaces/{name}/serviceaccounts/default") else None
+    cluster.api.post(runtime, {"metadata": {"name": RUNTIME_CLASS}, "handler": "runc"})
+    yield f"/api/v1/namespaces/{name}/pods"
+    cluster.api.delete(f"{runtime}/{RUNTIME_CLASS}")
+    cluster.api.delete(f"/api/v1/namespaces/{name}")
+
+
+def refusal(cluster: LocalCluster, pods: str, pod: Json) -> str:
+    """What the API server says against a Pod, misspelt fields included; empty if it takes it."""
+    try:
+        cluster.api.post(f"{pods}?dryRun=All&fieldValidation=Strict", pod)
+    except RefusedError as error:
+        return str(error)
+    return ""
+
+
+def test_every_field_and_value_that_is_allowed_makes_a_pod_of_the_baseline_level(
+    cluster: LocalCluster, careful: str
+) -> None:
+    refused = {
+        path: said for path, template in each_field() if (said := refusal(cluster, careful, pod_of(template)))
+    }
+    assert refused == {}
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[*HealthCheck])
+@given(templates())
+def test_whatever_passes_makes_a_pod_of_the_baseline_level(
+    cluster: LocalCluster, careful: str, template: Json
+) -> None:
+    assert [*findings(template, PodPolicy())] == []
+    assert refusal(cluster, careful, pod_of(template)) == ""
