@@ -27,6 +27,7 @@ from nightcrawler_crds.podtemplate.grammar import (
     Variant,
 )
 from tests.support.podtemplates import RUNTIME_CLASS, Json, each_field, pod_of, templates
+from tests.support.polling import eventually
 
 _CORE: Final = "/openapi/v3/api/v1"
 _QUANTITY: Final = "io.k8s.apimachinery.pkg.api.resource.Quantity"
@@ -58,36 +59,38 @@ def deviations(node: Node, schema: Json, schemas: Json, path: str) -> Iterator[s
             for sort in (*node.sorts.values(), node.others):
                 yield from deviations(sort, schema, schemas, path)
         case Object():
-            known = set(resolved.get("properties", ()))
-            if (
-                both := node.fields.keys() & node.refused.keys()
-            ) or node.fields.keys() | node.refused != known:
-                listed = node.fields.keys() | node.refused.keys()
-                yield f"{path}: not listed {known - listed}, unknown {listed - known}, listed twice {both}"
-            yield from (f"{path}.{field}: has no reason" for field, why in node.refused.items() if not why)
-            for field in node.fields.keys() & known:
-                yield from deviations(
-                    node.fields[field], resolved["properties"][field], schemas, f"{path}.{field}"
-                )
-        case ListOf():
-            if resolved.get("type") != "array":
-                yield f"{path}: is {resolved.get('type')}, not a list"
-            else:
-                yield from deviations(node.items, resolved["items"], schemas, f"{path}[]")
-        case MapOf():
-            if resolved.get("type") != "object" or "additionalProperties" not in resolved:
-                yield f"{path}: is no map"
-            else:
-                yield from deviations(node.values, resolved["additionalProperties"], schemas, f"{path}.*")
-        case Quantity() | PortOrName():
-            if name != (_QUANTITY if isinstance(node, Quantity) else _PORT):
-                yield f"{path}: is {name or resolved}"
-        case Text() | Choice() | Flag() | Number():
-            wanted = (
-                "boolean" if isinstance(node, Flag) else "integer" if isinstance(node, Number) else "string"
-            )
-            if resolved.get("type") != wanted:
-                yield f"{path}: is {resolved.get('type')}, not {wanted}"
+            yield from deviations_of_object(node, resolved.get("properties", {}), schemas, path)
+        case ListOf() if resolved.get("type") == "array":
+            yield from deviations(node.items, resolved["items"], schemas, f"{path}[]")
+        case MapOf() if "additionalProperties" in resolved:
+            yield from deviations(node.values, resolved["additionalProperties"], schemas, f"{path}.*")
+        case _:
+            wanted = TYPES[type(node)]
+            if wanted not in (name, resolved.get("type")):
+                yield f"{path}: is {name or resolved.get('type')}, not {wanted}"
+
+
+def deviations_of_object(node: Object, known: Json, schemas: Json, path: str) -> Iterator[str]:
+    listed = node.fields.keys() | node.refused.keys()
+    for field in listed ^ known.keys():
+        yield f"{path}.{field}: is not " + ("there" if field in listed else "listed")
+    for field, why in node.refused.items():
+        if field in node.fields or not why:
+            yield f"{path}.{field}: is allowed too, or has no reason"
+    for field in node.fields.keys() & known.keys():
+        yield from deviations(node.fields[field], known[field], schemas, f"{path}.{field}")
+
+
+TYPES: Final[dict[type, str]] = {
+    Choice: "string",
+    Flag: "boolean",
+    ListOf: "array",
+    MapOf: "object with free keys",
+    Number: "integer",
+    PortOrName: _PORT,
+    Quantity: _QUANTITY,
+    Text: "string",
+}
 
 
 def resolve(schema: Json, schemas: Json) -> tuple[Json, str]:
@@ -114,9 +117,8 @@ def careful(cluster: LocalCluster) -> Iterator[str]:
     labels = {"pod-security.kubernetes.io/enforce": "baseline"}
     runtime = "/apis/node.k8s.io/v1/runtimeclasses"
     cluster.api.post("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
-    cluster.api.post(
-        f"/api/v1/namespaces/{name}/serviceaccounts", {"metadata": {"name": "default"}}
-    ) if not cluster.api.exists(f"/api/v1/namespaces/{name}/serviceaccounts/default") else None
+    account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+    eventually(lambda: cluster.api.exists(account), what="the namespace's service account")
     cluster.api.post(runtime, {"metadata": {"name": RUNTIME_CLASS}, "handler": "runc"})
     yield f"/api/v1/namespaces/{name}/pods"
     cluster.api.delete(f"{runtime}/{RUNTIME_CLASS}")

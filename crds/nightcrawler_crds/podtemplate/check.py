@@ -138,13 +138,14 @@ def _object(node: Object, value: Any, at: _Place, policy: PodPolicy) -> _Found:
             yield (*at, name), "is a directive of a patch, and has no meaning here: leave it out"
         else:
             yield (*at, name), _unknown(name, node)
+    known = value.keys() <= node.fields.keys()  # else what is missing may be what is misspelt
     for name in node.required:
-        if name not in value:
+        if name not in value and known:
             yield at, f"needs {name!r}: add it"
-    given = [name for name in node.one_of if name in value]
+    given = [name for name in value if name in node.one_of]
     if len(given) > 1:
         yield at, f"may have only one of {_any_of(given)}: leave the others out"
-    elif node.one_of and not given and not node.or_none:
+    elif node.one_of and not given and not node.or_none and known:
         yield at, f"needs one of {_any_of(node.one_of)}: add it"
 
 

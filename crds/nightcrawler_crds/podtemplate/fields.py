@@ -11,10 +11,9 @@ from typing import Any, Final
 
 from nightcrawler_crds.podtemplate.containers import INIT_CONTAINER, STEP_CONTAINER
 from nightcrawler_crds.podtemplate.forms import (
-    ANNOTATIONS,
     DNS_LABEL,
     LABEL_VALUE,
-    LABELS,
+    METADATA,
     NAME,
     NODE_LABELS,
     QUALIFIED,
@@ -197,30 +196,6 @@ _SPEC: Final = Object(
         "schedulingGates": "they would keep the Pod from ever being scheduled: leave it out",
         "workloadRef": "a step is scheduled by itself: leave it out",
     },
-)
-
-_CHOSEN_BY_US: Final = "it is Nightcrawler's to choose: leave it out"
-
-METADATA: Final = Object(
-    {"labels": LABELS, "annotations": ANNOTATIONS},
-    refused=dict.fromkeys(
-        (
-            "creationTimestamp",
-            "deletionGracePeriodSeconds",
-            "deletionTimestamp",
-            "finalizers",
-            "generateName",
-            "generation",
-            "managedFields",
-            "name",
-            "namespace",
-            "ownerReferences",
-            "resourceVersion",
-            "selfLink",
-            "uid",
-        ),
-        _CHOSEN_BY_US,
-    ),
 )
 
 POD_TEMPLATE: Final = Object({"metadata": METADATA, "spec": _SPEC})

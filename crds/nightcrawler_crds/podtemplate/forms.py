@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from nightcrawler_crds import names
-from nightcrawler_crds.podtemplate.grammar import Form, MapOf, Text
+from nightcrawler_crds.podtemplate.grammar import Form, MapOf, Object, Text
 
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -98,3 +98,28 @@ CLAIM: Final = Text((DNS_NAME, NOT_OURS))
 LABELS: Final = MapOf(Text((LABEL_VALUE,)), (QUALIFIED, NOT_OUR_LABEL))
 ANNOTATIONS: Final = MapOf(Text(), (ANNOTATION, NOT_OUR_ANNOTATION, NOT_THE_CLUSTERS))
 NODE_LABELS: Final = MapOf(Text((LABEL_VALUE,)), (QUALIFIED,))
+
+_CHOSEN_BY_US: Final = "it is Nightcrawler's to choose: leave it out"
+
+METADATA: Final = Object(
+    {"labels": LABELS, "annotations": ANNOTATIONS},
+    refused=dict.fromkeys(
+        (
+            "creationTimestamp",
+            "deletionGracePeriodSeconds",
+            "deletionTimestamp",
+            "finalizers",
+            "generateName",
+            "generation",
+            "managedFields",
+            "name",
+            "namespace",
+            "ownerReferences",
+            "resourceVersion",
+            "selfLink",
+            "uid",
+        ),
+        _CHOSEN_BY_US,
+    ),
+)
+"""That of Pods, and of claims that are made for them."""

@@ -6,11 +6,10 @@ from typing import Any, Final
 
 from nightcrawler_crds.podtemplate.containers import FIELD_REF, RESOURCE_FIELD_REF
 from nightcrawler_crds.podtemplate.forms import (
-    ANNOTATIONS,
     CLAIM,
     FILLED,
     LABEL,
-    LABELS,
+    METADATA,
     NAME,
     RELATIVE,
     SECRET,
@@ -108,7 +107,7 @@ _CLAIM_SPEC: Final = Object(
     required=("accessModes", "resources"),
 )
 _CLAIM_TEMPLATE: Final = Object(
-    {"metadata": Object({"labels": LABELS, "annotations": ANNOTATIONS}), "spec": _CLAIM_SPEC},
+    {"metadata": METADATA, "spec": _CLAIM_SPEC},
     required=("spec",),
 )
 
