@@ -33,17 +33,37 @@ CANNOT_RUN = {
             "a", pod={"spec": {"containers": [{"name": "step", "securityContext": {"privileged": True}}]}}
         ),
         "InvalidPodTemplate",
-        "the privileged container 'step' is not allowed",
+        "podTemplate.spec.containers[0].securityContext.privileged: true is not allowed",
     ),
     "mounting": (
         a_workflow("mounting").step("a", pod={"spec": {"volumes": [{"name": "host", "hostPath": {}}]}}),
         "InvalidPodTemplate",
-        "the hostPath volume 'host' is not allowed",
+        "podTemplate.spec.volumes[0].hostPath: a folder of the node is not allowed",
     ),
     "borrowing": (
         a_workflow("borrowing").step("a", pod={"spec": {"serviceAccountName": "admin"}}),
         "InvalidPodTemplate",
-        "serviceAccountName is not allowed",
+        "podTemplate.spec.serviceAccountName: it is not allowed",
+    ),
+    "misspelt": (
+        a_workflow("misspelt").step("a", pod={"spec": {"securityContxt": {"runAsUser": 1000}}}),
+        "InvalidPodTemplate",
+        "podTemplate.spec.securityContxt: there is no such field; is it 'securityContext' that was meant?",
+    ),
+    "removing": (
+        a_workflow("removing").step("a", pod={"spec": {"nodeSelector": None}}),
+        "InvalidPodTemplate",
+        "podTemplate.spec.nodeSelector: must not be null",
+    ),
+    "choosing": (
+        a_workflow("choosing").step("a", pod={"spec": {"nodeName": "master"}}),
+        "InvalidPodTemplate",
+        "podTemplate.spec.nodeName: it is not allowed",
+    ),
+    "prying": (
+        a_workflow("prying").step("a", env_from=[{"secretRef": {"name": "nightcrawler-mail"}}]),
+        "InvalidSpec",
+        "envFrom[0].secretRef.name: 'nightcrawler-mail' cannot be used",
     ),
     "posing": (
         a_workflow("posing").step("a", pod={"metadata": {"labels": {names.LABEL_EXECUTION: "other"}}}),

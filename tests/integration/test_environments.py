@@ -84,6 +84,23 @@ def test_the_execution_has_the_last_word(shared: Team) -> None:
     assert placed(shared, run)[0] == "home"
 
 
+def test_a_pod_template_narrows_the_nodes_of_an_environment_and_never_leaves_them(shared: Team) -> None:
+    narrower = {"spec": {"nodeSelector": {POOL: "dgx"}}}
+    workflow = a_workflow("narrower", environments=["dgx"]).step("one", pod=narrower)
+    (run,) = shared.runs(workflow)
+    shared.until_phase(run, "Completed")
+
+    leaving = a_workflow("leaving", environments=["dgx"]).step(
+        "one", pod={"spec": {"nodeSelector": {POOL: "other"}}}
+    )
+    (run,) = shared.runs(leaving)
+
+    status = shared.until_phase(run, "Failed")
+    accepted = shared.condition(names.EXECUTIONS, run, "Accepted")
+    assert (accepted["status"], accepted["reason"]) == ("False", "InvalidPodTemplate")
+    assert "asks for nodes with 'other', and those of the environment 'dgx' have 'dgx'" in status["message"]
+
+
 def test_an_unknown_environment_is_refused_with_those_there_are(shared: Team) -> None:
     workflow = a_workflow("lost").step("one")
     shared.apply(workflow)

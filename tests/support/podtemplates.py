@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -105,6 +106,8 @@ def _places(node: Node, value: Any, at: Place) -> Iterator[tuple[Place, Any, Nod
         case MapOf():
             for key, inner in value.items():
                 yield from _places(chosen.values, inner, (*at, key))
+        case _:
+            pass
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -179,7 +182,7 @@ def _of(node: Node, name: str) -> st.SearchStrategy[Any]:
             return st.one_of(
                 _object(node.others, name),
                 *(
-                    _object(sort, name).map(lambda made, chosen=value: made | {node.field: chosen})
+                    _object(sort, name).map(partial(_having, node.field, value))
                     for value, sort in node.sorts.items()
                 ),
             )
@@ -204,7 +207,12 @@ def _of(node: Node, name: str) -> st.SearchStrategy[Any]:
             return st.sampled_from([80, "http"])
         case Text():
             return st.sampled_from(_TEXTS.get(name, _OTHER_TEXTS))
-    raise AssertionError(node)
+        case Guarded():
+            raise AssertionError("what takes a power is left out")
+
+
+def _having(field: str, value: Any, made: Json) -> Json:
+    return made | {field: value}
 
 
 def _object(node: Object, name: str) -> st.SearchStrategy[Json]:
@@ -351,7 +359,10 @@ _ADJUST: Final[dict[tuple[str, ...], Callable[[Json], None]]] = {
 
 # --- the Pod -------------------------------------------------------------------------------------
 
-ENVIRONMENT: Final = {"nodeSelector": {"pool": "lab"}, "tolerations": [{"key": "lab", "operator": "Exists"}]}
+ENVIRONMENT: Final[Json] = {
+    "nodeSelector": {"pool": "lab"},
+    "tolerations": [{"key": "lab", "operator": "Exists"}],
+}
 
 
 def pod_of(template: Json) -> Json:

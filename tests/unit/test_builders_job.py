@@ -95,8 +95,19 @@ def test_marks_of_a_pod_template_are_kept_and_ours_come_last() -> None:
     assert meta["annotations"] == ANNOTATIONS | {"a": "b"}
 
 
-def test_a_pod_template_without_marks_may_say_null() -> None:
-    assert pod({"metadata": {"labels": None, "annotations": None}})["metadata"]["labels"] == LABELS
+def test_null_in_a_pod_template_of_an_earlier_release_removes_nothing() -> None:
+    made = pod({"metadata": {"labels": None}, "spec": {"nodeSelector": None}}, nodeSelector={"pool": "a"})
+
+    assert made["metadata"]["labels"] == LABELS
+    assert made["spec"]["nodeSelector"] == {"pool": "a"}
+
+
+def test_the_environments_node_selector_comes_last_and_may_be_narrowed() -> None:
+    asked = {"pool": "other", "zone": "b"}
+
+    made = pod({"spec": {"nodeSelector": asked}}, nodeSelector={"pool": "a"})
+
+    assert made["spec"]["nodeSelector"] == {"pool": "a", "zone": "b"}
 
 
 # --- merging ---------------------------------------------------------------------------------------
@@ -124,7 +135,7 @@ def test_a_variable_of_the_template_replaces_that_of_its_name_and_new_ones_come_
 
 MERGED: Final[dict[str, tuple[Json, Json, Json]]] = {
     "an object field by field": ({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}}, {"a": {"x": 1, "y": 3}}),
-    "null removes": ({"a": 1, "b": {"c": 2}}, {"a": None, "b": {"c": None}}, {"b": {}}),
+    "null removes nothing": ({"a": 1, "b": {"c": 2}}, {"a": None, "b": {"c": None}}, {"a": 1, "b": {"c": 2}}),
     "null of what is not there": ({}, {"a": None}, {}),
     "volumes by name": (
         {"volumes": [{"name": "s", "emptyDir": {"sizeLimit": "1G"}}]},
@@ -135,6 +146,26 @@ MERGED: Final[dict[str, tuple[Json, Json, Json]]] = {
                 {"name": "d", "emptyDir": {}},
             ]
         },
+    ),
+    "a volume of another sort comes in its place": (
+        {"volumes": [{"name": "s", "emptyDir": {"sizeLimit": "1G"}}]},
+        {"volumes": [{"name": "s", "persistentVolumeClaim": {"claimName": "data"}}]},
+        {"volumes": [{"name": "s", "persistentVolumeClaim": {"claimName": "data"}}]},
+    ),
+    "a variable from elsewhere comes in its place": (
+        {"env": [{"name": "A", "value": "1"}]},
+        {"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]},
+        {"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]},
+    ),
+    "ports by number and protocol": (
+        {"ports": [{"containerPort": 53}]},
+        {"ports": [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53, "name": "dns"}]},
+        {"ports": [{"containerPort": 53, "name": "dns"}, {"containerPort": 53, "protocol": "UDP"}]},
+    ),
+    "sources of variables are added": (
+        {"envFrom": [{"configMapRef": {"name": "a"}}]},
+        {"envFrom": [{"secretRef": {"name": "b"}}]},
+        {"envFrom": [{"configMapRef": {"name": "a"}}, {"secretRef": {"name": "b"}}]},
     ),
     "mounts by path": (
         {"volumeMounts": [{"name": "s", "mountPath": "/scratch"}]},

@@ -256,7 +256,11 @@ def test_what_is_harmless_is_taken(template: Json) -> None:
 
 
 def test_a_steps_own_variables_come_from_no_secret_of_ours_and_from_no_misspelt_source() -> None:
-    values = [None, {"secretKeyRef": {"name": "nightcrawler-a", "key": "k"}}, {"secretKeyReff": {}}]
+    values: list[Json | None] = [
+        None,
+        {"secretKeyRef": {"name": "nightcrawler-a", "key": "k"}},
+        {"secretKeyReff": {}},
+    ]
     sources = [{"configMapRef": {"name": "a"}}, {"secretRef": {"name": "nightcrawler-a"}}]
     found = dict(env_findings(values, sources, STRICT))
     assert list(found) == [
