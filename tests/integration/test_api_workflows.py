@@ -40,8 +40,6 @@ def test_what_is_created_is_in_the_cluster_and_in_the_next_read(served: Served) 
 def test_everything_that_a_manifest_may_say_survives_rest_unchanged(served: Served) -> None:
     spec = full_workflow()["spec"]
     body = {("name" if key == "displayName" else key): value for key, value in spec.items()}
-    for step in body["steps"]:
-        step.pop("podTemplate", None)  # what an installation allows in it is another matter
     workflow = served.create(**body)
     stored = spec_of(served, workflow)
     assert stored == {("displayName" if key == "name" else key): value for key, value in body.items()}
@@ -70,6 +68,33 @@ def test_what_kubectl_applies_is_there_at_once_by_its_name(served: Served) -> No
     for number in range(20):
         served.apply(a_workflow(f"by-kubectl-{number}").step("a"))
         assert served.ask("GET", f"/by-kubectl-{number}")["name"] == f"by-kubectl-{number}"
+
+
+def test_a_misspelt_field_of_a_pod_template_is_refused_where_it_stands_and_nothing_is_kept(
+    served: Served,
+) -> None:
+    workflow = served.create(steps=[STEP])
+    misspelt = {"spec": {"securityContxt": {"runAsNonRoot": True}, "nodeSelector": None}}
+    body = {"name": "n", "steps": [{**STEP, "podTemplate": misspelt}]}
+    for verb, path in (("POST", ""), ("PUT", f"/{workflow}")):
+        problem = served.refused(verb, path, body, code=422)
+        assert [error["pointer"] for error in problem["errors"]] == [
+            "/steps/0/podTemplate/spec/securityContxt",
+            "/steps/0/podTemplate/spec/nodeSelector",
+        ]
+        assert "is it 'securityContext' that was meant?" in problem["errors"][0]["detail"]
+    assert spec_of(served, workflow)["steps"] == [STEP]
+
+
+def test_a_run_whose_pod_template_leaves_its_environment_is_refused(served: Served) -> None:
+    lab = an_environment("lab", default=True, node_selector={"pool": "lab"})
+    template = {"spec": {"nodeSelector": {"pool": "office"}}}
+    workflow = served.create(steps=[{**STEP, "podTemplate": template}])
+    with environments(served, lab):
+        problem = served.refused("POST", f"/{workflow}/execute", {}, code=422)
+    [error] = problem["errors"]
+    assert error["pointer"] == "/environment"
+    assert "asks for nodes with 'office', and those of the environment 'lab' have 'lab'" in error["detail"]
 
 
 def test_environments_are_known_by_name_or_alias_once_there_are_some(served: Served) -> None:

@@ -265,6 +265,21 @@ REFUSALS: list[tuple[Json, str, str]] = [
     ({"steps": [{**STEP, "dependsOn": ["b"]}]}, "/steps/0/dependsOn/0", "there is no such step"),
     ({"steps": [{**STEP, "dependsOn": ["a"]}]}, "/steps/0/dependsOn", "a → a"),
     (
+        {"steps": [{**STEP, "podTemplate": {"spec": {"containers": [{"name": "step", "evn": []}]}}}]},
+        "/steps/0/podTemplate/spec/containers/0/evn",
+        "step 'a': podTemplate.spec.containers[0].evn: there is no such field; is it 'env' that was meant?",
+    ),
+    (
+        {"steps": [{**STEP, "podTemplate": {"spec": {"nodeSelector": None}}}]},
+        "/steps/0/podTemplate/spec/nodeSelector",
+        "must not be null",
+    ),
+    (
+        {"steps": [{**STEP, "envFrom": [{"secretRef": {"name": "nightcrawler-mail"}}]}]},
+        "/steps/0/envFrom/0/secretRef/name",
+        "Nightcrawler's own",
+    ),
+    (
         {"steps": [{**STEP, "podTemplate": {"spec": {"hostNetwork": True}}}]},
         "/steps/0/podTemplate/spec/hostNetwork",
         "not allowed",
