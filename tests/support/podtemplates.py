@@ -159,7 +159,7 @@ def _least(node: Node, name: str) -> Any:
         case Variant():
             return _least(node.others, name)
         case MapOf():
-            return {_KEYS[0]: _SIZES[0] if isinstance(node.values, Quantity) else "a"}
+            return _amounts(node) if isinstance(node.values, Quantity) else {_KEYS[0]: "a"}
         case Choice():
             return node.values[0]
         case Flag():
@@ -172,6 +172,12 @@ def _least(node: Node, name: str) -> Any:
             return 80
         case _:
             return _TEXTS.get(name, _OTHER_TEXTS)[0]
+
+
+def _amounts(node: MapOf) -> Json:
+    """An amount of the one resource that a claim has, or else of memory."""
+    resource = "storage" if all(form.fits("storage") for form in node.keys) else "memory"
+    return {resource: _SIZES[0]}
 
 
 def _of(node: Node, name: str) -> st.SearchStrategy[Any]:
@@ -190,10 +196,8 @@ def _of(node: Node, name: str) -> st.SearchStrategy[Any]:
             items = _of(node.items, name)
             return st.lists(items, min_size=node.least, max_size=2).map(lambda made: _differing(node, made))
         case MapOf():
-            values = (
-                st.sampled_from(_SIZES) if isinstance(node.values, Quantity) else st.sampled_from(["", "a"])
-            )
-            return st.dictionaries(st.sampled_from(_KEYS), values, max_size=2)
+            free = st.dictionaries(st.sampled_from(_KEYS), st.sampled_from(["", "a"]), max_size=2)
+            return st.just(_amounts(node)) if isinstance(node.values, Quantity) else free
         case Choice():
             return st.sampled_from(node.values)
         case Flag():
@@ -337,8 +341,7 @@ def _downward(made: Json) -> None:
 
 
 def _amount(made: Json) -> None:
-    if made.get("resource", "").endswith(".memory"):
-        made["divisor"] = "1Mi"
+    made["divisor"] = "1Mi" if made["resource"].endswith(".memory") else "1"
 
 
 _ADJUST: Final[dict[tuple[str, ...], Callable[[Json], None]]] = {

@@ -91,6 +91,11 @@ REFUSED_ALWAYS: list[tuple[Json, str, str]] = [
         "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms",
         "must not be empty",
     ),
+    (
+        beside(resources={"limits": {"memroy": "1Gi"}}),
+        "/spec/initContainers/0/resources/limits/memroy",
+        "no resource",
+    ),
     # sorts
     (volume(), "/spec/volumes/0", "needs one of configMap, secret,"),
     (volume(emptyDir={}, secret={"secretName": "a"}), "/spec/volumes/0", "only one of emptyDir or secret"),

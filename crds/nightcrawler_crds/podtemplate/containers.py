@@ -12,8 +12,8 @@ from nightcrawler_crds.podtemplate.forms import (
     NOT_THE_STEP,
     PATH,
     PORT_NAME,
-    QUALIFIED,
     RELATIVE,
+    RESOURCE,
     SECRET,
     SOME,
     VARIABLE,
@@ -197,7 +197,7 @@ STEP_CONTAINER: Final = Object(
     required=("name",),
 )
 
-_ASKED: Final = MapOf(Quantity(), (QUALIFIED,))
+_ASKED: Final = MapOf(Quantity(), (RESOURCE,))
 _BESIDE: Final[dict[str, Any]] = {
     "name": Text((DNS_LABEL, NOT_THE_STEP)),
     "image": SOME,

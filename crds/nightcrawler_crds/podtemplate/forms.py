@@ -20,6 +20,7 @@ _OUR_LABELS: Final = ("job-name", "controller-uid")
 _OUR_PREFIXES: Final = (f"{names.GROUP}/", "batch.kubernetes.io/")
 _CLUSTERS_PREFIXES: Final = ("kubernetes.io/config.", "container.apparmor.security.beta.kubernetes.io/")
 """Annotations with which a Pod passes for one of the kubelet's own, or gets out of AppArmor."""
+_RESOURCES: Final = ("cpu", "memory", "ephemeral-storage")
 _RESERVED: Final = "nightcrawler-"
 
 
@@ -47,6 +48,11 @@ QUALIFIED: Final = Form(
     _is_qualified,
     "is no name of a label: it must be like 'team' or 'example.com/team', of at most 63 characters",
 )
+RESOURCE: Final = Form(
+    lambda key: key in _RESOURCES or key.startswith("hugepages-") or ("/" in key and _is_qualified(key)),
+    f"is no resource: use {', '.join(_RESOURCES)}, or one such as {names.GPU_RESOURCE}",
+)
+STORAGE: Final = Form(lambda key: key == "storage", "is no resource of a claim: use storage")
 ANNOTATION: Final = Form(
     lambda key: _is_qualified(key.lower()),
     "is no name of an annotation: it must be like 'note' or 'example.com/note', of at most 63 characters",

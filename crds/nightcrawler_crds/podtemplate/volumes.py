@@ -14,6 +14,7 @@ from nightcrawler_crds.podtemplate.forms import (
     RELATIVE,
     SECRET,
     SOME,
+    STORAGE,
 )
 from nightcrawler_crds.podtemplate.grammar import (
     FLAG,
@@ -86,13 +87,15 @@ _SOURCES: Final[dict[str, Any]] = {
 # --- claims ------------------------------------------------------------------------------------------
 
 _CHOSEN: Final = "the cluster chooses the volume: make a claim, and use persistentVolumeClaim"
+_STORED: Final = MapOf(Quantity(), (STORAGE,))
 _CLAIM_SPEC: Final = Object(
     {
         "accessModes": ListOf(
             Choice(("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")), least=1
         ),
         "resources": Object(
-            {"requests": MapOf(Quantity()), "limits": MapOf(Quantity())}, required=("requests",)
+            {"requests": MapOf(Quantity(), (STORAGE,)), "limits": MapOf(Quantity(), (STORAGE,))},
+            required=("requests",),
         ),
         "storageClassName": TEXT,
         "volumeMode": Choice(("Filesystem", "Block")),
