@@ -115,20 +115,20 @@ def _places(node: Node, value: Any, at: Place) -> Iterator[tuple[Place, Any, Nod
 
 def each_field() -> Iterator[tuple[str, Json]]:
     """For every field that takes no power, with its path: a podTemplate with it, and little else."""
-    for path, template in _each(POD_TEMPLATE, "", ()):
+    for path, template in _each(POD_TEMPLATE, ""):
         yield path, _consistent(template)
 
 
-def _each(node: Node, name: str, seen: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+def _each(node: Node, name: str) -> Iterator[tuple[str, Any]]:
     """A value of a node for every field below it; the least value of the node comes first."""
     match node:
         case Variant():
             for value, sort in node.sorts.items():
-                for path, made in _each(sort, name, seen):
+                for path, made in _each(sort, name):
                     yield path, made | {node.field: value}
-            yield from _each(node.others, name, seen)
+            yield from _each(node.others, name)
         case ListOf():
-            for path, made in _each(node.items, name, seen):
+            for path, made in _each(node.items, name):
                 yield path, [made]
         case Object():
             least = _least(node, name)
@@ -137,7 +137,7 @@ def _each(node: Node, name: str, seen: tuple[str, ...]) -> Iterator[tuple[str, A
                 if isinstance(inner, Guarded):
                     continue
                 bare = {k: v for k, v in least.items() if field not in node.one_of or k not in node.one_of}
-                for path, made in _each(inner, field, (*seen, name)):
+                for path, made in _each(inner, field):
                     yield f".{field}{path}", bare | {field: made}
         case Choice():
             for value in node.values:
