@@ -270,11 +270,6 @@ REFUSALS: list[tuple[Json, str, str]] = [
         "step 'a': podTemplate.spec.containers[0].evn: there is no such field; is it 'env' that was meant?",
     ),
     (
-        {"steps": [{**STEP, "podTemplate": {"spec": {"nodeSelector": None}}}]},
-        "/steps/0/podTemplate/spec/nodeSelector",
-        "must not be null",
-    ),
-    (
         {"steps": [{**STEP, "envFrom": [{"secretRef": {"name": "nightcrawler-mail"}}]}]},
         "/steps/0/envFrom/0/secretRef/name",
         "Nightcrawler's own",

@@ -12,6 +12,7 @@ from nightcrawler_crds.podtemplate.forms import (
     NOT_THE_STEP,
     PATH,
     PORT_NAME,
+    PREFIX,
     RELATIVE,
     RESOURCE,
     SECRET,
@@ -55,7 +56,7 @@ VALUE_FROM: Final = Object(
 )
 ENV_FROM: Final = Object(
     {
-        "prefix": Text((VARIABLE,)),
+        "prefix": Text((PREFIX,)),
         "configMapRef": Object({"name": NAME, "optional": FLAG}, required=("name",)),
         "secretRef": Object({"name": SECRET, "optional": FLAG}, required=("name",)),
     },

@@ -79,6 +79,9 @@ VARIABLE: Final = Form(
     lambda name: _VARIABLE.fullmatch(name) is not None,
     "must have printable ASCII characters other than = only",
 )
+PREFIX: Final = Form(
+    lambda text: text == "" or VARIABLE.fits(text), "must have printable ASCII characters other than = only"
+)
 PORT_NAME: Final = Form(
     lambda name: (
         len(name) <= 15 and _PORT.fullmatch(name) is not None and "--" not in name and not name.isdigit()
