@@ -26,6 +26,7 @@ ANNOTATION_ATTEMPT: Final = f"{GROUP}/attempt"
 ANNOTATION_REVISION: Final = f"{GROUP}/revision"
 ANNOTATION_CREATOR: Final = f"{GROUP}/creator"
 ANNOTATION_UPDATED_AT: Final = f"{GROUP}/updated-at"
+ANNOTATION_HOLDER: Final = f"{GROUP}/holder"
 
 MANAGED_BY: Final = f"{GROUP}/operator"
 """`spec.managedBy` of our Jobs: their Pods are made, and their ends told, by the operator."""

@@ -13,7 +13,6 @@ from nightcrawler_crds import runtime
 from nightcrawler_crds.errors import ConfigurationError
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_operator import logs, settings
-from nightcrawler_operator.election import own_identity
 from nightcrawler_operator.handlers import registry
 from nightcrawler_operator.probes import serve
 from nightcrawler_operator.service import Operator
@@ -39,7 +38,7 @@ async def _run(configured: settings.Settings) -> None:
     operator = Operator(configured, connection)
     namespaces = [configured.watch_namespace] if configured.watch_namespace else []
     # Kopf's own would ask for the user's name, and a Pod may run as a user that has none.
-    identity: Any = own_identity()
+    identity: Any = operator.own.identity
     async with serve(operator):
         await kopf.operator(
             registry=registry(operator),

@@ -8,6 +8,25 @@ resourceVersion, and every child has a deterministic name.
 
 The Lease is written by merge patch with its resourceVersion, not by PUT: it fails on a conflict just
 the same, but leaves alone what others have written on the Lease, such as a chart's labels.
+
+A holder that is known to be dead (`decisions.death`) is followed at once. That is safe although requests of
+the dead one may still be on their way, for the kernel sends what it had been given, and the API server may
+have put a request into a queue. Such a request meets the fence, whenever it arrives:
+
+- renewing or giving back the Lease carries a resourceVersion, and the claim that followed has changed it; if
+  it arrives before the claim, the claim fails and is repeated on what is then there;
+- so does every status write, every adoption, and the freeing of a Pod: either it arrives first and the
+  successor's own write fails, which then decides anew, or it fails itself;
+- a Job or Pod has the name of its attempt: either the successor finds it made, or has made it itself. Names
+  are free again only once the Jobs of a run that is over, or was cancelled, are removed. A Job that comes
+  after that is removed as one left over, without a Pod, for that is the successor's to make; a Pod has an
+  owner that is gone, and goes with it (the garbage collector);
+- deletions name a UID, and follow from what does not change any more: a run has ended or was cancelled, an
+  attempt is over;
+- a revision has the name of its content.
+
+This is what already kept a leader apart from one that was suspended in the middle of a request, whose Lease
+ran out. `tests/unit/test_simulated_faults.py` delivers such requests late.
 """
 
 from __future__ import annotations
@@ -16,17 +35,18 @@ import asyncio
 import logging
 import math
 import random
-import socket
 import time
-import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
+import msgspec
+
 from nightcrawler_crds import errors
 from nightcrawler_crds.clock import to_wire_micro, utcnow
 from nightcrawler_crds.kube.views import LeaseView
-from nightcrawler_crds.names import LEASES, Resource
+from nightcrawler_crds.names import ANNOTATION_HOLDER, LEASES, Resource
+from nightcrawler_operator.decisions.death import Holder, written_by
 
 log = logging.getLogger(__name__)
 
@@ -69,35 +89,17 @@ class LeaseStore(Protocol):
         ...
 
 
-class Leadership(Protocol):
-    """What the rest of the operator knows of an election."""
+class DeathCheck(Protocol):
+    """Who can tell that the Lease's holder is dead; see `holder.Witness`."""
 
     @property
-    def is_leader(self) -> bool:
-        """Whether this process may work now."""
+    def own(self) -> Holder:
+        """This process, as its Lease is to show it."""
         ...
 
-    @property
-    def leader_changes(self) -> int:
-        """How often another leader was seen to follow."""
+    async def why_dead(self, holder: Holder) -> str:
+        """Why the holder is known to be dead, as the end of a sentence; empty if it is not known."""
         ...
-
-    def time_left(self) -> float:
-        """For how many seconds this process certainly is the leader, whatever happens; 0 if it is not."""
-        ...
-
-    async def notice(self) -> None:
-        """See who leads, before taking part."""
-        ...
-
-    async def run(self) -> None:
-        """Take part until cancelled."""
-        ...
-
-
-def own_identity() -> str:
-    """A name for this process that no other has, with the host's (the Pod's) in it for people."""
-    return f"{socket.gethostname()}_{uuid.uuid4().hex[:12]}"
 
 
 class Elector:
@@ -112,16 +114,18 @@ class Elector:
         self,
         store: LeaseStore,
         terms: LeaseTerms,
+        witness: DeathCheck,
         *,
         on_started: Callable[[], None],
         on_stopped: Callable[[], None],
-        identity: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.identity = identity or own_identity()
+        self.identity = witness.own.identity
         self.leader_changes = 0
         self._store = store
         self._terms = terms
+        self._witness = witness
+        self._description = msgspec.json.encode(witness.own).decode()
         self._on_started = on_started
         self._on_stopped = on_stopped
         self._clock = clock
@@ -189,7 +193,7 @@ class Elector:
         if self._look_first:
             await self._look()
         lease = self._seen
-        if lease is not None and not self._is_free(lease):
+        if lease is not None and not self._is_free(lease) and not await self._is_orphaned(lease):
             return True
         began = self._clock()
         self._has_claimed = True
@@ -229,6 +233,16 @@ class Elector:
     def _is_free(self, lease: LeaseView) -> bool:
         holder = lease.spec.holder_identity
         return not holder or holder == self.identity or self._clock() >= self._expires(lease)
+
+    async def _is_orphaned(self, lease: LeaseView) -> bool:
+        """Whether the holder is known to be dead, so that its Lease need not run out."""
+        holder = written_by(lease)
+        if holder is None:
+            return False
+        why = await self._in_time(self._witness.why_dead(holder))
+        if why:
+            log.info("the leader (%s) is dead: %s; taking its Lease", holder.identity, why)
+        return bool(why)
 
     def _expires(self, lease: LeaseView) -> float:
         return self._seen_at + (lease.spec.lease_duration_seconds or self._terms.lease_duration)
@@ -294,7 +308,8 @@ class Elector:
                 if lease is None or lease.spec.holder_identity != self.identity:
                     return
                 try:
-                    await self._in_time(self._write(lease, {"holderIdentity": None, "renewTime": _now()}))
+                    spec = {"holderIdentity": None, "renewTime": _now()}
+                    await self._in_time(self._write(lease, spec, {"annotations": {ANNOTATION_HOLDER: None}}))
                     return
                 except errors.Conflict:
                     continue
@@ -304,7 +319,7 @@ class Elector:
     # --- requests ----------------------------------------------------------------------------------
 
     def _create(self) -> Coroutine[Any, Any, LeaseView]:
-        metadata = {"name": self._terms.name, "namespace": self._terms.namespace}
+        metadata = {"name": self._terms.name, "namespace": self._terms.namespace, **self._signature()}
         body = {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": metadata}
         return self._store.create(
             LEASES,
@@ -316,7 +331,11 @@ class Elector:
     def _claim(self, lease: LeaseView) -> Coroutine[Any, Any, LeaseView]:
         anew = lease.spec.holder_identity != self.identity
         transitions = lease.spec.lease_transitions + (1 if anew else 0)
-        return self._write(lease, {**self._promise(anew=anew), "leaseTransitions": transitions})
+        spec = {**self._promise(anew=anew), "leaseTransitions": transitions}
+        return self._write(lease, spec, self._signature())
+
+    def _signature(self) -> dict[str, Any]:
+        return {"annotations": {ANNOTATION_HOLDER: self._description}}
 
     def _promise(self, *, anew: bool) -> dict[str, Any]:
         """What a Lease of ours says."""
@@ -331,11 +350,14 @@ class Elector:
             "renewTime": now,
         }
 
-    def _write(self, lease: LeaseView, spec: dict[str, Any]) -> Coroutine[Any, Any, LeaseView]:
-        body = {"metadata": {"resourceVersion": lease.metadata.resource_version}, "spec": spec}
+    def _write(
+        self, lease: LeaseView, spec: dict[str, Any], metadata: dict[str, Any]
+    ) -> Coroutine[Any, Any, LeaseView]:
+        version = {"resourceVersion": lease.metadata.resource_version}
+        body = {"metadata": {**metadata, **version}, "spec": spec}
         return self._store.patch(LEASES, self._terms.namespace, self._terms.name, body, LeaseView)
 
-    async def _in_time(self, request: Coroutine[Any, Any, LeaseView]) -> LeaseView:
+    async def _in_time(self, request: Coroutine[Any, Any, T]) -> T:
         try:
             async with asyncio.timeout(self._terms.retry_period * _REQUEST_SHARE):
                 return await request
@@ -349,33 +371,6 @@ class Elector:
             level, "the Lease %s/%s cannot be had: %s", self._terms.namespace, self._terms.name, complaint
         )
         self._complaint = complaint
-
-
-class SoleLeader:
-    """The leader of an installation that has one process and needs no election."""
-
-    def __init__(self, *, on_started: Callable[[], None], on_stopped: Callable[[], None]) -> None:
-        self.is_leader = False
-        self.leader_changes = 0
-        self._on_started = on_started
-        self._on_stopped = on_stopped
-
-    def time_left(self) -> float:
-        """For ever, while it runs."""
-        return math.inf if self.is_leader else 0.0
-
-    async def notice(self) -> None:
-        """There is nobody else."""
-
-    async def run(self) -> None:
-        """Lead until cancelled."""
-        self.is_leader = True
-        self._on_started()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            self.is_leader = False
-            self._on_stopped()
 
 
 def _now() -> str:

@@ -23,7 +23,9 @@ from nightcrawler_crds.names import Resource
 from nightcrawler_operator.act import Actor
 from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.controller import Controller
-from nightcrawler_operator.election import Elector, Leadership, SoleLeader
+from nightcrawler_operator.election import Elector
+from nightcrawler_operator.holder import Witness, leave_identity, own_holder
+from nightcrawler_operator.leadership import Leadership, SoleLeader
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.reconcilers.leftovers import LeftoverReconciler
 from nightcrawler_operator.reconcilers.workflow import WorkflowReconciler
@@ -51,6 +53,7 @@ class Operator:
         self.queue: WorkQueue[WorkKey] = WorkQueue()
         self.store = Store(connection)
         self.world = World(self.store, settings.watch_namespace, self._wake)
+        self.own = own_holder(settings.container)
         self.election = self._election()
         limits = settings.limits
         self._workflows = WorkflowReconciler(self.store, self.world, limits)
@@ -84,6 +87,8 @@ class Operator:
 
     def start(self) -> None:
         """Begin: list everything, then take part in the election, in the background."""
+        if self.settings.leader_election:
+            leave_identity(self.own)
         for informer in self.world.informers:
             self._spawn(informer.run(), f"informer of {informer.resource.plural}")
         self._spawn(self._sync_then_lead(), "election")
@@ -186,7 +191,8 @@ class Operator:
     def _election(self) -> Leadership:
         if not self.settings.leader_election:
             return SoleLeader(on_started=self._lead, on_stopped=self._follow)
-        return Elector(self.store, self.settings.lease_terms, on_started=self._lead, on_stopped=self._follow)
+        witness, terms = Witness(self.store, self.own), self.settings.lease_terms
+        return Elector(self.store, terms, witness, on_started=self._lead, on_stopped=self._follow)
 
     def _lead(self) -> None:
         log.info("leading")

@@ -21,6 +21,7 @@ from nightcrawler_crds.settings import (
     own_namespace,
     variable,
 )
+from nightcrawler_operator.decisions.death import Container
 from nightcrawler_operator.election import LeaseTerms
 from nightcrawler_operator.limits import Limits
 
@@ -29,6 +30,8 @@ __all__ = ["PREFIX", "Settings", "accepted", "load", "variable"]
 _DEFAULT: Final = Limits()
 # client-go's: a retry may be late by a fifth, and the lease must survive one that is.
 _JITTER: Final = 1.2
+
+_Name = Annotated[str, Field(max_length=253)]
 
 
 class Settings(common.CommonSettings):
@@ -67,6 +70,17 @@ class Settings(common.CommonSettings):
         10.0, description="A leader that could not renew for this long stops working."
     )
     retry_period: Span = Field(2.0, description="How often the leader renews, and the others look.")
+    pod_name: _Name = Field(
+        "",
+        description="The Pod in which the operator runs (`fieldRef: metadata.name`). With this, its UID and "
+        "its container, a leader that has died is replaced at once.",
+    )
+    pod_namespace: _Name = Field(
+        default_factory=own_namespace,
+        description="The namespace of that Pod (`metadata.namespace`). Unset: that of its service account.",
+    )
+    pod_uid: _Name = Field("", description="The UID of that Pod (`metadata.uid`).")
+    container_name: _Name = Field("", description="The name of the operator's container in that Pod.")
 
     queue_timeout: Span = Field(
         _DEFAULT.queue_timeout,
@@ -144,6 +158,18 @@ class Settings(common.CommonSettings):
             lease_duration=self.lease_duration,
             renew_deadline=self.renew_deadline,
             retry_period=self.retry_period,
+        )
+
+    @property
+    def container(self) -> Container | None:
+        """Where the operator runs, if it has been told all of it."""
+        if not (self.pod_name and self.pod_uid and self.container_name):
+            return None
+        return Container(
+            namespace=self.pod_namespace,
+            pod=self.pod_name,
+            pod_uid=self.pod_uid,
+            name=self.container_name,
         )
 
     @property

@@ -29,7 +29,7 @@ from typing_extensions import override
 
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, TERMINAL_STEP_PHASES, conditions
-from nightcrawler_operator.election import Leadership
+from nightcrawler_operator.leadership import Leadership
 from nightcrawler_operator.outcomes import NewJob
 from nightcrawler_operator.snapshot import Snapshot
 from nightcrawler_operator.workqueue import WorkQueue

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
 
 from nightcrawler_crds import errors
-from nightcrawler_crds.names import LEASES, Resource
+from nightcrawler_crds.names import ANNOTATION_HOLDER, LEASES, Resource
+from nightcrawler_operator.decisions.death import Holder
+from tests.support.merging import merge, without_nulls
 
 T = TypeVar("T")
 
@@ -36,6 +39,12 @@ class LeaseServer:
     @property
     def holder(self) -> str | None:
         return self.spec.get("holderIdentity") if self.lease else None
+
+    @property
+    def annotation(self) -> str:
+        """What the holder says of itself."""
+        said = self.lease["metadata"].get("annotations", {}) if self.lease else {}
+        return str(said.get(ANNOTATION_HOLDER, ""))
 
     def edit(self, **spec: Any) -> None:
         """Change the Lease behind everybody's back."""
@@ -62,13 +71,12 @@ class LeaseServer:
     def make(self, body: dict[str, Any]) -> dict[str, Any]:
         if self.lease is not None:
             raise errors.AlreadyExists("leases already exists")
-        return self._store(body)
+        return self._store(without_nulls(body))
 
     def _merge(self, there: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
         if body["metadata"]["resourceVersion"] != there["metadata"]["resourceVersion"]:
             raise errors.Conflict("the object has been modified")
-        spec = {key: value for key, value in {**there["spec"], **body["spec"]}.items() if value is not None}
-        return self._store({**there, "spec": spec})
+        return self._store(merge(there, body))
 
 
 class Line:
@@ -78,6 +86,8 @@ class Line:
         self.delay = delay
         """Seconds for a request to reach the server, and as many for its answer."""
         self.loses_answers = False
+        self.arrives_late: float | None = None
+        """After how many seconds a request that was given up on its way reaches the server; None: never."""
         self._server = server
         self._open = asyncio.Event()
         self._open.set()
@@ -88,6 +98,11 @@ class Line:
 
     def recover(self) -> None:
         self._open.set()
+
+    async def passes(self) -> None:
+        """A request reaches the server."""
+        await self._open.wait()
+        await asyncio.sleep(self.delay)
 
     async def get(self, resource: Resource, namespace: str, name: str, kind: type[T]) -> T:
         return await self._ask("GET", resource, None, kind)
@@ -102,8 +117,12 @@ class Line:
 
     async def _ask(self, verb: str, resource: Resource, body: dict[str, Any] | None, kind: type[T]) -> T:
         assert resource is LEASES
-        await self._open.wait()
-        await asyncio.sleep(self.delay)
+        try:
+            await self.passes()
+        except asyncio.CancelledError:
+            if self.arrives_late is not None:
+                asyncio.get_running_loop().call_later(self.arrives_late, self._arrive, verb, body)
+            raise
         try:
             answer = self._server.answer(verb, body)
         finally:
@@ -111,3 +130,29 @@ class Line:
                 await asyncio.Event().wait()
             await asyncio.sleep(self.delay)
         return msgspec.convert(answer, kind, strict=False)
+
+    def _arrive(self, verb: str, body: dict[str, Any] | None) -> None:
+        with suppress(errors.ApiError):
+            self._server.answer(verb, body)
+
+
+class Witness:
+    """Sees the deaths that a test tells of; `dead` is the same set for all replicas."""
+
+    def __init__(self, name: str, dead: set[str] | None = None, *, line: Line | None = None) -> None:
+        self.own = Holder(name)
+        self.asked = 0
+        self._dead = dead if dead is not None else set()
+        self._line = line
+
+    def hang(self) -> None:
+        """Get no answer any more."""
+        self._line = Line(LeaseServer())
+        self._line.hang()
+
+    async def why_dead(self, holder: Holder) -> str:
+        """Known of those that are in the set; a request goes over the line first, if there is one."""
+        self.asked += 1
+        if self._line is not None:
+            await self._line.passes()
+        return "the test says so" if holder.identity in self._dead else ""

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from nightcrawler_crds.kube.views import LeaseView
 from nightcrawler_operator.election import Elector, LeaseTerms
-from tests.support.leases import LeaseServer, Line
+from tests.support.leases import LeaseServer, Line, Witness
 from tests.support.virtualtime import run
 
 TERMS = LeaseTerms(namespace="ops", name="operator", lease_duration=15, renew_deadline=10, retry_period=2)
@@ -21,7 +21,9 @@ TERMS = LeaseTerms(namespace="ops", name="operator", lease_duration=15, renew_de
 trouble = st.tuples(
     st.integers(0, 2),
     st.floats(0.1, 12),
-    st.sampled_from(["hang", "recover", "lose answers", "slow", "fast", "restart", "kill"]),
+    st.sampled_from(
+        ["hang", "recover", "lose answers", "slow", "fast", "restart", "kill", "die", "die late"]
+    ),
 )
 
 
@@ -35,6 +37,8 @@ class Replicas:
         self.electors: list[Elector] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.born = 0
+        self.dead: set[str] = set()
+        self.dying: list[asyncio.Task[None]] = []
         self.crowds: list[list[str]] = []
         for place in range(3):
             self.start(place)
@@ -45,7 +49,7 @@ class Replicas:
         elector = self.kind(
             line,
             TERMS,
-            identity=f"replica-{self.born}",
+            Witness(f"replica-{self.born}", self.dead, line=line),
             on_started=self.check,
             on_stopped=lambda: None,
             clock=asyncio.get_running_loop().time,
@@ -74,9 +78,21 @@ class Replicas:
                 line.hang()
                 await self.stop(place)
                 self.start(place)
+            case "die" | "die late":
+                await self.die(place, late=what == "die late")
             case _:  # restart
                 await self.stop(place)
                 self.start(place)
+
+    async def die(self, place: int, *, late: bool) -> None:
+        """Be killed, and known to be dead; what it has asked for last may arrive long after that."""
+        self.lines[place].arrives_late = 5.0 if late else None
+        self.lines[place].hang()
+        self.tasks[place].cancel()
+        await asyncio.sleep(0)
+        self.dying.append(self.tasks[place])
+        self.dead.add(self.electors[place].identity)
+        self.start(place)
 
     async def stop(self, place: int) -> None:
         self.tasks[place].cancel()
@@ -98,6 +114,7 @@ async def live_through(replicas: Replicas, troubles: list[tuple[int, float, str]
         await replicas.befall(place, "recover")
         await replicas.befall(place, "fast")
     await asyncio.sleep(40)
+    await asyncio.gather(*replicas.dying, return_exceptions=True)
 
 
 @settings(max_examples=40)

@@ -12,7 +12,7 @@ from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
-from nightcrawler_operator.election import SoleLeader
+from nightcrawler_operator.leadership import SoleLeader
 from nightcrawler_operator.outcomes import NewJob
 from nightcrawler_operator.telemetry import Telemetry
 from nightcrawler_operator.workqueue import WorkQueue

@@ -365,11 +365,48 @@ class LeaseSpecView(_Read, frozen=True):
     lease_transitions: int = 0
 
 
+class LeaseAnnotations(_Read, frozen=True):
+    """What the holder of a Lease says of itself there, as JSON."""
+
+    holder: str = msgspec.field(default="", name=names.ANNOTATION_HOLDER)
+
+
+class LeaseMeta(_Read, frozen=True):
+    """A Lease's metadata."""
+
+    name: str = ""
+    uid: str = ""
+    resource_version: str = "0"
+    annotations: LeaseAnnotations = LeaseAnnotations()
+
+
 class LeaseView(_Read, frozen=True):
     """The Lease of the leader."""
 
-    metadata: Meta
+    metadata: LeaseMeta
     spec: LeaseSpecView = LeaseSpecView()
+
+
+class LeaseContainerStatus(_Read, frozen=True):
+    """A container of the operator's Pod; `last_state` is how the instance before this one ended."""
+
+    name: str
+    state: ContainerState = ContainerState()
+    last_state: ContainerState = ContainerState()
+
+
+class LeasePodStatusView(_Read, frozen=True):
+    """What the kubelet reports of the operator's Pod."""
+
+    container_statuses: tuple[LeaseContainerStatus, ...] = ()
+    init_container_statuses: tuple[LeaseContainerStatus, ...] = ()
+
+
+class LeasePodView(_Read, frozen=True):
+    """The Pod of a Lease's holder."""
+
+    metadata: Meta
+    status: LeasePodStatusView = LeasePodStatusView()
 
 
 class RevisionView(_Read, frozen=True):
