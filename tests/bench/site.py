@@ -93,6 +93,20 @@ class Site:
         self.processes.pop(self.engine.name)
         self._programs[self.engine.name].kill()
 
+    def launch_standby(self) -> str:
+        """Start a second process of the engine beside the first one; its name among the processes."""
+        name = f"{self.engine.name}-standby"
+        log = self.folder / f"{name}.log"
+        self._add(name, self.engine.start(self.cluster, log, self.settings))
+        return name
+
+    def kill_leader(self) -> None:
+        """End the engine's first process (SIGKILL); the standby is the engine's process from now on."""
+        self.kill_operator()
+        name = f"{self.engine.name}-standby"
+        del self.processes[name]
+        self._add(self.engine.name, self._programs.pop(name))
+
     async def start_facade(self, **settings: object) -> None:
         """Start the facade on a free port, and wait until it can serve."""
         port = ports.pick(["api"])["api"]

@@ -20,6 +20,7 @@ from localcluster.credentials import OPERATOR
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_operator.election import Elector, LeaseTerms
+from nightcrawler_operator.holder import Witness, own_holder
 from tests.support.operator import QUICK_LEASE, Operators, grant_rights
 from tests.support.polling import eventually
 
@@ -30,12 +31,13 @@ MICRO_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 class Candidate:
     """An elector with a connection of its own, as a replica has it, and when it led, by `time.monotonic`."""
 
-    def __init__(self, connection: Connection, terms: LeaseTerms) -> None:
+    def __init__(self, connection: Connection, terms: LeaseTerms, witness: Witness | None = None) -> None:
         self.started: list[float] = []
         self.stopped: list[float] = []
         self.elector = Elector(
             Store(connection),
             terms,
+            witness or Witness(Store(connection), own_holder()),
             on_started=lambda: self.started.append(time.monotonic()),
             on_stopped=lambda: self.stopped.append(time.monotonic()),
         )
