@@ -26,7 +26,7 @@ have put a request into a queue. Such a request meets the fence, whenever it arr
 - a revision has the name of its content.
 
 This is what already kept a leader apart from one that was suspended in the middle of a request, whose Lease
-ran out. `tests/unit/test_simulated_faults.py` delivers such requests late.
+ran out. `tests/unit/test_simulated_late_requests.py` delivers such requests late.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ still unless moved. What it lacks is everything that the tests do not need: sche
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,8 @@ class ModelServer:
         self.objects: dict[str, dict[Where, Json]] = {}
         self.log: dict[str, list[tuple[str, Json]]] = {}
         self.watchers: list[Watcher] = []
+        self.on_their_way: list[Callable[[], object]] = []
+        """Requests of processes that have died since."""
         self.made = 0
 
     # --- requests ----------------------------------------------------------------------------------
@@ -99,6 +102,13 @@ class ModelServer:
                 self.patch(resource, where, {"metadata": marks})
                 return
         self._put(resource, where, old, None, "DELETED")
+
+    def arrive(self, which: int) -> None:
+        """Take one of the requests that are still on their way; nobody is there to hear the answer."""
+        if self.on_their_way:
+            request = self.on_their_way.pop(which % len(self.on_their_way))
+            with contextlib.suppress(errors.ApiError):
+                request()
 
     def _put(self, resource: Resource, where: Where, old: Json | None, new: Json | None, kind: str) -> Json:
         for watcher in self.watchers:

@@ -34,7 +34,9 @@ _BUGS: Final = re.compile(
 )
 
 QUICK_LEASE: Final = {"lease_duration": 4, "renew_deadline": 3, "retry_period": 0.5}
-"""Settings with which a killed leader is followed within seconds."""
+"""Settings with which a leader that was suspended is followed within seconds."""
+LONG_LEASE: Final = {"lease_duration": 120, "renew_deadline": 100}
+"""Settings with which nobody leads in time who has to wait for the Lease of another."""
 
 
 def _variable(value: object) -> str:

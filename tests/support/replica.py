@@ -47,10 +47,15 @@ class KilledError(Exception):
 
 @dataclass(frozen=True)
 class Death:
-    """Die at a write: the next one is 0. If it is `answered`, the server has taken that one."""
+    """Die at a write: the next one is 0.
+
+    If it is `answered`, the server has taken that one; if it is `late`, it is still on its way, and arrives
+    when the test says so, while the next life of the process, or another replica, works already.
+    """
 
     write: int
     answered: bool
+    late: bool = False
 
 
 class ModelStore(Store):
@@ -79,7 +84,9 @@ class ModelStore(Store):
         self._writes += 1
         if due and self.death is not None:
             self._dead = True
-            if self.death.answered:
+            if self.death.late:
+                self._server.on_their_way.append(call)
+            elif self.death.answered:
                 with contextlib.suppress(errors.ApiError):
                     call()
             raise KilledError

@@ -70,7 +70,9 @@ def graphs(draw: st.DrawFn) -> list[Json]:
 class Simulation:
     """One run, its cluster and the replicas that care for it."""
 
-    def __init__(self, steps: list[Json], replicas: int, *, old_server: bool = False) -> None:
+    def __init__(
+        self, steps: list[Json], replicas: int, *, old_server: bool = False, late: bool = False
+    ) -> None:
         self.server = ModelServer(knows_managed_jobs=not old_server)
         self.cluster = ModelCluster(self.server)
         spec = {"steps": steps, "order": "Graph"}
@@ -78,7 +80,8 @@ class Simulation:
         run = {"workflowRef": {"name": "wf"}, "cancel": False}
         self.server.create(names.EXECUTIONS, _object("WorkflowExecution", RUN[1], run))
         depends = {step["name"]: step.get("dependsOn", []) for step in steps}
-        self.laws = Laws(self.server, depends, replicas=replicas)
+        # A request that arrives late is that of a second writer who does not know what has come to pass.
+        self.laws = Laws(self.server, depends, replicas=replicas + late)
         self.replicas = [Replica(self.server, LIMITS) for _ in range(replicas)]
 
     @property
@@ -105,6 +108,8 @@ class Simulation:
             self.server.patch(names.EXECUTIONS, RUN, {"spec": {"cancel": True}})
         elif act.what == "garbage":
             self.cluster.collect_garbage()
+        elif act.what == "arrive":
+            self.server.arrive(act.which)
         else:
             self._to_a_child(act)
 
@@ -177,17 +182,22 @@ def _object(kind: str, name: str, spec: Json) -> Json:
     return {"kind": kind, "metadata": {"name": name, "namespace": RUN[0]}, "spec": spec}
 
 
-def simulate(steps: list[Json], acts: list[Act], replicas: int, *, old_server: bool = False) -> Simulation:
+def simulate(
+    steps: list[Json], acts: list[Act], replicas: int, *, old_server: bool = False, late: bool = False
+) -> Simulation:
     """What has become of a run after all that, and then a fair world until nothing of it is left.
 
-    On an old server, which does not know managed Jobs, the Job controller makes the Pods.
+    On an old server, which does not know managed Jobs, the Job controller makes the Pods. If requests may be
+    `late`, the last of them arrive after the run has ended.
     """
-    made = Simulation(steps, replicas, old_server=old_server)
+    made = Simulation(steps, replicas, old_server=old_server, late=late)
 
     async def story() -> None:
         for act in acts:
             await made.happens(act)
         await made.be_fair()
+        while made.server.on_their_way:
+            made.server.arrive(0)
         await made.be_fair(until_clean=True)
 
     with the_servers_time(made.server) as runner:
@@ -213,7 +223,7 @@ thorough = settings(
 def test_one_operator_that_may_die_at_any_write(steps: list[Json], acts: list[Act], old_server: bool) -> None:
     made = told(simulate(steps, acts, replicas=1, old_server=old_server))
 
-    _ended_rightly(made, steps)
+    ended_rightly(made, steps)
 
 
 @thorough
@@ -223,7 +233,7 @@ def test_two_operators_that_both_believe_to_lead(
 ) -> None:
     made = told(simulate(steps, acts, replicas=2, old_server=old_server))
 
-    _ended_rightly(made, steps)
+    ended_rightly(made, steps)
 
 
 @thorough
@@ -233,7 +243,7 @@ def test_pods_and_jobs_that_are_deleted_underneath(
 ) -> None:
     made = told(simulate(steps, acts, replicas=1, old_server=old_server))
 
-    _ended_rightly(made, steps, deletions=True)
+    ended_rightly(made, steps, deletions=True)
 
 
 @thorough
@@ -271,7 +281,7 @@ def test_that_a_job_had_no_pod_yet_is_not_held_against_it_later() -> None:
     made = simulate(steps, acts, replicas=2)
 
     assert "disruptions" not in made.status["steps"]["s0"]
-    _ended_rightly(made, steps)
+    ended_rightly(made, steps)
 
 
 def test_a_pod_that_is_forced_out_without_its_job_is_lost_and_not_looked_for_for_ever() -> None:
@@ -282,10 +292,10 @@ def test_a_pod_that_is_forced_out_without_its_job_is_lost_and_not_looked_for_for
     made = simulate(steps, acts, replicas=1)
 
     assert made.status["steps"]["s0"]["disruptions"] == 1
-    _ended_rightly(made, steps, deletions=True)
+    ended_rightly(made, steps, deletions=True)
 
 
-def _ended_rightly(made: Simulation, steps: list[Json], *, deletions: bool = False) -> None:
+def ended_rightly(made: Simulation, steps: list[Json], *, deletions: bool = False) -> None:
     """Completed if every step succeeded; Failed only for a step that used up what it had."""
     recorded: dict[str, Any] = made.status["steps"]
     retries = {step["name"]: step["retries"] for step in steps}

@@ -1,0 +1,83 @@
+"""Requests of a process that has died, which arrive while the next one works already.
+
+That is what becomes possible when a leader that is known to be dead is followed at once.
+"""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightcrawler_crds import names
+from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
+from tests.support.modelserver import Json
+from tests.support.replica import Death, the_servers_time
+from tests.unit.test_simulated_faults import (
+    Act,
+    Simulation,
+    ended_rightly,
+    graphs,
+    happenings,
+    replica,
+    simulate,
+    thorough,
+    told,
+    which,
+)
+
+late_deaths = st.builds(Death, st.integers(0, 8), st.just(False), st.just(True))
+late_requests = st.one_of(
+    st.builds(Act, st.sampled_from(["work", "catch up"]), replica=replica, death=late_deaths),
+    st.builds(Act, st.just("arrive"), which=which),
+)
+
+
+@thorough
+@given(
+    graphs(),
+    st.lists(happenings | late_requests, min_size=20, max_size=80),
+    st.integers(1, 2),
+    st.booleans(),
+)
+def test_requests_of_the_dead_that_arrive_while_their_successor_works(
+    steps: list[Json], acts: list[Act], replicas: int, old_server: bool
+) -> None:
+    made = told(simulate(steps, acts, replicas, old_server=old_server, late=True))
+
+    ended_rightly(made, steps)
+
+
+@thorough
+@given(
+    graphs(),
+    st.lists(happenings | late_requests, min_size=10, max_size=40),
+    st.lists(happenings | late_requests, max_size=30),
+    st.booleans(),
+)
+def test_requests_of_the_dead_that_arrive_when_the_run_was_cancelled_leave_nothing(
+    steps: list[Json], before: list[Act], after: list[Act], old_server: bool
+) -> None:
+    acts = [*before, Act("cancel"), *after]
+    made = told(simulate(steps, acts, 1, old_server=old_server, late=True))
+
+    assert made.status["phase"] in TERMINAL_PHASES
+    assert not made.server.of(names.PODS)
+
+
+def test_the_simulation_can_deliver_what_the_dead_have_asked_for() -> None:
+    """A first Job, of which the next life knows nothing: it makes it itself, and the late one is refused."""
+    made = Simulation([{"name": "a", "image": "b:1", "retries": 0}], 1, late=True)
+
+    async def story() -> None:
+        made.replicas[0].store.live_until(Death(2, answered=False, late=True))
+        while not made.replicas[0].deaths:
+            assert await made.replicas[0].work()
+        assert (made.server.of(names.JOBS), len(made.server.on_their_way)) == ({}, 1)
+        await made.happens(Act("catch up"))
+        [job] = made.server.of(names.JOBS).values()
+        await made.happens(Act("arrive"))
+        assert list(made.server.of(names.JOBS).values()) == [job]
+        assert made.server.on_their_way == []
+
+    with the_servers_time(made.server) as runner:
+        runner.run(story())
