@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,10 +81,12 @@ def test_an_operator_that_is_killed_again_and_again_goes_on_working(operators: O
     def over() -> bool:
         return all(team.status(run).get("phase") == "Completed" for run in runs)
 
+    def over_or_later_than(moment: float) -> bool:
+        return over() or time.monotonic() > moment
+
     while not over():
         assert lives < 20, [team.status(run).get("phase") for run in runs]
-        work_until = time.monotonic() + 1
-        eventually(lambda until=work_until: over() or time.monotonic() > until, what="a second of work")
+        eventually(partial(over_or_later_than, time.monotonic() + 1), what="a second of work")
         operator.kill()
         operator.start()
         lives += 1

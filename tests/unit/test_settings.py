@@ -14,6 +14,7 @@ from nightcrawler_crds.errors import ConfigurationError
 from nightcrawler_crds.podtemplate import PodPolicy
 from nightcrawler_crds.words import Bytes, Cpu
 from nightcrawler_operator import settings
+from nightcrawler_operator.decisions.death import Container
 from nightcrawler_operator.limits import Limits
 
 
@@ -201,3 +202,13 @@ def test_every_setting_is_explained(name: str) -> None:
     field = settings.Settings.model_fields[name]
     assert (field.description or "").endswith(".")
     assert settings.accepted(field)
+
+
+def test_the_container_is_known_once_all_of_it_is_told(environment: Environment) -> None:
+    assert environment.load(POD_NAME="operator-1", POD_UID="u1").container is None
+    told = environment.load(POD_NAMESPACE="ops", CONTAINER_NAME="operator").container
+    assert told == Container(namespace="ops", pod="operator-1", pod_uid="u1", name="operator")
+
+
+def test_outside_of_a_pod_there_is_no_container(environment: Environment) -> None:
+    assert environment.load().container is None
