@@ -1,4 +1,4 @@
-"""That a kubelet tells the end of a process from that of the next instance of its container, by its message."""
+"""That a kubelet tells the end of a process from that of its container's next instance, by its message."""
 
 from __future__ import annotations
 
