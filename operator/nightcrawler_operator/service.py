@@ -87,6 +87,9 @@ class Operator:
 
     def start(self) -> None:
         """Begin: list everything, then take part in the election, in the background."""
+        # The modules stay too: walking them took longer than all else after the imports.
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
         if self.settings.leader_election:
             leave_identity(self.own)
         for informer in self.world.informers:
@@ -112,7 +115,6 @@ class Operator:
         # What is listed now stays for long; the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
         self.synced.set()
         log.info(
             "synced: %d live executions, %d workflows", len(self.world.executions), len(self.world.workflows)
