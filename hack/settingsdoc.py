@@ -9,12 +9,12 @@ import argparse
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pydantic.fields import FieldInfo
 
 from nightcrawler_api.settings import Settings as FacadeSettings
-from nightcrawler_crds import words
+from nightcrawler_crds.commandline import default_words
 from nightcrawler_crds.settings import CommonSettings, variable
 from nightcrawler_operator.settings import Settings as OperatorSettings
 
@@ -45,21 +45,14 @@ def _own(fields: Fields, inherited: Fields) -> Iterable[tuple[str, FieldInfo]]:
 def table(fields: Iterable[tuple[str, FieldInfo]]) -> str:
     """Settings as Markdown: variable, default, meaning."""
     rows = [
-        f"| `{variable(name)}` | {default_words(field)} | {field.description} |" for name, field in fields
+        f"| `{variable(name)}` | {_code(default_words(field))} | {field.description} |"
+        for name, field in fields
     ]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
 
 
-def default_words(field: FieldInfo) -> str:
-    """A default as one would write it; empty where the description says what an unset variable means."""
-    default: Any = field.default
-    if field.default_factory is not None or default in (None, "", ()):
-        return ""
-    if isinstance(default, bool):
-        return f"`{str(default).lower()}`"
-    if isinstance(default, float):  # all that are floats are durations, in seconds
-        return f"`{words.format_duration_words(default)}`"
-    return f"`{default}`"
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
 
 
 def filled(document: str) -> str:

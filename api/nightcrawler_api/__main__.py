@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import logging
@@ -18,6 +17,7 @@ from nightcrawler_api.dependencies import Facade
 from nightcrawler_api.protocol import HttpProtocol
 from nightcrawler_api.settings import Settings, load
 from nightcrawler_crds import logformat, runtime
+from nightcrawler_crds.commandline import read_arguments
 from nightcrawler_crds.errors import ConfigurationError
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.store import Store
@@ -29,8 +29,12 @@ _GRACE_SECONDS = 10
 
 
 def main() -> None:
-    """Serve until told to stop; the console script `nightcrawler-api`."""
-    _parser().parse_args()
+    """Serve until told to stop; the console script `nightcrawler-api`.
+
+    Raises:
+        SystemExit: With 2 and a sentence, if it cannot be configured or an argument is not known.
+    """
+    read_arguments("nightcrawler-api", "The REST API of Nightcrawler.", Settings)
     try:
         settings = load()
         _log_as(settings)
@@ -95,18 +99,6 @@ def _outlive_signals() -> None:
     """Let the process end by itself: uvicorn stops at a signal, and then raises it once more."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-
-
-def _parser() -> argparse.ArgumentParser:
-    lines = [f"  {variable(name):36}{field.description}" for name, field in Settings.model_fields.items()]
-    parser = argparse.ArgumentParser(
-        prog="nightcrawler-api",
-        description="The REST API of Nightcrawler.",
-        epilog="Settings are variables of the environment:\n" + "\n".join(lines),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=version("nightcrawler"))
-    return parser
 
 
 def _log_as(settings: Settings) -> None:

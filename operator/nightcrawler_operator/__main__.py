@@ -10,6 +10,7 @@ from typing import Any
 import kopf
 
 from nightcrawler_crds import runtime
+from nightcrawler_crds.commandline import read_arguments
 from nightcrawler_crds.errors import ConfigurationError
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_operator import logs, settings
@@ -21,7 +22,12 @@ log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Run the operator; exits with 2 and a sentence if it cannot be configured."""
+    """Run the operator; the console script `nightcrawler-operator`.
+
+    Raises:
+        SystemExit: With 2 and a sentence, if it cannot be configured or an argument is not known.
+    """
+    read_arguments("nightcrawler-operator", "The operator of Nightcrawler.", settings.Settings)
     try:
         configured = settings.load()
         runtime.read_deep_json()

@@ -40,14 +40,6 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
 # --- the program ---------------------------------------------------------------------------------
 
 
-def test_help_lists_every_setting() -> None:
-    ended = run("--help")
-    assert ended.returncode == 0
-    for variable in ("NIGHTCRAWLER_NAMESPACE", "NIGHTCRAWLER_API_PORT", "NIGHTCRAWLER_CORS_ORIGINS"):
-        assert variable in ended.stdout
-    assert run("--version").stdout.strip()
-
-
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

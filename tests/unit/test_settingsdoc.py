@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic.fields import FieldInfo
 
 import settingsdoc
 from nightcrawler_api.settings import Settings as FacadeSettings
@@ -33,18 +32,3 @@ def test_a_table_that_is_out_of_date_is_found_and_written_again(tmp_path: Path) 
 def test_a_document_without_a_place_for_a_table_is_refused() -> None:
     with pytest.raises(settingsdoc.SettingsDocError, match="settings of both"):
         settingsdoc.filled("# Nothing here")
-
-
-@pytest.mark.parametrize(
-    ("default", "words"),
-    [
-        (90.0, "`1 minute 30 seconds`"),
-        (16, "`16`"),
-        (True, "`true`"),
-        ("info", "`info`"),
-        (None, ""),
-        ((), ""),
-    ],
-)
-def test_defaults_are_written_as_one_would_write_them(default: object, words: str) -> None:
-    assert settingsdoc.default_words(FieldInfo(default=default)) == words
