@@ -70,8 +70,14 @@ class NotReady(Refused):
 class BadBody(HTTPException):
     """A body that is refused while it is read, where FastAPI lets no other exceptions through."""
 
-    def __init__(self, status: int, detail: str, fields: Sequence[FieldError] = ()) -> None:
-        super().__init__(status, detail)
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        fields: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, detail, headers)
         self.fields = list(fields)
 
 
@@ -89,24 +95,28 @@ STATUSES: Final[Mapping[type[NightcrawlerError], int]] = {
     # The facade's own credentials, not the caller's: nothing that a caller could do better.
     cluster.Unauthorized: 503,
     cluster.Gone: 503,
+    cluster.Unreadable: 502,
 }
 
 _MEANINGS: Final[Mapping[int, str]] = {
-    400: "The body is not JSON.",
+    400: "The body is not JSON, or not what its Content-Encoding says.",
     403: "The cluster does not allow it: its rights, a quota or an admission rule.",
     404: "There is no such workflow or execution.",
     409: "It cannot be done as things stand; the detail says why and what to do.",
-    413: "The body is larger than 1 MiB.",
-    415: "The body is not sent as application/json.",
+    413: "The body is larger than 1 MiB, as it is sent or unpacked.",
+    415: "The body is not sent as application/json, or in an encoding that is not taken.",
     422: "Something in the request breaks a rule; errors says where.",
     429: "The cluster asks to come back later; see Retry-After.",
+    502: "It is there and cannot be read: another version has written it, or somebody by hand.",
     503: "The API server of the cluster is away, or has not been read yet; try again.",
 }
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What OpenAPI says of these statuses: for a route's `responses`."""
-    return {status: {"model": Problem, "description": _MEANINGS[status]} for status in statuses}
+    # Whatever is asked for by its name may turn out to be something that cannot be read.
+    all_of_them = (*statuses, 502) if 404 in statuses else statuses
+    return {status: {"model": Problem, "description": _MEANINGS[status]} for status in sorted(all_of_them)}
 
 
 WRITES: Final = (403, 409, 422, 429, 503)

@@ -1,7 +1,11 @@
-"""How bodies are read: at most 1 MiB, strictly JSON, and nothing that the cluster could not keep."""
+"""How bodies are read: at most 1 MiB, strictly JSON, and nothing that the cluster could not keep.
+
+They may be sent compressed (`encodings`); the limit holds before and after.
+"""
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -13,9 +17,12 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from typing_extensions import override
 
+from nightcrawler_api.duplicates import repeated_keys
+from nightcrawler_api.encodings import TAKEN, Broken, TooLarge, UnknownEncoding, unpacker
 from nightcrawler_api.errors import BadBody
 from nightcrawler_api.exactnumbers import inexact_numbers
 from nightcrawler_api.nesting import is_deeper
+from nightcrawler_api.refusals import at, summary
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 100
@@ -36,19 +43,35 @@ class JsonRequest(Request):
             length = self.headers.get("content-length", "")
             if length.isdigit() and int(length) > MAX_BYTES:
                 raise _too_large()
-            chunks, size = [], 0
-            async for chunk in self.stream():
-                size += len(chunk)
-                if size > MAX_BYTES:
-                    raise _too_large()
-                chunks.append(chunk)
-            self._body = b"".join(chunks)
+            self._body = await self._unpacked()
             self._refuse_other_types()
         return self._body
 
     @override
     async def json(self) -> Any:
         return parse(await self.body())
+
+    async def _unpacked(self) -> bytes:
+        coding = self.headers.get("content-encoding", "")
+        chunks, size = [], 0
+        try:
+            unpack = unpacker(coding, MAX_BYTES)
+            async for chunk in self.stream():
+                size += len(chunk)
+                if size > MAX_BYTES:
+                    raise _too_large()
+                chunks.append(unpack.take(chunk))
+            if size:
+                unpack.end()
+        except UnknownEncoding as error:
+            raise BadBody(415, str(error), headers={"Accept-Encoding": ", ".join(TAKEN)}) from error
+        except Broken as error:
+            raise BadBody(
+                400, f"the body cannot be unpacked as its Content-Encoding says: {error}"
+            ) from error
+        except TooLarge as error:
+            raise _too_large() from error
+        return b"".join(chunks)
 
     def _refuse_other_types(self) -> None:
         # A browser asks before it sends JSON to another site, but not before it sends a form: taking
@@ -77,8 +100,11 @@ def parse(body: bytes) -> Any:
     """A body as a value.
 
     Raises:
-        BadBody: 400, it is not JSON; 422, it holds numbers that the cluster would store as others.
+        BadBody: 400, it is not JSON; 422, it holds numbers that the cluster would store as others,
+            or a key twice in one object.
     """
+    # Whoever receives JSON may ignore a mark that says no more than that it is UTF-8 (RFC 8259, section 8.1).
+    body = body.removeprefix(codecs.BOM_UTF8)
     if is_deeper(body, MAX_DEPTH):
         raise BadBody(400, f"the body is nested more than {MAX_DEPTH} levels deep")
     try:
@@ -87,14 +113,19 @@ def parse(body: bytes) -> Any:
         value = _with_infinities(body)
     except ValueError as error:
         raise BadBody(400, _malformed(body, error)) from error
-    findings = inexact_numbers(body)
+    findings = [
+        at(pointer, "stands more than once in its object; send it once") for pointer in repeated_keys(body)
+    ]
+    findings = findings or inexact_numbers(body)
     if findings:
-        raise BadBody(422, "; ".join(finding["detail"] for finding in findings), findings)
+        raise BadBody(422, summary(findings), findings)
     return value
 
 
 def _too_large() -> BadBody:
-    return BadBody(413, f"the body is larger than {MAX_BYTES} bytes (1 MiB), the most that is taken")
+    return BadBody(
+        413, f"the body is larger than {MAX_BYTES} bytes (1 MiB), the most that is taken, unpacked too"
+    )
 
 
 def _with_infinities(body: bytes) -> Any:

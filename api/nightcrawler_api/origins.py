@@ -8,11 +8,15 @@ A page can also have its own name lead to loopback (DNS rebinding): it is then o
 the browser. Such a request still names that other host. While the facade listens on loopback only,
 it answers to the names of loopback and to no other, reads too; where it is told to listen elsewhere,
 it cannot know by which names it is reached, and whatever keeps strangers out has to look.
+
+HTTP/1.0 has no Host header, and balancers and monitors still ask with it. It is taken without one: no
+browser speaks it. HTTP/1.1 has to have just one (RFC 9112, section 3.2), or different readers of a
+request could take it for different hosts'.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -36,14 +40,19 @@ class SameOrigin:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
         app = self._app
-        if scope["type"] == "http" and (why := self._why_not(scope["method"], Headers(scope=scope))):
-            app = answer(403, why)
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            if ambiguous := _wrong_hosts(scope["http_version"], headers.getlist("host")):
+                app = answer(400, ambiguous)
+            elif why := self._why_not(scope["method"], headers):
+                app = answer(403, why)
         await app(scope, receive, send)
 
     def _why_not(self, method: str, headers: Headers) -> str:
         """Why a request is refused; empty if it is not."""
-        host, origin = headers.get("host", ""), headers.get("origin")
-        if self._only_loopback and not _is_loopback(host):
+        named, origin = headers.get("host"), headers.get("origin")
+        host = named or ""
+        if self._only_loopback and named is not None and not _is_loopback(host):
             return (
                 f"this listens on loopback only and answers to localhost and 127.0.0.1, not to {host!r}; "
                 "whoever installed this can let it listen elsewhere with NIGHTCRAWLER_API_HOST"
@@ -62,6 +71,15 @@ class SameOrigin:
             return bool(host) and urlsplit(origin).netloc == host
         except ValueError:
             return False  # no origin at all: `http://[`
+
+
+def _wrong_hosts(version: str, hosts: Sequence[str]) -> str:
+    """What is wrong with the number of Host headers; empty if it is right."""
+    if len(hosts) > 1:
+        return f"the request names {len(hosts)} hosts; send one Host header"
+    if not hosts and version != "1.0":
+        return "the request names no host; send a Host header, as HTTP/1.1 asks for"
+    return ""
 
 
 @lru_cache(maxsize=64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 from starlette.responses import PlainTextResponse
+from starlette.types import Message
 
 from nightcrawler_api.origins import SameOrigin
 
@@ -47,3 +48,50 @@ async def test_an_origin_that_is_none_of_ours_changes_nothing(origin: str) -> No
         answer = await asked("POST", {"Host": host, "Origin": origin}, only_loopback=False)
         assert answer.status_code == 403
         assert (await asked("GET", {"Host": host, "Origin": origin}, only_loopback=False)).status_code == 200
+
+
+async def asked_plainly(version: str, headers: list[tuple[bytes, bytes]], verb: str = "GET") -> int:
+    """The status of a request as a server hands it on, which a client could not be made to send."""
+    app = SameOrigin(PlainTextResponse("passed on"), allowed=(), only_loopback=True)
+    scope = {"type": "http", "http_version": version, "method": verb, "path": "/", "headers": headers}
+    answered: list[Message] = []
+
+    async def send(message: Message) -> None:
+        answered.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    await app(scope, receive, send)
+    status: int = answered[0]["status"]
+    return status
+
+
+HOST = (b"host", b"localhost")
+OTHER = (b"host", b"evil.example")
+
+
+@pytest.mark.parametrize(
+    ("version", "headers", "status"),
+    [
+        ("1.0", [], 200),
+        ("1.0", [HOST], 200),
+        ("1.0", [OTHER], 403),
+        ("1.0", [(b"host", b"")], 403),
+        ("1.0", [(b"origin", b"http://evil.example")], 200),
+        ("1.1", [], 400),
+        ("1.1", [HOST], 200),
+        ("1.1", [HOST, HOST], 400),
+        ("1.1", [HOST, OTHER], 400),
+        ("1.0", [HOST, OTHER], 400),
+    ],
+)
+async def test_only_http_1_0_may_leave_the_host_out_and_none_may_name_two(
+    version: str, headers: list[tuple[bytes, bytes]], status: int
+) -> None:
+    assert await asked_plainly(version, headers) == status
+
+
+async def test_http_1_0_without_a_host_changes_nothing_for_other_origins() -> None:
+    assert await asked_plainly("1.0", [(b"origin", b"http://evil.example")], "POST") == 403
+    assert await asked_plainly("1.0", [], "POST") == 200

@@ -31,7 +31,8 @@ def refused(body: bytes) -> BadBody:
         (b'"\\ud800"', "the body is not JSON"),
         (b'"\xff"', "it is not UTF-8"),
         (b'"\xed\xa0\x80"', "it is not UTF-8"),
-        (b"\xef\xbb\xbf{}", "the body is not JSON"),
+        (b"\xef\xbb\xbf", "the body is not JSON"),
+        ("{}".encode("utf-16"), "the body is not JSON"),
         (b"[" * 100_000, "nested more than 100 levels deep"),
         (b'{"a":' * (MAX_DEPTH + 1) + b"1" + b"}" * (MAX_DEPTH + 1), "nested more than 100 levels deep"),
     ],
@@ -75,7 +76,9 @@ def test_half_a_character_is_400_and_says_which(escape: bytes) -> None:
     assert f"{escape[:6].decode().lower()} is half of a character" in error.detail.lower()
 
 
-@pytest.mark.parametrize("body", [b"9223372036854775807", b"1e308", b"-0.0", b'"\\u0000"', b"null", b"[]"])
+@pytest.mark.parametrize(
+    "body", [b"9223372036854775807", b"\xef\xbb\xbf{}", b"1e308", b"-0.0", b'"\\u0000"', b"null", b"[]"]
+)
 def test_all_that_json_and_the_cluster_can_hold_is_taken(body: bytes) -> None:
     parse(body)
 
