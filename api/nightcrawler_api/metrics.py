@@ -72,6 +72,14 @@ class _Known(Collector):
         for kind, seconds in self._mirror.silences.items():
             silence.add_metric((kind,), seconds)
         yield silence
+        unreadable = GaugeMetricFamily(
+            "nightcrawler_api_unreadable_objects",
+            "Objects that are there and cannot be read, by kind; the log names them and the field.",
+            labels=("kind",),
+        )
+        for kind, count in self._mirror.unreadable.items():
+            unreadable.add_metric((kind,), count)
+        yield unreadable
 
 
 class Measured:

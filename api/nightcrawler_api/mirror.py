@@ -64,6 +64,11 @@ class Mirror:
         return {informer.resource.plural: len(informer.cache) for informer in self._informers}
 
     @property
+    def unreadable(self) -> Mapping[str, int]:
+        """How many objects of each kind are there and cannot be read."""
+        return {informer.resource.plural: len(informer.unreadable) for informer in self._informers}
+
+    @property
     def silences(self) -> Mapping[str, float]:
         """Seconds since the API server was last heard of each kind."""
         now = time.monotonic()

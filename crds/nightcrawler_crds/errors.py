@@ -13,6 +13,7 @@ act on::
     │   ├── Forbidden           403: RBAC, quota or admission says no
     │   ├── Unauthorized        401: the credentials are not accepted
     │   ├── TooManyRequests     429: later; `retry_after` in seconds
+    │   ├── Unreadable          it answered with an object that is not what we know of its kind
     │   └── Unavailable         no answer: refused, timed out, 5xx
     └── ConfigurationError      the settings or the kubeconfig cannot be used
 """
@@ -104,3 +105,23 @@ class Unavailable(ApiError):
     """No usable answer: connection refused, timed out, or a 5xx."""
 
     status = 503
+
+
+class Unreadable(ApiError):
+    """An object that is there has a field of another type than ours; see `reading`.
+
+    Attributes:
+        key: Its namespace and name; None if not even these can be read.
+        uid: Its UID.
+        version: Its resourceVersion, as a number.
+    """
+
+    status = 502
+
+    def __init__(
+        self, message: str, *, key: tuple[str, str] | None = None, uid: str = "", version: int = 0
+    ) -> None:
+        super().__init__(message)
+        self.key = key
+        self.uid = uid
+        self.version = version

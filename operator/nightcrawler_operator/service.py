@@ -10,20 +10,18 @@ import asyncio
 import gc
 import logging
 from collections.abc import Coroutine
-from typing import Any, Final, TypeVar
-
-import msgspec
+from typing import Any, Final
 
 from nightcrawler_crds import errors, names
-from nightcrawler_crds.kube.cache import Cache, HasMeta
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, WorkflowView
+from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.names import Resource
 from nightcrawler_operator.act import Actor
 from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.controller import Controller
 from nightcrawler_operator.election import Elector
+from nightcrawler_operator.hearing import VIEWS, hear, listed
 from nightcrawler_operator.holder import Witness, leave_identity, own_holder
 from nightcrawler_operator.leadership import Leadership, SoleLeader
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
@@ -35,8 +33,6 @@ from nightcrawler_operator.workqueue import WorkQueue
 from nightcrawler_operator.world import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey, World
 
 log = logging.getLogger(__name__)
-
-V = TypeVar("V", bound=HasMeta)
 
 _RETRY_LIST: Final = 2.0
 _GC_THRESHOLDS: Final = (50_000, 50, 1_000)
@@ -131,25 +127,27 @@ class Operator:
                 self.controller.wake_all()
 
     async def _list_ours(self) -> None:
-        world = self.world
-        await self._list(names.ENVIRONMENTS, EnvironmentView, world.environments)
-        await self._list(names.WORKFLOWS, WorkflowView, world.workflows)
-        await self._list(names.EXECUTIONS, ExecutionView, world.executions, names.PHASE_SELECTOR_LIVE)
+        await self._list(names.ENVIRONMENTS)
+        await self._list(names.WORKFLOWS)
+        await self._list(names.EXECUTIONS, names.PHASE_SELECTOR_LIVE)
 
-    async def _list(
-        self, resource: Resource, kind: type[V], cache: Cache[V], field_selector: str = ""
-    ) -> None:
+    async def _list(self, resource: Resource, field_selector: str = "") -> None:
         namespace = self.settings.watch_namespace if resource.namespaced else ""
         while True:
+            unreadable: list[errors.Unreadable] = []
             try:
                 found, version = await self.store.list_with_version(
-                    resource, namespace, kind, field_selector=field_selector
+                    resource,
+                    namespace,
+                    VIEWS[resource],
+                    field_selector=field_selector,
+                    on_unreadable=unreadable.append,
                 )
             except errors.ApiError as error:
                 log.warning("listing %s failed, again in %.0f s: %s", resource.plural, _RETRY_LIST, error)
                 await asyncio.sleep(_RETRY_LIST)
             else:
-                cache.replace_all(found, version)
+                listed(self.world, resource, found, unreadable, version)
                 return
 
     def _spawn(self, work: Coroutine[Any, Any, None], what: str) -> None:
@@ -173,12 +171,7 @@ class Operator:
 
     def heard(self, resource: Resource, kind: str | None, body: dict[str, Any]) -> None:
         """Take in an event of Kopf's; `kind` is ADDED, MODIFIED, DELETED, or None if it was listed."""
-        if resource == names.WORKFLOWS:
-            _take(self.world.workflows, kind, msgspec.convert(body, WorkflowView, strict=False))
-        elif resource == names.EXECUTIONS:
-            _take(self.world.executions, kind, msgspec.convert(body, ExecutionView, strict=False))
-        elif resource == names.ENVIRONMENTS:
-            _take(self.world.environments, kind, msgspec.convert(body, EnvironmentView, strict=False))
+        hear(self.world, resource, kind, body)
 
     def _run_ended(self, execution: ExecutionView) -> None:
         self._workflows.run_ended(execution)
@@ -207,11 +200,3 @@ class Operator:
         self.queue.clear()
         # Another leader may prune what we know to be there.
         self.world.forget_revisions()
-
-
-def _take(cache: Cache[V], kind: str | None, new: V) -> None:
-    meta = new.metadata
-    if kind == "DELETED":
-        cache.forget(meta.key, meta.uid, meta.version)
-    else:
-        cache.upsert(new)

@@ -208,8 +208,17 @@ class _Now(Collector):
             "Time since the API server was last heard on this kind; it speaks at least once a minute.",
             labels=["kind"],
         )
+        unreadable = GaugeMetricFamily(
+            "nightcrawler_operator_unreadable_objects",
+            "Objects that are there and cannot be read, by kind; the log names them and the field.",
+            labels=["kind"],
+        )
         for informer in world.informers:
             objects.add_metric([informer.resource.kind], len(informer.cache))
             silence.add_metric([informer.resource.kind], now - informer.heard_at)
+            unreadable.add_metric([informer.resource.kind], len(informer.unreadable))
+        for resource, ours in world.unreadable.items():
+            unreadable.add_metric([resource.kind], len(ours))
         yield objects
         yield silence
+        yield unreadable

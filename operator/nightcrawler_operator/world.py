@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from nightcrawler_crds import names
@@ -27,6 +28,7 @@ from nightcrawler_crds.kube.views import (
     StepStatusView,
     WorkflowView,
 )
+from nightcrawler_crds.reading import Unreadables
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_operator.decisions.pods import (
     ENDED,
@@ -107,14 +109,20 @@ class World:
         self.workflows: Cache[WorkflowView] = Cache(self._workflow_changed)
         self.executions: Cache[ExecutionView] = Cache(self._execution_changed)
         self.environments: Cache[EnvironmentView] = Cache(self._environment_changed)
-        ours = names.LABEL_EXECUTION_UID
-        self.jobs = Informer(
-            store, names.JOBS, JobView, namespace=namespace, label_selector=ours, on_change=self._job_changed
+        # Those of our own kinds that are there and cannot be read; see `hearing`.
+        self.unreadable = {kind: Unreadables(kind) for kind in names.OURS}
+        children = partial(
+            Informer,
+            store,
+            namespace=namespace,
+            label_selector=names.LABEL_EXECUTION_UID,
+            keep_unreadable=True,
         )
-        self.pods = Informer(
-            store, names.PODS, PodView, namespace=namespace, label_selector=ours, on_change=self._pod_changed
+        self.jobs: Informer[JobView] = children(names.JOBS, JobView, on_change=self._job_changed)
+        self.pods: Informer[PodView] = children(names.PODS, PodView, on_change=self._pod_changed)
+        self.nodes = Informer(
+            store, names.NODES, NodeView, on_change=self._node_changed, keep_unreadable=True
         )
-        self.nodes = Informer(store, names.NODES, NodeView, on_change=self._node_changed)
         # By the UID of the execution, which is no more than a label of theirs: a copy in another namespace
         # has it too.
         self.jobs_of: dict[str, dict[Key, JobView]] = {}
@@ -253,6 +261,7 @@ class World:
         some = new or old
         assert some is not None
         meta = some.metadata
+        self.unreadable[names.EXECUTIONS].clear(meta.key, meta.uid, meta.version)
         workflow = (meta.namespace, some.spec.workflow_ref.name)
         if old is None:
             self.executions_of.setdefault(workflow, set()).add(meta.name)

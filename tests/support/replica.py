@@ -11,7 +11,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 from unittest import mock
 
@@ -21,13 +21,15 @@ from typing_extensions import override
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
-from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.store import OnUnreadable, Store
 from nightcrawler_crds.kube.views import ExecutionView, JobView, NodeView, PodView, WorkflowView
 from nightcrawler_crds.names import Resource
+from nightcrawler_crds.reading import from_body
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_operator import act, children, lookups, observe, world
 from nightcrawler_operator.act import Actor
 from nightcrawler_operator.builders.pod import Defaults
+from nightcrawler_operator.hearing import hear
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.outcomes import DecideAgain, NewJob, Waiting
 from nightcrawler_operator.reconcilers import leftovers
@@ -39,6 +41,9 @@ from tests.support.modelserver import Json, ModelServer
 
 T = TypeVar("T")
 _NOWHERE: Final = Connection(Identity("http://localhost"), "nobody")
+
+
+_LATER: Final = timedelta(seconds=5)
 
 
 class KilledError(Exception):
@@ -148,6 +153,7 @@ class ModelStore(Store):
         *,
         label_selector: str = "",
         field_selector: str = "",
+        on_unreadable: OnUnreadable | None = None,
     ) -> tuple[list[T], int]:
         if resource == names.EVENTS:
             return [], self._server.version
@@ -161,7 +167,7 @@ class ModelStore(Store):
 
 
 def _as(body: Json, kind: type[T]) -> T:
-    return msgspec.convert(body, kind, strict=False)
+    return from_body(body, kind)
 
 
 def _selected(body: Json, selector: str) -> bool:
@@ -230,7 +236,9 @@ class Replica:
         self.world.nodes.cache.upsert(_as(node, NodeView))
         for resource, kind in WATCHED:
             for body in self._server.of(resource).values():
-                if not _has_ended(resource, body):
+                if resource == names.EXECUTIONS and not _has_ended(resource, body):
+                    hear(self.world, resource, None, body)
+                elif resource != names.EXECUTIONS:
                     self._cache(resource).upsert(_as(body, kind))
         for key in self.world.leftovers():
             self._wake(key)
@@ -241,9 +249,12 @@ class Replica:
         log = self._server.log.get(resource.plural, [])
         begin = self._heard[resource]
         for what, body in log[begin : begin + most]:
+            if resource == names.EXECUTIONS:
+                hear(self.world, resource, "DELETED" if _has_ended(resource, body) else what, body)
+                continue
             view = _as(body, kind)
             meta = view.metadata
-            if what == "DELETED" or _has_ended(resource, body):
+            if what == "DELETED":
                 self._cache(resource).forget(meta.key, meta.uid, meta.version)
             else:
                 self._cache(resource).upsert(view)
@@ -275,6 +286,9 @@ class Replica:
             self.deaths += 1
             self.start()
             return True
+        except errors.Unreadable:
+            self.timers[key] = self._server.now + _LATER
+            return True
         except (DecideAgain, errors.ApiError):
             self._wake(key)
             return True
@@ -293,11 +307,7 @@ class Replica:
 
     def _cache(self, resource: Resource) -> Any:
         world = self.world
-        return {
-            names.EXECUTIONS: world.executions,
-            names.JOBS: world.jobs.cache,
-            names.PODS: world.pods.cache,
-        }[resource]
+        return {names.JOBS: world.jobs.cache, names.PODS: world.pods.cache}[resource]
 
 
 def _has_ended(resource: Resource, body: Json) -> bool:

@@ -16,7 +16,10 @@ from nightcrawler_crds.commandline import default_words, read_arguments
 from nightcrawler_crds.settings import CommonSettings, variable
 from nightcrawler_operator.settings import Settings as OperatorSettings
 
-SETTINGS = {"nightcrawler-operator": OperatorSettings, "nightcrawler-api": FacadeSettings}
+SETTINGS: dict[str, type[CommonSettings]] = {
+    "nightcrawler-operator": OperatorSettings,
+    "nightcrawler-api": FacadeSettings,
+}
 COMMANDS = [
     *((program, [str(Path(sys.executable).parent / program)]) for program in SETTINGS),
     *(

@@ -38,7 +38,7 @@ class CountingStore(ModelStore):
 
     @override
     async def list_with_version(
-        self, resource: Resource, namespace: str, kind: type[T], **selectors: str
+        self, resource: Resource, namespace: str, kind: type[T], **selectors: Any
     ) -> tuple[list[T], int]:
         if self.away:
             raise errors.Unavailable("away")

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
+import pytest
 from typing_extensions import override
 
 from nightcrawler_crds import errors, names
@@ -242,3 +243,54 @@ async def test_an_object_that_cannot_be_read_does_not_hide_the_others() -> None:
     await script.over.wait()
     running.cancel()
     assert sorted(job.metadata.name for job in informer.cache) == ["a", "b"]
+
+
+def unreadable(kind: str, version: int) -> bytes:
+    body = {**an_object(version), "status": {"conditions": 5}}
+    return json.dumps({"type": kind, "object": body}).encode()
+
+
+async def after(lines: Watch, *, keep: bool) -> Informer[JobView]:
+    script = Script([[(7, [an_object(3)])]], [lines])
+    informer = Informer(script, names.JOBS, JobView, keep_unreadable=keep)
+    task = asyncio.create_task(informer.run())
+    await script.over.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert script.asked[2].startswith("watch from "), "it goes on from what it heard last"
+    return informer
+
+
+@virtual_time
+async def test_an_object_that_cannot_be_read_any_more_is_not_shown_as_it_was() -> None:
+    informer = await after([unreadable("MODIFIED", 8)], keep=False)
+    assert state(informer) == {}
+    assert len(informer.unreadable) == 1
+
+    informer = await after([unreadable("MODIFIED", 8), event("MODIFIED", 9)], keep=False)
+    assert state(informer) == {"a": 9}
+    assert len(informer.unreadable) == 0
+
+
+@virtual_time
+async def test_who_must_not_take_it_for_gone_keeps_it() -> None:
+    informer = await after([unreadable("MODIFIED", 8)], keep=True)
+    assert state(informer) == {"a": 3}
+    assert len(informer.unreadable) == 1
+
+    informer = await after([unreadable("MODIFIED", 8), unreadable("DELETED", 9)], keep=True)
+    assert state(informer) == {}
+    assert len(informer.unreadable) == 0
+
+
+@virtual_time
+@pytest.mark.parametrize("keep", [True, False])
+async def test_one_that_never_could_be_read_is_there_only_for_who_keeps_it(keep: bool) -> None:
+    broken = {**an_object(5, "b"), "status": {"conditions": 5}}
+    script = Script([[(7, [an_object(3), broken])]], [])
+    informer = Informer(script, names.JOBS, JobView, keep_unreadable=keep)
+    task = asyncio.create_task(informer.run())
+    await script.over.wait()
+    task.cancel()
+    assert state(informer) == ({"a": 3, "b": 5} if keep else {"a": 3})
+    assert len(informer.unreadable) == 1

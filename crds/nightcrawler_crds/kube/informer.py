@@ -3,6 +3,8 @@
 The API server ends watches at its will (timeouts, clients it finds slow, restarts);
 an informer carries on from the last resourceVersion it heard, and lists anew when that
 is too old, telling of what vanished meanwhile. It gives up on nothing.
+
+An object that cannot be read does not stay in the cache as it was before; see `reading`.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from nightcrawler_crds import errors
-from nightcrawler_crds.kube.cache import Cache, HasMeta, OnChange
+from nightcrawler_crds.kube.cache import Cache, HasMeta, Key, OnChange
 from nightcrawler_crds.kube.refusals import translate
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.names import Resource
+from nightcrawler_crds.reading import Unreadables, from_json, stand_in
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +56,11 @@ def _code_of(status: msgspec.Raw) -> int:
 
 
 class Informer(Generic[V]):
-    """Keeps `cache` as the API server has the selection; `synced` is set after the first list."""
+    """Keeps `cache` as the API server has the selection; `synced` is set after the first list.
+
+    With `keep_unreadable`, an object that cannot be read stays as it was last read, or is taken in by its
+    metadata alone: for who must know that it is there. Otherwise it is forgotten until it can be read.
+    """
 
     def __init__(
         self,
@@ -65,16 +72,22 @@ class Informer(Generic[V]):
         label_selector: str = "",
         field_selector: str = "",
         on_change: OnChange[V] | None = None,
+        keep_unreadable: bool = False,
     ) -> None:
         self.cache: Cache[V] = Cache(on_change)
         self.synced = asyncio.Event()
         self.heard_at = time.monotonic()
         """When the API server was last heard of, by the monotonic clock; bookmarks come once a minute."""
         self.resource = resource
+        self.unreadable = Unreadables(resource)
+        self.failure = ""
+        """What went wrong last; empty while nothing does."""
         self._store = store
         self._namespace = namespace
         self._label_selector = label_selector
         self._field_selector = field_selector
+        self._kind = kind
+        self._keep_unreadable = keep_unreadable
         self._decoder = msgspec.json.Decoder(kind, strict=False)
         self._events = msgspec.json.Decoder(_Event)
         self._bookmarks = msgspec.json.Decoder(_Bookmark)
@@ -99,6 +112,7 @@ class Informer(Generic[V]):
                 log.info("the watch of %s is too far behind; listing anew", self.resource.plural)
                 self._version = ""
             except (errors.ApiError, msgspec.DecodeError) as error:
+                self.failure = str(error)
                 if self._version != before or clock() - since > _BACKOFF_MOST:
                     backoff = _BACKOFF_FIRST  # it worked until now
                 log.warning("watching %s failed, again in %.1f s: %s", self.resource.plural, backoff, error)
@@ -107,6 +121,7 @@ class Informer(Generic[V]):
 
     async def _list(self) -> None:
         found: list[V] = []
+        unreadable: set[Key] = set()
         version, continue_ = "", ""
         while True:
             page = await self._store.list_page(
@@ -116,7 +131,15 @@ class Informer(Generic[V]):
                 field_selector=self._field_selector,
                 continue_=continue_,
             )
-            found.extend(view for item in page.items if (view := self._read(item)) is not None)
+            for item in page.items:
+                try:
+                    found.append(self._read(item))
+                except errors.Unreadable as error:
+                    self.unreadable.note(error)
+                    if error.key is not None:
+                        unreadable.add(error.key)
+                    if (kept := self._kept(error, item)) is not None:
+                        found.append(kept)
             # Every page is of the first page's moment; should a page be of a later one, the earlier is safe.
             version = version or page.metadata.resource_version
             continue_ = page.metadata.continue_
@@ -124,6 +147,7 @@ class Informer(Generic[V]):
             if not continue_:
                 break
             await asyncio.sleep(0)
+        self.unreadable.retain(unreadable)
         self.cache.replace_all(found, int(version))
         self._version = version
         self.synced.set()
@@ -137,6 +161,7 @@ class Informer(Generic[V]):
             field_selector=self._field_selector,
         ) as lines:
             self.heard_at = time.monotonic()
+            self.failure = ""
             count = 0
             async for line in lines:
                 self._take(self._events.decode(line))
@@ -145,13 +170,19 @@ class Informer(Generic[V]):
                 if count % _FAIR_SHARE == 0:
                     await asyncio.sleep(0)  # a long backlog must not starve everyone else
 
-    def _read(self, item: msgspec.Raw) -> V | None:
-        """The view of an object; None for one that cannot be read, for it must not hide the others."""
-        try:
-            return self._decoder.decode(item)
-        except (msgspec.DecodeError, RecursionError) as error:
-            log.warning("passing over one of the %s that cannot be read: %s", self.resource.plural, error)
+    def _read(self, item: msgspec.Raw) -> V:
+        """The view of an object; raises `Unreadable`."""
+        view = from_json(item, self._kind, self._decoder)
+        meta = view.metadata
+        self.unreadable.clear(meta.key, meta.uid, meta.version)
+        return view
+
+    def _kept(self, error: errors.Unreadable, item: msgspec.Raw) -> V | None:
+        """What stands for an object that cannot be read; None if nothing does."""
+        if not self._keep_unreadable or error.key is None:
             return None
+        known = self.cache.get(error.key)
+        return known if known is not None and known.metadata.uid == error.uid else stand_in(item, self._kind)
 
     def _take(self, event: _Event) -> None:
         if event.type == "BOOKMARK":
@@ -159,8 +190,10 @@ class Informer(Generic[V]):
             return
         if event.type == "ERROR":
             raise translate(_code_of(event.object), bytes(event.object))
-        new = self._read(event.object)
-        if new is None:
+        try:
+            new = self._read(event.object)
+        except errors.Unreadable as error:
+            self._take_unreadable(event, error)
             return
         meta = new.metadata
         if event.type == "DELETED":
@@ -168,3 +201,19 @@ class Informer(Generic[V]):
         else:
             self.cache.upsert(new)
         self._version = str(meta.version)
+
+    def _take_unreadable(self, event: _Event, error: errors.Unreadable) -> None:
+        if error.key is None:
+            self.unreadable.note(error)
+            return
+        kept = None
+        if event.type == "DELETED":
+            self.unreadable.clear(error.key, error.uid, error.version)
+        else:
+            self.unreadable.note(error)
+            kept = self._kept(error, event.object)
+        if kept is None:
+            self.cache.forget(error.key, error.uid, error.version)
+        else:
+            self.cache.upsert(kept)
+        self._version = str(error.version)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, TypeVar
 
@@ -21,6 +21,7 @@ from nightcrawler_crds import errors
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.refusals import translate
 from nightcrawler_crds.names import Resource
+from nightcrawler_crds.reading import from_json
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ T = TypeVar("T")
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
 Body = Mapping[str, Any] | bytes
+OnUnreadable = Callable[[errors.Unreadable], None]
 
 _MERGE_PATCH: Final = "application/merge-patch+json"
 _REQUEST_TIMEOUT: Final = 15.0
@@ -152,10 +154,16 @@ class Store:
         *,
         label_selector: str = "",
         field_selector: str = "",
+        on_unreadable: OnUnreadable | None = None,
     ) -> list[T]:
-        """Every object of a selection, page by page, decoded."""
+        """Every object of a selection, page by page, decoded; see `list_with_version`."""
         found, _ = await self.list_with_version(
-            resource, namespace, kind, label_selector=label_selector, field_selector=field_selector
+            resource,
+            namespace,
+            kind,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            on_unreadable=on_unreadable,
         )
         return found
 
@@ -167,8 +175,21 @@ class Store:
         *,
         label_selector: str = "",
         field_selector: str = "",
+        on_unreadable: OnUnreadable | None = None,
     ) -> tuple[list[T], int]:
-        """Every object of a selection, and the resourceVersion that the list is of."""
+        """Every object of a selection, and the resourceVersion that the list is of.
+
+        Args:
+            resource: What to list.
+            namespace: Where; empty for all namespaces.
+            kind: What the objects are decoded to.
+            label_selector: Which of them, by labels.
+            field_selector: Which of them, by fields.
+            on_unreadable: Told of each that is there and cannot be read, and so is not in the list.
+
+        Raises:
+            Unreadable: One cannot be read, and nobody wants to be told: it must not seem to be absent.
+        """
         found: list[T] = []
         version, continue_ = "", ""
         while True:
@@ -182,8 +203,10 @@ class Store:
             for item in page.items:
                 try:
                     found.append(self._decode(item, kind))
-                except (msgspec.DecodeError, RecursionError) as error:
-                    log.warning("passing over one of the %s that cannot be read: %s", resource.plural, error)
+                except errors.Unreadable as error:
+                    if on_unreadable is None:
+                        raise
+                    on_unreadable(error)
             version = version or page.metadata.resource_version
             continue_ = page.metadata.continue_
             if not continue_:
@@ -243,11 +266,10 @@ class Store:
         await self._request("GET", "/readyz")
 
     def _decode(self, data: bytes | msgspec.Raw, kind: type[T]) -> T:
-        decoder = self._decoders.get(kind)
+        decoder: msgspec.json.Decoder[T] | None = self._decoders.get(kind)
         if decoder is None:
             decoder = self._decoders[kind] = msgspec.json.Decoder(kind, strict=False)
-        decoded: T = decoder.decode(data)
-        return decoded
+        return from_json(data, kind, decoder)
 
     async def _request(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nightcrawler_crds.names import EXECUTIONS
 from nightcrawler_operator.act import Actor
 from nightcrawler_operator.decisions.execution import decide
 from nightcrawler_operator.limits import Limits
@@ -27,8 +28,13 @@ class ExecutionReconciler:
 
     async def reconcile(self, key: ExecutionKey) -> Outcome:
         """Look, decide, write; returns when to look again. Raises as `Actor.carry_out` does."""
-        execution = self._world.executions.get((key.namespace, key.name))
+        where = (key.namespace, key.name)
+        execution = self._world.executions.get(where)
         if execution is None:
+            return Done()
+        if where in self._world.unreadable[EXECUTIONS]:
+            # What is recorded by now is not known: a decision on what was known could run a step again.
+            # It is looked at again when it can be read, or is gone.
             return Done()
         snapshot = observe(self._world, execution, self._limits)
         return await self._actor.carry_out(snapshot, decide(snapshot))

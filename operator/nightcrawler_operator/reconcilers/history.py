@@ -132,6 +132,7 @@ class History:
             EndedRun,
             label_selector=f"{names.LABEL_WORKFLOW}={workflow.metadata.name}",
             field_selector=_ON_SHELF[shelf],
+            on_unreadable=_pass_over,
         )
         kept, old = sorted_out(runs, shelf, self._keep(workflow, shelf))
         count.listed = len(kept)
@@ -144,10 +145,12 @@ class History:
         return kept
 
     async def _prune_revisions(self, workflow: WorkflowView, named: set[str]) -> None:
+        if self._world.unreadable[names.EXECUTIONS]:
+            return  # one of them may need what no other does
         namespace, name = workflow.metadata.key
         selector = f"{names.LABEL_WORKFLOW}={name}"
         revisions = await self._store.list_all(
-            names.REVISIONS, namespace, RevisionView, label_selector=selector
+            names.REVISIONS, namespace, RevisionView, label_selector=selector, on_unreadable=_pass_over
         )
         needed = named | self._in_use(workflow)
         for revision in unneeded_revisions(revisions, needed):
@@ -175,3 +178,8 @@ class History:
             await self._store.delete(resource, namespace, name, propagation="Background", uid=uid)
         except (errors.NotFound, errors.Conflict):
             log.debug("%s %s is gone already", resource.kind, name)
+
+
+def _pass_over(error: errors.Unreadable) -> None:
+    """What cannot be read is not removed, and keeps nothing else from being so."""
+    log.warning("kept, whatever the history's limits: %s", error.message)

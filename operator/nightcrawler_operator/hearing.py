@@ -1,0 +1,68 @@
+"""What is told of our own kinds, taken into the caches.
+
+An object that cannot be read stays in its cache as it was and is noted in `World.unreadable`: taken
+out, a run would seem to be over, and its live Jobs be leftovers. Nothing is decided for an execution
+while it is noted (`reconcilers.execution`), for what is known of it is not what is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from nightcrawler_crds import errors, names
+from nightcrawler_crds.errors import Unreadable
+from nightcrawler_crds.kube.cache import Cache
+from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, WorkflowView
+from nightcrawler_crds.names import Resource
+from nightcrawler_crds.reading import from_body
+from nightcrawler_operator.world import World
+
+VIEWS: Final[Mapping[Resource, type[Any]]] = {
+    names.ENVIRONMENTS: EnvironmentView,
+    names.WORKFLOWS: WorkflowView,
+    names.EXECUTIONS: ExecutionView,
+}
+
+
+def cache_of(world: World, resource: Resource) -> Cache[Any]:
+    """The cache of one of our own kinds."""
+    caches: dict[Resource, Cache[Any]] = {
+        names.WORKFLOWS: world.workflows,
+        names.EXECUTIONS: world.executions,
+        names.ENVIRONMENTS: world.environments,
+    }
+    return caches[resource]
+
+
+def hear(world: World, resource: Resource, kind: str | None, body: Mapping[str, Any]) -> None:
+    """Take in an event; `kind` is ADDED, MODIFIED, DELETED, or None if the object was listed."""
+    cache, unreadable = cache_of(world, resource), world.unreadable[resource]
+    try:
+        new = from_body(body, VIEWS[resource])
+    except errors.Unreadable as error:
+        if kind == "DELETED" and error.key is not None:
+            unreadable.clear(error.key, error.uid, error.version)
+            cache.forget(error.key, error.uid, error.version)
+        else:
+            unreadable.note(error)
+        return
+    meta = new.metadata
+    if kind == "DELETED":
+        unreadable.clear(meta.key, meta.uid, meta.version)
+        cache.forget(meta.key, meta.uid, meta.version)
+    else:
+        cache.upsert(new)
+
+
+def listed(
+    world: World, resource: Resource, found: Iterable[Any], unreadable: Iterable[Unreadable], version: int
+) -> None:
+    """Take in a complete list, and what in it could not be read, which is there all the same."""
+    cache, noted = cache_of(world, resource), world.unreadable[resource]
+    known = {error.key: error for error in unreadable if error.key is not None}
+    noted.retain(known)
+    for error in known.values():
+        noted.note(error)
+    kept = (one for key in known if (one := cache.get(key)) is not None)
+    cache.replace_all([*found, *kept], version)

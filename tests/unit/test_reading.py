@@ -1,0 +1,141 @@
+"""Objects that are no such views as ours: what is read all the same, and what is said of the rest."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from nightcrawler_crds import names
+from nightcrawler_crds.errors import Unavailable, Unreadable
+from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView, WorkflowView
+from nightcrawler_crds.reading import Unreadables, from_body, from_json, stand_in
+from nightcrawler_operator import hearing
+from nightcrawler_operator.decisions.ending import is_live
+from nightcrawler_operator.world import ExecutionKey, LeftoverKey, WorkKey, World
+from tests.support.modelserver import ModelServer
+from tests.support.replica import ModelStore
+
+META = {"name": "run", "namespace": "ns", "uid": "u", "resourceVersion": "7"}
+
+
+def an_execution(version: int = 7, **status: Any) -> dict[str, Any]:
+    return {
+        "kind": "WorkflowExecution",
+        "metadata": {**META, "resourceVersion": str(version)},
+        "spec": {"workflowRef": {"name": "wf"}},
+        "status": status,
+    }
+
+
+def decoded(body: Any, kind: Any) -> Any:
+    return from_json(json.dumps(body).encode(), kind, msgspec.json.Decoder(kind, strict=False))
+
+
+@pytest.mark.parametrize("read", [decoded, from_body])
+def test_a_field_of_another_type_is_named_with_its_object(read: Any) -> None:
+    with pytest.raises(Unreadable) as caught:
+        read(an_execution(steps={"a": {"phase": "Running", "attempt": "many"}}), ExecutionView)
+    error = caught.value
+    assert (error.key, error.uid, error.version) == (("ns", "run"), "u", 7)
+    assert error.message.startswith(
+        "WorkflowExecution run in namespace ns cannot be read: status.steps[...].attempt: Expected `int`"
+    )
+    assert error.message.endswith("put that field right, or delete the object")
+
+
+@pytest.mark.parametrize("body", [5, [], None, {}, {"metadata": 5}, {"metadata": {"name": 1}}])
+def test_what_does_not_even_say_its_name_is_unreadable_without_one(body: Any) -> None:
+    with pytest.raises(Unreadable) as caught:
+        decoded(body, ExecutionView)
+    assert caught.value.key is None
+
+
+def test_what_is_no_json_is_not_from_the_api_server() -> None:
+    with pytest.raises(Unavailable, match="sends no JSON"):
+        from_json(b"<html>", JobView, msgspec.json.Decoder(JobView))
+
+
+@pytest.mark.parametrize("read", [decoded, from_body])
+def test_a_workflows_status_may_be_anything(read: Any) -> None:
+    body = {"metadata": META, "spec": {"order": "Graph"}, "status": {"active": "some"}}
+    view = read(body, WorkflowView)
+    assert (view.spec, view.status.active) == ({"order": "Graph"}, None)
+    with pytest.raises(Unreadable):
+        read({**body, "spec": 5}, WorkflowView)
+
+
+def test_what_stands_for_a_job_or_pod_is_there_and_has_not_ended() -> None:
+    data = json.dumps({"metadata": META, "spec": 5, "status": 5}).encode()
+    pod, job = stand_in(data, PodView), stand_in(data, JobView)
+    assert pod is not None
+    assert is_live(pod)
+    assert job is not None
+    assert job.status.end is None
+    assert stand_in(b'{"metadata": {"labels": 5}}', JobView) is None
+
+
+def unreadable(version: int, uid: str = "u", why: str = "why") -> Unreadable:
+    return Unreadable(why, key=("ns", "run"), uid=uid, version=version)
+
+
+def test_each_is_logged_once_and_noted_until_it_is_read_or_gone(caplog: pytest.LogCaptureFixture) -> None:
+    noted = Unreadables(names.EXECUTIONS)
+    noted.note(unreadable(7))
+    noted.note(unreadable(8))
+    assert len(caplog.records) == 1
+    noted.note(unreadable(9, why="another field"))
+    assert len(caplog.records) == 2
+    noted.clear(("ns", "run"), "u", 8)
+    assert ("ns", "run") in noted, "what is older says nothing of what it is now"
+    noted.clear(("ns", "run"), "u", 9)
+    assert len(noted) == 0
+    noted.note(unreadable(10))
+    noted.clear(("ns", "run"), "another", 1)
+    assert len(noted) == 0
+
+
+# --- what the operator makes of them ---------------------------------------------------------------
+
+
+def a_world() -> tuple[World, list[WorkKey]]:
+    woken: list[WorkKey] = []
+    return World(ModelStore(ModelServer()), "", woken.append), woken
+
+
+BAD = an_execution(8, progress={})
+
+
+def test_an_execution_stays_as_it_was_and_is_noted_until_it_can_be_read() -> None:
+    world, woken = a_world()
+    noted = world.unreadable[names.EXECUTIONS]
+    hearing.hear(world, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))
+    hearing.hear(world, names.EXECUTIONS, "MODIFIED", BAD)
+    assert ("ns", "run") in noted
+    assert world.executions.get(("ns", "run")) is not None
+    woken.clear()
+    hearing.hear(world, names.EXECUTIONS, "MODIFIED", an_execution(9, phase="Running"))
+    assert len(noted) == 0
+    assert ExecutionKey("ns", "run") in woken
+
+
+def test_an_execution_that_is_deleted_or_left_the_live_ones_unreadable_is_gone() -> None:
+    world, _ = a_world()
+    hearing.hear(world, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))
+    hearing.hear(world, names.EXECUTIONS, "MODIFIED", BAD)
+    hearing.hear(world, names.EXECUTIONS, "DELETED", BAD)
+    assert world.executions.get(("ns", "run")) is None
+    assert len(world.unreadable[names.EXECUTIONS]) == 0
+
+
+def test_a_list_with_an_unreadable_execution_does_not_make_it_a_leftover() -> None:
+    world, woken = a_world()
+    hearing.hear(world, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))
+    hearing.listed(world, names.EXECUTIONS, [], [unreadable(8)], 20)
+    assert world.executions.get(("ns", "run")) is not None
+    assert ("ns", "run") in world.unreadable[names.EXECUTIONS]
+    assert not any(isinstance(key, LeftoverKey) for key in woken)
+    hearing.listed(world, names.EXECUTIONS, [], [], 21)
+    assert world.executions.get(("ns", "run")) is None

@@ -1,0 +1,120 @@
+"""Runs whose record cannot be read for a while, because something else has written to it.
+
+What the operator knew of it is then not what is recorded: it must neither go on from there, nor take
+the run for gone. When the record is put right, the run goes on as if nothing had been.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from hypothesis import event, given
+from hypothesis import strategies as st
+from typing_extensions import override
+
+from nightcrawler_crds import names
+from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
+from tests.support.modelserver import Json
+from tests.support.replica import the_servers_time
+from tests.unit.test_simulated_faults import (
+    RUN,
+    Act,
+    Simulation,
+    _ended_rightly,
+    graphs,
+    happenings,
+    thorough,
+)
+
+SPOILT: Final[Json] = {"done": 1, "of": 2}
+STEPS: Final[list[Json]] = [
+    {"name": "a", "image": "b:1", "retries": 1},
+    {"name": "b", "image": "b:1", "retries": 1, "dependsOn": ["a"]},
+]
+ALL_WELL: Final = Act("life", which=99)  # no Pod has that number, so none fails
+spoiling = st.builds(Act, st.sampled_from(["spoil", "spoil", "mend"]))
+
+
+class Spoilt(Simulation):
+    """A run to whose record somebody writes what no operator would."""
+
+    times = 0
+    progress: Any = None
+
+    @property
+    def is_spoilt(self) -> bool:
+        return self.status.get("progress") == SPOILT
+
+    @override
+    async def happens(self, act: Act) -> None:
+        if act.what == "spoil":
+            self.spoil()
+        elif act.what == "mend":
+            self.mend()
+        else:
+            await super().happens(act)
+
+    def spoil(self) -> None:
+        if not self.is_spoilt and self.status.get("phase") not in TERMINAL_PHASES:
+            self.progress = self.status.get("progress")
+            self.times += 1
+            self._write(SPOILT)
+
+    def mend(self) -> None:
+        if self.is_spoilt:
+            # Null first: a merge patch would take an object for more of the same.
+            self._write(None)
+            self._write(self.progress)
+
+    def _write(self, progress: Any) -> None:
+        self.server.patch(names.EXECUTIONS, RUN, {"status": {"progress": progress}}, "status")
+
+
+@thorough
+@given(graphs(), st.lists(happenings | spoiling, min_size=20, max_size=80), st.integers(1, 2))
+def test_a_record_that_cannot_be_read_for_a_while_changes_nothing(
+    steps: list[Json], acts: list[Act], replicas: int
+) -> None:
+    made = Spoilt(steps, replicas)
+
+    async def story() -> None:
+        for act in acts:
+            await made.happens(act)
+        made.mend()
+        await made.be_fair()
+        await made.be_fair(until_clean=True)
+
+    with the_servers_time(made.server) as runner:
+        runner.run(story())
+    event(f"spoilt {min(made.times, 3)} times")
+    _ended_rightly(made, steps)
+
+
+def test_nothing_is_made_or_removed_while_a_record_cannot_be_read() -> None:
+    made = Spoilt(STEPS, 1)
+    [one] = made.replicas
+
+    async def story() -> None:
+        await made.happens(Act("catch up"))
+        await made.happens(ALL_WELL)
+        await made.happens(Act("catch up"))
+        made.spoil()
+        children = {resource: dict(made.server.of(resource)) for resource in (names.JOBS, names.PODS)}
+        assert children[names.JOBS]
+        # Its step ends meanwhile, and the operator is started anew: it has never seen the record.
+        await made.happens(ALL_WELL)
+        await made.happens(ALL_WELL)
+        for _ in range(3):
+            await made.happens(Act("catch up"))
+            assert made.is_spoilt
+            assert set(made.server.of(names.JOBS)) == set(children[names.JOBS])
+            assert set(made.server.of(names.PODS)) == set(children[names.PODS])
+            one.start()
+            await made.happens(Act("time", many=3600))
+        made.mend()
+        await made.be_fair()
+
+    with the_servers_time(made.server) as runner:
+        runner.run(story())
+    assert made.status["phase"] == "Completed"
+    assert made.laws.jobs_made == {("a", 1): 1, ("b", 1): 1}
