@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import math
 import signal
 import socket
 import sys
@@ -75,6 +76,7 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=math.ceil(settings.keep_alive),
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
         host, port = listening.getsockname()[:2]

@@ -11,7 +11,7 @@ from pydantic_settings import NoDecode
 
 from nightcrawler_crds import names
 from nightcrawler_crds import settings as common
-from nightcrawler_crds.settings import DnsLabel, Port, own_namespace, variable
+from nightcrawler_crds.settings import DnsLabel, Port, Span, pod_namespace, variable
 
 
 def _list(value: object) -> object:
@@ -36,13 +36,24 @@ class Settings(common.CommonSettings):
     """All settings, valid and unchanging; make them with `load`."""
 
     namespace: DnsLabel = Field(
-        default_factory=own_namespace,
-        description="The one namespace whose workflows are served. Unset: the Pod's own, else `default`.",
+        "nightcrawler-workflows",
+        description="The one namespace whose workflows are served. It has to be there, and to be one of its "
+        "own: whoever reaches the facade can read its Secrets, through programs that are given them.",
+    )
+    allow_own_namespace: bool = Field(
+        False,
+        description="Whether the namespace served may be the one that the facade itself runs in, although "
+        "whoever reaches the facade can then read the installation's Secrets.",
     )
     api_host: str = Field(
         "127.0.0.1", description="The address to listen on; beyond loopback only with ALLOW_UNAUTHENTICATED."
     )
     api_port: Port = Field(8080, description="The port to listen on; 0 takes any free one.")
+    keep_alive: Span = Field(
+        75.0,
+        description="How long an idle connection is kept. It must be longer than whatever is in front keeps "
+        "its own, or requests get lost: 75 seconds suit most proxies, 620 Google's load balancers.",
+    )
     allow_unauthenticated: bool = Field(
         False,
         description="Whether to listen beyond loopback although nobody is asked who they are: "
@@ -72,6 +83,17 @@ class Settings(common.CommonSettings):
                 f"{variable('api_host')} {self.api_host!r} would let everyone who reaches this machine run "
                 f"workflows, for nobody is asked who they are: set {variable('allow_unauthenticated')}=true "
                 "if something else keeps strangers out, or listen on 127.0.0.1."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _secrets_stay_in(self) -> Self:
+        if self.namespace == pod_namespace() and not self.allow_own_namespace:
+            raise ValueError(
+                f"{variable('namespace')} {self.namespace!r} is the namespace that this facade runs in: "
+                "whoever reaches it could read the installation's Secrets with a workflow that prints them. "
+                f"Serve a namespace of its own, such as nightcrawler-workflows, or set "
+                f"{variable('allow_own_namespace')}=true if that is meant."
             )
         return self
 

@@ -30,12 +30,17 @@ def variable(field: str) -> str:
     return PREFIX + field.upper()
 
 
+def pod_namespace() -> str | None:
+    """The namespace of the Pod we are in; None outside of any Pod."""
+    try:
+        return _NAMESPACE_FILE.read_text(encoding="utf-8").strip() or None
+    except OSError:
+        return None
+
+
 def own_namespace() -> str:
     """The namespace of the Pod we are in; outside of any Pod, `default`."""
-    try:
-        return _NAMESPACE_FILE.read_text(encoding="utf-8").strip()
-    except OSError:
-        return "default"
+    return pod_namespace() or "default"
 
 
 def _seconds(value: words.Word, info: ValidationInfo) -> float:

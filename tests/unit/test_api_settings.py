@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
 from nightcrawler_api import settings
+from nightcrawler_crds import settings as common
 from nightcrawler_crds.errors import ConfigurationError
 from nightcrawler_crds.settings import PREFIX
 
@@ -24,11 +26,15 @@ def load(monkeypatch: pytest.MonkeyPatch, **variables: str) -> settings.Settings
     return settings.load()
 
 
-def test_an_empty_environment_serves_the_default_namespace_on_loopback(
+def test_an_empty_environment_serves_a_namespace_of_its_own_on_loopback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loaded = load(monkeypatch)
-    assert (loaded.namespace, loaded.api_host, loaded.api_port) == ("default", "127.0.0.1", 8080)
+    assert (loaded.namespace, loaded.api_host, loaded.api_port) == (
+        "nightcrawler-workflows",
+        "127.0.0.1",
+        8080,
+    )
     assert (loaded.default_user, loaded.template_workflow, loaded.cors_origins) == ("anonymous", None, ())
 
 
@@ -47,6 +53,37 @@ def test_listening_beyond_loopback_takes_many_words(monkeypatch: pytest.MonkeyPa
     ):
         load(monkeypatch, API_HOST=host)
     assert load(monkeypatch, API_HOST=host, ALLOW_UNAUTHENTICATED="true").api_host == host
+
+
+def test_the_installations_own_namespace_is_served_only_if_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mounted = tmp_path / "namespace"
+    mounted.write_text("nightcrawler\n")
+    monkeypatch.setattr(common, "_NAMESPACE_FILE", mounted)
+    assert load(monkeypatch).namespace == "nightcrawler-workflows"
+    with pytest.raises(ConfigurationError) as caught:
+        load(monkeypatch, NAMESPACE="nightcrawler")
+    assert str(caught.value).startswith("NIGHTCRAWLER_NAMESPACE 'nightcrawler' is the namespace that this")
+    assert "NIGHTCRAWLER_ALLOW_OWN_NAMESPACE=true" in str(caught.value)
+    assert load(monkeypatch, NAMESPACE="nightcrawler", ALLOW_OWN_NAMESPACE="true").namespace == "nightcrawler"
+
+
+def test_a_pod_in_the_usual_namespace_of_workflows_is_refused_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mounted = tmp_path / "namespace"
+    mounted.write_text("nightcrawler-workflows")
+    monkeypatch.setattr(common, "_NAMESPACE_FILE", mounted)
+    with pytest.raises(ConfigurationError, match="is the namespace that this facade runs in"):
+        load(monkeypatch)
+
+
+def test_idle_connections_outlive_those_of_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch).keep_alive == 75
+    assert load(monkeypatch, KEEP_ALIVE="620 seconds").keep_alive == 620
+    with pytest.raises(ConfigurationError, match="NIGHTCRAWLER_KEEP_ALIVE must be longer than 0 seconds"):
+        load(monkeypatch, KEEP_ALIVE="0")
 
 
 def test_origins_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
