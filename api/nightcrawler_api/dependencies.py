@@ -59,9 +59,8 @@ async def _caller(request: Request) -> Caller:
 
 def _ready(request: Request) -> Facade:
     facade: Facade = request.app.state.facade
-    if facade.mirror.missing:
-        kinds = ", ".join(facade.mirror.missing)
-        raise NotReady(f"the facade has not yet read the cluster's {kinds}; try again in a few seconds")
+    if why := facade.mirror.why_not_served:
+        raise NotReady(why)
     return facade
 
 

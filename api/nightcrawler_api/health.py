@@ -1,8 +1,13 @@
-"""Probes and metrics: is the process well, can it serve, what has it done."""
+"""Probes and metrics: is the process well, can it serve, what has it done.
+
+No probe waits for the API server, and none fails because it is slow or away: then all replicas would
+leave their Service at once, with what they have read and could show. How it is with the API server
+stands in their answers and in the metrics.
+"""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
@@ -16,27 +21,35 @@ from nightcrawler_api.responses import json
 
 router = APIRouter(tags=["health"])
 
+_STOPPED: Final = "the facade has stopped following the cluster"
 
-class Health(TypedDict):
+
+class ApiServer(TypedDict):
+    """How it is with the cluster's API server: whether it answered last, and how long that took."""
+
+    reachable: bool
+    seconds: float
+
+
+class Contact(TypedDict):
+    """What is heard of the cluster; kinds by their plural names."""
+
+    apiServer: ApiServer
+    silentTooLong: list[str]
+    silentSeconds: dict[str, float]
+
+
+class Health(Contact):
     """The process is well."""
 
     status: str
 
 
-class ApiServer(TypedDict):
-    """How it is with the cluster's API server."""
-
-    reachable: bool
-
-
-class Readiness(TypedDict):
-    """Whether requests can be served, and what that depends on; kinds by their plural names."""
+class Readiness(Contact):
+    """Whether requests can be served, and what is not yet read; kinds by their plural names."""
 
     ready: bool
-    apiServer: ApiServer
     notYetRead: list[str]
-    silentTooLong: list[str]
-    silentSeconds: dict[str, float]
 
 
 def _probe(model: type[Any], good: str, bad: str) -> dict[int | str, dict[str, Any]]:
@@ -52,26 +65,35 @@ def _probe(model: type[Any], good: str, bad: str) -> dict[int | str, dict[str, A
     responses=_probe(Health, "It is.", "It has stopped following the cluster."),
 )
 async def healthz(facade: FacadeOf) -> Response:
-    """200 while the process follows the cluster, or tries to; 503 when it has stopped trying."""
+    """200 while the process follows the cluster, or tries to; 503 when it has stopped trying.
+
+    `apiServer` says whether the API server answers; that it does not is nothing that a restart would mend.
+    """
     if facade.following:
-        return json({"status": "ok"})
-    return errors.answer(503, "the facade has stopped following the cluster")
+        health: Health = {"status": "ok", **_contact(facade.mirror)}
+        return json(health)
+    return errors.answer(503, _STOPPED)
 
 
 @router.get(
     "/readyz",
     summary="Whether requests can be served",
-    responses=_probe(Readiness, "They can.", "Not all; the answer has what 200 has, and a detail."),
+    responses=_probe(Readiness, "They can.", "Not yet; the answer has what 200 has, and a detail."),
 )
 async def readyz(facade: FacadeOf) -> Response:
-    """200 when the cluster has been read, its API server answers and is heard of every kind.
+    """200 when the cluster has been read once and is followed.
 
-    While the API server is away this is 503 and so are writes; reads are still answered.
+    It stays 200 while the API server is slow or away: reads are answered then, writes are 503.
     """
-    state = await _readiness(facade.mirror)
+    why = facade.mirror.why_not_served if facade.following else _STOPPED
+    state: Readiness = {
+        "ready": not why,
+        "notYetRead": facade.mirror.missing,
+        **_contact(facade.mirror),
+    }
     if state["ready"]:
         return json(state)
-    return errors.answer(503, _why_not(state), more=cast("dict[str, Any]", state))
+    return errors.answer(503, why, more=cast("dict[str, Any]", state))
 
 
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=PlainTextResponse)
@@ -80,23 +102,10 @@ async def metrics(facade: FacadeOf) -> Response:
     return Response(generate_latest(facade.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _readiness(mirror: Mirror) -> Readiness:
-    missing, silent, heard = mirror.missing, mirror.silent_too_long, await mirror.hears()
+def _contact(mirror: Mirror) -> Contact:
+    contact = mirror.contact
     return {
-        "ready": heard and not missing and not silent,
-        "apiServer": {"reachable": heard},
-        "notYetRead": missing,
-        "silentTooLong": silent,
+        "apiServer": {"reachable": contact.reachable, "seconds": round(contact.seconds, 3)},
+        "silentTooLong": mirror.silent_too_long,
         "silentSeconds": {kind: round(seconds, 1) for kind, seconds in mirror.silences.items()},
     }
-
-
-def _why_not(state: Readiness) -> str:
-    if not state["apiServer"]["reachable"]:
-        return "the API server does not answer; reads are answered from what it last said, writes are not"
-    if state["notYetRead"]:
-        return f"the facade has not yet read the cluster's {', '.join(state['notYetRead'])}"
-    return (
-        f"nothing has been heard of the cluster's {', '.join(state['silentTooLong'])} for too long, "
-        "although the API server answers: what is known of them may be old"
-    )

@@ -72,6 +72,15 @@ class _Known(Collector):
         for kind, seconds in self._mirror.silences.items():
             silence.add_metric((kind,), seconds)
         yield silence
+        contact = self._mirror.contact
+        yield GaugeMetricFamily(
+            "nightcrawler_api_server_reachable",
+            "1 if the API server has answered the last question within two seconds, else 0.",
+            contact.reachable,
+        )
+        yield GaugeMetricFamily(
+            "nightcrawler_api_server_seconds", "How long its answer took, or was waited for.", contact.seconds
+        )
         unreadable = GaugeMetricFamily(
             "nightcrawler_api_unreadable_objects",
             "Objects that are there and cannot be read, by kind; the log names them and the field.",

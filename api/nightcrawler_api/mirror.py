@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
+from nightcrawler_api.contact import Contact
 from nightcrawler_api.index import Index, Known
 from nightcrawler_crds import names
-from nightcrawler_crds.errors import ApiError, NotFound
+from nightcrawler_crds.errors import NotFound
 from nightcrawler_crds.kube.cache import Cache
 from nightcrawler_crds.kube.informer import Informer
 from nightcrawler_crds.kube.store import Store
@@ -28,8 +29,6 @@ log = logging.getLogger(__name__)
 
 _NAME: Final = re.compile(names.DNS_LABEL_PATTERN)
 _FOR_EVER: Final = 2**63
-_FRESH_SECONDS: Final = 5.0
-_PROBE_SECONDS: Final = 2.0
 # Bookmarks come once a minute, and a watch that is silent for 100 s is begun anew.
 SILENT_TOO_LONG_SECONDS: Final = 150.0
 
@@ -40,6 +39,7 @@ class Mirror:
     def __init__(self, store: Store, namespace: str) -> None:
         self.namespace = namespace
         self.index = Index()
+        self.contact = Contact(store, namespace)
         self._store = store
         self._workflows = Informer(
             store, WORKFLOWS, WorkflowView, namespace=namespace, on_change=self.index.workflow_changed
@@ -84,6 +84,7 @@ class Mirror:
         async with asyncio.TaskGroup() as tasks:
             for informer in self._informers:
                 tasks.create_task(informer.run(), name=f"informer of {informer.resource.plural}")
+            tasks.create_task(self.contact.keep(), name="contact with the API server")
             await self.read()
             log.info(
                 "the cluster is read: %s", ", ".join(f"{count} {kind}" for kind, count in self.sizes.items())
@@ -94,16 +95,22 @@ class Mirror:
         for informer in self._informers:
             await informer.synced.wait()
 
-    async def hears(self) -> bool:
-        """Whether the API server answers: it has just been heard, or does so when asked."""
-        if min(self.silences.values()) < _FRESH_SECONDS and not self.missing:
-            return True
-        try:
-            async with asyncio.timeout(_PROBE_SECONDS):
-                await self._store.reachable()
-        except (ApiError, TimeoutError):
-            return False
-        return True
+    @property
+    def why_not_served(self) -> str:
+        """What keeps requests from being served, and what to do; empty if nothing does.
+
+        Not that the API server is slow or away: what was read can be shown, and replicas that all
+        refused for that reason would leave nobody who shows it.
+        """
+        if self.contact.namespace_is_missing:
+            return self.contact.missing_sentence
+        if not self.missing:
+            return ""
+        why = f"the facade has not yet read the cluster's {', '.join(self.missing)}"
+        if self.contact.namespace_is_hidden:
+            return f"{why}: {self.contact.hidden_sentence}"
+        failure = next((informer.failure for informer in self._informers if informer.failure), "")
+        return f"{why}: {failure}" if failure else f"{why}; try again in a few seconds"
 
     async def workflow(self, name: str) -> Known:
         """A workflow by its id.

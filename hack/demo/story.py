@@ -37,7 +37,7 @@ def up() -> None:
     heading("3. Operator and facade")
     settings = {"NIGHTCRAWLER_KUBECONFIG": str(KUBECONFIG)}
     probes = services.start(OPERATOR, settings)
-    address = services.start(FACADE, settings)
+    address = services.start(FACADE, {**settings, "NIGHTCRAWLER_NAMESPACE": "default"})
     heading("4. A workflow by manifest")
     by_manifest(kubectl, "image-classification", logs=places.real)
     heading("5. A workflow over REST")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncGenerator, Iterator
@@ -19,7 +20,7 @@ from nightcrawler_api.settings import Settings
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
-from tests.support.answering import store_of
+from tests.support.answering import Answer, store_of
 
 PROBLEM = "application/problem+json"
 Json = dict[str, Any]
@@ -30,8 +31,22 @@ def document() -> Json:
     return create_app(Settings(), Store(Connection(Identity("http://localhost"), "test"))).openapi()
 
 
+async def away(_: web.Request) -> web.StreamResponse:
+    return web.Response(status=503, text="{}")
+
+
+async def no_namespace(_: web.Request) -> web.StreamResponse:
+    status = {"kind": "Status", "code": 404, "reason": "NotFound", "message": "namespaces not found"}
+    return web.json_response(status, status=404)
+
+
+async def no_rights(_: web.Request) -> web.StreamResponse:
+    status = {"kind": "Status", "code": 403, "reason": "Forbidden", "message": "forbidden"}
+    return web.json_response(status, status=403)
+
+
 async def well(_: web.Request) -> web.StreamResponse:
-    return web.Response(text="ok")
+    return web.json_response({})
 
 
 def schemas_in(value: Any) -> Iterator[Json]:
@@ -43,16 +58,23 @@ def schemas_in(value: Any) -> Iterator[Json]:
 
 
 @asynccontextmanager
-async def asking(silent: dict[str, float]) -> AsyncGenerator[tuple[httpx.AsyncClient, FastAPI], None]:
+async def asking(
+    silent: dict[str, float], answer: Answer = well, *, follows: bool = True
+) -> AsyncGenerator[tuple[httpx.AsyncClient, FastAPI], None]:
     """A client of a facade that has read the cluster, whose watches have been silent for so many seconds."""
-    async with store_of(well) as store:
+    async with store_of(answer) as store:
         app = create_app(Settings(), store)
         for informer in app.state.facade.mirror._informers:
             informer.synced.set()
             informer.heard_at = time.monotonic() - silent.get(informer.resource.plural, 0.0)
+        if follows:
+            app.state.facade.follower = asyncio.create_task(asyncio.Event().wait())
+        await app.state.facade.mirror.contact.ask()
         transport = httpx.ASGITransport(in_front(app))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield client, app
+        if follows:
+            app.state.facade.follower.cancel()
 
 
 # --- the document ----------------------------------------------------------------------------------
@@ -106,24 +128,53 @@ async def test_a_facade_that_hears_of_every_kind_is_ready() -> None:
 
 async def test_a_watch_that_is_silent_for_too_long_is_named_although_others_are_not() -> None:
     async with asking({"workflowexecutions": SILENT_TOO_LONG_SECONDS + 1}) as (client, _):
-        answer = await client.get("/readyz")
+        answers = [await client.get(path) for path in ("/readyz", "/healthz")]
         text = (await client.get("/metrics")).text
-    assert (answer.status_code, answer.headers["content-type"]) == (503, PROBLEM)
-    body = answer.json()
-    assert body["silentTooLong"] == ["workflowexecutions"]
-    assert body["apiServer"]["reachable"] is True
-    assert "workflowexecutions" in body["detail"]
-    assert (body["status"], body["title"]) == (503, "Service Unavailable")
+    for answer in answers:
+        assert answer.status_code == 200, "what was read can still be shown"
+        assert answer.json()["silentTooLong"] == ["workflowexecutions"]
+        assert answer.json()["apiServer"]["reachable"] is True
     said = re.search(r'nightcrawler_api_silence_seconds{kind="workflowexecutions"} (\d+)', text)
     assert said
     assert 151 <= int(said[1]) < 300
 
 
-async def test_a_facade_that_has_stopped_following_is_not_well() -> None:
-    async with asking({}) as (client, _):
-        answer = await client.get("/healthz")
-    assert (answer.status_code, answer.headers["content-type"]) == (503, PROBLEM)
-    assert answer.json()["detail"] == "the facade has stopped following the cluster"
+async def test_an_api_server_that_is_away_takes_no_replica_out_of_its_service() -> None:
+    async with asking({}, away) as (client, _):
+        answers = [await client.get(path) for path in ("/readyz", "/healthz")]
+        text = (await client.get("/metrics")).text
+        listed = await client.get("/api/workflows")
+    for answer in answers:
+        assert (answer.status_code, answer.json()["apiServer"]["reachable"]) == (200, False)
+    assert "nightcrawler_api_server_reachable 0.0" in text
+    assert listed.status_code == 200
+
+
+async def test_a_namespace_that_is_not_there_is_told_with_what_to_do() -> None:
+    async with asking({}, no_namespace) as (client, _):
+        answers = [await client.get(path) for path in ("/readyz", "/api/workflows")]
+    for answer in answers:
+        assert (answer.status_code, answer.headers["content-type"]) == (503, PROBLEM)
+        assert answer.json()["detail"].startswith("the namespace 'nightcrawler-workflows' that is served is")
+        assert "kubectl create namespace nightcrawler-workflows" in answer.json()["detail"]
+
+
+async def test_rights_that_are_not_there_are_told_only_where_nothing_could_be_read() -> None:
+    async with asking({}, no_rights) as (client, app):
+        assert (await client.get("/readyz")).status_code == 200
+        app.state.facade.mirror._workflows.synced.clear()
+        answer = await client.get("/readyz")
+    assert answer.status_code == 503
+    assert "the facade has no rights in it" in answer.json()["detail"]
+    assert answer.json()["notYetRead"] == ["workflows"]
+
+
+async def test_a_facade_that_has_stopped_following_is_neither_well_nor_ready() -> None:
+    async with asking({}, follows=False) as (client, _):
+        for path in ("/healthz", "/readyz"):
+            answer = await client.get(path)
+            assert (answer.status_code, answer.headers["content-type"]) == (503, PROBLEM)
+            assert answer.json()["detail"] == "the facade has stopped following the cluster"
 
 
 # --- all routes ------------------------------------------------------------------------------------
