@@ -21,7 +21,7 @@ from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.heads import HeadAsGet
 from nightcrawler_api.metrics import Measured, Metrics
 from nightcrawler_api.mirror import Mirror
-from nightcrawler_api.openapi import name_problems
+from nightcrawler_api.openapi import name_problems, tell_rules
 from nightcrawler_api.origins import SameOrigin
 from nightcrawler_api.remembered import Remembered
 from nightcrawler_api.settings import Settings, is_loopback
@@ -58,6 +58,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.include_router(executions.router)
     app.include_router(health.router)
     name_problems(app)
+    tell_rules(app)
     errors.install(app)
     return app
 

@@ -24,6 +24,28 @@ def name_problems(app: FastAPI) -> None:
                     response["content"] = {errors.MEDIA_TYPE: response["content"].pop("application/json")}
 
 
+def tell_rules(app: FastAPI) -> None:
+    """Let an application's document say which fields need which others, as the API server has it by rules.
+
+    The custom resources say it in CEL (`x-kubernetes-validations`), which nobody who reads OpenAPI knows.
+    """
+    schemas = app.openapi()["components"]["schemas"]
+    kinds = ("cron", "interval")
+    schemas["Schedule"]["oneOf"] = [
+        {"properties": {"type": {"const": kind}, kind: {"not": {"type": "null"}}}, "required": ["type", kind]}
+        for kind in kinds
+    ]
+    schemas["EnvVar"]["not"] = {
+        "properties": {field: {"not": {"type": "null"}} for field in ("value", "valueFrom")},
+        "required": ["value", "valueFrom"],
+    }
+    # The schema of a custom resource allows more here, so that one sentence can say what is not supported.
+    for model in schemas.values():
+        nodes = model.get("properties", {}).get("nodes")
+        if nodes is not None:
+            nodes["anyOf"] = [{"type": "integer", "const": 1}, {"type": "null"}]
+
+
 class DocumentedAs:
     """The annotation of a value that is documented as a model, and checked by something else."""
 

@@ -24,7 +24,8 @@ class ExecuteRequest(BaseModel):
     )
     parameters: Annotated[dict[str, Any], Field(max_length=128)] | None = Field(
         None,
-        description=f"Values of the parameters: any JSON each, {MAX_PARAMETERS_BYTES} bytes in all.",
+        description="Values of the parameters, any JSON each; only declared ones, if the workflow declares any. "
+        f"{MAX_PARAMETERS_BYTES} bytes in all.",
     )
 
 

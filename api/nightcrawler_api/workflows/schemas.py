@@ -6,7 +6,7 @@ resource may hold, and is checked there (`drafts`), so that REST and manifests r
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Final, Literal, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -15,7 +15,17 @@ from typing_extensions import TypedDict
 from nightcrawler_api.index import WorkflowWord
 from nightcrawler_api.openapi import DocumentedAs
 from nightcrawler_api.states import StepWord
-from nightcrawler_crds.v1alpha1 import History, Options, Order, Parameter, Step, WorkflowConfig
+from nightcrawler_crds.v1alpha1 import MAX_STEPS, History, Options, Order, Parameter, Step, WorkflowConfig
+
+_VISIBLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s][^\x00-\x1f\x7f-\x9f]*$"
+"""No control character, and something else than spaces."""
+_LINES: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
+_ONE_LINE: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
+_EnvironmentName = Annotated[str, Field(min_length=1, max_length=253)]
+_Environments = Annotated[list[_EnvironmentName], Field(max_length=64)]
+_Tags = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=128, pattern=_ONE_LINE)]], Field(max_length=64)
+]
 
 Priority = Literal["low", "medium", "high", "critical"]
 
@@ -30,26 +40,35 @@ class WorkflowUpdate(BaseModel):
 
     # By a factory: a default in the document would be one that is refused.
     name: str = Field(
-        default_factory=str, min_length=1, max_length=256, description="Name for people; not null."
+        default_factory=str,
+        min_length=1,
+        max_length=256,
+        pattern=_VISIBLE,
+        description="Name for people; not null.",
     )
-    description: str | None = Field(None, max_length=4096, description="What it does, for people.")
+    description: Annotated[str, Field(max_length=4096, pattern=_LINES)] | None = Field(
+        None, description="What it does, for people."
+    )
     priority: Priority | None = Field(None, description="medium if not set.")
-    environments: dict[str, bool] | list[str] | None = Field(
-        None, description="Where it may run: a list, or names with true (may) and false (may not)."
+    environments: dict[_EnvironmentName, bool | None] | _Environments | None = Field(
+        None,
+        description="Where it may run: a list, or names with true (may) and false or null (may not).",
     )
     environment_strategy: Literal["start", "time", "cost"] | None = Field(
         None, description="Kept; no effect yet."
     )
     trace_level: Literal["min", "med", "debug"] | None = Field(None, description="Kept; no effect yet.")
     options: Options | None = None
-    tags: list[str] | None = Field(None, description="Words to find it by.")
-    parameters: list[Parameter] | None = Field(
+    tags: _Tags | None = Field(None, description="Words to find it by.")
+    parameters: Annotated[list[Parameter], Field(max_length=128)] | None = Field(
         None, description="Values that a run may be given; without any, all are taken."
     )
     order: Order | None = Field(
         None, description="Sequence, or Graph by dependsOn; not set: Graph if any step has dependsOn."
     )
-    steps: list[Step] | None = Field(None, description="The containers to run, as in a manifest.")
+    steps: Annotated[list[Step], Field(max_length=MAX_STEPS)] | None = Field(
+        None, description="The containers to run, as in a manifest."
+    )
     suspend: bool | None = Field(None, description="Kept; no effect yet.")
     history: History | None = Field(None, description="How many ended executions are kept.")
     config: WorkflowConfig | None = None
@@ -58,7 +77,7 @@ class WorkflowUpdate(BaseModel):
 class WorkflowCreate(WorkflowUpdate):
     """A new workflow. Without steps it takes those of the installation's template, if there is one."""
 
-    name: str = Field(min_length=1, max_length=256, description="Name for people.")
+    name: str = Field(min_length=1, max_length=256, pattern=_VISIBLE, description="Name for people.")
 
 
 CreateBody = Annotated[dict[str, Any], DocumentedAs(WorkflowCreate)]
