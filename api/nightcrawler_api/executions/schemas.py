@@ -24,7 +24,7 @@ class ExecuteRequest(BaseModel):
     )
     parameters: Annotated[dict[str, Any], Field(max_length=128)] | None = Field(
         None,
-        description="Values of the parameters, any JSON each; only declared ones, if the workflow declares any. "
+        description="Values of the parameters, any JSON each; of a workflow that declares some, only those. "
         f"{MAX_PARAMETERS_BYTES} bytes in all.",
     )
 
