@@ -44,6 +44,17 @@ def tell_rules(app: FastAPI) -> None:
         nodes = model.get("properties", {}).get("nodes")
         if nodes is not None:
             nodes["anyOf"] = [{"type": "integer", "const": 1}, {"type": "null"}]
+    _write_whole_bounds(app.openapi())
+
+
+def _write_whole_bounds(node: Any) -> None:
+    """Write bounds that are whole numbers as such: as floats, large ones are rounded in the document."""
+    if isinstance(node, dict):
+        for bound in ("minimum", "maximum"):
+            if isinstance(node.get(bound), float) and node[bound].is_integer():
+                node[bound] = int(node[bound])
+    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _write_whole_bounds(inner)
 
 
 class DocumentedAs:

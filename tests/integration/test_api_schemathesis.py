@@ -1,0 +1,60 @@
+"""Requests made from our own OpenAPI document, good ones and bad ones, by schemathesis.
+
+It runs as a program of its own against a real facade. What it finds is either a fault of the facade or
+something that the document says and that is not so.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.facade import Served
+
+_PROGRAM = Path(sys.executable).parent / "schemathesis"
+_SEED = 20251126
+_EXAMPLES = 10
+_WITHIN = 280
+"""Seconds, of a machine that does other things too; alone it takes a fraction."""
+_LEFT_OUT = ",".join(
+    (
+        # These are about authentication, and nobody is asked who they are.
+        "ignored_auth",
+        "object_level_authorization",
+    )
+)
+
+
+@pytest.mark.timeout(_WITHIN + 120)
+def test_the_facade_does_as_its_document_says(served: Served, tmp_path: Path) -> None:
+    served.create(steps=[{"name": "a", "image": "busybox:1"}])
+    ended = subprocess.run(
+        [
+            str(_PROGRAM),
+            "run",
+            f"{served.http.base_url}/openapi.json",
+            f"--seed={_SEED}",
+            f"--max-examples={_EXAMPLES}",
+            "--phases=examples,coverage,fuzzing",
+            "--checks=all",
+            f"--exclude-checks={_LEFT_OUT}",
+            "--continue-on-failure",
+            "--generation-database=none",
+            "--no-color",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"},
+        capture_output=True,
+        text=True,
+        timeout=_WITHIN,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout[-20_000:] + ended.stderr
+    cases = re.search(r"(\d+) generated", ended.stdout)
+    assert cases, ended.stdout
+    assert int(cases[1]) > 500, "so few requests would prove little"
