@@ -89,10 +89,7 @@ CREATE: Final[dict[str, Any]] = {
         "summary": "With steps of its own",
         "value": {
             "name": "Hello",
-            "parameters": [{"name": "who", "default": "world"}],
-            "steps": [
-                {"name": "Greet", "image": "busybox:1", "command": ["sh", "-c", 'echo "hello, $PARAM_who"']}
-            ],
+            "steps": [{"name": "Greet", "image": "busybox:1", "command": ["sh", "-c", 'echo "hello"']}],
             "config": {"timeout": "10 minutes", "resources": {"cpu": "100m", "memory": "64 MB"}},
         },
     },
