@@ -25,6 +25,8 @@ from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView, WholeJobView
 from nightcrawler_operator.builders.job import job, pod
 from nightcrawler_operator.builders.pod import Defaults
+from nightcrawler_operator.decisions.ownership import is_owned_by
+from nightcrawler_operator.finding import take_in
 from nightcrawler_operator.outcomes import DecideAgain, EndedJob, FreedPod, NewJob, OldObject, Run
 from nightcrawler_operator.snapshot import Refusal, Snapshot
 from nightcrawler_operator.world import World
@@ -72,22 +74,7 @@ class Children:
         grace_period: int | None = None,
     ) -> None:
         """Delete Jobs, and with them their Pods, or Pods; those that are gone already are passed over."""
-        namespace = execution.metadata.namespace
-
-        async def one(old: OldObject) -> None:
-            try:
-                await self._store.delete(
-                    resource,
-                    namespace,
-                    old.name,
-                    propagation="Background",
-                    uid=old.uid,
-                    grace_period=grace_period,
-                )
-            except (errors.NotFound, errors.Conflict):
-                log.debug("%s %s is gone already", resource.kind, old.name)
-
-        await _all(one(old) for old in objects)
+        await delete_all(self._store, resource, execution.metadata.namespace, objects, grace_period)
 
     async def make_jobs(self, snapshot: Snapshot, run: Run, jobs: Iterable[NewJob]) -> None:
         """Make Jobs with their Pods, or find them made.
@@ -120,7 +107,7 @@ class Children:
             self._world.refused(uid, new.name, Refusal(error.message, utcnow() + _ASK_AGAIN))
             return False
         self._world.taken(uid, new.name)
-        self._world.jobs.cache.upsert(made.slim)
+        take_in(self._world, uid, (new.step, new.attempt), job=made.slim)
         self._on_made(snapshot, new)
         return await self._make_pod(uid, made)
 
@@ -139,7 +126,7 @@ class Children:
         except errors.NotFound:
             raise DecideAgain from None
         meta = found.metadata
-        ours = any(owner.uid == run.execution_uid for owner in meta.owner_references)
+        ours = is_owned_by(meta, run.execution_uid)
         if not ours or meta.annotations.step != new.step or meta.annotations.attempt != str(new.attempt):
             raise errors.Invalid(
                 f"a Job named {new.name!r} is there that does not belong to this run; delete it"
@@ -160,7 +147,8 @@ class Children:
             if known is not None and known.metadata.uid == old.uid:
                 self._world.jobs.cache.forget(known.metadata.key, old.uid, known.metadata.version)
             return False
-        self._world.jobs.cache.upsert(found.slim)
+        if found.metadata.labels.execution_uid == meta.uid:
+            self._world.jobs.cache.upsert(found.slim)
         return await self._make_pod(meta.uid, found)
 
     async def _make_pod(self, execution_uid: str, made: WholeJobView) -> bool:
@@ -180,8 +168,13 @@ class Children:
             refusal = Refusal(error.message, utcnow() + _ASK_AGAIN if passes else None)
         else:
             self._world.taken(execution_uid, meta.name)
-            self._world.pods.cache.upsert(created)
-            return True
+            if created.metadata.labels.execution_uid == execution_uid:
+                self._world.pods.cache.upsert(created)
+                return True
+            # It was made before, and has lost its label since: no watch would tell of it.
+            marks = meta.annotations
+            take_in(self._world, execution_uid, (marks.step, marks.attempt_number), job=slim, pods=[created])
+            return False
         self._world.refused(execution_uid, meta.name, refusal)
         return False
 
@@ -193,14 +186,39 @@ class Children:
             )
         except errors.AlreadyExists:
             found = await self._store.get(names.PODS, meta.namespace, meta.name, PodView)
-        if any(owner.uid == meta.uid for owner in found.metadata.owner_references):
+        if is_owned_by(found.metadata, meta.uid):
             return found
-        if found.metadata.labels.execution_uid == meta.labels.execution_uid:
+        if any(owner.kind == "Job" and owner.name == meta.name for owner in found.metadata.owner_references):
             raise _StillThere
         raise errors.Invalid(f"a Pod named {meta.name!r} is there that is not of this Job; delete it")
 
     def _timeout(self) -> float:
         return min(_WRITE_TIMEOUT, self._lease())
+
+
+async def delete_all(
+    store: Store,
+    resource: names.Resource,
+    namespace: str,
+    objects: Iterable[OldObject],
+    grace_period: int | None = None,
+) -> None:
+    """Delete these very objects, by their UIDs, and what they own; those that are gone are passed over."""
+
+    async def one(old: OldObject) -> None:
+        try:
+            await store.delete(
+                resource,
+                namespace,
+                old.name,
+                propagation="Background",
+                uid=old.uid,
+                grace_period=grace_period,
+            )
+        except (errors.NotFound, errors.Conflict):
+            log.debug("%s %s is gone already", resource.kind, old.name)
+
+    await _all(one(old) for old in objects)
 
 
 async def tell_ends(store: Store, world: World, namespace: str, ended: Iterable[EndedJob]) -> None:

@@ -8,18 +8,16 @@ from collections.abc import Iterable
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import utcnow
-from nightcrawler_crds.kube.metadata import Owner
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import (
     EnvironmentView,
     EventView,
-    JobView,
-    PodView,
     RevisionView,
     WorkflowView,
 )
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.decisions.pods import ENDED, is_live
+from nightcrawler_operator.finding import find_children, take_in
 from nightcrawler_operator.outcomes import (
     LookAnew,
     LookForEnvironments,
@@ -89,19 +87,12 @@ class Lookups:
         be believed when the Pod has come, and gone unseen.
         """
         meta, name = snapshot.execution.metadata, lookup.name
-        job: JobView | None = None
-        try:
-            job = await self._store.get(names.JOBS, meta.namespace, name, JobView)
-            self._world.jobs.cache.upsert(job)
-        except errors.NotFound:
-            log.info("Job %s is gone", name)
-        selector = f"{names.LABEL_EXECUTION_UID}={meta.uid},batch.kubernetes.io/job-name={name}"
-        pods = await self._store.list_all(names.PODS, meta.namespace, PodView, label_selector=selector)
-        own = [pod for pod in pods if job is None or any(o.uid == job.metadata.uid for o in _owners(pod))]
-        for pod in own:
-            self._world.pods.cache.upsert(pod)
+        job, pods = await find_children(self._store, self._world, meta.namespace, name)
+        which = _which(snapshot, name)
+        if which is not None:
+            take_in(self._world, meta.uid, which, job=job, pods=pods)
         # One that was forced out without a result says nothing, and is kept by nothing but a finalizer.
-        said = any(is_live(pod) or pod.status.phase in ENDED for pod in own)
+        said = any(is_live(pod) or pod.status.phase in ENDED for pod in pods)
         if not said and (lookup.has_run or job is None or job.status.end is not None):
             self._world.findings_of(meta.uid).absent |= {name}
         return True
@@ -128,5 +119,12 @@ class Lookups:
         return True
 
 
-def _owners(pod: PodView) -> tuple[Owner, ...]:
-    return pod.metadata.owner_references
+def _which(snapshot: Snapshot, name: str) -> tuple[str, int] | None:
+    """The step and the attempt of a Job, by its name alone: marks may have been taken off with the labels."""
+    meta, recorded = snapshot.execution.metadata, snapshot.execution.status.steps
+    for step in snapshot.revision.steps if snapshot.revision is not None else recorded:
+        last = recorded[step].attempt if step in recorded else 0
+        for attempt in range(max(last, 1), 0, -1):
+            if names.child_name(meta.name, meta.uid, step, attempt) == name:
+                return step, attempt
+    return None

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
 
 from nightcrawler_crds import names
 from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView, WorkflowView
 from nightcrawler_operator.builders import revision as revisions
+from nightcrawler_operator.decisions.ownership import is_owned_by, is_pod_of
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import Attempt, Revision, Snapshot
+from nightcrawler_operator.snapshot import Attempt, Revision, Snapshot, Unwatched
 from nightcrawler_operator.world import Findings, World
 
 _NOTHING_FOUND = Findings()
+_ALL_WATCHED: Final[Mapping[tuple[str, int], Unwatched]] = MappingProxyType({})
 
 
 def observe(world: World, execution: ExecutionView, limits: Limits) -> Snapshot:
     """Everything a decision on this execution may look at, as it is known now."""
     meta = execution.metadata
     workflow = world.workflows.get((meta.namespace, execution.spec.workflow_ref.name))
-    attempts = attempts_of(world, meta.uid, meta.namespace)
+    findings = world.findings.get(meta.uid, _NOTHING_FOUND)
+    attempts = attempts_of(world, meta.uid, meta.namespace, findings.unwatched)
     named = execution.status.revision or _revision_of_jobs(attempts)
     if named:
         revision = world.revisions.get((meta.namespace, named))
@@ -29,7 +35,6 @@ def observe(world: World, execution: ExecutionView, limits: Limits) -> Snapshot:
             revision = live if live is not None and live.name == named else None
     else:
         revision = live_revision(world, workflow) if workflow is not None else None
-    findings = world.findings.get(meta.uid, _NOTHING_FOUND)
     return Snapshot(
         now=utcnow(),
         execution=execution,
@@ -64,20 +69,28 @@ def live_revision(world: World, workflow: WorkflowView) -> Revision | None:
     return known
 
 
-def attempts_of(world: World, uid: str, namespace: str) -> dict[tuple[str, int], Attempt]:
-    """What the cluster has of an execution's attempts, by step and number."""
-    jobs: dict[tuple[str, int], JobView] = {}
+def attempts_of(
+    world: World, uid: str, namespace: str, unwatched: Mapping[tuple[str, int], Unwatched] = _ALL_WATCHED
+) -> dict[tuple[str, int], Attempt]:
+    """What the cluster has of an execution's attempts, by step and number.
+
+    Labels are anybody's to copy, and to take off; what is `unwatched` was found without them.
+    """
+    jobs = {_which(job): job for job in world.labelled_jobs(uid, namespace) if is_owned_by(job.metadata, uid)}
+    jobs = {which: one.job for which, one in unwatched.items() if one.job is not None} | jobs
+    of_job = {job.metadata.uid: which for which, job in jobs.items()}
     pods: dict[tuple[str, int], list[PodView]] = {}
-    for job in world.jobs_of.get(uid, {}).values():
-        # Labels are anybody's to copy; an owner's UID, which holds within a namespace, is not.
-        owners = job.metadata.owner_references
-        if job.metadata.namespace == namespace and any(owner.uid == uid for owner in owners):
-            jobs[_which(job)] = job
     for pod in world.pods_of.get(uid, {}).values():
-        which = _which(pod)
-        if pod.metadata.namespace == namespace and _belongs(pod, jobs.get(which), uid, which):
+        if pod.metadata.namespace != namespace:
+            continue
+        owned = (of_job[o.uid] for o in pod.metadata.owner_references if o.uid in of_job)
+        which = next(owned, None) or _orphan_of(pod, uid, jobs)
+        if which is not None:
             pods.setdefault(which, []).append(pod)
-    return {which: _attempt(world, jobs.get(which), pods.get(which, ())) for which in {**jobs, **pods}}
+    attempts = {which: _attempt(world, jobs.get(which), pods.get(which, ())) for which in {**jobs, **pods}}
+    return attempts | {
+        which: _with_unwatched(attempts.get(which, Attempt()), one) for which, one in unwatched.items()
+    }
 
 
 def _attempt(world: World, job: JobView | None, pods: Iterable[PodView]) -> Attempt:
@@ -85,12 +98,20 @@ def _attempt(world: World, job: JobView | None, pods: Iterable[PodView]) -> Atte
     return Attempt(job, tuple(pods), lost=uid in world.lost_pods, told=uid in world.untold)
 
 
-def _belongs(pod: PodView, job: JobView | None, uid: str, which: tuple[str, int]) -> bool:
-    """Whether a Pod that says so is of this attempt; where the Job is gone, its name has to do."""
-    if job is None:
-        labels = pod.metadata.labels
-        return labels.job_name == names.child_name(labels.execution, uid, *which)
-    return any(owner.uid == job.metadata.uid for owner in pod.metadata.owner_references)
+def _with_unwatched(attempt: Attempt, found: Unwatched) -> Attempt:
+    """The attempt with those of its Pods of which no watch tells."""
+    known = {pod.metadata.uid for pod in attempt.pods}
+    more = tuple(pod for pod in found.pods if pod.metadata.uid not in known)
+    # Of a Job without its label, its Pod says all there is to know.
+    blind = more or (not attempt.pods and attempt.job is found.job)
+    return replace(attempt, pods=(*attempt.pods, *more), asked=found.at if blind else None)
+
+
+def _orphan_of(pod: PodView, uid: str, jobs: Mapping[tuple[str, int], JobView]) -> tuple[str, int] | None:
+    """The attempt of a Pod whose Job is gone; by name, for nothing else is left."""
+    which = _which(pod)
+    name = names.child_name(pod.metadata.labels.execution, uid, *which)
+    return which if which not in jobs and is_pod_of(pod, None, name) else None
 
 
 def _which(child: JobView | PodView) -> tuple[str, int]:

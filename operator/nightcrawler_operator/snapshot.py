@@ -50,13 +50,24 @@ class Attempt:
     """What the cluster has of one attempt of a step: its Job and its Pods (more than one only by mishap).
 
     `lost` says that its Job had a Pod that has been seen to go; `told` that nothing more is to be written
-    to the Job's status.
+    to the Job's status. `asked` is set if no watch tells of it, for our label was taken off: when it was
+    last asked for.
     """
 
     job: JobView | None = None
     pods: tuple[PodView, ...] = ()
     lost: bool = False
     told: bool = False
+    asked: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unwatched:
+    """What was found of an attempt by name that lacks the label by which it is watched, and when."""
+
+    at: datetime
+    job: JobView | None = None
+    pods: tuple[PodView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

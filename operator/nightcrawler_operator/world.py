@@ -30,6 +30,7 @@ from nightcrawler_crds.kube.views import (
 )
 from nightcrawler_crds.reading import Unreadables
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
+from nightcrawler_operator.decisions.ownership import is_owned_by, owner_name
 from nightcrawler_operator.decisions.pods import (
     ENDED,
     as_first_deleted,
@@ -37,7 +38,7 @@ from nightcrawler_operator.decisions.pods import (
     pod_condition,
     step_status,
 )
-from nightcrawler_operator.snapshot import Nodes, Refusal, Revision, Told
+from nightcrawler_operator.snapshot import Nodes, Refusal, Revision, Told, Unwatched
 
 _REVISIONS_KEPT: Final = 2_000
 
@@ -99,6 +100,7 @@ class Findings:
     fresh_environments: bool = False
     record_put_off: bool = False
     completed: Mapping[str, StepStatusView] = field(default_factory=dict)
+    unwatched: dict[tuple[str, int], Unwatched] = field(default_factory=dict)
 
 
 class World:
@@ -129,8 +131,8 @@ class World:
         self.pods_of: dict[str, dict[Key, PodView]] = {}
         self.executions_of: dict[Key, set[str]] = {}
         self.recorded_at: dict[str, datetime] = {}
-        # By the UID of the Job: those whose Pod was seen to go, and those whose end cannot be told.
-        self.lost_pods: set[str] = set()
+        # By the UID of the Job: the Pod of it that was seen to go, and those whose end cannot be told.
+        self.lost_pods: dict[str, str] = {}
         self.untold: set[str] = set()
         self.findings: dict[str, Findings] = {}
         self.revisions: OrderedDict[Key, Revision] = OrderedDict()
@@ -233,15 +235,18 @@ class World:
     def leftovers(self) -> Iterator[LeftoverKey]:
         """Every execution that has Jobs and is not among the live ones."""
         for uid, jobs in self.jobs_of.items():
-            for namespace, name in {
-                (j.metadata.namespace, j.metadata.labels.execution) for j in jobs.values()
-            }:
+            metas = [job.metadata for job in jobs.values()]
+            for namespace, name in {(m.namespace, owner_name(m, uid)) for m in metas if is_owned_by(m, uid)}:
                 if not self._is_live(uid, namespace, name):
                     yield LeftoverKey(namespace, name, uid)
 
     def has_jobs(self, uid: str, namespace: str) -> bool:
         """Whether there are Jobs of an execution in its namespace."""
-        return any(where == namespace for where, _ in self.jobs_of.get(uid, ()))
+        return any(is_owned_by(job.metadata, uid) for job in self.labelled_jobs(uid, namespace))
+
+    def labelled_jobs(self, uid: str, namespace: str) -> list[JobView]:
+        """The Jobs in a namespace that an execution's label selects, its own and others."""
+        return [job for (where, _), job in self.jobs_of.get(uid, {}).items() if where == namespace]
 
     # --- changes ---------------------------------------------------------------------------------
 
@@ -296,26 +301,31 @@ class World:
         assert some is not None
         meta = some.metadata
         uid = meta.labels.execution_uid
+        if old is not None and old.metadata.labels.execution_uid != uid:
+            self._job_changed(old, None)
+            old = None
         jobs = self.jobs_of.setdefault(uid, {})
         if new is not None:
             jobs[meta.key] = new
         else:
             jobs.pop(meta.key, None)
-            self.lost_pods.discard(meta.uid)
+            self.lost_pods.pop(meta.uid, None)
             self.untold.discard(meta.uid)
             if not jobs:
                 del self.jobs_of[uid]
         changed = old is not None and new is not None and _job_state(old) != _job_state(new)
-        if new is None or (changed and not self._told_by_pod(new)):
+        stray = old is None and not self._is_live(uid, meta.namespace, meta.labels.execution)
+        if new is None or stray or (changed and not self._told_by_pod(new)):
             self._wake_owner(uid, meta.namespace, meta.labels.execution)
-        elif old is None and not self._is_live(uid, meta.namespace, meta.labels.execution):
-            self._wake(LeftoverKey(meta.namespace, meta.labels.execution, uid))
 
     def _pod_changed(self, old: PodView | None, new: PodView | None) -> None:
         some = new or old
         assert some is not None
         meta = some.metadata
         uid = meta.labels.execution_uid
+        if old is not None and old.metadata.labels.execution_uid != uid:
+            self._pod_changed(old, None)
+            old = None
         pods = self.pods_of.setdefault(uid, {})
         if new is not None:
             pods[meta.key] = as_first_deleted(pods.get(meta.key), new)
@@ -351,19 +361,15 @@ class World:
             self._wake(LeftoverKey(namespace, execution, uid))
 
     def _lost(self, uid: str, pod: PodView) -> None:
-        owners = {owner.uid for owner in pod.metadata.owner_references}
-        jobs = self.jobs_of.get(uid, {}).values()
-        self.lost_pods.update(job.metadata.uid for job in jobs if job.metadata.uid in owners)
+        jobs = [job.metadata.uid for job in self.jobs_of.get(uid, {}).values()]
+        self.lost_pods.update((job, pod.metadata.name) for job in jobs if is_owned_by(pod.metadata, job))
 
     def _told_by_pod(self, job: JobView) -> bool:
         """Whether a Job only says what its Pod has said already, up to a second before."""
         meta = job.metadata
         pods = self.pods_of.get(meta.labels.execution_uid, {}).values()
         return meta.deletion_timestamp is None and any(
-            pod.metadata.labels.job_name == meta.name
-            and pod.metadata.namespace == meta.namespace
-            and pod.status.phase in ENDED
-            for pod in pods
+            is_owned_by(pod.metadata, meta.uid) and pod.status.phase in ENDED for pod in pods
         )
 
     def _is_live(self, uid: str, namespace: str, execution: str) -> bool:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime, timedelta
 from typing import Final
 
 from nightcrawler_crds import names
 from nightcrawler_crds.names import Resource
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, TERMINAL_STEP_PHASES, conditions
-from tests.support.modelserver import Json, ModelServer, is_live, marks_of
+from tests.support.modelserver import Json, ModelServer, is_live, is_over, job_uid, marks_of, state_of
 
 _ORDER: Final = ("", "Pending", "Running", "Cancelling", "Completed", "Failed", "Cancelled")
+_GRAIN: Final = timedelta(seconds=1)
 PROGRAMS_FAULT: Final = frozenset({conditions.STEP_ERROR, conditions.STEP_TIMED_OUT})
 
 
@@ -19,10 +21,16 @@ class BrokenLawError(AssertionError):
 
 
 class Laws:
-    """Watches every write of one run. `depends` names for each step those before it."""
+    """Watches every write of one run.
 
-    def __init__(self, server: ModelServer, depends: dict[str, list[str]], *, replicas: int) -> None:
+    `depends` names for each step those before it; `keep` is for how many seconds Jobs stay after the run.
+    """
+
+    def __init__(
+        self, server: ModelServer, depends: dict[str, list[str]], *, replicas: int, keep: float
+    ) -> None:
         self.server = server
+        self.keep = timedelta(seconds=keep)
         self.depends = depends
         self.replicas = replicas
         self.succeeded: set[str] = set()
@@ -41,6 +49,8 @@ class Laws:
             self._pod_changed(new)
         elif resource in (names.PODS, names.JOBS) and old is not None and new is None:
             self.disturbed.add(marks_of(old)[0])
+            if resource == names.JOBS and self.server.by_the_operator:
+                self._job_deleted(old)
         elif resource == names.EXECUTIONS and old is not None and new is not None:
             self._recorded(old.get("status", {}), new.get("status", {}))
 
@@ -69,6 +79,23 @@ class Laws:
         if attempt > 1:
             self._require(recorded.get("attempt") == attempt, "a further attempt is recorded first")
         self.jobs_made[step, attempt] += 1
+
+    def _job_deleted(self, job: Json) -> None:
+        """The operator deletes what runs, and everything when it has been kept for long enough."""
+        uid = job["metadata"]["uid"]
+        self._require(
+            any(owner["kind"] == "WorkflowExecution" for owner in job["metadata"].get("ownerReferences", ())),
+            f"a Job that no run owns is not deleted: {job['metadata']['name']}",
+        )
+        pods = [pod for pod in self.server.of(names.PODS).values() if job_uid(pod) == uid]
+        # The time to keep them counts from the end of the last one, which is at least this one's.
+        ends = [moment(end) for pod in pods if (end := state_of(pod).get("terminated", {}).get("finishedAt"))]
+        kept = self.server.now >= max(ends, default=self.server.now - self.keep) + self.keep - _GRAIN
+        due = kept and self._status().get("phase") in TERMINAL_PHASES
+        self._require(
+            due or not pods or not all(map(is_over, pods)),
+            f"a Job whose Pod has ended is kept: {marks_of(job)}, at {self.server.now}",
+        )
 
     def _success_is_there(self, step: str) -> bool:
         """Whether the cluster still has a success of a step, so that nobody may miss it."""
@@ -123,6 +150,11 @@ class Laws:
         self._require(
             not disrupted or step in self.disturbed, f"{step} is called disrupted, but nobody touched it"
         )
+
+
+def moment(text: str) -> datetime:
+    """A time on the wire."""
+    return datetime.fromisoformat(text)
 
 
 def _succeeded(pod: Json) -> bool:

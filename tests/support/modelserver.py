@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -40,12 +40,36 @@ class ModelServer:
         self.on_their_way: list[Callable[[], object]] = []
         """Requests of processes that have died since."""
         self.made = 0
+        self.by_the_operator = False
+
+    @contextlib.contextmanager
+    def asked_by_the_operator(self) -> Iterator[None]:
+        """What is written meanwhile is the operator's doing."""
+        self.by_the_operator = True
+        try:
+            yield
+        finally:
+            self.by_the_operator = False
 
     # --- requests ----------------------------------------------------------------------------------
 
     def of(self, resource: Resource) -> dict[Where, Json]:
         """All objects of a kind."""
         return self.objects.setdefault(resource.plural, {})
+
+    def at_version(self, resource: Resource, version: int) -> dict[Where, Json]:
+        """All objects of a kind as they were at a version."""
+        then: dict[Where, Json] = {}
+        for kind, body in self.log.get(resource.plural, []):
+            meta = body["metadata"]
+            if int(meta["resourceVersion"]) > version:
+                break
+            where = (meta.get("namespace", ""), meta["name"])
+            if kind == "DELETED":
+                then.pop(where, None)
+            else:
+                then[where] = body
+        return then
 
     def get(self, resource: Resource, where: Where) -> Json:
         """An object; `NotFound` if there is none."""
@@ -107,7 +131,7 @@ class ModelServer:
         """Take one of the requests that are still on their way; nobody is there to hear the answer."""
         if self.on_their_way:
             request = self.on_their_way.pop(which % len(self.on_their_way))
-            with contextlib.suppress(errors.ApiError):
+            with self.asked_by_the_operator(), contextlib.suppress(errors.ApiError):
                 request()
 
     def _put(self, resource: Resource, where: Where, old: Json | None, new: Json | None, kind: str) -> Json:
@@ -130,6 +154,17 @@ def is_live(pod: Json) -> bool:
     if pod["metadata"].get("deletionGracePeriodSeconds") == 0:
         return False
     return pod.get("status", {}).get("phase", "Pending") not in ("Succeeded", "Failed")
+
+
+def state_of(pod: Json) -> Json:
+    """The state of the step's container; empty before it has one."""
+    state: Json = pod.get("status", {}).get("containerStatuses", [{}])[0].get("state", {})
+    return state
+
+
+def is_over(pod: Json) -> bool:
+    """Whether no container of a Pod runs any more, whatever its phase says."""
+    return not is_live(pod) or "terminated" in state_of(pod)
 
 
 def job_uid(pod: Json) -> str:
@@ -188,7 +223,8 @@ class ModelCluster:
         """Delete the Pods of Jobs, and the Jobs of executions, that are gone."""
         runs = {run["metadata"]["uid"] for run in self.server.of(names.EXECUTIONS).values()}
         for where, job in list(self.server.of(names.JOBS).items()):
-            if job["metadata"]["labels"][names.LABEL_EXECUTION_UID] not in runs:
+            owners = {owner["uid"] for owner in job["metadata"].get("ownerReferences", ())}
+            if owners and not owners & runs:
                 self.server.delete(names.JOBS, where)
         uids = {job["metadata"]["uid"] for job in self.server.of(names.JOBS).values()}
         for where, pod in list(self.server.of(names.PODS).items()):
@@ -204,17 +240,31 @@ class ModelCluster:
         if pod is None:
             return
         going = "deletionTimestamp" in pod["metadata"]
-        state = pod.get("status", {}).get("containerStatuses", [{}])[0].get("state", {})
+        state = state_of(pod)
         if going and (not is_live(pod) or not state):
             self.server.delete(names.PODS, where, grace=0)
         elif not is_live(pod):
             return
+        elif "terminated" in state:
+            self._say(where, "Succeeded" if state["terminated"]["exitCode"] == 0 else "Failed", state)
         elif going:
             self._end(where, 143, state)
         elif not state:
             self._say(where, "Running", {"running": {"startedAt": to_wire(self.server.now)}})
         else:
             self._end(where, exit_code, state)
+
+    def end_container(self, where: Where, exit_code: int = 0) -> None:
+        """The step's container ends; a busy kubelet sets the Pod's phase later."""
+        pod = self.server.of(names.PODS).get(where)
+        state = state_of(pod) if pod is not None else {}
+        if pod is not None and is_live(pod) and "running" in state:
+            self._end(where, exit_code, state, phase="Running")
+
+    def strip_labels(self, resource: Resource, where: Where) -> None:
+        """Somebody takes our labels off a child."""
+        ours = (names.LABEL_EXECUTION_UID, names.LABEL_EXECUTION, names.LABEL_WORKFLOW)
+        self.server.patch(resource, where, {"metadata": {"labels": dict.fromkeys(ours)}})
 
     def evict_pod(self, where: Where) -> None:
         """The kubelet ends a Pod because its node is short of something."""
@@ -225,10 +275,10 @@ class ModelCluster:
         status = {"phase": "Failed", "reason": "Evicted", "conditions": [said]}
         self.server.patch(names.PODS, where, {"status": status}, "status")
 
-    def _end(self, where: Where, code: int, state: Json) -> None:
+    def _end(self, where: Where, code: int, state: Json, phase: str = "") -> None:
         now = to_wire(self.server.now)
         ended = {"exitCode": code, "startedAt": state["running"]["startedAt"], "finishedAt": now}
-        self._say(where, "Succeeded" if code == 0 else "Failed", {"terminated": ended})
+        self._say(where, phase or ("Succeeded" if code == 0 else "Failed"), {"terminated": ended})
 
     def _say(self, where: Where, phase: str, state: Json) -> None:
         status = {"phase": phase, "containerStatuses": [{"name": names.STEP_CONTAINER, "state": state}]}

@@ -26,7 +26,7 @@ from tests.support.builders import Manifest, WorkflowBuilder, an_execution
 from tests.support.cluster import install_crds
 from tests.support.examples import FOLDER
 from tests.support.facade import FacadeProcess
-from tests.support.operator import operators_in
+from tests.support.operator import OperatorProcess, operators_in
 from tests.support.polling import eventually
 from tests.support.resources import Json, path_of
 
@@ -46,10 +46,12 @@ class Installation:
     Attributes:
         cluster: The cluster, with its administrator's rights.
         http: A client of the facade.
+        operator: The operator's process.
     """
 
     cluster: LocalCluster
     http: httpx.Client
+    operator: OperatorProcess
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """What kubectl prints; ClusterError if it fails."""
@@ -204,12 +206,12 @@ def installation(folder: Path) -> Iterator[Installation]:
         install_crds(cluster)
         cluster.kubectl("apply", "-f", str(FOLDER / "environments.yaml"))
         with operators_in(cluster, NAMESPACE, folder) as operators:
-            operators.start(
+            operator = operators.start(
                 watch_namespace="", image_pull_timeout=f"{PULL_TIMEOUT} seconds", log_level="info"
             )
             facade = FacadeProcess(cluster, NAMESPACE, folder)
             try:
                 facade.start()
-                yield Installation(cluster, facade.http)
+                yield Installation(cluster, facade.http, operator)
             finally:
                 facade.close()

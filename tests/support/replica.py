@@ -26,7 +26,7 @@ from nightcrawler_crds.kube.views import ExecutionView, JobView, NodeView, PodVi
 from nightcrawler_crds.names import Resource
 from nightcrawler_crds.reading import from_body
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
-from nightcrawler_operator import act, children, lookups, observe, world
+from nightcrawler_operator import act, children, finding, lookups, observe, world
 from nightcrawler_operator.act import Actor
 from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.hearing import hear
@@ -87,15 +87,16 @@ class ModelStore(Store):
             raise KilledError
         due = self.death is not None and self._writes == self.death.write
         self._writes += 1
-        if due and self.death is not None:
-            self._dead = True
-            if self.death.late:
-                self._server.on_their_way.append(call)
-            elif self.death.answered:
-                with contextlib.suppress(errors.ApiError):
-                    call()
-            raise KilledError
-        return call()
+        with self._server.asked_by_the_operator():
+            if due and self.death is not None:
+                self._dead = True
+                if self.death.late:
+                    self._server.on_their_way.append(call)
+                elif self.death.answered:
+                    with contextlib.suppress(errors.ApiError):
+                        call()
+                raise KilledError
+            return call()
 
     @override
     async def get(self, resource: Resource, namespace: str, name: str, kind: type[T]) -> T:
@@ -136,11 +137,19 @@ class ModelStore(Store):
 
     @override
     async def delete_collection(
-        self, resource: Resource, namespace: str, *, label_selector: str, propagation: str = "Background"
+        self,
+        resource: Resource,
+        namespace: str,
+        *,
+        label_selector: str,
+        version: str,
+        propagation: str = "Background",
     ) -> None:
         def call() -> None:
-            for where in [w for w, b in self._server.of(resource).items() if _selected(b, label_selector)]:
-                self._server.delete(resource, where)
+            then = self._server.at_version(resource, int(version))
+            for where in [w for w, b in then.items() if w[0] == namespace and _selected(b, label_selector)]:
+                with contextlib.suppress(errors.NotFound):
+                    self._server.delete(resource, where)
 
         self._write(call)
 
@@ -157,7 +166,8 @@ class ModelStore(Store):
     ) -> tuple[list[T], int]:
         if resource == names.EVENTS:
             return [], self._server.version
-        there = self._read(lambda: list(self._server.of(resource).values()))
+        there = self._read(lambda: self._server.of(resource).items())
+        there = [body for (where, _), body in there if namespace in ("", where)]
         found = [_as(body, kind) for body in there if _selected(body, label_selector)]
         return found, self._server.version
 
@@ -236,10 +246,11 @@ class Replica:
         self.world.nodes.cache.upsert(_as(node, NodeView))
         for resource, kind in WATCHED:
             for body in self._server.of(resource).values():
-                if resource == names.EXECUTIONS and not _has_ended(resource, body):
+                if resource == names.EXECUTIONS and _is_watched(resource, body):
                     hear(self.world, resource, None, body)
-                elif resource != names.EXECUTIONS:
+                elif resource != names.EXECUTIONS and _is_watched(resource, body):
                     self._cache(resource).upsert(_as(body, kind))
+        self._hear_version()
         for key in self.world.leftovers():
             self._wake(key)
 
@@ -250,15 +261,21 @@ class Replica:
         begin = self._heard[resource]
         for what, body in log[begin : begin + most]:
             if resource == names.EXECUTIONS:
-                hear(self.world, resource, "DELETED" if _has_ended(resource, body) else what, body)
+                hear(self.world, resource, what if _is_watched(resource, body) else "DELETED", body)
                 continue
             view = _as(body, kind)
             meta = view.metadata
-            if what == "DELETED":
+            if what == "DELETED" or not _is_watched(resource, body):
                 self._cache(resource).forget(meta.key, meta.uid, meta.version)
             else:
                 self._cache(resource).upsert(view)
         self._heard[resource] = min(len(log), begin + most)
+        self._hear_version()
+
+    def _hear_version(self) -> None:
+        """The informer of Jobs knows up to which version it has heard."""
+        log, heard = self._server.log.get(names.JOBS.plural, []), self._heard[names.JOBS]
+        self.world.jobs._version = log[heard - 1][1]["metadata"]["resourceVersion"] if heard else "100"
 
     def deliver_all(self) -> None:
         """Hear everything."""
@@ -310,9 +327,11 @@ class Replica:
         return {names.JOBS: world.jobs.cache, names.PODS: world.pods.cache}[resource]
 
 
-def _has_ended(resource: Resource, body: Json) -> bool:
-    """Whether it is beyond the field selector of the live executions."""
-    return resource == names.EXECUTIONS and body.get("status", {}).get("phase") in TERMINAL_PHASES
+def _is_watched(resource: Resource, body: Json) -> bool:
+    """Whether it is what its watch selects: live executions by a field, their children by a label."""
+    if resource == names.EXECUTIONS:
+        return body.get("status", {}).get("phase") not in TERMINAL_PHASES
+    return names.LABEL_EXECUTION_UID in body["metadata"].get("labels", {})
 
 
 @contextlib.contextmanager
@@ -328,7 +347,7 @@ def the_servers_time(server: ModelServer) -> Iterator[asyncio.Runner]:
             return server.now.timestamp()
 
     with contextlib.ExitStack() as stack:
-        for module in (observe, act, children, lookups, leftovers):
+        for module in (observe, act, children, finding, lookups, leftovers):
             stack.enter_context(mock.patch.object(module, "utcnow", now))
         for module in (world, lookups):
             stack.enter_context(mock.patch.object(module, "time", Monotonic))

@@ -23,12 +23,13 @@ from tests.support.snapshots import wire
 
 
 def a_run(name: str, phase: str, created: float, **metadata: Any) -> EndedRun:
-    meta = {"name": name, "creationTimestamp": wire(created)} | metadata
+    owners = {"ownerReferences": [{"kind": "Workflow", "name": "wf", "uid": "wf-uid"}]}
+    meta = {"name": name, "creationTimestamp": wire(created), **owners} | metadata
     return msgspec.convert({"metadata": meta, "status": {"phase": phase}}, EndedRun, strict=False)
 
 
 def going(runs: Iterable[EndedRun], shelf: Shelf, keep: int) -> list[str]:
-    return [run.metadata.name for run in sorted_out(runs, shelf, keep)[1]]
+    return [run.metadata.name for run in sorted_out(runs, shelf, keep, "wf-uid")[1]]
 
 
 def test_the_oldest_ended_runs_beyond_the_history_go() -> None:
@@ -38,7 +39,11 @@ def test_the_oldest_ended_runs_beyond_the_history_go() -> None:
 
     assert going(runs, Shelf.COMPLETED, 3) == ["c1", "c0"]
     assert going(runs, Shelf.OTHERS, 1) == ["f1", "f0"]
-    assert [run.metadata.name for run in sorted_out(runs, Shelf.COMPLETED, 3)[0]] == ["c4", "c3", "c2"]
+    assert [run.metadata.name for run in sorted_out(runs, Shelf.COMPLETED, 3, "wf-uid")[0]] == [
+        "c4",
+        "c3",
+        "c2",
+    ]
 
 
 def test_the_order_of_a_list_does_not_matter_and_ties_are_broken_by_name() -> None:
@@ -86,7 +91,23 @@ def test_a_long_list_is_worth_it_once_there_is_enough_to_find() -> None:
     assert is_worth_it(500, 10_000)
 
 
-def test_revisions_that_nobody_names_go() -> None:
-    there = [msgspec.convert({"metadata": {"name": name}}, RevisionView) for name in ("old", "used")]
+def test_runs_that_only_have_the_label_of_a_workflow_are_neither_counted_nor_deleted() -> None:
+    another = [{"kind": "Workflow", "name": "wf", "uid": "another-uid"}]
+    others = [
+        a_run("restored", "Completed", 0, ownerReferences=[]),
+        a_run("another's", "Completed", 9, ownerReferences=another),
+    ]
 
-    assert [r.metadata.name for r in unneeded_revisions(there, {"used"})] == ["old"]
+    assert going([*others, a_run("own", "Completed", 1)], Shelf.COMPLETED, 1) == []
+    assert going(others, Shelf.COMPLETED, 0) == []
+
+
+def test_revisions_that_nobody_names_go() -> None:
+    there = [a_revision("old"), a_revision("used"), a_revision("another's", uid="old-uid")]
+
+    assert [r.metadata.name for r in unneeded_revisions(there, {"used"}, "wf-uid")] == ["old"]
+
+
+def a_revision(name: str, uid: str = "wf-uid") -> RevisionView:
+    owners = [{"kind": "Workflow", "name": "wf", "uid": uid}]
+    return msgspec.convert({"metadata": {"name": name, "ownerReferences": owners}}, RevisionView)

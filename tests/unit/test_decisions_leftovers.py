@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import pytest
+
 from nightcrawler_crds.kube.views import JobView
 from nightcrawler_operator.decisions.leftovers import Keep, Remove, StopLive, leftovers
+from nightcrawler_operator.outcomes import OldObject
 from nightcrawler_operator.snapshot import Attempt
-from tests.support.snapshots import PodMaker, a_job, a_pod, at, job_name
+from tests.support.snapshots import PodMaker, a_job, a_pod, at, job_name, wire
+
+SIDE_CAR = {"running": {"startedAt": wire(1)}}
+GONE_WRONG = {"terminated": {"exitCode": 1, "finishedAt": wire(4)}}
 
 
-def verdict(*attempts: Attempt, now: float = 0, gone: bool = False) -> Keep | Remove | StopLive:
-    return leftovers(attempts, gone=gone, now=at(now), keep=900)
+def verdict(*attempts: Attempt, now: float = 0) -> Keep | Remove | StopLive:
+    return leftovers(attempts, now=at(now), keep=900)
+
+
+def stop(*steps: str) -> StopLive:
+    return StopLive(tuple(OldObject(job_name(step), f"uid-{job_name(step)}") for step in steps))
 
 
 def an_attempt(job: JobView, *pods: PodMaker) -> Attempt:
@@ -23,15 +33,11 @@ def test_jobs_are_kept_from_the_end_of_the_last_one_on() -> None:
     assert verdict(early, late, now=960) == Remove()
 
 
-def test_jobs_of_an_execution_that_is_gone_go_at_once() -> None:
-    assert verdict(Attempt(a_job("a")), now=1, gone=True) == Remove()
-
-
 def test_a_job_that_may_still_run_is_stopped() -> None:
     done, runs = Attempt(a_job("a", ended=("Complete", 10))), an_attempt(a_job("b"), a_pod("b").running())
 
-    assert verdict(done, runs, now=5000) == StopLive((job_name("b"),))
-    assert verdict(Attempt(a_job("c"))) == StopLive((job_name("c"),))
+    assert verdict(done, runs, now=5000) == stop("b")
+    assert verdict(Attempt(a_job("c"))) == stop("c")
 
 
 def test_a_job_that_is_being_deleted_is_not_stopped_again() -> None:
@@ -44,11 +50,66 @@ def test_a_job_whose_pod_has_ended_is_not_live_although_it_does_not_say_so_yet()
     assert isinstance(verdict(an_attempt(a_job("a"), a_pod("a").exited(0))), Keep)
 
 
-def test_a_pod_may_outlive_its_program_for_a_while_before_its_job_is_stopped() -> None:
-    lingers = an_attempt(a_job("a"), a_pod("a").exited(0, end=10).phase("Running"))
+def test_a_side_car_may_outlive_the_program_for_a_while_before_its_job_is_stopped() -> None:
+    lingers = an_attempt(a_job("a"), late(10).container(SIDE_CAR, "proxy"))
 
     assert verdict(lingers, now=11) == Keep(at(20))
-    assert verdict(lingers, now=20) == StopLive((job_name("a"),))
+    assert verdict(lingers, now=20) == stop("a")
+
+
+def late(end: float) -> PodMaker:
+    """A Pod whose program has ended, and whose phase has not been set yet."""
+    return a_pod("a").exited(0, end=end).phase("Running")
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        late(10),
+        late(10).deleted(12),
+        late(10).container(GONE_WRONG, "proxy"),
+        late(10).container({"terminated": {"exitCode": 0}}, "prepare", init=True),
+        late(10).container(SIDE_CAR, "restartable", init=True),
+        late(10).container(SIDE_CAR, "proxy").deleted(12),
+        late(10).phase("Pending"),
+    ],
+    ids=[
+        "nothing runs",
+        "nothing runs and it was deleted",
+        "a side-car has ended",
+        "an init container has ended",
+        "the kubelet ends a restartable init container",
+        "the kubelet ends a Pod that was deleted",
+        "the kubelet has not said that it ran",
+    ],
+)
+def test_a_job_is_kept_however_long_its_kubelet_takes_to_set_the_phase(pod: PodMaker) -> None:
+    attempt = an_attempt(a_job("a"), pod)
+
+    assert verdict(attempt, now=21) == verdict(attempt, now=909) == Keep(at(910))
+    assert verdict(attempt, now=910) == Remove()
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        a_pod("a"),
+        a_pod("a").on_node(),
+        a_pod("a").running(),
+        a_pod("a").running().deleted(2),
+        a_pod("a").waiting("PodInitializing").container(SIDE_CAR, "prepare", init=True),
+        a_pod("a").waiting("ImagePullBackOff"),
+    ],
+    ids=["no node", "no status", "it runs", "it is told to go", "it is prepared", "it cannot start"],
+)
+def test_a_job_whose_program_may_run_is_stopped_at_once(pod: PodMaker) -> None:
+    assert verdict(an_attempt(a_job("a"), pod), now=3) == stop("a")
+
+
+def test_a_side_car_that_never_started_is_waited_for_no_longer_than_one_that_runs() -> None:
+    waits = an_attempt(a_job("a"), late(10).container({"waiting": {"reason": "ImagePullBackOff"}}, "proxy"))
+
+    assert (verdict(waits, now=19), verdict(waits, now=20)) == (Keep(at(20)), stop("a"))
 
 
 def test_a_long_last_step_does_not_have_the_jobs_go_at_once() -> None:

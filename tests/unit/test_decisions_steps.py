@@ -11,6 +11,7 @@ from nightcrawler_operator.decisions.execution import decide
 from nightcrawler_operator.outcomes import LookForJob, NewJob, OldObject, Plan, Waiting
 from nightcrawler_operator.snapshot import Nodes
 from tests.support.snapshots import (
+    PodMaker,
     SnapshotMaker,
     a_job,
     a_pod,
@@ -271,11 +272,28 @@ def test_a_last_pod_without_its_job_still_holds_the_next_attempt_back() -> None:
     assert planned(failed_once().with_orphan(a_pod().running().deleted(8)), 3600).later_jobs == ()
 
 
-def test_a_last_pod_that_outlives_its_container_has_its_job_deleted_after_a_while() -> None:
-    lingers = failed_once().with_pod(a_pod().exited(1, end=10).phase("Running"))
+def test_a_last_pod_that_a_side_car_keeps_has_its_job_deleted_after_a_while() -> None:
+    lingers = failed_once().with_pod(with_side_car(a_pod().exited(1, end=10).phase("Running")))
 
     assert planned(lingers, 19).delete_jobs == ()
     assert planned(lingers, 20).delete_jobs == (the_job(),)
+
+
+def test_a_last_pod_that_only_lacks_its_phase_holds_the_next_attempt_back_and_keeps_its_job() -> None:
+    plan = planned(failed_once().with_pod(a_pod().exited(1, end=10).phase("Running")), 3600)
+
+    assert (plan.delete_jobs, plan.later_jobs) == ((), ())
+    assert isinstance(plan.outcome, Waiting)
+
+
+def test_before_another_attempt_a_last_pod_that_no_watch_shows_is_asked_for_by_name() -> None:
+    vanished = failed_once().with_job(a_job())
+
+    asks = planned(vanished, 3600)
+    goes_on = planned(vanished.knowing(absent=frozenset({job_name(TRAIN)})), 3600)
+
+    assert (asks.lookups, asks.later_jobs) == ((LookForJob(job_name(TRAIN), has_run=True),), ())
+    assert [job.attempt for job in goes_on.later_jobs] == [2]
 
 
 def test_a_failed_attempt_keeps_its_job_and_log_although_its_pod_is_not_over_yet() -> None:
@@ -286,10 +304,25 @@ def test_a_failed_attempt_keeps_its_job_and_log_although_its_pod_is_not_over_yet
     assert (step_of(plan)["phase"], plan.delete_jobs) == ("Retrying", ())
 
 
-def test_a_completed_step_whose_pod_lingers_has_its_job_deleted_after_a_while() -> None:
-    lingers = a_snapshot("a", "b").recorded("a", "Completed", completionTime=wire(10))
-    lingers = lingers.with_pod(a_pod("a").exited(0, end=10).phase("Running"))
-    lingers = lingers.recorded("b", "Pending").with_pod(a_pod("b").running(12))
+def with_side_car(pod: PodMaker) -> PodMaker:
+    return pod.container({"running": {"startedAt": wire(1)}}, "proxy")
+
+
+def completed_before_another(pod: PodMaker) -> SnapshotMaker:
+    done = a_snapshot("a", "b").recorded("a", "Completed", completionTime=wire(10)).with_pod(pod)
+    return done.recorded("b", "Pending").with_pod(a_pod("b").running(12))
+
+
+def test_a_completed_step_keeps_its_job_however_long_its_kubelet_takes_to_set_the_phase() -> None:
+    late = a_pod("a").exited(0, end=10).phase("Running")
+    restartable = late.container({"running": {"startedAt": wire(1)}}, "ticker", init=True)
+
+    for pod in (late, restartable, with_side_car(late).deleted(15)):
+        assert planned(completed_before_another(pod), 3600).delete_jobs == ()
+
+
+def test_a_completed_step_whose_pod_a_side_car_keeps_has_its_job_deleted_after_a_while() -> None:
+    lingers = completed_before_another(with_side_car(a_pod("a").exited(0, end=10).phase("Running")))
 
     assert planned(lingers, 19).delete_jobs == ()
     assert planned(lingers, 20).delete_jobs == (the_job("a"),)

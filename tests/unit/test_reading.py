@@ -13,7 +13,7 @@ from nightcrawler_crds.errors import Unavailable, Unreadable
 from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView, WorkflowView
 from nightcrawler_crds.reading import Unreadables, from_body, from_json, stand_in
 from nightcrawler_operator import hearing
-from nightcrawler_operator.decisions.ending import is_live
+from nightcrawler_operator.decisions.pods import is_live
 from nightcrawler_operator.world import ExecutionKey, LeftoverKey, WorkKey, World
 from tests.support.modelserver import ModelServer
 from tests.support.replica import ModelStore

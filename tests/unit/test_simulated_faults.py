@@ -46,7 +46,7 @@ happenings = st.one_of(
     st.builds(Act, st.just("work"), replica=replica),
     st.builds(Act, st.just("hear"), which=st.integers(0, 2), replica=replica, many=st.integers(1, 3)),
     st.builds(Act, st.just("control"), which=which),
-    st.builds(Act, st.sampled_from(["kubelet", "kubelet", "fail", "evict"]), which=which),
+    st.builds(Act, st.sampled_from(["kubelet", "kubelet", "fail", "evict", "late end"]), which=which),
     st.builds(Act, st.just("time"), many=st.integers(1, 40)),
     # Long strides, so that stories get anywhere; the small steps above mix them up.
     st.builds(Act, st.just("catch up"), replica=replica),
@@ -54,6 +54,7 @@ happenings = st.one_of(
     st.builds(Act, st.just("life"), which=which),
 )
 interventions = st.builds(Act, st.sampled_from(["delete pod", "delete job", "garbage"]), which=which)
+strippings = st.builds(Act, st.sampled_from(["strip pod", "strip job"]), which=which)
 
 
 @st.composite
@@ -81,7 +82,7 @@ class Simulation:
         self.server.create(names.EXECUTIONS, _object("WorkflowExecution", RUN[1], run))
         depends = {step["name"]: step.get("dependsOn", []) for step in steps}
         # A request that arrives late is that of a second writer who does not know what has come to pass.
-        self.laws = Laws(self.server, depends, replicas=replicas + late)
+        self.laws = Laws(self.server, depends, replicas=replicas + late, keep=LIMITS.job_cleanup_after)
         self.replicas = [Replica(self.server, LIMITS) for _ in range(replicas)]
 
     @property
@@ -129,7 +130,7 @@ class Simulation:
             self.cluster.run_pod(where, exit_code=int(number == fails))
 
     def _to_a_child(self, act: Act) -> None:
-        of_job = act.what in ("control", "delete job")
+        of_job = act.what in ("control", "delete job", "strip job")
         there = self.cluster.jobs() if of_job else self.cluster.pods()
         if not there:
             return
@@ -143,6 +144,10 @@ class Simulation:
                 self.cluster.run_pod(where, exit_code=1)
             case "evict":
                 self.cluster.evict_pod(where)
+            case "late end":
+                self.cluster.end_container(where)
+            case "strip pod" | "strip job":
+                self.cluster.strip_labels(names.JOBS if of_job else names.PODS, where)
             case "delete pod":
                 self.cluster.delete_pod(where)
             case "delete job":

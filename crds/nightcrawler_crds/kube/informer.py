@@ -93,6 +93,11 @@ class Informer(Generic[V]):
         self._bookmarks = msgspec.json.Decoder(_Bookmark)
         self._version = ""
 
+    @property
+    def version(self) -> str:
+        """The resourceVersion up to which `cache` is complete; empty before a list, and while one is due."""
+        return self._version
+
     async def run(self) -> None:
         """List, then watch, until cancelled."""
         backoff = _BACKOFF_FIRST

@@ -123,12 +123,26 @@ class Store:
         namespace: str,
         *,
         label_selector: str,
+        version: str,
         propagation: Propagation = "Background",
     ) -> None:
-        """Delete all objects of a label in one request."""
+        """Delete all objects that had a label at a resourceVersion, in one request.
+
+        A label alone says nothing about whose they are. At a version that the caller has a complete list of
+        it selects what the caller knows: an object made or labelled since is not touched. The API server
+        deletes by name what it finds in that version (`registry.Store.DeleteCollection`).
+
+        Raises:
+            Gone: The version is too old.
+        """
         assert label_selector, "without a selector this would delete everything in the namespace"
+        assert version, "without a version this would delete whatever has the label"
         options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": propagation}
-        params = {"labelSelector": label_selector}
+        params = {
+            "labelSelector": label_selector,
+            "resourceVersion": version,
+            "resourceVersionMatch": "Exact",
+        }
         await self._request("DELETE", _path(resource, namespace), body=options, params=params)
 
     async def list_page(

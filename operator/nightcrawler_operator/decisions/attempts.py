@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from nightcrawler_crds import words
+from nightcrawler_crds import names, words
 from nightcrawler_crds.kube.views import JobView, PodView
 from nightcrawler_crds.names import STEP_CONTAINER
 from nightcrawler_crds.plaintext import one_line
@@ -20,18 +20,47 @@ from nightcrawler_operator.decisions.ending import Result, ending
 from nightcrawler_operator.decisions.pods import is_live, step_status
 from nightcrawler_operator.decisions.verdict import Blame, Failed, Runs, Succeeded, Verdict, Waits
 from nightcrawler_operator.decisions.waiting import Pending, waiting
-from nightcrawler_operator.outcomes import LookForEvents, LookForJob, OldObject
+from nightcrawler_operator.outcomes import LookForEvents, LookForJob, Lookup, OldObject
 from nightcrawler_operator.resources import effective_resources
 from nightcrawler_operator.snapshot import Attempt, Snapshot
 
 _DEADLINE_SLACK: Final = timedelta(seconds=30)
 """The kubelet enforces a step's timeout; this much later we do, for a node that does not answer."""
+_ASK_AGAIN: Final = timedelta(seconds=5)
+"""How often an attempt is asked for of which no watch tells."""
 
 
 def judge(
     step: Step, job_name: str, attempt: Attempt, snapshot: Snapshot, *, has_run: bool, force_delete: bool
 ) -> Verdict:
     """The state of a begun attempt of a step; `has_run` if its start is on record."""
+    verdict = _by_what_is_there(step, job_name, attempt, snapshot, has_run=has_run, force_delete=force_delete)
+    lookups, ask_at = look_again(job_name, attempt, snapshot)
+    if ask_at is None or not isinstance(verdict, Runs | Waits):
+        return verdict
+    look_at = min(verdict.look_at or ask_at, ask_at)
+    verdict = replace(verdict, look_at=look_at, lookups=(*verdict.lookups, *lookups))
+    if isinstance(verdict, Runs) and verdict.reason is None:
+        pods = ", ".join(pod.metadata.name for pod in attempt.pods)
+        message = f"runs, but its Pod {pods} has lost the label {names.LABEL_EXECUTION_UID!r}; put it back"
+        return replace(verdict, reason=conditions.STEP_NOT_WATCHED, message=message)
+    return verdict
+
+
+def look_again(
+    job_name: str, attempt: Attempt, snapshot: Snapshot
+) -> tuple[tuple[Lookup, ...], datetime | None]:
+    """The look-up of an attempt of which no watch tells, if it is time for it, and when it will be."""
+    if attempt.asked is None:
+        return (), None
+    ask_at = attempt.asked + _ASK_AGAIN
+    lookup = LookForJob(job_name, has_run=bool(attempt.pods))
+    return ((lookup,) if snapshot.now >= ask_at else ()), ask_at
+
+
+def _by_what_is_there(
+    step: Step, job_name: str, attempt: Attempt, snapshot: Snapshot, *, has_run: bool, force_delete: bool
+) -> Verdict:
     live = next((pod for pod in attempt.pods if is_live(pod)), None)
     limit = memory_limit(step, snapshot)
     results = [

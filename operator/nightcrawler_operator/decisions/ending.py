@@ -33,7 +33,7 @@ _KUBELET_IS_DONE: Final = timedelta(seconds=5)
 _KUBELET_IS_DONE_WITH_ALL: Final = timedelta(minutes=2)
 """The same where volumes take their time; believed only of a program that a signal ended."""
 LINGER: Final = timedelta(seconds=10)
-"""How long a Pod may outlive the step's container (an injected side-car) before its Job is deleted."""
+"""How long an injected side-car may outlive the step's container before their Job is deleted."""
 
 
 @dataclass(frozen=True, slots=True)

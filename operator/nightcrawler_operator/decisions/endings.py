@@ -11,7 +11,14 @@ from nightcrawler_crds import names
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
-from nightcrawler_operator.decisions.pods import is_live, may_run, step_termination, was_ended
+from nightcrawler_operator.decisions.pods import (
+    has_company,
+    is_live,
+    lingers,
+    may_run,
+    step_termination,
+    was_ended,
+)
 from nightcrawler_operator.decisions.status import condition, merge_patch, sentence
 from nightcrawler_operator.outcomes import EndedJob, FreedPod, OldObject, Plan
 from nightcrawler_operator.snapshot import Attempt, Snapshot
@@ -90,13 +97,13 @@ def close_steps(
 
 
 def live_jobs(snapshot: Snapshot) -> tuple[OldObject, ...]:
-    """The Jobs of which something may still run, or come to run; a side-car too."""
-    return _jobs(a for a in snapshot.attempts.values() if any(map(is_live, a.pods)) or not job_over(a))
+    """The Jobs of which something may still run, or come to run; an injected side-car too."""
+    return _jobs(a for a in snapshot.attempts.values() if any(map(lingers, a.pods)) or may_go_on(a))
 
 
 def unfinished_jobs(snapshot: Snapshot) -> tuple[OldObject, ...]:
     """The Jobs whose program may still run, or come to; the others keep their logs."""
-    return _jobs(a for a in snapshot.attempts.values() if any(map(may_run, a.pods)) or not program_over(a))
+    return _jobs(a for a in snapshot.attempts.values() if may_go_on(a))
 
 
 def _jobs(attempts: Iterable[Attempt]) -> tuple[OldObject, ...]:
@@ -114,18 +121,25 @@ def orphaned_pods(snapshot: Snapshot) -> tuple[OldObject, ...]:
         for attempt in snapshot.attempts.values()
         if attempt.job is None
         for pod in attempt.pods
-        if is_live(pod) and pod.metadata.deletion_timestamp is None
+        if (may_run(pod) or has_company(pod)) and pod.metadata.deletion_timestamp is None
     )
 
 
-def live_pods(snapshot: Snapshot) -> tuple[str, ...]:
-    """The names of the Pods that may still run."""
-    return tuple(p.metadata.name for a in snapshot.attempts.values() for p in a.pods if is_live(p))
+def is_quiet(snapshot: Snapshot) -> bool:
+    """Whether every Pod has ended, by its phase too, and no Job may still make one."""
+    return not any(
+        any(map(is_live, a.pods)) or (a.job is not None and not job_over(a))
+        for a in snapshot.attempts.values()
+    )
 
 
-def jobs_without_end(snapshot: Snapshot) -> bool:
-    """Whether a Job is there that may still make a Pod."""
-    return any(a.job is not None and not job_over(a) for a in snapshot.attempts.values())
+def what_runs(snapshot: Snapshot) -> str:
+    """What may still run, in words: Pods, or a Job that may still make one; empty if nothing may."""
+    attempts = snapshot.attempts.values()
+    pods = [p.metadata.name for a in attempts for p in a.pods if may_run(p) or has_company(p)]
+    if pods:
+        return f"these Pods were still there: {', '.join(pods[:10])}"
+    return "a Job was still there" if any(a.job is not None and may_go_on(a) for a in attempts) else ""
 
 
 def ended_jobs(attempts: Iterable[Attempt]) -> tuple[EndedJob, ...]:
@@ -188,9 +202,9 @@ def job_over(attempt: Attempt) -> bool:
     return _job_said_so(attempt) or (bool(attempt.pods) and not any(map(is_live, attempt.pods)))
 
 
-def program_over(attempt: Attempt) -> bool:
-    """Whether the attempt's program has ended and will not run again; its Pod may take a little longer."""
-    return _job_said_so(attempt) or (bool(attempt.pods) and not any(map(may_run, attempt.pods)))
+def may_go_on(attempt: Attempt) -> bool:
+    """Whether the attempt's program may still run, or come to; its Pod may take longer to end."""
+    return any(map(may_run, attempt.pods)) or not (_job_said_so(attempt) or attempt.pods)
 
 
 def _job_said_so(attempt: Attempt) -> bool:

@@ -16,6 +16,7 @@ import msgspec
 
 from nightcrawler_crds.kube.views import RevisionView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
+from nightcrawler_operator.decisions.ownership import is_owned_by
 
 EXACT: Final = 100
 """A history of at most so many is kept to the number, and listed whenever a run has ended."""
@@ -37,6 +38,12 @@ class Shelf(Enum):
         return Shelf.COMPLETED if phase == "Completed" else Shelf.OTHERS
 
 
+class OwnerUid(msgspec.Struct, frozen=True, gc=False):
+    """Whose it is."""
+
+    uid: str = ""
+
+
 class EndedMeta(msgspec.Struct, rename="camel", frozen=True, gc=False):
     """What tells ended runs apart, and which is older."""
 
@@ -44,6 +51,7 @@ class EndedMeta(msgspec.Struct, rename="camel", frozen=True, gc=False):
     uid: str = ""
     creation_timestamp: str = ""
     deletion_timestamp: str | None = None
+    owner_references: tuple[OwnerUid, ...] = ()
 
 
 class EndedStatus(msgspec.Struct, rename="camel", frozen=True, gc=False):
@@ -85,15 +93,27 @@ def is_worth_it(gain: int, cost: int) -> bool:
     return cost <= max(EXACT, gain * SHARE)
 
 
-def sorted_out(runs: Iterable[EndedRun], shelf: Shelf, keep: int) -> tuple[list[EndedRun], list[EndedRun]]:
-    """Of the runs on a shelf, those that stay and, beyond `keep`, those that go: the oldest."""
+def sorted_out(
+    runs: Iterable[EndedRun], shelf: Shelf, keep: int, workflow_uid: str
+) -> tuple[list[EndedRun], list[EndedRun]]:
+    """Of a workflow's runs on a shelf, those that stay and, beyond `keep`, those that go: the oldest.
+
+    Runs that only have its label are not its own, and are neither counted nor deleted.
+    """
     there = [
-        run for run in runs if Shelf.of(run.status.phase) is shelf and run.metadata.deletion_timestamp is None
+        run
+        for run in runs
+        if Shelf.of(run.status.phase) is shelf
+        and run.metadata.deletion_timestamp is None
+        and any(owner.uid == workflow_uid for owner in run.metadata.owner_references)
     ]
     there.sort(key=lambda run: (run.metadata.creation_timestamp, run.metadata.name), reverse=True)
     return there[:keep], there[keep:]
 
 
-def unneeded_revisions(revisions: Iterable[RevisionView], needed: Collection[str]) -> Sequence[RevisionView]:
-    """The revisions that no execution and no Job names, and no next run will."""
-    return [r for r in revisions if r.metadata.name not in needed]
+def unneeded_revisions(
+    revisions: Iterable[RevisionView], needed: Collection[str], workflow_uid: str
+) -> Sequence[RevisionView]:
+    """The revisions of a workflow that no execution and no Job names, and no next run will."""
+    own = [r for r in revisions if is_owned_by(r.metadata, workflow_uid)]
+    return [r for r in own if r.metadata.name not in needed]

@@ -1,4 +1,8 @@
-"""What becomes of the Jobs of an execution that has ended or is gone."""
+"""What becomes of the Jobs of an execution that has ended.
+
+Those of one that is gone are none of our business: the garbage collector removes what it owned, and what
+it does not own any more is somebody else's.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from nightcrawler_operator.decisions.ending import LINGER
-from nightcrawler_operator.decisions.endings import job_over, program_over
-from nightcrawler_operator.decisions.pods import step_termination
+from nightcrawler_operator.decisions.endings import job_over, may_go_on
+from nightcrawler_operator.decisions.pods import lingers, step_termination
+from nightcrawler_operator.outcomes import OldObject
 from nightcrawler_operator.snapshot import Attempt
 
 
@@ -21,47 +26,48 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """The Jobs go, all of them, in one request."""
+    """The Jobs go, all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class StopLive:
     """These Jobs have not ended although their execution has: they go at once."""
 
-    names: tuple[str, ...]
+    jobs: tuple[OldObject, ...]
 
 
-def leftovers(
-    attempts: Collection[Attempt], *, gone: bool, now: datetime, keep: float
-) -> Keep | Remove | StopLive:
-    """What to do with the Jobs of an execution that is terminal, or `gone` altogether.
+def leftovers(attempts: Collection[Attempt], *, now: datetime, keep: float) -> Keep | Remove | StopLive:
+    """What to do with the Jobs of an execution that is terminal.
 
-    The time to keep them is counted from the Jobs' own ends, so that restarts do not matter.
+    The time to keep them, in seconds, is counted from the Jobs' own ends, so that restarts do not matter.
     """
-    if gone:
-        return Remove()
-    # A Job's own account comes up to a second after its Pod's end: that one is not live any more.
-    open_ = [a for a in attempts if not job_over(a)]
-    live = tuple(
-        a.job.metadata.name
-        for a in open_
-        if a.job is not None and a.job.metadata.deletion_timestamp is None and now >= _lingers_until(a, now)
-    )
-    if live:
+    stops = [
+        (stop, OldObject(a.job.metadata.name, a.job.metadata.uid))
+        for a in attempts
+        if a.job is not None and a.job.metadata.deletion_timestamp is None and (stop := _stops_at(a, now))
+    ]
+    if live := tuple(job for stop, job in stops if stop <= now):
         return StopLive(live)
-    if lingering := [until for a in open_ if (until := _lingers_until(a, now)) > now]:
-        return Keep(min(lingering))
+    if stops:
+        return Keep(min(stop for stop, _ in stops))
     last = max((_ended(a, now) for a in attempts if a.job is not None), default=now)
     until = last + timedelta(seconds=keep)
     return Remove() if now >= until else Keep(until)
 
 
-def _lingers_until(attempt: Attempt, now: datetime) -> datetime:
-    """Until when the Pod may outlive its program; now, if that has not ended."""
-    if not program_over(attempt):
+def _stops_at(attempt: Attempt, now: datetime) -> datetime | None:
+    """When something of an attempt that still runs is to be ended; None if nothing does, or will for long.
+
+    A Job's own account comes after its Pod's end, and the Pod's phase after that of its containers: up to
+    minutes, if the kubelet is busy. Neither makes it live.
+    """
+    if job_over(attempt):
+        return None
+    if may_go_on(attempt):
         return now
-    end = _program_ended(attempt)
-    return end + LINGER if end else now
+    if any(map(lingers, attempt.pods)):
+        return (_program_ended(attempt) or now) + LINGER
+    return None
 
 
 def _program_ended(attempt: Attempt) -> datetime | None:

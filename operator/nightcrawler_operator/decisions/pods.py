@@ -46,10 +46,29 @@ def is_forced_out(pod: PodView) -> bool:
 def may_run(pod: PodView) -> bool:
     """Whether the step's program may still run, or come to.
 
-    A kubelet tells that a container has ended up to some seconds before it tells that the Pod has.
-    Deleting such a Pod would end nothing but its log.
+    A kubelet reports that a container has ended some time before it reports that the Pod has: seconds, or
+    minutes if it is busy. Deleting such a Pod would end nothing but its log.
     """
     return is_live(pod) and step_termination(pod) is None
+
+
+def has_company(pod: PodView) -> bool:
+    """Whether a container beside the step's may still run, and would for ever: an injected side-car.
+
+    Of a Pod whose containers have all terminated nothing runs, although a busy kubelet may take minutes to
+    set its phase. Init containers do not count: the kubelet ends those that are restartable (side-cars as
+    Kubernetes means them) by itself, within the grace period, when all containers have terminated.
+    """
+    return is_live(pod) and any(
+        status.name != STEP_CONTAINER and status.state.terminated is None
+        for status in pod.status.container_statuses
+    )
+
+
+def lingers(pod: PodView) -> bool:
+    """Whether a side-car keeps a Pod whose program has ended, and nobody has asked for its end."""
+    over = step_termination(pod) is not None and pod.metadata.deletion_timestamp is None
+    return over and has_company(pod)
 
 
 def pod_condition(pod: PodView, kind: str) -> Condition | None:

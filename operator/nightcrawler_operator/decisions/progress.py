@@ -143,17 +143,14 @@ def _cancelled(picture: Picture) -> Plan | None:
     snapshot = picture.snapshot
     if not snapshot.execution.spec.cancel:
         return None
-    pods = endings.live_pods(snapshot)
     since = _cancelling_since(picture) or snapshot.now
     over = since + timedelta(seconds=snapshot.limits.cancel_grace)
-    if pods or endings.jobs_without_end(snapshot):
-        if snapshot.now < over:
-            return _cancelling(picture, over)
-        what = f"these Pods were still there: {', '.join(pods[:10])}" if pods else "a Job was still there"
-        left = f"; after {snapshot.limits.cancel_grace:g} s {what}"
-        reason = conditions.CANCELLED_WITH_PODS_LEFT
-    else:
-        left, reason = "", conditions.RUN_CANCELLED
+    if snapshot.now < over and not endings.is_quiet(snapshot):
+        return _cancelling(picture, over)
+    # A Pod of which nothing runs any more is not left over: its kubelet has only not set its phase yet.
+    what = endings.what_runs(snapshot)
+    left = f"; after {snapshot.limits.cancel_grace:g} s {what}" if what else ""
+    reason = conditions.CANCELLED_WITH_PODS_LEFT if what else conditions.RUN_CANCELLED
     steps = endings.close_steps(picture.states, snapshot, conditions.STEP_CANCELLED, "was cancelled")
     return _ended(picture, steps, "Cancelled", reason, "cancelled" + left)
 

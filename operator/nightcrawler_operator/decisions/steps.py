@@ -14,15 +14,15 @@ from datetime import datetime, timedelta
 import msgspec
 
 from nightcrawler_crds import names
-from nightcrawler_crds.kube.views import StepStatusView
+from nightcrawler_crds.kube.views import PodView, StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, Step, conditions
 from nightcrawler_operator.decisions import retrying
-from nightcrawler_operator.decisions.attempts import judge
+from nightcrawler_operator.decisions.attempts import judge, look_again
 from nightcrawler_operator.decisions.ending import LINGER
-from nightcrawler_operator.decisions.pods import is_live, may_run, step_termination
+from nightcrawler_operator.decisions.pods import is_live, lingers, may_run, step_termination
 from nightcrawler_operator.decisions.status import sentence
 from nightcrawler_operator.decisions.verdict import Failed, Runs, Succeeded, Verdict, Waits
-from nightcrawler_operator.outcomes import Lookup, NewJob, OldObject, Run
+from nightcrawler_operator.outcomes import LookForJob, Lookup, NewJob, OldObject, Run
 from nightcrawler_operator.resources import effective_resources, wanted_gpus
 from nightcrawler_operator.snapshot import Attempt, Snapshot
 
@@ -242,10 +242,13 @@ def _runs(
         base, phase="Running", start_time=runs.started, reason=runs.reason, message=message
     )
     # A start may wait a little for company; that something is the matter, or no longer is, may not.
-    urgent = runs.reason or recorded.reason in (conditions.STEP_NODE_LOST, conditions.STEP_SIDECAR)
+    of_pod = (conditions.STEP_NODE_LOST, conditions.STEP_SIDECAR, conditions.STEP_NOT_WATCHED)
+    urgent = runs.reason or recorded.reason in of_pod
     window = timedelta(seconds=snapshot.limits.status_window)
     by = snapshot.now if urgent else runs.started + window
-    return Progress(status, write_by=by, look_at=runs.look_at, force_delete=runs.force_delete)
+    return Progress(
+        status, write_by=by, look_at=runs.look_at, force_delete=runs.force_delete, lookups=runs.lookups
+    )
 
 
 def _waits(
@@ -306,42 +309,52 @@ def _retrying(step: Step, recorded: StepStatusView, run: Run, snapshot: Snapshot
     due = retrying.next_attempt_at(
         step, run.revision.spec, ended, recorded.reason, recorded.disruptions, snapshot.limits
     )
+    name = job_name(run, step, recorded.attempt)
     last = snapshot.attempts.get((step.name, recorded.attempt), Attempt())
     live = next((pod for pod in last.pods if is_live(pod)), None)
     if live is not None:
-        # Never two at once. The step's own container has ended, so only side-cars can be left.
-        over = ended + LINGER
-        delete = _job_of(last) if snapshot.now >= over else ()
-        deletion = live.metadata.deletion_timestamp
-        lost = (
-            deletion is not None
-            and snapshot.now >= deletion
-            and live.spec.node_name not in snapshot.nodes.ready
-        )
-        force = (
-            (OldObject(live.metadata.name, live.metadata.uid),)
-            if lost and run.environment.force_delete_on_lost_node
-            else ()
-        )
-        return Progress(
-            recorded,
-            look_at=max(over, snapshot.now + _LAST_POD_RECHECK),
-            delete_jobs=delete,
-            force_delete=force,
-        )
+        return _behind(recorded, name, last, live, run, snapshot)
     if snapshot.now < due:
         return Progress(recorded, look_at=due)
+    # Never two at once: no watch tells of a Pod that lost its label, and who has just started may never
+    # have seen it.
+    over = bool(last.pods) or (last.job is not None and last.job.status.end is not None)
+    if not over and name not in snapshot.absent:
+        return Progress(recorded, lookups=(LookForJob(name, has_run=True),))
     attempt = recorded.attempt + 1
     status = StepStatusView(phase="Pending", attempt=attempt, disruptions=recorded.disruptions)
     return _make_recorded(step, status, job_name(run, step, attempt), run, snapshot)
 
 
+def _behind(
+    recorded: StepStatusView, name: str, last: Attempt, live: PodView, run: Run, snapshot: Snapshot
+) -> Progress:
+    """The last attempt's Pod has not ended, so the next one waits: never two at once.
+
+    Its Job is deleted if an injected side-car keeps it, or the program itself, which was given up. A Pod of
+    which nothing runs any more only waits for its kubelet to say so.
+    """
+    over = (recorded.completion_time or snapshot.now) + LINGER
+    delete = _job_of(last) if snapshot.now >= over and (lingers(live) or may_run(live)) else ()
+    deletion = live.metadata.deletion_timestamp
+    lost = (
+        deletion is not None and snapshot.now >= deletion and live.spec.node_name not in snapshot.nodes.ready
+    )
+    force = lost and run.environment.force_delete_on_lost_node
+    lookups, ask_at = look_again(name, last, snapshot)
+    return Progress(
+        recorded,
+        look_at=_earliest(max(over, snapshot.now + _LAST_POD_RECHECK), ask_at),
+        delete_jobs=delete,
+        force_delete=(OldObject(live.metadata.name, live.metadata.uid),) if force else (),
+        lookups=lookups,
+    )
+
+
 def _ended(step: Step, recorded: StepStatusView, snapshot: Snapshot) -> Progress:
-    """An ended step whose Pod lives on (an injected side-car) has its Job deleted; its result is recorded."""
-    attempt = snapshot.attempts.get((step.name, recorded.attempt))
-    if attempt is None or attempt.job is None or attempt.job.metadata.deletion_timestamp is not None:
-        return Progress(recorded)
-    if not any(is_live(pod) for pod in attempt.pods):
+    """An ended step whose Pod an injected side-car keeps has its Job deleted; its result is recorded."""
+    attempt = snapshot.attempts.get((step.name, recorded.attempt), Attempt())
+    if not any(lingers(pod) for pod in attempt.pods):
         return Progress(recorded)
     over = (recorded.completion_time or snapshot.now) + LINGER
     if snapshot.now < over:

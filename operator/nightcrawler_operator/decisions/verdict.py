@@ -45,6 +45,7 @@ class Runs:
     message: str | None = None
     look_at: datetime | None = None
     force_delete: tuple[OldObject, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

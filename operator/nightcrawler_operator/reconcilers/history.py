@@ -134,7 +134,7 @@ class History:
             field_selector=_ON_SHELF[shelf],
             on_unreadable=_pass_over,
         )
-        kept, old = sorted_out(runs, shelf, self._keep(workflow, shelf))
+        kept, old = sorted_out(runs, shelf, self._keep(workflow, shelf), workflow.metadata.uid)
         count.listed = len(kept)
         used = {run.status.revision for run in kept}
         ledger.loose |= {run.status.revision for run in old if run.status.revision} - used
@@ -153,7 +153,7 @@ class History:
             names.REVISIONS, namespace, RevisionView, label_selector=selector, on_unreadable=_pass_over
         )
         needed = named | self._in_use(workflow)
-        for revision in unneeded_revisions(revisions, needed):
+        for revision in unneeded_revisions(revisions, needed, workflow.metadata.uid):
             meta = revision.metadata
             self._world.revisions.pop((namespace, meta.name), None)
             await self._delete(names.REVISIONS, namespace, meta.name, meta.uid)

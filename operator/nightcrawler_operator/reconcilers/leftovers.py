@@ -12,15 +12,20 @@ from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
-from nightcrawler_operator.children import free_pods, tell_ends
+from nightcrawler_operator.children import delete_all, free_pods, tell_ends
 from nightcrawler_operator.decisions.endings import ended_jobs, freed_pods
 from nightcrawler_operator.decisions.leftovers import Keep, Remove, StopLive, leftovers
+from nightcrawler_operator.decisions.ownership import is_owned_by
+from nightcrawler_operator.finding import find_children
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.observe import attempts_of
-from nightcrawler_operator.outcomes import Done, Outcome, Waiting
+from nightcrawler_operator.outcomes import Done, OldObject, Outcome, Waiting
+from nightcrawler_operator.snapshot import Attempt, Unwatched
 from nightcrawler_operator.world import LeftoverKey, World
 
 log = logging.getLogger(__name__)
+
+Attempts = dict[tuple[str, int], Attempt]
 
 _REMOVAL: Final = timedelta(seconds=10)
 """Removed Jobs go one by one; so long, those still to be seen are no reason to ask again."""
@@ -49,31 +54,27 @@ class LeftoverReconciler:
             self._terminal.add(LeftoverKey(*meta.key, meta.uid))
 
     async def reconcile(self, key: LeftoverKey) -> Outcome:
-        """Keep, stop or remove the Jobs of an execution that is not live; returns when to look again."""
+        """Keep, stop or remove the Jobs of an execution that has ended; returns when to look again."""
         if not self._world.has_jobs(key.uid, key.namespace):
             self._terminal.discard(key)
             self._removed.pop(key, None)
             return Done()
-        gone = False
         if key not in self._terminal:
             execution = await self._ask(key)
-            gone = execution is None
-            if execution is not None and execution.status.phase not in TERMINAL_PHASES:
+            if execution is None:
+                return Done()  # the garbage collector removes what a deleted execution owned
+            if execution.status.phase not in TERMINAL_PHASES:
                 # It lives; the cache was behind. It is woken by being put in.
                 self._world.executions.upsert(execution)
                 return Done()
-            if not gone:
-                self._terminal.add(key)
+            self._terminal.add(key)
         attempts = attempts_of(self._world, key.uid, key.namespace)
-        if not gone:
-            await tell_ends(self._store, self._world, key.namespace, ended_jobs(attempts.values()))
-            await free_pods(self._store, self._world, key.namespace, freed_pods(attempts, None))
-        verdict = leftovers(
-            attempts.values(),
-            gone=gone,
-            now=utcnow(),
-            keep=self._limits.job_cleanup_after,
-        )
+        verdict = self._decide(attempts)
+        if isinstance(verdict, StopLive):
+            attempts = await self._look_again(key, attempts, verdict)
+            verdict = self._decide(attempts)
+        await tell_ends(self._store, self._world, key.namespace, ended_jobs(attempts.values()))
+        await free_pods(self._store, self._world, key.namespace, freed_pods(attempts, None))
         match verdict:
             case Keep(until):
                 return Waiting(until)
@@ -81,19 +82,59 @@ class LeftoverReconciler:
                 return await self._remove(key)
             case StopLive(live):
                 log.warning(
-                    "Jobs of an execution that has ended are still live; deleting %s", ", ".join(live)
+                    "Jobs of an execution that has ended are still live; deleting %s",
+                    ", ".join(job.name for job in live),
                 )
-                for name in live:
-                    await self._stop(key, name)
+                await delete_all(self._store, names.JOBS, key.namespace, live)
         return Done()
+
+    def _decide(self, attempts: Attempts) -> Keep | Remove | StopLive:
+        return leftovers(attempts.values(), now=utcnow(), keep=self._limits.job_cleanup_after)
+
+    async def _look_again(self, key: LeftoverKey, attempts: Attempts, verdict: StopLive) -> Attempts:
+        """What there is of the attempts that seem to be live: a Pod that no watch shows may have ended."""
+        live = {job.uid for job in verdict.jobs}
+        unwatched: dict[tuple[str, int], Unwatched] = {}
+        for which, attempt in attempts.items():
+            if attempt.job is None or attempt.job.metadata.uid not in live:
+                continue
+            name = attempt.job.metadata.name
+            job, pods = await find_children(self._store, self._world, key.namespace, name)
+            known = attempt.job.metadata
+            if job is None or job.metadata.uid != known.uid:
+                self._world.jobs.cache.forget(known.key, known.uid, known.version)
+                continue
+            self._world.jobs.cache.upsert(job)
+            unwatched[which] = Unwatched(utcnow(), pods=pods)
+        return attempts_of(self._world, key.uid, key.namespace, unwatched)
 
     async def _remove(self, key: LeftoverKey) -> Outcome:
         asked = self._removed.get(key)
         if asked is None or utcnow() >= asked + _REMOVAL:
-            selector = f"{names.LABEL_EXECUTION_UID}={key.uid}"
-            await self._store.delete_collection(names.JOBS, key.namespace, label_selector=selector)
+            await self._delete_jobs(key)
             asked = self._removed[key] = utcnow()
         return Waiting(asked + _REMOVAL)
+
+    async def _delete_jobs(self, key: LeftoverKey) -> None:
+        """Delete the Jobs that the execution owns, in one request where its label selects no others.
+
+        The request names the version up to which the cache is complete: what has got our label since is not
+        touched, and what had it then is known to be owned. Otherwise each goes by its UID.
+        """
+        labelled = self._world.labelled_jobs(key.uid, key.namespace)
+        owned = [job.metadata for job in labelled if is_owned_by(job.metadata, key.uid)]
+        version = self._world.jobs.version
+        if len(owned) == len(labelled) and version:
+            selector = f"{names.LABEL_EXECUTION_UID}={key.uid}"
+            try:
+                await self._store.delete_collection(
+                    names.JOBS, key.namespace, label_selector=selector, version=version
+                )
+                return
+            except errors.Gone:
+                log.debug("version %s is not known any more; deleting Jobs one by one", version)
+        olds = [OldObject(meta.name, meta.uid) for meta in owned]
+        await delete_all(self._store, names.JOBS, key.namespace, olds)
 
     async def _ask(self, key: LeftoverKey) -> ExecutionView | None:
         try:
@@ -101,9 +142,3 @@ class LeftoverReconciler:
         except errors.NotFound:
             return None
         return found if found.metadata.uid == key.uid else None
-
-    async def _stop(self, key: LeftoverKey, name: str) -> None:
-        try:
-            await self._store.delete(names.JOBS, key.namespace, name, propagation="Background")
-        except errors.NotFound:
-            log.debug("Job %s is gone already", name)

@@ -1,0 +1,39 @@
+"""Whose a Job or a Pod is.
+
+An owner's UID says so, within the owner's namespace. Labels only select: whoever copies or restores an
+object copies them too, and whoever may edit one can take them off.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from nightcrawler_crds.kube.metadata import Meta
+from nightcrawler_crds.kube.views import JobView, PodView
+
+_SUFFIX: Final = len("-x7k2p")
+"""What the Job controller adds to a Job's name for the name of its Pod."""
+
+
+def is_owned_by(meta: Meta, uid: str) -> bool:
+    """Whether an object has this owner."""
+    return any(owner.uid == uid for owner in meta.owner_references)
+
+
+def owner_name(meta: Meta, uid: str) -> str:
+    """The name of an object's owner with this UID; empty if it has none."""
+    return next((owner.name for owner in meta.owner_references if owner.uid == uid), "")
+
+
+def is_pod_of(pod: PodView, job: JobView | None, job_name: str) -> bool:
+    """Whether a Pod is of the Job of this name. Where that is gone its UID is too, and names have to do.
+
+    A Pod that was orphaned has no owner left, but the name that it was made with.
+    """
+    if job is not None:
+        return is_owned_by(pod.metadata, job.metadata.uid)
+    owners = pod.metadata.owner_references
+    if any(owner.controller for owner in owners):
+        return any(owner.kind == "Job" and owner.name == job_name for owner in owners)
+    name = pod.metadata.name
+    return name == job_name or (len(name) == len(job_name) + _SUFFIX and name.startswith(f"{job_name}-"))

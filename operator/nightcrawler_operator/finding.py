@@ -1,0 +1,83 @@
+"""Children asked for by name, since a watch shows only what has our labels."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TypeVar
+
+from nightcrawler_crds import errors, names
+from nightcrawler_crds.clock import utcnow
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import JobView, PodView
+from nightcrawler_crds.names import Resource
+from nightcrawler_operator.decisions.ownership import is_pod_of
+from nightcrawler_operator.snapshot import Unwatched
+from nightcrawler_operator.world import World
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+async def find_children(
+    store: Store, world: World, namespace: str, name: str
+) -> tuple[JobView | None, tuple[PodView, ...]]:
+    """A Job and its Pods, by their names and owners: our labels may have been taken off.
+
+    The Pod of a managed Job has its name. The Job controller chooses names of its own; it goes by a label of
+    its own, so that a Pod without that is none of the Job's to it either.
+    """
+    job = await _get(store, names.JOBS, namespace, name, JobView)
+    asked = {name}
+    selector = ""
+    if job is None:
+        log.info("Job %s is gone", name)
+        selector = f"batch.kubernetes.io/job-name={name}"
+    elif not job.managed:
+        selector = f"batch.kubernetes.io/controller-uid={job.metadata.uid}"
+        last = world.lost_pods.get(job.metadata.uid)
+        asked = {last} if last else set()
+    listed = await store.list_all(names.PODS, namespace, PodView, label_selector=selector) if selector else []
+    found = {pod.metadata.name: pod for pod in listed}
+    for one in asked - found.keys():
+        if (pod := await _get(store, names.PODS, namespace, one, PodView)) is not None:
+            found[one] = pod
+    return job, tuple(pod for pod in found.values() if is_pod_of(pod, job, name))
+
+
+def take_in(
+    world: World,
+    uid: str,
+    which: tuple[str, int],
+    *,
+    job: JobView | None = None,
+    pods: Iterable[PodView] = (),
+) -> None:
+    """Put what was found of an attempt where the next Snapshot finds it.
+
+    The caches hold what a watch tells of. What lacks the label of its execution would stay in them after its
+    end, so it is kept apart, until it is asked for again.
+    """
+    lost_job, lost_pods = None, []
+    if job is not None and job.metadata.labels.execution_uid == uid:
+        world.jobs.cache.upsert(job)
+    else:
+        lost_job = job
+    for pod in pods:
+        if pod.metadata.labels.execution_uid == uid:
+            world.pods.cache.upsert(pod)
+        else:
+            lost_pods.append(pod)
+    unwatched = world.findings_of(uid).unwatched
+    if lost_job is not None or lost_pods:
+        unwatched[which] = Unwatched(utcnow(), lost_job, tuple(lost_pods))
+    else:
+        unwatched.pop(which, None)
+
+
+async def _get(store: Store, resource: Resource, namespace: str, name: str, kind: type[T]) -> T | None:
+    try:
+        return await store.get(resource, namespace, name, kind)
+    except errors.NotFound:
+        return None
