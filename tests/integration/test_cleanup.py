@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from localcluster import LocalCluster
 from nightcrawler_crds import names
 from tests.support.audit import Audit
 from tests.support.builders import a_workflow, an_execution
+from tests.support.cluster import a_namespace
 from tests.support.operator import OperatorProcess, Operators
 from tests.support.polling import always, eventually
 from tests.support.team import Json, Team
@@ -65,14 +67,14 @@ def test_jobs_that_were_due_while_no_operator_ran_go_when_one_does(operators: Op
         team.until_phase(run, "Completed")
     team.until_phase(live, "Running")
     operator.stop()
-    # Its Jobs lose their owner, so that the garbage collector leaves them alone.
+    # Its Jobs lose their owner: they are nobody's, and stay.
     team.delete(names.EXECUTIONS, deleted, propagationPolicy="Orphan")
     eventually(lambda: team.get(names.EXECUTIONS, deleted) is None, within=60, what="the execution to go")
 
     operator.start(job_cleanup_after=0)
 
     until_no_jobs(team, ended)
-    until_no_jobs(team, deleted)
+    assert len(team.jobs(deleted)) == 1
     assert len(team.jobs(live)) == 1
     assert team.status(live)["phase"] == "Running"
 
@@ -100,6 +102,38 @@ def test_a_job_that_only_looks_like_ours_decides_nothing(shared: Team) -> None:
     two = shared.until_phase(run, "Failed")["steps"]["two"]
     assert (two["phase"], two["exitCode"]) == ("Failed", 7)
     assert two["jobName"] != name
+
+
+def test_a_job_that_was_copied_or_restored_with_our_labels_is_left_alone(
+    operators: Operators, team: Team
+) -> None:
+    operators.start(job_cleanup_after=3)
+    (run,) = team.runs(a_workflow("copied").step("one").step("two"))
+    team.until_phase(run, "Completed")
+    copy = team.apply(a_job_like_ours(team.execution(run), owned=False))["metadata"]["name"]
+
+    # The label selects the copy too, so the run's own go one by one.
+    eventually(lambda: [j["metadata"]["name"] for j in team.jobs(run)] == [copy], what="the run's Jobs to go")
+    team.delete(names.EXECUTIONS, run)
+    eventually(lambda: team.get(names.EXECUTIONS, run) is None, what="the execution to go")
+
+    always(lambda: team.get(names.JOBS, copy) is not None, during=6, what="the copy")
+    counts = Audit(team).counts()
+    assert (counts["deletecollection jobs"], counts["delete jobs"]) == (0, 2)
+
+
+def test_a_job_with_the_labels_of_a_run_in_another_namespace_is_left_alone(
+    operators: Operators, team: Team, cluster: LocalCluster
+) -> None:
+    operators.start(watch_namespace="", job_cleanup_after=0)
+    (run,) = team.runs(a_workflow("elsewhere").step("one"))
+    team.until_phase(run, "Completed")
+    with a_namespace(cluster) as namespace:
+        elsewhere = Team(cluster, namespace)
+        restored = elsewhere.apply(a_job_like_ours(team.execution(run), owned=False))["metadata"]["name"]
+        until_no_jobs(team, run)
+
+        always(lambda: elsewhere.get(names.JOBS, restored) is not None, during=6, what="the restored Job")
 
 
 def test_the_history_of_a_workflow_is_bounded_and_the_oldest_go_first(shared: Team) -> None:

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from nightcrawler_crds import names
-from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
+from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, conditions
 from nightcrawler_operator.limits import Limits
 from tests.support.laws import Laws
 from tests.support.modelserver import Json, ModelCluster, ModelServer
@@ -266,6 +266,50 @@ def test_a_run_that_is_cancelled_ends_once_whatever_happens(
     made = told(simulate(steps, acts, replicas, old_server=old_server))
 
     assert made.status["phase"] in TERMINAL_PHASES
+
+
+@thorough
+@given(
+    graphs(), st.lists(happenings | strippings, min_size=20, max_size=80), st.integers(1, 2), st.booleans()
+)
+def test_children_that_lose_the_labels_by_which_they_are_watched(
+    steps: list[Json], acts: list[Act], replicas: int, old_server: bool
+) -> None:
+    """`Laws` see to it that no step has two live Pods, nor is run again after its success."""
+    made = Simulation(steps, replicas, old_server=old_server)
+
+    async def story() -> None:
+        for act in acts:
+            await made.happens(act)
+        await made.be_fair()
+
+    with the_servers_time(made.server) as runner:
+        runner.run(story())
+    _ended_rightly(told(made), steps, deletions=True)
+
+
+def test_a_pod_that_lost_its_label_is_found_by_whoever_starts_after_that() -> None:
+    """It runs on, and the run goes on with its result: no second Pod beside it, and none after it."""
+    one = {"image": "busybox:1", "retries": 0}
+    made = Simulation([{"name": "s0", **one}, {"name": "s1", "dependsOn": ["s0"], **one}], 1)
+
+    async def story() -> None:
+        made.replicas[0].start()
+        await made.happens(Act("catch up"))
+        made.cluster.run_pod(made.cluster.pods()[0])
+        await made.happens(Act("catch up"))
+        made.cluster.strip_labels(names.PODS, made.cluster.pods()[0])
+        made.replicas[0].start()
+        made.server.now += timedelta(seconds=40)
+        await made.happens(Act("catch up"))
+        assert made.status["steps"]["s0"]["reason"] == conditions.STEP_NOT_WATCHED
+        assert len(made.cluster.pods()) == 1
+        await made.be_fair()
+
+    with the_servers_time(made.server) as runner:
+        runner.run(story())
+    assert made.status["phase"] == "Completed"
+    assert made.laws.jobs_made == {("s0", 1): 1, ("s1", 1): 1}
 
 
 def test_that_a_job_had_no_pod_yet_is_not_held_against_it_later() -> None:

@@ -159,7 +159,7 @@ def test_an_attempt_that_is_no_number_is_none(written: str, number: int) -> None
 def test_a_pod_with_an_absurd_attempt_keeps_nobody_from_looking_at_the_others() -> None:
     known = Known()
     marks = {names.ANNOTATION_STEP: TRAIN, names.ANNOTATION_ATTEMPT: "9" * 5000}
-    absurd = _changed(the_pod(), name="absurd", uid="absurd", annotations=marks, owner_references=())
+    absurd = _changed(the_pod(), name="absurd", uid="absurd", annotations=marks, ownerReferences=[])
     known.has(the_job(), the_pod(), absurd)
 
     assert known.pods == ["default"]
