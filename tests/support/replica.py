@@ -166,8 +166,8 @@ class ModelStore(Store):
     ) -> tuple[list[T], int]:
         if resource == names.EVENTS:
             return [], self._server.version
-        there = self._read(lambda: self._server.of(resource).items())
-        there = [body for (where, _), body in there if namespace in ("", where)]
+        all_ = self._read(lambda: list(self._server.of(resource).items()))
+        there = [body for (where, _), body in all_ if namespace in ("", where)]
         found = [_as(body, kind) for body in there if _selected(body, label_selector)]
         return found, self._server.version
 
