@@ -87,14 +87,22 @@ class Laws:
             any(owner["kind"] == "WorkflowExecution" for owner in job["metadata"].get("ownerReferences", ())),
             f"a Job that no run owns is not deleted: {job['metadata']['name']}",
         )
-        pods = [pod for pod in self.server.of(names.PODS).values() if job_uid(pod) == uid]
+        step, attempt = marks_of(job)
+        recorded = self._status().get("steps", {}).get(step, {})
+        if self.replicas > 1 or (recorded.get("phase"), recorded.get("attempt")) != ("Completed", attempt):
+            return  # who ends a run may not have heard yet that a Pod has ended
+        pods = [
+            pod
+            for pod in self.server.of(names.PODS).values()
+            if job_uid(pod) == uid and names.LABEL_EXECUTION_UID in pod["metadata"].get("labels", {})
+        ]
         # The time to keep them counts from the end of the last one, which is at least this one's.
         ends = [moment(end) for pod in pods if (end := state_of(pod).get("terminated", {}).get("finishedAt"))]
         kept = self.server.now >= max(ends, default=self.server.now - self.keep) + self.keep - _GRAIN
         due = kept and self._status().get("phase") in TERMINAL_PHASES
         self._require(
             due or not pods or not all(map(is_over, pods)),
-            f"a Job whose Pod has ended is kept: {marks_of(job)}, at {self.server.now}",
+            f"the Job of a step that has completed is kept: {step}, at {self.server.now}",
         )
 
     def _success_is_there(self, step: str) -> bool:
@@ -161,4 +169,6 @@ def _succeeded(pod: Json) -> bool:
     """A success counts unless somebody had asked for the Pod's end before."""
     status = pod.get("status", {})
     asked = "deletionTimestamp" in pod["metadata"] or status.get("conditions")
-    return status.get("phase") == "Succeeded" and not asked
+    # A kubelet tells of the container's end before it sets the phase.
+    well = status.get("phase") == "Succeeded" or state_of(pod).get("terminated", {}).get("exitCode") == 0
+    return well and not asked

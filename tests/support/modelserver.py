@@ -85,12 +85,15 @@ class ModelServer:
         where = (meta.get("namespace", ""), meta["name"])
         if where in self.of(resource):
             raise errors.AlreadyExists(f"{resource.kind} {where} is there")
+        self.made += 1
+        uid = f"uid-{self.made}"
         if resource == names.JOBS:
-            new["spec"]["template"]["metadata"]["labels"]["batch.kubernetes.io/job-name"] = meta["name"]
+            marks = {"job-name": meta["name"], "controller-uid": uid}
+            labels = new["spec"]["template"]["metadata"]["labels"]
+            labels |= {f"batch.kubernetes.io/{key}": value for key, value in marks.items()}
             if not self.knows_managed_jobs:
                 new["spec"].pop("managedBy", None)
-        self.made += 1
-        meta |= {"uid": f"uid-{self.made}", "creationTimestamp": to_wire(self.now), "generation": 1}
+        meta |= {"uid": uid, "creationTimestamp": to_wire(self.now), "generation": 1}
         return self._put(resource, where, None, new, "ADDED")
 
     def patch(self, resource: Resource, where: Where, body: Json, subresource: str = "") -> Json:
