@@ -77,13 +77,19 @@ class Desk:
     def edit(self, image: str) -> None:
         """Write another content, with its revision."""
         self._edit({"steps": [{"name": "one", "image": image}]})
-        meta = {"name": self.revision, "namespace": WHERE[0], "labels": {names.LABEL_WORKFLOW: WHERE[1]}}
+        meta = self._of_it(self.revision)
         with contextlib.suppress(errors.AlreadyExists):
             self.server.create(names.REVISIONS, {"metadata": meta})
 
     def _edit(self, spec: Json) -> None:
         generation = self.server.get(names.WORKFLOWS, WHERE)["metadata"]["generation"] + 1
         self.server.patch(names.WORKFLOWS, WHERE, {"metadata": {"generation": generation}, "spec": spec})
+
+    def _of_it(self, name: str) -> Json:
+        """The metadata of what the workflow owns."""
+        owner = {"kind": "Workflow", "name": WHERE[1], "uid": self.workflow.metadata.uid}
+        labels = {names.LABEL_WORKFLOW: WHERE[1]}
+        return {"name": name, "namespace": WHERE[0], "labels": labels, "ownerReferences": [owner]}
 
     @property
     def workflow(self) -> WorkflowView:
@@ -106,7 +112,7 @@ class Desk:
         """A run has ended."""
         name = f"run-{self.server.made:06}"
         body = {
-            "metadata": {"name": name, "namespace": WHERE[0], "labels": {names.LABEL_WORKFLOW: WHERE[1]}},
+            "metadata": self._of_it(name),
             "spec": {"workflowRef": {"name": WHERE[1]}},
             "status": {"phase": phase, "revision": self.revision},
         }
