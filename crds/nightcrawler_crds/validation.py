@@ -13,10 +13,17 @@ from typing import Any, Final
 
 import msgspec
 
-from nightcrawler_crds import jsonnumbers, podtemplate, schedules
+from nightcrawler_crds import jsonnumbers, podtemplate, schedules, words
 from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.podtemplate import PodPolicy
-from nightcrawler_crds.v1alpha1 import MAX_PARAMETERS_BYTES, MAX_SPEC_BYTES, Step, WorkflowSpec, conditions
+from nightcrawler_crds.v1alpha1 import (
+    MAX_PARAMETERS_BYTES,
+    MAX_SPEC_BYTES,
+    Resources,
+    Step,
+    WorkflowSpec,
+    conditions,
+)
 
 _MOST_OF_PODS: Final = 100
 """How many problems of podTemplates are told; each may take a while to find the name that was meant."""
@@ -67,6 +74,7 @@ def workflow_problems(
         ]
     problems += _schedule(spec)
     problems += _numbers(spec)
+    problems += _cpu_limits(spec)
     return [*problems, *islice(_pods(steps, policy), _MOST_OF_PODS)]
 
 
@@ -150,6 +158,25 @@ def _not_kept(what: str, pointer: str, value: Any) -> Iterable[Problem]:
             "on its way here; write it as text"
         )
         yield Problem(pointer + where, conditions.INVALID_SPEC, message)
+
+
+def _cpu_limits(spec: WorkflowSpec) -> Iterable[Problem]:
+    """Limits below what the step asks for, which no node could keep."""
+    for_all = (spec.config and spec.config.resources) or Resources()
+    for index, step in enumerate(spec.steps or ()):
+        own = step.resources or Resources()
+        pointer = "/config" if own.cpu_limit is None else f"/steps/{index}"
+        cpu = own.cpu if own.cpu is not None else for_all.cpu
+        limit = own.cpu_limit if own.cpu_limit is not None else for_all.cpu_limit
+        asked = words.parse_cpu(cpu) if cpu is not None else None
+        most = words.parse_cpu(limit) if limit is not None else None
+        if asked is not None and most is not None and most < asked:
+            yield Problem(
+                f"{pointer}/resources/cpuLimit",
+                conditions.INVALID_SPEC,
+                f"step {step.name!r} asks for more CPU ({cpu}) than its limit, cpuLimit, of {limit}; "
+                "raise the limit or ask for less",
+            )
 
 
 def _pods(steps: Iterable[Step], policy: PodPolicy) -> Iterator[Problem]:

@@ -68,6 +68,13 @@ DURATION_PATTERN: Final = rf"^(?:{_NUMBER}|{_NUMBER} *{_TIME_UNIT}(?: *{_NUMBER}
 DURATION_FORMS: Final = (
     '"2 hours", "30 seconds", "1 hour 30 minutes", "1h30m", "500ms", "7 days", or a plain number of seconds'
 )
+# A timeout of no time would end whatever it is for as soon as that starts.
+_NONZERO: Final = r"(?:[0-9]*[1-9][0-9]*(?:\.[0-9]+)?|[0-9]+\.[0-9]*[1-9][0-9]*)"
+TIMEOUT_PATTERN: Final = (
+    rf"^(?:{_NONZERO}|(?:{_NUMBER} *{_TIME_UNIT} *)*{_NONZERO} *{_TIME_UNIT}(?: *{_NUMBER} *{_TIME_UNIT})*)$"
+)
+TIMEOUT_FORMS: Final = f"{DURATION_FORMS}; more than 0"
+MIN_TIMEOUT_SECONDS: Final = 0.001
 
 _BYTE_UNITS: Final = {
     **{prefix: 1000**power for power, prefix in enumerate("kmgtp", start=1)},
@@ -226,6 +233,7 @@ _DURATION: Final = _Kind(
         )
     },
 )
+_TIMEOUT: Final = _Kind(re.compile(TIMEOUT_PATTERN), TIMEOUT_FORMS, {})
 _DURATION_PART: Final = re.compile(r"([0-9.]+) *([A-Za-z]+)")
 
 
@@ -348,6 +356,14 @@ def _seconds(milliseconds: Fraction, written: Word, what: str) -> float:
     if milliseconds > MAX_DURATION_SECONDS * 1000:
         raise _DURATION.out_of_range(what, written, "it is more than 365 days")
     return round(milliseconds) / 1000
+
+
+def parse_timeout(value: Word, *, what: str = "duration") -> float:
+    """A span of time in seconds that is not zero; otherwise as `parse_duration`."""
+    seconds = parse_duration(value, what=what)
+    if seconds < MIN_TIMEOUT_SECONDS:
+        raise _TIMEOUT.out_of_range(what, value, "it is no time at all; leave it out for the default")
+    return seconds
 
 
 def format_duration_words(seconds: float) -> str:

@@ -101,7 +101,7 @@ def _apiserver(plan: Plan) -> list[str]:
         *([] if plan.pods_reach_it else ["--endpoint-reconciler-type=none"]),
         f"--service-cluster-ip-range={SERVICE_CIDR}",
         "--authorization-mode=Node,RBAC",
-        "--enable-admission-plugins=NodeRestriction",
+        "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement",
         "--allow-privileged=true",
         f"--token-auth-file={plan.folder / 'tokens.csv'}",
         f"--tls-cert-file={plan.pki('server.crt')}",

@@ -21,6 +21,7 @@ def effective_resources(step: Step, spec: WorkflowSpec) -> StepResources:
 
     return StepResources(
         cpu=first(own.cpu, for_all.cpu),
+        cpu_limit=first(own.cpu_limit, for_all.cpu_limit),
         memory=first(own.memory, for_all.memory),
         gpu=first(own.gpu, for_all.gpu),
         ephemeral_storage=first(own.ephemeral_storage, storage.ephemeral_storage),

@@ -28,13 +28,28 @@ NO_WORDS: Final[dict[str, list[Any]]] = {
     "cpu": ["sixteen", "16 Cores!", "16,5", "500M", "-1", " 16", "16\n", "", "½", "16 cores 500m"],
     "memory": ["64 gigabytes", "500m", "1,000 MB", "64 Gb/s", "GB", "", "64\u00a0GB", "64 GB "],
     "gpu": ["8 NVIDIA A100", "any", "no", "1.5", "8x", "8x A100!", "-8", ""],
-    "timeout": ["2 months", "1M", "soon", "1h 30", "1:30", "-1h", "h", "", "P1D"],
+    "timeout": [
+        "2 months",
+        "1M",
+        "soon",
+        "1h 30",
+        "1:30",
+        "-1h",
+        "h",
+        "",
+        "P1D",
+        0,
+        0.0,
+        "0",
+        "0 hours",
+        "0h 0m",
+    ],
 }
 _PARSERS: Final[dict[str, Callable[[Any], object]]] = {
     "cpu": words.parse_cpu,
     "memory": words.parse_memory,
     "gpu": words.parse_gpu,
-    "timeout": words.parse_duration,
+    "timeout": words.parse_timeout,
 }
 
 

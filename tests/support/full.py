@@ -75,7 +75,13 @@ def _step() -> Manifest:
             {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "tokens", "key": "hub"}}},
         ],
         "envFrom": [{"configMapRef": {"name": "settings"}}],
-        "resources": {"cpu": 0.5, "memory": "64Gi", "gpu": "8x NVIDIA A100", "ephemeralStorage": "200 GB"},
+        "resources": {
+            "cpu": 0.5,
+            "cpuLimit": "2 cores",
+            "memory": "64Gi",
+            "gpu": "8x NVIDIA A100",
+            "ephemeralStorage": "200 GB",
+        },
         "timeout": "1h30m",
         "retries": 2,
         "retryDelay": 30,
@@ -91,7 +97,7 @@ def _config() -> Manifest:
         "retries": 3,
         "retryDelay": "30 seconds",
         "computeProfile": "GPU-Optimized",
-        "resources": {"cpu": "16 cores", "memory": "64 GB", "gpu": "None"},
+        "resources": {"cpu": "16 cores", "cpuLimit": 16, "memory": "64 GB", "gpu": "None"},
         "storage": {"persistentVolume": "500 GB", "ephemeralStorage": 200_000_000_000},
         "notifications": {"email": True, "slack": True, "webhook": False},
         "notificationEvents": ["start", "complete", "fail"],
@@ -164,6 +170,7 @@ def environment() -> Manifest:
         "nodeSelector": {"pool": "gpu"},
         "tolerations": [{"key": "gpu", "operator": "Exists"}],
         "forceDeleteOnLostNode": False,
+        "cpuLimit": "Request",
         "prices": {"currency": "USD", "cpuHour": 0.04, "memoryGbHour": 0.005, "gpuHour": 2},
         "speed": 1.5,
         "maintenance": [
@@ -186,7 +193,13 @@ def profile() -> Manifest:
     """The document's preset."""
     spec = {
         "displayName": "GPU-Optimized",
-        "resources": {"cpu": 16, "memory": "64 GB", "gpu": 8, "ephemeralStorage": "None"},
+        "resources": {
+            "cpu": 16,
+            "cpuLimit": "None",
+            "memory": "64 GB",
+            "gpu": 8,
+            "ephemeralStorage": "None",
+        },
         "nodeSelector": {"pool": "gpu"},
         "tolerations": [{"key": "gpu", "operator": "Exists"}],
         "runtimeClassName": "nvidia",

@@ -66,7 +66,7 @@ def test_a_job_says_whose_it_is_and_belongs_to_its_execution() -> None:
             "name": EXECUTION,
             "uid": EXECUTION_UID,
             "controller": True,
-            "blockOwnerDeletion": True,
+            "blockOwnerDeletion": False,
         }
     ]
 

@@ -184,6 +184,21 @@ ASKED: Final[dict[str, tuple[Json, Json, Json]]] = {
         {"resources": {"cpu": 1, "memory": "1Gi", "gpu": 4}},
         {"requests": {"cpu": "1"}},
     ),
+    "a limit of CPU only where somebody asks for one": (
+        {"cpu": "500m", "cpuLimit": 2},
+        {},
+        {"requests": {"cpu": "500m"}, "limits": {"cpu": "2"}},
+    ),
+    "the workflow's limit of CPU": (
+        {"cpu": "500m"},
+        {"resources": {"cpuLimit": "1 core"}},
+        {"requests": {"cpu": "500m"}, "limits": {"cpu": "1"}},
+    ),
+    "no limit of CPU where the step takes it away": (
+        {"cpu": "500m", "cpuLimit": "None"},
+        {"resources": {"cpuLimit": "1 core"}},
+        {"requests": {"cpu": "500m"}},
+    ),
     "scratch space as both": (
         {"ephemeralStorage": "200 GB"},
         {},
@@ -210,6 +225,27 @@ def test_the_installations_defaults_fill_only_what_nobody_wrote() -> None:
         "limits": {"memory": "128Mi"},
     }
     assert said["resources"] == {"requests": {"cpu": "1"}}
+
+
+LIMITED: Final[dict[str, tuple[Json, Json]]] = {
+    "what it asks for, where nobody wrote a limit": ({"cpu": "500m"}, {"cpu": "500m"}),
+    "nothing, where the step takes the limit away": ({"cpu": "500m", "cpuLimit": "None"}, {}),
+    "its own limit": ({"cpu": "500m", "cpuLimit": 2}, {"cpu": "2"}),
+    "nothing, where it asks for nothing": ({}, {}),
+}
+
+
+@pytest.mark.parametrize(("own", "limits"), LIMITED.values(), ids=LIMITED)
+def test_an_environment_that_limits_cpu_limits_it_to(own: Json, limits: Json) -> None:
+    made = container(a_step(resources=own), environment={"cpuLimit": "Request"})
+
+    assert made.get("resources", {}).get("limits", {}) == limits
+
+
+def test_a_request_that_nobody_wrote_gives_way_to_a_limit() -> None:
+    [made] = built(a_step(resources={"cpuLimit": "250m"}), defaults=Defaults(parse_cpu(1)))["containers"]
+
+    assert made["resources"] == {"requests": {"cpu": "250m"}, "limits": {"cpu": "250m"}}
 
 
 def test_scratch_space_is_a_volume_of_that_size() -> None:
@@ -246,7 +282,7 @@ def test_gpus_of_any_model_pick_no_nodes() -> None:
     assert "affinity" not in built(a_step(resources={"gpu": 2}))
 
 
-TIMES: Final = {"1h30m": 5400, "500ms": 1, "1.2 seconds": 2, 0: 1}
+TIMES: Final = {"1h30m": 5400, "500ms": 1, "1.2 seconds": 2}
 
 
 @pytest.mark.parametrize(("written", "seconds"), TIMES.items())

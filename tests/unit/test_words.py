@@ -211,3 +211,21 @@ def test_spans_of_time_are_written_in_words(seconds: float, text: str) -> None:
 def test_clocks_show_whole_seconds_that_have_passed(seconds: float, short: str, long: str) -> None:
     assert words.clock_short(seconds) == short
     assert words.clock_long(seconds) == long
+
+
+@pytest.mark.parametrize("word", [0, 0.0, "0", "0s", "0h 0m", "0.000s", "0.0001 ms", 0.0001])
+def test_a_timeout_of_no_time_is_refused(word: words.Word) -> None:
+    with pytest.raises(words.WordError, match="it is no time at all; leave it out for the default"):
+        words.parse_timeout(word, what="timeout")
+
+
+@pytest.mark.parametrize("word", ["0h 5m", "1h 0m", "0.5s", 0.001, "10", "0ms1s"])
+def test_a_timeout_is_a_duration_of_which_some_part_is_not_zero(word: words.Word) -> None:
+    assert words.parse_timeout(word) == words.parse_duration(word) > 0
+    assert isinstance(word, float) or re.fullmatch(words.TIMEOUT_PATTERN, word)
+
+
+@pytest.mark.parametrize("word", ["0", "0s", "0h 0m", "0.000s"])
+def test_no_zero_is_in_the_pattern_of_timeouts(word: str) -> None:
+    assert re.fullmatch(words.DURATION_PATTERN, word)
+    assert not re.fullmatch(words.TIMEOUT_PATTERN, word)

@@ -67,7 +67,7 @@ def _word(parse: Callable[[Any], object], pattern: str, forms: str, **number: fl
 
     schema = {
         "anyOf": [
-            {"type": "number", "minimum": 0, **number},
+            {"type": "number", **({"minimum": 0} | number)},
             {"type": "string", "pattern": pattern, "maxLength": words.WORD_MAX_LENGTH},
         ],
         "description": forms,
@@ -85,11 +85,20 @@ _gpu = _word(words.parse_gpu, words.GPU_PATTERN, words.GPU_FORMS, maximum=words.
 _duration = _word(
     words.parse_duration, words.DURATION_PATTERN, words.DURATION_FORMS, maximum=words.MAX_DURATION_SECONDS
 )
+_timeout = _word(
+    words.parse_timeout,
+    words.TIMEOUT_PATTERN,
+    words.TIMEOUT_FORMS,
+    minimum=words.MIN_TIMEOUT_SECONDS,
+    maximum=words.MAX_DURATION_SECONDS,
+)
 
 Cpu = Annotated[_Amount, _cpu[0], _cpu[1]]
 Memory = Annotated[_Amount, _memory[0], _memory[1]]
 Gpu = Annotated[_Amount, _gpu[0], _gpu[1]]
 Duration = Annotated[_Amount, _duration[0], _duration[1]]
+Timeout = Annotated[_Amount, _timeout[0], _timeout[1]]
+"""A duration that is not zero."""
 
 FreeForm = Annotated[
     dict[str, Any], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})

@@ -6,13 +6,28 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nightcrawler_crds.v1alpha1.base import LISTED_LATER, ApiModel, Cpu, Duration, Gpu, Memory, Retries, rule
+from nightcrawler_crds.v1alpha1.base import (
+    LISTED_LATER,
+    ApiModel,
+    Cpu,
+    Duration,
+    Gpu,
+    Memory,
+    Retries,
+    Timeout,
+    rule,
+)
 
 
 class Resources(ApiModel):
     """What a container gets. What nobody writes is not asked for."""
 
     cpu: Cpu | None = Field(default=None, description="CPU requested: 16, '16 cores', 0.5, '500m' or None.")
+    cpu_limit: Cpu | None = Field(
+        default=None,
+        description="Most CPU that a step may use: words as for cpu, and not less than that; None: no limit. "
+        "Not set: what the Environment says. Without cpu, the limit is asked for too.",
+    )
     memory: Memory | None = Field(
         default=None,
         description="Memory, as request and limit: '64 GB' (10^9 bytes each), '64Gi' (2^30) or None.",
@@ -63,7 +78,7 @@ class Schedule(ApiModel):
         max_length=256,
         description="Cron's five fields, '0 0 * * 1', or @hourly, @daily, @weekly, @monthly, @yearly.",
     )
-    interval: Duration | None = Field(
+    interval: Timeout | None = Field(
         default=None, description="Time from start to start: '6 hours'; at least 10 seconds."
     )
     description: str | None = Field(
@@ -100,7 +115,7 @@ class Security(ApiModel):
 class WorkflowConfig(ApiModel):
     """How steps run; everything may be left out, and what is left out stays so."""
 
-    timeout: Duration | None = Field(
+    timeout: Timeout | None = Field(
         default=None,
         description="Longest time of a run, from the start of its first Pod: '2 hours'. Default: 24 hours.",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -88,6 +88,11 @@ class EnvironmentSpec(ApiModel):
         default=None,
         description="Whether the Pod on a node that stopped answering is force-deleted, so that "
         "the step is tried elsewhere. Off: it waits, for the program may still be running there.",
+    )
+    cpu_limit: Literal["None", "Request"] | None = Field(
+        default=None,
+        description="What a step gets for which nobody wrote resources.cpuLimit: Request limits its CPU to what "
+        "it asks for, as some quotas demand; None, the default, does not limit it.",
     )
     prices: Prices | None = Field(default=None, description="What an hour here costs." + LATER)
     speed: Annotated[float, Field(gt=0, le=1000)] | None = Field(

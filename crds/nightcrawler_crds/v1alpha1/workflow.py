@@ -16,6 +16,7 @@ from nightcrawler_crds.v1alpha1.base import (
     EnvVar,
     FreeForm,
     Retries,
+    Timeout,
     list_map,
     rule,
 )
@@ -113,9 +114,10 @@ class Step(ApiModel):
     resources: StepResources | None = Field(
         default=None, description="What the step gets, over config.resources."
     )
-    timeout: Duration | None = Field(
+    timeout: Timeout | None = Field(
         default=None,
-        description="Longest time of one attempt: '1h30m'. An attempt over it has failed (TimedOut).",
+        description="Longest time of one attempt's program, from the start of its container: '1h30m'. "
+        "An attempt over it has failed (TimedOut).",
     )
     retries: Retries | None = Field(default=None, description="Like config.retries, for this step.")
     retry_delay: Duration | None = Field(default=None, description="Like config.retryDelay, for this step.")

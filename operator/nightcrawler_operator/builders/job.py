@@ -53,6 +53,9 @@ def pod(job: WholeJobView) -> dict[str, Any]:
     As the Job controller would make it, but for the name, which is the Job's: whoever makes it, it is made
     once. The Job controller's finalizer keeps it from vanishing with its result unread, and is taken off
     by that controller when the Job is deleted, so that nothing is left behind where no operator runs.
+
+    Unlike that controller's Pods, it does not hold up the deletion of its Job (`blockOwnerDeletion`): nothing
+    needs that, and where OwnerReferencesPermissionEnforcement is on it takes a right on finalizers.
     """
     meta, template = job.metadata, job.spec.template
     marks = template.get("metadata") or {}
@@ -72,7 +75,7 @@ def pod(job: WholeJobView) -> dict[str, Any]:
                     "name": meta.name,
                     "uid": meta.uid,
                     "controller": True,
-                    "blockOwnerDeletion": True,
+                    "blockOwnerDeletion": False,
                 }
             ],
         },
@@ -103,5 +106,5 @@ def _owner(run: Run) -> dict[str, Any]:
         "name": run.execution,
         "uid": run.execution_uid,
         "controller": True,
-        "blockOwnerDeletion": True,
+        "blockOwnerDeletion": False,
     }

@@ -40,7 +40,7 @@ def pod_spec(run: Run, step: Step, new: NewJob, defaults: Defaults) -> dict[str,
         "automountServiceAccountToken": _names_account(step),
         "enableServiceLinks": False,
         "containers": [
-            _container(run, step, new, _requirements(resources, defaults, gpus), scratch is not None)
+            _container(run, step, new, _requirements(resources, run, defaults, gpus), scratch is not None)
         ],
     }
     if step.timeout is not None:
@@ -112,21 +112,24 @@ def _escaped(text: str) -> str:
 
 
 def _requirements(
-    resources: StepResources, defaults: Defaults, gpus: Wanted | None
+    resources: StepResources, run: Run, defaults: Defaults, gpus: Wanted | None
 ) -> dict[str, dict[str, str]]:
     """CPU is requested, memory requested and limited, GPUs limited (which requests them).
 
-    A CPU limit would only throttle; memory over the request would take other Pods down.
+    A CPU limit only throttles, so there is one only where somebody asks for it; memory over the request
+    would take other Pods down.
     """
     requests: dict[str, str] = {}
     limits: dict[str, str] = {}
-    cpu = words.parse_cpu(resources.cpu) if resources.cpu is not None else defaults.cpu
+    cpu, cpu_limit = _cpu(resources, run, defaults)
     memory = words.parse_memory(resources.memory) if resources.memory is not None else defaults.memory
     disk = (
         words.parse_memory(resources.ephemeral_storage) if resources.ephemeral_storage is not None else None
     )
     if cpu is not None:
         requests["cpu"] = cpu.quantity
+    if cpu_limit is not None:
+        limits["cpu"] = cpu_limit.quantity
     if memory is not None:
         requests["memory"] = limits["memory"] = memory.quantity
     if gpus is not None:
@@ -134,6 +137,17 @@ def _requirements(
     if disk is not None:
         requests["ephemeral-storage"] = limits["ephemeral-storage"] = disk.quantity
     return {key: value for key, value in (("requests", requests), ("limits", limits)) if value}
+
+
+def _cpu(resources: StepResources, run: Run, defaults: Defaults) -> tuple[words.Cpu | None, words.Cpu | None]:
+    """The request and the limit. A request that nobody wrote gives way to a limit that somebody did."""
+    cpu = words.parse_cpu(resources.cpu) if resources.cpu is not None else defaults.cpu
+    if resources.cpu_limit is None:
+        return cpu, cpu if run.environment.cpu_limit == "Request" else None
+    limit = words.parse_cpu(resources.cpu_limit)
+    if resources.cpu is None and cpu is not None and limit is not None:
+        cpu = min(cpu, limit)
+    return cpu, limit
 
 
 def _on_products(products: tuple[str, ...]) -> dict[str, Any]:
