@@ -21,8 +21,10 @@ from nightcrawler_crds.kube.views import ExecutionView, RevisionView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.builders.pod import Defaults
-from nightcrawler_operator.children import Children, free_pods, tell_ends
-from nightcrawler_operator.decisions.execution import accepted
+from nightcrawler_operator.children import Children, free_pods, set_deadlines, tell_ends
+from nightcrawler_operator.decisions.execution import accepted, why_it_waits
+from nightcrawler_operator.decisions.refusals import refusal
+from nightcrawler_operator.decisions.room import ASK_AFTER
 from nightcrawler_operator.lookups import Lookups
 from nightcrawler_operator.outcomes import DecideAgain, NewJob, NotLeading, Outcome, Plan
 from nightcrawler_operator.snapshot import Revision, Snapshot
@@ -96,13 +98,11 @@ class Actor:
             self._world.findings_of(execution.metadata.uid).completed = plan.completed
         if plan.first_jobs or plan.later_jobs or plan.missing_pods:
             await self._confirm(execution)
-        if plan.adopt:
-            execution = await self._adopt(snapshot)
-        if plan.revision is not None and not plan.ended:
-            await self._keep_revision(snapshot, plan.revision)
-        await children.delete(names.JOBS, execution, plan.delete_jobs)
-        await children.delete(names.PODS, execution, plan.delete_pods)
-        await children.delete(names.PODS, execution, plan.force_delete_pods, grace_period=0)
+        try:
+            execution = await self._prepare(snapshot, plan)
+        except errors.ApiError as error:
+            await self._explain(snapshot, error)
+            raise
         if plan.first_jobs:
             assert plan.run is not None
             await children.make_jobs(snapshot, plan.run, plan.first_jobs)
@@ -111,6 +111,7 @@ class Actor:
             raise DecideAgain
         if plan.status:
             await self._write_status(execution, plan.status)
+        await set_deadlines(self._store, self._world, execution, plan.deadlines)
         if plan.later_jobs:
             assert plan.run is not None
             await children.make_jobs(snapshot, plan.run, plan.later_jobs)
@@ -123,6 +124,44 @@ class Actor:
         if plan.lookups and await self._lookups.carry_out(snapshot, plan.lookups):
             raise DecideAgain
         return plan.outcome
+
+    async def _prepare(self, snapshot: Snapshot, plan: Plan) -> ExecutionView:
+        """What comes before Jobs: adoption, revision, deletions. Returns the execution as it is then."""
+        execution, children = snapshot.execution, self._children
+        if plan.adopt:
+            execution = await self._adopt(snapshot)
+        if plan.revision is not None and not plan.ended:
+            await self._keep_revision(snapshot, plan.revision)
+        await children.delete(names.JOBS, execution, plan.delete_jobs)
+        await children.delete(names.PODS, execution, plan.delete_pods)
+        await children.delete(names.PODS, execution, plan.force_delete_pods, grace_period=0)
+        findings = self._world.findings.get(execution.metadata.uid)
+        if plan.room:
+            await children.delete(names.JOBS, execution, plan.room)
+            log.info("removed %d finished Jobs: a quota has no room for the next", len(plan.room))
+            self._world.findings_of(execution.metadata.uid).note_room(utcnow(), utcnow() + ASK_AFTER)
+        if findings is not None:
+            findings.clear_obstacle()
+        return execution
+
+    async def _explain(self, snapshot: Snapshot, error: errors.ApiError) -> None:
+        """Record why nothing can be done, once a reason; the error itself is dealt with by who called."""
+        execution = snapshot.execution
+        findings = self._world.findings_of(execution.metadata.uid)
+        obstacle = refusal(error, execution.metadata.name, findings.obstacle, snapshot.now)
+        findings.obstacle = obstacle
+        if findings.obstacle_shown == obstacle.reason:
+            return
+        patch = why_it_waits(snapshot, obstacle)
+        if not patch:
+            return
+        current = self._world.executions.get(execution.metadata.key) or execution
+        try:
+            await self._write_status(current, patch)
+        except (errors.ApiError, DecideAgain) as failure:
+            log.debug("why it waits cannot be recorded either: %s", failure)
+        else:
+            findings.obstacle_shown = obstacle.reason
 
     def _puts_off_the_record(self, execution: ExecutionView, plan: Plan) -> bool:
         """Whether the Pods of others come before the record of the first attempts that were just made.

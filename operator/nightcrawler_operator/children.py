@@ -23,11 +23,21 @@ from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import to_wire, utcnow
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView, WholeJobView
+from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.builders.job import job, pod
 from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.decisions.ownership import is_owned_by
+from nightcrawler_operator.decisions.refusals import refusal
 from nightcrawler_operator.finding import take_in
-from nightcrawler_operator.outcomes import DecideAgain, EndedJob, FreedPod, NewJob, OldObject, Run
+from nightcrawler_operator.outcomes import (
+    Deadline,
+    DecideAgain,
+    EndedJob,
+    FreedPod,
+    NewJob,
+    OldObject,
+    Run,
+)
 from nightcrawler_operator.snapshot import Refusal, Snapshot
 from nightcrawler_operator.world import World
 
@@ -35,11 +45,7 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 32
 _WRITE_TIMEOUT: Final = 5.0
-_ASK_AGAIN: Final = timedelta(seconds=30)
 _LOOK_AGAIN: Final = timedelta(seconds=2)
-
-_MAY_PASS: Final = ("exceeded quota", "status unknown for quota")
-"""Refusals of a Pod that may pass; matched by their text, for quota has no reason of its own."""
 
 
 class _StillThere(Exception):
@@ -100,11 +106,8 @@ class Children:
         uid = run.execution_uid
         try:
             made = await self._post_or_adopt(run, new, body)
-        except errors.Invalid as error:
-            self._world.refused(uid, new.name, Refusal(error.message, None))
-            return False
-        except errors.Forbidden as error:
-            self._world.refused(uid, new.name, Refusal(error.message, utcnow() + _ASK_AGAIN))
+        except errors.ApiError as error:
+            self._refused(uid, new.name, "Job", error)
             return False
         self._world.taken(uid, new.name)
         take_in(self._world, uid, (new.step, new.attempt), job=made.slim)
@@ -142,6 +145,9 @@ class Children:
             found = await self._store.get(names.JOBS, meta.namespace, old.name, WholeJobView)
         except errors.NotFound:
             found = None
+        except errors.ApiError as error:
+            self._refused(meta.uid, old.name, "Job", error)
+            return False
         if found is None or found.metadata.uid != old.uid:
             known = self._world.jobs.cache.get((meta.namespace, old.name))
             if known is not None and known.metadata.uid == old.uid:
@@ -160,23 +166,26 @@ class Children:
             created = await self._post_or_find_pod(made)
         except _StillThere:
             message = f"the Pod of a Job {meta.name} that was deleted is not gone yet"
-            refusal = Refusal(message, utcnow() + _LOOK_AGAIN)
-        except errors.Invalid as error:
-            refusal = Refusal(error.message, None)
-        except errors.Forbidden as error:
-            passes = any(text in error.message for text in _MAY_PASS)
-            refusal = Refusal(error.message, utcnow() + _ASK_AGAIN if passes else None)
-        else:
-            self._world.taken(execution_uid, meta.name)
-            if created.metadata.labels.execution_uid == execution_uid:
-                self._world.pods.cache.upsert(created)
-                return True
-            # It was made before, and has lost its label since: no watch would tell of it.
-            marks = meta.annotations
-            take_in(self._world, execution_uid, (marks.step, marks.attempt_number), job=slim, pods=[created])
+            said = Refusal(message, utcnow() + _LOOK_AGAIN, conditions.STEP_LAST_POD)
+            self._world.refused(execution_uid, meta.name, said)
             return False
-        self._world.refused(execution_uid, meta.name, refusal)
+        except errors.ApiError as error:
+            self._refused(execution_uid, meta.name, "Pod", error)
+            return False
+        self._world.taken(execution_uid, meta.name)
+        if created.metadata.labels.execution_uid == execution_uid:
+            self._world.pods.cache.upsert(created)
+            return True
+        # It was made before, and has lost its label since: no watch would tell of it.
+        marks = meta.annotations
+        take_in(self._world, execution_uid, (marks.step, marks.attempt_number), job=slim, pods=[created])
         return False
+
+    def _refused(self, uid: str, name: str, kind: str, error: errors.ApiError) -> None:
+        """Note why the API server did not take a child, for the next decision."""
+        said = refusal(error, name, self._world.refusal_of(uid, name), utcnow())
+        self._world.refused(uid, name, said)
+        log.warning("%s %s is not taken (%s): %s", kind, name, said.reason, error.message)
 
     async def _post_or_find_pod(self, made: WholeJobView) -> PodView:
         meta = made.metadata
@@ -219,6 +228,31 @@ async def delete_all(
             log.debug("%s %s is gone already", resource.kind, old.name)
 
     await _all(one(old) for old in objects)
+
+
+async def set_deadlines(
+    store: Store, world: World, execution: ExecutionView, deadlines: Iterable[Deadline]
+) -> None:
+    """Tell the kubelets when the time of Pods is over.
+
+    What the API server does not take is not tried again: then we end the program ourselves, a little later.
+    """
+    meta = execution.metadata
+
+    async def one(deadline: Deadline) -> None:
+        body = {"metadata": {"uid": deadline.uid}, "spec": {"activeDeadlineSeconds": deadline.seconds}}
+        try:
+            told = await store.patch(names.PODS, meta.namespace, deadline.name, body, PodView)
+        except (errors.NotFound, errors.Conflict):
+            log.debug("Pod %s is gone already", deadline.name)
+            return
+        except (errors.Invalid, errors.Forbidden) as error:
+            log.warning("the deadline of Pod %s cannot be set: %s", deadline.name, error)
+        else:
+            world.pods.cache.upsert(told)
+        world.findings_of(meta.uid).note_deadline(deadline.uid, utcnow())
+
+    await _all(one(deadline) for deadline in deadlines)
 
 
 async def tell_ends(store: Store, world: World, namespace: str, ended: Iterable[EndedJob]) -> None:

@@ -34,6 +34,8 @@ class Limits:
     The kubelet looks for what a variable names again after 10 to 15 s, and not sooner: with less than
     that, a step would fail for what has long been there.
     """
+    missing_rights_grace: float = 600.0
+    """Rights that the operator lacks to make a step's Job or Pod, before the step is given up."""
     workflow_grace: float = 30.0
     """An execution's wait for a Workflow that is not there (yet)."""
     job_cleanup_after: float = 900.0

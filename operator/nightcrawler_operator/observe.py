@@ -12,9 +12,10 @@ from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView, WorkflowView
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.decisions.ownership import is_owned_by, is_pod_of
+from nightcrawler_operator.findings import Findings
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.snapshot import Attempt, Revision, Snapshot, Unwatched
-from nightcrawler_operator.world import Findings, World
+from nightcrawler_operator.world import World
 
 _NOTHING_FOUND = Findings()
 _ALL_WATCHED: Final[Mapping[tuple[str, int], Unwatched]] = MappingProxyType({})
@@ -49,6 +50,9 @@ def observe(world: World, execution: ExecutionView, limits: Limits) -> Snapshot:
         events=findings.events,
         absent=findings.absent,
         refusals=findings.refusals,
+        obstacle=findings.obstacle,
+        room_made=findings.room_made,
+        deadlines_set=findings.deadlines_set,
         fresh=findings.fresh,
         fresh_environments=findings.fresh_environments,
         recorded_at=world.recorded_at.get(meta.uid),

@@ -91,6 +91,15 @@ class FreedPod:
 
 
 @dataclass(frozen=True, slots=True)
+class Deadline:
+    """When a Pod's time is over: `seconds` after its own start, as its kubelet counts them."""
+
+    name: str
+    uid: str
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class LookForJob:
     """Ask the API server for a Job and its Pods that the caches do not show as expected.
 
@@ -146,10 +155,11 @@ Lookup = LookAnew | LookForEnvironments | LookForJob | LookForEvents | LookForRe
 class Plan:
     """Writes in the order in which they are made, and what comes after.
 
-    Adoption and revision, deletions, Jobs of first attempts, Pods that managed Jobs lack, the
-    status, Jobs of further attempts (which must be on record before they are made), the ends of
-    managed Jobs, what kept Pods that were deleted, look-ups. `status` is a merge patch; `completed` are
-    steps that have completed and are not in it, for it is not written yet: that is to be remembered.
+    Adoption and revision, deletions (`room` are finished Jobs beside which a quota has no room for the
+    next), Jobs of first attempts, Pods that managed Jobs lack, the status, deadlines of Pods, Jobs of further
+    attempts (which must be on record before they are made), the ends of managed Jobs, what kept Pods that
+    were deleted, look-ups. `status` is a merge patch; `completed` are steps that have completed and are not
+    in it, for it is not written yet: that is to be remembered.
     """
 
     adopt: bool = False
@@ -157,9 +167,11 @@ class Plan:
     delete_jobs: tuple[OldObject, ...] = ()
     delete_pods: tuple[OldObject, ...] = ()
     force_delete_pods: tuple[OldObject, ...] = ()
+    room: tuple[OldObject, ...] = ()
     first_jobs: tuple[NewJob, ...] = ()
     missing_pods: tuple[OldObject, ...] = ()
     status: Mapping[str, Any] | None = None
+    deadlines: tuple[Deadline, ...] = ()
     later_jobs: tuple[NewJob, ...] = ()
     ended_jobs: tuple[EndedJob, ...] = ()
     freed_pods: tuple[FreedPod, ...] = ()

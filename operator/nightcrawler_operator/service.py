@@ -57,7 +57,7 @@ class Operator:
         actor = Actor(
             self.store,
             self.world,
-            defaults=Defaults(limits.default_cpu, limits.default_memory),
+            defaults=Defaults(limits.default_cpu, limits.default_memory, limits.queue_timeout),
             managed=settings.managed_jobs,
             time_left=self.election.time_left,
             others_wait=lambda: len(self.queue) > 0,

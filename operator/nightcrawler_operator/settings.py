@@ -94,6 +94,10 @@ class Settings(common.CommonSettings):
         _DEFAULT.missing_config_grace,
         description="How long a step waits for a missing Secret or ConfigMap before it fails.",
     )
+    missing_rights_grace: Wait = Field(
+        _DEFAULT.missing_rights_grace,
+        description="How long a step waits for rights that the operator itself lacks before it fails.",
+    )
     workflow_not_found_grace: Wait = Field(
         _DEFAULT.workflow_grace,
         description="How long an execution waits for its missing Workflow before it fails.",
@@ -181,6 +185,7 @@ class Settings(common.CommonSettings):
             default_retry_delay=self.default_retry_delay,
             image_pull_timeout=self.image_pull_timeout,
             missing_config_grace=self.missing_config_grace,
+            missing_rights_grace=self.missing_rights_grace,
             workflow_grace=self.workflow_not_found_grace,
             job_cleanup_after=self.job_cleanup_after,
             cancel_grace=self.cancel_grace,

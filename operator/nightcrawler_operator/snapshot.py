@@ -16,7 +16,7 @@ from nightcrawler_crds.kube.views import (
     StepStatusView,
     WorkflowView,
 )
-from nightcrawler_crds.v1alpha1 import Step, WorkflowSpec
+from nightcrawler_crds.v1alpha1 import Step, WorkflowSpec, conditions
 from nightcrawler_operator.limits import Limits
 
 
@@ -80,10 +80,16 @@ class Nodes:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the API server did not take a Job; when to ask again, or None if that cannot help."""
+    """Why the API server did not take something; when to ask again, or None if that cannot help.
+
+    `since` is when it first said so for that `reason`, `tries` how often it has.
+    """
 
     message: str
     ask_again: datetime | None
+    reason: str = conditions.STEP_FORBIDDEN
+    since: datetime | None = None
+    tries: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,9 @@ class Snapshot:
     `named_revision` is what the record, or else a Job, says the run uses; `events` holds
     those that were looked up, by the UID of what they are about; `absent` the Jobs that a
     fresh look confirmed to be gone, or to have ended, without a Pod; `refusals` why Jobs were
-    not taken, by Job name. `fresh` and `fresh_environments` say that the workflow, and the
+    not taken, by Job name, and `obstacle` why what comes before Jobs is not; `room_made` is when finished
+    Jobs were last deleted to make room under a quota; `deadlines_set` when the API server was told the
+    deadline of a Pod, by UID. `fresh` and `fresh_environments` say that the workflow, and the
     Environments, were asked for after the execution was heard of: each kind has a watch of its
     own, and that of executions may be ahead. `recorded_at` is when this process last wrote the
     status, if it has; `completed` are the steps that it has seen to have completed and not written yet.
@@ -120,6 +128,9 @@ class Snapshot:
     events: Mapping[str, Told] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
+    obstacle: Refusal | None = None
+    room_made: datetime | None = None
+    deadlines_set: Mapping[str, datetime] = field(default_factory=dict)
     fresh: bool = True
     fresh_environments: bool = True
     recorded_at: datetime | None = None

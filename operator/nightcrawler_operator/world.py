@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -25,7 +25,6 @@ from nightcrawler_crds.kube.views import (
     JobView,
     NodeView,
     PodView,
-    StepStatusView,
     WorkflowView,
 )
 from nightcrawler_crds.reading import Unreadables
@@ -38,7 +37,8 @@ from nightcrawler_operator.decisions.pods import (
     pod_condition,
     step_status,
 )
-from nightcrawler_operator.snapshot import Nodes, Refusal, Revision, Told, Unwatched
+from nightcrawler_operator.findings import Findings
+from nightcrawler_operator.snapshot import Nodes, Refusal, Revision
 
 _REVISIONS_KEPT: Final = 2_000
 
@@ -84,23 +84,6 @@ class LeftoverKey:
 
 
 WorkKey = ExecutionKey | WorkflowKey | LeftoverKey
-
-
-@dataclass(slots=True)
-class Findings:
-    """What was looked up for one execution beyond the caches; it lives as long as the execution does.
-
-    Most find nothing, and thousands have one: an empty set would be larger than all the rest.
-    """
-
-    events: dict[str, Told] = field(default_factory=dict)
-    absent: frozenset[str] = frozenset()
-    refusals: dict[str, Refusal] = field(default_factory=dict)
-    fresh: bool = False
-    fresh_environments: bool = False
-    record_put_off: bool = False
-    completed: Mapping[str, StepStatusView] = field(default_factory=dict)
-    unwatched: dict[tuple[str, int], Unwatched] = field(default_factory=dict)
 
 
 class World:
@@ -219,6 +202,11 @@ class World:
         """It did, whatever it said before."""
         if uid in self.findings:
             self.findings[uid].refusals.pop(child, None)
+
+    def refusal_of(self, uid: str, child: str) -> Refusal | None:
+        """What the API server said last of the Job, or the Pod, of that name."""
+        known = self.findings.get(uid)
+        return known.refusals.get(child) if known is not None else None
 
     def has_news(self, execution: ExecutionView) -> bool:
         """Whether a Pod has ended of which the record does not tell: something is to follow it."""

@@ -101,6 +101,10 @@ class PodMaker:
         """Scheduled, and seen by its kubelet."""
         return self._with("spec", nodeName=node)._with("status", startTime=wire(since))
 
+    def allowed(self, seconds: int) -> Self:
+        """Its activeDeadlineSeconds."""
+        return self._with("spec", activeDeadlineSeconds=seconds)
+
     def phase(self, phase: str, reason: str = "", message: str = "") -> Self:
         """The Pod's phase, with the kubelet's word for it."""
         return self._with("status", phase=phase, reason=reason, message=message)
@@ -301,9 +305,20 @@ class SnapshotMaker:
         changed.jobs = [j for j in self.jobs if j.metadata.name != job.metadata.name] + [job]
         return changed
 
-    def with_refusal(self, step: str, message: str, ask_again: float | None, attempt: int = 1) -> Self:
-        """The API server did not take a step's Job."""
-        refusal = Refusal(message, None if ask_again is None else at(ask_again))
+    def with_refusal(
+        self,
+        step: str,
+        message: str,
+        ask_again: float | None,
+        attempt: int = 1,
+        *,
+        reason: str = "",
+        since: float = 0,
+    ) -> Self:
+        """The API server did not take a step's Job; unless said otherwise a quota's no, or an invalid Job."""
+        usual = conditions.STEP_INVALID if ask_again is None else conditions.STEP_QUOTA
+        again = None if ask_again is None else at(ask_again)
+        refusal = Refusal(message, again, reason or usual, at(since))
         known = self.more.get("refusals", {})
         return self.knowing(refusals={**known, job_name(step, attempt): refusal})
 

@@ -282,12 +282,22 @@ def test_gpus_of_any_model_pick_no_nodes() -> None:
     assert "affinity" not in built(a_step(resources={"gpu": 2}))
 
 
-TIMES: Final = {"1h30m": 5400, "500ms": 1, "1.2 seconds": 2}
+TIMES: Final = {"1h30m": 5401 + 60, "500ms": 2 + 60, "1.2 seconds": 3 + 60}
 
 
 @pytest.mark.parametrize(("written", "seconds"), TIMES.items())
-def test_the_steps_timeout_is_the_pods_deadline_in_whole_seconds(written: Any, seconds: int) -> None:
-    assert built(a_step(timeout=written))["activeDeadlineSeconds"] == seconds
+def test_until_its_program_starts_a_pod_may_take_as_long_as_a_step_may_wait(
+    written: Any, seconds: int
+) -> None:
+    made = built(a_step(timeout=written), defaults=Defaults(queue_timeout=60))
+
+    assert made["activeDeadlineSeconds"] == seconds
+
+
+def test_no_deadline_is_longer_than_the_api_server_takes() -> None:
+    made = built(a_step(timeout="365 days"), defaults=Defaults(queue_timeout=1e12))
+
+    assert made["activeDeadlineSeconds"] == 2**31 - 1
 
 
 def test_a_step_without_a_timeout_has_no_deadline() -> None:

@@ -85,7 +85,7 @@ FAILURES: Final[dict[str, tuple[PodMaker, Blame, str, str]]] = {
         a_pod().on_node().phase("Failed", "DeadlineExceeded"),
         PROGRAM,
         conditions.STEP_TIMED_OUT,
-        "took longer than its timeout of 1h",
+        "had not started when its Pod's time was over",
     ),
     "an eviction for its own use of disk": (
         a_pod().exited(137).phase("Failed", "Evicted", "used 2Gi, more than its limit of 1Gi"),

@@ -328,17 +328,6 @@ def test_a_completed_step_whose_pod_a_side_car_keeps_has_its_job_deleted_after_a
     assert planned(lingers, 20).delete_jobs == (the_job("a"),)
 
 
-def test_a_given_up_attempt_has_its_job_deleted_in_the_same_plan() -> None:
-    pod = a_pod().on_node().running(since=1)
-    over = a_snapshot(a_step(TRAIN, timeout=60, retries=1)).recorded(TRAIN, "Running", startTime=wire(1))
-    over = over.with_pod(pod)
-
-    plan = planned(over, 95)
-
-    assert plan.delete_jobs == (the_job(),)
-    assert step_of(plan)["reason"] == conditions.STEP_TIMED_OUT
-
-
 # --- what has vanished -----------------------------------------------------------------------------
 
 

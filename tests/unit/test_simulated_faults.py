@@ -285,7 +285,7 @@ def test_children_that_lose_the_labels_by_which_they_are_watched(
 
     with the_servers_time(made.server) as runner:
         runner.run(story())
-    _ended_rightly(told(made), steps, deletions=True)
+    ended_rightly(told(made), steps, deletions=True)
 
 
 def test_a_pod_that_lost_its_label_is_found_by_whoever_starts_after_that() -> None:

@@ -20,7 +20,7 @@ from tests.unit.test_simulated_faults import (
     RUN,
     Act,
     Simulation,
-    _ended_rightly,
+    ended_rightly,
     graphs,
     happenings,
     thorough,
@@ -87,7 +87,7 @@ def test_a_record_that_cannot_be_read_for_a_while_changes_nothing(
     with the_servers_time(made.server) as runner:
         runner.run(story())
     event(f"spoilt {min(made.times, 3)} times")
-    _ended_rightly(made, steps)
+    ended_rightly(made, steps)
 
 
 def test_nothing_is_made_or_removed_while_a_record_cannot_be_read() -> None:

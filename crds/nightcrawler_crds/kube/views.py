@@ -283,9 +283,10 @@ class InitContainerView(_Read, frozen=True):
 
 
 class PodSpecView(_Read, frozen=True):
-    """Where a Pod was put, and what comes before or beside its container."""
+    """Where a Pod was put, what comes before or beside its container, and for how many seconds it may run."""
 
     node_name: str = ""
+    active_deadline_seconds: int | None = None
     init_containers: tuple[InitContainerView, ...] = ()
 
     def __post_init__(self) -> None:

@@ -91,8 +91,8 @@ class EnvironmentSpec(ApiModel):
     )
     cpu_limit: Literal["None", "Request"] | None = Field(
         default=None,
-        description="What a step gets for which nobody wrote resources.cpuLimit: Request limits its CPU to what "
-        "it asks for, as some quotas demand; None, the default, does not limit it.",
+        description="What a step without resources.cpuLimit gets. Request: its CPU is limited to what it "
+        "asks for, as some quotas demand. None, the default: no limit.",
     )
     prices: Prices | None = Field(default=None, description="What an hour here costs." + LATER)
     speed: Annotated[float, Field(gt=0, le=1000)] | None = Field(

@@ -12,19 +12,22 @@ import msgspec
 from nightcrawler_crds import names, words
 from nightcrawler_crds.gpumodels import Wanted
 from nightcrawler_crds.v1alpha1 import Step, StepResources
+from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.outcomes import NewJob, Run
 from nightcrawler_operator.resources import effective_resources, wanted_gpus
 
 SCRATCH_PATH: Final = "/scratch"
 _NO_PRODUCT: Final = "none-there"
+_LONGEST_DEADLINE: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What the installation gives to steps for which nobody wrote any."""
+    """What the installation gives to steps for which nobody wrote any; `queue_timeout` is in seconds."""
 
     cpu: words.Cpu | None = None
     memory: words.Bytes | None = None
+    queue_timeout: float = Limits().queue_timeout
 
 
 def pod_spec(run: Run, step: Step, new: NewJob, defaults: Defaults) -> dict[str, Any]:
@@ -44,7 +47,7 @@ def pod_spec(run: Run, step: Step, new: NewJob, defaults: Defaults) -> dict[str,
         ],
     }
     if step.timeout is not None:
-        spec["activeDeadlineSeconds"] = max(1, math.ceil(words.parse_duration(step.timeout)))
+        spec["activeDeadlineSeconds"] = _backstop(words.parse_duration(step.timeout), defaults)
     if scratch is not None:
         spec["volumes"] = [{"name": "scratch", "emptyDir": {"sizeLimit": scratch.quantity}}]
     if run.environment.node_selector:
@@ -55,6 +58,16 @@ def pod_spec(run: Run, step: Step, new: NewJob, defaults: Defaults) -> dict[str,
         # Should the last node of the model have gone just now, the Pod waits rather than take any GPU.
         spec["affinity"] = _on_products(gpus.products or (_NO_PRODUCT,))
     return spec
+
+
+def _backstop(timeout: float, defaults: Defaults) -> int:
+    """The deadline of a Pod whose program has not started, in seconds from its kubelet's taking it.
+
+    A program's time begins with its container, and the deadline is lowered then (`decisions.attempts`). This
+    one is for when no operator runs: it leaves to the image and the init containers all the time that a
+    step may wait, and bounds the program nevertheless.
+    """
+    return min(math.ceil(timeout + defaults.queue_timeout) + 1, _LONGEST_DEADLINE)
 
 
 def _container(

@@ -5,6 +5,7 @@ The Pod is asked first; the Job's own account is used only when the Pod is gone.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,7 +21,7 @@ from nightcrawler_operator.decisions.ending import Result, ending
 from nightcrawler_operator.decisions.pods import is_live, step_status
 from nightcrawler_operator.decisions.verdict import Blame, Failed, Runs, Succeeded, Verdict, Waits
 from nightcrawler_operator.decisions.waiting import Pending, waiting
-from nightcrawler_operator.outcomes import LookForEvents, LookForJob, Lookup, OldObject
+from nightcrawler_operator.outcomes import Deadline, LookForEvents, LookForJob, Lookup, OldObject
 from nightcrawler_operator.resources import effective_resources
 from nightcrawler_operator.snapshot import Attempt, Snapshot
 
@@ -28,6 +29,8 @@ _DEADLINE_SLACK: Final = timedelta(seconds=30)
 """The kubelet enforces a step's timeout; this much later we do, for a node that does not answer."""
 _ASK_AGAIN: Final = timedelta(seconds=5)
 """How often an attempt is asked for of which no watch tells."""
+_GRAIN: Final = timedelta(seconds=1)
+"""Moments of Pods are whole seconds: with one more, no program is ended before its time."""
 
 
 def judge(
@@ -152,22 +155,27 @@ def _running(step: Step, pod: PodView, snapshot: Snapshot, force_delete: bool) -
     if status is None or status.state.running is None:
         return None
     started = status.state.running.started_at or snapshot.now
-    deadline = _deadline(step, pod, started)
-    if deadline is not None and snapshot.now >= deadline:
+    deadline = _deadline(step, pod, started, snapshot)
+    end_at = _end_at(step, pod, started, snapshot)
+    if deadline is None and end_at is not None and snapshot.now >= end_at:
         message = f"took longer than its timeout of {step.timeout}"
         return Failed(Blame.PROGRAM, conditions.STEP_TIMED_OUT, message, snapshot.now, started)
     lost = _lost(pod, snapshot, force_delete)
     if lost is None:
-        return _beside(pod, started, deadline, snapshot.now)
-    look_at = min((moment for moment in (deadline, lost.look_at) if moment), default=None)
-    return Runs(started, conditions.STEP_NODE_LOST, lost.message, look_at, lost.force_delete)
+        return _beside(pod, started, end_at, snapshot.now, deadline)
+    look_at = min((moment for moment in (end_at, lost.look_at) if moment), default=None)
+    return Runs(
+        started, conditions.STEP_NODE_LOST, lost.message, look_at, lost.force_delete, deadline=deadline
+    )
 
 
-def _beside(pod: PodView, started: datetime, deadline: datetime | None, now: datetime) -> Runs:
+def _beside(
+    pod: PodView, started: datetime, end_at: datetime | None, now: datetime, deadline: Deadline | None
+) -> Runs:
     """It runs, and its result is its own; but a side-car that keeps failing may be what it waits for."""
     failing = failing_beside(pod, now)
     if failing is None:
-        return Runs(started, look_at=deadline)
+        return Runs(started, look_at=end_at, deadline=deadline)
     container, until = failing
     waiting_for = container.status.state.waiting
     cause = cause_of(waiting_for) if waiting_for else None
@@ -176,16 +184,38 @@ def _beside(pod: PodView, started: datetime, deadline: datetime | None, now: dat
     else:
         assert container.fell is not None, "what fails beside a step has a cause, or has fallen"
         why = f"{container.called} was started again and again: it {how_it_fell(container.fell)}"
-    look_at = min((moment for moment in (deadline, until) if moment), default=None)
-    return Runs(started, conditions.STEP_SIDECAR, f"runs, but {why}", look_at)
+    look_at = min((moment for moment in (end_at, until) if moment), default=None)
+    return Runs(started, conditions.STEP_SIDECAR, f"runs, but {why}", look_at, deadline=deadline)
 
 
-def _deadline(step: Step, pod: PodView, started: datetime) -> datetime | None:
-    """When we end an attempt ourselves; where the kubelet answers, it has done so long before."""
+def _deadline(step: Step, pod: PodView, started: datetime, snapshot: Snapshot) -> Deadline | None:
+    """The deadline by which the kubelet ends a program that is over its timeout; None if it knows it.
+
+    A step's timeout is the program's: pulling its image and its init containers do not count. The kubelet
+    counts a Pod's `activeDeadlineSeconds` from when it took the Pod, so it is lowered once the container
+    has started; until then it is only a backstop (`builders.pod`). So the kubelet ends the program, even
+    while no operator runs, and the Pod stays with its log and with a reason, `DeadlineExceeded`, that says
+    who ended it, whatever the exit code.
+    """
+    taken, known = pod.status.start_time, pod.spec.active_deadline_seconds
+    if step.timeout is None or taken is None or pod.metadata.uid in snapshot.deadlines_set:
+        return None
+    allowed = started - taken + timedelta(seconds=words.parse_duration(step.timeout)) + _GRAIN
+    seconds = max(1, math.ceil(allowed.total_seconds()))
+    if known is not None and known <= seconds:
+        return None
+    return Deadline(pod.metadata.name, pod.metadata.uid, seconds)
+
+
+def _end_at(step: Step, pod: PodView, started: datetime, snapshot: Snapshot) -> datetime | None:
+    """When we end an attempt ourselves; where the kubelet answers, it has done so long before.
+
+    That it was told late, for no operator ran when the program started, gives it the same time to do so.
+    """
     if step.timeout is None:
         return None
-    begun = pod.status.start_time or started
-    return begun + timedelta(seconds=words.parse_duration(step.timeout)) + _DEADLINE_SLACK
+    over = started + timedelta(seconds=words.parse_duration(step.timeout))
+    return max(over, snapshot.deadlines_set.get(pod.metadata.uid, over)) + _DEADLINE_SLACK
 
 
 @dataclass(frozen=True, slots=True)

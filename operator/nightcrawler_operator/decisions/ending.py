@@ -78,9 +78,10 @@ def _deadline(end: Ending) -> Result | None:
     # The kubelet's word stands whatever the exit code: a program that catches SIGTERM may exit 0.
     if end.pod.status.reason != "DeadlineExceeded":
         return None
-    return _failed(
-        end, Blame.PROGRAM, conditions.STEP_TIMED_OUT, f"took longer than its timeout of {end.step.timeout}"
-    )
+    message = f"took longer than its timeout of {end.step.timeout}"
+    if end.started is None:
+        message = "had not started when its Pod's time was over"
+    return _failed(end, Blame.PROGRAM, conditions.STEP_TIMED_OUT, message)
 
 
 def _own_disk_use(end: Ending) -> Result | None:

@@ -178,7 +178,7 @@ def freed_pods(
             tuple(f for f in pod.metadata.finalizers if f != names.JOB_TRACKING),
         )
         for which, attempt in attempts.items()
-        if attempt.job is not None and attempt.job.managed and _on_record(which, recorded)
+        if attempt.job is not None and attempt.job.managed and on_record(which, recorded)
         for pod in attempt.pods
         if pod.metadata.deletion_timestamp is not None
         and names.JOB_TRACKING in pod.metadata.finalizers
@@ -186,7 +186,8 @@ def freed_pods(
     )
 
 
-def _on_record(which: tuple[str, int], recorded: Mapping[str, StepStatusView] | None) -> bool:
+def on_record(which: tuple[str, int], recorded: Mapping[str, StepStatusView] | None) -> bool:
+    """Whether the result of an attempt is on record; all are in a run that has ended (None)."""
     if recorded is None:
         return True
     step, attempt = which

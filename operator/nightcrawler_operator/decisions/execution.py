@@ -8,17 +8,18 @@ or on its way.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import ExecutionStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, conditions
 from nightcrawler_crds.validation import filled_parameters
-from nightcrawler_operator.decisions import endings, progress
+from nightcrawler_operator.decisions import endings, progress, refusals
 from nightcrawler_operator.decisions.admission import Admitted, NotYet, Refused, Unsure, admit
 from nightcrawler_operator.decisions.placement import lost_place, recorded_place
 from nightcrawler_operator.decisions.status import condition, merge_patch
 from nightcrawler_operator.outcomes import LookAnew, LookForEnvironments, LookForRevision, Plan, Run, Waiting
-from nightcrawler_operator.snapshot import Revision, Snapshot
+from nightcrawler_operator.snapshot import Refusal, Revision, Snapshot
 
 
 def decide(snapshot: Snapshot) -> Plan:
@@ -40,13 +41,40 @@ def decide(snapshot: Snapshot) -> Plan:
     match answer:
         case Refused():
             plan = endings.refused(snapshot, answer.reason, answer.message)
-            return replace(plan, adopt=_is_foreign(snapshot))
+            return replace(plan, adopt=_is_foreign(snapshot) and not _cannot_be_written(snapshot))
         case NotYet():
             return _not_yet(snapshot, answer)
         case Unsure():
             return Plan(lookups=(LookForEnvironments(),))
+        case Admitted() if _cannot_be_written(snapshot):
+            assert snapshot.obstacle is not None
+            message = f"cannot begin: {snapshot.obstacle.message}"
+            return endings.refused(snapshot, conditions.WRITE_REFUSED, message)
         case Admitted():
             return _begin(snapshot, answer)
+
+
+def why_it_waits(snapshot: Snapshot, obstacle: Refusal) -> dict[str, Any]:
+    """The patch that says why nothing is done: what comes before everything else is not taken.
+
+    Empty while that may be over in a moment.
+    """
+    show_at = refusals.show_at(obstacle, snapshot.limits)
+    if show_at is not None and snapshot.now < show_at:
+        return {}
+    recorded = snapshot.execution.status
+    message = f"waits, for what it needs is not taken: {obstacle.message}"
+    wanted = replace_status(recorded, message=message)
+    if not accepted(recorded):
+        said = _conditions(snapshot, (conditions.ACCEPTED, "Unknown", obstacle.reason, message))
+        wanted = replace_status(wanted, phase="Pending", conditions=said)
+    return merge_patch(recorded, wanted)
+
+
+def _cannot_be_written(snapshot: Snapshot) -> bool:
+    """Whether what has to be written before a run begins is refused for good."""
+    obstacle = snapshot.obstacle
+    return obstacle is not None and refusals.is_final(obstacle, snapshot.now, snapshot.limits)
 
 
 def accepted(status: ExecutionStatusView) -> bool:

@@ -13,6 +13,7 @@ from nightcrawler_crds import words
 from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions import endings
+from nightcrawler_operator.decisions.room import ASK_AFTER, finished_in_the_way
 from nightcrawler_operator.decisions.status import merge_patch
 from nightcrawler_operator.decisions.steps import Progress, advance
 from nightcrawler_operator.decisions.waiting import POD_EXPECTED
@@ -155,6 +156,16 @@ def _cancelled(picture: Picture) -> Plan | None:
     return _ended(picture, steps, "Cancelled", reason, "cancelled" + left)
 
 
+def _out_of_its_time(picture: Picture) -> Plan | None:
+    """A step that fails for its timeout is on record before its program is ended."""
+    over = {n: p.status for n, p in picture.steps.items() if p.record_first and p.status is not None}
+    if not any(status.phase == "Failed" for status in over.values()):
+        return None
+    recorded = picture.snapshot.execution.status
+    wanted = endings.replace_status(picture.status, steps={**recorded.steps, **over})
+    return Plan(status=merge_patch(recorded, wanted), outcome=Waiting(picture.snapshot.now))
+
+
 def _failed(picture: Picture) -> Plan | None:
     failed = picture.phases("Failed")
     if not failed:
@@ -213,13 +224,18 @@ def _on_its_way(picture: Picture) -> Plan | None:
     if first or later:
         # Most often a Pod says how it goes on; where none comes up, nothing would say so.
         look_at.append(snapshot.now + POD_EXPECTED)
+    room = finished_in_the_way(snapshot)
+    if room:
+        look_at.append(snapshot.now + ASK_AFTER)
     return Plan(
         run=picture.run,
         delete_jobs=tuple(old for p in steps.values() for old in p.delete_jobs),
         force_delete_pods=tuple(old for p in steps.values() for old in p.force_delete),
+        room=room,
         first_jobs=tuple(first),
         missing_pods=tuple(p.missing_pod for p in steps.values() if p.missing_pod),
         status=patch if write_now else None,
+        deadlines=tuple(p.deadline for p in steps.values() if p.deadline),
         later_jobs=tuple(later),
         ended_jobs=endings.ended_jobs(snapshot.attempts.values()),
         freed_pods=endings.freed_pods(snapshot.attempts, states if write_now else recorded.steps),
@@ -232,6 +248,7 @@ def _on_its_way(picture: Picture) -> Plan | None:
 RULES: Final[Sequence[Rule]] = (
     _complete,  # before cancellation: what is done cannot be cancelled any more
     _cancelled,
+    _out_of_its_time,  # before the end of the run, which deletes what still runs
     _failed,  # before the timeout: the error says more
     _out_of_time,
     _on_its_way,

@@ -19,11 +19,11 @@ from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, Step, conditions
 from nightcrawler_operator.decisions import retrying
 from nightcrawler_operator.decisions.attempts import judge, look_again
 from nightcrawler_operator.decisions.ending import LINGER
+from nightcrawler_operator.decisions.in_the_way import ended_without_job, in_the_way
 from nightcrawler_operator.decisions.pods import is_live, lingers, may_run, step_termination
 from nightcrawler_operator.decisions.status import sentence
-from nightcrawler_operator.decisions.verdict import Failed, Runs, Succeeded, Verdict, Waits
-from nightcrawler_operator.outcomes import LookForJob, Lookup, NewJob, OldObject, Run
-from nightcrawler_operator.resources import effective_resources, wanted_gpus
+from nightcrawler_operator.decisions.verdict import Blame, Failed, Runs, Succeeded, Verdict, Waits
+from nightcrawler_operator.outcomes import Deadline, LookForJob, Lookup, NewJob, OldObject, Run
 from nightcrawler_operator.snapshot import Attempt, Snapshot
 
 _LAST_POD_RECHECK = timedelta(seconds=10)
@@ -32,7 +32,11 @@ _LAST_POD_RECHECK = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What becomes of one step. `write_by` is when a change that can wait has to be written."""
+    """What becomes of one step. `write_by` is when a change that can wait has to be written.
+
+    `record_first` says that the step's program is to be ended, and only once it is on record why: whatever
+    becomes of the Pod, and of us, between the two, is of no account then.
+    """
 
     status: StepStatusView | None
     write_by: datetime | None = None
@@ -42,6 +46,8 @@ class Progress:
     missing_pod: OldObject | None = None
     delete_jobs: tuple[OldObject, ...] = ()
     force_delete: tuple[OldObject, ...] = ()
+    deadline: Deadline | None = None
+    record_first: bool = False
     lookups: tuple[Lookup, ...] = field(default=())
 
 
@@ -98,68 +104,27 @@ def _held_back(
 
     `held` is the attempt as it is recorded while it waits. From `ready_since` on the queue timeout runs.
     """
-    why = _in_the_way(step, name, run, snapshot)
+    why = in_the_way(step, name, run, snapshot)
     if why is None:
         return None
     counts = {"attempt": held.attempt, "disruptions": held.disruptions}
     if isinstance(why, StepStatusView):
         return Progress(msgspec.structs.replace(why, **counts))
-    reason, message, look_at = why
+    message = why.message
     limit = snapshot.limits.queue_timeout
     over = ready_since + timedelta(seconds=limit) if ready_since is not None else None
     if over is not None and snapshot.now >= over:
         message = f"waited longer than the queue timeout of {limit:g} s: it {message}"
-        ended = _ended_without_job(step, conditions.STEP_TIMED_OUT, message, snapshot)
+        ended = ended_without_job(step, conditions.STEP_TIMED_OUT, message, snapshot)
         return Progress(msgspec.structs.replace(ended, **counts))
-    status = msgspec.structs.replace(held, reason=reason, message=_sentence(step, message, snapshot))
-    return Progress(status, write_by=snapshot.now, look_at=_earliest(look_at, over))
-
-
-def _in_the_way(
-    step: Step, name: str, run: Run, snapshot: Snapshot
-) -> StepStatusView | tuple[str, str, datetime | None] | None:
-    """What keeps a Job from being made now: the step's end, or reason, message and when to look again."""
-    return _refused(step, name, snapshot) or _no_such_place(run) or _no_such_gpu(step, run, snapshot)
-
-
-def _no_such_place(run: Run) -> tuple[str, str, None] | None:
-    if run.lost_environment is None:
-        return None
-    message = f"waits for the Environment {run.lost_environment!r}, in which the run began and which is gone"
-    return conditions.UNKNOWN_ENVIRONMENT, message, None
-
-
-def _refused(step: Step, name: str, snapshot: Snapshot) -> StepStatusView | tuple[str, str, datetime] | None:
-    """The API server's refusal of this Job: for good, or until it is asked again."""
-    refusal = snapshot.refusals.get(name)
-    if refusal is None:
-        return None
-    if refusal.ask_again is None:
-        message = f"cannot be run: {refusal.message}"
-        return _ended_without_job(step, conditions.STEP_INVALID, message, snapshot)
-    if snapshot.now >= refusal.ask_again:
-        return None
-    reason = conditions.STEP_QUOTA if "exceeded quota" in refusal.message else conditions.STEP_FORBIDDEN
-    return reason, f"waits, for its Job is not taken: {refusal.message}", refusal.ask_again
-
-
-def _no_such_gpu(step: Step, run: Run, snapshot: Snapshot) -> tuple[str, str, None] | None:
-    gpu = effective_resources(step, run.revision.spec).gpu
-    wanted = wanted_gpus(gpu, snapshot.nodes.gpu_products)
-    if wanted is None or wanted.products is None or wanted.products:
-        return None
-    there = ", ".join(sorted(snapshot.nodes.gpu_products)) or "none"
-    message = f"waits for a node with the GPU it asks for, {gpu!r}; those there are: {there}"
-    return conditions.STEP_NO_SUCH_GPU, message, None
-
-
-def _ended_without_job(step: Step, reason: str, message: str, snapshot: Snapshot) -> StepStatusView:
-    return StepStatusView(
-        phase="Failed",
-        completion_time=snapshot.now,
-        reason=reason,
-        message=_sentence(step, message, snapshot),
-    )
+    said = _sentence(step, message, snapshot)
+    known = snapshot.execution.status.steps.get(step.name)
+    if why.ask_again and known and (known.attempt, known.reason) == (held.attempt, why.reason):
+        # The same refusal in other words, the room that is left for instance, is not worth a write each time.
+        said = known.message or said
+    status = msgspec.structs.replace(held, reason=why.reason, message=said)
+    by = why.show_at or snapshot.now
+    return Progress(status, write_by=by, look_at=_earliest(why.ask_again, over))
 
 
 def _attempt(step: Step, recorded: StepStatusView, run: Run, snapshot: Snapshot) -> Progress:
@@ -167,6 +132,9 @@ def _attempt(step: Step, recorded: StepStatusView, run: Run, snapshot: Snapshot)
     attempt = snapshot.attempts.get((step.name, recorded.attempt), Attempt())
     if recorded.job_name is None and attempt.job is None and not attempt.pods:
         return _make_recorded(step, recorded, name, run, snapshot)
+    if recorded.job_name is None:
+        # Its Job has been made since: why it was not is over.
+        recorded = msgspec.structs.replace(recorded, reason=None, message=None)
     force = bool(run.environment.force_delete_on_lost_node)
     verdict = judge(
         step, name, attempt, snapshot, has_run=recorded.start_time is not None, force_delete=force
@@ -247,7 +215,12 @@ def _runs(
     window = timedelta(seconds=snapshot.limits.status_window)
     by = snapshot.now if urgent else runs.started + window
     return Progress(
-        status, write_by=by, look_at=runs.look_at, force_delete=runs.force_delete, lookups=runs.lookups
+        status,
+        write_by=by,
+        look_at=runs.look_at,
+        force_delete=runs.force_delete,
+        lookups=runs.lookups,
+        deadline=runs.deadline,
     )
 
 
@@ -296,8 +269,12 @@ def _failed(
         reason=failed.reason,
         message=_sentence(step, message, snapshot),
     )
-    # An attempt that is given up (a timeout, an image that cannot be had) may still have a Pod.
-    delete = _job_of(attempt) if any(may_run(pod) for pod in attempt.pods) or _without_pod(attempt) else ()
+    may_go_on = any(may_run(pod) for pod in attempt.pods)
+    if may_go_on and failed.blame is Blame.PROGRAM:
+        # Out of time. Ended first, a program that exits politely could pass for one that was disrupted.
+        return Progress(status, look_at=snapshot.now, record_first=True)
+    # An attempt that is given up (an image that cannot be had) may still have a Pod.
+    delete = _job_of(attempt) if may_go_on or _without_pod(attempt) else ()
     if not again:
         return Progress(status, delete_jobs=delete)
     due = retrying.next_attempt_at(step, spec, ended, failed.reason, next_.disruptions, snapshot.limits)
@@ -331,10 +308,11 @@ def _behind(
 ) -> Progress:
     """The last attempt's Pod has not ended, so the next one waits: never two at once.
 
-    Its Job is deleted if an injected side-car keeps it, or the program itself, which was given up. A Pod of
-    which nothing runs any more only waits for its kubelet to say so.
+    Its Job is deleted at once if its program still runs, which was given up, and after a little time if an
+    injected side-car keeps it. A Pod of which nothing runs any more only waits for its kubelet to say so.
     """
-    over = (recorded.completion_time or snapshot.now) + LINGER
+    ended = recorded.completion_time or snapshot.now
+    over = ended if may_run(live) else ended + LINGER
     delete = _job_of(last) if snapshot.now >= over and (lingers(live) or may_run(live)) else ()
     deletion = live.metadata.deletion_timestamp
     lost = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
-from nightcrawler_operator.outcomes import Lookup, OldObject
+from nightcrawler_operator.outcomes import Deadline, Lookup, OldObject
 
 
 class Blame(Enum):
@@ -38,7 +38,10 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Its container has started. `reason` and `message` are set if something is the matter."""
+    """Its container has started. `reason` and `message` are set if something is the matter.
+
+    `deadline` is when its Pod's time is over, if the kubelet has still to be told.
+    """
 
     started: datetime
     reason: str | None = None
@@ -46,6 +49,7 @@ class Runs:
     look_at: datetime | None = None
     force_delete: tuple[OldObject, ...] = ()
     lookups: tuple[Lookup, ...] = ()
+    deadline: Deadline | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Final
 from nightcrawler_crds.kube.views import EventView, JobView, PodView
 from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_operator.decisions import refusals
 from nightcrawler_operator.decisions.causes import CAUSES, MISSING, Cause, Grace, cause_of, sentence_of
 from nightcrawler_operator.decisions.containers import CANNOT_START, FEW_RESTARTS, how_it_fell, in_the_way
 from nightcrawler_operator.decisions.pods import pod_condition
@@ -129,15 +130,18 @@ def _pod_to_make(p: Pending) -> Waits | Failed | None:
     if p.job.metadata.deletion_timestamp is not None:
         return p.wait(conditions.STEP_NO_POD, "has no Pod, and its Job is being deleted")
     refusal = p.refusal
+    if refusal is not None and refusals.is_final(refusal, p.now, p.limits):
+        return _refused(p, refusal.message, refusal.reason)
     if refusal is None or (refusal.ask_again is not None and p.now >= refusal.ask_again):
         meta = p.job.metadata
         wait = p.wait(conditions.STEP_NO_POD, "its Job has no Pod yet")
         missing = OldObject(meta.name, meta.uid)
         return replace(wait, show_at=p.created + _STARTING_SHOWN, missing_pod=missing)
-    if refusal.ask_again is not None:
-        reason = conditions.STEP_QUOTA if "quota" in refusal.message else conditions.STEP_LAST_POD
-        return p.wait(reason, one_line(refusal.message), refusal.ask_again)
-    return _refused(p, refusal.message)
+    message = one_line(refusal.message)
+    if refusal.reason != conditions.STEP_LAST_POD:
+        message = f"waits, for its Pod is not taken: {message}"
+    wait = p.wait(refusal.reason, message, refusal.ask_again)
+    return replace(wait, show_at=refusals.show_at(refusal, p.limits) or p.show_at)
 
 
 def _no_pod(p: Pending) -> Waits | Failed | None:
@@ -149,17 +153,18 @@ def _no_pod(p: Pending) -> Waits | Failed | None:
         ask_at = p.ask_at(uid, p.created + POD_EXPECTED)
         wait = p.wait(conditions.STEP_NO_POD, "its Job has no Pod yet", ask_at)
         return replace(wait, show_at=p.created + _STARTING_SHOWN, lookups=p.ask(uid, "Job", ask_at))
-    # Matched by its text, for quota has no reason of its own in the Event.
-    if "exceeded quota" in failure.message:
-        ask_at = p.ask_at(uid, p.now)
-        wait = p.wait(conditions.STEP_QUOTA, one_line(failure.message), ask_at)
-        return replace(wait, lookups=p.ask(uid, "Job", ask_at))
-    return _refused(p, failure.message)
+    reason, final = refusals.forbidden(failure.message)
+    ask_at = p.ask_at(uid, p.now)
+    said = Refusal(refusals.in_words(failure.message), None if final else ask_at, reason, p.created)
+    if refusals.is_final(said, p.now, p.limits):
+        return _refused(p, said.message)
+    wait = p.wait(reason, said.message, ask_at)
+    return replace(wait, lookups=p.ask(uid, "Job", ask_at))
 
 
-def _refused(p: Pending, why: str) -> Failed:
+def _refused(p: Pending, why: str, reason: str = conditions.STEP_FORBIDDEN) -> Failed:
     message = f"the cluster refused its Pod: {one_line(why)}"
-    return Failed(Blame.DEFINITION, conditions.STEP_FORBIDDEN, message, p.now)
+    return Failed(Blame.DEFINITION, reason, message, p.now)
 
 
 def _unschedulable(p: Pending) -> Waits | Failed | None:

@@ -1,0 +1,52 @@
+"""What was found out about one execution beyond the caches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
+
+from nightcrawler_crds.kube.views import StepStatusView
+from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_operator.snapshot import Refusal, Told, Unwatched
+
+_NONE_SET: Final[Mapping[str, datetime]] = MappingProxyType({})
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was looked up for one execution beyond the caches; it lives as long as the execution does.
+
+    Most find nothing, and thousands have one: an empty set would be larger than all the rest.
+    """
+
+    events: dict[str, Told] = field(default_factory=dict)
+    absent: frozenset[str] = frozenset()
+    refusals: dict[str, Refusal] = field(default_factory=dict)
+    obstacle: Refusal | None = None
+    obstacle_shown: str = ""
+    room_made: datetime | None = None
+    deadlines_set: Mapping[str, datetime] = field(default_factory=lambda: _NONE_SET)
+    fresh: bool = False
+    fresh_environments: bool = False
+    record_put_off: bool = False
+    completed: Mapping[str, StepStatusView] = field(default_factory=dict)
+    unwatched: dict[tuple[str, int], Unwatched] = field(default_factory=dict)
+
+    def clear_obstacle(self) -> None:
+        """What comes before Jobs has been written."""
+        self.obstacle, self.obstacle_shown = None, ""
+
+    def note_room(self, now: datetime, ask_again: datetime) -> None:
+        """Finished Jobs were deleted for those that a quota keeps out: these are asked for again soon."""
+        self.room_made = now
+        self.refusals = {
+            child: replace(why, ask_again=ask_again, tries=0) if why.reason == conditions.STEP_QUOTA else why
+            for child, why in self.refusals.items()
+        }
+
+    def note_deadline(self, pod_uid: str, now: datetime) -> None:
+        """The API server was told the deadline of a Pod, whether it took it or not."""
+        self.deadlines_set = {**self.deadlines_set, pod_uid: now}

@@ -1,0 +1,107 @@
+"""A step's timeout: counted from its container's start, kept by the kubelet, and by us where that cannot."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_operator.decisions.execution import decide
+from nightcrawler_operator.outcomes import Deadline, OldObject, Plan, Waiting
+from tests.support.snapshots import PodMaker, SnapshotMaker, a_pod, a_snapshot, a_step, at, job_name, wire
+
+BACKSTOP: Final = 86_400 + 61
+POD: Final = f"{job_name('train')}-x7k2p"
+STRICT: Final = a_step(timeout=60, retries=1, retryDelay=30)
+FINAL: Final = a_step(timeout=60)
+
+
+def running(pod: PodMaker, *, retries: bool = True) -> SnapshotMaker:
+    """The step's start is on record."""
+    run = a_snapshot(STRICT if retries else FINAL).with_status(
+        startTime=wire(40), phase="Running", progress="0/1"
+    )
+    return run.recorded("train", "Running", startTime=wire(40)).with_pod(pod)
+
+
+def planned(snapshot: SnapshotMaker, now: float) -> Plan:
+    return decide(snapshot.at(now).build())
+
+
+SLOW: Final = a_pod().running(since=40).allowed(BACKSTOP)
+"""Its kubelet took it at moment 0; image and init containers took until 40."""
+TOLD: Final = SLOW.allowed(101)
+
+
+def test_once_the_program_has_started_its_kubelet_is_told_when_its_time_is_over() -> None:
+    plan = planned(running(SLOW), 41)
+
+    assert plan.deadlines == (Deadline(POD, f"uid-{POD}", 101),)
+
+
+def test_a_kubelet_that_knows_the_deadline_is_not_told_again() -> None:
+    assert planned(running(TOLD), 41).deadlines == ()
+    assert planned(running(SLOW.allowed(70)), 41).deadlines == ()
+
+
+def test_a_deadline_that_the_api_server_did_not_take_is_not_set_again() -> None:
+    assert planned(running(SLOW).knowing(deadlines_set={f"uid-{POD}": at(41)}), 42).deadlines == ()
+
+
+def test_no_deadline_is_set_before_the_program_has_started_or_without_a_timeout() -> None:
+    waits = a_snapshot(STRICT).recorded("train", "Pending").with_pod(a_pod().on_node().allowed(BACKSTOP))
+    free = a_snapshot("train").recorded("train", "Running", startTime=wire(1)).with_pod(a_pod().running())
+
+    assert planned(waits, 120).deadlines == ()
+    assert planned(free, 120).deadlines == ()
+
+
+def test_a_kubelet_that_does_not_end_a_program_in_time_is_given_half_a_minute() -> None:
+    early, late = planned(running(TOLD), 129), planned(running(TOLD), 130)
+
+    assert (early.status, early.outcome) == (None, Waiting(at(130)))
+    assert late.status is not None
+    assert late.status["steps"]["train"]["reason"] == conditions.STEP_TIMED_OUT
+
+
+def test_a_kubelet_that_is_told_late_is_given_as_long_from_then_on() -> None:
+    back = running(SLOW)
+    told = running(TOLD).knowing(deadlines_set={f"uid-{POD}": at(500)})
+
+    assert len(planned(back, 500).deadlines) == 1
+    assert planned(back, 500).status is None
+    assert planned(told, 529).status is None
+    assert planned(told, 530).status is not None
+
+
+def test_that_a_program_is_out_of_time_is_on_record_before_it_is_ended() -> None:
+    first = planned(running(TOLD), 130)
+    said = {"reason": conditions.STEP_TIMED_OUT, "completionTime": wire(130), "startTime": wire(40)}
+    then = planned(running(TOLD).recorded("train", "Retrying", **said), 131)
+
+    assert first.status is not None
+    assert (first.delete_jobs, first.status["steps"]["train"]["phase"]) == ((), "Retrying")
+    assert first.outcome == Waiting(at(130))
+    assert then.delete_jobs == (OldObject(job_name("train"), f"uid-{job_name('train')}"),)
+
+
+def test_a_step_that_fails_for_its_timeout_is_on_record_before_the_run_is_ended() -> None:
+    first = planned(running(TOLD, retries=False), 130)
+    said = {"reason": conditions.STEP_TIMED_OUT, "completionTime": wire(130), "startTime": wire(40)}
+    then = planned(running(TOLD, retries=False).recorded("train", "Failed", message="m", **said), 130)
+
+    assert first.status is not None
+    assert first.status["steps"]["train"]["phase"] == "Failed"
+    assert ("phase" in first.status, first.delete_jobs, first.outcome) == (False, (), Waiting(at(130)))
+    assert then.status is not None
+    assert then.status["phase"] == "Failed"
+    assert then.delete_jobs == (OldObject(job_name("train"), f"uid-{job_name('train')}"),)
+
+
+def test_a_polite_end_after_the_record_does_not_change_it() -> None:
+    said = {"reason": conditions.STEP_TIMED_OUT, "completionTime": wire(130), "startTime": wire(40)}
+    polite = running(SLOW.allowed(101).deleted(131)).recorded("train", "Retrying", **said)
+    ended = polite.with_pod(a_pod().exited(0, end=132, started=40).deleted(131))
+
+    plan = planned(ended, 133)
+
+    assert plan.status is None or "train" not in plan.status.get("steps", {})
