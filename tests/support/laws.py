@@ -141,6 +141,9 @@ class Laws:
         for step, after in new.get("steps", {}).items():
             if after["phase"] == "Completed":
                 self._require(step in self.succeeded, f"{step} is Completed, but no Pod of it succeeded")
+            if after.get("jobName"):
+                made = self.jobs_made[step, after.get("attempt", 0)]
+                self._require(bool(made), f"a Job of {step} is on record that was never made")
             if after["phase"] in ("Retrying", "Failed") and after.get("reason") in PROGRAMS_FAULT:
                 self.faults.setdefault(step, set()).add(after.get("attempt", 0))
         if is_now in TERMINAL_PHASES:

@@ -23,6 +23,9 @@ Where = tuple[str, str]
 Watcher = Callable[[Resource, Json | None, Json | None], None]
 """Called before a write with the object as it was and as it will be; raises if that must not be."""
 
+Gate = Callable[[Resource, Json], None]
+"""Called before an object is created; raises the error with which the server does not take it."""
+
 GRACE: Final = 30
 _BEGAN: Final = datetime(2025, 7, 10, 14, 0, 0, tzinfo=UTC)
 
@@ -39,6 +42,7 @@ class ModelServer:
         self.watchers: list[Watcher] = []
         self.on_their_way: list[Callable[[], object]] = []
         """Requests of processes that have died since."""
+        self.gates: list[Gate] = []
         self.made = 0
         self.by_the_operator = False
 
@@ -85,6 +89,8 @@ class ModelServer:
         where = (meta.get("namespace", ""), meta["name"])
         if where in self.of(resource):
             raise errors.AlreadyExists(f"{resource.kind} {where} is there")
+        for gate in self.gates:
+            gate(resource, new)
         self.made += 1
         uid = f"uid-{self.made}"
         if resource == names.JOBS:
@@ -182,10 +188,14 @@ def marks_of(body: Json) -> tuple[str, int]:
 
 
 class ModelCluster:
-    """Job controller, garbage collector and kubelet; each method is one small thing that one of them does."""
+    """Job controller, garbage collector and kubelet; each method is one small thing that one of them does.
 
-    def __init__(self, server: ModelServer) -> None:
+    `polite` programs end with exit code 0 when they are told to go.
+    """
+
+    def __init__(self, server: ModelServer, *, polite: bool = False) -> None:
         self.server = server
+        self.polite = polite
         self._has_made: set[str] = set()
 
     def jobs(self) -> list[Where]:
@@ -204,12 +214,14 @@ class ModelCluster:
         uid = job["metadata"]["uid"]
         own = [pod for pod in self.server.of(names.PODS).values() if job_uid(pod) == uid]
         if uid not in self._has_made:
-            self._has_made.add(uid)
             template = copy.deepcopy(job["spec"]["template"])
             owner = {"kind": "Job", "name": where[1], "uid": uid, "controller": True}
             meta = {**template["metadata"], "namespace": where[0], "name": f"{where[1]}-pod"}
             meta["ownerReferences"] = [owner]
-            self.server.create(names.PODS, {"metadata": meta, "status": {"phase": "Pending"}})
+            body = {"metadata": meta, "spec": template["spec"], "status": {"phase": "Pending"}}
+            with contextlib.suppress(errors.Unavailable):
+                self.server.create(names.PODS, body)
+                self._has_made.add(uid)
         elif not any(is_live(pod) for pod in own):
             ended = "Complete" if any(pod["status"]["phase"] == "Succeeded" for pod in own) else "Failed"
             said = {"type": ended, "status": "True", "lastTransitionTime": to_wire(self.server.now)}
@@ -249,11 +261,14 @@ class ModelCluster:
         elif not is_live(pod):
             return
         elif "terminated" in state:
-            self._say(where, "Succeeded" if state["terminated"]["exitCode"] == 0 else "Failed", state)
+            self._say(where, state, phase="Succeeded" if state["terminated"]["exitCode"] == 0 else "Failed")
         elif going:
-            self._end(where, 143, state)
+            self._end(where, 0 if self.polite else 143, state)
+        elif state and self._is_over_time(pod):
+            late = {"phase": "Failed", "reason": "DeadlineExceeded"}
+            self._end(where, 0 if self.polite else 137, state, **late)
         elif not state:
-            self._say(where, "Running", {"running": {"startedAt": to_wire(self.server.now)}})
+            self._say(where, {"running": {"startedAt": to_wire(self.server.now)}}, phase="Running")
         else:
             self._end(where, exit_code, state)
 
@@ -269,6 +284,13 @@ class ModelCluster:
         ours = (names.LABEL_EXECUTION_UID, names.LABEL_EXECUTION, names.LABEL_WORKFLOW)
         self.server.patch(resource, where, {"metadata": {"labels": dict.fromkeys(ours)}})
 
+    def _is_over_time(self, pod: Json) -> bool:
+        seconds = pod.get("spec", {}).get("activeDeadlineSeconds")
+        if seconds is None:
+            return False
+        taken = datetime.fromisoformat(pod["status"]["startTime"])
+        return self.server.now >= taken + timedelta(seconds=seconds)
+
     def evict_pod(self, where: Where) -> None:
         """The kubelet ends a Pod because its node is short of something."""
         pod = self.server.of(names.PODS).get(where)
@@ -278,12 +300,15 @@ class ModelCluster:
         status = {"phase": "Failed", "reason": "Evicted", "conditions": [said]}
         self.server.patch(names.PODS, where, {"status": status}, "status")
 
-    def _end(self, where: Where, code: int, state: Json, phase: str = "") -> None:
+    def _end(self, where: Where, code: int, state: Json, **said: str) -> None:
         now = to_wire(self.server.now)
         ended = {"exitCode": code, "startedAt": state["running"]["startedAt"], "finishedAt": now}
-        self._say(where, phase or ("Succeeded" if code == 0 else "Failed"), {"terminated": ended})
+        phase = "Succeeded" if code == 0 else "Failed"
+        self._say(where, {"terminated": ended}, **{"phase": phase, **said})
 
-    def _say(self, where: Where, phase: str, state: Json) -> None:
-        status = {"phase": phase, "containerStatuses": [{"name": names.STEP_CONTAINER, "state": state}]}
+    def _say(self, where: Where, state: Json, **said: str) -> None:
+        status: Json = {**said, "containerStatuses": [{"name": names.STEP_CONTAINER, "state": state}]}
+        known = self.server.of(names.PODS)[where].get("status", {})
+        status["startTime"] = known.get("startTime") or to_wire(self.server.now)
         self.server.patch(names.PODS, where, {"status": status}, "status")
         self.server.patch(names.PODS, where, {"spec": {"nodeName": "node-1"}})

@@ -254,6 +254,16 @@ class Team:
             what=f"a Pod of {execution} on {node}",
         )[-1]
 
+    def until_deadline(self, pod: Json, *, below: int) -> int:
+        """Wait until a Pod's deadline is lowered; its seconds."""
+        path = self.path(names.PODS, pod["metadata"]["name"])
+        seconds: int = eventually(
+            lambda: self._api.get(path)["spec"]["activeDeadlineSeconds"],
+            until=lambda seen: seen < below,
+            what="the Pod's deadline to be lowered",
+        )
+        return seconds
+
     def until_no_live_pods(self, execution: str, within: float = 60.0) -> None:
         """Wait until nothing of an execution runs any more."""
         eventually(

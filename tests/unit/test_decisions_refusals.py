@@ -43,7 +43,7 @@ MEANINGS: Final[dict[str, tuple[str, str, bool]]] = {
     ),
     "the operator lacks a right": (RIGHTS, conditions.STEP_MISSING_RIGHTS, False),
     "the operator may not block deletions": (
-        "pods is forbidden: cannot set blockOwnerDeletion if it refers to a resource you can't set finalizers on",
+        "cannot set blockOwnerDeletion if it refers to a resource you can't set finalizers on",
         conditions.STEP_MISSING_RIGHTS,
         False,
     ),

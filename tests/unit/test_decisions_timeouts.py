@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.execution import decide
@@ -75,7 +75,11 @@ def test_a_kubelet_that_is_told_late_is_given_as_long_from_then_on() -> None:
 
 def test_that_a_program_is_out_of_time_is_on_record_before_it_is_ended() -> None:
     first = planned(running(TOLD), 130)
-    said = {"reason": conditions.STEP_TIMED_OUT, "completionTime": wire(130), "startTime": wire(40)}
+    said: dict[str, Any] = {
+        "reason": conditions.STEP_TIMED_OUT,
+        "completionTime": wire(130),
+        "startTime": wire(40),
+    }
     then = planned(running(TOLD).recorded("train", "Retrying", **said), 131)
 
     assert first.status is not None
@@ -86,7 +90,11 @@ def test_that_a_program_is_out_of_time_is_on_record_before_it_is_ended() -> None
 
 def test_a_step_that_fails_for_its_timeout_is_on_record_before_the_run_is_ended() -> None:
     first = planned(running(TOLD, retries=False), 130)
-    said = {"reason": conditions.STEP_TIMED_OUT, "completionTime": wire(130), "startTime": wire(40)}
+    said: dict[str, Any] = {
+        "reason": conditions.STEP_TIMED_OUT,
+        "completionTime": wire(130),
+        "startTime": wire(40),
+    }
     then = planned(running(TOLD, retries=False).recorded("train", "Failed", message="m", **said), 130)
 
     assert first.status is not None
@@ -98,7 +106,11 @@ def test_a_step_that_fails_for_its_timeout_is_on_record_before_the_run_is_ended(
 
 
 def test_a_polite_end_after_the_record_does_not_change_it() -> None:
-    said = {"reason": conditions.STEP_TIMED_OUT, "completionTime": wire(130), "startTime": wire(40)}
+    said: dict[str, Any] = {
+        "reason": conditions.STEP_TIMED_OUT,
+        "completionTime": wire(130),
+        "startTime": wire(40),
+    }
     polite = running(SLOW.allowed(101).deleted(131)).recorded("train", "Retrying", **said)
     ended = polite.with_pod(a_pod().exited(0, end=132, started=40).deleted(131))
 

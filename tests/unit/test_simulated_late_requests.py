@@ -12,7 +12,7 @@ from nightcrawler_crds import names
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from tests.support.modelserver import Json
 from tests.support.replica import Death, the_servers_time
-from tests.unit.test_simulated_faults import (
+from tests.support.simulation import (
     Act,
     Simulation,
     ended_rightly,
