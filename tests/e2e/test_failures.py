@@ -40,6 +40,12 @@ def mounting(volume: Manifest) -> Manifest:
     }
 
 
+def getting_ready(seconds: int) -> Manifest:
+    """A podTemplate with an init container that takes so long."""
+    first = {"name": "fetch", "image": "busybox:1", "command": shell(f"sleep {seconds}")}
+    return {"spec": {"initContainers": [first]}}
+
+
 def variable(source: str, name: str) -> list[Manifest]:
     """A variable VALUE from the key `value` of a Secret (secretKeyRef) or ConfigMap (configMapKeyRef)."""
     return [{"name": "VALUE", "valueFrom": {source: {"name": name, "key": "value"}}}]
@@ -79,6 +85,12 @@ FAILING: Final = (
         },
     ),
     only("step-timeout", command=STUBBORN, timeout="2 seconds", retries=1, retry_delay=0),
+    only(
+        "late-and-stuck",
+        command=shell("trap 'exit 0' TERM; echo begun; while true; do sleep 0.1; done"),
+        timeout="4 seconds",
+        pod=getting_ready(8),
+    ),
     a_workflow("run-timeout")
     .step("Quick", command=["true"])
     .step("Work", command=STUBBORN)
@@ -101,6 +113,9 @@ LATE: Final = (
     only("late-variable", command=shell('echo "$VALUE"'), env=variable("configMapKeyRef", "late")),
     only("late-volume", command=["cat", "/data/value"], pod=mounting({"configMap": {"name": "late"}})),
 )
+SLOW_START: Final = only(
+    "slow-start", command=shell("sleep 2; echo done"), timeout="5 seconds", pod=getting_ready(10)
+)
 ATTEMPTS: Final = only(
     "third-time-lucky",
     command=shell('echo "attempt $NIGHTCRAWLER_ATTEMPT"; test "$NIGHTCRAWLER_ATTEMPT" -eq 3'),
@@ -112,7 +127,7 @@ ATTEMPTS: Final = only(
 @pytest.fixture(scope="module")
 def runs(here: Installation) -> dict[str, Run]:
     """All of them, at the same time; most wait for something, not for each other."""
-    return here.launch(*FAILING, *LATE, ATTEMPTS, GREEDY, POLITE)
+    return here.launch(*FAILING, *LATE, SLOW_START, ATTEMPTS, GREEDY, POLITE)
 
 
 MESSAGES: Final = {
@@ -147,6 +162,7 @@ MESSAGES: Final = {
         "could not begin: the init container 'fetch' ended with exit code 6: no route to host",
     ),
     "step-timeout": ("TimedOut", "took longer than its timeout of 2 seconds (in the last of 2 attempts)"),
+    "late-and-stuck": ("TimedOut", "took longer than its timeout of 4 seconds"),
     "run-timeout": ("TimedOut", "was ended because the run took longer than its timeout of 20"),
 }
 """Reason and message of the step Work; `...` stands for words that are the node's."""
@@ -250,6 +266,21 @@ def test_a_program_that_exits_with_0_when_its_time_is_over_has_timed_out(runs: d
     assert step["attempt"] == 2, "a timeout uses up a retry"
     ends = [container(pod, "step")["state"]["terminated"] for pod in runs["step-timeout"].pods]
     assert [end["exitCode"] for end in ends] == [0, 0]
+
+
+def test_what_comes_before_the_program_is_not_part_of_its_timeout(runs: dict[str, Run]) -> None:
+    status = runs["slow-start"].ended()
+    assert status["phase"] == "Completed", status["message"]
+    assert runs["slow-start"].log("Work") == "done\n"
+
+
+def test_a_program_that_started_late_has_all_its_time_and_keeps_its_log(runs: dict[str, Run]) -> None:
+    step = runs["late-and-stuck"].ended()["steps"]["Work"]
+    assert step["exitCode"] == 0
+    assert 4 <= seconds_between(step["startTime"], step["completionTime"]) < 20
+    assert runs["late-and-stuck"].log("Work") == "begun\n"
+    (pod,) = runs["late-and-stuck"].pods
+    assert pod["status"]["reason"] == "DeadlineExceeded"
 
 
 def test_a_run_that_takes_too_long_is_ended_with_all_its_pods(runs: dict[str, Run]) -> None:
