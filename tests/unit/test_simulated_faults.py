@@ -159,9 +159,10 @@ def test_that_a_job_is_not_taken_is_recorded_once_while_it_lasts_and_not_for_eac
     written: list[Json] = []
     tried: list[Json] = []
 
-    def note(resource: Resource, _: Json | None, new: Json | None) -> None:
-        if resource == names.EXECUTIONS and new is not None:
-            written.append(new["status"])
+    def note(resource: Resource, old: Json | None, new: Json | None) -> None:
+        status = (new or {}).get("status")
+        if resource == names.EXECUTIONS and status != (old or {}).get("status"):
+            written.append(status or {})
 
     def gate(resource: Resource, body: Json) -> None:
         if resource == names.JOBS:
