@@ -151,6 +151,9 @@ def _word(raw: Json, where: str) -> Json:
     if len(forms) <= longest:
         raise SchemaError(f"{where}: the sentence of accepted forms would pass for a word; make it longer")
     word = {key: value for branch in (number, text) for key, value in branch.items() if key != "type"}
+    if "exclusiveMinimum" in word:
+        # The server compares whole numbers with a bound that it has cut to one: 0.001 would let 0 in.
+        word |= {"minimum": word["exclusiveMinimum"], "exclusiveMinimum": True}
     return {
         "description": f"{raw['description']} Accepted: {forms}.",
         "x-kubernetes-preserve-unknown-fields": True,

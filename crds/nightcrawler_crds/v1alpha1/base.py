@@ -89,7 +89,7 @@ _timeout = _word(
     words.parse_timeout,
     words.TIMEOUT_PATTERN,
     words.TIMEOUT_FORMS,
-    minimum=words.MIN_TIMEOUT_SECONDS,
+    exclusiveMinimum=0,
     maximum=words.MAX_DURATION_SECONDS,
 )
 
