@@ -172,6 +172,6 @@ def _succeeded(pod: Json) -> bool:
     """A success counts unless somebody had asked for the Pod's end before."""
     status = pod.get("status", {})
     asked = "deletionTimestamp" in pod["metadata"] or status.get("conditions")
-    # A kubelet tells of the container's end before it sets the phase.
-    well = status.get("phase") == "Succeeded" or state_of(pod).get("terminated", {}).get("exitCode") == 0
-    return well and not asked
+    # A kubelet reports the end of a container before it sets the phase; after a deadline that is Failed.
+    well = state_of(pod).get("terminated", {}).get("exitCode") == 0
+    return (status.get("phase") == "Succeeded" or (well and status.get("phase") != "Failed")) and not asked

@@ -273,10 +273,10 @@ class ModelCluster:
             self._end(where, exit_code, state)
 
     def end_container(self, where: Where, exit_code: int = 0) -> None:
-        """The step's container ends; a busy kubelet sets the Pod's phase later."""
+        """The step's container ends by itself, in time; a busy kubelet sets the Pod's phase later."""
         pod = self.server.of(names.PODS).get(where)
         state = state_of(pod) if pod is not None else {}
-        if pod is not None and is_live(pod) and "running" in state:
+        if pod is not None and is_live(pod) and "running" in state and not self._is_over_time(pod):
             self._end(where, exit_code, state, phase="Running")
 
     def strip_labels(self, resource: Resource, where: Where) -> None:

@@ -38,7 +38,7 @@ class OneWorkflow:
 async def test_changes_of_one_facade_wait_for_each_other_and_are_all_taken() -> None:
     server = OneWorkflow()
     async with store_of(server.answer) as store:
-        app = create_app(Settings(), store)
+        app = create_app(Settings(namespace="default"), store)
         for informer in app.state.facade.mirror._informers:
             informer.synced.set()
         transport = httpx.ASGITransport(in_front(app))

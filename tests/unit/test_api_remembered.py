@@ -38,7 +38,7 @@ async def absent(_: web.Request) -> web.StreamResponse:
 async def facade(**settings: Any) -> AsyncGenerator[tuple[httpx.AsyncClient, Mirror], None]:
     """A facade that knows the workflow `w` and its run `e`, and is told of changes by the test."""
     async with store_of(absent) as store:
-        app = create_app(Settings(**settings), store)
+        app = create_app(Settings(namespace="default", **settings), store)
         mirror: Mirror = app.state.facade.mirror
         for informer in mirror._informers:
             informer.synced.set()

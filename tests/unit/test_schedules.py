@@ -105,7 +105,7 @@ def test_an_interval_of_ten_seconds_or_more_is_taken(interval: object) -> None:
     assert problems(type="interval", interval=interval) == []
 
 
-@pytest.mark.parametrize("interval", ["9 seconds", 9.999, "9999ms", 0, "0s"])
+@pytest.mark.parametrize("interval", ["9 seconds", 9.999, "9999ms", 0.001])
 def test_an_interval_of_less_than_ten_seconds_is_refused(interval: object) -> None:
     [problem] = problems(type="interval", interval=interval)
     assert (problem.pointer, problem.reason) == ("/config/schedule/interval", conditions.INVALID_SPEC)
