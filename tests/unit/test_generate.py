@@ -265,11 +265,16 @@ def test_the_files_in_the_repository_are_what_the_models_make() -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     shutil.copy(generate.FOLDER / "README.md", tmp_path)
+    (tmp_path / "chart").mkdir()
     return tmp_path
 
 
+def run(arguments: list[str], folder: Path) -> int:
+    return generate.main(arguments, folder, folder / "chart")
+
+
 def test_what_is_written_is_read_back_as_the_manifests(folder: Path) -> None:
-    assert generate.main([], folder) == 0
+    assert run([], folder) == 0
     for kind in KINDS:
         text = (folder / f"{kind.resource.plural}.yaml").read_text(encoding="utf-8")
         assert text.startswith("# Generated from the models")
@@ -277,26 +282,40 @@ def test_what_is_written_is_read_back_as_the_manifests(folder: Path) -> None:
         assert yaml.safe_load(text) == definition(kind)
 
 
+def test_the_chart_has_each_custom_resource_as_a_template_that_outlives_the_release(folder: Path) -> None:
+    assert run([], folder) == 0
+    for kind in KINDS:
+        name = f"{kind.resource.plural}.yaml"
+        text = (folder / "chart" / name).read_text(encoding="utf-8")
+        begin, *lines, end = text.splitlines()
+        assert (begin, end) == ("{{- if .Values.crds.install }}", "{{- end }}")
+        labels = [line for line in lines if line.startswith("  labels: {{- include")]
+        assert len(labels) == 1
+        made = yaml.safe_load("\n".join(line for line in lines if line not in labels))
+        assert made["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+        assert made == definition(kind)
+
+
 def test_a_check_fails_on_a_changed_file_names_it_and_changes_nothing(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    generate.main([], folder)
+    run([], folder)
     changed = folder / "workflows.yaml"
     changed.write_text("# by hand\n")
     capsys.readouterr()
-    assert generate.main(["--check"], folder) == 1
+    assert run(["--check"], folder) == 1
     assert capsys.readouterr().err == f"{changed} is not what the models make of it; run `make generate`\n"
     assert changed.read_text() == "# by hand\n"
 
 
 def test_a_check_fails_on_a_missing_file(folder: Path) -> None:
-    assert generate.main(["--check"], folder) == 1
+    assert run(["--check"], folder) == 1
 
 
 def test_writing_twice_changes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    generate.main([], folder)
+    run([], folder)
     capsys.readouterr()
-    assert generate.main([], folder) == 0
+    assert run([], folder) == 0
     assert capsys.readouterr().out == ""
 
 

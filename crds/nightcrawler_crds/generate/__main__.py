@@ -1,4 +1,4 @@
-"""Writes what is made from the models: the custom resources' YAML and the tables of the README.
+"""Writes what is made from the models: the custom resources' YAML, the chart's copy, the README's tables.
 
 `python -m nightcrawler_crds.generate` writes; with `--check` it compares, and fails if a file is not
 what it would write (`make generate`, `make verify`). The same models always give the same bytes.
@@ -16,11 +16,19 @@ import yaml
 from typing_extensions import override
 
 from nightcrawler_crds.generate import readme, reasons
-from nightcrawler_crds.generate.kinds import KINDS, definition, object_schema
+from nightcrawler_crds.generate.kinds import KINDS, Kind, definition, object_schema
 
 FOLDER: Final = Path(__file__).resolve().parents[2]
+CHART: Final = FOLDER.parent / "charts" / "nightcrawler" / "templates" / "crds"
+"""The chart has the custom resources as templates: Helm does not upgrade what is in a chart's `crds/`."""
 _HEADER: Final = "# Generated from the models in nightcrawler_crds; change those and run `make generate`.\n"
 _LINE: Final = 110
+_CHART_METADATA: Final = """
+metadata:
+  annotations:
+    helm.sh/resource-policy: keep
+  labels: {{- include "nightcrawler.labels" . | nindent 4 }}
+"""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -31,18 +39,26 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def files(folder: Path) -> Mapping[Path, str]:
+def _yaml(kind: Kind) -> str:
+    made = yaml.dump(definition(kind), Dumper=_Dumper, sort_keys=False, width=_LINE, allow_unicode=True)
+    return f"{_HEADER}{made}"
+
+
+def _template(kind: Kind) -> str:
+    """The custom resource as the chart has it: uninstalling that deletes nobody's workflows."""
+    annotated = _yaml(kind).replace("{{", '{{ "{{" }}').replace("\nmetadata:\n", _CHART_METADATA, 1)
+    return f"{{{{- if .Values.crds.install }}}}\n{annotated}{{{{- end }}}}\n"
+
+
+def files(folder: Path, chart: Path = CHART) -> Mapping[Path, str]:
     """What is to be in which file, given the README that is there.
 
     Raises:
         MarkersError: If the README lacks the markers of a table.
         ReasonsError: If a reason lacks its docstring.
     """
-    made = {
-        folder / f"{kind.resource.plural}.yaml": _HEADER
-        + yaml.dump(definition(kind), Dumper=_Dumper, sort_keys=False, width=_LINE, allow_unicode=True)
-        for kind in KINDS
-    }
+    made = {folder / f"{kind.resource.plural}.yaml": _yaml(kind) for kind in KINDS}
+    made |= {chart / f"{kind.resource.plural}.yaml": _template(kind) for kind in KINDS}
     document = folder / "README.md"
     made[document] = readme.filled(document.read_text(encoding="utf-8"), _tables())
     return made
@@ -58,14 +74,14 @@ def _tables() -> Mapping[str, str]:
     return made
 
 
-def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
+def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER, chart: Path = CHART) -> int:
     """Write or check the files; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m nightcrawler_crds.generate", description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; fail if a file is out of date")
     check = parser.parse_args(arguments).check
     stale = [
         (path, text)
-        for path, text in files(folder).items()
+        for path, text in files(folder, chart).items()
         if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
     for path, text in stale:

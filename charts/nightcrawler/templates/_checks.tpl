@@ -1,0 +1,69 @@
+{{/* What the schema cannot see: values that do not go together, and names. Each refusal says what to do. */}}
+{{- define "nightcrawler.checks" -}}
+{{- $home := .Values.homeNamespace.name -}}
+{{- if eq $home .Release.Namespace -}}
+{{- fail (printf "homeNamespace.name is %q, the release's own namespace: whoever may create a workflow there would run programs beside the operator. Choose another name, or install the release elsewhere (--namespace nightcrawler --create-namespace)." $home) -}}
+{{- end -}}
+{{- if hasPrefix "kube-" $home -}}
+{{- fail (printf "homeNamespace.name is %q: names that begin with kube- are Kubernetes' own. Choose another." $home) -}}
+{{- end -}}
+{{- if eq .Values.image.tag "latest" -}}
+{{- fail "image.tag is latest: nobody could tell what runs, nor roll it back. Name a version, or leave it empty for that of the chart." -}}
+{{- end -}}
+{{- range $field, $name := dict "homeNamespace.name" $home "defaultEnvironment.name" .Values.defaultEnvironment.name -}}
+{{- if or (not (regexMatch "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" $name)) (gt (len $name) 63) -}}
+{{- fail (printf "%s is %q: it must be lower-case letters, digits and, between them, dashes; at most 63 characters." $field $name) -}}
+{{- end -}}
+{{- end -}}
+{{- include "nightcrawler.words" . -}}
+{{- if .Values.ingress.enabled -}}
+{{- if not .Values.facade.enabled -}}
+{{- fail "ingress.enabled needs facade.enabled: there would be nothing behind the Ingress." -}}
+{{- end -}}
+{{- if not .Values.ingress.host -}}
+{{- fail "ingress.enabled needs ingress.host, the name under which people reach the API: workflows.example.com." -}}
+{{- end -}}
+{{- if not .Values.ingress.authenticated -}}
+{{- fail "ingress.enabled would let everyone who reaches the Ingress run programs in the cluster, for the facade asks nobody who they are. Let the ingress controller ask (ingress.annotations, for oauth2-proxy say), and then confirm it with ingress.authenticated=true." -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.defaultEnvironment.create (not (.Capabilities.APIVersions.Has "nightcrawler.dev/v1alpha1/Environment")) -}}
+{{- fail "defaultEnvironment.create needs the custom resources in the cluster, and they are not there yet: install without it, then run helm upgrade with it." -}}
+{{- end -}}
+{{- if and (or .Values.monitoring.serviceMonitor.enabled .Values.monitoring.prometheusRule.enabled) (not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) -}}
+{{- fail "monitoring.* needs the custom resources of Prometheus' operator (monitoring.coreos.com/v1), which the cluster does not have: install that first, or leave monitoring.serviceMonitor.enabled and monitoring.prometheusRule.enabled at false." -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Words as people write them: what the programs would refuse at start is refused here. The patterns are those of
+nightcrawler_crds/words.py, which a test sees to. */}}
+{{- define "nightcrawler.words" -}}
+{{- $duration := dict
+  "pattern" `^(?:[0-9]+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)? *(?:ms|[Mm]illiseconds?|[Ss](?:ec(?:ond)?s?)?|m|[Mm]in(?:ute)?s?|[Hh](?:ours?|rs?)?|[Dd](?:ays?)?|[Ww](?:eeks?)?)(?: *[0-9]+(?:\.[0-9]+)? *(?:ms|[Mm]illiseconds?|[Ss](?:ec(?:ond)?s?)?|m|[Mm]in(?:ute)?s?|[Hh](?:ours?|rs?)?|[Dd](?:ays?)?|[Ww](?:eeks?)?))*)$`
+  "forms" `"2 hours", "30 seconds", "1 hour 30 minutes", "1h30m", "500ms", "7 days", or a plain number of seconds` -}}
+{{- $cpu := dict
+  "pattern" `^(?:None|none|NONE|([0-9]+(?:\.[0-9]+)?)(?: *(m|[Cc]ores?|v?CPUs?|v?cpus?))?)$`
+  "forms" `cores such as "16 cores", 16 or 0.5, thousandths of one such as "500m", or "None"` -}}
+{{- $memory := dict
+  "pattern" `^(?:None|none|NONE|([0-9]+(?:\.[0-9]+)?(?:[eE]\+?[0-9]{1,2})?)|([0-9]+(?:\.[0-9]+)?) *(B|[Bb]ytes?|[KkMGgTtPp]|[KkMmGgTtPp](?:[Ii][Bb]?|[Bb])))$`
+  "forms" `an amount with its unit such as "64 GB", "1.5 GB" or "500M" (powers of 1000), "64Gi" or "64 GiB" (powers of 1024), a plain number of bytes, or "None"` -}}
+{{- $both := .Values.settings -}}
+{{- include "nightcrawler.word" (list "settings.defaultCpu" $both.defaultCpu $cpu) -}}
+{{- include "nightcrawler.word" (list "settings.defaultMemory" $both.defaultMemory $memory) -}}
+{{- range list "defaultTimeout" "defaultRetryDelay" -}}
+{{- include "nightcrawler.word" (list (printf "settings.%s" .) (get $both .) $duration) -}}
+{{- end -}}
+{{- $own := .Values.operator.settings -}}
+{{- range list "resyncPeriod" "leaseDuration" "renewDeadline" "retryPeriod" "queueTimeout" "imagePullTimeout" "missingConfigGrace" "workflowNotFoundGrace" "cancelGrace" "statusWindow" "statusSpacing" "jobCleanupAfter" -}}
+{{- include "nightcrawler.word" (list (printf "operator.settings.%s" .) (get $own .) $duration) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* One word; (list "settings.defaultCpu" value kind). */}}
+{{- define "nightcrawler.word" -}}
+{{- $value := toString (default "" (index . 1)) -}}
+{{- $kind := index . 2 -}}
+{{- if and $value (not (regexMatch $kind.pattern $value)) -}}
+{{- fail (printf "%s is %q, which cannot be used. Accepted: %s." (index . 0) $value $kind.forms) -}}
+{{- end -}}
+{{- end -}}
