@@ -73,6 +73,7 @@ def _status(places: Places) -> None:
 def _prepare(*, node: bool) -> None:
     binaries.kube()
     binaries.kwok()
+    binaries.helm()
     if not node:
         return
     if os.geteuid() == 0:

@@ -18,6 +18,7 @@ from .errors import ClusterError
 from .progress import heartbeat, say
 
 SOURCES = Path(__file__).parent
+HELM = "helm.sh/helm/v3/cmd/helm@v3.19.0"
 KWOK = "sigs.k8s.io/kwok/cmd/kwok@v0.7.0"
 COMPONENTS = (
     "etcd",
@@ -78,6 +79,28 @@ def kwok() -> Path:
     return cache.entry("kwok", cache.digest(KWOK), build) / "kwok"
 
 
+def helm() -> Path:
+    """The program that installs charts.
+
+    Raises:
+        ClusterError: If Go is missing or too old, or the build fails.
+    """
+    flags = _helm_flags(kubernetes_version())
+
+    def build(folder: Path) -> None:
+        _go(
+            folder,
+            "helm, which installs the chart",
+            "3 minutes on two cores",
+            ["install", "-v", "-trimpath", f"-ldflags={flags}", HELM],
+            source=folder,
+            needs=(1, 24),
+            GOBIN=str(folder),
+        )
+
+    return cache.entry("helm", cache.digest(HELM, flags), build) / "helm"
+
+
 def pause() -> Path:
     """The static program that is all there is in the pause image."""
     source = SOURCES / "pause"
@@ -110,6 +133,17 @@ def _link_flags(version: str) -> str:
     values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
     settings = [f"-X {package}.{name}={value}" for package in packages for name, value in values.items()]
+    return " ".join(["-s", "-w", *settings])
+
+
+def _helm_flags(kubernetes: str) -> str:
+    """Linker flags that tell helm its version, and for which Kubernetes it renders without a cluster."""
+    major, minor, _ = kubernetes.removeprefix("v").split(".", 2)
+    module = HELM.partition("/cmd/")[0]
+    settings = [f"-X {module}/internal/version.version={HELM.rpartition('@')[2]}"]
+    for package in ("pkg/chartutil", "pkg/lint/rules"):
+        settings += [f"-X {module}/{package}.k8sVersionMajor={major}"]
+        settings += [f"-X {module}/{package}.k8sVersionMinor={minor}"]
     return " ".join(["-s", "-w", *settings])
 
 

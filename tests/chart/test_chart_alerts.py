@@ -1,0 +1,73 @@
+"""Alerts speak of metrics that there are, with the labels that they have."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from prometheus_client import generate_latest
+
+from nightcrawler_api.app import create_app
+from nightcrawler_api.settings import Settings
+from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.identity import Identity
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_operator.election import SoleLeader
+from nightcrawler_operator.telemetry import Telemetry
+from nightcrawler_operator.workqueue import WorkQueue
+from nightcrawler_operator.world import WorkKey, World
+from tests.support.chart import manifests, of
+
+_APIS = ("monitoring.coreos.com/v1",)
+_ON = {"monitoring": {"serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}}}
+
+
+def rules() -> dict[str, Any]:
+    (made,) = of(manifests(_ON, apis=_APIS), "PrometheusRule")
+    return {rule["alert"]: rule for group in made["spec"]["groups"] for rule in group["rules"]}
+
+
+async def offered() -> set[str]:
+    """The names of all metrics that the two processes offer."""
+    store = Store(Connection(Identity("http://localhost"), "test"))
+    telemetry = Telemetry()
+    leadership = SoleLeader(on_started=lambda: None, on_stopped=lambda: None)
+    telemetry.show(WorkQueue[WorkKey](), leadership, World(store, "", lambda _: None))
+    facade = create_app(Settings(), store).state.facade.metrics
+    text = generate_latest(telemetry.registry) + generate_latest(facade.registry)
+    return set(re.findall(r"^# TYPE (\w+) ", text.decode(), re.MULTILINE))
+
+
+async def test_alerts_speak_of_metrics_that_there_are() -> None:
+    there = await offered()
+    for name, rule in rules().items():
+        metrics = set(re.findall(r"nightcrawler_\w+", rule["expr"]))
+        assert metrics, name
+        assert metrics <= there, name
+
+
+def test_alerts_look_at_this_release_alone_and_say_what_to_do() -> None:
+    found = rules()
+    assert {
+        "NightcrawlerOperatorAbsent",
+        "NightcrawlerOperatorQueueStuck",
+        "NightcrawlerOperatorReconcileErrors",
+        "NightcrawlerFacadeStale",
+    } <= found.keys()
+    for name, rule in found.items():
+        selectors = re.findall(r"nightcrawler_\w+(\{[^}]*\})?", rule["expr"])
+        assert all('namespace="nightcrawler"' in selector for selector in selectors), name
+        assert rule["for"], name
+        assert rule["labels"]["severity"] in ("warning", "critical"), name
+        assert rule["annotations"]["summary"].endswith("."), name
+        assert "{{" not in rule["annotations"]["summary"] or "$" in rule["annotations"]["summary"], name
+
+
+def test_the_service_monitor_finds_both_services() -> None:
+    objects = manifests(_ON, apis=_APIS)
+    (monitor,) = of(objects, "ServiceMonitor")
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    for service in of(objects, "Service"):
+        assert wanted <= service["metadata"]["labels"].items()
+    ports = {port["name"] for service in of(objects, "Service") for port in service["spec"]["ports"]}
+    assert ports == {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]}

@@ -1,0 +1,239 @@
+"""The chart's values: each is described and does what it says; bad ones are refused with a sentence."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from nightcrawler_api.settings import Settings as FacadeSettings
+from nightcrawler_crds import words
+from nightcrawler_crds.settings import CommonSettings, variable
+from nightcrawler_operator.settings import Settings as OperatorSettings
+from tests.support.chart import CASES, CHART, HOME, Values, helm, manifests, one, refusal, rendered, variables
+
+SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
+VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
+DEFINITIONS = SCHEMA["definitions"]
+# What the chart sets by itself, or what has no meaning in a Pod.
+SET_BY_THE_CHART = {
+    *("kubeconfig", "watch_namespace", "probe_host", "probe_port"),
+    *("leader_election", "lease_name", "lease_namespace"),
+    *("namespace", "api_host", "api_port", "allow_unauthenticated"),
+}
+
+
+def leaves(values: Any, path: str = "") -> Iterator[str]:
+    """Every value by its path; an empty map or a list is one value, and so are resources."""
+    if isinstance(values, dict) and values and not path.endswith("resources"):
+        for name, value in values.items():
+            yield from leaves(value, f"{path}.{name}".lstrip("."))
+    else:
+        yield path
+
+
+def schema_of(path: str) -> dict[str, Any]:
+    node = SCHEMA
+    for name in path.split("."):
+        node = node["properties"][name]
+    return node
+
+
+def nodes(schema: dict[str, Any], path: str = "values") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every part of the schema that describes something."""
+    yield path, schema
+    for name, part in {**schema.get("properties", {}), **schema.get("definitions", {})}.items():
+        yield from nodes(part, f"{path}.{name}")
+    if isinstance(schema.get("items"), dict):
+        yield from nodes(schema["items"], f"{path}[]")
+
+
+@pytest.mark.parametrize("path", list(leaves(VALUES)))
+def test_each_value_has_a_comment_and_a_description(path: str) -> None:
+    assert schema_of(path)["description"].endswith((".", ":", "]."))
+    key = re.escape(path.rpartition(".")[2])
+    text = (CHART / "values.yaml").read_text()
+    assert re.search(rf"^ *# .+\n *{key}:", text, re.MULTILINE)
+
+
+def test_each_part_of_the_schema_is_closed_and_described() -> None:
+    for path, node in nodes(SCHEMA):
+        if "properties" in node:
+            assert node["additionalProperties"] is False, path
+        if not path.endswith("[]") and path != "values":
+            assert node.get("description"), path
+
+
+@pytest.mark.parametrize(
+    ("group", "settings", "inherited"),
+    [
+        ("settings", CommonSettings, None),
+        ("operator.settings", OperatorSettings, CommonSettings),
+        ("facade.settings", FacadeSettings, CommonSettings),
+    ],
+)
+def test_each_setting_of_the_programs_is_a_value(group: str, settings: Any, inherited: Any) -> None:
+    own = set(settings.model_fields) - set(inherited.model_fields if inherited else ()) - SET_BY_THE_CHART
+    names = {re.sub("([A-Z])", r"_\1", name).lower() for name in schema_of(group)["properties"]}
+    assert names == own, "add it to values.yaml and values.schema.json, or to SET_BY_THE_CHART"
+
+
+def test_values_become_the_variables_that_the_programs_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = manifests(
+        {
+            "settings": {"defaultTimeout": "1h30m", "defaultRetryDelay": 5, "allowHostPath": True},
+            "operator": {"settings": {"workers": 200, "managedJobs": False, "historyFailed": 0}},
+            "facade": {"settings": {"corsOrigins": "https://a.example,https://b.example"}},
+        }
+    )
+    operator = variables(objects, "nightcrawler-operator")
+    facade = variables(objects, "nightcrawler-api")
+    for name, value in {**operator, **facade}.items():
+        if isinstance(value, str):
+            monkeypatch.setenv(name, value)
+    read, served = OperatorSettings(), FacadeSettings()
+    assert (read.workers, read.managed_jobs, read.history_failed) == (200, False, 0)
+    assert (read.default_timeout, read.default_retry_delay, read.allow_host_path) == (5400, 5, True)
+    assert (read.lease_namespace, read.probe_host, read.watch_namespace) == ("nightcrawler", "0.0.0.0", "")
+    assert (served.namespace, served.api_host) == (HOME, "0.0.0.0")
+    assert served.cors_origins == ("https://a.example", "https://b.example")
+    assert variable("queue_timeout") not in operator, "an empty value leaves the default to the programs"
+
+
+def test_in_namespaced_scope_the_operator_watches_the_home_namespace_alone() -> None:
+    objects = manifests({"scope": "namespace", "homeNamespace": {"name": "team-a"}})
+    assert variables(objects, "nightcrawler-operator")["NIGHTCRAWLER_WATCH_NAMESPACE"] == "team-a"
+    assert variables(objects, "nightcrawler-api")["NIGHTCRAWLER_NAMESPACE"] == "team-a"
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        # Names
+        (
+            {"homeNamespace": {"name": "nightcrawler"}},
+            "the release's own namespace: whoever may create a workflow",
+        ),
+        ({"homeNamespace": {"name": "kube-system"}}, "names that begin with kube- are Kubernetes' own"),
+        (
+            {"homeNamespace": {"name": "Team_A"}},
+            'homeNamespace.name is "Team_A": it must be lower-case letters',
+        ),
+        ({"homeNamespace": {"name": "a" * 64}}, "at most 63 characters"),
+        # What does not go together
+        (
+            {"ingress": {"enabled": True}},
+            "ingress.enabled needs ingress.host, the name under which people reach",
+        ),
+        ({"ingress": {"enabled": True, "host": "a.example"}}, "for the facade asks nobody who they are"),
+        (
+            {"ingress": {"enabled": True}, "facade": {"enabled": False}},
+            "there would be nothing behind the Ingress",
+        ),
+        ({"defaultEnvironment": {"create": True}}, "install without it, then run helm upgrade with it"),
+        (
+            {"monitoring": {"serviceMonitor": {"enabled": True}}},
+            "needs the custom resources of Prometheus' operator",
+        ),
+        (
+            {"monitoring": {"prometheusRule": {"enabled": True}}},
+            "needs the custom resources of Prometheus' operator",
+        ),
+        ({"image": {"tag": "latest"}}, "Name a version, or leave it empty"),
+        # Words
+        (
+            {"settings": {"defaultTimeout": "soon"}},
+            'settings.defaultTimeout is "soon", which cannot be used. Acc',
+        ),
+        (
+            {"settings": {"defaultCpu": "four"}},
+            'settings.defaultCpu is "four", which cannot be used. Accepted: core',
+        ),
+        (
+            {"settings": {"defaultMemory": "1 XB"}},
+            'settings.defaultMemory is "1 XB", which cannot be used. Accepted',
+        ),
+        (
+            {"operator": {"settings": {"leaseDuration": "-1"}}},
+            'operator.settings.leaseDuration is "-1", which cannot',
+        ),
+        # Types, ranges and choices, by the schema
+        ({"replicas": 2}, "additional properties 'replicas' not allowed"),
+        ({"operator": {"replica": 2}}, "at '/operator': additional properties 'replica' not allowed"),
+        ({"operator": {"replicas": 0}}, "at '/operator/replicas': minimum: got 0, want 1"),
+        ({"operator": {"replicas": "2"}}, "at '/operator/replicas': got string, want integer"),
+        ({"operator": {"settings": {"workers": 257}}}, "at '/operator/settings/workers'"),
+        (
+            {"operator": {"settings": {"managedJobs": "no"}}},
+            "at '/operator/settings/managedJobs': got string, want b",
+        ),
+        (
+            {"operator": {"resources": {"limits": None}}},
+            "at '/operator/resources': missing property 'limits'",
+        ),
+        ({"facade": {"service": {"port": 0}}}, "at '/facade/service/port'"),
+        ({"facade": {"service": {"type": "LoadBalancer"}}}, "additional properties 'type' not allowed"),
+        ({"scope": "team"}, "at '/scope': value must be one of 'cluster', 'namespace'"),
+        ({"settings": {"logLevel": "loud"}}, "value must be one of 'debug', 'info', 'warning', 'error'"),
+        ({"image": {"pullPolicy": "Sometimes"}}, "value must be one of 'IfNotPresent', 'Always', 'Never'"),
+        ({"image": {"digest": "sha256:1"}}, "at '/image/digest'"),
+        (
+            {"networkPolicy": {"apiServerPorts": []}},
+            "at '/networkPolicy/apiServerPorts': minItems: got 0, want 1",
+        ),
+        (
+            {"networkPolicy": {"facadeFrom": [{"namespace": "a"}]}},
+            "additional properties 'namespace' not allowed",
+        ),
+        ({"priorityClasses": {"high": "most"}}, "at '/priorityClasses/high': got string, want integer"),
+        ({"commonLabels": {"a": 1}}, "at '/commonLabels/a': got number, want string"),
+    ],
+    ids=lambda given: json.dumps(given) if isinstance(given, dict) else "",
+)
+def test_a_bad_value_is_refused_with_a_sentence(values: Values, sentence: str) -> None:
+    assert sentence in refusal(values)
+
+
+def test_the_words_are_those_of_the_programs() -> None:
+    checks = (CHART / "templates" / "_checks.tpl").read_text()
+    patterns = (words.DURATION_PATTERN, words.CPU_PATTERN, words.MEMORY_PATTERN)
+    for text in (*patterns, words.DURATION_FORMS, words.CPU_FORMS, words.MEMORY_FORMS):
+        assert f"`{text}`" in checks
+
+
+def test_a_cluster_that_is_too_old_is_refused() -> None:
+    with pytest.raises(AssertionError, match=r"requires kubeVersion: >=1\.32\.0-0 which is incompatible"):
+        helm("template", "nightcrawler", str(CHART), "--kube-version=1.31.9")
+
+
+@pytest.mark.parametrize("case", [None, *CASES], ids=str)
+def test_helm_finds_nothing_to_complain_of(case: Any) -> None:
+    assert "0 chart(s) failed" in helm(
+        "lint", "--strict", str(CHART), *([f"--values={case}"] if case else [])
+    )
+
+
+def test_the_default_environment_is_made_where_its_kind_is_known() -> None:
+    chosen = {"create": True, "aliases": ["production"], "nodeSelector": {"pool": "cpu"}}
+    apis = ("nightcrawler.dev/v1alpha1/Environment",)
+    environment = one(manifests({"defaultEnvironment": chosen}, apis=apis), "Environment", "default")
+    assert environment["spec"] == {
+        "displayName": "This cluster",
+        "default": True,
+        "aliases": ["production"],
+        "nodeSelector": {"pool": "cpu"},
+        "tolerations": [],
+        "forceDeleteOnLostNode": False,
+    }
+
+
+def test_the_version_is_that_of_the_programs() -> None:
+    pyproject = (CHART.parents[1] / "pyproject.toml").read_text()
+    (version,) = re.findall(r'^version = "(.+)"$', pyproject, re.MULTILINE)
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert (chart["version"], chart["appVersion"]) == (version, version)
+    assert f"image: nightcrawler.dev/nightcrawler:{version}\n" in rendered()
