@@ -14,8 +14,8 @@ WORKERS ?= 4
 PYTEST := $(BIN)/pytest -n $(WORKERS)
 TOOLS_TESTS := $(PYTHON_HERE) -m toolstests
 
-.PHONY: help setup prepare lint format test test-unit test-integration test-e2e test-tools bench bench-compare argo-given \
-	soak generate verify demo cluster-up cluster-down clean
+.PHONY: help setup prepare lint format test test-unit test-chart test-integration test-e2e test-tools bench \
+	bench-compare argo-given soak generate verify demo images load-images cluster-up cluster-down clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,12 +36,16 @@ format: setup ## Put the sources into their one form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: prepare ## Run all tests: unit, integration and end to end, on clusters of their own
-	@due=$$($(TOOLS_TESTS) due); set -x; $(PYTEST) tests/e2e tests/integration tests/unit $$due $(PYTEST_ARGS)
+test: prepare ## Run all tests: unit, chart, integration and end to end, on clusters of their own
+	@due=$$($(TOOLS_TESTS) due); set -x; \
+		$(PYTEST) tests/e2e tests/integration tests/chart tests/unit $$due $(PYTEST_ARGS)
 	@[[ -n '$(PYTEST_ARGS)' ]] || $(TOOLS_TESTS) passed
 
 test-unit: setup ## Run the tests that need no cluster (seconds)
 	$(PYTEST) tests/unit $(PYTEST_ARGS)
+
+test-chart: prepare ## Render the Helm chart with helm, and check what it makes and refuses
+	$(BIN)/pytest tests/chart $(PYTEST_ARGS)
 
 test-integration: prepare ## Run the tests on a real API server with simulated nodes
 	$(PYTEST) tests/integration $(PYTEST_ARGS)
@@ -79,6 +83,12 @@ verify: setup ## Fail if anything generated is not what the code makes
 
 demo: setup ## Start a cluster, operator and facade; run workflows; leave it all running
 	@$(PYTHON_HERE) -m demo up
+
+images: setup ## Build the container image, with Docker or without, and print where its archive is
+	@$(PYTHON_HERE) -m container build
+
+load-images: setup ## Give the container image to the cluster of `make cluster-up`
+	@$(PYTHON_HERE) -m container load
 
 cluster-up: setup ## Start a cluster alone; its kubeconfig is build/kubeconfig
 	@$(PYTHON_HERE) -m localcluster up

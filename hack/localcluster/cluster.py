@@ -14,6 +14,7 @@ from .components import LOOPBACK, PORTS, USUAL_PORTS
 from .credentials import ADMIN, OPERATOR
 from .errors import ClusterError
 from .fakenodes import MANAGED, FakeNode
+from .progress import heartbeat
 from .state import State, load
 from .supervisor import PortTakenError, Supervisor
 
@@ -196,6 +197,19 @@ class LocalCluster:
     def return_fake_node(self, name: str) -> None:
         """Let a lost node speak again."""
         self.api.merge(f"/api/v1/nodes/{name}", {"metadata": {"labels": {MANAGED: "fake"}}})
+
+    def load_image(self, archive: Path) -> None:
+        """Give the real node the images of an archive, as `docker save` writes it.
+
+        Raises:
+            ClusterError: If there is no real node, or containerd refuses the archive.
+        """
+        if not self._state.network:
+            raise ClusterError(
+                "The cluster has no real node, so nothing runs an image in it: start it as root."
+            )
+        with heartbeat(f"giving the node {archive.name}"):
+            realnode.load_image(self.folder, archive)
 
     def stop(self) -> None:
         """End it and delete its data; its logs stay in the folder."""

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from . import archive, binaries, debian
+from . import archive, binaries, cache, debian
 from .archive import Image
 from .errors import ClusterError
 from .host import run
@@ -28,6 +28,7 @@ BUSYBOX = Image("docker.io/library/busybox:1", command=["sh"])
 PYTHON = Image(
     "docker.io/library/python:3.11-slim-bookworm", command=["python3"], environment={"LANG": "C.UTF-8"}
 )
+_PYTHON_ARCHIVE = "python.tar"
 _SUITE = "bookworm"
 _LIBRARIES = ("libc.so.6", "libm.so.6", "libresolv.so.2", "ld-linux-x86-64.so.2")
 _PYTHON_PACKAGES = ("python3", "python3-venv", "python3-pip", "ca-certificates")
@@ -43,8 +44,22 @@ def build_all(folder: Path) -> list[Path]:
     """
     if platform.machine() != "x86_64":
         raise ClusterError(f"Images are made for x86_64 only, not {platform.machine()}; run with --no-node.")
-    recipes = ((PAUSE, _pause_layer), (BUSYBOX, _busybox_layer), (PYTHON, _python_layer))
-    return [_build(image, layer, folder) for image, layer in recipes]
+    recipes = ((PAUSE, _pause_layer), (BUSYBOX, _busybox_layer))
+    return [*(_build(image, layer, folder) for image, layer in recipes), python_archive()]
+
+
+def python_archive() -> Path:
+    """The archive of the Python image, kept: our own image is built on it too. Needs root.
+
+    Raises:
+        ClusterError: If it cannot be made.
+    """
+    key = cache.digest(RECIPE, PYTHON.name, *_PYTHON_PACKAGES, platform.machine())
+
+    def build(folder: Path) -> None:
+        _build(PYTHON, _python_layer, folder).rename(folder / _PYTHON_ARCHIVE)
+
+    return cache.entry("python-image", key, build) / _PYTHON_ARCHIVE
 
 
 def _build(image: Image, fill: Callable[[Path, tarfile.TarFile], None], folder: Path) -> Path:

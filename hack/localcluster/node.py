@@ -72,6 +72,17 @@ def start(supervisor: Supervisor, plan: Plan, net: Network) -> None:
     supervisor.start("kube-proxy", proxy)
 
 
+def load_image(folder: Path, archive: Path) -> None:
+    """Import an archive of images into the node of the cluster in `folder`.
+
+    Raises:
+        ClusterError: If containerd refuses it.
+    """
+    socket = folder / "node" / "containerd-run" / "containerd.sock"
+    ctr = ("ctr", f"--address={socket}", f"--namespace={imagestore.NAMESPACE}")
+    run(*ctr, "images", "import", str(archive), cluster=folder)
+
+
 def wait(supervisor: Supervisor, plan: Plan, api: Api) -> None:
     """Wait until the node takes Pods.
 
