@@ -18,14 +18,16 @@ COPY pyproject.toml ./
 RUN python3 -m venv /opt/nightcrawler && python3 -m venv /opt/tools
 RUN python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
         >requirements.txt \
-    && /opt/nightcrawler/bin/pip install --quiet --requirement requirements.txt \
-    && /opt/tools/bin/pip install --quiet build hatchling cyclonedx-bom
-COPY README.md LICENSE CHANGELOG.md ./
+    && /opt/nightcrawler/bin/pip install --quiet --no-compile --requirement requirements.txt \
+    && /opt/tools/bin/pip install --quiet --no-compile build hatchling cyclonedx-bom
+COPY LICENSE ./
 COPY crds crds
 COPY operator operator
 COPY api api
-RUN /opt/tools/bin/python -m build --no-isolation --wheel --outdir /wheel . >/dev/null \
-    && /opt/nightcrawler/bin/pip install --quiet --no-deps /wheel/*.whl \
+# The description on a package index is all that the README is for here, and no reason to build again.
+RUN touch README.md \
+    && /opt/tools/bin/python -m build --no-isolation --wheel --outdir /wheel . >/dev/null \
+    && /opt/nightcrawler/bin/pip install --quiet --no-compile --no-deps /wheel/*.whl \
     && /opt/tools/bin/cyclonedx-py environment --output-reproducible --output-file /sbom.json \
         --pyproject pyproject.toml /opt/nightcrawler/bin/python \
     && /opt/nightcrawler/bin/pip uninstall --quiet --yes pip setuptools

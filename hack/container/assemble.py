@@ -68,6 +68,8 @@ def _collect(venv: Path, target: Path) -> Iterator[Path]:
             break
         python = python.parent / python.readlink()
     library = Path(sysconfig.get_path("stdlib"))
+    # Debian has it in two packages.
+    yield from (library / "os.py", library / "asyncio" / "__init__.py")
     copied = target / _place(library).relative_to("/")
     shutil.copytree(library, copied, symlinks=True, ignore=_not_needed)
     for file in sorted(_libraries([python, *_modules(venv), *_modules(copied)])):

@@ -27,7 +27,7 @@ def test_what_the_dockerfile_copies_is_what_the_build_context_has() -> None:
 
 
 def test_nothing_but_sources_gets_into_the_build() -> None:
-    assert {path.suffix for path in build.sources()} <= {".py", ".typed", ".md", ".toml", ""}
+    assert {path.suffix for path in build.sources()} <= {".py", ".typed", ".toml", ""}
     assert not [path for path in build.sources() if "tests" in path.parts]
 
 
