@@ -11,6 +11,7 @@ import pytest
 from container import build
 from localcluster import ClusterError, LocalCluster
 from localcluster.api import RefusedError
+from nightcrawler_crds import names
 from tests.support.chart import CHART, HOME, NAMESPACE, helm
 from tests.support.polling import eventually
 from tests.support.resources import Json
@@ -19,7 +20,7 @@ pytestmark = [pytest.mark.real_node, pytest.mark.timeout(900)]
 
 _READY_WITHIN = 300.0
 _FACADE = f"/api/v1/namespaces/{NAMESPACE}/services/nightcrawler-api:http/proxy"
-_WORKFLOW = {
+_WORKFLOW: Json = {
     "name": "Greeting",
     "steps": [{"name": "Greet", "image": "busybox:1", "command": ["echo", "hello from the chart"]}],
 }
@@ -47,15 +48,34 @@ class Release:
 
     def run(self, workflow: str) -> Json:
         """Run a workflow over REST; its execution once it has ended."""
-        started = self.post(f"/api/workflows/{workflow}/execute", {})
-        path = f"/api/workflows/{workflow}/executions/{started['executionId']}"
+        return self.ended(workflow, self.start(workflow))
+
+    def start(self, workflow: str) -> str:
+        """Start a run over REST; its name."""
+        return str(self.post(f"/api/workflows/{workflow}/execute", {})["executionId"])
+
+    def ended(self, workflow: str, run: str) -> Json:
+        """A run, once it has ended."""
+        path = f"/api/workflows/{workflow}/executions/{run}"
 
         def ended(execution: Json) -> bool:
             return execution["status"] in ("completed", "failed", "cancelled")
 
-        what = f"the end of {started['executionId']}"
-        seen: Json = eventually(lambda: self.get(path), until=ended, what=what, within=180)
+        seen: Json = eventually(lambda: self.get(path), until=ended, what=f"the end of {run}", within=180)
         return seen
+
+    def pods(self, run: str) -> list[str]:
+        """The names of a run's Pods."""
+        chosen = (f"--namespace={HOME}", f"--selector={names.LABEL_EXECUTION}={run}", "--output=name")
+        return self.cluster.kubectl("get", "pods", *chosen).split()
+
+    @property
+    def leader(self) -> str:
+        """The name of the Pod that leads; empty if none does."""
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/nightcrawler-operator"
+        holder = str(self.cluster.api.get(path)["spec"].get("holderIdentity") or "")
+        pods = self.cluster.kubectl("get", "pods", f"--namespace={NAMESPACE}", "--output=name").split()
+        return next((pod for name in pods if (pod := name.partition("/")[2]) in holder), "")
 
     def runs(self) -> set[str]:
         """The names of the runs that the cluster has."""
@@ -99,6 +119,20 @@ def test_a_release_lives_through_upgrade_and_reinstallation(release: Release) ->
     release.install()
     assert release.runs() == before
     assert release.run(workflow)["status"] == "completed"
+
+
+def test_a_run_goes_on_when_the_leader_is_killed(release: Release) -> None:
+    slow = {**_WORKFLOW, "name": "Slow", "steps": [{**_WORKFLOW["steps"][0], "command": ["sleep", "5"]}]}
+    workflow = release.post("/api/workflows", slow)["id"]
+    run = release.start(workflow)
+    eventually(lambda: release.pods(run), what="a Pod of the run", within=60)
+    leader = release.leader
+    assert leader
+    now = ("--grace-period=0", "--force")
+    release.cluster.kubectl("delete", "pod", leader, f"--namespace={NAMESPACE}", *now)
+    assert release.ended(workflow, run)["status"] == "completed"
+    assert len(release.pods(run)) == 1, "nothing runs twice"
+    eventually(lambda: release.leader not in ("", leader), what="another leader", within=60)
 
 
 def test_the_upgrade_of_a_namespaced_release_needs_no_cluster_wide_rights(release: Release) -> None:
