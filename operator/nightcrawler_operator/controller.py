@@ -15,10 +15,10 @@ from typing import Any, Protocol, TypeVar
 
 from nightcrawler_crds import errors
 from nightcrawler_crds.clock import utcnow
+from nightcrawler_operator.keys import WorkKey
 from nightcrawler_operator.logs import about
 from nightcrawler_operator.outcomes import DecideAgain, Done, NotLeading, Outcome, Waiting
 from nightcrawler_operator.workqueue import QueueClosed, WorkQueue
-from nightcrawler_operator.world import WorkKey
 
 log = logging.getLogger(__name__)
 

@@ -23,6 +23,7 @@ from nightcrawler_operator.controller import Controller
 from nightcrawler_operator.election import Elector
 from nightcrawler_operator.hearing import VIEWS, hear, listed
 from nightcrawler_operator.holder import Witness, leave_identity, own_holder
+from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
 from nightcrawler_operator.leadership import Leadership, SoleLeader
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.reconcilers.leftovers import LeftoverReconciler
@@ -30,7 +31,7 @@ from nightcrawler_operator.reconcilers.workflow import WorkflowReconciler
 from nightcrawler_operator.settings import Settings
 from nightcrawler_operator.telemetry import Telemetry
 from nightcrawler_operator.workqueue import WorkQueue
-from nightcrawler_operator.world import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey, World
+from nightcrawler_operator.world import World
 
 log = logging.getLogger(__name__)
 

@@ -29,11 +29,12 @@ from typing_extensions import override
 
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, TERMINAL_STEP_PHASES, conditions
+from nightcrawler_operator.keys import ExecutionKey, WorkKey
 from nightcrawler_operator.leadership import Leadership
 from nightcrawler_operator.outcomes import NewJob
 from nightcrawler_operator.snapshot import Snapshot
 from nightcrawler_operator.workqueue import WorkQueue
-from nightcrawler_operator.world import ExecutionKey, WorkKey, World
+from nightcrawler_operator.world import World
 
 _RECONCILE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _HANDOVER_BUCKETS: Final = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)

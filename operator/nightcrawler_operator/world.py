@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -38,52 +37,10 @@ from nightcrawler_operator.decisions.pods import (
     step_status,
 )
 from nightcrawler_operator.findings import Findings
+from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
 from nightcrawler_operator.snapshot import Nodes, Refusal, Revision
 
 _REVISIONS_KEPT: Final = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutionKey:
-    """A live execution to look at."""
-
-    namespace: str
-    name: str
-
-    @property
-    def subject(self) -> dict[str, str]:
-        """What a log record about it names."""
-        return {"namespace": self.namespace, "execution": self.name}
-
-
-@dataclass(frozen=True, slots=True)
-class WorkflowKey:
-    """A workflow to look at: its conditions, its last run, its history."""
-
-    namespace: str
-    name: str
-
-    @property
-    def subject(self) -> dict[str, str]:
-        """What a log record about it names."""
-        return {"namespace": self.namespace}
-
-
-@dataclass(frozen=True, slots=True)
-class LeftoverKey:
-    """Jobs whose execution is not among the live ones."""
-
-    namespace: str
-    name: str
-    uid: str
-
-    @property
-    def subject(self) -> dict[str, str]:
-        """What a log record about it names."""
-        return {"namespace": self.namespace, "execution": self.name}
-
-
-WorkKey = ExecutionKey | WorkflowKey | LeftoverKey
 
 
 class World:

@@ -12,10 +12,11 @@ from nightcrawler_api.settings import Settings
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_operator.election import SoleLeader
+from nightcrawler_operator.keys import WorkKey
+from nightcrawler_operator.leadership import SoleLeader
 from nightcrawler_operator.telemetry import Telemetry
 from nightcrawler_operator.workqueue import WorkQueue
-from nightcrawler_operator.world import WorkKey, World
+from nightcrawler_operator.world import World
 from tests.support.chart import manifests, of
 
 _APIS = ("monitoring.coreos.com/v1",)

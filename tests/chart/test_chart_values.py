@@ -23,7 +23,8 @@ DEFINITIONS = SCHEMA["definitions"]
 SET_BY_THE_CHART = {
     *("kubeconfig", "watch_namespace", "probe_host", "probe_port"),
     *("leader_election", "lease_name", "lease_namespace"),
-    *("namespace", "api_host", "api_port", "allow_unauthenticated"),
+    *("pod_name", "pod_namespace", "pod_uid", "container_name"),
+    *("namespace", "allow_own_namespace", "api_host", "api_port", "allow_unauthenticated"),
 }
 
 

@@ -30,13 +30,14 @@ from nightcrawler_operator import act, children, finding, lookups, observe, worl
 from nightcrawler_operator.act import Actor
 from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.hearing import hear
+from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.outcomes import DecideAgain, NewJob, Waiting
 from nightcrawler_operator.reconcilers import leftovers
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.reconcilers.leftovers import LeftoverReconciler
 from nightcrawler_operator.snapshot import Snapshot
-from nightcrawler_operator.world import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey, World
+from nightcrawler_operator.world import World
 from tests.support.modelserver import Json, ModelServer
 
 T = TypeVar("T")

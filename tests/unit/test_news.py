@@ -11,10 +11,11 @@ import pytest
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_operator.controller import Controller
+from nightcrawler_operator.keys import ExecutionKey, WorkKey
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.workqueue import WorkQueue
-from nightcrawler_operator.world import ExecutionKey, WorkKey, World
+from nightcrawler_operator.world import World
 from tests.support.modelserver import ModelCluster, ModelServer
 from tests.support.replica import Replica, the_servers_time
 from tests.support.snapshots import EXECUTION, EXECUTION_UID, PodMaker, a_pod, wire

@@ -14,7 +14,8 @@ from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView, Workfl
 from nightcrawler_crds.reading import Unreadables, from_body, from_json, stand_in
 from nightcrawler_operator import hearing
 from nightcrawler_operator.decisions.pods import is_live
-from nightcrawler_operator.world import ExecutionKey, LeftoverKey, WorkKey, World
+from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkKey
+from nightcrawler_operator.world import World
 from tests.support.modelserver import ModelServer
 from tests.support.replica import ModelStore
 

@@ -12,11 +12,12 @@ from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
+from nightcrawler_operator.keys import ExecutionKey, WorkKey
 from nightcrawler_operator.leadership import SoleLeader
 from nightcrawler_operator.outcomes import NewJob
 from nightcrawler_operator.telemetry import Telemetry
 from nightcrawler_operator.workqueue import WorkQueue
-from nightcrawler_operator.world import ExecutionKey, WorkKey, World
+from nightcrawler_operator.world import World
 from tests.support.snapshots import EXECUTION, SnapshotMaker, a_spec, job_name
 from tests.support.views import execution
 

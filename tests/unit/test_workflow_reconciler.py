@@ -6,10 +6,11 @@ import msgspec
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
+from nightcrawler_operator.keys import WorkflowKey
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.outcomes import Done
 from nightcrawler_operator.reconcilers.workflow import WorkflowReconciler
-from nightcrawler_operator.world import WorkflowKey, World
+from nightcrawler_operator.world import World
 from tests.support.modelserver import Json, ModelServer
 from tests.support.replica import ModelStore
 from tests.support.snapshots import wire

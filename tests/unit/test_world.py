@@ -14,8 +14,9 @@ from nightcrawler_crds.kube.metadata import OurAnnotations
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import EnvironmentView, JobView, PodView
 from nightcrawler_operator.decisions.pods import deletion_asked
+from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkKey
 from nightcrawler_operator.observe import attempts_of
-from nightcrawler_operator.world import ExecutionKey, LeftoverKey, WorkKey, World
+from nightcrawler_operator.world import World
 from tests.support.snapshots import (
     EXECUTION,
     EXECUTION_UID,

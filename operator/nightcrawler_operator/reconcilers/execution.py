@@ -5,10 +5,11 @@ from __future__ import annotations
 from nightcrawler_crds.names import EXECUTIONS
 from nightcrawler_operator.act import Actor
 from nightcrawler_operator.decisions.execution import decide
+from nightcrawler_operator.keys import ExecutionKey
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.observe import observe
 from nightcrawler_operator.outcomes import Done, Outcome
-from nightcrawler_operator.world import ExecutionKey, World
+from nightcrawler_operator.world import World
 
 
 class ExecutionReconciler:

@@ -17,11 +17,12 @@ from nightcrawler_operator.decisions.endings import ended_jobs, freed_pods
 from nightcrawler_operator.decisions.leftovers import Keep, Remove, StopLive, leftovers
 from nightcrawler_operator.decisions.ownership import is_owned_by
 from nightcrawler_operator.finding import find_children
+from nightcrawler_operator.keys import LeftoverKey
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.observe import attempts_of
 from nightcrawler_operator.outcomes import Done, OldObject, Outcome, Waiting
 from nightcrawler_operator.snapshot import Attempt, Unwatched
-from nightcrawler_operator.world import LeftoverKey, World
+from nightcrawler_operator.world import World
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,11 @@ from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_operator.decisions.workflow import LastRun, status_patch
+from nightcrawler_operator.keys import WorkflowKey
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.outcomes import Done, Outcome, Waiting
 from nightcrawler_operator.reconcilers.history import History
-from nightcrawler_operator.world import WorkflowKey, World
+from nightcrawler_operator.world import World
 
 _WRITE_EVERY: Final = 1.0
 _REMEMBERED: Final = 10_000
