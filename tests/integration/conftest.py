@@ -2,6 +2,7 @@
 
 from tests.support.cluster import cluster, namespace
 from tests.support.facade import served
+from tests.support.history import histories_end
 from tests.support.nodes import add_node, nodes
 from tests.support.operator import operator, operators
 from tests.support.proxy import proxy
@@ -10,6 +11,7 @@ from tests.support.team import shared, team
 __all__ = [
     "add_node",
     "cluster",
+    "histories_end",
     "namespace",
     "nodes",
     "operator",

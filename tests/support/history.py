@@ -1,26 +1,33 @@
 """What happened to objects, in the order in which the API server saw it.
 
-Timestamps have a grain of a second; the order of a watch has none. It is read afterwards, from the
-version at which the test began, so that nothing needs to run beside the test.
+Timestamps have a grain of a second; the order of a watch has none. The changes are recorded while the test
+runs: the API server is sure to keep them for 75 s only (`DefaultEventsHistoryWindow` of its storage), and on
+a busy machine a test may take longer.
 """
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import json
 import ssl
-import urllib.request
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlencode
+from typing import Any, ClassVar, Final
+
+import aiohttp
+import pytest
 
 from localcluster.credentials import ADMIN
 from nightcrawler_crds import names
 from nightcrawler_crds.names import Resource
+from tests.support.polling import eventually
 from tests.support.team import Team
 
 Json = dict[str, Any]
+
+_KINDS: Final = (names.EXECUTIONS, names.JOBS, names.PODS)
+_STARTS_WITHIN: Final = 30.0
 
 
 @dataclass(frozen=True)
@@ -55,22 +62,49 @@ class Change:
 
 
 class History:
-    """All changes of a namespace from when this was made until it is first asked about a kind."""
+    """All changes of a namespace's executions, Jobs and Pods, from when this was made until it is asked.
+
+    It records in a thread of its own, which the fixture `histories_end` stops after the test.
+    """
+
+    _recording: ClassVar[list[History]] = []
 
     def __init__(self, team: Team) -> None:
         self._team = team
         self._known: dict[Resource, list[Change]] = {}
+        self._recorded: dict[Resource, list[Change]] = {kind: [] for kind in _KINDS}
+        self._broken: dict[Resource, str] = {}
         listed: Json = team.cluster.api.get(team.path(names.PODS) + "?limit=1")
         self._since: str = listed["metadata"]["resourceVersion"]
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="history", daemon=True)
+        self._thread.start()
+        self._recording.append(self)
+
+    @classmethod
+    def end_all(cls) -> None:
+        """Stop recording."""
+        while cls._recording:
+            one = cls._recording.pop()
+            one._loop.call_soon_threadsafe(one._stop.set)
+            one._thread.join(_STARTS_WITHIN)
+            assert not one._thread.is_alive(), "the recording of a history does not end"
 
     def of(self, resource: Resource) -> list[Change]:
-        """The changes of all objects of a kind.
+        """The changes of all objects of a kind; those that come later are not added.
 
         Raises:
-            AssertionError: The API server does not tell all of them.
+            AssertionError: The API server did not send all of them.
         """
         if resource not in self._known:
-            self._known[resource] = self._all(resource)
+            now: Json = self._team.cluster.api.get(self._team.path(resource))
+            until = int(now["metadata"]["resourceVersion"])
+            self._known[resource] = eventually(
+                lambda: [change for change in tuple(self._recorded[resource]) if change.number <= until],
+                until=lambda changes: self._leads_to(now, changes),
+                what=f"all changes of {resource.plural} {self._broken.get(resource, '')}",
+            )
         return self._known[resource]
 
     def first(self, resource: Resource, matches: Callable[[Change], bool]) -> Change:
@@ -101,16 +135,6 @@ class History:
         ended = ("Succeeded", "Failed")
         return self.first(names.PODS, lambda c: c.step == step and c.phase in ended).number
 
-    def _all(self, resource: Resource) -> list[Change]:
-        now: Json = self._team.cluster.api.get(self._team.path(resource))
-        # Nothing says when a watch has told all, but it ends by itself; on a busy machine too soon.
-        for seconds in (1, 5, 25):
-            changes = list(self._read(resource, int(now["metadata"]["resourceVersion"]), seconds))
-            if self._leads_to(now, changes):
-                return changes
-        told = [(change.kind, change.name, change.number) for change in changes]
-        raise AssertionError(f"the changes of {resource.plural} do not lead to what is there: {told}")
-
     def _leads_to(self, now: Json, changes: list[Change]) -> bool:
         """Whether whatever is there and has changed since is there by the last of its changes."""
         there = {item["metadata"]["name"]: int(item["metadata"]["resourceVersion"]) for item in now["items"]}
@@ -118,20 +142,62 @@ class History:
         last = {change.name: change for change in changes}
         return since == {name: one.number for name, one in last.items() if one.kind != "DELETED"}
 
-    def _read(self, resource: Resource, until: int, seconds: int) -> Iterator[Change]:
-        query = {"watch": "1", "resourceVersion": self._since, "timeoutSeconds": str(seconds)}
-        cluster = self._team.cluster
-        url = f"{cluster.server_url}{self._team.path(resource)}?{urlencode(query)}"
-        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {cluster.token(ADMIN)}"})
-        trust = ssl.create_default_context(cafile=str(cluster.authority))
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
-        )
-        with contextlib.closing(opener.open(request, timeout=60)) as answer:
-            for line in answer:
-                event = json.loads(line)
-                assert event["type"] != "ERROR", f"the history of {resource.plural} is not there: {event}"
-                number = int(event["object"]["metadata"]["resourceVersion"])
-                if number > until:
-                    return
-                yield Change(number, event["type"], event["object"])
+    # --- the recording -----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._record())
+        finally:
+            self._loop.close()
+
+    async def _record(self) -> None:
+        trust = ssl.create_default_context(cafile=str(self._team.cluster.authority))
+        headers = {"Authorization": f"Bearer {self._team.cluster.token(ADMIN)}"}
+        connector = aiohttp.TCPConnector(ssl=trust)
+        endless = aiohttp.ClientTimeout(total=None)
+        async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=endless) as session:
+            tasks = [asyncio.create_task(self._follow(session, kind)) for kind in _KINDS]
+            await self._stop.wait()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        # The session does not wait for its TLS connections to be closed.
+        await asyncio.sleep(0.1)
+
+    async def _follow(self, session: aiohttp.ClientSession, resource: Resource) -> None:
+        """Record the changes of a kind, going on from the last one whenever the API server ends the watch."""
+        url = f"{self._team.cluster.server_url}{self._team.path(resource)}"
+        version = self._since
+        while True:
+            query = {"watch": "1", "allowWatchBookmarks": "1", "resourceVersion": version}
+            try:
+                async with session.get(url, params=query) as answer:
+                    async for line in _lines(answer):
+                        event = json.loads(line)
+                        if event["type"] == "ERROR":
+                            self._broken[resource] = f"(the watch ended with {event})"
+                            return
+                        version = event["object"]["metadata"]["resourceVersion"]
+                        if event["type"] != "BOOKMARK":
+                            self._recorded[resource].append(
+                                Change(int(version), event["type"], event["object"])
+                            )
+            except aiohttp.ClientError:
+                await asyncio.sleep(0.1)  # the API server is being restarted
+
+
+async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The lines of a watch, however long they are."""
+    rest = b""
+    async for chunk in answer.content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line:
+                yield line
+
+
+@pytest.fixture(autouse=True)
+def histories_end() -> Iterator[None]:
+    """Stop what a test's histories still record."""
+    yield
+    History.end_all()
