@@ -14,8 +14,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from nightcrawler_api.refusals import FieldError, at
-from nightcrawler_crds.jsonnumbers import is_kept
 from nightcrawler_crds.validation import pointer_part
+from nightcrawler_crds.validation.jsonnumbers import is_kept
 
 _SUSPECT: Final = re.compile(rb"[0-9.]{16}|[0-9][eE]")
 """What every number has that is not kept: many digits, or an exponent. Most bodies have none like it."""

@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nightcrawler_crds import defaults, words
 from nightcrawler_crds.errors import ConfigurationError
-from nightcrawler_crds.podtemplate import PodPolicy, Power
+from nightcrawler_crds.validation.podtemplate import PodPolicy, Power
 
 PREFIX: Final = "NIGHTCRAWLER_"
 

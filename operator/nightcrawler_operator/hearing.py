@@ -13,9 +13,9 @@ from typing import Any, Final
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.errors import Unreadable
 from nightcrawler_crds.kube.cache import Cache
+from nightcrawler_crds.kube.reading import from_body
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, WorkflowView
 from nightcrawler_crds.names import Resource
-from nightcrawler_crds.reading import from_body
 from nightcrawler_operator.world import World
 
 VIEWS: Final[Mapping[Resource, type[Any]]] = {

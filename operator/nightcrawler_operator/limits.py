@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from nightcrawler_crds import defaults
-from nightcrawler_crds.podtemplate import PodPolicy
+from nightcrawler_crds.validation import PodPolicy
 from nightcrawler_crds.words import Bytes, Cpu
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from nightcrawler_crds import words
-from nightcrawler_crds.gpumodels import Wanted, wanted
 from nightcrawler_crds.v1alpha1 import Resources, Step, StepResources, Storage, WorkflowSpec
+from nightcrawler_crds.words.gpumodels import Wanted, wanted
 
 
 def effective_resources(step: Step, spec: WorkflowSpec) -> StepResources:

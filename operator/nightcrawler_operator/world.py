@@ -16,6 +16,7 @@ from typing import Final
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.cache import Cache, Key
 from nightcrawler_crds.kube.informer import Informer
+from nightcrawler_crds.kube.reading import Unreadables
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import (
     ContainerState,
@@ -26,7 +27,6 @@ from nightcrawler_crds.kube.views import (
     PodView,
     WorkflowView,
 )
-from nightcrawler_crds.reading import Unreadables
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_operator.decisions.ownership import is_owned_by, owner_name
 from nightcrawler_operator.decisions.pods import (

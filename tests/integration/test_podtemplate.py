@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 
 from localcluster import LocalCluster
 from localcluster.api import RefusedError
-from nightcrawler_crds.podtemplate import PodPolicy, findings
-from nightcrawler_crds.podtemplate.fields import POD_TEMPLATE
-from nightcrawler_crds.podtemplate.grammar import (
+from nightcrawler_crds.validation.podtemplate import PodPolicy, template_problems
+from nightcrawler_crds.validation.podtemplate.fields import POD_TEMPLATE
+from nightcrawler_crds.validation.podtemplate.grammar import (
     Choice,
     Flag,
     Guarded,
@@ -150,5 +150,5 @@ def test_every_field_and_value_that_is_allowed_makes_a_pod_of_the_baseline_level
 def test_whatever_passes_makes_a_pod_of_the_baseline_level(
     cluster: LocalCluster, careful: str, template: Json
 ) -> None:
-    assert [*findings(template, PodPolicy())] == []
+    assert [*template_problems(template, PodPolicy())] == []
     assert refusal(cluster, careful, pod_of(template)) == ""

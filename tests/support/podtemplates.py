@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from nightcrawler_crds.podtemplate.fields import POD_TEMPLATE
-from nightcrawler_crds.podtemplate.grammar import (
+from nightcrawler_crds.v1alpha1 import EnvironmentSpec
+from nightcrawler_crds.validation.podtemplate.fields import POD_TEMPLATE
+from nightcrawler_crds.validation.podtemplate.grammar import (
     Choice,
     Flag,
     Guarded,
@@ -23,7 +24,6 @@ from nightcrawler_crds.podtemplate.grammar import (
     Text,
     Variant,
 )
-from nightcrawler_crds.v1alpha1 import EnvironmentSpec
 from nightcrawler_operator.builders.job import job
 from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.outcomes import NewJob, Run

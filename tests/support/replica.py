@@ -21,10 +21,10 @@ from typing_extensions import override
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
+from nightcrawler_crds.kube.reading import from_body
 from nightcrawler_crds.kube.store import OnUnreadable, Store
 from nightcrawler_crds.kube.views import ExecutionView, JobView, NodeView, PodView, WorkflowView
 from nightcrawler_crds.names import Resource
-from nightcrawler_crds.reading import from_body
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_operator import act, children, finding, lookups, observe, world
 from nightcrawler_operator.act import Actor

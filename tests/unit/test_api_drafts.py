@@ -18,8 +18,8 @@ from nightcrawler_api.workflows.drafts import (
     with_template,
 )
 from nightcrawler_api.workflows.schemas import WorkflowCreate, WorkflowUpdate
-from nightcrawler_crds.podtemplate import PodPolicy
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
+from nightcrawler_crds.validation import PodPolicy
 from tests.support.full import workflow as full_workflow
 from tests.support.views import environment
 

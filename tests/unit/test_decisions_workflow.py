@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from nightcrawler_crds.podtemplate import PodPolicy
 from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_crds.validation import PodPolicy
 from nightcrawler_operator.decisions.workflow import LastRun, deferred_fields, status_patch
 from tests.support.merging import merged_status
 from tests.support.snapshots import a_spec, a_step, a_workflow, at, wire

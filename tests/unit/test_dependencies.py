@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nightcrawler_crds.podtemplate import PodPolicy
 from nightcrawler_crds.v1alpha1 import Step, WorkflowSpec, conditions
-from nightcrawler_crds.validation import Problem, workflow_problems
+from nightcrawler_crds.validation import PodPolicy, Problem, workflow_problems
 
 NAMES = [f"s{number}" for number in range(1000)]
 

@@ -6,9 +6,8 @@ import json
 
 import pytest
 
-from nightcrawler_crds.podtemplate import PodPolicy
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Step, WorkflowExecutionSpec, WorkflowSpec
-from nightcrawler_crds.validation import parameter_problems, workflow_problems
+from nightcrawler_crds.validation import PodPolicy, parameter_problems, workflow_problems
 from tests.support import examples
 
 PUBLIC_IMAGES = {"busybox:1", "python:3.11-slim-bookworm"}

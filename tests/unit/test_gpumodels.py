@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightcrawler_crds import words
-from nightcrawler_crds.gpumodels import Wanted, model_matches, wanted
+from nightcrawler_crds.words.gpumodels import Wanted, model_matches, wanted
 
 GPU: Final = "nvidia.com/gpu"
 A100: Final = "NVIDIA-A100-SXM4-80GB"

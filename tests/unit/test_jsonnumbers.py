@@ -11,10 +11,9 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from nightcrawler_api.exactnumbers import inexact_numbers
-from nightcrawler_crds.jsonnumbers import is_kept, not_kept
-from nightcrawler_crds.podtemplate import PodPolicy
 from nightcrawler_crds.v1alpha1 import WorkflowSpec, conditions
-from nightcrawler_crds.validation import parameter_problems, workflow_problems
+from nightcrawler_crds.validation import PodPolicy, parameter_problems, workflow_problems
+from nightcrawler_crds.validation.jsonnumbers import is_kept, not_kept
 from tests.support.apinumbers import as_kept
 
 TAKEN = ["0", "-0.0", "1", "1.0", "0.1", "0.10", "1E5", "1.5e-3", "3.141592653589793", "5e-324", "1e-7"]

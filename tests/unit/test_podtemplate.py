@@ -8,10 +8,15 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from nightcrawler_crds.podtemplate import PodPolicy, Power, env_findings, leaves
-from nightcrawler_crds.podtemplate import findings as all_findings
-from nightcrawler_crds.podtemplate.grammar import ListOf, Object
 from nightcrawler_crds.settings import variable
+from nightcrawler_crds.validation.podtemplate import (
+    PodPolicy,
+    Power,
+    env_problems,
+    selector_problems,
+    template_problems,
+)
+from nightcrawler_crds.validation.podtemplate.grammar import ListOf, Object
 from nightcrawler_operator.builders.merge import MERGE_KEYS
 from tests.support.podtemplates import ENVIRONMENT, Json, places, pod_of, templates
 
@@ -19,8 +24,8 @@ STRICT = PodPolicy()
 LAX = PodPolicy(**{power.value: True for power in Power})
 
 
-def findings(template: Json, policy: PodPolicy = STRICT) -> list[tuple[str, str]]:
-    return [*all_findings(template, policy)]
+def problems(template: Json, policy: PodPolicy = STRICT) -> list[tuple[str, str]]:
+    return [*template_problems(template, policy)]
 
 
 def spec(**fields: Any) -> Json:
@@ -66,9 +71,9 @@ REFUSED_ALWAYS: list[tuple[Json, str, str]] = [
     (spec(nodeSelector={"pool": None}), "/spec/nodeSelector/pool", "must not be null"),
     ({"metadata": None}, "/metadata", "must not be null"),
     (step(env=None), "/spec/containers/0/env", "podTemplate.spec.containers[0].env: must not be null"),
-    ({"$patch": "replace"}, "/$patch", "is a directive of a patch"),
-    (spec(**{"$setElementOrder/containers": []}), "/spec/$setElementOrder~1containers", "is a directive"),
-    (volume(emptyDir={}, **{"$retainKeys": ["name"]}), "/spec/volumes/0/$retainKeys", "is a directive"),
+    ({"$patch": "replace"}, "/$patch", "is a patch directive"),
+    (spec(**{"$setElementOrder/containers": []}), "/spec/$setElementOrder~1containers", "is a patch directive"),
+    (volume(emptyDir={}, **{"$retainKeys": ["name"]}), "/spec/volumes/0/$retainKeys", "is a patch directive"),
     # types
     ({"metadata": "x"}, "/metadata", "must be an object, not 'x'"),
     ({"metadata": {"labels": ["a"]}}, "/metadata/labels", "must be an object, not a list"),
@@ -219,7 +224,7 @@ GUARDED: list[tuple[Power, Json, str]] = [
 
 @pytest.mark.parametrize(("template", "where", "says"), REFUSED_ALWAYS, ids=[w for _, w, _ in REFUSED_ALWAYS])
 def test_what_no_installation_takes_is_refused_where_it_stands(template: Json, where: str, says: str) -> None:
-    [(at, sentence)] = findings(template, LAX)
+    [(at, sentence)] = problems(template, LAX)
     assert at == where
     assert says in sentence
     assert sentence.startswith("podTemplate.")
@@ -231,10 +236,10 @@ def test_each_power_is_refused_unless_its_own_setting_allows_it(
 ) -> None:
     others = PodPolicy(**{other.value: True for other in Power if other is not power})
     for policy in (STRICT, others):
-        [(at, sentence)] = findings(template, policy)
+        [(at, sentence)] = problems(template, policy)
         assert at == where
         assert f"not allowed by this installation: leave it out, or have {power.setting} set" in sentence
-    assert findings(template, PodPolicy(**{power.value: True})) == []
+    assert problems(template, PodPolicy(**{power.value: True})) == []
 
 
 def test_every_power_is_shown_here_and_has_a_setting_of_its_name() -> None:
@@ -257,7 +262,7 @@ HARMLESS: list[Json] = [
 
 @pytest.mark.parametrize("template", HARMLESS, ids=range(len(HARMLESS)))
 def test_what_is_harmless_is_taken(template: Json) -> None:
-    assert findings(template) == []
+    assert problems(template) == []
 
 
 def test_a_steps_own_variables_come_from_no_secret_of_ours_and_from_no_misspelt_source() -> None:
@@ -267,7 +272,7 @@ def test_a_steps_own_variables_come_from_no_secret_of_ours_and_from_no_misspelt_
         {"secretKeyReff": {}},
     ]
     sources = [{"configMapRef": {"name": "a"}}, {"secretRef": {"name": "nightcrawler-a"}}]
-    found = dict(env_findings(values, sources, STRICT))
+    found = dict(env_problems(values, sources, STRICT))
     assert list(found) == [
         "/env/1/valueFrom/secretKeyRef/name",
         "/env/2/valueFrom/secretKeyReff",
@@ -280,8 +285,8 @@ def test_a_steps_own_variables_come_from_no_secret_of_ours_and_from_no_misspelt_
 
 def test_a_node_selector_may_narrow_the_environments_and_not_contradict_it() -> None:
     narrower = spec(nodeSelector={"pool": "lab", "zone": "a"})
-    assert [*leaves(narrower, "lab", {"pool": "lab"})] == []
-    [(where, sentence)] = leaves(narrower, "office", {"pool": "office"})
+    assert [*selector_problems(narrower, "lab", {"pool": "lab"})] == []
+    [(where, sentence)] = selector_problems(narrower, "office", {"pool": "office"})
     assert where == "/spec/nodeSelector/pool"
     assert "asks for nodes with 'lab', and those of the environment 'office' have 'office'" in sentence
 
@@ -298,7 +303,7 @@ ANY_JSON = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(["metadata", "spec"]), ANY_JSON, max_size=2))
 def test_no_json_makes_it_crash(template: Json) -> None:
-    for where, sentence in findings(template):
+    for where, sentence in problems(template):
         assert where.startswith("/")
         assert sentence
 
@@ -320,7 +325,7 @@ def test_a_name_that_is_not_in_the_list_is_refused_at_any_depth(template: Json, 
     unknown = st.text(min_size=1, max_size=12) | st.sampled_from(["$patch", "securityContxt", *node.refused])
     name = data.draw(unknown.filter(lambda text: text not in node.fields))
     value[name] = data.draw(st.sampled_from([{}, [], "x", 1, True, None]))
-    assert pointer((*at, name)) in [where for where, _ in findings(template, LAX)]
+    assert pointer((*at, name)) in [where for where, _ in problems(template, LAX)]
 
 
 @PROPERTY
@@ -336,13 +341,13 @@ def test_null_and_values_of_another_type_are_refused_at_any_depth(
     for part in at[:-1]:
         outer = outer[part]
     outer[at[-1]] = wrong
-    assert pointer(at) in [where for where, _ in findings(template, LAX)]
+    assert pointer(at) in [where for where, _ in problems(template, LAX)]
 
 
 @PROPERTY
 @given(templates())
 def test_a_pod_that_is_built_stays_within_the_environment_and_the_policy(template: Json) -> None:
-    assert findings(template) == []
+    assert problems(template) == []
     spec = pod_of(template)["spec"]
     selector = ENVIRONMENT["nodeSelector"]
     assert {**spec["nodeSelector"], **selector} == spec["nodeSelector"]

@@ -10,8 +10,8 @@ import pytest
 
 from nightcrawler_crds import names
 from nightcrawler_crds.errors import Unavailable, Unreadable
+from nightcrawler_crds.kube.reading import Unreadables, from_body, from_json, stand_in
 from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView, WorkflowView
-from nightcrawler_crds.reading import Unreadables, from_body, from_json, stand_in
 from nightcrawler_operator import hearing
 from nightcrawler_operator.decisions.pods import is_live
 from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkKey

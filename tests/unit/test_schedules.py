@@ -11,10 +11,9 @@ from cronsim import CronSim
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nightcrawler_crds.podtemplate import PodPolicy
-from nightcrawler_crds.schedules import CronError, cron_fields
 from nightcrawler_crds.v1alpha1 import WorkflowSpec, conditions
-from nightcrawler_crds.validation import Problem, workflow_problems
+from nightcrawler_crds.validation import PodPolicy, Problem, workflow_problems
+from nightcrawler_crds.validation.schedules import CronError, cron_fields
 
 NOW = datetime(2025, 7, 10, 14, 45, 30, tzinfo=UTC)
 
@@ -71,18 +70,18 @@ FIVE = "five: minute, hour, day of the month, month, day of the week"
         ("5- * * * *", "minute '5-'"),
         ("-5 * * * *", "minute '-5'"),
         ("0 ٣ * * *", "hour '٣'"),
-        ("0 0 31 2 *", "no month that it names has a day 31"),
-        ("0 0 31 4,6 *", "no month that it names has a day 31"),
+        ("0 0 31 2 *", "none of its months has a day 31"),
+        ("0 0 31 4,6 *", "none of its months has a day 31"),
         ("0 0 0 * * *", f"it has 6 fields, and cron has {FIVE}"),
         ("0 0 * * 1 2025", "it has 6 fields"),
         ("0 0 * *", "it has 4 fields"),
         ("soon", "it has 1 field, "),
         (" ", "it has 0 fields"),
-        ("TZ=UTC 0 0 * * *", "a time zone is no part of it"),
-        ("CRON_TZ=Europe/Berlin 0 0 * * *", "a time zone is no part of it"),
-        ("@reboot", "of words there are @hourly, @daily, @weekly, @monthly, @yearly"),
-        ("@every 5m", "of words there are @hourly"),
-        ("@Daily", "of words there are @hourly"),
+        ("TZ=UTC 0 0 * * *", "it cannot name a time zone"),
+        ("CRON_TZ=Europe/Berlin 0 0 * * *", "it cannot name a time zone"),
+        ("@reboot", "the words are @hourly, @daily, @weekly, @monthly, @yearly"),
+        ("@every 5m", "the words are @hourly"),
+        ("@Daily", "the words are @hourly"),
         ("0 0 *\n* *", "it has a line break in it"),
         ("0 0 * * 1\n", "it has a line break in it"),
     ],

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from nightcrawler_crds import settings as common
 from nightcrawler_crds.errors import ConfigurationError
-from nightcrawler_crds.podtemplate import PodPolicy
+from nightcrawler_crds.validation import PodPolicy
 from nightcrawler_crds.words import Bytes, Cpu
 from nightcrawler_operator import settings
 from nightcrawler_operator.decisions.death import Container

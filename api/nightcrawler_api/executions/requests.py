@@ -13,10 +13,10 @@ from nightcrawler_api.refusals import FieldError, at
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.views import EnvironmentView, WorkflowView
 from nightcrawler_crds.names import EXECUTIONS, WORKFLOWS
-from nightcrawler_crds.podtemplate import PodPolicy
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from nightcrawler_crds.validation import (
     NONE_CHOSEN,
+    PodPolicy,
     environment_problems,
     find_environment,
     oldest,

@@ -22,8 +22,8 @@ from nightcrawler_api.states import ExecutionWord, execution_word
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.names import EXECUTIONS
-from nightcrawler_crds.podtemplate import PodPolicy
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, WorkflowSpec
+from nightcrawler_crds.validation import PodPolicy
 
 log = logging.getLogger(__name__)
 

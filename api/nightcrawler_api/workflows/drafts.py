@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from nightcrawler_api import refusals
 from nightcrawler_api.refusals import FieldError, at
 from nightcrawler_crds.kube.views import EnvironmentView
-from nightcrawler_crds.podtemplate import PodPolicy
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from nightcrawler_crds.validation import (
+    PodPolicy,
     find_environment,
     pointer_part,
     unknown_environment,

@@ -25,7 +25,7 @@ from nightcrawler_crds.errors import Conflict, NotFound
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_crds.names import EXECUTIONS, WORKFLOWS
-from nightcrawler_crds.podtemplate import PodPolicy
+from nightcrawler_crds.validation import PodPolicy
 
 log = logging.getLogger(__name__)
 

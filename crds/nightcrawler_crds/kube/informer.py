@@ -19,10 +19,10 @@ import msgspec
 
 from nightcrawler_crds import errors
 from nightcrawler_crds.kube.cache import Cache, HasMeta, Key, OnChange
+from nightcrawler_crds.kube.reading import Unreadables, from_json, stand_in
 from nightcrawler_crds.kube.refusals import translate
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.names import Resource
-from nightcrawler_crds.reading import Unreadables, from_json, stand_in
 
 log = logging.getLogger(__name__)
 

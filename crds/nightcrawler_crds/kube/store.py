@@ -19,9 +19,9 @@ import msgspec
 
 from nightcrawler_crds import errors
 from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.reading import from_json
 from nightcrawler_crds.kube.refusals import translate
 from nightcrawler_crds.names import Resource
-from nightcrawler_crds.reading import from_json
 
 log = logging.getLogger(__name__)
 

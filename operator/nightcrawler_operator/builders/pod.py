@@ -10,8 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from nightcrawler_crds import names, words
-from nightcrawler_crds.gpumodels import Wanted
 from nightcrawler_crds.v1alpha1 import Step, StepResources
+from nightcrawler_crds.words.gpumodels import Wanted
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.outcomes import NewJob, Run
 from nightcrawler_operator.resources import effective_resources, wanted_gpus

@@ -13,9 +13,8 @@ from nightcrawler_crds import words
 from nightcrawler_crds.clock import to_wire
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import WorkflowView
-from nightcrawler_crds.podtemplate import PodPolicy
 from nightcrawler_crds.v1alpha1 import WorkflowConfig, WorkflowSpec, conditions
-from nightcrawler_crds.validation import workflow_problems
+from nightcrawler_crds.validation import PodPolicy, workflow_problems
 from nightcrawler_operator.decisions.status import condition, conditions_to_wire
 
 

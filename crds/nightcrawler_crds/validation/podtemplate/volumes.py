@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from nightcrawler_crds.podtemplate.containers import FIELD_REF, RESOURCE_FIELD_REF
-from nightcrawler_crds.podtemplate.forms import (
+from nightcrawler_crds.validation.podtemplate.containers import FIELD_REF, RESOURCE_FIELD_REF
+from nightcrawler_crds.validation.podtemplate.forms import (
     CLAIM,
     FILLED,
     LABEL,
@@ -16,7 +16,7 @@ from nightcrawler_crds.podtemplate.forms import (
     SOME,
     STORAGE,
 )
-from nightcrawler_crds.podtemplate.grammar import (
+from nightcrawler_crds.validation.podtemplate.grammar import (
     FLAG,
     TEXT,
     Choice,
@@ -28,7 +28,7 @@ from nightcrawler_crds.podtemplate.grammar import (
     Quantity,
     Text,
 )
-from nightcrawler_crds.podtemplate.policy import Power
+from nightcrawler_crds.validation.podtemplate.policy import Power
 
 _MODE: Final = Number(0, 0o777)
 _INSIDE: Final = Text((FILLED, RELATIVE))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from nightcrawler_crds import names
-from nightcrawler_crds.podtemplate.forms import (
+from nightcrawler_crds.validation.podtemplate.forms import (
     DNS_LABEL,
     LABEL,
     NAME,
@@ -19,7 +19,7 @@ from nightcrawler_crds.podtemplate.forms import (
     SOME,
     VARIABLE,
 )
-from nightcrawler_crds.podtemplate.grammar import (
+from nightcrawler_crds.validation.podtemplate.grammar import (
     FLAG,
     NUMBER,
     TEXT,
@@ -35,8 +35,8 @@ from nightcrawler_crds.podtemplate.grammar import (
     Text,
     Variant,
 )
-from nightcrawler_crds.podtemplate.policy import Power
-from nightcrawler_crds.podtemplate.security import SECURITY_CONTEXT
+from nightcrawler_crds.validation.podtemplate.policy import Power
+from nightcrawler_crds.validation.podtemplate.security import SECURITY_CONTEXT
 
 # --- variables -------------------------------------------------------------------------------------
 

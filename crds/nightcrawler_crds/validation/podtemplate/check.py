@@ -1,4 +1,4 @@
-"""A podTemplate held against the allow-list, field by field; whatever JSON it is made of. Pure."""
+"""Compares a podTemplate, which may be any JSON, with the allow-list, field by field. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from nightcrawler_crds.podtemplate.containers import ENV_FROM, VALUE_FROM
-from nightcrawler_crds.podtemplate.fields import POD_TEMPLATE
-from nightcrawler_crds.podtemplate.forms import PORT_NAME, QUANTITY
-from nightcrawler_crds.podtemplate.grammar import (
+from nightcrawler_crds.validation.podtemplate.containers import ENV_FROM, VALUE_FROM
+from nightcrawler_crds.validation.podtemplate.fields import POD_TEMPLATE
+from nightcrawler_crds.validation.podtemplate.forms import PORT_NAME, QUANTITY
+from nightcrawler_crds.validation.podtemplate.grammar import (
     Choice,
     Flag,
     Form,
@@ -25,45 +25,47 @@ from nightcrawler_crds.podtemplate.grammar import (
     Text,
     Variant,
 )
-from nightcrawler_crds.podtemplate.policy import PodPolicy, Power
+from nightcrawler_crds.validation.podtemplate.policy import PodPolicy, Power
 
-Finding = tuple[str, str]
+Located = tuple[str, str]
 """A JSON pointer, and a sentence that names the same place as a path with dots."""
 
 _Place = tuple[str | int, ...]
 _Found = Iterator[tuple[_Place, str]]
 
 _DIRECTIVES: Final = "$"
-"""What `$patch`, `$retainKeys` and the like begin with."""
+"""The prefix of patch directives such as `$patch` and `$retainKeys`."""
 _LISTED: Final = 15
+"""The most fields that a sentence lists."""
 _GUESSED: Final = 64
-"""The longest misspelt name for which the right one is looked for."""
+"""The longest misspelt name for which a correction is suggested."""
 _SHOWN: Final = 60
+"""The most characters of a value that a sentence repeats."""
 
 
-def findings(template: Mapping[str, Any], policy: PodPolicy) -> Iterator[Finding]:
-    """Everything that speaks against a podTemplate, in the order in which it is written."""
-    return _told("podTemplate", _check(POD_TEMPLATE, template, (), policy))
+def template_problems(template: Mapping[str, Any], policy: PodPolicy) -> Iterator[Located]:
+    """Everything wrong with a podTemplate, in the order in which it is written."""
+    return _located("podTemplate", _check(POD_TEMPLATE, template, (), policy))
 
 
-def env_findings(
+def env_problems(
     value_from: Iterable[Mapping[str, Any] | None], env_from: Iterable[Mapping[str, Any]], policy: PodPolicy
-) -> Iterator[Finding]:
-    """What speaks against where a step's own variables come from; pointers are into the step.
+) -> Iterator[Located]:
+    """What is wrong with the sources of a step's own variables; pointers are into the step.
 
-    `value_from` has an item for each variable, None for those that say their value.
+    `value_from` has an item for each variable, None for one with a value.
     """
     for index, source in enumerate(value_from):
         if source is not None:
-            yield from _told("", _check(VALUE_FROM, source, ("env", index, "valueFrom"), policy))
+            yield from _located("", _check(VALUE_FROM, source, ("env", index, "valueFrom"), policy))
     for index, source in enumerate(env_from):
-        yield from _told("", _check(ENV_FROM, source, ("envFrom", index), policy))
+        yield from _located("", _check(ENV_FROM, source, ("envFrom", index), policy))
 
 
-def leaves(
+def selector_problems(
     template: Mapping[str, Any], environment: str | None, selector: Mapping[str, str]
-) -> Iterator[Finding]:
-    """Where a podTemplate, that has no other findings, asks for nodes that the Environment does not have."""
+) -> Iterator[Located]:
+    """Where the nodeSelector of an otherwise valid podTemplate contradicts the Environment's."""
     wanted = (template.get("spec") or {}).get("nodeSelector") or {}
     for label, value in wanted.items():
         there = selector.get(label, value)
@@ -72,10 +74,10 @@ def leaves(
                 f"asks for nodes with {value!r}, and those of the environment {environment!r} "
                 f"have {there!r}; change it, or run in another environment"
             )
-            yield from _told("podTemplate", iter([(("spec", "nodeSelector", label), sentence)]))
+            yield from _located("podTemplate", iter([(("spec", "nodeSelector", label), sentence)]))
 
 
-def _told(root: str, found: _Found) -> Iterator[Finding]:
+def _located(root: str, found: _Found) -> Iterator[Located]:
     for place, sentence in found:
         pointer = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in place)
         yield pointer, f"{_path(root, place)}: {sentence}"
@@ -135,10 +137,10 @@ def _object(node: Object, value: Any, at: _Place, policy: PodPolicy) -> _Found:
         elif name in node.refused:
             yield (*at, name), f"cannot be set: {node.refused[name]}"
         elif name.startswith(_DIRECTIVES):
-            yield (*at, name), "is a directive of a patch, and has no meaning here: leave it out"
+            yield (*at, name), "is a patch directive, which has no meaning here: leave it out"
         else:
             yield (*at, name), _unknown(name, node)
-    known = value.keys() <= node.fields.keys()  # else what is missing may be what is misspelt
+    known = value.keys() <= node.fields.keys()  # else the missing field may be the misspelt one
     for name in node.required:
         if name not in value and known:
             yield at, f"needs {name!r}: add it"
@@ -185,7 +187,7 @@ def _map(node: MapOf, value: Any, at: _Place, policy: PodPolicy) -> _Found:
 
 
 def _scalar(node: Scalar, value: Any, policy: PodPolicy) -> str | None:
-    """What is wrong with a value that is neither object nor list; None if nothing is."""
+    """What is wrong with a scalar; None if nothing is."""
     match node:
         case Text():
             if not isinstance(value, str):
@@ -248,7 +250,7 @@ def _needs(power: Power, what: str) -> str:
 
 
 def _unknown(name: str, node: Object) -> str:
-    """That there is no such field, with the one that was probably meant."""
+    """The sentence for an unknown field, with the most similar known one."""
     known = {known.lower(): known for known in (*node.refused, *node.fields)}
     near = difflib.get_close_matches(name.lower(), known, n=1) if len(name) <= _GUESSED else []
     if near:

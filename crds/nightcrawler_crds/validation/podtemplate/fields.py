@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from nightcrawler_crds.podtemplate.containers import INIT_CONTAINER, STEP_CONTAINER
-from nightcrawler_crds.podtemplate.forms import (
+from nightcrawler_crds.validation.podtemplate.containers import INIT_CONTAINER, STEP_CONTAINER
+from nightcrawler_crds.validation.podtemplate.forms import (
     DNS_LABEL,
     LABEL_VALUE,
     METADATA,
@@ -20,7 +20,7 @@ from nightcrawler_crds.podtemplate.forms import (
     SECRET,
     SOME,
 )
-from nightcrawler_crds.podtemplate.grammar import (
+from nightcrawler_crds.validation.podtemplate.grammar import (
     FLAG,
     TEXT,
     WHOLE_64,
@@ -33,9 +33,9 @@ from nightcrawler_crds.podtemplate.grammar import (
     Object,
     Text,
 )
-from nightcrawler_crds.podtemplate.policy import Power
-from nightcrawler_crds.podtemplate.security import POD_SECURITY_CONTEXT
-from nightcrawler_crds.podtemplate.volumes import VOLUMES
+from nightcrawler_crds.validation.podtemplate.policy import Power
+from nightcrawler_crds.validation.podtemplate.security import POD_SECURITY_CONTEXT
+from nightcrawler_crds.validation.podtemplate.volumes import VOLUMES
 
 # --- where it runs -----------------------------------------------------------------------------------
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from nightcrawler_crds.podtemplate.forms import SOME
-from nightcrawler_crds.podtemplate.grammar import (
+from nightcrawler_crds.validation.podtemplate.forms import SOME
+from nightcrawler_crds.validation.podtemplate.grammar import (
     FLAG,
     TEXT,
     Choice,
@@ -18,7 +18,7 @@ from nightcrawler_crds.podtemplate.grammar import (
     Number,
     Object,
 )
-from nightcrawler_crds.podtemplate.policy import Power
+from nightcrawler_crds.validation.podtemplate.policy import Power
 
 _CAPABILITIES: Final = (
     "AUDIT_WRITE",

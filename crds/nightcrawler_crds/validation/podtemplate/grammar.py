@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from nightcrawler_crds.podtemplate.policy import Power
+from nightcrawler_crds.validation.podtemplate.policy import Power
 
 
 @dataclass(frozen=True, slots=True)

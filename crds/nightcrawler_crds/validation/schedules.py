@@ -1,8 +1,8 @@
-"""When workflows start by themselves: the cron lines and intervals that are taken. Pure.
+"""Cron expressions and intervals: what is accepted. Pure.
 
-A cron line has the five fields of Debian's cron, with ``L`` and ``#`` beside, or is one of five words
-such as ``@daily``. What other programs take, fields for seconds or years, ``TZ=``, ``@every 5m``, is
-refused: a line that is half understood runs at the wrong time.
+A cron expression has the five fields of Debian's cron, plus ``L`` and ``#``, or is one of five words
+such as ``@daily``. Extensions of other programs (fields for seconds or years, ``TZ=``, ``@every 5m``)
+are refused: an expression that is only half understood runs at the wrong time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nightcrawler_crds.v1alpha1 import Schedule
 from nightcrawler_crds.words import format_duration_words, parse_duration
 
 MIN_INTERVAL: Final = 10.0
-"""Seconds between two runs of an interval."""
+"""Shortest interval, in seconds."""
 
 _WORDS: Final = {
     "@hourly": "0 * * * *",
@@ -34,29 +34,29 @@ _FIELDS: Final = {
     "month": "1 to 12 and JAN to DEC",
     "day of the week": "0 to 7 (both are Sunday), SUN to SAT, 5L (the last Friday), 1#2 (the second Monday)",
 }
-_COMBINED: Final = "; * is any, and there are lists (1,5), ranges (1-5) and steps (*/5)"
+_COMBINED: Final = "; * is any value, and lists (1,5), ranges (1-5) and steps (*/5) work too"
 _NAMES: Final = ", ".join(_FIELDS)
 _ZONE: Final = re.compile(r"\s*(?:CRON_)?TZ\s*=", re.IGNORECASE)
 _ANY_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class CronError(ValueError):
-    """A cron line that is not taken; its message says which field is wrong, and what that takes."""
+    """A cron expression that is refused; the message names the field, and what it accepts."""
 
 
 def cron_fields(line: str) -> str:
-    """The five fields of a cron line; words such as ``@daily`` are written out.
+    """The five fields of a cron expression; words such as ``@daily`` are expanded.
 
     Raises:
-        CronError: It is none.
+        CronError: It is not a cron expression.
     """
     text = line.strip(" \t")
     if text.startswith("@"):
         if text not in _WORDS:
-            raise _refusal(line, f"of words there are {', '.join(_WORDS)}")
+            raise _refusal(line, f"the words are {', '.join(_WORDS)}")
         return _WORDS[text]
     if _ZONE.match(text):
-        raise _refusal(line, f"a time zone is no part of it; it has five fields: {_NAMES}")
+        raise _refusal(line, f"it cannot name a time zone; it has five fields: {_NAMES}")
     fields = text.split()
     if len(fields) != len(_FIELDS):
         raise _refusal(line, f"it has {_counted(len(fields))}, and cron has five: {_NAMES}")
@@ -68,11 +68,11 @@ def cron_fields(line: str) -> str:
         if not _is_understood(alone):
             raise _refusal(line, f"{name} {fields[place]!r} is not understood; it takes {takes}{_COMBINED}")
     if not _is_understood(fields):
-        raise _refusal(line, f"no month that it names has a day {fields[2]}")
+        raise _refusal(line, f"none of its months has a day {fields[2]}")
     return " ".join(fields)
 
 
-def findings(schedule: Schedule) -> Iterator[tuple[str, str]]:
+def problems(schedule: Schedule) -> Iterator[tuple[str, str]]:
     """What is wrong with a schedule: the field, and a sentence."""
     if schedule.cron is not None:
         try:

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from nightcrawler_crds import names
-from nightcrawler_crds.podtemplate.grammar import Form, MapOf, Object, Text
+from nightcrawler_crds.validation.podtemplate.grammar import Form, MapOf, Object, Text
 
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")

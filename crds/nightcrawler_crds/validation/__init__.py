@@ -1,0 +1,31 @@
+"""What a schema cannot check: graphs, sizes, Pod templates, parameters, environments. Pure.
+
+The facade checks every write and refuses it; the operator checks before it runs anything and reports
+the problem in `Accepted`. Both use the same sentences.
+"""
+
+from nightcrawler_crds.validation.environments import (
+    NONE_CHOSEN,
+    environment_problems,
+    find_environment,
+    oldest,
+    unknown_environment,
+)
+from nightcrawler_crds.validation.parameters import filled_parameters, parameter_problems
+from nightcrawler_crds.validation.podtemplate import PodPolicy
+from nightcrawler_crds.validation.problems import Problem, pointer_part
+from nightcrawler_crds.validation.workflow import workflow_problems
+
+__all__ = [
+    "NONE_CHOSEN",
+    "PodPolicy",
+    "Problem",
+    "environment_problems",
+    "filled_parameters",
+    "find_environment",
+    "oldest",
+    "parameter_problems",
+    "pointer_part",
+    "unknown_environment",
+    "workflow_problems",
+]

@@ -1,0 +1,53 @@
+"""Which Environment a name means, and what its nodes exclude."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final
+
+from nightcrawler_crds.kube.views import EnvironmentView
+from nightcrawler_crds.v1alpha1 import Step, conditions
+from nightcrawler_crds.validation.podtemplate import selector_problems
+from nightcrawler_crds.validation.problems import Problem
+
+NONE_CHOSEN: Final = "no environment is asked for, and its list of environments is empty"
+"""Why a workflow with an empty list does not run; an unset list means the default Environment."""
+
+
+def find_environment(wanted: str, environments: Collection[EnvironmentView]) -> EnvironmentView | None:
+    """An Environment by metadata.name, else by alias, the oldest first; None if there is none."""
+    for environment in environments:
+        if environment.metadata.name == wanted:
+            return environment
+    return oldest(e for e in environments if wanted in (e.spec.get("aliases") or ()))
+
+
+def oldest(environments: Iterable[EnvironmentView]) -> EnvironmentView | None:
+    """The Environment that was created first; by name where two were created in the same second."""
+    return min(
+        environments, key=lambda e: (str(e.metadata.creation_timestamp), e.metadata.name), default=None
+    )
+
+
+def unknown_environment(wanted: str, environments: Collection[EnvironmentView]) -> str:
+    """The sentence for a name that no Environment has."""
+    known = sorted(
+        {e.metadata.name for e in environments}
+        | {a for e in environments for a in e.spec.get("aliases") or ()}
+    )
+    return f"there is no environment {wanted!r}; there are: {', '.join(known)}"
+
+
+def environment_problems(
+    steps: Iterable[Step], environment: str | None, node_selector: Mapping[str, str]
+) -> list[Problem]:
+    """Node selectors that contradict the Environment's, in the steps of a workflow without other problems."""
+    return [
+        Problem(
+            f"/steps/{index}/podTemplate{where}",
+            conditions.INVALID_POD_TEMPLATE,
+            f"step {step.name!r}: {message}",
+        )
+        for index, step in enumerate(steps)
+        for where, message in selector_problems(step.pod_template or {}, environment, node_selector)
+    ]

@@ -1,0 +1,121 @@
+"""Spans of time: "2 hours", "1h30m"; and how durations are shown."""
+
+from __future__ import annotations
+
+import math
+import re
+from fractions import Fraction
+from functools import lru_cache
+from typing import Final
+
+from nightcrawler_crds.words.grammar import NUMBER, Kind, Word
+
+MAX_DURATION_SECONDS: Final = 365 * 24 * 3600
+
+_TIME_UNIT: Final = (
+    "(?:ms|[Mm]illiseconds?|[Ss](?:ec(?:ond)?s?)?|m|[Mm]in(?:ute)?s?"
+    "|[Hh](?:ours?|rs?)?|[Dd](?:ays?)?|[Ww](?:eeks?)?)"
+)
+DURATION_PATTERN: Final = rf"^(?:{NUMBER}|{NUMBER} *{_TIME_UNIT}(?: *{NUMBER} *{_TIME_UNIT})*)$"
+DURATION_FORMS: Final = (
+    '"2 hours", "30 seconds", "1 hour 30 minutes", "1h30m", "500ms", "7 days", or a plain number of seconds'
+)
+# A timeout of no time would end whatever it is for as soon as that starts.
+_NONZERO: Final = r"(?:[0-9]*[1-9][0-9]*(?:\.[0-9]+)?|[0-9]+\.[0-9]*[1-9][0-9]*)"
+TIMEOUT_PATTERN: Final = (
+    rf"^(?:{_NONZERO}|(?:{NUMBER} *{_TIME_UNIT} *)*{_NONZERO} *{_TIME_UNIT}(?: *{NUMBER} *{_TIME_UNIT})*)$"
+)
+TIMEOUT_FORMS: Final = f"{DURATION_FORMS}; more than 0"
+MIN_TIMEOUT_SECONDS: Final = 0.001
+
+_MILLISECONDS: Final = {
+    **dict.fromkeys(("ms", "millisecond", "milliseconds"), 1),
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1000),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60_000),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3_600_000),
+    **dict.fromkeys(("d", "day", "days"), 86_400_000),
+    **dict.fromkeys(("w", "week", "weeks"), 604_800_000),
+}
+
+_DURATION: Final = Kind(
+    re.compile(DURATION_PATTERN),
+    DURATION_FORMS,
+    {
+        ".*[0-9] *(?:M|[Mm]o|[Mm]onths?|[Yy]|[Yy]ears?)(?:[^A-Za-z].*)?": (
+            'months and years differ in length; write days, and minutes as "m" or "minutes"'
+        )
+    },
+)
+_TIMEOUT: Final = Kind(re.compile(TIMEOUT_PATTERN), TIMEOUT_FORMS, {})
+_DURATION_PART: Final = re.compile(r"([0-9.]+) *([A-Za-z]+)")
+
+
+def parse_duration(value: Word, *, what: str = "duration") -> float:
+    """A span of time in seconds, to the nearest millisecond; at most 365 days, never negative.
+
+    A plain number is seconds. Parts add up, in any order, as in Go: "1h30m". A bare capital ``M``
+    is refused, since it could be minutes or months. ``what`` is how refusals call the span:
+    "timeout", "retryDelay".
+    """
+    if isinstance(value, str):
+        return _seconds_of_text(value, what)
+    return _seconds(_DURATION.number(value, what) * 1000, value, what)
+
+
+@lru_cache(maxsize=1024)
+def _seconds_of_text(text: str, what: str) -> float:
+    _DURATION.match(text, what)
+    parts = _DURATION_PART.findall(text) or [(text, "s")]
+    total = sum(Fraction(number) * _MILLISECONDS[unit.lower()] for number, unit in parts)
+    return _seconds(Fraction(total), text, what)
+
+
+def _seconds(milliseconds: Fraction, written: Word, what: str) -> float:
+    if milliseconds > MAX_DURATION_SECONDS * 1000:
+        raise _DURATION.out_of_range(what, written, "it is more than 365 days")
+    return round(milliseconds) / 1000
+
+
+def parse_timeout(value: Word, *, what: str = "duration") -> float:
+    """A span of time in seconds that is not zero; otherwise as `parse_duration`."""
+    seconds = parse_duration(value, what=what)
+    if seconds < MIN_TIMEOUT_SECONDS:
+        raise _TIMEOUT.out_of_range(what, value, "it is no time at all; leave it out for the default")
+    return seconds
+
+
+def format_duration_words(seconds: float) -> str:
+    """The word for a span of time: "2 hours", "1 hour 30 minutes"; negative counts as 0.
+
+    Days begin at two, so that a day reads "24 hours", as people write timeouts.
+    `parse_duration` gives the same span back, to the millisecond.
+    """
+    rest = max(0, round(seconds * 1000))
+    words = []
+    for unit in ("day", "hour", "minute", "second", "millisecond"):
+        size = _MILLISECONDS[unit]
+        if unit == "day" and rest < 2 * size:
+            continue
+        amount, rest = divmod(rest, size)
+        if amount:
+            words.append(f"{amount} {unit}" if amount == 1 else f"{amount} {unit}s")
+    return " ".join(words) or "0 seconds"
+
+
+def clock_short(seconds: float) -> str:
+    """A step's duration in a workflow: ``MM:SS``, ``H:MM:SS`` from an hour on; negative counts as 0."""
+    hours, minutes, rest = _clock(seconds)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
+def clock_long(seconds: float) -> str:
+    """An execution's duration: ``HH:MM:SS``, hours beyond 99 in full; negative counts as 0."""
+    hours, minutes, rest = _clock(seconds)
+    return f"{hours:02}:{minutes:02}:{rest:02}"
+
+
+def _clock(seconds: float) -> tuple[int, int, int]:
+    """Whole hours, minutes and seconds that have passed; clocks that disagree have passed none."""
+    minutes, rest = divmod(max(0, math.floor(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return hours, minutes, rest
