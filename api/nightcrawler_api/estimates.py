@@ -1,8 +1,9 @@
-"""How long a run will take, judged by those before it; pure."""
+"""How long a run will take, estimated from earlier runs; pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from graphlib import TopologicalSorter
 from statistics import median
 from typing import Final
 
@@ -12,7 +13,7 @@ from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 
 RUNS_CONSIDERED: Final = 20
-"""The last so many runs: enough for a median, and soon forgotten after a workflow was changed."""
+"""How many of the latest runs count: enough for a median, and soon past a change of the workflow."""
 
 
 def estimated_seconds(
@@ -21,10 +22,10 @@ def estimated_seconds(
     recent: Sequence[ExecutionView],
     default_timeout: float,
 ) -> float:
-    """Seconds that the next run will take.
+    """Seconds that the next run is expected to take.
 
-    The median of the last completed runs; before there are any, the way through the graph that
-    takes longest by its steps' medians, if all steps have one; else the longest it may take.
+    The median of the latest completed runs; without any, the critical path by the steps' medians, if
+    every step has one; else the timeout.
     """
     if completed:
         return median(map(_seconds, completed))
@@ -51,22 +52,12 @@ def _step_medians(executions: Iterable[ExecutionView]) -> dict[str, float]:
 
 
 def _critical_path(spec: WorkflowSpec, seconds: Mapping[str, float]) -> float:
-    """The longest way through the steps; the graph has no cycle, or the run would be refused."""
+    """The longest path through the steps, in seconds; a graph with a cycle would have been refused."""
     steps = spec.steps or []
     if spec.effective_order == "Sequence":
         return sum(seconds[step.name] for step in steps)
     waits_for = {step.name: step.depends_on or [] for step in steps}
-    done: dict[str, float] = {}
-    todo = list(waits_for)
-    while todo:
-        name = todo[-1]
-        if name in done:  # several steps wait for it
-            todo.pop()
-            continue
-        missing = [before for before in waits_for[name] if before not in done]
-        if missing:
-            todo.extend(missing)
-        else:
-            todo.pop()
-            done[name] = seconds[name] + max((done[before] for before in waits_for[name]), default=0.0)
-    return max(done.values())
+    until: dict[str, float] = {}
+    for name in TopologicalSorter(waits_for).static_order():
+        until[name] = seconds[name] + max((until[before] for before in waits_for[name]), default=0.0)
+    return max(until.values())
