@@ -49,7 +49,7 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
             {"api_host": "no.such.host.invalid", "allow_unauthenticated": "true"},
             "cannot listen on no.such.host",
         ),
-        ({"kubeconfig": "/no/such/file"}, "no cluster to talk to"),
+        ({"kubeconfig": "/no/such/file"}, "no cluster to connect to"),
     ],
 )
 def test_it_ends_with_a_sentence_if_it_cannot_work(settings: dict[str, str], says: str) -> None:

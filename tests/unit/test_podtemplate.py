@@ -72,7 +72,11 @@ REFUSED_ALWAYS: list[tuple[Json, str, str]] = [
     ({"metadata": None}, "/metadata", "must not be null"),
     (step(env=None), "/spec/containers/0/env", "podTemplate.spec.containers[0].env: must not be null"),
     ({"$patch": "replace"}, "/$patch", "is a patch directive"),
-    (spec(**{"$setElementOrder/containers": []}), "/spec/$setElementOrder~1containers", "is a patch directive"),
+    (
+        spec(**{"$setElementOrder/containers": []}),
+        "/spec/$setElementOrder~1containers",
+        "is a patch directive",
+    ),
     (volume(emptyDir={}, **{"$retainKeys": ["name"]}), "/spec/volumes/0/$retainKeys", "is a patch directive"),
     # types
     ({"metadata": "x"}, "/metadata", "must be an object, not 'x'"),

@@ -1,6 +1,6 @@
-"""The session with the API server that every request goes through.
+"""The session with the API server that every request uses.
 
-It is aiohttp's, because the official typed client costs four to eight times the CPU a request.
+It is aiohttp's: the official typed client takes four to eight times the CPU per request.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from typing import Final
 import aiohttp
 
 from nightcrawler_crds.errors import ConfigurationError, Unavailable
-from nightcrawler_crds.kube.identity import Identity, find, looked_at
+from nightcrawler_crds.kube.credentials import find_identity, tried
+from nightcrawler_crds.kube.identity import Identity
 
 log = logging.getLogger(__name__)
 
 _RENEW_SECONDS: Final = 60.0
 _AGAIN_SECONDS: Final = 5.0
-"""After the credentials could not be had."""
+"""Until the next try, after the credentials could not be read."""
 
 
 class Connection:
-    """A session with the API server, and headers that are always current.
+    """A session with the API server, and its current `Authorization` header.
 
-    Tokens of service accounts rotate and credential plugins' tokens expire, so they are
-    read anew about once a minute.
+    Service accounts' tokens rotate and credential plugins' tokens expire, so tokens are read again
+    about once a minute.
     """
 
     def __init__(self, identity: Identity, user_agent: str, *, limit: int = 256) -> None:
@@ -44,24 +45,24 @@ class Connection:
 
     @classmethod
     async def open(cls, user_agent: str, *, kubeconfig: str | None = None) -> Connection:
-        """With the identity in the named kubeconfig, else the Pod's, else that of the usual kubeconfig.
+        """Connect with the identity in the named kubeconfig, else the Pod's, else the usual kubeconfig's.
 
         Raises:
-            ConfigurationError: There is none, or it cannot be used; says which was tried.
+            ConfigurationError: There is none, or it cannot be used; the message names what was tried.
         """
         try:
-            connection = cls(await find(kubeconfig), user_agent)
+            connection = cls(await find_identity(kubeconfig), user_agent)
             connection._check()
-        except Exception as error:  # the client raises anything of a file that is no kubeconfig
+        except Exception as error:  # the official client raises errors of any type
             raise ConfigurationError(
-                f"no cluster to talk to: {error} (tried {looked_at(kubeconfig)}); "
+                f"no cluster to connect to: {error} (tried {tried(kubeconfig)}); "
                 "name a kubeconfig in NIGHTCRAWLER_KUBECONFIG or KUBECONFIG"
             ) from error
         return connection
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """The one session, made on first use inside the running loop."""
+        """The session, created on first use inside the running loop."""
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=self._limit, ssl=self.tls(), keepalive_timeout=60)
             self._session = aiohttp.ClientSession(
@@ -77,7 +78,7 @@ class Connection:
         """The authorization for the next request.
 
         Raises:
-            Unavailable: There is none, and none can be had.
+            Unavailable: The credentials cannot be read, and there are no earlier ones.
         """
         if time.monotonic() >= self._renew_at:
             async with self._renewing:
@@ -91,18 +92,18 @@ class Connection:
         try:
             self._authorization = await self.identity.authorization(self._refused)
         except (OSError, ValueError) as error:
-            why = f"the credentials for the API server cannot be had: {error}"
+            why = f"the credentials for the API server cannot be read: {error}"
             if self._authorization is None:
                 self._missing = why
             else:
-                log.warning("%s; going on with those of before", why)
-            self._renew_at = time.monotonic() + _AGAIN_SECONDS  # for all who wait, too
+                log.warning("%s; using the previous ones", why)
+            self._renew_at = time.monotonic() + _AGAIN_SECONDS  # also for the requests that wait for this one
         else:
             self._missing, self._refused = "", False
             self._renew_at = time.monotonic() + _RENEW_SECONDS
 
     def forget_token(self) -> None:
-        """Ask for the token anew for the next request: the API server did not accept the last one."""
+        """Read the token again before the next request: the API server refused this one."""
         self._refused = True
         self._renew_at = float("-inf")
 
@@ -113,12 +114,12 @@ class Connection:
             self._session = None
 
     def tls(self) -> ssl.SSLContext | bool:
-        """What aiohttp is to be given as `ssl`: whom we trust, and who we are by certificate."""
+        """The value for aiohttp's `ssl`: the authority to trust, and our client certificate."""
         if not self.server.startswith("https"):
             return False
         shown = self.identity
         context = ssl.create_default_context(cafile=shown.authority, cadata=shown.authority_data)
-        # Kubernetes' own certificates may lack what RFC 5280 wants.
+        # Kubernetes' own certificates may lack extensions that RFC 5280 requires.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if shown.certificate:
             context.load_cert_chain(shown.certificate, keyfile=shown.key)
@@ -128,7 +129,7 @@ class Connection:
         return context
 
     def _check(self) -> None:
-        """Refuse at once what every request would fail by."""
+        """Raise at once what would make every request fail."""
         if not self.server.startswith(("https://", "http://")):
-            raise ValueError(f"its server {self.server!r} is no address for HTTP")
+            raise ValueError(f"its server {self.server!r} is not an HTTP address")
         self.tls()

@@ -1,4 +1,4 @@
-"""The kubeconfigs that are not plain, as the official client reads them. Importing this takes 10 MB."""
+"""Kubeconfigs that are not plain, read by the official client. Importing this takes 10 MB."""
 
 from __future__ import annotations
 
@@ -9,30 +9,33 @@ from typing import Any, Final, TypeVar
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 
-from nightcrawler_crds.kube.identity import Identity, refuse_what_is_not_done
+from nightcrawler_crds.kube.identity import Identity
+from nightcrawler_crds.kube.kubeconfig import refuse_unsupported
 
 T = TypeVar("T")
 
-_PATIENCE: Final = 30.0
-"""For a plugin, in seconds."""
+_PLUGIN_TIMEOUT: Final = 30.0
+"""Seconds that a credential plugin may take."""
 
 
 async def read(kubeconfig: str) -> Identity:
-    """Who we are by a kubeconfig, or by several with colons between them.
+    """The identity in a kubeconfig, or in several separated by colons.
 
     Raises:
-        ValueError: It cannot be used; and whatever else the official client raises of such a file.
+        ValueError: It cannot be used. The official client raises errors of other types, too.
     """
     configuration = Configuration()
-    loader = await _asked(config.load_kube_config(config_file=kubeconfig, client_configuration=configuration))
-    # What it has read has no other name.
-    cluster, user = _said(loader._cluster), _said(loader._user)  # noqa: SLF001
-    refuse_what_is_not_done(cluster, user, kubeconfig)
+    loader = await _waited(
+        config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+    )
+    # There is no public name for the entries that it has read.
+    cluster, user = _entry(loader._cluster), _entry(loader._user)  # noqa: SLF001
+    refuse_unsupported(cluster, user, kubeconfig)
 
     async def authorization(refused: bool) -> str | None:
         if refused:
-            vars(loader).pop("exec_plugin_expiry", None)  # before that it would not ask a plugin again
-        await _asked(loader.load_and_set(configuration))
+            vars(loader).pop("exec_plugin_expiry", None)  # or it would not run the plugin again
+        await _waited(loader.load_and_set(configuration))
         return await _token(configuration, user)
 
     await _token(configuration, user)
@@ -46,25 +49,25 @@ async def read(kubeconfig: str) -> Identity:
     )
 
 
-async def _asked(asking: Awaitable[T]) -> T:
+async def _waited(loading: Awaitable[T]) -> T:
     try:
-        async with asyncio.timeout(_PATIENCE):
-            return await asking
+        async with asyncio.timeout(_PLUGIN_TIMEOUT):
+            return await loading
     except TimeoutError as error:
-        raise ValueError(f"no answer within {_PATIENCE:g} s") from error
+        raise ValueError(f"no answer within {_PLUGIN_TIMEOUT:g} s") from error
     except config.ConfigException as error:
-        # It repeats the entry of the kubeconfig in full, with the credentials in it.
+        # The message repeats the whole entry of the kubeconfig, credentials included.
         raise ValueError(str(error).partition("/{")[0]) from None
 
 
-def _said(node: Any) -> dict[str, Any]:
-    said: dict[str, Any] = node.value if node is not None else {}
-    return said
+def _entry(node: Any) -> dict[str, Any]:
+    entry: dict[str, Any] = node.value if node is not None else {}
+    return entry
 
 
 async def _token(configuration: Configuration, user: dict[str, Any]) -> str | None:
     token = await configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
     if "exec" in user and not (token or configuration.cert_file):
-        # The official client only logs what the plugin said.
+        # The official client only logs the plugin's error.
         raise ValueError(f"the plugin {user['exec'].get('command')!r} gave no credentials")
     return str(token).strip() if token else None
