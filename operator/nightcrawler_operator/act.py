@@ -23,10 +23,10 @@ from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.children import Children, free_pods, set_deadlines, tell_ends
 from nightcrawler_operator.decisions.execution import accepted, why_it_waits
+from nightcrawler_operator.decisions.quota import ASK_AFTER
 from nightcrawler_operator.decisions.refusals import refusal
-from nightcrawler_operator.decisions.room import ASK_AFTER
 from nightcrawler_operator.lookups import Lookups
-from nightcrawler_operator.outcomes import DecideAgain, NewJob, NotLeading, Outcome, Plan
+from nightcrawler_operator.plan import DecideAgain, NewJob, NotLeading, Outcome, Plan
 from nightcrawler_operator.snapshot import Revision, Snapshot
 from nightcrawler_operator.world import World
 

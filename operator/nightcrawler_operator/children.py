@@ -29,7 +29,7 @@ from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.decisions.ownership import is_owned_by
 from nightcrawler_operator.decisions.refusals import refusal
 from nightcrawler_operator.finding import take_in
-from nightcrawler_operator.outcomes import (
+from nightcrawler_operator.plan import (
     Deadline,
     DecideAgain,
     EndedJob,

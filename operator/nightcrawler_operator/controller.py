@@ -17,7 +17,7 @@ from nightcrawler_crds import errors
 from nightcrawler_crds.clock import utcnow
 from nightcrawler_operator.keys import WorkKey
 from nightcrawler_operator.logs import about
-from nightcrawler_operator.outcomes import DecideAgain, Done, NotLeading, Outcome, Waiting
+from nightcrawler_operator.plan import DecideAgain, Done, NotLeading, Outcome, Waiting
 from nightcrawler_operator.workqueue import QueueClosed, WorkQueue
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import Final
 
 from nightcrawler_crds.kube.views import StepStatusView
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_operator.snapshot import Refusal, Told, Unwatched
+from nightcrawler_operator.snapshot import ObservedEvents, Refusal, Unwatched
 
 _NONE_SET: Final[Mapping[str, datetime]] = MappingProxyType({})
 
@@ -22,7 +22,7 @@ class Findings:
     Most find nothing, and thousands have one: an empty set would be larger than all the rest.
     """
 
-    events: dict[str, Told] = field(default_factory=dict)
+    events: dict[str, ObservedEvents] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
     refusals: dict[str, Refusal] = field(default_factory=dict)
     obstacle: Refusal | None = None

@@ -18,15 +18,15 @@ from nightcrawler_crds.kube.views import (
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.decisions.pods import ENDED, is_live
 from nightcrawler_operator.finding import find_children, take_in
-from nightcrawler_operator.outcomes import (
-    LookAnew,
+from nightcrawler_operator.plan import (
     LookForEnvironments,
     LookForEvents,
     LookForJob,
     LookForRevision,
+    LookForWorkflow,
     Lookup,
 )
-from nightcrawler_operator.snapshot import Snapshot, Told
+from nightcrawler_operator.snapshot import ObservedEvents, Snapshot
 from nightcrawler_operator.world import World
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Lookups:
         news = False
         for lookup in lookups:
             match lookup:
-                case LookAnew():
+                case LookForWorkflow():
                     news |= await self._anew(snapshot)
                 case LookForEnvironments():
                     news |= await self._environments(snapshot)
@@ -105,7 +105,7 @@ class Lookups:
         )
         events = self._world.findings_of(meta.uid).events
         before = events.get(lookup.key)
-        events[lookup.key] = Told(utcnow(), found)
+        events[lookup.key] = ObservedEvents(utcnow(), found)
         return before is None or before.events != found
 
     async def _revision(self, snapshot: Snapshot, name: str) -> bool:

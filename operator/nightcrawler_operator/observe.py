@@ -99,7 +99,7 @@ def attempts_of(
 
 def _attempt(world: World, job: JobView | None, pods: Iterable[PodView]) -> Attempt:
     uid = job.metadata.uid if job is not None else ""
-    return Attempt(job, tuple(pods), lost=uid in world.lost_pods, told=uid in world.untold)
+    return Attempt(job, tuple(pods), pod_lost=uid in world.lost_pods, end_reported=uid in world.untold)
 
 
 def _with_unwatched(attempt: Attempt, found: Unwatched) -> Attempt:
@@ -108,7 +108,7 @@ def _with_unwatched(attempt: Attempt, found: Unwatched) -> Attempt:
     more = tuple(pod for pod in found.pods if pod.metadata.uid not in known)
     # Of a Job without its label, its Pod says all there is to know.
     blind = more or (not attempt.pods and attempt.job is found.job)
-    return replace(attempt, pods=(*attempt.pods, *more), asked=found.at if blind else None)
+    return replace(attempt, pods=(*attempt.pods, *more), looked_up_at=found.at if blind else None)
 
 
 def _orphan_of(pod: PodView, uid: str, jobs: Mapping[tuple[str, int], JobView]) -> tuple[str, int] | None:

@@ -56,9 +56,9 @@ class Attempt:
 
     job: JobView | None = None
     pods: tuple[PodView, ...] = ()
-    lost: bool = False
-    told: bool = False
-    asked: datetime | None = None
+    pod_lost: bool = False
+    end_reported: bool = False
+    looked_up_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ObservedEvents:
     """The Events about an object, and when they were asked for."""
 
     at: datetime
@@ -125,7 +125,7 @@ class Snapshot:
     environments: tuple[EnvironmentView, ...] = ()
     nodes: Nodes = Nodes()
     attempts: Mapping[tuple[str, int], Attempt] = field(default_factory=dict)
-    events: Mapping[str, Told] = field(default_factory=dict)
+    events: Mapping[str, ObservedEvents] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
     obstacle: Refusal | None = None

@@ -31,7 +31,7 @@ from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, TERMINAL_STEP_PHASES, conditions
 from nightcrawler_operator.keys import ExecutionKey, WorkKey
 from nightcrawler_operator.leadership import Leadership
-from nightcrawler_operator.outcomes import NewJob
+from nightcrawler_operator.plan import NewJob
 from nightcrawler_operator.snapshot import Snapshot
 from nightcrawler_operator.workqueue import WorkQueue
 from nightcrawler_operator.world import World

@@ -26,7 +26,7 @@ from nightcrawler_crds.validation.podtemplate.grammar import (
 )
 from nightcrawler_operator.builders.job import job
 from nightcrawler_operator.builders.pod import Defaults
-from nightcrawler_operator.outcomes import NewJob, Run
+from nightcrawler_operator.plan import NewJob, Run
 from nightcrawler_operator.snapshot import Revision
 from tests.support.snapshots import EXECUTION, EXECUTION_UID, a_spec, a_step
 

@@ -32,7 +32,7 @@ from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.hearing import hear
 from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.outcomes import DecideAgain, NewJob, Waiting
+from nightcrawler_operator.plan import DecideAgain, NewJob, Waiting
 from nightcrawler_operator.reconcilers import leftovers
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.reconcilers.leftovers import LeftoverReconciler

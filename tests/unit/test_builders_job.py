@@ -13,7 +13,7 @@ from nightcrawler_operator.builders.job import job
 from nightcrawler_operator.builders.merge import merge_pod
 from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.builders.revision import content, manifest, revision_of
-from nightcrawler_operator.outcomes import NewJob, Run
+from nightcrawler_operator.plan import NewJob, Run
 from nightcrawler_operator.snapshot import Revision
 from tests.support.snapshots import EXECUTION, EXECUTION_UID, a_spec, a_step, a_workflow, job_name
 

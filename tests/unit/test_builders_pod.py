@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Step
 from nightcrawler_crds.words import parse_cpu, parse_memory
 from nightcrawler_operator.builders.pod import Defaults, pod_spec
-from nightcrawler_operator.outcomes import NewJob, Run
+from nightcrawler_operator.plan import NewJob, Run
 from nightcrawler_operator.snapshot import Revision
 from tests.support.expansion import environment_of, expand
 from tests.support.snapshots import EXECUTION, EXECUTION_UID, a_spec, a_step, job_name

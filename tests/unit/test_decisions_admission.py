@@ -9,10 +9,10 @@ import pytest
 
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.outcomes import (
-    LookAnew,
+from nightcrawler_operator.plan import (
     LookForEnvironments,
     LookForRevision,
+    LookForWorkflow,
     NewJob,
     Plan,
     Waiting,
@@ -180,7 +180,7 @@ def test_a_run_that_names_no_environment_begins_without_a_look() -> None:
 def test_the_workflow_is_asked_for_anew_before_environments_are() -> None:
     stale = a_new_execution().asking(environment="prod").knowing(fresh=False, fresh_environments=False)
 
-    assert decide(stale.build()) == Plan(lookups=(LookAnew(),))
+    assert decide(stale.build()) == Plan(lookups=(LookForWorkflow(),))
 
 
 def test_a_chosen_environment_is_recorded_and_its_nodes_are_used() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nightcrawler_crds.kube.views import Waiting
 from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_operator.decisions.attempt_state import Blame
 from nightcrawler_operator.decisions.causes import (
     CAUSES,
     REJECTED,
@@ -19,7 +20,6 @@ from nightcrawler_operator.decisions.causes import (
     rejection,
     sentence_of,
 )
-from nightcrawler_operator.decisions.verdict import Blame
 
 NOW, SOON, LATER = Grace.NONE, Grace.CONFIG, Grace.PULL
 DEFINITION, INFRASTRUCTURE = Blame.DEFINITION, Blame.INFRASTRUCTURE

@@ -8,13 +8,13 @@ import pytest
 
 from nightcrawler_crds.kube.views import EventView
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_operator.decisions.ending import ending
+from nightcrawler_operator.decisions.attempt_result import attempt_result
+from nightcrawler_operator.decisions.attempt_state import Blame, Failed, Waits
 from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.decisions.verdict import Blame, Failed, Waits
 from nightcrawler_operator.decisions.waiting import Pending, waiting
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.outcomes import LookForEvents
-from nightcrawler_operator.snapshot import Told
+from nightcrawler_operator.plan import LookForEvents
+from nightcrawler_operator.snapshot import ObservedEvents
 from tests.support.snapshots import PodMaker, a_job, a_pod, a_snapshot, a_step, an_event, at, wire
 
 LIMITS: Final = Limits(image_pull_timeout=120, missing_config_grace=20)
@@ -35,7 +35,7 @@ def waits(reason: str, message: str = "") -> dict[str, Any]:
 
 
 def judged(pod: PodMaker, now: float, *events: EventView) -> Waits | Failed:
-    told = {pod.view.metadata.uid: Told(at(now), events)} if events else {}
+    told = {pod.view.metadata.uid: ObservedEvents(at(now), events)} if events else {}
     return waiting(Pending(a_job(), pod.view, at(now), LIMITS, told))
 
 
@@ -226,7 +226,7 @@ def test_a_sidecar_that_was_started_again_once_is_nothing_to_speak_of() -> None:
 
 
 def failed(pod: PodMaker) -> Failed:
-    result = ending(pod.phase("Failed").view, a_step(), at(60), None)
+    result = attempt_result(pod.phase("Failed").view, a_step(), at(60), None)
     assert isinstance(result, Failed)
     return result
 
@@ -260,7 +260,9 @@ def test_a_lost_sidecar_does_not_hide_the_init_container_that_failed() -> None:
 
 def test_a_pod_that_a_node_under_pressure_refused_did_not_fill_its_disk() -> None:
     refused = "Pod was rejected: The node had condition: [DiskPressure]. "
-    result = ending(a_pod().on_node().phase("Failed", "Evicted", refused).view, a_step(), at(60), None)
+    result = attempt_result(
+        a_pod().on_node().phase("Failed", "Evicted", refused).view, a_step(), at(60), None
+    )
     assert isinstance(result, Failed)
     assert (result.blame, result.reason) == (Blame.INFRASTRUCTURE, conditions.STEP_NODE_REFUSED)
     assert result.message == (
@@ -285,7 +287,7 @@ def test_a_program_that_was_ended_for_its_hook_is_told_so(code: int) -> None:
     assert decide(seen.build()).lookups == (look,)
 
     hook = an_event("FailedPostStartHook", "PostStartHook failed")
-    plan = decide(seen.knowing(events={look.key: Told(at(10), (hook,))}).build())
+    plan = decide(seen.knowing(events={look.key: ObservedEvents(at(10), (hook,))}).build())
     assert plan.status is not None
     step = plan.status["steps"]["train"]
     assert (step["phase"], step["reason"]) == ("Failed", "Error")

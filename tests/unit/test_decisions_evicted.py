@@ -8,8 +8,8 @@ import pytest
 
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.outcomes import LookForEvents
-from nightcrawler_operator.snapshot import Told
+from nightcrawler_operator.plan import LookForEvents
+from nightcrawler_operator.snapshot import ObservedEvents
 from tests.support.snapshots import SnapshotMaker, a_pod, a_snapshot, a_step, an_event, at
 
 DONE: Final = a_pod().exited(0, end=60, started=1)
@@ -34,7 +34,7 @@ def test_a_success_with_scratch_space_is_believed_only_after_its_events_were_ask
     ids=["without an eviction it is a success", "with one it is the program's failure"],
 )
 def test_the_events_decide(events: tuple[Any, ...], phase: str, reason: str | None) -> None:
-    told = (LOOK.key, Told(at(61), events))
+    told = (LOOK.key, ObservedEvents(at(61), events))
     plan = decide(ended(told, resources={"ephemeralStorage": "10 MB"}).build())
     assert plan.lookups == ()
     assert plan.status is not None
@@ -43,7 +43,7 @@ def test_the_events_decide(events: tuple[Any, ...], phase: str, reason: str | No
 
 
 def test_what_was_told_while_it_lived_does_not_count() -> None:
-    told = (LOOK.uid, Told(at(20), ()))
+    told = (LOOK.uid, ObservedEvents(at(20), ()))
     assert decide(ended(told, resources={"ephemeralStorage": "10 MB"}).build()).lookups == (LOOK,)
 
 

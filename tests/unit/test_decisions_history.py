@@ -13,7 +13,7 @@ from nightcrawler_operator.decisions.history import (
     EXACT,
     Count,
     EndedRun,
-    Shelf,
+    KeptRuns,
     is_due,
     is_worth_it,
     sorted_out,
@@ -28,7 +28,7 @@ def a_run(name: str, phase: str, created: float, **metadata: Any) -> EndedRun:
     return msgspec.convert({"metadata": meta, "status": {"phase": phase}}, EndedRun, strict=False)
 
 
-def going(runs: Iterable[EndedRun], shelf: Shelf, keep: int) -> list[str]:
+def going(runs: Iterable[EndedRun], shelf: KeptRuns, keep: int) -> list[str]:
     return [run.metadata.name for run in sorted_out(runs, shelf, keep, "wf-uid")[1]]
 
 
@@ -37,9 +37,9 @@ def test_the_oldest_ended_runs_beyond_the_history_go() -> None:
     failed = [a_run(f"f{i}", phase, created=i) for i, phase in enumerate(("Failed", "Cancelled", "Failed"))]
     runs = [*completed, *failed]
 
-    assert going(runs, Shelf.COMPLETED, 3) == ["c1", "c0"]
-    assert going(runs, Shelf.OTHERS, 1) == ["f1", "f0"]
-    assert [run.metadata.name for run in sorted_out(runs, Shelf.COMPLETED, 3, "wf-uid")[0]] == [
+    assert going(runs, KeptRuns.COMPLETED, 3) == ["c1", "c0"]
+    assert going(runs, KeptRuns.OTHERS, 1) == ["f1", "f0"]
+    assert [run.metadata.name for run in sorted_out(runs, KeptRuns.COMPLETED, 3, "wf-uid")[0]] == [
         "c4",
         "c3",
         "c2",
@@ -47,12 +47,12 @@ def test_the_oldest_ended_runs_beyond_the_history_go() -> None:
 
 
 def test_the_order_of_a_list_does_not_matter_and_ties_are_broken_by_name() -> None:
-    assert going([a_run(name, "Completed", created=1) for name in "bca"], Shelf.COMPLETED, 1) == ["b", "a"]
+    assert going([a_run(name, "Completed", created=1) for name in "bca"], KeptRuns.COMPLETED, 1) == ["b", "a"]
 
 
-@pytest.mark.parametrize("shelf", Shelf)
-def test_live_runs_and_those_that_are_being_deleted_are_neither_counted_nor_deleted(shelf: Shelf) -> None:
-    phase = "Completed" if shelf is Shelf.COMPLETED else "Cancelled"
+@pytest.mark.parametrize("shelf", KeptRuns)
+def test_live_runs_and_those_that_are_being_deleted_are_neither_counted_nor_deleted(shelf: KeptRuns) -> None:
+    phase = "Completed" if shelf is KeptRuns.COMPLETED else "Cancelled"
     runs = [a_run(phase or "new", phase, created=0) for phase in ("", "Pending", "Running", "Cancelling")]
     gone = a_run("gone", phase, 9, deletionTimestamp=wire(10), deletionGracePeriodSeconds=0)
 
@@ -62,7 +62,7 @@ def test_live_runs_and_those_that_are_being_deleted_are_neither_counted_nor_dele
 
 def test_nothing_goes_within_the_history() -> None:
     runs = [a_run("a", "Completed", 0), a_run("b", "Failed", 0)]
-    assert [going(runs, shelf, 1) for shelf in Shelf] == [[], []]
+    assert [going(runs, shelf, 1) for shelf in KeptRuns] == [[], []]
 
 
 def test_a_history_that_was_never_counted_is_due() -> None:
@@ -98,8 +98,8 @@ def test_runs_that_only_have_the_label_of_a_workflow_are_neither_counted_nor_del
         a_run("another's", "Completed", 9, ownerReferences=another),
     ]
 
-    assert going([*others, a_run("own", "Completed", 1)], Shelf.COMPLETED, 1) == []
-    assert going(others, Shelf.COMPLETED, 0) == []
+    assert going([*others, a_run("own", "Completed", 1)], KeptRuns.COMPLETED, 1) == []
+    assert going(others, KeptRuns.COMPLETED, 0) == []
 
 
 def test_revisions_that_nobody_names_go() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from nightcrawler_crds.kube.views import JobView
 from nightcrawler_operator.decisions.leftovers import Keep, Remove, StopLive, leftovers
-from nightcrawler_operator.outcomes import OldObject
+from nightcrawler_operator.plan import OldObject
 from nightcrawler_operator.snapshot import Attempt
 from tests.support.snapshots import PodMaker, a_job, a_pod, at, job_name, wire
 

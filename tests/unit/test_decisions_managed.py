@@ -10,7 +10,7 @@ import pytest
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.views import JobView
 from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.outcomes import EndedJob, FreedPod, LookForJob, Plan, Waiting
+from nightcrawler_operator.plan import EndedJob, FreedPod, LookForJob, Plan, Waiting
 from tests.support.snapshots import (
     PodMaker,
     SnapshotMaker,

@@ -8,7 +8,7 @@ import pytest
 
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.outcomes import Done, OldObject, Plan, Waiting
+from nightcrawler_operator.plan import Done, OldObject, Plan, Waiting
 from tests.support.snapshots import SnapshotMaker, a_job, a_pod, a_snapshot, a_step, at, job_name, wire
 
 

@@ -11,7 +11,7 @@ from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.execution import decide, why_it_waits
 from nightcrawler_operator.decisions.refusals import forbidden, in_words, is_final, refusal
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.outcomes import Plan, Waiting
+from nightcrawler_operator.plan import Plan, Waiting
 from nightcrawler_operator.snapshot import Refusal
 from tests.support.snapshots import SnapshotMaker, a_new_execution, a_snapshot, at
 

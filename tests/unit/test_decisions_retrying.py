@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_operator.decisions.attempt_state import Blame, Failed
 from nightcrawler_operator.decisions.retrying import (
     Again,
     Over,
@@ -16,7 +17,6 @@ from nightcrawler_operator.decisions.retrying import (
     allowed_retries,
     next_attempt_at,
 )
-from nightcrawler_operator.decisions.verdict import Blame, Failed
 from nightcrawler_operator.limits import Limits
 from tests.support.snapshots import a_spec, a_step, at
 

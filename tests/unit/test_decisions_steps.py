@@ -8,7 +8,7 @@ import pytest
 
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.outcomes import LookForJob, NewJob, OldObject, Plan, Waiting
+from nightcrawler_operator.plan import LookForJob, NewJob, OldObject, Plan, Waiting
 from nightcrawler_operator.snapshot import Nodes
 from tests.support.snapshots import (
     PodMaker,

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.outcomes import Deadline, OldObject, Plan, Waiting
+from nightcrawler_operator.plan import Deadline, OldObject, Plan, Waiting
 from tests.support.snapshots import PodMaker, SnapshotMaker, a_pod, a_snapshot, a_step, at, job_name, wire
 
 BACKSTOP: Final = 86_400 + 61

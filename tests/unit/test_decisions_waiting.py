@@ -8,11 +8,11 @@ import pytest
 
 from nightcrawler_crds.kube.views import EventView
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_operator.decisions.verdict import Blame, Failed, Waits
+from nightcrawler_operator.decisions.attempt_state import Blame, Failed, Waits
 from nightcrawler_operator.decisions.waiting import Pending, waiting
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.outcomes import LookForEvents
-from nightcrawler_operator.snapshot import Told
+from nightcrawler_operator.plan import LookForEvents
+from nightcrawler_operator.snapshot import ObservedEvents
 from tests.support.snapshots import NODE, PodMaker, a_job, a_pod, an_event, at
 
 JOB_UID: Final = a_job().metadata.uid
@@ -32,7 +32,9 @@ def judged(
 ) -> Waits | Failed:
     """The verdict at a moment; `told` is when Events were last asked for, if they were."""
     asked = events or told is not None
-    found = {about or (POD_UID if pod else JOB_UID): Told(at(now if told is None else told), events)}
+    found = {
+        about or (POD_UID if pod else JOB_UID): ObservedEvents(at(now if told is None else told), events)
+    }
     return waiting(Pending(a_job(), pod.view if pod else None, at(now), LIMITS, found if asked else {}))
 
 

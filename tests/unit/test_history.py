@@ -14,7 +14,7 @@ from typing_extensions import override
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_crds.names import Resource
-from nightcrawler_operator.decisions.history import SHARE, Shelf
+from nightcrawler_operator.decisions.history import SHARE, KeptRuns
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.observe import live_revision
 from nightcrawler_operator.reconcilers.history import History
@@ -53,8 +53,8 @@ class CountingStore(ModelStore):
 
 
 def _on_shelf(run: Any, field_selector: str) -> bool:
-    wanted = Shelf.COMPLETED if field_selector == "status.phase=Completed" else Shelf.OTHERS
-    return Shelf.of(run.status.phase) is wanted
+    wanted = KeptRuns.COMPLETED if field_selector == "status.phase=Completed" else KeptRuns.OTHERS
+    return KeptRuns.of(run.status.phase) is wanted
 
 
 class Desk:
@@ -121,10 +121,10 @@ class Desk:
             self.history.run_ended(WHERE, msgspec.convert(made, ExecutionView, strict=False))
         return name
 
-    def runs(self, shelf: Shelf = Shelf.COMPLETED) -> list[str]:
+    def runs(self, shelf: KeptRuns = KeptRuns.COMPLETED) -> list[str]:
         """The runs there are, the oldest first."""
         there = self.server.of(names.EXECUTIONS).values()
-        return sorted(r["metadata"]["name"] for r in there if Shelf.of(r["status"]["phase"]) is shelf)
+        return sorted(r["metadata"]["name"] for r in there if KeptRuns.of(r["status"]["phase"]) is shelf)
 
     async def prune(self) -> None:
         """Look, as whenever the workflow's status is written."""
@@ -174,7 +174,7 @@ async def test_failed_runs_do_not_have_the_completed_ones_listed() -> None:
         desk.end("Failed")
         await desk.prune()
 
-    assert len(desk.runs(Shelf.OTHERS)) == 2
+    assert len(desk.runs(KeptRuns.OTHERS)) == 2
     assert cost_of_a_run(desk, 20) <= 3
 
 
@@ -319,9 +319,9 @@ happenings = st.lists(
 @given(happenings)
 async def test_no_run_goes_that_is_among_the_newest_that_are_kept(story: list[tuple[str, int]]) -> None:
     desk = Desk(completed=105, failed=3)
-    limits = {Shelf.COMPLETED: 105, Shelf.OTHERS: 3}
+    limits = {KeptRuns.COMPLETED: 105, KeptRuns.OTHERS: 3}
     for what, number in story:
-        if Shelf.of(what):
+        if KeptRuns.of(what):
             for _ in range(number):
                 desk.end(what)
         elif what == "unnoted":
@@ -331,14 +331,14 @@ async def test_no_run_goes_that_is_among_the_newest_that_are_kept(story: list[tu
             for name in desk.runs()[-number:]:
                 desk.server.delete(names.EXECUTIONS, (WHERE[0], name))
         elif what == "keep":
-            limits[Shelf.COMPLETED] = number
+            limits[KeptRuns.COMPLETED] = number
             desk.keep(number, 3)
         elif what == "edit":
             desk.edit(str(desk.server.made))
         elif what == "doubt":
             desk.history.doubt()
         desk.store.away = what == "away"
-        before = {shelf: desk.runs(shelf) for shelf in Shelf}
+        before = {shelf: desk.runs(shelf) for shelf in KeptRuns}
 
         with contextlib.suppress(errors.Unavailable):
             await desk.prune()

@@ -16,7 +16,7 @@ from nightcrawler_crds.names import Resource
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.lookups import Lookups
 from nightcrawler_operator.observe import observe
-from nightcrawler_operator.outcomes import LookAnew
+from nightcrawler_operator.plan import LookForWorkflow
 from nightcrawler_operator.world import World
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class _Asker:
         execution = self.world.executions.get(("default", name))
         assert execution is not None
         snapshot = observe(self.world, execution, Limits())
-        assert await self._lookups.carry_out(snapshot, [LookAnew()])
+        assert await self._lookups.carry_out(snapshot, [LookForWorkflow()])
         return observe(self.world, execution, Limits()).fresh
 
 

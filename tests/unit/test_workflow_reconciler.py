@@ -8,7 +8,7 @@ from nightcrawler_crds import names
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_operator.keys import WorkflowKey
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.outcomes import Done
+from nightcrawler_operator.plan import Done
 from nightcrawler_operator.reconcilers.workflow import WorkflowReconciler
 from nightcrawler_operator.world import World
 from tests.support.modelserver import Json, ModelServer

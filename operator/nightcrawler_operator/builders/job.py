@@ -13,7 +13,7 @@ from nightcrawler_crds.kube.views import WholeJobView
 from nightcrawler_crds.v1alpha1 import Step
 from nightcrawler_operator.builders.merge import merge_pod
 from nightcrawler_operator.builders.pod import Defaults, pod_spec
-from nightcrawler_operator.outcomes import NewJob, Run
+from nightcrawler_operator.plan import NewJob, Run
 
 
 def job(run: Run, new: NewJob, defaults: Defaults, *, managed: bool = True) -> dict[str, Any]:

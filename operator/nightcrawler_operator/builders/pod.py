@@ -13,7 +13,7 @@ from nightcrawler_crds import names, words
 from nightcrawler_crds.v1alpha1 import Step, StepResources
 from nightcrawler_crds.words.gpumodels import Wanted
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.outcomes import NewJob, Run
+from nightcrawler_operator.plan import NewJob, Run
 from nightcrawler_operator.resources import effective_resources, wanted_gpus
 
 SCRATCH_PATH: Final = "/scratch"

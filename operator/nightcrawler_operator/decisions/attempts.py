@@ -15,13 +15,13 @@ from nightcrawler_crds.kube.views import JobView, PodView
 from nightcrawler_crds.names import STEP_CONTAINER
 from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.v1alpha1 import Step, conditions
+from nightcrawler_operator.decisions.attempt_result import Result, attempt_result
+from nightcrawler_operator.decisions.attempt_state import AttemptState, Blame, Failed, Runs, Succeeded, Waits
 from nightcrawler_operator.decisions.causes import cause_of, sentence_of
 from nightcrawler_operator.decisions.containers import failing_beside, how_it_fell
-from nightcrawler_operator.decisions.ending import Result, ending
 from nightcrawler_operator.decisions.pods import is_live, step_status
-from nightcrawler_operator.decisions.verdict import Blame, Failed, Runs, Succeeded, Verdict, Waits
 from nightcrawler_operator.decisions.waiting import Pending, waiting
-from nightcrawler_operator.outcomes import Deadline, LookForEvents, LookForJob, Lookup, OldObject
+from nightcrawler_operator.plan import Deadline, LookForEvents, LookForJob, Lookup, OldObject
 from nightcrawler_operator.resources import effective_resources
 from nightcrawler_operator.snapshot import Attempt, Snapshot
 
@@ -33,9 +33,9 @@ _GRAIN: Final = timedelta(seconds=1)
 """Moments of Pods are whole seconds: with one more, no program is ended before its time."""
 
 
-def judge(
+def state_of(
     step: Step, job_name: str, attempt: Attempt, snapshot: Snapshot, *, has_run: bool, force_delete: bool
-) -> Verdict:
+) -> AttemptState:
     """The state of a begun attempt of a step; `has_run` if its start is on record."""
     verdict = _by_what_is_there(step, job_name, attempt, snapshot, has_run=has_run, force_delete=force_delete)
     lookups, ask_at = look_again(job_name, attempt, snapshot)
@@ -54,22 +54,22 @@ def look_again(
     job_name: str, attempt: Attempt, snapshot: Snapshot
 ) -> tuple[tuple[Lookup, ...], datetime | None]:
     """The look-up of an attempt of which no watch tells, if it is time for it, and when it will be."""
-    if attempt.asked is None:
+    if attempt.looked_up_at is None:
         return (), None
-    ask_at = attempt.asked + _ASK_AGAIN
+    ask_at = attempt.looked_up_at + _ASK_AGAIN
     lookup = LookForJob(job_name, has_run=bool(attempt.pods))
     return ((lookup,) if snapshot.now >= ask_at else ()), ask_at
 
 
 def _by_what_is_there(
     step: Step, job_name: str, attempt: Attempt, snapshot: Snapshot, *, has_run: bool, force_delete: bool
-) -> Verdict:
+) -> AttemptState:
     live = next((pod for pod in attempt.pods if is_live(pod)), None)
     limit = memory_limit(step, snapshot)
     results = [
         _unless_ended_otherwise(result, step, pod, snapshot)
         for pod in attempt.pods
-        if (result := ending(pod, step, snapshot.now, limit)) is not None
+        if (result := attempt_result(pod, step, snapshot.now, limit)) is not None
     ]
     job = attempt.job
     over = _job_finished(job) if job is not None else None
@@ -84,7 +84,7 @@ def _by_what_is_there(
         return _job_gone(job_name, live, snapshot)
     if live is None and over is not None:
         return _by_job(job, over, snapshot)
-    if live is None and job.managed and (attempt.pods or attempt.lost or has_run):
+    if live is None and job.managed and (attempt.pods or attempt.pod_lost or has_run):
         return _pod_gone(attempt, snapshot)
     pending = Pending(
         job,
@@ -150,7 +150,7 @@ def memory_limit(step: Step, snapshot: Snapshot) -> str | None:
     return str(resources.memory) if resources and resources.memory is not None else None
 
 
-def _running(step: Step, pod: PodView, snapshot: Snapshot, force_delete: bool) -> Verdict | None:
+def _running(step: Step, pod: PodView, snapshot: Snapshot, force_delete: bool) -> AttemptState | None:
     status = step_status(pod)
     if status is None or status.state.running is None:
         return None
@@ -240,7 +240,9 @@ def _lost(pod: PodView, snapshot: Snapshot, force_delete: bool) -> _Lost | None:
     return _Lost(f"{message}. It is tried again once the node is back or its Pod is force-deleted")
 
 
-def _not_started(pending: Pending, pod: PodView | None, snapshot: Snapshot, force_delete: bool) -> Verdict:
+def _not_started(
+    pending: Pending, pod: PodView | None, snapshot: Snapshot, force_delete: bool
+) -> AttemptState:
     lost = _lost(pod, snapshot, force_delete) if pod is not None else None
     if lost is None:
         return waiting(pending)
@@ -256,7 +258,7 @@ def _job_finished(job: JobView) -> tuple[bool, datetime | None, str] | None:
     return end.type == "Complete", end.last_transition_time, end.message or end.reason
 
 
-def _by_job(job: JobView, over: tuple[bool, datetime | None, str], snapshot: Snapshot) -> Verdict:
+def _by_job(job: JobView, over: tuple[bool, datetime | None, str], snapshot: Snapshot) -> AttemptState:
     succeeded, ended, said = over
     name = job.metadata.name
     finished = ended or snapshot.now
@@ -268,7 +270,7 @@ def _by_job(job: JobView, over: tuple[bool, datetime | None, str], snapshot: Sna
     return Failed(Blame.INFRASTRUCTURE, conditions.STEP_VANISHED, message, finished, lookups=lookups)
 
 
-def _pod_gone(attempt: Attempt, snapshot: Snapshot) -> Verdict:
+def _pod_gone(attempt: Attempt, snapshot: Snapshot) -> AttemptState:
     """A managed Job gets no second Pod: what it had is gone, or kept by nothing but a finalizer."""
     assert attempt.job is not None
     name = attempt.job.metadata.name
@@ -278,7 +280,7 @@ def _pod_gone(attempt: Attempt, snapshot: Snapshot) -> Verdict:
     return Failed(Blame.INFRASTRUCTURE, conditions.STEP_VANISHED, message, snapshot.now, lookups=lookups)
 
 
-def _job_gone(name: str, live: PodView | None, snapshot: Snapshot) -> Verdict:
+def _job_gone(name: str, live: PodView | None, snapshot: Snapshot) -> AttemptState:
     now = snapshot.now
     if live is not None:
         message = f"its Job {name} was deleted; its Pod {live.metadata.name} is not gone yet"

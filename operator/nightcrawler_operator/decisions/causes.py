@@ -21,7 +21,7 @@ from typing import Final
 from nightcrawler_crds.kube.views import Waiting
 from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_operator.decisions.verdict import Blame
+from nightcrawler_operator.decisions.attempt_state import Blame
 
 
 class Grace(Enum):

@@ -62,7 +62,7 @@ def init_containers(pod: PodView) -> tuple[Container, ...]:
     )
 
 
-def in_the_way(pod: PodView) -> tuple[Container, datetime | None] | None:
+def blocking_container(pod: PodView) -> tuple[Container, datetime | None] | None:
     """The container for which the step's waits, or the step's own, and since when it is its turn.
 
     The time is None if nothing tells it. A side-car that fails after another container had its turn keeps

@@ -14,11 +14,18 @@ from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import ExecutionStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, conditions
 from nightcrawler_crds.validation import filled_parameters
-from nightcrawler_operator.decisions import endings, progress, refusals
+from nightcrawler_operator.decisions import progress, refusals, run_end
 from nightcrawler_operator.decisions.admission import Admitted, NotYet, Refused, Unsure, admit
 from nightcrawler_operator.decisions.placement import lost_place, recorded_place
 from nightcrawler_operator.decisions.status import condition, merge_patch
-from nightcrawler_operator.outcomes import LookAnew, LookForEnvironments, LookForRevision, Plan, Run, Waiting
+from nightcrawler_operator.plan import (
+    LookForEnvironments,
+    LookForRevision,
+    LookForWorkflow,
+    Plan,
+    Run,
+    Waiting,
+)
 from nightcrawler_operator.snapshot import Refusal, Revision, Snapshot
 
 
@@ -34,13 +41,13 @@ def decide(snapshot: Snapshot) -> Plan:
         # Jobs were made, and then nobody got to record it: the revision they name is in force.
         return Plan(lookups=(LookForRevision(snapshot.named_revision),))
     if execution.spec.cancel and not snapshot.attempts:
-        return replace(endings.cancelled_before_it_began(snapshot), adopt=_is_foreign(snapshot))
+        return replace(run_end.cancelled_before_it_began(snapshot), adopt=_is_foreign(snapshot))
     if snapshot.workflow is not None and not snapshot.fresh:
-        return Plan(lookups=(LookAnew(),))
+        return Plan(lookups=(LookForWorkflow(),))
     answer = admit(snapshot)
     match answer:
         case Refused():
-            plan = endings.refused(snapshot, answer.reason, answer.message)
+            plan = run_end.refused(snapshot, answer.reason, answer.message)
             return replace(plan, adopt=_is_foreign(snapshot) and not _cannot_be_written(snapshot))
         case NotYet():
             return _not_yet(snapshot, answer)
@@ -49,7 +56,7 @@ def decide(snapshot: Snapshot) -> Plan:
         case Admitted() if _cannot_be_written(snapshot):
             assert snapshot.obstacle is not None
             message = f"cannot begin: {snapshot.obstacle.message}"
-            return endings.refused(snapshot, conditions.WRITE_REFUSED, message)
+            return run_end.refused(snapshot, conditions.WRITE_REFUSED, message)
         case Admitted():
             return _begin(snapshot, answer)
 
@@ -107,7 +114,7 @@ def _go_on(snapshot: Snapshot) -> Plan:
         message = (
             f"the ControllerRevision {status.revision!r} that held what this run uses is gone or unreadable"
         )
-        return endings.refused(snapshot, conditions.REVISION_LOST, message)
+        return run_end.refused(snapshot, conditions.REVISION_LOST, message)
     return progress.plan(snapshot, run_of(snapshot, snapshot.revision), status)
 
 
@@ -159,4 +166,4 @@ def _conditions(snapshot: Snapshot, *said: tuple[str, str, str, str]) -> tuple[C
 
 def replace_status(status: ExecutionStatusView, **changes: object) -> ExecutionStatusView:
     """A status with some fields changed."""
-    return endings.replace_status(status, **changes)
+    return run_end.replace_status(status, **changes)

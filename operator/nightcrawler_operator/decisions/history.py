@@ -24,18 +24,18 @@ SHARE: Final = 20
 """A longer one is listed once for every so many-th part of it that has ended, and exceeded by that much."""
 
 
-class Shelf(Enum):
+class KeptRuns(Enum):
     """The two histories of a workflow; cancelled runs count with the failed ones. The value is in the API."""
 
     COMPLETED = "completed"
     OTHERS = "failed"
 
     @staticmethod
-    def of(phase: str | None) -> Shelf | None:
+    def of(phase: str | None) -> KeptRuns | None:
         """Where a run of this phase is counted; None for one that has not ended."""
         if phase not in TERMINAL_PHASES:
             return None
-        return Shelf.COMPLETED if phase == "Completed" else Shelf.OTHERS
+        return KeptRuns.COMPLETED if phase == "Completed" else KeptRuns.OTHERS
 
 
 class OwnerUid(msgspec.Struct, frozen=True, gc=False):
@@ -94,7 +94,7 @@ def is_worth_it(gain: int, cost: int) -> bool:
 
 
 def sorted_out(
-    runs: Iterable[EndedRun], shelf: Shelf, keep: int, workflow_uid: str
+    runs: Iterable[EndedRun], shelf: KeptRuns, keep: int, workflow_uid: str
 ) -> tuple[list[EndedRun], list[EndedRun]]:
     """Of a workflow's runs on a shelf, those that stay and, beyond `keep`, those that go: the oldest.
 
@@ -103,7 +103,7 @@ def sorted_out(
     there = [
         run
         for run in runs
-        if Shelf.of(run.status.phase) is shelf
+        if KeptRuns.of(run.status.phase) is shelf
         and run.metadata.deletion_timestamp is None
         and any(owner.uid == workflow_uid for owner in run.metadata.owner_references)
     ]

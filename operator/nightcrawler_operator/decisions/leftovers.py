@@ -10,10 +10,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from nightcrawler_operator.decisions.ending import LINGER
-from nightcrawler_operator.decisions.endings import job_over, may_go_on
+from nightcrawler_operator.decisions.attempt_result import LINGER
+from nightcrawler_operator.decisions.jobs import job_over, may_go_on
 from nightcrawler_operator.decisions.pods import lingers, step_termination
-from nightcrawler_operator.outcomes import OldObject
+from nightcrawler_operator.plan import OldObject
 from nightcrawler_operator.snapshot import Attempt
 
 

@@ -12,12 +12,12 @@ import msgspec
 from nightcrawler_crds import words
 from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_operator.decisions import endings
-from nightcrawler_operator.decisions.room import ASK_AFTER, finished_in_the_way
+from nightcrawler_operator.decisions import jobs, run_end
+from nightcrawler_operator.decisions.quota import ASK_AFTER, jobs_to_make_room
 from nightcrawler_operator.decisions.status import merge_patch
 from nightcrawler_operator.decisions.steps import Progress, advance
 from nightcrawler_operator.decisions.waiting import POD_EXPECTED
-from nightcrawler_operator.outcomes import Done, Outcome, Plan, Run, Waiting
+from nightcrawler_operator.plan import Done, Outcome, Plan, Run, Waiting
 from nightcrawler_operator.snapshot import Attempt, Revision, Snapshot
 
 
@@ -146,13 +146,13 @@ def _cancelled(picture: Picture) -> Plan | None:
         return None
     since = _cancelling_since(picture) or snapshot.now
     over = since + timedelta(seconds=snapshot.limits.cancel_grace)
-    if snapshot.now < over and not endings.is_quiet(snapshot):
+    if snapshot.now < over and not jobs.is_quiet(snapshot):
         return _cancelling(picture, over)
     # A Pod of which nothing runs any more is not left over: its kubelet has only not set its phase yet.
-    what = endings.what_runs(snapshot)
+    what = jobs.what_may_run(snapshot)
     left = f"; after {snapshot.limits.cancel_grace:g} s {what}" if what else ""
     reason = conditions.CANCELLED_WITH_PODS_LEFT if what else conditions.RUN_CANCELLED
-    steps = endings.close_steps(picture.states, snapshot, conditions.STEP_CANCELLED, "was cancelled")
+    steps = run_end.close_steps(picture.states, snapshot, conditions.STEP_CANCELLED, "was cancelled")
     return _ended(picture, steps, "Cancelled", reason, "cancelled" + left)
 
 
@@ -162,7 +162,7 @@ def _out_of_its_time(picture: Picture) -> Plan | None:
     if not any(status.phase == "Failed" for status in over.values()):
         return None
     recorded = picture.snapshot.execution.status
-    wanted = endings.replace_status(picture.status, steps={**recorded.steps, **over})
+    wanted = run_end.replace_status(picture.status, steps={**recorded.steps, **over})
     return Plan(status=merge_patch(recorded, wanted), outcome=Waiting(picture.snapshot.now))
 
 
@@ -174,7 +174,7 @@ def _failed(picture: Picture) -> Plan | None:
     name = next(n for n, p in picture.steps.items() if p.status is first)
     message = first.message or f"step {name!r} failed"
     stopped = f"was ended because step {name!r} failed"
-    steps = endings.close_steps(picture.states, picture.snapshot, conditions.STEP_CANCELLED, stopped)
+    steps = run_end.close_steps(picture.states, picture.snapshot, conditions.STEP_CANCELLED, stopped)
     # A wait for room that lasted too long is the run's being out of time, not the step's error.
     queue = first.reason == conditions.STEP_TIMED_OUT and first.start_time is None
     return _ended(
@@ -194,7 +194,7 @@ def _out_of_time(picture: Picture) -> Plan | None:
     )
     message = f"took longer than its timeout of {written}"
     stopped = "was ended because the run " + message
-    steps = endings.close_steps(
+    steps = run_end.close_steps(
         picture.states, picture.snapshot, conditions.STEP_TIMED_OUT, stopped, begun="Failed"
     )
     return _ended(picture, steps, "Failed", conditions.TIMED_OUT, message)
@@ -205,7 +205,7 @@ def _on_its_way(picture: Picture) -> Plan | None:
     recorded = snapshot.execution.status
     steps = picture.steps
     states = {name: p.status for name, p in steps.items() if p.status is not None}
-    wanted = endings.replace_status(
+    wanted = run_end.replace_status(
         picture.status,
         phase="Running" if _started(picture) else "Pending",
         message=_message(picture),
@@ -224,7 +224,7 @@ def _on_its_way(picture: Picture) -> Plan | None:
     if first or later:
         # Most often a Pod says how it goes on; where none comes up, nothing would say so.
         look_at.append(snapshot.now + POD_EXPECTED)
-    room = finished_in_the_way(snapshot)
+    room = jobs_to_make_room(snapshot)
     if room:
         look_at.append(snapshot.now + ASK_AFTER)
     return Plan(
@@ -237,8 +237,8 @@ def _on_its_way(picture: Picture) -> Plan | None:
         status=patch if write_now else None,
         deadlines=tuple(p.deadline for p in steps.values() if p.deadline),
         later_jobs=tuple(later),
-        ended_jobs=endings.ended_jobs(snapshot.attempts.values()),
-        freed_pods=endings.freed_pods(snapshot.attempts, states if write_now else recorded.steps),
+        ended_jobs=jobs.ended_jobs(snapshot.attempts.values()),
+        freed_pods=jobs.freed_pods(snapshot.attempts, states if write_now else recorded.steps),
         lookups=tuple(one for p in steps.values() for one in p.lookups),
         completed=_unwritten(recorded, states),
         outcome=_outcome(look_at),
@@ -267,23 +267,23 @@ def _cancelling(picture: Picture, over: datetime) -> Plan:
         if one.status is not None
         for recorded in (snapshot.execution.status.steps.get(name),)
     }
-    wanted = endings.cancelling(snapshot, picture.status, "its Pods are being ended")
-    wanted = endings.replace_status(wanted, steps=kept, progress=_progress(picture))
+    wanted = run_end.cancelling(snapshot, picture.status, "its Pods are being ended")
+    wanted = run_end.replace_status(wanted, steps=kept, progress=_progress(picture))
     patch = merge_patch(snapshot.execution.status, wanted)
     return Plan(
-        delete_jobs=endings.live_jobs(snapshot),
-        delete_pods=endings.orphaned_pods(snapshot),
+        delete_jobs=jobs.live_jobs(snapshot),
+        delete_pods=jobs.orphaned_pods(snapshot),
         status=patch or None,
         outcome=Waiting(over),
     )
 
 
 def _ended(picture: Picture, steps: dict[str, StepStatusView], phase: str, reason: str, message: str) -> Plan:
-    wanted = endings.finish(picture.snapshot, picture.status, phase, reason, message)
-    wanted = endings.replace_status(
+    wanted = run_end.finish(picture.snapshot, picture.status, phase, reason, message)
+    wanted = run_end.replace_status(
         wanted, steps=steps, progress=_progress(picture), start_time=_started(picture)
     )
-    return endings.ended(picture.snapshot, wanted)
+    return run_end.ended(picture.snapshot, wanted)
 
 
 def _steps_of(picture: Picture) -> dict[str, StepStatusView]:

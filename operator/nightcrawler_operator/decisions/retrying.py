@@ -8,7 +8,7 @@ from typing import Final
 
 from nightcrawler_crds import defaults, words
 from nightcrawler_crds.v1alpha1 import Step, WorkflowSpec, conditions
-from nightcrawler_operator.decisions.verdict import Blame, Failed
+from nightcrawler_operator.decisions.attempt_state import Blame, Failed
 from nightcrawler_operator.limits import Limits
 
 _FIRST_BACKOFF: Final = 2.0

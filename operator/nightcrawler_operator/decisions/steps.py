@@ -17,13 +17,13 @@ from nightcrawler_crds import names
 from nightcrawler_crds.kube.views import PodView, StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, Step, conditions
 from nightcrawler_operator.decisions import retrying
-from nightcrawler_operator.decisions.attempts import judge, look_again
-from nightcrawler_operator.decisions.ending import LINGER
-from nightcrawler_operator.decisions.in_the_way import ended_without_job, in_the_way
+from nightcrawler_operator.decisions.attempt_result import LINGER
+from nightcrawler_operator.decisions.attempt_state import AttemptState, Blame, Failed, Runs, Succeeded, Waits
+from nightcrawler_operator.decisions.attempts import look_again, state_of
+from nightcrawler_operator.decisions.job_blockers import ended_without_job, what_blocks
 from nightcrawler_operator.decisions.pods import is_live, lingers, may_run, step_termination
 from nightcrawler_operator.decisions.status import sentence
-from nightcrawler_operator.decisions.verdict import Blame, Failed, Runs, Succeeded, Verdict, Waits
-from nightcrawler_operator.outcomes import Deadline, LookForJob, Lookup, NewJob, OldObject, Run
+from nightcrawler_operator.plan import Deadline, LookForJob, Lookup, NewJob, OldObject, Run
 from nightcrawler_operator.snapshot import Attempt, Snapshot
 
 _LAST_POD_RECHECK = timedelta(seconds=10)
@@ -104,7 +104,7 @@ def _held_back(
 
     `held` is the attempt as it is recorded while it waits. From `ready_since` on the queue timeout runs.
     """
-    why = in_the_way(step, name, run, snapshot)
+    why = what_blocks(step, name, run, snapshot)
     if why is None:
         return None
     counts = {"attempt": held.attempt, "disruptions": held.disruptions}
@@ -136,7 +136,7 @@ def _attempt(step: Step, recorded: StepStatusView, run: Run, snapshot: Snapshot)
         # Its Job has been made since: why it was not is over.
         recorded = msgspec.structs.replace(recorded, reason=None, message=None)
     force = bool(run.environment.force_delete_on_lost_node)
-    verdict = judge(
+    verdict = state_of(
         step, name, attempt, snapshot, has_run=recorded.start_time is not None, force_delete=force
     )
     return _record(step, recorded, name, attempt, verdict, run, snapshot)
@@ -173,7 +173,7 @@ def _record(
     recorded: StepStatusView,
     name: str,
     attempt: Attempt,
-    verdict: Verdict,
+    verdict: AttemptState,
     run: Run,
     snapshot: Snapshot,
 ) -> Progress:

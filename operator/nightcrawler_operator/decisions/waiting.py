@@ -15,13 +15,18 @@ from nightcrawler_crds.kube.views import EventView, JobView, PodView
 from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions import refusals
+from nightcrawler_operator.decisions.attempt_state import Blame, Failed, Waits
 from nightcrawler_operator.decisions.causes import CAUSES, MISSING, Cause, Grace, cause_of, sentence_of
-from nightcrawler_operator.decisions.containers import CANNOT_START, FEW_RESTARTS, how_it_fell, in_the_way
+from nightcrawler_operator.decisions.containers import (
+    CANNOT_START,
+    FEW_RESTARTS,
+    blocking_container,
+    how_it_fell,
+)
 from nightcrawler_operator.decisions.pods import pod_condition
-from nightcrawler_operator.decisions.verdict import Blame, Failed, Waits
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.outcomes import LookForEvents, OldObject
-from nightcrawler_operator.snapshot import Refusal, Told
+from nightcrawler_operator.plan import LookForEvents, OldObject
+from nightcrawler_operator.snapshot import ObservedEvents, Refusal
 
 POD_EXPECTED: Final = timedelta(seconds=5)
 """The Job controller makes a Job's Pod at once; after this long, an Event says why it does not."""
@@ -57,7 +62,7 @@ class Pending:
     pod: PodView | None
     now: datetime
     limits: Limits
-    events: Mapping[str, Told]
+    events: Mapping[str, ObservedEvents]
     has_run: bool = False
     refusal: Refusal | None = None
 
@@ -178,7 +183,7 @@ def _unschedulable(p: Pending) -> Waits | Failed | None:
 def _cannot_start(p: Pending) -> Waits | Failed | None:
     """A container that its kubelet cannot start, and says why."""
     assert p.pod is not None
-    here = in_the_way(p.pod)
+    here = blocking_container(p.pod)
     state = here[0].status.state.waiting if here else None
     found = cause_of(state) if state else None
     if here is None or found is None:
@@ -192,7 +197,7 @@ def _cannot_start(p: Pending) -> Waits | Failed | None:
 def _keeps_failing(p: Pending) -> Waits | Failed | None:
     """A side-car that ends again and again before the step's container could start."""
     assert p.pod is not None
-    here = in_the_way(p.pod)
+    here = blocking_container(p.pod)
     if here is None or (fell := here[0].fell) is None:
         return None
     container, since = here
@@ -243,7 +248,7 @@ def _missing_volume(p: Pending) -> Waits | Failed | None:
 def _initializing(p: Pending) -> Waits | Failed | None:
     """An init container does its work, or a side-car comes up."""
     assert p.pod is not None
-    here = in_the_way(p.pod)
+    here = blocking_container(p.pod)
     if here is None or here[0].status.state.running is None:
         return None
     container, since = here
@@ -292,7 +297,7 @@ def _has_sandbox(pod: PodView) -> bool:
 def _set_up_since(p: Pending) -> datetime:
     """Since when the node works on what is waited for: containers before it may take their time."""
     assert p.pod is not None
-    here = in_the_way(p.pod)
+    here = blocking_container(p.pod)
     return (here[1] if here else p.pod.status.start_time) or p.created
 
 

@@ -8,7 +8,7 @@ from nightcrawler_operator.decisions.execution import decide
 from nightcrawler_operator.keys import ExecutionKey
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.observe import observe
-from nightcrawler_operator.outcomes import Done, Outcome
+from nightcrawler_operator.plan import Done, Outcome
 from nightcrawler_operator.world import World
 
 

@@ -14,7 +14,7 @@ from nightcrawler_crds.kube.views import ExecutionView, RevisionView, WorkflowVi
 from nightcrawler_operator.decisions.history import (
     Count,
     EndedRun,
-    Shelf,
+    KeptRuns,
     is_due,
     is_worth_it,
     sorted_out,
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 
 _REMEMBERED: Final = 10_000
 _ON_SHELF: Final = {
-    Shelf.COMPLETED: "status.phase=Completed",
-    Shelf.OTHERS: names.PHASE_SELECTOR_ENDED + ",status.phase!=Completed",
+    KeptRuns.COMPLETED: "status.phase=Completed",
+    KeptRuns.OTHERS: names.PHASE_SELECTOR_ENDED + ",status.phase!=Completed",
 }
 
 
@@ -42,7 +42,7 @@ class _Ledger:
     ones can be unneeded.
     """
 
-    counts: dict[Shelf, Count] = field(default_factory=dict)
+    counts: dict[KeptRuns, Count] = field(default_factory=dict)
     loose: set[str] = field(default_factory=set)
     compared: bool = False
 
@@ -63,7 +63,7 @@ class History:
     def run_ended(self, where: Key, execution: ExecutionView) -> None:
         """Note a run that has just ended; the workflow's next `prune` counts it."""
         self._to_prune.add(where)
-        ledger, shelf = self._ledgers.get(where), Shelf.of(execution.status.phase)
+        ledger, shelf = self._ledgers.get(where), KeptRuns.of(execution.status.phase)
         count = ledger.counts.get(shelf) if ledger is not None and shelf is not None else None
         if count is not None:
             count.since += 1
@@ -99,11 +99,11 @@ class History:
         live = self._in_use(workflow)
         kept = {
             shelf: await self._prune_shelf(workflow, ledger, shelf)
-            for shelf in Shelf
+            for shelf in KeptRuns
             if is_due(ledger.counts.get(shelf), self._keep(workflow, shelf))
         }
         loose = ledger.loose - self._in_use(workflow)
-        unlisted = [shelf for shelf in Shelf if shelf not in kept]
+        unlisted = [shelf for shelf in KeptRuns if shelf not in kept]
         cost = sum(count.listed + count.since for s in unlisted if (count := ledger.counts.get(s)))
         if ledger.compared and not (loose and is_worth_it(len(loose), cost)):
             return
@@ -115,13 +115,13 @@ class History:
         ledger.loose &= self._in_use(workflow)
         ledger.compared = True
 
-    def _keep(self, workflow: WorkflowView, shelf: Shelf) -> int:
+    def _keep(self, workflow: WorkflowView, shelf: KeptRuns) -> int:
         limits = self._limits
-        default = limits.history_completed if shelf is Shelf.COMPLETED else limits.history_failed
+        default = limits.history_completed if shelf is KeptRuns.COMPLETED else limits.history_failed
         keep: int = (workflow.spec.get("history") or {}).get(shelf.value, default)
         return keep
 
-    async def _prune_shelf(self, workflow: WorkflowView, ledger: _Ledger, shelf: Shelf) -> list[EndedRun]:
+    async def _prune_shelf(self, workflow: WorkflowView, ledger: _Ledger, shelf: KeptRuns) -> list[EndedRun]:
         """Delete the runs beyond what is kept of one kind; the others are returned."""
         count = ledger.counts.setdefault(shelf, Count(0))
         # Before the list: who ends meanwhile may be missing in it.

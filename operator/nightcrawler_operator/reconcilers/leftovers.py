@@ -13,14 +13,14 @@ from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_operator.children import delete_all, free_pods, tell_ends
-from nightcrawler_operator.decisions.endings import ended_jobs, freed_pods
+from nightcrawler_operator.decisions.jobs import ended_jobs, freed_pods
 from nightcrawler_operator.decisions.leftovers import Keep, Remove, StopLive, leftovers
 from nightcrawler_operator.decisions.ownership import is_owned_by
 from nightcrawler_operator.finding import find_children
 from nightcrawler_operator.keys import LeftoverKey
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.observe import attempts_of
-from nightcrawler_operator.outcomes import Done, OldObject, Outcome, Waiting
+from nightcrawler_operator.plan import Done, OldObject, Outcome, Waiting
 from nightcrawler_operator.snapshot import Attempt, Unwatched
 from nightcrawler_operator.world import World
 

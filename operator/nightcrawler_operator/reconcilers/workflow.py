@@ -16,7 +16,7 @@ from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_operator.decisions.workflow import LastRun, status_patch
 from nightcrawler_operator.keys import WorkflowKey
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.outcomes import Done, Outcome, Waiting
+from nightcrawler_operator.plan import Done, Outcome, Waiting
 from nightcrawler_operator.reconcilers.history import History
 from nightcrawler_operator.world import World
 

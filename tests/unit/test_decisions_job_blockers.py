@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.outcomes import NewJob, OldObject, Plan, Waiting
+from nightcrawler_operator.plan import NewJob, OldObject, Plan, Waiting
 from nightcrawler_operator.snapshot import Nodes
 from tests.support.snapshots import (
     SnapshotMaker,

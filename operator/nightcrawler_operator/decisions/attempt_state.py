@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
-from nightcrawler_operator.outcomes import Deadline, Lookup, OldObject
+from nightcrawler_operator.plan import Deadline, Lookup, OldObject
 
 
 class Blame(Enum):
@@ -75,4 +75,4 @@ class Failed:
     lookups: tuple[Lookup, ...] = field(default=())
 
 
-Verdict = Waits | Runs | Succeeded | Failed
+AttemptState = Waits | Runs | Succeeded | Failed

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.outcomes import OldObject, Plan
+from nightcrawler_operator.plan import OldObject, Plan
 from tests.support.snapshots import SnapshotMaker, a_job, a_pod, a_snapshot, at, job_name, wire
 
 JOBS: Final = (

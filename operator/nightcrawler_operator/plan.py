@@ -135,7 +135,7 @@ class LookForRevision:
 
 
 @dataclass(frozen=True, slots=True)
-class LookAnew:
+class LookForWorkflow:
     """Ask for the workflow, since a run is to begin with what it is now."""
 
 
@@ -148,7 +148,7 @@ class LookForEnvironments:
     """
 
 
-Lookup = LookAnew | LookForEnvironments | LookForJob | LookForEvents | LookForRevision
+Lookup = LookForWorkflow | LookForEnvironments | LookForJob | LookForEvents | LookForRevision
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,12 @@
-"""How a run ends: refused, cancelled, failed, out of time, complete. Each end is one status."""
+"""Facts about the Jobs of a run, each together with its Pods: which may still run, which are finished."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-import msgspec
 
 from nightcrawler_crds import names
-from nightcrawler_crds.kube.metadata import Condition
-from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
-from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
+from nightcrawler_crds.kube.views import StepStatusView
+from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES
 from nightcrawler_operator.decisions.pods import (
     has_company,
     is_live,
@@ -19,81 +15,8 @@ from nightcrawler_operator.decisions.pods import (
     step_termination,
     was_ended,
 )
-from nightcrawler_operator.decisions.status import condition, merge_patch, sentence
-from nightcrawler_operator.outcomes import EndedJob, FreedPod, OldObject, Plan
+from nightcrawler_operator.plan import EndedJob, FreedPod, OldObject
 from nightcrawler_operator.snapshot import Attempt, Snapshot
-
-Steps = Mapping[str, StepStatusView | None]
-
-
-def replace_status(status: ExecutionStatusView, **changes: Any) -> ExecutionStatusView:
-    """A status with some fields changed."""
-    return msgspec.structs.replace(status, **changes)
-
-
-def refused(snapshot: Snapshot, reason: str, message: str) -> Plan:
-    """It cannot run, or not any further: Accepted says why, and it is Failed."""
-    wanted = finish(snapshot, snapshot.execution.status, "Failed", conditions.REFUSED, message)
-    steps = close_steps(
-        wanted.steps, snapshot, conditions.STEP_CANCELLED, "was ended, for the run cannot go on"
-    )
-    said = _with(snapshot, wanted.conditions, conditions.ACCEPTED, "False", reason, message)
-    return ended(snapshot, replace_status(wanted, conditions=said, steps=steps))
-
-
-def cancelled_before_it_began(snapshot: Snapshot) -> Plan:
-    """Cancelled while it waited to be accepted: there is nothing to end."""
-    message = "cancelled before it began"
-    return ended(
-        snapshot, finish(snapshot, snapshot.execution.status, "Cancelled", conditions.RUN_CANCELLED, message)
-    )
-
-
-def finish(
-    snapshot: Snapshot, status: ExecutionStatusView, phase: str, reason: str, message: str
-) -> ExecutionStatusView:
-    """The last status of a run."""
-    said = _with(snapshot, status.conditions, conditions.FINISHED, "True", reason, message)
-    return replace_status(
-        status, phase=phase, message=message[:4096], completion_time=snapshot.now, conditions=said
-    )
-
-
-def cancelling(snapshot: Snapshot, status: ExecutionStatusView, message: str) -> ExecutionStatusView:
-    """The status of a run whose Pods are being ended; when that began is the condition's time."""
-    said = _with(snapshot, status.conditions, conditions.FINISHED, "False", conditions.CANCELLING, message)
-    return replace_status(status, phase="Cancelling", message=message, conditions=said)
-
-
-def ended(snapshot: Snapshot, wanted: ExecutionStatusView) -> Plan:
-    """The plan that ends a run: what may still run is deleted first, so that no Pod outlives the record."""
-    return Plan(
-        delete_jobs=unfinished_jobs(snapshot),
-        delete_pods=orphaned_pods(snapshot),
-        status=merge_patch(snapshot.execution.status, wanted),
-        ended=True,
-    )
-
-
-def close_steps(
-    steps: Steps, snapshot: Snapshot, reason: str, message: str, *, begun: str = "Cancelled"
-) -> dict[str, StepStatusView]:
-    """All steps ended: those that had begun as `begun`, those that had not as Skipped."""
-
-    def close(name: str, status: StepStatusView | None) -> StepStatusView:
-        if status is not None and status.phase in TERMINAL_STEP_PHASES:
-            return status
-        if status is None or status.attempt == 0:
-            return StepStatusView(phase="Skipped", reason=conditions.STEP_SKIPPED)
-        return msgspec.structs.replace(
-            status,
-            phase=begun,
-            completion_time=status.completion_time or _after(snapshot, status),
-            reason=reason,
-            message=sentence(name, message, snapshot.step_count),
-        )
-
-    return {name: close(name, status) for name, status in steps.items()}
 
 
 def live_jobs(snapshot: Snapshot) -> tuple[OldObject, ...]:
@@ -133,7 +56,7 @@ def is_quiet(snapshot: Snapshot) -> bool:
     )
 
 
-def what_runs(snapshot: Snapshot) -> str:
+def what_may_run(snapshot: Snapshot) -> str:
     """What may still run, in words: Pods, or a Job that may still make one; empty if nothing may."""
     attempts = snapshot.attempts.values()
     pods = [p.metadata.name for a in attempts for p in a.pods if may_run(p) or has_company(p)]
@@ -144,12 +67,18 @@ def what_runs(snapshot: Snapshot) -> str:
 
 def ended_jobs(attempts: Iterable[Attempt]) -> tuple[EndedJob, ...]:
     """The Jobs whose Pod has ended, and whose own end is for us to tell and has not been told."""
-    return tuple(ended for attempt in attempts if (ended := _untold_end(attempt)) is not None)
+    return tuple(ended for attempt in attempts if (ended := _unreported_end(attempt)) is not None)
 
 
-def _untold_end(attempt: Attempt) -> EndedJob | None:
+def _unreported_end(attempt: Attempt) -> EndedJob | None:
     job = attempt.job
-    if job is None or not job.managed or attempt.told or not attempt.pods or any(map(is_live, attempt.pods)):
+    if (
+        job is None
+        or not job.managed
+        or attempt.end_reported
+        or not attempt.pods
+        or any(map(is_live, attempt.pods))
+    ):
         return None
     if job.status.end is not None or job.metadata.deletion_timestamp is not None:
         return None
@@ -200,25 +129,13 @@ def on_record(which: tuple[str, int], recorded: Mapping[str, StepStatusView] | N
 
 def job_over(attempt: Attempt) -> bool:
     """Whether the attempt's Job makes no Pod any more: it has ended, or its Pod has."""
-    return _job_said_so(attempt) or (bool(attempt.pods) and not any(map(is_live, attempt.pods)))
+    return _job_is_over(attempt) or (bool(attempt.pods) and not any(map(is_live, attempt.pods)))
 
 
 def may_go_on(attempt: Attempt) -> bool:
     """Whether the attempt's program may still run, or come to; its Pod may take longer to end."""
-    return any(map(may_run, attempt.pods)) or not (_job_said_so(attempt) or attempt.pods)
+    return any(map(may_run, attempt.pods)) or not (_job_is_over(attempt) or attempt.pods)
 
 
-def _job_said_so(attempt: Attempt) -> bool:
+def _job_is_over(attempt: Attempt) -> bool:
     return attempt.job is None or attempt.job.status.end is not None
-
-
-def _after(snapshot: Snapshot, status: StepStatusView) -> Any:
-    return max(snapshot.now, status.start_time) if status.start_time else snapshot.now
-
-
-def _with(
-    snapshot: Snapshot, recorded: tuple[Condition, ...], kind: str, value: str, reason: str, message: str
-) -> tuple[Condition, ...]:
-    generation = snapshot.execution.metadata.generation
-    new = condition(kind, value, reason, message, recorded, snapshot.now, generation)
-    return (*(c for c in recorded if c.type != kind), new)

@@ -14,6 +14,7 @@ from typing import Final
 from nightcrawler_crds.kube.views import PodView, Terminated
 from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.v1alpha1 import Step, conditions
+from nightcrawler_operator.decisions.attempt_state import Blame, Failed, Succeeded
 from nightcrawler_operator.decisions.causes import rejection
 from nightcrawler_operator.decisions.containers import CANNOT_START, how_it_fell, init_containers
 from nightcrawler_operator.decisions.pods import (
@@ -24,7 +25,6 @@ from nightcrawler_operator.decisions.pods import (
     not_after,
     step_termination,
 )
-from nightcrawler_operator.decisions.verdict import Blame, Failed, Succeeded
 
 _KILLED: Final = (137, 143)
 """Exit codes of programs that were ended by SIGKILL and SIGTERM."""
@@ -37,7 +37,7 @@ LINGER: Final = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class EndedPod:
     """An ended Pod as the rules look at it; `memory_limit` is for the sentence about it."""
 
     pod: PodView
@@ -58,15 +58,15 @@ class Ending:
 
 
 Result = Succeeded | Failed
-Rule = Callable[[Ending], Result | None]
+Rule = Callable[[EndedPod], Result | None]
 
 
-def ending(pod: PodView, step: Step, now: datetime, memory_limit: str | None) -> Result | None:
+def attempt_result(pod: PodView, step: Step, now: datetime, memory_limit: str | None) -> Result | None:
     """How the attempt of this Pod ended; None while its step's container has not."""
     terminated = step_termination(pod)
     if terminated is None and pod.status.phase not in ENDED:
         return None
-    ended = Ending(pod, step, now, terminated, memory_limit)
+    ended = EndedPod(pod, step, now, terminated, memory_limit)
     for rule in RULES:
         result = rule(ended)
         if result is not None:
@@ -74,7 +74,7 @@ def ending(pod: PodView, step: Step, now: datetime, memory_limit: str | None) ->
     raise AssertionError("the last rule always answers")
 
 
-def _deadline(end: Ending) -> Result | None:
+def _deadline(end: EndedPod) -> Result | None:
     # The kubelet's word stands whatever the exit code: a program that catches SIGTERM may exit 0.
     if end.pod.status.reason != "DeadlineExceeded":
         return None
@@ -84,7 +84,7 @@ def _deadline(end: Ending) -> Result | None:
     return _failed(end, Blame.PROGRAM, conditions.STEP_TIMED_OUT, message)
 
 
-def _own_disk_use(end: Ending) -> Result | None:
+def _own_disk_use(end: EndedPod) -> Result | None:
     # An eviction under node pressure carries DisruptionTarget; one for the Pod's own use of disk does not.
     if end.pod.status.reason != "Evicted" or disruption(end.pod) is not None or _never_admitted(end.pod):
         return None
@@ -92,7 +92,7 @@ def _own_disk_use(end: Ending) -> Result | None:
     return _failed(end, Blame.PROGRAM, conditions.STEP_DISK, message)
 
 
-def _disrupted(end: Ending) -> Result | None:
+def _disrupted(end: EndedPod) -> Result | None:
     # Only what came before the end ended it: a finished Pod may well be deleted afterwards.
     condition = disruption(end.pod)
     if condition is not None and not_after(condition.last_transition_time, end.finished):
@@ -103,14 +103,14 @@ def _disrupted(end: Ending) -> Result | None:
     return None
 
 
-def _deleted(end: Ending) -> Result | None:
+def _deleted(end: EndedPod) -> Result | None:
     if not_after(deletion_asked(end.pod), end.finished) or _was_killed_for_its_deletion(end):
         message = f"was ended: its Pod {end.pod.metadata.name} was deleted"
         return _failed(end, Blame.INFRASTRUCTURE, conditions.STEP_DISRUPTED, message)
     return None
 
 
-def _was_killed_for_its_deletion(end: Ending) -> bool:
+def _was_killed_for_its_deletion(end: EndedPod) -> bool:
     """Whether a program that failed was most likely ended for a deletion of which only the end was seen.
 
     When a kubelet is done with a deleted Pod it asks for the deletion again, and if a finalizer keeps the
@@ -125,7 +125,7 @@ def _was_killed_for_its_deletion(end: Ending) -> bool:
     return ended.exit_code != 0 and asked <= end.finished + soon
 
 
-def _status_lost(end: Ending) -> Result | None:
+def _status_lost(end: EndedPod) -> Result | None:
     # The kubelet found no trace of the container, after a restart of the node for instance.
     if end.terminated is not None and _is_lost(end.terminated):
         message = f"left no result on node {end.pod.spec.node_name}"
@@ -133,7 +133,7 @@ def _status_lost(end: Ending) -> Result | None:
     return None
 
 
-def _success(end: Ending) -> Result | None:
+def _success(end: EndedPod) -> Result | None:
     if end.terminated is not None and end.terminated.exit_code == 0:
         return Succeeded(end.started, end.finished)
     if end.terminated is None and end.pod.status.phase == "Succeeded":
@@ -141,7 +141,7 @@ def _success(end: Ending) -> Result | None:
     return None
 
 
-def _out_of_memory(end: Ending) -> Result | None:
+def _out_of_memory(end: EndedPod) -> Result | None:
     if end.terminated is None or end.terminated.reason != "OOMKilled":
         return None
     limit = f" (its limit is {end.memory_limit})" if end.memory_limit else ""
@@ -149,20 +149,20 @@ def _out_of_memory(end: Ending) -> Result | None:
     return _failed(end, Blame.PROGRAM, conditions.STEP_OUT_OF_MEMORY, message)
 
 
-def _cannot_start(end: Ending) -> Result | None:
+def _cannot_start(end: EndedPod) -> Result | None:
     if end.terminated is None or end.terminated.reason not in CANNOT_START:
         return None
     message = f"could not be started: {one_line(end.terminated.message)}"
     return _failed(end, Blame.PROGRAM, conditions.STEP_CANNOT_START, message)
 
 
-def _program_error(end: Ending) -> Result | None:
+def _program_error(end: EndedPod) -> Result | None:
     if end.terminated is None:
         return None
     return _failed(end, Blame.PROGRAM, conditions.STEP_ERROR, how_it_fell(end.terminated))
 
 
-def _init_failed(end: Ending) -> Result | None:
+def _init_failed(end: EndedPod) -> Result | None:
     # Side-cars last: they are ended by a signal when an init container has failed.
     for container in sorted(init_containers(end.pod), key=lambda one: one.sidecar):
         ended = container.status.state.terminated
@@ -176,7 +176,7 @@ def _init_failed(end: Ending) -> Result | None:
     return None
 
 
-def _not_admitted(end: Ending) -> Result | None:
+def _not_admitted(end: EndedPod) -> Result | None:
     # Failed, and no container of it ever started: the kubelet did not take it.
     status = end.pod.status
     message = f"was not admitted by node {end.pod.spec.node_name}: {rejection(status.reason, status.message)}"
@@ -208,6 +208,6 @@ def _is_lost(ended: Terminated) -> bool:
     return ended.reason == "ContainerStatusUnknown" or (ended.reason, ended.exit_code) == ("Unknown", 255)
 
 
-def _failed(end: Ending, blame: Blame, reason: str, message: str) -> Failed:
+def _failed(end: EndedPod, blame: Blame, reason: str, message: str) -> Failed:
     code = end.terminated.exit_code if end.terminated else None
     return Failed(blame, reason, message, end.finished, end.started, code)

@@ -9,13 +9,13 @@ from nightcrawler_crds.kube.views import StepStatusView
 from nightcrawler_crds.v1alpha1 import Step, conditions
 from nightcrawler_operator.decisions import refusals
 from nightcrawler_operator.decisions.status import sentence
-from nightcrawler_operator.outcomes import Run
+from nightcrawler_operator.plan import Run
 from nightcrawler_operator.resources import effective_resources, wanted_gpus
 from nightcrawler_operator.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class InTheWay:
+class Blocked:
     """Why a Job is not made now; a refusal has a moment at which to ask again. Short ones are not shown."""
 
     reason: str
@@ -24,19 +24,19 @@ class InTheWay:
     show_at: datetime | None = None
 
 
-def in_the_way(step: Step, name: str, run: Run, snapshot: Snapshot) -> StepStatusView | InTheWay | None:
+def what_blocks(step: Step, name: str, run: Run, snapshot: Snapshot) -> StepStatusView | Blocked | None:
     """What keeps a Job from being made now, or the step's end."""
     return _refused(step, name, snapshot) or _no_such_place(run) or _no_such_gpu(step, run, snapshot)
 
 
-def _no_such_place(run: Run) -> InTheWay | None:
+def _no_such_place(run: Run) -> Blocked | None:
     if run.lost_environment is None:
         return None
     message = f"waits for the Environment {run.lost_environment!r}, in which the run began and which is gone"
-    return InTheWay(conditions.UNKNOWN_ENVIRONMENT, message)
+    return Blocked(conditions.UNKNOWN_ENVIRONMENT, message)
 
 
-def _refused(step: Step, name: str, snapshot: Snapshot) -> StepStatusView | InTheWay | None:
+def _refused(step: Step, name: str, snapshot: Snapshot) -> StepStatusView | Blocked | None:
     """The API server's refusal of this Job: for good, or until it is asked again."""
     refusal = snapshot.refusals.get(name)
     if refusal is None:
@@ -47,17 +47,17 @@ def _refused(step: Step, name: str, snapshot: Snapshot) -> StepStatusView | InTh
         return None
     message = f"waits, for its Job is not taken: {refusal.message}"
     show_at = refusals.show_at(refusal, snapshot.limits)
-    return InTheWay(refusal.reason, message, refusal.ask_again, show_at)
+    return Blocked(refusal.reason, message, refusal.ask_again, show_at)
 
 
-def _no_such_gpu(step: Step, run: Run, snapshot: Snapshot) -> InTheWay | None:
+def _no_such_gpu(step: Step, run: Run, snapshot: Snapshot) -> Blocked | None:
     gpu = effective_resources(step, run.revision.spec).gpu
     wanted = wanted_gpus(gpu, snapshot.nodes.gpu_products)
     if wanted is None or wanted.products is None or wanted.products:
         return None
     there = ", ".join(sorted(snapshot.nodes.gpu_products)) or "none"
     message = f"waits for a node with the GPU it asks for, {gpu!r}; those there are: {there}"
-    return InTheWay(conditions.STEP_NO_SUCH_GPU, message)
+    return Blocked(conditions.STEP_NO_SUCH_GPU, message)
 
 
 def ended_without_job(step: Step, reason: str, message: str, snapshot: Snapshot) -> StepStatusView:

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_operator.decisions.endings import job_over, on_record
+from nightcrawler_operator.decisions.jobs import job_over, on_record
 from nightcrawler_operator.decisions.pods import is_live, step_termination
-from nightcrawler_operator.outcomes import OldObject
+from nightcrawler_operator.plan import OldObject
 from nightcrawler_operator.snapshot import Attempt, Snapshot
 
 ASK_AFTER: Final = timedelta(seconds=1)
@@ -26,7 +26,7 @@ _JOBS: Final = "count/jobs.batch"
 _PODS: Final = "count/pods"
 
 
-def finished_in_the_way(snapshot: Snapshot) -> tuple[OldObject, ...]:
+def jobs_to_make_room(snapshot: Snapshot) -> tuple[OldObject, ...]:
     """The run's own Jobs to delete so that those that a quota keeps out have room: one for each of them.
 
     Only those whose result is on record, and whose Pods have ended. Nothing while an earlier deletion may not

@@ -7,8 +7,8 @@ from typing import Any, Final
 import pytest
 
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_operator.decisions.ending import Result, ending
-from nightcrawler_operator.decisions.verdict import Blame, Failed, Succeeded
+from nightcrawler_operator.decisions.attempt_result import Result, attempt_result
+from nightcrawler_operator.decisions.attempt_state import Blame, Failed, Succeeded
 from tests.support.snapshots import PodMaker, a_pod, a_step, at
 
 PROGRAM, INFRASTRUCTURE = Blame.PROGRAM, Blame.INFRASTRUCTURE
@@ -16,7 +16,7 @@ NOW: Final = 60.0
 
 
 def ended(pod: PodMaker, *, limit: str | None = None, **step: Any) -> Result | None:
-    return ending(pod.view, a_step(**step), at(NOW), limit)
+    return attempt_result(pod.view, a_step(**step), at(NOW), limit)
 
 
 def failed_init(code: int, message: str = "") -> PodMaker:
