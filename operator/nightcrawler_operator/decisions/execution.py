@@ -17,7 +17,7 @@ from nightcrawler_crds.validation import filled_parameters
 from nightcrawler_operator.decisions import progress, refusals, run_end
 from nightcrawler_operator.decisions.admission import Admitted, NotYet, Refused, Unsure, admit
 from nightcrawler_operator.decisions.placement import lost_place, recorded_place
-from nightcrawler_operator.decisions.status import condition, merge_patch
+from nightcrawler_operator.decisions.status import condition, status_patch
 from nightcrawler_operator.plan import (
     LookForEnvironments,
     LookForRevision,
@@ -75,7 +75,7 @@ def why_it_waits(snapshot: Snapshot, obstacle: Refusal) -> dict[str, Any]:
     if not accepted(recorded):
         said = _conditions(snapshot, (conditions.ACCEPTED, "Unknown", obstacle.reason, message))
         wanted = replace_status(wanted, phase="Pending", conditions=said)
-    return merge_patch(recorded, wanted)
+    return status_patch(recorded, wanted)
 
 
 def _cannot_be_written(snapshot: Snapshot) -> bool:
@@ -122,7 +122,7 @@ def _not_yet(snapshot: Snapshot, answer: NotYet) -> Plan:
     recorded = snapshot.execution.status
     said = _conditions(snapshot, (conditions.ACCEPTED, "Unknown", answer.reason, answer.message))
     wanted = replace_status(recorded, phase="Pending", message=answer.message, conditions=said)
-    patch = merge_patch(recorded, wanted)
+    patch = status_patch(recorded, wanted)
     return Plan(status=patch or None, outcome=Waiting(answer.until))
 
 

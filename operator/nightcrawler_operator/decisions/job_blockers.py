@@ -66,5 +66,5 @@ def ended_without_job(step: Step, reason: str, message: str, snapshot: Snapshot)
         phase="Failed",
         completion_time=snapshot.now,
         reason=reason,
-        message=sentence(step.name, message, snapshot.step_count),
+        message=sentence(step.name, message),
     )

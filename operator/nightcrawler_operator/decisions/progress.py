@@ -14,7 +14,7 @@ from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions import jobs, run_end
 from nightcrawler_operator.decisions.quota import ASK_AFTER, jobs_to_make_room
-from nightcrawler_operator.decisions.status import merge_patch
+from nightcrawler_operator.decisions.status import status_patch
 from nightcrawler_operator.decisions.steps import Progress, advance
 from nightcrawler_operator.decisions.waiting import POD_EXPECTED
 from nightcrawler_operator.plan import Done, Outcome, Plan, Run, Waiting
@@ -163,7 +163,7 @@ def _out_of_its_time(picture: Picture) -> Plan | None:
         return None
     recorded = picture.snapshot.execution.status
     wanted = run_end.replace_status(picture.status, steps={**recorded.steps, **over})
-    return Plan(status=merge_patch(recorded, wanted), outcome=Waiting(picture.snapshot.now))
+    return Plan(status=status_patch(recorded, wanted), outcome=Waiting(picture.snapshot.now))
 
 
 def _failed(picture: Picture) -> Plan | None:
@@ -213,7 +213,7 @@ def _on_its_way(picture: Picture) -> Plan | None:
         progress=_progress(picture),
         steps=states,
     )
-    patch = merge_patch(recorded, wanted)
+    patch = status_patch(recorded, wanted)
     write_by = _write_by(picture, patch, wanted)
     first = [p.first_job for p in steps.values() if p.first_job]
     later = [p.later_job for p in steps.values() if p.later_job]
@@ -269,7 +269,7 @@ def _cancelling(picture: Picture, over: datetime) -> Plan:
     }
     wanted = run_end.cancelling(snapshot, picture.status, "its Pods are being ended")
     wanted = run_end.replace_status(wanted, steps=kept, progress=_progress(picture))
-    patch = merge_patch(snapshot.execution.status, wanted)
+    patch = status_patch(snapshot.execution.status, wanted)
     return Plan(
         delete_jobs=jobs.live_jobs(snapshot),
         delete_pods=jobs.orphaned_pods(snapshot),

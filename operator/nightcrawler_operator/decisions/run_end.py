@@ -11,7 +11,7 @@ from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
 from nightcrawler_operator.decisions.jobs import orphaned_pods, unfinished_jobs
-from nightcrawler_operator.decisions.status import condition, merge_patch, sentence
+from nightcrawler_operator.decisions.status import condition, sentence, status_patch
 from nightcrawler_operator.plan import Plan
 from nightcrawler_operator.snapshot import Snapshot
 
@@ -62,7 +62,7 @@ def ended(snapshot: Snapshot, wanted: ExecutionStatusView) -> Plan:
     return Plan(
         delete_jobs=unfinished_jobs(snapshot),
         delete_pods=orphaned_pods(snapshot),
-        status=merge_patch(snapshot.execution.status, wanted),
+        status=status_patch(snapshot.execution.status, wanted),
         ended=True,
     )
 
@@ -82,7 +82,7 @@ def close_steps(
             phase=begun,
             completion_time=status.completion_time or _after(snapshot, status),
             reason=reason,
-            message=sentence(name, message, snapshot.step_count),
+            message=sentence(name, message),
         )
 
     return {name: close(name, status) for name, status in steps.items()}

@@ -1,7 +1,8 @@
-"""The status of an execution as it shall be, and the merge patch that makes it so."""
+"""The status of an execution as it should be, and the merge patch that makes it so."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -10,17 +11,14 @@ import msgspec
 
 from nightcrawler_crds.clock import to_wire
 from nightcrawler_crds.kube.metadata import Condition
-from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
+from nightcrawler_crds.kube.views import ExecutionStatusView
 from nightcrawler_crds.plaintext import plain
+from nightcrawler_operator.decisions.status_budget import within_budget
 
-_LONGEST: Final = 4096
-_ALL_MESSAGES: Final = 256 * 1024
-"""Bytes for the messages of all steps: with what else 1,000 steps have in it, an execution has to stay
-below the 1.5 MiB that etcd takes, or nothing more could be recorded of it, its end included."""
-
-_STEP_FIELDS = tuple(field.name for field in msgspec.structs.fields(StepStatusView))
-_WIRE = {field.name: field.encode_name for field in msgspec.structs.fields(StepStatusView)}
-_STATUS_WIRE = {field.name: field.encode_name for field in msgspec.structs.fields(ExecutionStatusView)}
+MAX_MESSAGE: Final = 4096
+"""Characters that the schema allows in a message."""
+_ONLY_IF_ANY: Final = frozenset({"disruptions", "observed_generation"})
+"""Counts that are left out while they are 0."""
 
 
 def condition(
@@ -39,79 +37,87 @@ def condition(
         type=kind,
         status=status,
         reason=reason,
-        message=plain(message)[:_LONGEST],
+        message=plain(message)[:MAX_MESSAGE],
         last_transition_time=since or now,
         observed_generation=generation or None,
     )
 
 
-def sentence(step: str, message: str, steps: int) -> str:
-    """What is said of a step of a run of so many `steps`: the more there are, the less of it is kept.
+def sentence(step: str, message: str) -> str:
+    """The message about a step.
 
-    Others' words are cleaned where they are taken up; here once more, so that no terminal is commanded by
-    any that came another way (an admission webhook's refusal).
+    Control characters are removed where foreign texts are read, and here once more, for those that came
+    another way (the refusal of an admission webhook): none may command a terminal.
     """
-    said = plain(f"step {step!r} {message}").encode()
-    return said[: min(_LONGEST, _ALL_MESSAGES // max(steps, 1))].decode(errors="ignore")
+    return plain(f"step {step!r} {message}")[:MAX_MESSAGE]
 
 
-def merge_patch(recorded: ExecutionStatusView, wanted: ExecutionStatusView) -> dict[str, Any]:
-    """The smallest merge patch from one status to the other; empty if they agree.
+def status_patch(recorded: ExecutionStatusView, wanted: ExecutionStatusView) -> dict[str, Any]:
+    """The merge patch for an execution's status, within its byte budget; empty if nothing changes."""
+    patch = merge_patch(recorded, wanted)
+    if not patch:
+        return patch
+    kept = within_budget(wanted)
+    return patch if kept is wanted else merge_patch(recorded, kept)
 
-    What is no longer set becomes null; of `steps`, only those that changed are sent, and
-    of these only the fields that did.
+
+def merge_patch(recorded: msgspec.Struct, wanted: msgspec.Struct) -> dict[str, Any]:
+    """The smallest JSON merge patch (RFC 7386) between two structs of one type; empty if they are equal.
+
+    Nested structs and mappings are compared field by field, and what did not change is not even encoded:
+    of 1,000 steps of which one changed, one is. Lists are replaced. A field that is no longer set is null.
     """
     patch: dict[str, Any] = {}
-    for name, wire in _STATUS_WIRE.items():
+    for name, wire in _fields(type(wanted)):
         old, new = getattr(recorded, name), getattr(wanted, name)
-        if name == "steps":
-            steps = _steps_patch(old, new)
-            if steps:
-                patch["steps"] = steps
-        elif name == "conditions":
-            if old != new:
-                patch["conditions"] = [conditions_to_wire(c) for c in new]
+        if isinstance(new, dict):
+            if changed := _mapping_patch(old or {}, new):
+                patch[wire] = changed
         elif old != new:
-            patch[wire] = _wire_value(new)
+            patch[wire] = _change(old, new)
     return patch
 
 
-def _steps_patch(
-    recorded: Mapping[str, StepStatusView], wanted: Mapping[str, StepStatusView]
-) -> dict[str, Any]:
+def _mapping_patch(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
     patch: dict[str, Any] = {}
-    for name, new in wanted.items():
-        old = recorded.get(name)
-        if old == new:
-            continue
-        if old is None:
-            patch[name] = {
-                _WIRE[field]: _wire_value(value)
-                for field in _STEP_FIELDS
-                if (value := getattr(new, field)) is not None and (field != "disruptions" or value)
-            }
-        else:
-            patch[name] = {
-                _WIRE[field]: _wire_value(getattr(new, field))
-                for field in _STEP_FIELDS
-                if getattr(old, field) != getattr(new, field)
-            }
+    if not recorded.keys() <= wanted.keys():
+        patch = dict.fromkeys(recorded.keys() - wanted.keys())
+    get = recorded.get
+    for key, new in wanted.items():
+        old = get(key)
+        if old != new:
+            patch[key] = _change(old, new)
     return patch
 
 
-def conditions_to_wire(condition: Condition) -> dict[str, Any]:
-    """A condition as it is written."""
-    wire: dict[str, Any] = {
-        "type": condition.type,
-        "status": condition.status,
-        "reason": condition.reason,
-        "message": condition.message,
-        "lastTransitionTime": _wire_value(condition.last_transition_time),
-    }
-    if condition.observed_generation:
-        wire["observedGeneration"] = condition.observed_generation
-    return wire
+def _change(old: Any, new: Any) -> Any:
+    """What a merge patch says of a value that changed."""
+    if isinstance(new, msgspec.Struct) and type(old) is type(new):
+        return merge_patch(old, new)
+    if isinstance(new, dict) and isinstance(old, dict):
+        return _mapping_patch(old, new)
+    return to_json(new)
 
 
-def _wire_value(value: Any) -> Any:
-    return to_wire(value) if isinstance(value, datetime) else value
+def to_json(value: Any) -> Any:
+    """A value of a view as it is written; fields that are not set are left out."""
+    match value:
+        case msgspec.Struct():
+            return {
+                wire: to_json(field)
+                for name, wire in _fields(type(value))
+                if (field := getattr(value, name)) is not None and (field or name not in _ONLY_IF_ANY)
+            }
+        case datetime():
+            return to_wire(value)
+        case tuple() | list():
+            return [to_json(item) for item in value]
+        case dict():
+            return {key: to_json(item) for key, item in value.items()}
+    return value
+
+
+@functools.cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, str], ...]:
+    """The name of each field, and its name on the wire."""
+    return tuple((field.name, field.encode_name) for field in msgspec.structs.fields(kind))

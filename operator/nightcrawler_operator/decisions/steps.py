@@ -117,7 +117,7 @@ def _held_back(
         message = f"waited longer than the queue timeout of {limit:g} s: it {message}"
         ended = ended_without_job(step, conditions.STEP_TIMED_OUT, message, snapshot)
         return Progress(msgspec.structs.replace(ended, **counts))
-    said = _sentence(step, message, snapshot)
+    said = sentence(step.name, message)
     known = snapshot.execution.status.steps.get(step.name)
     if why.ask_again and known and (known.attempt, known.reason) == (held.attempt, why.reason):
         # The same refusal in other words, the room that is left for instance, is not worth a write each time.
@@ -203,7 +203,7 @@ def _record(
 def _runs(
     step: Step, base: StepStatusView, runs: Runs, recorded: StepStatusView, snapshot: Snapshot
 ) -> Progress:
-    message = _sentence(step, runs.message, snapshot) if runs.message else None
+    message = sentence(step.name, runs.message) if runs.message else None
     if runs.reason == recorded.reason == conditions.STEP_SIDECAR:
         message = recorded.message  # its last words may differ each time; they are worth one write
     status = msgspec.structs.replace(
@@ -228,7 +228,7 @@ def _waits(
     step: Step, base: StepStatusView, waits: Waits, recorded: StepStatusView, snapshot: Snapshot
 ) -> Progress:
     reason: str | None = waits.reason
-    message: str | None = _sentence(step, waits.message, snapshot)
+    message: str | None = sentence(step.name, waits.message)
     short = snapshot.now < waits.show_at
     if recorded.reason == waits.reason:
         # The same reason in slightly other words (numbers of nodes) is not worth a write of its own.
@@ -267,7 +267,7 @@ def _failed(
         completion_time=ended,
         exit_code=failed.exit_code,
         reason=failed.reason,
-        message=_sentence(step, message, snapshot),
+        message=sentence(step.name, message),
     )
     may_go_on = any(may_run(pod) for pod in attempt.pods)
     if may_go_on and failed.blame is Blame.PROGRAM:
@@ -348,10 +348,6 @@ def _job_of(attempt: Attempt) -> tuple[OldObject, ...]:
 
 def _without_pod(attempt: Attempt) -> bool:
     return attempt.job is not None and not attempt.pods and attempt.job.status.end is None
-
-
-def _sentence(step: Step, message: str, snapshot: Snapshot) -> str:
-    return sentence(step.name, message, snapshot.step_count)
 
 
 def _not_before(end: datetime, start: datetime | None) -> datetime:

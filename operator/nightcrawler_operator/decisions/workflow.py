@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 from pydantic import ValidationError
 
 from nightcrawler_crds import words
-from nightcrawler_crds.clock import to_wire
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import WorkflowView
 from nightcrawler_crds.v1alpha1 import WorkflowConfig, WorkflowSpec, conditions
 from nightcrawler_crds.validation import PodPolicy, workflow_problems
-from nightcrawler_operator.decisions.status import condition, conditions_to_wire
+from nightcrawler_operator.decisions.status import condition, merge_patch
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +33,17 @@ def status_patch(
     """The merge patch of a workflow's status; empty if it says all that already."""
     recorded = workflow.status
     generation = workflow.metadata.generation
-    said = _conditions(workflow, policy, now)
-    patch: dict[str, Any] = {}
-    if recorded.observed_generation != generation:
-        patch["observedGeneration"] = generation
-    if recorded.active != active:
-        patch["active"] = active
-    if said != recorded.conditions:
-        patch["conditions"] = [conditions_to_wire(c) for c in said]
+    wanted = msgspec.structs.replace(
+        recorded,
+        observed_generation=generation,
+        active=active,
+        conditions=_conditions(workflow, policy, now),
+    )
     if last is not None and not (recorded.last_run_time and last.created < recorded.last_run_time):
-        values = {"lastRunTime": to_wire(last.created), "lastExecution": last.name, "lastPhase": last.phase}
-        before = {
-            "lastRunTime": to_wire(recorded.last_run_time) if recorded.last_run_time else None,
-            "lastExecution": recorded.last_execution,
-            "lastPhase": recorded.last_phase,
-        }
-        patch |= {key: value for key, value in values.items() if before[key] != value}
-    return patch
+        wanted = msgspec.structs.replace(
+            wanted, last_run_time=last.created, last_execution=last.name, last_phase=last.phase
+        )
+    return merge_patch(recorded, wanted)
 
 
 def _conditions(workflow: WorkflowView, policy: PodPolicy, now: datetime) -> tuple[Condition, ...]:
