@@ -80,9 +80,10 @@ class Nodes:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the API server did not take something; when to ask again, or None if that cannot help.
+    """Why the API server refused a request; when to try again, or None if that cannot help.
 
-    `since` is when it first said so for that `reason`, `tries` how often it has.
+    `since` is when it first refused for that `reason`, `tries` how often it has. `exceeded` are the
+    resources of a quota that are used up, as the quota names them.
     """
 
     message: str
@@ -90,6 +91,7 @@ class Refusal:
     reason: str = conditions.STEP_FORBIDDEN
     since: datetime | None = None
     tries: int = 1
+    exceeded: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from nightcrawler_crds.kube.views import (
 )
 from nightcrawler_crds.v1alpha1 import Step, WorkflowSpec, conditions
 from nightcrawler_operator.builders.revision import revision_of
+from nightcrawler_operator.decisions.refusals import exceeded_resources
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.snapshot import Attempt, Nodes, Refusal, Revision, Snapshot
 
@@ -318,7 +319,8 @@ class SnapshotMaker:
         """The API server did not take a step's Job; unless said otherwise a quota's no, or an invalid Job."""
         usual = conditions.STEP_INVALID if ask_again is None else conditions.STEP_QUOTA
         again = None if ask_again is None else at(ask_again)
-        refusal = Refusal(message, again, reason or usual, at(since))
+        exceeded = exceeded_resources(message)
+        refusal = Refusal(message, again, reason or usual, at(since), exceeded=exceeded)
         known = self.more.get("refusals", {})
         return self.knowing(refusals={**known, job_name(step, attempt): refusal})
 

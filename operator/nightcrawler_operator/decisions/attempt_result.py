@@ -16,7 +16,7 @@ from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.v1alpha1 import Step, conditions
 from nightcrawler_operator.decisions.attempt_state import Blame, Failed, Succeeded
 from nightcrawler_operator.decisions.causes import rejection
-from nightcrawler_operator.decisions.containers import CANNOT_START, how_it_fell, init_containers
+from nightcrawler_operator.decisions.containers import CANNOT_START, how_it_ended, init_containers
 from nightcrawler_operator.decisions.pods import (
     ENDED,
     deletion_asked,
@@ -159,7 +159,7 @@ def _cannot_start(end: EndedPod) -> Result | None:
 def _program_error(end: EndedPod) -> Result | None:
     if end.terminated is None:
         return None
-    return _failed(end, Blame.PROGRAM, conditions.STEP_ERROR, how_it_fell(end.terminated))
+    return _failed(end, Blame.PROGRAM, conditions.STEP_ERROR, how_it_ended(end.terminated))
 
 
 def _init_failed(end: EndedPod) -> Result | None:
@@ -171,7 +171,7 @@ def _init_failed(end: EndedPod) -> Result | None:
         if _is_lost(ended):
             message = f"left no result on node {end.pod.spec.node_name}, which lost {container.called}"
             return _failed(end, Blame.INFRASTRUCTURE, conditions.STEP_VANISHED, message)
-        message = f"could not begin: {container.called} {how_it_fell(ended)}"
+        message = f"could not begin: {container.called} {how_it_ended(ended)}"
         return _failed(end, Blame.PROGRAM, conditions.STEP_INIT, message)
     return None
 

@@ -18,7 +18,7 @@ from nightcrawler_crds.v1alpha1 import Step, conditions
 from nightcrawler_operator.decisions.attempt_result import Result, attempt_result
 from nightcrawler_operator.decisions.attempt_state import AttemptState, Blame, Failed, Runs, Succeeded, Waits
 from nightcrawler_operator.decisions.causes import cause_of, sentence_of
-from nightcrawler_operator.decisions.containers import failing_beside, how_it_fell
+from nightcrawler_operator.decisions.containers import failing_beside, how_it_ended
 from nightcrawler_operator.decisions.pods import is_live, step_status
 from nightcrawler_operator.decisions.waiting import Pending, waiting
 from nightcrawler_operator.plan import Deadline, LookForEvents, LookForJob, Lookup, OldObject
@@ -182,8 +182,8 @@ def _beside(
     if cause is not None:
         why = sentence_of(*cause, container.called, container.status.image)
     else:
-        assert container.fell is not None, "what fails beside a step has a cause, or has fallen"
-        why = f"{container.called} was started again and again: it {how_it_fell(container.fell)}"
+        assert container.last_termination is not None, "what fails beside a step has a cause, or has fallen"
+        why = f"{container.called} was started again and again: it {how_it_ended(container.last_termination)}"
     look_at = min((moment for moment in (end_at, until) if moment), default=None)
     return Runs(started, conditions.STEP_SIDECAR, f"runs, but {why}", look_at, deadline=deadline)
 

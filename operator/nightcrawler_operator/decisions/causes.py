@@ -99,6 +99,11 @@ MISSING: Final = Cause(
     Grace.CONFIG,
 )
 """A Secret, ConfigMap or key of a container, or of a volume."""
+_MISSING_OBJECT: Final = re.compile(
+    r'(secret|configmap) "[^"]*" not found|couldn\'t find key|not found in file|references non-existent',
+    re.IGNORECASE,
+)
+"""What a kubelet says of these, of a container and of a volume (FailedMount)."""
 _BY_MESSAGE: Final[Mapping[str, Sequence[tuple[re.Pattern[str], Cause]]]] = {
     "CreateContainerConfigError": (
         (
@@ -125,12 +130,7 @@ _BY_MESSAGE: Final[Mapping[str, Sequence[tuple[re.Pattern[str], Cause]]]] = {
             re.compile("invalid user id"),
             _definition("the image {image} of {container} has a user's number that cannot be; set runAsUser"),
         ),
-        (
-            re.compile(
-                r'(secret|configmap) "[^"]*" not found|couldn\'t find key|not found in file', re.IGNORECASE
-            ),
-            MISSING,
-        ),
+        (_MISSING_OBJECT, MISSING),
         (
             re.compile("sub[Pp]ath", re.IGNORECASE),
             Cause("a subPath of {container} cannot be mounted"),
@@ -184,6 +184,11 @@ def cause_of(waiting: Waiting) -> tuple[Cause, str] | None:
         if pattern.search(message):
             return special, message
     return cause, message or reason
+
+
+def names_missing_object(message: str) -> bool:
+    """Whether a kubelet's message says that a Secret, a ConfigMap or a key does not exist."""
+    return _MISSING_OBJECT.search(message) is not None
 
 
 def sentence_of(cause: Cause, said: str, container: str, image: str) -> str:

@@ -45,7 +45,7 @@ class Container:
         return self.up if self.sidecar else ended is not None and ended.exit_code == 0
 
     @property
-    def fell(self) -> Terminated | None:
+    def last_termination(self) -> Terminated | None:
         """How it ended, if it is to be started again: only side-cars are, and with any exit code."""
         ended = self.status.state.terminated
         return ended if ended is not None and self.sidecar else self.status.last_state.terminated
@@ -88,7 +88,7 @@ def failing_beside(pod: PodView, now: datetime) -> tuple[Container, datetime | N
         state = container.status.state
         if state.waiting is not None and cause_of(state.waiting) is not None:
             return container, None
-        if container.fell is None or container.status.restart_count < FEW_RESTARTS:
+        if container.last_termination is None or container.status.restart_count < FEW_RESTARTS:
             continue
         if state.running is None:
             return container, None
@@ -98,14 +98,14 @@ def failing_beside(pod: PodView, now: datetime) -> tuple[Container, datetime | N
     return None
 
 
-def how_it_fell(fell: Terminated) -> str:
+def how_it_ended(end: Terminated) -> str:
     """How a container ended, in words that follow on its name."""
-    said = last_line(fell.message)
-    if fell.reason == "OOMKilled":
+    output = last_line(end.message)
+    if end.reason == "OOMKilled":
         return "ran out of memory; give it more in its resources.limits.memory"
-    if fell.reason in CANNOT_START:
-        return f"could not be started: {said or fell.reason}"
-    return f"ended with exit code {fell.exit_code}" + (f": {said}" if said else "")
+    if end.reason in CANNOT_START:
+        return f"could not be started: {output or end.reason}"
+    return f"ended with exit code {end.exit_code}" + (f": {output}" if output else "")
 
 
 CANNOT_START: Final = frozenset({"StartError", "ContainerCannotRun"})

@@ -1,12 +1,11 @@
-"""Room under a quota on the number of objects: the run's own finished Jobs make it, the oldest first.
+"""Room under a quota on the number of objects: the run's own finished Jobs are deleted, oldest first.
 
 They are kept for their logs only. Under `count/jobs.batch: 2` a run of three steps would otherwise wait for
-ever for its own past. `pods`, unlike `count/pods`, does not count what has ended (Kubernetes' Pod evaluator).
+itself for ever. `pods`, unlike `count/pods`, does not count Pods that have ended (Kubernetes' Pod evaluator).
 """
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -17,50 +16,42 @@ from nightcrawler_operator.plan import OldObject
 from nightcrawler_operator.snapshot import Attempt, Snapshot
 
 ASK_AFTER: Final = timedelta(seconds=1)
-"""The quota's own controller counts again within about this time after a deletion."""
+"""The quota's controller counts again within about this time after a deletion."""
 _COUNTED_WITHIN: Final = timedelta(seconds=5)
-"""After so long, what was deleted has been counted out: if there still is no room, somebody else took it."""
+"""After so long the quota no longer counts what was deleted: if it still has no room, others took it."""
 
-_EXCEEDED: Final = re.compile(r"exceeded quota: .*?requested: (.*?), used: ")
 _JOBS: Final = "count/jobs.batch"
 _PODS: Final = "count/pods"
+_COUNTS: Final = frozenset({_JOBS, _PODS})
 
 
 def jobs_to_make_room(snapshot: Snapshot) -> tuple[OldObject, ...]:
-    """The run's own Jobs to delete so that those that a quota keeps out have room: one for each of them.
+    """The run's own Jobs to delete so that a quota takes those that it refuses: one for each of them.
 
-    Only those whose result is on record, and whose Pods have ended. Nothing while an earlier deletion may not
+    Only Jobs whose result is recorded and whose Pods have ended. None while an earlier deletion may not
     have been counted yet.
     """
     if snapshot.room_made is not None and snapshot.now < snapshot.room_made + _COUNTED_WITHIN:
         return ()
-    kept_out = [
-        counted
-        for said in snapshot.refusals.values()
-        if said.reason == conditions.STEP_QUOTA
-        and said.ask_again is not None
-        and said.ask_again > snapshot.now
-        and (counted := _only_counts(said.message))
+    refused = [
+        refusal.exceeded
+        for refusal in snapshot.refusals.values()
+        if refusal.reason == conditions.STEP_QUOTA
+        and refusal.ask_again is not None
+        and refusal.ask_again > snapshot.now
+        and refusal.exceeded
+        and refusal.exceeded <= _COUNTS
     ]
-    if not kept_out:
+    if not refused:
         return ()
-    pods_count = any(_PODS in counted for counted in kept_out)
+    pods_count = any(_PODS in exceeded for exceeded in refused)
     done = [
         attempt
         for which, attempt in snapshot.attempts.items()
         if on_record(which, snapshot.execution.status.steps) and _is_finished(attempt, with_pod=pods_count)
     ]
-    oldest = sorted(done, key=_ended)[: len(kept_out)]
+    oldest = sorted(done, key=_ended)[: len(refused)]
     return tuple(OldObject(a.job.metadata.name, a.job.metadata.uid) for a in oldest if a.job is not None)
-
-
-def _only_counts(message: str) -> frozenset[str]:
-    """The counts of objects that a quota has no room for; none if it lacks anything else, too."""
-    found = _EXCEEDED.search(message)
-    lacking = (
-        frozenset(part.partition("=")[0].strip() for part in found[1].split(",")) if found else frozenset()
-    )
-    return lacking if lacking <= {_JOBS, _PODS} else frozenset()
 
 
 def _is_finished(attempt: Attempt, *, with_pod: bool) -> bool:

@@ -25,6 +25,7 @@ _LONGEST: Final = 30.0
 _DOUBLINGS: Final = 9
 
 _QUOTA: Final = re.compile(r"exceeded quota|status unknown for quota")
+_EXCEEDED: Final = re.compile(r"exceeded quota: .*?requested: (.*?), used: ", re.DOTALL)
 _DENIED: Final = re.compile(r"denied (?:the )?request")
 _STARTING: Final = re.compile(r"not yet ready to handle request|because it is being terminated")
 _RIGHTS: Final = re.compile(
@@ -51,14 +52,14 @@ def refusal(error: errors.ApiError, name: str, before: Refusal | None, now: date
     `before` is what was said of it last: a wait for the same reason goes on, and is repeated less often.
     """
     reason, final = _meaning(error)
-    message = in_words(error.message)
+    message, exceeded = in_words(error.message), exceeded_resources(error.message)
     goes_on = before is not None and before.reason == reason
     since = before.since if before is not None and goes_on and before.since is not None else now
     if final:
-        return Refusal(message, None, reason, since)
+        return Refusal(message, None, reason, since, exceeded=exceeded)
     tries = before.tries + 1 if before is not None and goes_on else 1
     seconds = max(_pause(reason, tries, name), error.retry_after or 0.0)
-    return Refusal(message, now + timedelta(seconds=seconds), reason, since, tries)
+    return Refusal(message, now + timedelta(seconds=seconds), reason, since, tries, exceeded)
 
 
 def is_final(said: Refusal, now: datetime, limits: Limits) -> bool:
@@ -91,6 +92,12 @@ def forbidden(message: str) -> tuple[str, bool]:
         return conditions.STEP_MISSING_RIGHTS, False
     # What a Pod names may be on its way; anything else is a policy.
     return conditions.STEP_FORBIDDEN, _MISSING.search(message) is None
+
+
+def exceeded_resources(message: str) -> frozenset[str]:
+    """The resources that a quota has too little of, by the message that refuses a request; else none."""
+    found = _EXCEEDED.search(message)
+    return frozenset(part.partition("=")[0].strip() for part in found[1].split(",")) if found else frozenset()
 
 
 def in_words(message: str) -> str:

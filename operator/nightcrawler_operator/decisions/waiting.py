@@ -1,11 +1,10 @@
-"""Why the Pod of an attempt has not started, and whether it ever will.
+"""Why the Pod of an attempt has not started, and whether the attempt is given up.
 
-Rules in order, as in `ending`: the first that has something to say is right.
+Rules in order, as in `attempt_result`: the first that answers decides.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,12 +15,20 @@ from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions import refusals
 from nightcrawler_operator.decisions.attempt_state import Blame, Failed, Waits
-from nightcrawler_operator.decisions.causes import CAUSES, MISSING, Cause, Grace, cause_of, sentence_of
+from nightcrawler_operator.decisions.causes import (
+    CAUSES,
+    MISSING,
+    Cause,
+    Grace,
+    cause_of,
+    names_missing_object,
+    sentence_of,
+)
 from nightcrawler_operator.decisions.containers import (
     CANNOT_START,
     FEW_RESTARTS,
     blocking_container,
-    how_it_fell,
+    how_it_ended,
 )
 from nightcrawler_operator.decisions.pods import pod_condition
 from nightcrawler_operator.limits import Limits
@@ -29,13 +36,10 @@ from nightcrawler_operator.plan import LookForEvents, OldObject
 from nightcrawler_operator.snapshot import ObservedEvents, Refusal
 
 POD_EXPECTED: Final = timedelta(seconds=5)
-"""The Job controller makes a Job's Pod at once; after this long, an Event says why it does not."""
+"""The Job controller creates a Job's Pod at once; after this long, an Event says why it does not."""
 _ASK_MOST: Final = timedelta(seconds=60)
 _STARTING_SHOWN: Final = timedelta(seconds=10)
-"""That a Pod is being set up is worth a write only when it takes long."""
-
-_NOT_THERE: Final = re.compile(r'(secret|configmap) "[^"]*" not found|references non-existent')
-"""What FailedMount says of a volume's Secret, ConfigMap or key; its other failures may pass."""
+"""A Pod that is being set up is reported only if that takes so long."""
 
 _SET_UP_FAILS: Final = frozenset(
     {
@@ -49,9 +53,9 @@ _SET_UP_FAILS: Final = frozenset(
         "NetworkNotReady",
     }
 )
-"""Events of a kubelet (`pkg/kubelet/events`) that are all it says of a Pod it cannot set up."""
-_WHY_IT_FELL: Final = frozenset({"FailedPostStartHook", "Unhealthy"})
-"""Events that say why a kubelet itself ended a container."""
+"""Events of a kubelet (`pkg/kubelet/events`): all that it reports of a Pod that it cannot set up."""
+_KILLED_BY_KUBELET: Final = frozenset({"FailedPostStartHook", "Unhealthy"})
+"""Events that say why a kubelet killed a container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +72,25 @@ class Pending:
 
     @property
     def created(self) -> datetime:
-        """When the attempt's Job was made."""
+        """When the attempt's Job was created."""
         return self.job.metadata.creation_timestamp or self.now
 
     @property
     def show_at(self) -> datetime:
-        """Short waits are not written down."""
+        """When the wait is long enough to be recorded."""
         return self.created + timedelta(seconds=self.limits.status_window)
 
     def wait(self, reason: str, message: str, look_at: datetime | None = None) -> Waits:
-        """It waits; look again at the given time, or at the latest when the queue timeout is over."""
+        """It waits; decide again at the given time, at the latest when the queue timeout is over."""
         over = self.created + timedelta(seconds=self.limits.queue_timeout)
         return Waits(reason, message, self.show_at, min(look_at or over, over))
 
     def ask_at(self, uid: str, first: datetime) -> datetime:
-        """When to ask for Events about an object: from `first` on, ever more seldom, then once a minute."""
-        told = self.events.get(uid)
-        if told is None:
+        """When to look up an object's Events: at `first`, then ever less often, at least once a minute."""
+        observed = self.events.get(uid)
+        if observed is None:
             return first
-        return told.at + min(max(told.at - self.created, POD_EXPECTED), _ASK_MOST)
+        return observed.at + min(max(observed.at - self.created, POD_EXPECTED), _ASK_MOST)
 
     def ask(self, uid: str, kind: str, ask_at: datetime) -> tuple[LookForEvents, ...]:
         """The look-up, if it is time for it."""
@@ -106,11 +110,11 @@ def waiting(pending: Pending) -> Waits | Failed:
 
 
 def _pod_lost(p: Pending) -> Waits | Failed | None:
-    """It ran, and its Pod is gone: its Job says so within a second or two, if it is not ours to judge."""
+    """Its Pod has run and is gone: the Job controller reports that within a second or two."""
     if not p.has_run or p.pod is not None or p.job.managed:
         return None
-    message = "lost its Pod; its Job has not told of it yet"
-    # The queue timeout does not bound this wait: the step has run.
+    message = "lost its Pod; its Job does not report that yet"
+    # The queue timeout does not apply: the step has run.
     return Waits(conditions.STEP_NO_POD, message, p.show_at, p.now + POD_EXPECTED)
 
 
@@ -118,7 +122,7 @@ def _queue_timeout(p: Pending) -> Waits | Failed | None:
     limit = timedelta(seconds=p.limits.queue_timeout)
     if p.has_run or p.now < p.created + limit:
         return None
-    found = next((r for rule in RULES[2:] if isinstance(r := rule(p), Waits)), None)
+    found = next((r for rule in _WAITS_FOR if isinstance(r := rule(p), Waits)), None)
     why = f": {found.message}" if found else ""
     message = (
         f"waited longer than the queue timeout of {p.limits.queue_timeout:g} s for its Pod to start{why}"
@@ -126,8 +130,8 @@ def _queue_timeout(p: Pending) -> Waits | Failed | None:
     return Failed(Blame.DEFINITION, conditions.STEP_TIMED_OUT, message, p.now)
 
 
-def _pod_to_make(p: Pending) -> Waits | Failed | None:
-    """The Pod is ours to make: it was refused, for good or not, or nobody has got to it yet."""
+def _pod_to_create(p: Pending) -> Waits | Failed | None:
+    """The Pod of a managed Job, which the operator creates: not created yet, or refused."""
     if p.pod is not None or not p.job.managed:
         return None
     if p.job.spec.suspend:
@@ -160,10 +164,10 @@ def _no_pod(p: Pending) -> Waits | Failed | None:
         return replace(wait, show_at=p.created + _STARTING_SHOWN, lookups=p.ask(uid, "Job", ask_at))
     reason, final = refusals.forbidden(failure.message)
     ask_at = p.ask_at(uid, p.now)
-    said = Refusal(refusals.in_words(failure.message), None if final else ask_at, reason, p.created)
-    if refusals.is_final(said, p.now, p.limits):
-        return _refused(p, said.message)
-    wait = p.wait(reason, said.message, ask_at)
+    refusal = Refusal(refusals.in_words(failure.message), None if final else ask_at, reason, p.created)
+    if refusals.is_final(refusal, p.now, p.limits):
+        return _refused(p, refusal.message)
+    wait = p.wait(reason, refusal.message, ask_at)
     return replace(wait, lookups=p.ask(uid, "Job", ask_at))
 
 
@@ -181,7 +185,7 @@ def _unschedulable(p: Pending) -> Waits | Failed | None:
 
 
 def _cannot_start(p: Pending) -> Waits | Failed | None:
-    """A container that its kubelet cannot start, and says why."""
+    """A container that its kubelet cannot start, with the kubelet's reason."""
     assert p.pod is not None
     here = blocking_container(p.pod)
     state = here[0].status.state.waiting if here else None
@@ -189,35 +193,35 @@ def _cannot_start(p: Pending) -> Waits | Failed | None:
     if here is None or found is None:
         return None
     container, since = here
-    cause, said = found
-    sentence = sentence_of(cause, said, container.called, container.status.image)
+    cause, words = found
+    sentence = sentence_of(cause, words, container.called, container.status.image)
     return _until(p, cause, sentence, (since or p.created) + _grace(p, cause.grace))
 
 
 def _keeps_failing(p: Pending) -> Waits | Failed | None:
-    """A side-car that ends again and again before the step's container could start."""
+    """A side-car that keeps ending before the step's container could start."""
     assert p.pod is not None
     here = blocking_container(p.pod)
-    if here is None or (fell := here[0].fell) is None:
+    if here is None or (last := here[0].last_termination) is None:
         return None
     container, since = here
     begun = since or p.created
-    # One that runs again, and is not up yet, may still come up.
+    # One that runs again may still become ready.
     again = container.status.state.running is not None
     often = container.status.restart_count >= FEW_RESTARTS
-    if fell.reason in CANNOT_START and not again:
-        # Between two tries this is what is left of RunContainerError.
-        sentence = f"{container.called} {how_it_fell(fell)}"
+    if last.reason in CANNOT_START and not again:
+        # Between two tries this is all that remains of RunContainerError.
+        sentence = f"{container.called} {how_it_ended(last)}"
         return _until(p, CAUSES["RunContainerError"], sentence, begun + _grace(p, Grace.PULL))
     uid = p.pod.metadata.uid
-    why = _newest(p, uid, *_WHY_IT_FELL)
+    why = _newest(p, uid, *_KILLED_BY_KUBELET)
     hint = f" ({one_line(why.message)})" if why else ""
-    what = f"{container.called} {'keeps failing' if often else 'has failed'}: it {how_it_fell(fell)}{hint}"
+    what = f"{container.called} {'keeps failing' if often else 'has failed'}: it {how_it_ended(last)}{hint}"
     until = begun + _grace(p, Grace.PULL)
     if p.now >= until and often and not again:
         return Failed(Blame.PROGRAM, conditions.STEP_INIT, f"cannot start: {what}", p.now)
     ask_at = p.ask_at(uid, begun + POD_EXPECTED)
-    # From then on its next failure decides, of which its kubelet tells.
+    # From then on its next failure decides; its kubelet reports that.
     look_at = min(until, ask_at) if p.now < until else ask_at
     wait = p.wait(conditions.STEP_CANNOT_START_YET, f"cannot start yet: {what}", look_at)
     return replace(wait, lookups=p.ask(uid, "Pod", ask_at))
@@ -237,16 +241,16 @@ def _grace(p: Pending, grace: Grace) -> timedelta:
 def _missing_volume(p: Pending) -> Waits | Failed | None:
     assert p.pod is not None
     if _has_sandbox(p.pod):
-        return None  # volumes come before the sandbox: what was missing has been found
+        return None  # volumes are mounted before the sandbox is created
     mount = _newest(p, p.pod.metadata.uid, "FailedMount")
-    if mount is None or not _NOT_THERE.search(mount.message):
+    if mount is None or not names_missing_object(mount.message):
         return None
     sentence = sentence_of(MISSING, one_line(mount.message), "a volume of its Pod", "")
     return _until(p, MISSING, sentence, _set_up_since(p) + _grace(p, MISSING.grace))
 
 
 def _initializing(p: Pending) -> Waits | Failed | None:
-    """An init container does its work, or a side-car comes up."""
+    """An init container runs, or a side-car is starting."""
     assert p.pod is not None
     here = blocking_container(p.pod)
     if here is None or here[0].status.state.running is None:
@@ -258,11 +262,11 @@ def _initializing(p: Pending) -> Waits | Failed | None:
 
 
 def _starting(p: Pending) -> Waits | Failed | None:
-    """Set up by its node, as far as is known: ask for Events if that takes long."""
+    """Its node sets it up, as far as is known; Events are looked up if that takes long."""
     assert p.pod is not None
     node, uid = p.pod.spec.node_name, p.pod.metadata.uid
     grace = timedelta(seconds=p.limits.missing_config_grace)
-    # Without a node there is nothing to ask; that it gets one is told.
+    # Without a node there are no Events of a kubelet; the watch reports when it gets one.
     ask_at = p.ask_at(uid, _set_up_since(p) + grace) if node else None
     lookups = p.ask(uid, "Pod", ask_at) if ask_at else ()
     failure = _newest(p, uid) if node and not _has_sandbox(p.pod) else None
@@ -274,28 +278,33 @@ def _starting(p: Pending) -> Waits | Failed | None:
     return replace(wait, show_at=p.created + _STARTING_SHOWN, lookups=lookups)
 
 
-RULES: Final[Sequence[Rule]] = (
-    _pod_lost,  # before what is only about beginnings
-    _queue_timeout,  # then, for it bounds every wait below
-    _pod_to_make,
-    _no_pod,  # those below may rely on there being a Pod
+_WAITS_FOR: Final[Sequence[Rule]] = (
+    _pod_to_create,
+    _no_pod,  # the rules below rely on there being a Pod
     _unschedulable,
     _cannot_start,
-    _keeps_failing,  # after what its kubelet says now, which is nearer to the cause
+    _keeps_failing,  # after the kubelet's current reason, which is closer to the cause
     _missing_volume,
     _initializing,
     _starting,
 )
+"""What an attempt waits for. The queue timeout bounds all of it, and quotes it in its message."""
+
+RULES: Final[Sequence[Rule]] = (
+    _pod_lost,  # first: all others are about Pods that have never run
+    _queue_timeout,
+    *_WAITS_FOR,
+)
 
 
 def _has_sandbox(pod: PodView) -> bool:
-    """Whether volumes, network and sandbox are there, and only containers are left to be started."""
+    """Whether volumes, network and sandbox are ready, and only containers have to be started."""
     reached = pod_condition(pod, "PodReadyToStartContainers")
     return reached is not None and reached.status == "True"
 
 
 def _set_up_since(p: Pending) -> datetime:
-    """Since when the node works on what is waited for: containers before it may take their time."""
+    """Since when the node works on what the Pod waits for, not counting containers that ran before."""
     assert p.pod is not None
     here = blocking_container(p.pod)
     return (here[1] if here else p.pod.status.start_time) or p.created
@@ -303,6 +312,7 @@ def _set_up_since(p: Pending) -> datetime:
 
 def _newest(p: Pending, uid: str, *reasons: str) -> EventView | None:
     """The newest Event about an object, of any of these reasons if there are some."""
-    told = p.events.get(uid)
-    of_reason = [event for event in told.events if event.reason in reasons or not reasons] if told else []
+    observed = p.events.get(uid)
+    events = observed.events if observed else ()
+    of_reason = [event for event in events if event.reason in reasons or not reasons]
     return max(of_reason, key=lambda event: str(event.last_timestamp or event.event_time), default=None)
