@@ -20,11 +20,11 @@ from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, RevisionView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_operator.builders import revision as revisions
-from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.children import Children, free_pods, set_deadlines, tell_ends
 from nightcrawler_operator.decisions.execution import accepted, why_it_waits
 from nightcrawler_operator.decisions.quota import ASK_AFTER
 from nightcrawler_operator.decisions.refusals import refusal
+from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.lookups import Lookups
 from nightcrawler_operator.plan import DecideAgain, NewJob, NotLeading, Outcome, Plan
 from nightcrawler_operator.snapshot import Revision, Snapshot
@@ -65,7 +65,7 @@ class Actor:
         store: Store,
         world: World,
         *,
-        defaults: Defaults,
+        limits: Limits,
         managed: bool,
         time_left: Callable[[], float],
         others_wait: Callable[[], bool],
@@ -75,7 +75,7 @@ class Actor:
         self._store = store
         self._world = world
         self._children = Children(
-            store, world, defaults=defaults, managed=managed, lease=self._lease, on_made=watcher.made_job
+            store, world, limits=limits, managed=managed, lease=self._lease, on_made=watcher.made_job
         )
         self._time_left = time_left
         self._others_wait = others_wait

@@ -25,10 +25,10 @@ from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView, WholeJobView
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.builders.job import job, pod
-from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.decisions.ownership import is_owned_by
 from nightcrawler_operator.decisions.refusals import refusal
 from nightcrawler_operator.finding import take_in
+from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import (
     Deadline,
     DecideAgain,
@@ -60,14 +60,14 @@ class Children:
         store: Store,
         world: World,
         *,
-        defaults: Defaults,
+        limits: Limits,
         managed: bool,
         lease: Callable[[], float],
         on_made: Callable[[Snapshot, NewJob], None],
     ) -> None:
         self._store = store
         self._world = world
-        self._defaults = defaults
+        self._limits = limits
         self._managed = managed
         self._lease = lease
         self._on_made = on_made
@@ -102,7 +102,7 @@ class Children:
 
     async def _make_job(self, snapshot: Snapshot, run: Run, new: NewJob) -> bool:
         """Create a Job and its Pod; False if the API server refused one, which is then among the findings."""
-        body = job(run, new, self._defaults, managed=self._managed)
+        body = job(run, new, self._limits, managed=self._managed)
         uid = run.execution_uid
         try:
             made = await self._post_or_adopt(run, new, body)

@@ -18,7 +18,6 @@ from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.names import Resource
 from nightcrawler_operator.act import Actor
-from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.controller import Controller
 from nightcrawler_operator.election import Elector
 from nightcrawler_operator.hearing import VIEWS, hear, listed
@@ -58,7 +57,7 @@ class Operator:
         actor = Actor(
             self.store,
             self.world,
-            defaults=Defaults(limits.default_cpu, limits.default_memory, limits.queue_timeout),
+            limits=limits,
             managed=settings.managed_jobs,
             time_left=self.election.time_left,
             others_wait=lambda: len(self.queue) > 0,

@@ -25,7 +25,7 @@ from nightcrawler_crds.validation.podtemplate.grammar import (
     Variant,
 )
 from nightcrawler_operator.builders.job import job
-from nightcrawler_operator.builders.pod import Defaults
+from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import NewJob, Run
 from nightcrawler_operator.snapshot import Revision
 from tests.support.snapshots import EXECUTION, EXECUTION_UID, a_spec, a_step
@@ -380,5 +380,5 @@ def pod_of(template: Json) -> Json:
         parameters={"epochs": 3},
         environment=EnvironmentSpec.model_validate(ENVIRONMENT),
     )
-    made = job(run, NewJob("train", 1, "train-1"), Defaults())["spec"]["template"]
+    made = job(run, NewJob("train", 1, "train-1"), Limits())["spec"]["template"]
     return {"apiVersion": "v1", "kind": "Pod", **made, "metadata": {**made["metadata"], "name": "train-1"}}

@@ -28,7 +28,6 @@ from nightcrawler_crds.names import Resource
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_operator import act, children, finding, lookups, observe, world
 from nightcrawler_operator.act import Actor
-from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.hearing import hear
 from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
 from nightcrawler_operator.limits import Limits
@@ -231,7 +230,7 @@ class Replica:
         actor = Actor(
             self.store,
             self.world,
-            defaults=Defaults(),
+            limits=self._limits,
             managed=True,
             time_left=lambda: math.inf,
             others_wait=self._others_wait,

@@ -25,6 +25,8 @@ from nightcrawler_crds.kube.views import (
 )
 from nightcrawler_crds.v1alpha1 import Step, WorkflowSpec, conditions
 from nightcrawler_operator.builders.revision import revision_of
+from nightcrawler_operator.decisions.context import NOT_BEGUN, StepContext
+from nightcrawler_operator.decisions.execution import run_of
 from nightcrawler_operator.decisions.refusals import exceeded_resources
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.snapshot import Attempt, Nodes, Refusal, Revision, Snapshot
@@ -373,6 +375,14 @@ def a_snapshot(*steps: Step | str, **fields: Any) -> SnapshotMaker:
 def a_new_execution(*steps: Step | str, **fields: Any) -> SnapshotMaker:
     """An execution that nobody has looked at yet."""
     return SnapshotMaker(a_spec(*(steps or ("train",)), **fields))
+
+
+def a_context(now: datetime, step: Step | None = None) -> StepContext:
+    """A step of which nothing is recorded, in a run at this moment."""
+    made = step or a_step()
+    snapshot = replace(a_snapshot(made).build(), now=now)
+    assert snapshot.revision is not None
+    return StepContext(made, NOT_BEGUN, run_of(snapshot, snapshot.revision), snapshot)
 
 
 def _which(child: JobView | PodView) -> tuple[str, int]:

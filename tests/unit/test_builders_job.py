@@ -11,8 +11,8 @@ from nightcrawler_crds import names
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Step
 from nightcrawler_operator.builders.job import job
 from nightcrawler_operator.builders.merge import merge_pod
-from nightcrawler_operator.builders.pod import Defaults
 from nightcrawler_operator.builders.revision import content, manifest, revision_of
+from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import NewJob, Run
 from nightcrawler_operator.snapshot import Revision
 from tests.support.snapshots import EXECUTION, EXECUTION_UID, a_spec, a_step, a_workflow, job_name
@@ -34,7 +34,7 @@ def built(step: Step, **environment: Any) -> Json:
         environment=EnvironmentSpec.model_validate(environment),
         gpu_products=frozenset(A100["values"]),
     )
-    return job(run, NewJob(step.name, 2, job_name(step.name, 2)), Defaults())
+    return job(run, NewJob(step.name, 2, job_name(step.name, 2)), Limits())
 
 
 def pod(template: Json, **environment: Any) -> Json:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Step
 from nightcrawler_crds.words import parse_cpu, parse_memory
-from nightcrawler_operator.builders.pod import Defaults, pod_spec
+from nightcrawler_operator.builders.pod import pod_spec
+from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import NewJob, Run
 from nightcrawler_operator.snapshot import Revision
 from tests.support.expansion import environment_of, expand
@@ -36,9 +37,9 @@ def a_run(
     )
 
 
-def built(step: Step, *, attempt: int = 1, defaults: Defaults | None = None, **run: Any) -> Json:
+def built(step: Step, *, attempt: int = 1, defaults: Limits | None = None, **run: Any) -> Json:
     new = NewJob(step.name, attempt, job_name(step.name, attempt))
-    return pod_spec(a_run(step, **run), step, new, defaults or Defaults())
+    return pod_spec(a_run(step, **run), step, new, defaults or Limits())
 
 
 def container(step: Step, **run: Any) -> Json:
@@ -215,7 +216,7 @@ def test_a_step_asks_for(own: Json, config: Json, asked: Json) -> None:
 
 
 def test_the_installations_defaults_fill_only_what_nobody_wrote() -> None:
-    defaults = Defaults(parse_cpu("100m"), parse_memory("128Mi"))
+    defaults = Limits(default_cpu=parse_cpu("100m"), default_memory=parse_memory("128Mi"))
 
     [usual] = built(a_step(), defaults=defaults)["containers"]
     [said] = built(a_step(resources={"cpu": 1, "memory": "None"}), defaults=defaults)["containers"]
@@ -243,7 +244,8 @@ def test_an_environment_that_limits_cpu_limits_it_to(own: Json, limits: Json) ->
 
 
 def test_a_request_that_nobody_wrote_gives_way_to_a_limit() -> None:
-    [made] = built(a_step(resources={"cpuLimit": "250m"}), defaults=Defaults(parse_cpu(1)))["containers"]
+    step = a_step(resources={"cpuLimit": "250m"})
+    [made] = built(step, defaults=Limits(default_cpu=parse_cpu(1)))["containers"]
 
     assert made["resources"] == {"requests": {"cpu": "250m"}, "limits": {"cpu": "250m"}}
 
@@ -289,13 +291,13 @@ TIMES: Final = {"1h30m": 5401 + 60, "500ms": 2 + 60, "1.2 seconds": 3 + 60}
 def test_until_its_program_starts_a_pod_may_take_as_long_as_a_step_may_wait(
     written: Any, seconds: int
 ) -> None:
-    made = built(a_step(timeout=written), defaults=Defaults(queue_timeout=60))
+    made = built(a_step(timeout=written), defaults=Limits(queue_timeout=60))
 
     assert made["activeDeadlineSeconds"] == seconds
 
 
 def test_no_deadline_is_longer_than_the_api_server_takes() -> None:
-    made = built(a_step(timeout="365 days"), defaults=Defaults(queue_timeout=1e12))
+    made = built(a_step(timeout="365 days"), defaults=Limits(queue_timeout=1e12))
 
     assert made["activeDeadlineSeconds"] == 2**31 - 1
 

@@ -9,14 +9,15 @@ import pytest
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.attempt_result import Result, attempt_result
 from nightcrawler_operator.decisions.attempt_state import Blame, Failed, Succeeded
-from tests.support.snapshots import PodMaker, a_pod, a_step, at
+from tests.support.snapshots import PodMaker, a_context, a_pod, a_step, at
 
 PROGRAM, INFRASTRUCTURE = Blame.PROGRAM, Blame.INFRASTRUCTURE
 NOW: Final = 60.0
 
 
 def ended(pod: PodMaker, *, limit: str | None = None, **step: Any) -> Result | None:
-    return attempt_result(pod.view, a_step(**step), at(NOW), limit)
+    made = a_step(**step) if limit is None else a_step(**step, resources={"memory": limit})
+    return attempt_result(a_context(at(NOW), made), pod.view)
 
 
 def failed_init(code: int, message: str = "") -> PodMaker:

@@ -15,7 +15,7 @@ from nightcrawler_operator.decisions.waiting import Pending, waiting
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import LookForEvents
 from nightcrawler_operator.snapshot import ObservedEvents
-from tests.support.snapshots import PodMaker, a_job, a_pod, a_snapshot, a_step, an_event, at, wire
+from tests.support.snapshots import PodMaker, a_context, a_job, a_pod, a_snapshot, a_step, an_event, at, wire
 
 LIMITS: Final = Limits(image_pull_timeout=120, missing_config_grace=20)
 LOOP: Final = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 20s restarting"}}
@@ -226,7 +226,7 @@ def test_a_sidecar_that_was_started_again_once_is_nothing_to_speak_of() -> None:
 
 
 def failed(pod: PodMaker) -> Failed:
-    result = attempt_result(pod.phase("Failed").view, a_step(), at(60), None)
+    result = attempt_result(a_context(at(60)), pod.phase("Failed").view)
     assert isinstance(result, Failed)
     return result
 
@@ -260,9 +260,7 @@ def test_a_lost_sidecar_does_not_hide_the_init_container_that_failed() -> None:
 
 def test_a_pod_that_a_node_under_pressure_refused_did_not_fill_its_disk() -> None:
     refused = "Pod was rejected: The node had condition: [DiskPressure]. "
-    result = attempt_result(
-        a_pod().on_node().phase("Failed", "Evicted", refused).view, a_step(), at(60), None
-    )
+    result = attempt_result(a_context(at(60)), a_pod().on_node().phase("Failed", "Evicted", refused).view)
     assert isinstance(result, Failed)
     assert (result.blame, result.reason) == (Blame.INFRASTRUCTURE, conditions.STEP_NODE_REFUSED)
     assert result.message == (

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Step, conditions
 from nightcrawler_operator.decisions.attempt_state import Blame, Failed
 from nightcrawler_operator.decisions.retrying import (
     Again,
     Over,
     after_failure,
-    allowed_retries,
     next_attempt_at,
 )
 from nightcrawler_operator.limits import Limits
+from nightcrawler_operator.resolved import ResolvedStep
 from tests.support.snapshots import a_spec, a_step, at
 
 LIMITS: Final = Limits(max_disruptions=5, default_retry_delay=30)
@@ -27,9 +27,13 @@ def failed(blame: Blame) -> Failed:
     return Failed(blame, "Error", "ended with exit code 1", at(0))
 
 
+def resolved(step: Step, **workflow: Any) -> ResolvedStep:
+    return ResolvedStep(step, a_spec(step, **workflow), EnvironmentSpec(), LIMITS)
+
+
 def verdict(blame: Blame, attempt: int, disruptions: int = 0, retries: int | None = None) -> Again | Over:
     step = a_step() if retries is None else a_step(retries=retries)
-    return after_failure(step, a_spec(step), failed(blame), attempt, disruptions, LIMITS)
+    return after_failure(resolved(step), failed(blame), attempt, disruptions)
 
 
 ALLOWED: Final[dict[str, tuple[dict[str, Any], dict[str, Any], int]]] = {
@@ -65,7 +69,7 @@ ALLOWED: Final[dict[str, tuple[dict[str, Any], dict[str, Any], int]]] = {
 def test_the_retries_of_a_step_are(step: dict[str, Any], workflow: dict[str, Any], allowed: int) -> None:
     made = a_step(**step)
 
-    assert allowed_retries(made, a_spec(made, **workflow)) == allowed
+    assert resolved(made, **workflow).retries == allowed
 
 
 def test_three_retries_are_four_attempts() -> None:
@@ -151,6 +155,6 @@ def test_the_delay_before_the_next_attempt_is(
 ) -> None:
     made = a_step(**step)
 
-    due = next_attempt_at(made, a_spec(made, **workflow), at(100), reason, disruptions, LIMITS)
+    due = next_attempt_at(resolved(made, **workflow), at(100), reason, disruptions)
 
     assert due == at(100 + seconds)

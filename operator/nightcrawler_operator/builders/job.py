@@ -12,12 +12,13 @@ from nightcrawler_crds import names
 from nightcrawler_crds.kube.views import WholeJobView
 from nightcrawler_crds.v1alpha1 import Step
 from nightcrawler_operator.builders.merge import merge_pod
-from nightcrawler_operator.builders.pod import Defaults, pod_spec
+from nightcrawler_operator.builders.pod import pod_spec
+from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import NewJob, Run
 
 
-def job(run: Run, new: NewJob, defaults: Defaults, *, managed: bool = True) -> dict[str, Any]:
-    """The manifest of the Job; if it is `managed`, its Pod is ours to make."""
+def job(run: Run, new: NewJob, limits: Limits, *, managed: bool = True) -> dict[str, Any]:
+    """The manifest of the Job; if it is `managed`, the operator creates its Pod."""
     step = run.revision.steps[new.step]
     labels = {
         names.LABEL_WORKFLOW: run.workflow,
@@ -42,7 +43,7 @@ def job(run: Run, new: NewJob, defaults: Defaults, *, managed: bool = True) -> d
         "spec": {
             **({"managedBy": names.MANAGED_BY} if managed else {}),
             "backoffLimit": 0,
-            "template": _template(run, step, new, defaults, labels, annotations),
+            "template": _template(run, step, new, limits, labels, annotations),
         },
     }
 
@@ -50,12 +51,12 @@ def job(run: Run, new: NewJob, defaults: Defaults, *, managed: bool = True) -> d
 def pod(job: WholeJobView) -> dict[str, Any]:
     """The manifest of the one Pod of a Job, from the template as the API server took it.
 
-    As the Job controller would make it, but for the name, which is the Job's: whoever makes it, it is made
-    once. The Job controller's finalizer keeps it from vanishing with its result unread, and is taken off
-    by that controller when the Job is deleted, so that nothing is left behind where no operator runs.
+    As the Job controller would create it, except for the name, which is the Job's, so that there is only
+    one. The Job controller's finalizer keeps the Pod until its result is read; that controller removes it
+    when the Job is deleted, so nothing is left behind where no operator runs.
 
-    Unlike that controller's Pods, it does not hold up the deletion of its Job (`blockOwnerDeletion`): nothing
-    needs that, and where OwnerReferencesPermissionEnforcement is on it takes a right on finalizers.
+    Unlike that controller's Pods, it does not block the deletion of its Job (`blockOwnerDeletion`): nothing
+    needs that, and with OwnerReferencesPermissionEnforcement it takes a right on finalizers.
     """
     meta, template = job.metadata, job.spec.template
     marks = template.get("metadata") or {}
@@ -84,16 +85,16 @@ def pod(job: WholeJobView) -> dict[str, Any]:
 
 
 def _template(
-    run: Run, step: Step, new: NewJob, defaults: Defaults, labels: dict[str, str], annotations: dict[str, str]
+    run: Run, step: Step, new: NewJob, limits: Limits, labels: dict[str, str], annotations: dict[str, str]
 ) -> dict[str, Any]:
-    built = {"metadata": {}, "spec": pod_spec(run, step, new, defaults)}
+    built = {"metadata": {}, "spec": pod_spec(run, step, new, limits)}
     merged = merge_pod(built, step.pod_template or {})
     if run.environment.node_selector:
-        # The Environment's last: a podTemplate may narrow it, never leave it.
+        # The Environment's last: a podTemplate may narrow it, but not leave it.
         asked = merged["spec"].get("nodeSelector") or {}
         merged["spec"]["nodeSelector"] = {**asked, **run.environment.node_selector}
     metadata = merged.setdefault("metadata", {})
-    # Ours last: nothing in a podTemplate may pass for another execution's Pod.
+    # Ours last: a podTemplate must not make a Pod look like another execution's.
     metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
     metadata["annotations"] = {**(metadata.get("annotations") or {}), **annotations}
     return merged

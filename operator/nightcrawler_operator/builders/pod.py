@@ -4,50 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from nightcrawler_crds import names, words
-from nightcrawler_crds.v1alpha1 import Step, StepResources
+from nightcrawler_crds import names
+from nightcrawler_crds.v1alpha1 import Step
 from nightcrawler_crds.words.gpumodels import Wanted
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import NewJob, Run
-from nightcrawler_operator.resources import effective_resources, wanted_gpus
+from nightcrawler_operator.resolved import ResolvedStep
 
 SCRATCH_PATH: Final = "/scratch"
 _NO_PRODUCT: Final = "none-there"
 _LONGEST_DEADLINE: Final = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What the installation gives to steps for which nobody wrote any; `queue_timeout` is in seconds."""
-
-    cpu: words.Cpu | None = None
-    memory: words.Bytes | None = None
-    queue_timeout: float = Limits().queue_timeout
-
-
-def pod_spec(run: Run, step: Step, new: NewJob, defaults: Defaults) -> dict[str, Any]:
+def pod_spec(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any]:
     """The Pod's spec."""
-    resources = effective_resources(step, run.revision.spec)
-    scratch = (
-        words.parse_memory(resources.ephemeral_storage) if resources.ephemeral_storage is not None else None
-    )
-    gpus = wanted_gpus(resources.gpu, run.gpu_products)
+    resolved = ResolvedStep(step, run.revision.spec, run.environment, limits)
+    scratch = resolved.ephemeral_storage
+    gpus = resolved.gpus(run.gpu_products)
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
         # A step gets a token only if its podTemplate names a service account.
         "automountServiceAccountToken": _names_account(step),
         "enableServiceLinks": False,
-        "containers": [
-            _container(run, step, new, _requirements(resources, run, defaults, gpus), scratch is not None)
-        ],
+        "containers": [_container(run, step, new, _requirements(resolved, gpus), scratch is not None)],
     }
-    if step.timeout is not None:
-        spec["activeDeadlineSeconds"] = _backstop(words.parse_duration(step.timeout), defaults)
+    if resolved.timeout is not None:
+        spec["activeDeadlineSeconds"] = _backstop(resolved.timeout, limits)
     if scratch is not None:
         spec["volumes"] = [{"name": "scratch", "emptyDir": {"sizeLimit": scratch.quantity}}]
     if run.environment.node_selector:
@@ -55,19 +41,19 @@ def pod_spec(run: Run, step: Step, new: NewJob, defaults: Defaults) -> dict[str,
     if run.environment.tolerations:
         spec["tolerations"] = [dict(toleration) for toleration in run.environment.tolerations]
     if gpus is not None and gpus.products is not None:
-        # Should the last node of the model have gone just now, the Pod waits rather than take any GPU.
+        # If the last node of the model is gone, the Pod waits and does not take another GPU.
         spec["affinity"] = _on_products(gpus.products or (_NO_PRODUCT,))
     return spec
 
 
-def _backstop(timeout: float, defaults: Defaults) -> int:
-    """The deadline of a Pod whose program has not started, in seconds from its kubelet's taking it.
+def _backstop(timeout: float, limits: Limits) -> int:
+    """The deadline of a Pod whose program has not started, in seconds from when its kubelet accepted it.
 
-    A program's time begins with its container, and the deadline is lowered then (`decisions.attempts`). This
-    one is for when no operator runs: it leaves to the image and the init containers all the time that a
-    step may wait, and bounds the program nevertheless.
+    A step's timeout begins with its container, and the deadline is lowered then (`decisions.attempts`). This
+    one is for when no operator runs: it allows the image and the init containers as long as a step may wait,
+    and still bounds the program.
     """
-    return min(math.ceil(timeout + defaults.queue_timeout) + 1, _LONGEST_DEADLINE)
+    return min(math.ceil(timeout + limits.queue_timeout) + 1, _LONGEST_DEADLINE)
 
 
 def _container(
@@ -95,11 +81,10 @@ def _container(
 
 
 def environment_variables(run: Run, step: Step, new: NewJob) -> list[dict[str, Any]]:
-    """The container's variables: parameters, who it is, then the step's own.
+    """The container's variables: parameters, names of workflow, execution and step, then the step's own.
 
-    Kubernetes expands `$(NAME)` in values from variables before them. Parameters come
-    first and have every `$` doubled, so that a value given by whoever runs the workflow
-    cannot read another variable, a Secret's for instance.
+    Kubernetes expands `$(NAME)` in values from variables before them. Parameters come first and have every
+    `$` doubled, so that whoever runs the workflow cannot read another variable, a Secret's for instance.
     """
     parameters = [
         {"name": f"PARAM_{name}", "value": _escaped(parameter_text(value))}
@@ -116,7 +101,7 @@ def environment_variables(run: Run, step: Step, new: NewJob) -> list[dict[str, A
 
 
 def parameter_text(value: Any) -> str:
-    """A parameter as a step reads it: strings as they are, all else as JSON."""
+    """A parameter as a step reads it: strings as they are, anything else as JSON."""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
@@ -124,21 +109,12 @@ def _escaped(text: str) -> str:
     return text.replace("$", "$$")
 
 
-def _requirements(
-    resources: StepResources, run: Run, defaults: Defaults, gpus: Wanted | None
-) -> dict[str, dict[str, str]]:
-    """CPU is requested, memory requested and limited, GPUs limited (which requests them).
-
-    A CPU limit only throttles, so there is one only where somebody asks for it; memory over the request
-    would take other Pods down.
-    """
+def _requirements(resolved: ResolvedStep, gpus: Wanted | None) -> dict[str, dict[str, str]]:
+    """CPU is requested, memory requested and limited, GPUs limited (which requests them)."""
     requests: dict[str, str] = {}
     limits: dict[str, str] = {}
-    cpu, cpu_limit = _cpu(resources, run, defaults)
-    memory = words.parse_memory(resources.memory) if resources.memory is not None else defaults.memory
-    disk = (
-        words.parse_memory(resources.ephemeral_storage) if resources.ephemeral_storage is not None else None
-    )
+    cpu, cpu_limit = resolved.cpu
+    memory, disk = resolved.memory, resolved.ephemeral_storage
     if cpu is not None:
         requests["cpu"] = cpu.quantity
     if cpu_limit is not None:
@@ -150,17 +126,6 @@ def _requirements(
     if disk is not None:
         requests["ephemeral-storage"] = limits["ephemeral-storage"] = disk.quantity
     return {key: value for key, value in (("requests", requests), ("limits", limits)) if value}
-
-
-def _cpu(resources: StepResources, run: Run, defaults: Defaults) -> tuple[words.Cpu | None, words.Cpu | None]:
-    """The request and the limit. A request that nobody wrote gives way to a limit that somebody did."""
-    cpu = words.parse_cpu(resources.cpu) if resources.cpu is not None else defaults.cpu
-    if resources.cpu_limit is None:
-        return cpu, cpu if run.environment.cpu_limit == "Request" else None
-    limit = words.parse_cpu(resources.cpu_limit)
-    if resources.cpu is None and cpu is not None and limit is not None:
-        cpu = min(cpu, limit)
-    return cpu, limit
 
 
 def _on_products(products: tuple[str, ...]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""How an attempt ended, read from its Pod; the Job's own account comes up to a second later.
+"""How an attempt ended, by the status of its Pod; that of its Job comes up to a second later.
 
-The rules stand in the order in which they are asked; the first that has something to say
-is right. Facts about Pods are Kubernetes' (pod-lifecycle, and the kubelet's eviction code).
+Rules in order; the first that answers decides. What they rely on is documented behaviour of Pods
+(pod-lifecycle), and the kubelet's eviction code.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Final
 
 from nightcrawler_crds.kube.views import PodView, Terminated
 from nightcrawler_crds.plaintext import one_line
-from nightcrawler_crds.v1alpha1 import Step, conditions
+from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.attempt_state import Blame, Failed, Succeeded
 from nightcrawler_operator.decisions.causes import rejection
 from nightcrawler_operator.decisions.containers import CANNOT_START, how_it_ended, init_containers
+from nightcrawler_operator.decisions.context import StepContext
 from nightcrawler_operator.decisions.pods import (
     ENDED,
     deletion_asked,
@@ -27,24 +28,22 @@ from nightcrawler_operator.decisions.pods import (
 )
 
 _KILLED: Final = (137, 143)
-"""Exit codes of programs that were ended by SIGKILL and SIGTERM."""
+"""Exit codes of programs that SIGKILL and SIGTERM ended."""
 _KUBELET_IS_DONE: Final = timedelta(seconds=5)
-"""How soon after the end of its containers a kubelet lets a deleted Pod go, most often."""
+"""How soon after the end of its containers a kubelet usually removes a deleted Pod."""
 _KUBELET_IS_DONE_WITH_ALL: Final = timedelta(minutes=2)
-"""The same where volumes take their time; believed only of a program that a signal ended."""
+"""The same if volumes take long; assumed only if a signal ended the program."""
 LINGER: Final = timedelta(seconds=10)
 """How long an injected side-car may outlive the step's container before their Job is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndedPod:
-    """An ended Pod as the rules look at it; `memory_limit` is for the sentence about it."""
+    """A Pod that has ended, as the rules see it."""
 
     pod: PodView
-    step: Step
-    now: datetime
+    ctx: StepContext
     terminated: Terminated | None
-    memory_limit: str | None
 
     @property
     def started(self) -> datetime | None:
@@ -53,20 +52,20 @@ class EndedPod:
 
     @property
     def finished(self) -> datetime:
-        """When the step's container ended; when the Pod did, is not recorded, so it is now."""
-        return (self.terminated.finished_at if self.terminated else None) or self.now
+        """When the step's container ended; a Pod without one has no such time, so it is now."""
+        return (self.terminated.finished_at if self.terminated else None) or self.ctx.now
 
 
 Result = Succeeded | Failed
 Rule = Callable[[EndedPod], Result | None]
 
 
-def attempt_result(pod: PodView, step: Step, now: datetime, memory_limit: str | None) -> Result | None:
+def attempt_result(ctx: StepContext, pod: PodView) -> Result | None:
     """How the attempt of this Pod ended; None while its step's container has not."""
     terminated = step_termination(pod)
     if terminated is None and pod.status.phase not in ENDED:
         return None
-    ended = EndedPod(pod, step, now, terminated, memory_limit)
+    ended = EndedPod(pod, ctx, terminated)
     for rule in RULES:
         result = rule(ended)
         if result is not None:
@@ -75,10 +74,10 @@ def attempt_result(pod: PodView, step: Step, now: datetime, memory_limit: str | 
 
 
 def _deadline(end: EndedPod) -> Result | None:
-    # The kubelet's word stands whatever the exit code: a program that catches SIGTERM may exit 0.
+    # Whatever the exit code: a program that catches SIGTERM may exit with 0.
     if end.pod.status.reason != "DeadlineExceeded":
         return None
-    message = f"took longer than its timeout of {end.step.timeout}"
+    message = f"took longer than its timeout of {end.ctx.step.timeout}"
     if end.started is None:
         message = "had not started when its Pod's time was over"
     return _failed(end, Blame.PROGRAM, conditions.STEP_TIMED_OUT, message)
@@ -93,7 +92,7 @@ def _own_disk_use(end: EndedPod) -> Result | None:
 
 
 def _disrupted(end: EndedPod) -> Result | None:
-    # Only what came before the end ended it: a finished Pod may well be deleted afterwards.
+    # A disruption after its end did not end it: finished Pods are deleted, too.
     condition = disruption(end.pod)
     if condition is not None and not_after(condition.last_transition_time, end.finished):
         why = one_line(condition.message) or condition.reason
@@ -111,12 +110,12 @@ def _deleted(end: EndedPod) -> Result | None:
 
 
 def _was_killed_for_its_deletion(end: EndedPod) -> bool:
-    """Whether a program that failed was most likely ended for a deletion of which only the end was seen.
+    """Whether a failed program was most likely ended by a deletion that was not observed when it began.
 
-    When a kubelet is done with a deleted Pod it asks for the deletion again, and if a finalizer keeps the
-    Pod, the API server takes that moment for its own: who did not see the Pod before (the operator was
-    away) cannot tell it from one that was deleted when it had ended. A signal says how it ended, and a
-    request at once who made it. Exit code 0 counts: nothing that went well is run again.
+    When a kubelet is done with a deleted Pod it requests the deletion again, and if a finalizer keeps the
+    Pod, the API server replaces the deletionTimestamp: an operator that was down before cannot tell it from a
+    Pod that was deleted after its end. A signal, and a request right after the end, tell. Exit code 0
+    counts as success: nothing that succeeded is run again.
     """
     asked, ended = deletion_asked(end.pod), end.terminated
     if asked is None or ended is None or not is_forced_out(end.pod) or ended.reason == "OOMKilled":
@@ -126,7 +125,7 @@ def _was_killed_for_its_deletion(end: EndedPod) -> bool:
 
 
 def _status_lost(end: EndedPod) -> Result | None:
-    # The kubelet found no trace of the container, after a restart of the node for instance.
+    # The kubelet no longer knows the container, for example after a restart of the node.
     if end.terminated is not None and _is_lost(end.terminated):
         message = f"left no result on node {end.pod.spec.node_name}"
         return _failed(end, Blame.INFRASTRUCTURE, conditions.STEP_VANISHED, message)
@@ -144,7 +143,8 @@ def _success(end: EndedPod) -> Result | None:
 def _out_of_memory(end: EndedPod) -> Result | None:
     if end.terminated is None or end.terminated.reason != "OOMKilled":
         return None
-    limit = f" (its limit is {end.memory_limit})" if end.memory_limit else ""
+    memory = end.ctx.resolved.resources.memory
+    limit = f" (its limit is {memory})" if memory is not None else ""
     message = f"ran out of memory{limit}; give it more in resources.memory"
     return _failed(end, Blame.PROGRAM, conditions.STEP_OUT_OF_MEMORY, message)
 
@@ -163,7 +163,7 @@ def _program_error(end: EndedPod) -> Result | None:
 
 
 def _init_failed(end: EndedPod) -> Result | None:
-    # Side-cars last: they are ended by a signal when an init container has failed.
+    # Side-cars last: the kubelet kills them when an init container has failed.
     for container in sorted(init_containers(end.pod), key=lambda one: one.sidecar):
         ended = container.status.state.terminated
         if ended is None or ended.exit_code == 0:
@@ -177,7 +177,7 @@ def _init_failed(end: EndedPod) -> Result | None:
 
 
 def _not_admitted(end: EndedPod) -> Result | None:
-    # Failed, and no container of it ever started: the kubelet did not take it.
+    # Failed without having started a container: the kubelet did not admit it.
     status = end.pod.status
     message = f"was not admitted by node {end.pod.spec.node_name}: {rejection(status.reason, status.message)}"
     return _failed(end, Blame.INFRASTRUCTURE, conditions.STEP_NODE_REFUSED, message)
@@ -186,9 +186,9 @@ def _not_admitted(end: EndedPod) -> Result | None:
 RULES: Final[Sequence[Rule]] = (
     _deadline,  # before success: the exit code does not matter then
     _own_disk_use,  # before disruption: it is an eviction too, but the program's
-    _disrupted,  # before success: a program that is told to go may go with exit code 0
+    _disrupted,  # before success: a program that gets SIGTERM may exit with 0
     _deleted,
-    _status_lost,  # before the exit code, which is made up then
+    _status_lost,  # before the exit code, which the kubelet invents then
     _success,
     _out_of_memory,
     _cannot_start,
@@ -199,12 +199,12 @@ RULES: Final[Sequence[Rule]] = (
 
 
 def _never_admitted(pod: PodView) -> bool:
-    """Whether a node refused a Pod (it was under pressure): a kubelet then tells of no container."""
+    """Whether a node did not admit a Pod (it was under pressure): it then has no container statuses."""
     return not (pod.status.container_statuses or pod.status.init_container_statuses)
 
 
 def _is_lost(ended: Terminated) -> bool:
-    """Whether a kubelet, or containerd after a restart ("Unknown", 255), does not know how one ended."""
+    """Whether the kubelet, or containerd after a restart ("Unknown", 255), does not know how it ended."""
     return ended.reason == "ContainerStatusUnknown" or (ended.reason, ended.exit_code) == ("Unknown", 255)
 
 

@@ -9,15 +9,16 @@ from typing import Final
 
 import msgspec
 
-from nightcrawler_crds import words
 from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions import jobs, run_end
+from nightcrawler_operator.decisions.context import NOT_BEGUN, StepContext
 from nightcrawler_operator.decisions.quota import ASK_AFTER, jobs_to_make_room
 from nightcrawler_operator.decisions.status import status_patch
 from nightcrawler_operator.decisions.steps import Progress, advance
 from nightcrawler_operator.decisions.waiting import POD_EXPECTED
 from nightcrawler_operator.plan import Done, Outcome, Plan, Run, Waiting
+from nightcrawler_operator.resolved import run_timeout
 from nightcrawler_operator.snapshot import Attempt, Revision, Snapshot
 
 
@@ -61,7 +62,7 @@ def _advance_all(snapshot: Snapshot, run: Run) -> dict[str, Progress]:
     for name, step in revision.steps.items():
         status = recorded.get(name)
         if (status is not None and status.attempt) or (name, 1) in snapshot.attempts or _over(status):
-            begun[name] = advance(step, status, {}, run, snapshot)
+            begun[name] = advance(StepContext(step, status or NOT_BEGUN, run, snapshot), {})
     failed = any(p.status is not None and p.status.phase == "Failed" for p in begun.values())
     steps: dict[str, Progress] = {}
     for name, step in revision.steps.items():
@@ -71,7 +72,8 @@ def _advance_all(snapshot: Snapshot, run: Run) -> dict[str, Progress]:
             steps[name] = Progress(recorded.get(name))
         else:
             before = {d: _state(begun, d) for d in revision.depends[name]}
-            steps[name] = advance(step, recorded.get(name), before, run, snapshot)
+            status = recorded.get(name, NOT_BEGUN)
+            steps[name] = advance(StepContext(step, status, run, snapshot), before)
     return steps
 
 
@@ -100,7 +102,7 @@ def _proven(
     while todo:
         follower, by = todo.pop()
         for step in revision.depends[follower]:
-            status = known.get(step, _NOT_BEGUN)
+            status = known.get(step, NOT_BEGUN)
             number = status.attempt or 1
             is_open = status.phase in ("Pending", "Running") and (step, number) not in snapshot.attempts
             if is_open and step not in proven:
@@ -117,12 +119,9 @@ def _made(attempt: Attempt) -> datetime | None:
     return min((m.creation_timestamp for m in metas if m.creation_timestamp), default=None)
 
 
-_NOT_BEGUN: Final = StepStatusView(phase="Pending")
-
-
 def _state(begun: dict[str, Progress], name: str) -> StepStatusView:
     one = begun.get(name)
-    return one.status if one is not None and one.status is not None else _NOT_BEGUN
+    return one.status if one is not None and one.status is not None else NOT_BEGUN
 
 
 def _over(status: StepStatusView | None) -> bool:
@@ -305,10 +304,7 @@ def _deadline(picture: Picture) -> datetime | None:
     started = _started(picture)
     if started is None:
         return None
-    config = picture.run.revision.spec.config
-    written = config.timeout if config else None
-    seconds = picture.snapshot.limits.default_timeout if written is None else words.parse_duration(written)
-    return started + timedelta(seconds=seconds)
+    return started + timedelta(seconds=run_timeout(picture.run.revision.spec, picture.snapshot.limits))
 
 
 def _cancelling_since(picture: Picture) -> datetime | None:

@@ -1,4 +1,4 @@
-"""What follows the failure of an attempt: another attempt, and when; or the end of the step."""
+"""What follows a failed attempt: another attempt, and when, or the end of the step."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from nightcrawler_crds import defaults, words
-from nightcrawler_crds.v1alpha1 import Step, WorkflowSpec, conditions
+from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.attempt_state import Blame, Failed
-from nightcrawler_operator.limits import Limits
+from nightcrawler_operator.resolved import ResolvedStep
 
 _FIRST_BACKOFF: Final = 2.0
 _MOST_BACKOFF: Final = 60.0
@@ -22,35 +21,33 @@ INFRASTRUCTURE_REASONS: Final = frozenset(
         conditions.STEP_VANISHED,
     }
 )
-"""Reasons recorded for attempts that the cluster ended; the delay before the next one follows from them."""
+"""Reasons recorded for attempts that the cluster ended; after these the delay is a back-off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Another attempt shall be made; `disruptions` is the new count."""
+    """Another attempt follows; `disruptions` is the new count."""
 
     disruptions: int
 
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """No further attempt; `message` says so together with the failure."""
+    """No further attempt; `message` gives the failure and why."""
 
     disruptions: int
     message: str
 
 
-def after_failure(
-    step: Step, spec: WorkflowSpec, failed: Failed, attempt: int, disruptions: int, limits: Limits
-) -> Again | Over:
+def after_failure(resolved: ResolvedStep, failed: Failed, attempt: int, disruptions: int) -> Again | Over:
     """Whether the step gets another attempt. `disruptions` is the count before this failure."""
     if failed.blame is Blame.DEFINITION:
         return Over(disruptions, failed.message)
     if failed.blame is Blame.INFRASTRUCTURE:
-        if disruptions < limits.max_disruptions:
+        if disruptions < resolved.limits.max_disruptions:
             return Again(disruptions + 1)
         return Over(disruptions + 1, f"{failed.message} (disrupted {disruptions + 1} times, that is enough)")
-    allowed = allowed_retries(step, spec)
+    allowed = resolved.retries
     if attempt - disruptions <= allowed:
         return Again(disruptions)
     return Over(
@@ -59,28 +56,11 @@ def after_failure(
     )
 
 
-def allowed_retries(step: Step, spec: WorkflowSpec) -> int:
-    """How often a step may be tried again after errors of its own: its own word, else the workflow's."""
-    if step.retries is not None:
-        return step.retries
-    written = spec.config.retries if spec.config else None
-    enabled = spec.options.enable_retry if spec.options else None
-    if enabled is False:
-        return 0
-    if enabled is True:
-        return written if written is not None else defaults.RETRIES_IF_ENABLED
-    return written or 0
-
-
 def next_attempt_at(
-    step: Step, spec: WorkflowSpec, ended: datetime, reason: str | None, disruptions: int, limits: Limits
+    resolved: ResolvedStep, ended: datetime, reason: str | None, disruptions: int
 ) -> datetime:
-    """When the next attempt may be made. It follows from what is recorded, so restarts do not matter."""
+    """When the next attempt may begin. It depends on the record alone, so restarts do not matter."""
     if reason in INFRASTRUCTURE_REASONS:
         doubled = _FIRST_BACKOFF * 2 ** max(0, disruptions - 1)
         return ended + timedelta(seconds=min(doubled, _MOST_BACKOFF))
-    written = step.retry_delay
-    if written is None and spec.config is not None:
-        written = spec.config.retry_delay
-    seconds = limits.default_retry_delay if written is None else words.parse_duration(written)
-    return ended + timedelta(seconds=seconds)
+    return ended + timedelta(seconds=resolved.retry_delay)

@@ -114,7 +114,8 @@ def to_json(value: Any) -> Any:
             return [to_json(item) for item in value]
         case dict():
             return {key: to_json(item) for key, item in value.items()}
-    return value
+        case _:
+            return value
 
 
 @functools.cache
