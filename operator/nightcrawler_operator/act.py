@@ -21,6 +21,7 @@ from nightcrawler_crds.kube.views import ExecutionView, RevisionView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.children import Children, free_pods, set_deadlines, tell_ends
+from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.execution import accepted, why_it_waits
 from nightcrawler_operator.decisions.quota import ASK_AFTER
 from nightcrawler_operator.decisions.refusals import refusal
@@ -28,7 +29,6 @@ from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.lookups import Lookups
 from nightcrawler_operator.plan import DecideAgain, NewJob, NotLeading, Outcome, Plan
 from nightcrawler_operator.snapshot import Revision, Snapshot
-from nightcrawler_operator.world import World
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Actor:
     def __init__(
         self,
         store: Store,
-        world: World,
+        cluster: ClusterState,
         *,
         limits: Limits,
         managed: bool,
@@ -73,15 +73,15 @@ class Actor:
         on_ended: Callable[[ExecutionView], None],
     ) -> None:
         self._store = store
-        self._world = world
+        self._cluster = cluster
         self._children = Children(
-            store, world, limits=limits, managed=managed, lease=self._lease, on_made=watcher.made_job
+            store, cluster, limits=limits, managed=managed, lease=self._lease, on_made=watcher.made_job
         )
         self._time_left = time_left
         self._others_wait = others_wait
         self._watcher = watcher
         self._on_ended = on_ended
-        self._lookups = Lookups(store, world)
+        self._lookups = Lookups(store, cluster)
 
     async def carry_out(self, snapshot: Snapshot, plan: Plan) -> Outcome:
         """Make the plan's writes; returns when to look again.
@@ -95,7 +95,7 @@ class Actor:
         children = self._children
         self._lease()
         if plan.completed:
-            self._world.findings_of(execution.metadata.uid).completed = plan.completed
+            self._cluster.results_of(execution.metadata.uid).completed = plan.completed
         if plan.first_jobs or plan.later_jobs or plan.missing_pods:
             await self._confirm(execution)
         try:
@@ -111,7 +111,7 @@ class Actor:
             raise DecideAgain
         if plan.status:
             await self._write_status(execution, plan.status)
-        await set_deadlines(self._store, self._world, execution, plan.deadlines)
+        await set_deadlines(self._store, self._cluster, execution, plan.deadlines)
         if plan.later_jobs:
             assert plan.run is not None
             await children.make_jobs(snapshot, plan.run, plan.later_jobs)
@@ -119,8 +119,8 @@ class Actor:
                 # The Pods of others come before a Job's own account of its end, which is for people.
                 raise DecideAgain
         namespace = execution.metadata.namespace
-        await tell_ends(self._store, self._world, namespace, plan.ended_jobs)
-        await free_pods(self._store, self._world, namespace, plan.freed_pods)
+        await tell_ends(self._store, self._cluster, namespace, plan.ended_jobs)
+        await free_pods(self._store, self._cluster, namespace, plan.freed_pods)
         if plan.lookups and await self._lookups.carry_out(snapshot, plan.lookups):
             raise DecideAgain
         return plan.outcome
@@ -135,33 +135,33 @@ class Actor:
         await children.delete(names.JOBS, execution, plan.delete_jobs)
         await children.delete(names.PODS, execution, plan.delete_pods)
         await children.delete(names.PODS, execution, plan.force_delete_pods, grace_period=0)
-        findings = self._world.findings.get(execution.metadata.uid)
+        results = self._cluster.lookup_results.get(execution.metadata.uid)
         if plan.room:
             await children.delete(names.JOBS, execution, plan.room)
             log.info("removed %d finished Jobs: a quota has no room for the next", len(plan.room))
-            self._world.findings_of(execution.metadata.uid).note_room(utcnow(), utcnow() + ASK_AFTER)
-        if findings is not None:
-            findings.clear_obstacle()
+            self._cluster.results_of(execution.metadata.uid).note_room(utcnow(), utcnow() + ASK_AFTER)
+        if results is not None:
+            results.clear_obstacle()
         return execution
 
     async def _explain(self, snapshot: Snapshot, error: errors.ApiError) -> None:
         """Record why nothing can be done, once a reason; the error itself is dealt with by who called."""
         execution = snapshot.execution
-        findings = self._world.findings_of(execution.metadata.uid)
-        obstacle = refusal(error, execution.metadata.name, findings.obstacle, snapshot.now)
-        findings.obstacle = obstacle
-        if findings.obstacle_shown == obstacle.reason:
+        results = self._cluster.results_of(execution.metadata.uid)
+        obstacle = refusal(error, execution.metadata.name, results.obstacle, snapshot.now)
+        results.obstacle = obstacle
+        if results.obstacle_shown == obstacle.reason:
             return
         patch = why_it_waits(snapshot, obstacle)
         if not patch:
             return
-        current = self._world.executions.get(execution.metadata.key) or execution
+        current = self._cluster.executions.get(execution.metadata.key) or execution
         try:
             await self._write_status(current, patch)
         except (errors.ApiError, DecideAgain) as failure:
             log.debug("why it waits cannot be recorded either: %s", failure)
         else:
-            findings.obstacle_shown = obstacle.reason
+            results.obstacle_shown = obstacle.reason
 
     def _puts_off_the_record(self, execution: ExecutionView, plan: Plan) -> bool:
         """Whether the Pods of others come before the record of the first attempts that were just made.
@@ -173,16 +173,16 @@ class Actor:
             return False
         if plan.later_jobs or plan.delete_jobs or plan.force_delete_pods or plan.freed_pods or plan.lookups:
             return False
-        findings = self._world.findings_of(execution.metadata.uid)
-        findings.record_put_off = not findings.record_put_off
-        return findings.record_put_off
+        results = self._cluster.results_of(execution.metadata.uid)
+        results.record_put_off = not results.record_put_off
+        return results.record_put_off
 
     # --- the execution itself ----------------------------------------------------------------------
 
     async def _confirm(self, execution: ExecutionView) -> None:
         """Before Jobs are made on a picture that is old by now, ask for the execution anew."""
         meta = execution.metadata
-        if self._world.age(meta.uid) < _TRUSTED:
+        if self._cluster.age(meta.uid) < _TRUSTED:
             return
         fresh = await self._refresh(execution)
         if fresh is None or fresh.metadata.resource_version != meta.resource_version:
@@ -195,9 +195,9 @@ class Actor:
         except errors.NotFound:
             fresh = None
         if fresh is None or fresh.metadata.uid != meta.uid:
-            self._world.executions.forget(meta.key, meta.uid, meta.version)
+            self._cluster.executions.forget(meta.key, meta.uid, meta.version)
             return None
-        self._world.record_own_write(fresh)
+        self._cluster.record_own_write(fresh)
         return fresh
 
     async def _adopt(self, snapshot: Snapshot) -> ExecutionView:
@@ -225,7 +225,7 @@ class Actor:
     async def _write_status(self, execution: ExecutionView, patch: Mapping[str, Any]) -> None:
         body = {"metadata": {"resourceVersion": execution.metadata.resource_version}, "status": patch}
         written = await self._patch(execution, body, subresource="status")
-        self._world.recorded_at[execution.metadata.uid] = utcnow()
+        self._cluster.recorded_at[execution.metadata.uid] = utcnow()
         self._watcher.recorded(execution, written)
         if written.status.phase in TERMINAL_PHASES:
             self._on_ended(written)
@@ -249,21 +249,21 @@ class Actor:
             await self._refresh(execution)
             raise DecideAgain from None
         except errors.NotFound:
-            self._world.executions.forget(meta.key, meta.uid, meta.version)
+            self._cluster.executions.forget(meta.key, meta.uid, meta.version)
             raise DecideAgain from None
-        self._world.record_own_write(written)
+        self._cluster.record_own_write(written)
         return written
 
     async def _keep_revision(self, snapshot: Snapshot, revision: Revision) -> None:
         namespace = snapshot.execution.metadata.namespace
-        if (namespace, revision.name) in self._world.revisions or snapshot.workflow is None:
+        if (namespace, revision.name) in self._cluster.revisions or snapshot.workflow is None:
             return
         body = revisions.manifest(snapshot.workflow, revision)
         try:
             await self._store.create(names.REVISIONS, namespace, body, RevisionView)
         except errors.AlreadyExists:
             log.debug("revision %s is there already", revision.name)
-        self._world.remember_revision(namespace, revision)
+        self._cluster.remember_revision(namespace, revision)
 
     def _lease(self) -> float:
         left = self._time_left()

@@ -25,9 +25,10 @@ from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView, WholeJobView
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.builders.job import job, pod
+from nightcrawler_operator.cluster.missing_children import take_in
+from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.ownership import is_owned_by
 from nightcrawler_operator.decisions.refusals import refusal
-from nightcrawler_operator.finding import take_in
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import (
     Deadline,
@@ -39,7 +40,6 @@ from nightcrawler_operator.plan import (
     Run,
 )
 from nightcrawler_operator.snapshot import Refusal, Snapshot
-from nightcrawler_operator.world import World
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Children:
     def __init__(
         self,
         store: Store,
-        world: World,
+        cluster: ClusterState,
         *,
         limits: Limits,
         managed: bool,
@@ -66,7 +66,7 @@ class Children:
         on_made: Callable[[Snapshot, NewJob], None],
     ) -> None:
         self._store = store
-        self._world = world
+        self._cluster = cluster
         self._limits = limits
         self._managed = managed
         self._lease = lease
@@ -86,7 +86,7 @@ class Children:
         """Make Jobs with their Pods, or find them made.
 
         Raises:
-            DecideAgain: The API server did not take one; why is among the findings.
+            DecideAgain: The API server refused one; the lookup results say why.
         """
         if not all(await _all(self._make_job(snapshot, run, new) for new in jobs)):
             raise DecideAgain
@@ -101,7 +101,7 @@ class Children:
             raise DecideAgain
 
     async def _make_job(self, snapshot: Snapshot, run: Run, new: NewJob) -> bool:
-        """Create a Job and its Pod; False if the API server refused one, which is then among the findings."""
+        """Create a Job and its Pod; False if the API server refused one, which is then recorded."""
         body = job(run, new, self._limits, managed=self._managed)
         uid = run.execution_uid
         try:
@@ -109,8 +109,8 @@ class Children:
         except errors.ApiError as error:
             self._refused(uid, new.name, "Job", error)
             return False
-        self._world.taken(uid, new.name)
-        take_in(self._world, uid, (new.step, new.attempt), job=made.slim)
+        self._cluster.taken(uid, new.name)
+        take_in(self._cluster, uid, (new.step, new.attempt), job=made.slim)
         self._on_made(snapshot, new)
         return await self._make_pod(uid, made)
 
@@ -149,12 +149,12 @@ class Children:
             self._refused(meta.uid, old.name, "Job", error)
             return False
         if found is None or found.metadata.uid != old.uid:
-            known = self._world.jobs.cache.get((meta.namespace, old.name))
+            known = self._cluster.jobs.cache.get((meta.namespace, old.name))
             if known is not None and known.metadata.uid == old.uid:
-                self._world.jobs.cache.forget(known.metadata.key, old.uid, known.metadata.version)
+                self._cluster.jobs.cache.forget(known.metadata.key, old.uid, known.metadata.version)
             return False
         if found.metadata.labels.execution_uid == meta.uid:
-            self._world.jobs.cache.upsert(found.slim)
+            self._cluster.jobs.cache.upsert(found.slim)
         return await self._make_pod(meta.uid, found)
 
     async def _make_pod(self, execution_uid: str, made: WholeJobView) -> bool:
@@ -167,24 +167,24 @@ class Children:
         except _StillThere:
             message = f"the Pod of a Job {meta.name} that was deleted is not gone yet"
             said = Refusal(message, utcnow() + _LOOK_AGAIN, conditions.STEP_LAST_POD)
-            self._world.refused(execution_uid, meta.name, said)
+            self._cluster.refused(execution_uid, meta.name, said)
             return False
         except errors.ApiError as error:
             self._refused(execution_uid, meta.name, "Pod", error)
             return False
-        self._world.taken(execution_uid, meta.name)
+        self._cluster.taken(execution_uid, meta.name)
         if created.metadata.labels.execution_uid == execution_uid:
-            self._world.pods.cache.upsert(created)
+            self._cluster.pods.cache.upsert(created)
             return True
         # It was made before, and has lost its label since: no watch would tell of it.
         marks = meta.annotations
-        take_in(self._world, execution_uid, (marks.step, marks.attempt_number), job=slim, pods=[created])
+        take_in(self._cluster, execution_uid, (marks.step, marks.attempt_number), job=slim, pods=[created])
         return False
 
     def _refused(self, uid: str, name: str, kind: str, error: errors.ApiError) -> None:
         """Note why the API server did not take a child, for the next decision."""
-        said = refusal(error, name, self._world.refusal_of(uid, name), utcnow())
-        self._world.refused(uid, name, said)
+        said = refusal(error, name, self._cluster.refusal_of(uid, name), utcnow())
+        self._cluster.refused(uid, name, said)
         log.warning("%s %s is not taken (%s): %s", kind, name, said.reason, error.message)
 
     async def _post_or_find_pod(self, made: WholeJobView) -> PodView:
@@ -231,7 +231,7 @@ async def delete_all(
 
 
 async def set_deadlines(
-    store: Store, world: World, execution: ExecutionView, deadlines: Iterable[Deadline]
+    store: Store, cluster: ClusterState, execution: ExecutionView, deadlines: Iterable[Deadline]
 ) -> None:
     """Tell the kubelets when the time of Pods is over.
 
@@ -249,13 +249,13 @@ async def set_deadlines(
         except (errors.Invalid, errors.Forbidden) as error:
             log.warning("the deadline of Pod %s cannot be set: %s", deadline.name, error)
         else:
-            world.pods.cache.upsert(told)
-        world.findings_of(meta.uid).note_deadline(deadline.uid, utcnow())
+            cluster.pods.cache.upsert(told)
+        cluster.results_of(meta.uid).note_deadline(deadline.uid, utcnow())
 
     await _all(one(deadline) for deadline in deadlines)
 
 
-async def tell_ends(store: Store, world: World, namespace: str, ended: Iterable[EndedJob]) -> None:
+async def tell_ends(store: Store, cluster: ClusterState, namespace: str, ended: Iterable[EndedJob]) -> None:
     """Write the ends of managed Jobs into their status, for whoever looks at Jobs.
 
     Nothing of ours hangs on it, so what the API server does not take is not tried again.
@@ -268,15 +268,15 @@ async def tell_ends(store: Store, world: World, namespace: str, ended: Iterable[
         except (errors.NotFound, errors.Conflict):
             log.debug("Job %s is gone already", job.name)
         except (errors.Invalid, errors.Forbidden) as error:
-            world.untold.add(job.uid)
+            cluster.untold.add(job.uid)
             log.warning("the end of Job %s cannot be written to its status: %s", job.name, error)
         else:
-            world.jobs.cache.upsert(told)
+            cluster.jobs.cache.upsert(told)
 
     await _all(one(job) for job in ended)
 
 
-async def free_pods(store: Store, world: World, namespace: str, freed: Iterable[FreedPod]) -> None:
+async def free_pods(store: Store, cluster: ClusterState, namespace: str, freed: Iterable[FreedPod]) -> None:
     """Take our finalizer off Pods, so that they go."""
 
     async def one(pod: FreedPod) -> None:
@@ -286,7 +286,7 @@ async def free_pods(store: Store, world: World, namespace: str, freed: Iterable[
         except (errors.NotFound, errors.Conflict):
             log.debug("Pod %s is gone, or has changed, which will be told", pod.name)
         else:
-            world.pods.cache.upsert(left)
+            cluster.pods.cache.upsert(left)
 
     await _all(one(pod) for pod in freed)
 

@@ -16,8 +16,9 @@ from nightcrawler_crds.kube.views import (
     WorkflowView,
 )
 from nightcrawler_operator.builders import revision as revisions
+from nightcrawler_operator.cluster.missing_children import find_children, take_in
+from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.pods import ENDED, is_live
-from nightcrawler_operator.finding import find_children, take_in
 from nightcrawler_operator.plan import (
     LookForEnvironments,
     LookForEvents,
@@ -27,7 +28,6 @@ from nightcrawler_operator.plan import (
     Lookup,
 )
 from nightcrawler_operator.snapshot import ObservedEvents, Snapshot
-from nightcrawler_operator.world import World
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +35,9 @@ log = logging.getLogger(__name__)
 class Lookups:
     """Asks, and puts the answers where the next Snapshot finds them."""
 
-    def __init__(self, store: Store, world: World) -> None:
+    def __init__(self, store: Store, cluster: ClusterState) -> None:
         self._store = store
-        self._world = world
+        self._cluster = cluster
 
     async def carry_out(self, snapshot: Snapshot, lookups: Iterable[Lookup]) -> bool:
         """Ask all; True if an answer was news, so that a new decision makes sense."""
@@ -62,22 +62,22 @@ class Lookups:
         assert known is not None
         key = known.metadata.key
         # Of many runs that are created at once, the first asks for all that have been heard of by then.
-        if not self._world.has_read_since(key, meta.uid):
+        if not self._cluster.has_read_since(key, meta.uid):
             began = time.monotonic()
             try:
                 workflow = await self._store.get(names.WORKFLOWS, *key, WorkflowView)
             except errors.NotFound:
-                self._world.workflows.forget(key, known.metadata.uid, known.metadata.version)
+                self._cluster.workflows.forget(key, known.metadata.uid, known.metadata.version)
                 return True
-            self._world.workflows.upsert(workflow)
-            self._world.note_read(key, began)
-        self._world.findings_of(meta.uid).fresh = True
+            self._cluster.workflows.upsert(workflow)
+            self._cluster.note_read(key, began)
+        self._cluster.results_of(meta.uid).fresh = True
         return True
 
     async def _environments(self, snapshot: Snapshot) -> bool:
         found, version = await self._store.list_with_version(names.ENVIRONMENTS, "", EnvironmentView)
-        self._world.environments.replace_all(found, version)
-        self._world.findings_of(snapshot.execution.metadata.uid).fresh_environments = True
+        self._cluster.environments.replace_all(found, version)
+        self._cluster.results_of(snapshot.execution.metadata.uid).fresh_environments = True
         return True
 
     async def _job(self, snapshot: Snapshot, lookup: LookForJob) -> bool:
@@ -87,14 +87,14 @@ class Lookups:
         be believed when the Pod has come, and gone unseen.
         """
         meta, name = snapshot.execution.metadata, lookup.name
-        job, pods = await find_children(self._store, self._world, meta.namespace, name)
+        job, pods = await find_children(self._store, self._cluster, meta.namespace, name)
         which = _which(snapshot, name)
         if which is not None:
-            take_in(self._world, meta.uid, which, job=job, pods=pods)
+            take_in(self._cluster, meta.uid, which, job=job, pods=pods)
         # One that was forced out without a result says nothing, and is kept by nothing but a finalizer.
         said = any(is_live(pod) or pod.status.phase in ENDED for pod in pods)
         if not said and (lookup.has_run or job is None or job.status.end is not None):
-            self._world.findings_of(meta.uid).absent |= {name}
+            self._cluster.results_of(meta.uid).absent |= {name}
         return True
 
     async def _events(self, snapshot: Snapshot, lookup: LookForEvents) -> bool:
@@ -103,7 +103,7 @@ class Lookups:
         found = tuple(
             await self._store.list_all(names.EVENTS, meta.namespace, EventView, field_selector=selector)
         )
-        events = self._world.findings_of(meta.uid).events
+        events = self._cluster.results_of(meta.uid).events
         before = events.get(lookup.key)
         events[lookup.key] = ObservedEvents(utcnow(), found)
         return before is None or before.events != found
@@ -112,10 +112,10 @@ class Lookups:
         namespace = snapshot.execution.metadata.namespace
         try:
             view = await self._store.get(names.REVISIONS, namespace, name, RevisionView)
-            self._world.remember_revision(namespace, revisions.recorded(view))
+            self._cluster.remember_revision(namespace, revisions.recorded(view))
         except (errors.NotFound, ValueError) as error:
             log.warning("revision %s cannot be used: %s", name, error)
-            self._world.lost_revisions.add((namespace, name))
+            self._cluster.lost_revisions.add((namespace, name))
         return True
 
 

@@ -93,7 +93,7 @@ def serve(operator: Operator) -> AbstractAsyncContextManager[int]:
 
 def checks_of(operator: Operator) -> Checks:
     """What is asked of an operator."""
-    informers = operator.world.informers
+    informers = operator.cluster.informers
 
     async def health() -> Problems:
         problems = [f"the {part} ended by itself" for part in operator.dead]

@@ -18,9 +18,10 @@ from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.names import Resource
 from nightcrawler_operator.act import Actor
+from nightcrawler_operator.cluster.state import ClusterState
+from nightcrawler_operator.cluster.watch_events import VIEWS, hear, listed
 from nightcrawler_operator.controller import Controller
 from nightcrawler_operator.election import Elector
-from nightcrawler_operator.hearing import VIEWS, hear, listed
 from nightcrawler_operator.holder import Witness, leave_identity, own_holder
 from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
 from nightcrawler_operator.leadership import Leadership, SoleLeader
@@ -30,7 +31,6 @@ from nightcrawler_operator.reconcilers.workflow import WorkflowReconciler
 from nightcrawler_operator.settings import Settings
 from nightcrawler_operator.telemetry import Telemetry
 from nightcrawler_operator.workqueue import WorkQueue
-from nightcrawler_operator.world import World
 
 log = logging.getLogger(__name__)
 
@@ -48,15 +48,15 @@ class Operator:
         self.telemetry = Telemetry()
         self.queue: WorkQueue[WorkKey] = WorkQueue()
         self.store = Store(connection)
-        self.world = World(self.store, settings.watch_namespace, self._wake)
+        self.cluster = ClusterState(self.store, settings.watch_namespace, self._wake)
         self.own = own_holder(settings.container)
         self.election = self._election()
         limits = settings.limits
-        self._workflows = WorkflowReconciler(self.store, self.world, limits)
-        self._leftovers = LeftoverReconciler(self.store, self.world, limits)
+        self._workflows = WorkflowReconciler(self.store, self.cluster, limits)
+        self._leftovers = LeftoverReconciler(self.store, self.cluster, limits)
         actor = Actor(
             self.store,
-            self.world,
+            self.cluster,
             limits=limits,
             managed=settings.managed_jobs,
             time_left=self.election.time_left,
@@ -67,14 +67,14 @@ class Operator:
         self.controller = Controller(
             self.queue,
             {
-                ExecutionKey: ExecutionReconciler(self.world, actor, limits),
+                ExecutionKey: ExecutionReconciler(self.cluster, actor, limits),
                 WorkflowKey: self._workflows,
                 LeftoverKey: self._leftovers,
             },
             metrics=self.telemetry,
             leads=lambda: self.election.is_leader,
         )
-        self.telemetry.show(self.queue, self.election, self.world)
+        self.telemetry.show(self.queue, self.election, self.cluster)
         self._tasks: list[asyncio.Task[None]] = []
         self._workers: list[asyncio.Task[None]] = []
         self.synced = asyncio.Event()
@@ -88,7 +88,7 @@ class Operator:
         gc.set_threshold(*_GC_THRESHOLDS)
         if self.settings.leader_election:
             leave_identity(self.own)
-        for informer in self.world.informers:
+        for informer in self.cluster.informers:
             self._spawn(informer.run(), f"informer of {informer.resource.plural}")
         self._spawn(self._sync_then_lead(), "election")
         self._workers = [asyncio.create_task(self.controller.work()) for _ in range(self.settings.workers)]
@@ -106,14 +106,16 @@ class Operator:
     async def _sync_then_lead(self) -> None:
         await self.election.notice()
         await self._list_ours()
-        for informer in self.world.informers:
+        for informer in self.cluster.informers:
             await informer.synced.wait()
         # What is listed now stays for long; the collector need not look at it again.
         gc.collect()
         gc.freeze()
         self.synced.set()
         log.info(
-            "synced: %d live executions, %d workflows", len(self.world.executions), len(self.world.workflows)
+            "synced: %d live executions, %d workflows",
+            len(self.cluster.executions),
+            len(self.cluster.workflows),
         )
         self._spawn(self._resync(), "resync")
         await self.election.run()
@@ -147,7 +149,7 @@ class Operator:
                 log.warning("listing %s failed, again in %.0f s: %s", resource.plural, _RETRY_LIST, error)
                 await asyncio.sleep(_RETRY_LIST)
             else:
-                listed(self.world, resource, found, unreadable, version)
+                listed(self.cluster, resource, found, unreadable, version)
                 return
 
     def _spawn(self, work: Coroutine[Any, Any, None], what: str) -> None:
@@ -171,7 +173,7 @@ class Operator:
 
     def heard(self, resource: Resource, kind: str | None, body: dict[str, Any]) -> None:
         """Take in an event of Kopf's; `kind` is ADDED, MODIFIED, DELETED, or None if it was listed."""
-        hear(self.world, resource, kind, body)
+        hear(self.cluster, resource, kind, body)
 
     def _run_ended(self, execution: ExecutionView) -> None:
         self._workflows.run_ended(execution)
@@ -191,7 +193,7 @@ class Operator:
 
     def _lead(self) -> None:
         log.info("leading")
-        self.world.doubt()
+        self.cluster.doubt()
         self._workflows.doubt()
         self.controller.wake_all()
 
@@ -199,4 +201,4 @@ class Operator:
         log.info("not leading")
         self.queue.clear()
         # Another leader may prune what we know to be there.
-        self.world.forget_revisions()
+        self.cluster.forget_revisions()

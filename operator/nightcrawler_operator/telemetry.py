@@ -29,12 +29,12 @@ from typing_extensions import override
 
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, TERMINAL_STEP_PHASES, conditions
+from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.keys import ExecutionKey, WorkKey
 from nightcrawler_operator.leadership import Leadership
 from nightcrawler_operator.plan import NewJob
 from nightcrawler_operator.snapshot import Snapshot
 from nightcrawler_operator.workqueue import WorkQueue
-from nightcrawler_operator.world import World
 
 _RECONCILE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _HANDOVER_BUCKETS: Final = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -100,10 +100,10 @@ class Telemetry:
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
-    def show(self, queue: WorkQueue[WorkKey], leadership: Leadership, world: World) -> None:
+    def show(self, queue: WorkQueue[WorkKey], leadership: Leadership, cluster: ClusterState) -> None:
         """Have the gauges read from these from now on; once."""
         self._queue = queue
-        self.registry.register(_Now(queue, leadership, world))
+        self.registry.register(_Now(queue, leadership, cluster))
 
     # --- what the actor reports ----------------------------------------------------------------------
 
@@ -159,10 +159,10 @@ def _reason(execution: ExecutionView) -> str:
 class _Now(Collector):
     """What the parts of the operator are like at this moment."""
 
-    def __init__(self, queue: WorkQueue[WorkKey], leadership: Leadership, world: World) -> None:
+    def __init__(self, queue: WorkQueue[WorkKey], leadership: Leadership, cluster: ClusterState) -> None:
         self._queue = queue
         self._leadership = leadership
-        self._world = world
+        self._cluster = cluster
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: the registry would else collect to learn the names, before the event loop runs."""
@@ -193,8 +193,8 @@ class _Now(Collector):
         )
 
     def _of_the_world(self) -> Iterator[Metric]:
-        world, now = self._world, time.monotonic()
-        phases = Tally(execution.status.phase or "Pending" for execution in world.executions)
+        cluster, now = self._cluster, time.monotonic()
+        phases = Tally(execution.status.phase or "Pending" for execution in cluster.executions)
         executions = GaugeMetricFamily(
             "nightcrawler_executions", "Executions that have not ended, by phase.", labels=["phase"]
         )
@@ -214,11 +214,11 @@ class _Now(Collector):
             "Objects that are there and cannot be read, by kind; the log names them and the field.",
             labels=["kind"],
         )
-        for informer in world.informers:
+        for informer in cluster.informers:
             objects.add_metric([informer.resource.kind], len(informer.cache))
             silence.add_metric([informer.resource.kind], now - informer.heard_at)
             unreadable.add_metric([informer.resource.kind], len(informer.unreadable))
-        for resource, ours in world.unreadable.items():
+        for resource, ours in cluster.unreadable.items():
             unreadable.add_metric([resource.kind], len(ours))
         yield objects
         yield silence

@@ -12,11 +12,11 @@ from nightcrawler_api.settings import Settings
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
+from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.keys import WorkKey
 from nightcrawler_operator.leadership import SoleLeader
 from nightcrawler_operator.telemetry import Telemetry
 from nightcrawler_operator.workqueue import WorkQueue
-from nightcrawler_operator.world import World
 from tests.support.chart import manifests, of
 
 _APIS = ("monitoring.coreos.com/v1",)
@@ -33,7 +33,7 @@ async def offered() -> set[str]:
     store = Store(Connection(Identity("http://localhost"), "test"))
     telemetry = Telemetry()
     leadership = SoleLeader(on_started=lambda: None, on_stopped=lambda: None)
-    telemetry.show(WorkQueue[WorkKey](), leadership, World(store, "", lambda _: None))
+    telemetry.show(WorkQueue[WorkKey](), leadership, ClusterState(store, "", lambda _: None))
     facade = create_app(Settings(), store).state.facade.metrics
     text = generate_latest(telemetry.registry) + generate_latest(facade.registry)
     return set(re.findall(r"^# TYPE (\w+) ", text.decode(), re.MULTILINE))

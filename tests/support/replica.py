@@ -26,9 +26,11 @@ from nightcrawler_crds.kube.store import OnUnreadable, Store
 from nightcrawler_crds.kube.views import ExecutionView, JobView, NodeView, PodView, WorkflowView
 from nightcrawler_crds.names import Resource
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
-from nightcrawler_operator import act, children, finding, lookups, observe, world
+from nightcrawler_operator import act, children, lookups
 from nightcrawler_operator.act import Actor
-from nightcrawler_operator.hearing import hear
+from nightcrawler_operator.cluster import missing_children, observe, state
+from nightcrawler_operator.cluster.state import ClusterState
+from nightcrawler_operator.cluster.watch_events import hear
 from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import DecideAgain, NewJob, Waiting
@@ -36,7 +38,6 @@ from nightcrawler_operator.reconcilers import leftovers
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.reconcilers.leftovers import LeftoverReconciler
 from nightcrawler_operator.snapshot import Snapshot
-from nightcrawler_operator.world import World
 from tests.support.modelserver import Json, ModelServer
 
 T = TypeVar("T")
@@ -225,11 +226,11 @@ class Replica:
         self.store = ModelStore(self._server)
         self.dirty: dict[WorkKey, None] = {}
         self.timers: dict[WorkKey, datetime] = {}
-        self.world = World(self.store, "", self._wake)
-        self._leftovers = LeftoverReconciler(self.store, self.world, self._limits)
+        self.cluster = ClusterState(self.store, "", self._wake)
+        self._leftovers = LeftoverReconciler(self.store, self.cluster, self._limits)
         actor = Actor(
             self.store,
-            self.world,
+            self.cluster,
             limits=self._limits,
             managed=True,
             time_left=lambda: math.inf,
@@ -237,21 +238,21 @@ class Replica:
             watcher=Nobody(),
             on_ended=self._leftovers.run_ended,
         )
-        self._executions = ExecutionReconciler(self.world, actor, self._limits)
+        self._executions = ExecutionReconciler(self.cluster, actor, self._limits)
         self._heard = {resource: len(self._server.log.get(resource.plural, ())) for resource, _ in WATCHED}
         for workflow in self._server.of(names.WORKFLOWS).values():
-            self.world.workflows.upsert(_as(workflow, WorkflowView))
+            self.cluster.workflows.upsert(_as(workflow, WorkflowView))
         ready = {"type": "Ready", "status": "True"}
         node = {"metadata": {"name": "node-1", "resourceVersion": "1"}, "status": {"conditions": [ready]}}
-        self.world.nodes.cache.upsert(_as(node, NodeView))
+        self.cluster.nodes.cache.upsert(_as(node, NodeView))
         for resource, kind in WATCHED:
             for body in self._server.of(resource).values():
                 if resource == names.EXECUTIONS and _is_watched(resource, body):
-                    hear(self.world, resource, None, body)
+                    hear(self.cluster, resource, None, body)
                 elif resource != names.EXECUTIONS and _is_watched(resource, body):
                     self._cache(resource).upsert(_as(body, kind))
         self._hear_version()
-        for key in self.world.leftovers():
+        for key in self.cluster.leftovers():
             self._wake(key)
 
     def deliver(self, resource: Resource, most: int) -> None:
@@ -261,7 +262,7 @@ class Replica:
         begin = self._heard[resource]
         for what, body in log[begin : begin + most]:
             if resource == names.EXECUTIONS:
-                hear(self.world, resource, what if _is_watched(resource, body) else "DELETED", body)
+                hear(self.cluster, resource, what if _is_watched(resource, body) else "DELETED", body)
                 continue
             view = _as(body, kind)
             meta = view.metadata
@@ -275,7 +276,7 @@ class Replica:
     def _hear_version(self) -> None:
         """The informer of Jobs knows up to which version it has heard."""
         log, heard = self._server.log.get(names.JOBS.plural, []), self._heard[names.JOBS]
-        self.world.jobs._version = log[heard - 1][1]["metadata"]["resourceVersion"] if heard else "100"
+        self.cluster.jobs._version = log[heard - 1][1]["metadata"]["resourceVersion"] if heard else "100"
 
     def deliver_all(self) -> None:
         """Hear everything."""
@@ -323,8 +324,8 @@ class Replica:
             self.dirty[key] = None
 
     def _cache(self, resource: Resource) -> Any:
-        world = self.world
-        return {names.JOBS: world.jobs.cache, names.PODS: world.pods.cache}[resource]
+        cluster = self.cluster
+        return {names.JOBS: cluster.jobs.cache, names.PODS: cluster.pods.cache}[resource]
 
 
 def _is_watched(resource: Resource, body: Json) -> bool:
@@ -347,8 +348,8 @@ def the_servers_time(server: ModelServer) -> Iterator[asyncio.Runner]:
             return server.now.timestamp()
 
     with contextlib.ExitStack() as stack:
-        for module in (observe, act, children, finding, lookups, leftovers):
+        for module in (observe, act, children, missing_children, lookups, leftovers):
             stack.enter_context(mock.patch.object(module, "utcnow", now))
-        for module in (world, lookups):
+        for module in (state, lookups):
             stack.enter_context(mock.patch.object(module, "time", Monotonic))
         yield stack.enter_context(asyncio.Runner())

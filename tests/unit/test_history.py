@@ -14,11 +14,11 @@ from typing_extensions import override
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_crds.names import Resource
+from nightcrawler_operator.cluster.observe import live_revision
+from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.history import SHARE, KeptRuns
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.observe import live_revision
 from nightcrawler_operator.reconcilers.history import History
-from nightcrawler_operator.world import World
 from tests.support.modelserver import Json, ModelServer
 from tests.support.replica import ModelStore
 
@@ -63,8 +63,8 @@ class Desk:
     def __init__(self, completed: int, failed: int = 10) -> None:
         self.server = ModelServer()
         self.store = CountingStore(self.server)
-        self.world = World(self.store, "", lambda _: None)
-        self.history = History(self.store, self.world, Limits())
+        self.cluster = ClusterState(self.store, "", lambda _: None)
+        self.history = History(self.store, self.cluster, Limits())
         body = {"metadata": {"name": WHERE[1], "namespace": WHERE[0]}, "spec": {}}
         self.server.create(names.WORKFLOWS, body)
         self.keep(completed, failed)
@@ -99,7 +99,7 @@ class Desk:
     @property
     def revision(self) -> str:
         """The name of the current revision."""
-        found = live_revision(self.world, self.workflow)
+        found = live_revision(self.cluster, self.workflow)
         assert found is not None
         return found.name
 

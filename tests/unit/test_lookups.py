@@ -13,11 +13,11 @@ from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_crds.names import Resource
+from nightcrawler_operator.cluster.observe import observe
+from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.lookups import Lookups
-from nightcrawler_operator.observe import observe
 from nightcrawler_operator.plan import LookForWorkflow
-from nightcrawler_operator.world import World
 
 T = TypeVar("T")
 
@@ -41,21 +41,21 @@ class _Server(Store):
 class _Asker:
     def __init__(self) -> None:
         self.server = _Server()
-        self.world = World(self.server, "", lambda _: None)
-        self.world.workflows.upsert(msgspec.convert(self.server.workflow, WorkflowView, strict=False))
-        self._lookups = Lookups(self.server, self.world)
+        self.cluster = ClusterState(self.server, "", lambda _: None)
+        self.cluster.workflows.upsert(msgspec.convert(self.server.workflow, WorkflowView, strict=False))
+        self._lookups = Lookups(self.server, self.cluster)
 
     def hear(self, name: str, version: str = "1") -> None:
         body = _body("WorkflowExecution", name, {"workflowRef": {"name": "w"}}, version)
-        self.world.executions.upsert(msgspec.convert(body, ExecutionView, strict=False))
+        self.cluster.executions.upsert(msgspec.convert(body, ExecutionView, strict=False))
 
     async def look(self, name: str) -> bool:
         """Whether the workflow is fresh for an execution after it was asked for."""
-        execution = self.world.executions.get(("default", name))
+        execution = self.cluster.executions.get(("default", name))
         assert execution is not None
-        snapshot = observe(self.world, execution, Limits())
+        snapshot = observe(self.cluster, execution, Limits())
         assert await self._lookups.carry_out(snapshot, [LookForWorkflow()])
-        return observe(self.world, execution, Limits()).fresh
+        return observe(self.cluster, execution, Limits()).fresh
 
 
 def _body(kind: str, name: str, spec: dict[str, Any], version: str = "1") -> dict[str, Any]:
@@ -85,7 +85,7 @@ async def test_after_another_leader_nothing_that_was_asked_before_counts() -> No
     asker.hear("a")
     asker.hear("b")
     assert await asker.look("a")
-    asker.world.doubt()
+    asker.cluster.doubt()
     assert await asker.look("b")
     assert asker.server.asked == 2
 
@@ -98,5 +98,5 @@ async def test_a_workflow_that_is_gone_is_forgotten_with_what_was_asked_of_it() 
     asker.server.workflow = None
     asker.hear("c")
     assert not await asker.look("c")
-    assert asker.world.workflows.get(("default", "w")) is None
-    assert not asker.world.has_read_since(("default", "w"), "uid-b")
+    assert asker.cluster.workflows.get(("default", "w")) is None
+    assert not asker.cluster.has_read_since(("default", "w"), "uid-b")

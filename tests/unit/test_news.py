@@ -10,12 +10,12 @@ import pytest
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.views import ExecutionView
+from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.controller import Controller
 from nightcrawler_operator.keys import ExecutionKey, WorkKey
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.workqueue import WorkQueue
-from nightcrawler_operator.world import World
 from tests.support.modelserver import ModelCluster, ModelServer
 from tests.support.replica import Replica, the_servers_time
 from tests.support.snapshots import EXECUTION, EXECUTION_UID, PodMaker, a_pod, wire
@@ -32,12 +32,12 @@ def _run(name: str, uid: str, **steps: Any) -> ExecutionView:
     return msgspec.convert(body, ExecutionView, strict=False)
 
 
-def _world(*runs: ExecutionView, pod: PodMaker) -> World:
-    world = World(_NOTHING, "", lambda _: None)
+def _cluster(*runs: ExecutionView, pod: PodMaker) -> ClusterState:
+    cluster = ClusterState(_NOTHING, "", lambda _: None)
     for run in runs:
-        world.executions.upsert(run)
-    world.pods.cache.upsert(pod.view)
-    return world
+        cluster.executions.upsert(run)
+    cluster.pods.cache.upsert(pod.view)
+    return cluster
 
 
 _RUNNING = {"phase": "Running", "attempt": 1, "startTime": wire(1)}
@@ -58,14 +58,14 @@ def test_a_pod_that_has_ended_is_news_until_that_is_on_record(
     pod: PodMaker, steps: dict[str, Any], expected: bool
 ) -> None:
     run = _run(EXECUTION, EXECUTION_UID, **steps)
-    assert _world(run, pod=pod).has_news(run) is expected
+    assert _cluster(run, pod=pod).has_news(run) is expected
 
 
 async def test_of_all_runs_those_with_news_are_looked_at_first() -> None:
     others = [_run(f"other-{n}", f"uid-{n}", train=_RUNNING) for n in range(3)]
-    world = _world(*others, _run(EXECUTION, EXECUTION_UID, train=_RUNNING), pod=a_pod().exited(0))
+    cluster = _cluster(*others, _run(EXECUTION, EXECUTION_UID, train=_RUNNING), pod=a_pod().exited(0))
     queue: WorkQueue[WorkKey] = WorkQueue()
-    reconcilers: dict[type[WorkKey], Any] = {ExecutionKey: ExecutionReconciler(world, _NOTHING, Limits())}
+    reconcilers: dict[type[WorkKey], Any] = {ExecutionKey: ExecutionReconciler(cluster, _NOTHING, Limits())}
     controller = Controller(queue, reconcilers, metrics=_NOTHING, leads=lambda: True)
     controller.wake_all()
     first = cast("ExecutionKey", await queue.get())

@@ -110,7 +110,7 @@ async def an_operator(server: str = f"http://{LOOPBACK}:1") -> AsyncIterator[Ope
 
 
 def deafen(operator: Operator) -> None:
-    for informer in operator.world.informers:
+    for informer in operator.cluster.informers:
         informer.heard_at = time.monotonic() - 3600
 
 

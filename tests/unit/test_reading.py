@@ -12,10 +12,10 @@ from nightcrawler_crds import names
 from nightcrawler_crds.errors import Unavailable, Unreadable
 from nightcrawler_crds.kube.reading import Unreadables, from_body, from_json, stand_in
 from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView, WorkflowView
-from nightcrawler_operator import hearing
+from nightcrawler_operator.cluster import watch_events
+from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.pods import is_live
 from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkKey
-from nightcrawler_operator.world import World
 from tests.support.modelserver import ModelServer
 from tests.support.replica import ModelStore
 
@@ -101,42 +101,42 @@ def test_each_is_logged_once_and_noted_until_it_is_read_or_gone(caplog: pytest.L
 # --- what the operator makes of them ---------------------------------------------------------------
 
 
-def a_world() -> tuple[World, list[WorkKey]]:
+def a_cluster_state() -> tuple[ClusterState, list[WorkKey]]:
     woken: list[WorkKey] = []
-    return World(ModelStore(ModelServer()), "", woken.append), woken
+    return ClusterState(ModelStore(ModelServer()), "", woken.append), woken
 
 
 BAD = an_execution(8, progress={})
 
 
 def test_an_execution_stays_as_it_was_and_is_noted_until_it_can_be_read() -> None:
-    world, woken = a_world()
-    noted = world.unreadable[names.EXECUTIONS]
-    hearing.hear(world, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))
-    hearing.hear(world, names.EXECUTIONS, "MODIFIED", BAD)
+    cluster, woken = a_cluster_state()
+    noted = cluster.unreadable[names.EXECUTIONS]
+    watch_events.hear(cluster, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))
+    watch_events.hear(cluster, names.EXECUTIONS, "MODIFIED", BAD)
     assert ("ns", "run") in noted
-    assert world.executions.get(("ns", "run")) is not None
+    assert cluster.executions.get(("ns", "run")) is not None
     woken.clear()
-    hearing.hear(world, names.EXECUTIONS, "MODIFIED", an_execution(9, phase="Running"))
+    watch_events.hear(cluster, names.EXECUTIONS, "MODIFIED", an_execution(9, phase="Running"))
     assert len(noted) == 0
     assert ExecutionKey("ns", "run") in woken
 
 
 def test_an_execution_that_is_deleted_or_left_the_live_ones_unreadable_is_gone() -> None:
-    world, _ = a_world()
-    hearing.hear(world, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))
-    hearing.hear(world, names.EXECUTIONS, "MODIFIED", BAD)
-    hearing.hear(world, names.EXECUTIONS, "DELETED", BAD)
-    assert world.executions.get(("ns", "run")) is None
-    assert len(world.unreadable[names.EXECUTIONS]) == 0
+    cluster, _ = a_cluster_state()
+    watch_events.hear(cluster, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))
+    watch_events.hear(cluster, names.EXECUTIONS, "MODIFIED", BAD)
+    watch_events.hear(cluster, names.EXECUTIONS, "DELETED", BAD)
+    assert cluster.executions.get(("ns", "run")) is None
+    assert len(cluster.unreadable[names.EXECUTIONS]) == 0
 
 
 def test_a_list_with_an_unreadable_execution_does_not_make_it_a_leftover() -> None:
-    world, woken = a_world()
-    hearing.hear(world, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))
-    hearing.listed(world, names.EXECUTIONS, [], [unreadable(8)], 20)
-    assert world.executions.get(("ns", "run")) is not None
-    assert ("ns", "run") in world.unreadable[names.EXECUTIONS]
+    cluster, woken = a_cluster_state()
+    watch_events.hear(cluster, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))
+    watch_events.listed(cluster, names.EXECUTIONS, [], [unreadable(8)], 20)
+    assert cluster.executions.get(("ns", "run")) is not None
+    assert ("ns", "run") in cluster.unreadable[names.EXECUTIONS]
     assert not any(isinstance(key, LeftoverKey) for key in woken)
-    hearing.listed(world, names.EXECUTIONS, [], [], 21)
-    assert world.executions.get(("ns", "run")) is None
+    watch_events.listed(cluster, names.EXECUTIONS, [], [], 21)
+    assert cluster.executions.get(("ns", "run")) is None

@@ -250,7 +250,7 @@ def test_a_revision_that_another_leader_has_removed_is_written_again() -> None:
         made.server.watchers.clear()
         [removed] = made.server.of(names.REVISIONS)
         made.server.delete(names.REVISIONS, removed)
-        one.world.doubt()
+        one.cluster.doubt()
         spec = {"workflowRef": {"name": "wf"}, "cancel": False}
         made.server.create(names.EXECUTIONS, an_object("WorkflowExecution", "second", spec))
         await made.happens(Act("catch up"))

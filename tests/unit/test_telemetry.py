@@ -12,12 +12,12 @@ from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
+from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.keys import ExecutionKey, WorkKey
 from nightcrawler_operator.leadership import SoleLeader
 from nightcrawler_operator.plan import NewJob
 from nightcrawler_operator.telemetry import Telemetry
 from nightcrawler_operator.workqueue import WorkQueue
-from nightcrawler_operator.world import World
 from tests.support.snapshots import EXECUTION, SnapshotMaker, a_spec, job_name
 from tests.support.views import execution
 
@@ -30,9 +30,11 @@ class Observed:
     def __init__(self) -> None:
         self.queue = WorkQueue[WorkKey]()
         self.leadership = SoleLeader(on_started=lambda: None, on_stopped=lambda: None)
-        self.world = World(Store(Connection(Identity("http://localhost"), "test")), "", lambda _: None)
+        self.cluster = ClusterState(
+            Store(Connection(Identity("http://localhost"), "test")), "", lambda _: None
+        )
         self.telemetry = Telemetry()
-        self.telemetry.show(self.queue, self.leadership, self.world)
+        self.telemetry.show(self.queue, self.leadership, self.cluster)
 
     def value(self, name: str, **labels: str) -> float:
         return self.telemetry.registry.get_sample_value(f"nightcrawler_{name}", labels) or 0.0
@@ -146,7 +148,7 @@ async def test_gauges_count_executions_in_flight_by_phase() -> None:
         execution("running", phase="Running"),
     ]
     for one in live:
-        seen.world.executions.upsert(one)
+        seen.cluster.executions.upsert(one)
     counts = {phase: seen.value("executions", phase=phase) for phase in ("Pending", "Running", "Cancelling")}
     assert counts == {"Pending": 2, "Running": 1, "Cancelling": 0}
 
@@ -162,7 +164,7 @@ async def test_gauges_say_whether_this_process_leads() -> None:
 
 async def test_gauges_say_how_much_informers_know_and_how_long_they_heard_nothing() -> None:
     seen = Observed()
-    seen.world.pods.heard_at -= 100
+    seen.cluster.pods.heard_at -= 100
     assert seen.value("operator_informer_objects", kind="Pod") == 0
     assert 100 <= seen.value("operator_informer_silence_seconds", kind="Pod") < 110
     assert seen.value("operator_informer_silence_seconds", kind="Job") < 10

@@ -6,11 +6,11 @@ import msgspec
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
+from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.keys import WorkflowKey
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import Done
 from nightcrawler_operator.reconcilers.workflow import WorkflowReconciler
-from nightcrawler_operator.world import World
 from tests.support.modelserver import Json, ModelServer
 from tests.support.replica import ModelStore
 from tests.support.snapshots import wire
@@ -34,14 +34,14 @@ class Desk:
 
     async def told(self, *, run: bool) -> Json:
         """The status that an operator leaves which has just started; whether it knows of the `run`."""
-        world = World(self.store, "", lambda _: None)
-        world.workflows.upsert(
+        cluster = ClusterState(self.store, "", lambda _: None)
+        cluster.workflows.upsert(
             msgspec.convert(self.server.get(names.WORKFLOWS, WHERE), WorkflowView, strict=False)
         )
         if run:
             there = self.server.get(names.EXECUTIONS, (WHERE[0], "run-1"))
-            world.executions.upsert(msgspec.convert(there, ExecutionView, strict=False))
-        reconciler = WorkflowReconciler(self.store, world, Limits())
+            cluster.executions.upsert(msgspec.convert(there, ExecutionView, strict=False))
+        reconciler = WorkflowReconciler(self.store, cluster, Limits())
         assert await reconciler.reconcile(WorkflowKey(*WHERE)) == Done()
         status: Json = self.server.get(names.WORKFLOWS, WHERE)["status"]
         return status

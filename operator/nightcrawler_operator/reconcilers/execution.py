@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from nightcrawler_crds.names import EXECUTIONS
 from nightcrawler_operator.act import Actor
+from nightcrawler_operator.cluster.observe import observe
+from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.execution import decide
 from nightcrawler_operator.keys import ExecutionKey
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.observe import observe
 from nightcrawler_operator.plan import Done, Outcome
-from nightcrawler_operator.world import World
 
 
 class ExecutionReconciler:
@@ -17,25 +17,25 @@ class ExecutionReconciler:
 
     wake_delay = 0.0
 
-    def __init__(self, world: World, actor: Actor, limits: Limits) -> None:
-        self._world = world
+    def __init__(self, cluster: ClusterState, actor: Actor, limits: Limits) -> None:
+        self._cluster = cluster
         self._actor = actor
         self._limits = limits
 
     def all_keys(self) -> list[ExecutionKey]:
         """Every live execution, those with a Pod that has just ended first: most others only go on."""
-        live = sorted(self._world.executions, key=self._world.has_news, reverse=True)
+        live = sorted(self._cluster.executions, key=self._cluster.has_news, reverse=True)
         return [ExecutionKey(*execution.metadata.key) for execution in live]
 
     async def reconcile(self, key: ExecutionKey) -> Outcome:
         """Look, decide, write; returns when to look again. Raises as `Actor.carry_out` does."""
         where = (key.namespace, key.name)
-        execution = self._world.executions.get(where)
+        execution = self._cluster.executions.get(where)
         if execution is None:
             return Done()
-        if where in self._world.unreadable[EXECUTIONS]:
+        if where in self._cluster.unreadable[EXECUTIONS]:
             # What is recorded by now is not known: a decision on what was known could run a step again.
             # It is looked at again when it can be read, or is gone.
             return Done()
-        snapshot = observe(self._world, execution, self._limits)
+        snapshot = observe(self._cluster, execution, self._limits)
         return await self._actor.carry_out(snapshot, decide(snapshot))

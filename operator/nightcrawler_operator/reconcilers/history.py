@@ -11,6 +11,8 @@ from nightcrawler_crds import errors, names
 from nightcrawler_crds.kube.cache import Key
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, RevisionView, WorkflowView
+from nightcrawler_operator.cluster.observe import live_revision
+from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.history import (
     Count,
     EndedRun,
@@ -21,8 +23,6 @@ from nightcrawler_operator.decisions.history import (
     unneeded_revisions,
 )
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.observe import live_revision
-from nightcrawler_operator.world import World
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +53,9 @@ class History:
     However long the history is, a run that ends costs the same: a long one is listed now and then.
     """
 
-    def __init__(self, store: Store, world: World, limits: Limits) -> None:
+    def __init__(self, store: Store, cluster: ClusterState, limits: Limits) -> None:
         self._store = store
-        self._world = world
+        self._cluster = cluster
         self._limits = limits
         self._ledgers: OrderedDict[Key, _Ledger] = OrderedDict()
         self._to_prune: set[Key] = set()
@@ -145,7 +145,7 @@ class History:
         return kept
 
     async def _prune_revisions(self, workflow: WorkflowView, named: set[str]) -> None:
-        if self._world.unreadable[names.EXECUTIONS]:
+        if self._cluster.unreadable[names.EXECUTIONS]:
             return  # one of them may need what no other does
         namespace, name = workflow.metadata.key
         selector = f"{names.LABEL_WORKFLOW}={name}"
@@ -155,7 +155,7 @@ class History:
         needed = named | self._in_use(workflow)
         for revision in unneeded_revisions(revisions, needed, workflow.metadata.uid):
             meta = revision.metadata
-            self._world.revisions.pop((namespace, meta.name), None)
+            self._cluster.revisions.pop((namespace, meta.name), None)
             await self._delete(names.REVISIONS, namespace, meta.name, meta.uid)
 
     def _in_use(self, workflow: WorkflowView) -> set[str]:
@@ -163,14 +163,14 @@ class History:
         namespace, name = workflow.metadata.key
         live = [
             execution
-            for run in self._world.executions_of.get((namespace, name), ())
-            if (execution := self._world.executions.get((namespace, run))) is not None
+            for run in self._cluster.executions_of.get((namespace, name), ())
+            if (execution := self._cluster.executions.get((namespace, run))) is not None
         ]
         used = {e.status.revision for e in live if e.status.revision}
         # A run that has Jobs and no record yet names its revision only there.
-        jobs = (j for e in live for j in self._world.jobs_of.get(e.metadata.uid, {}).values())
+        jobs = (j for e in live for j in self._cluster.jobs_of.get(e.metadata.uid, {}).values())
         used |= {job.metadata.annotations.revision for job in jobs}
-        current = live_revision(self._world, workflow)
+        current = live_revision(self._cluster, workflow)
         return used | {current.name} if current else used
 
     async def _delete(self, resource: names.Resource, namespace: str, name: str, uid: str) -> None:

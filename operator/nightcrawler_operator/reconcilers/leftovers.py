@@ -13,16 +13,16 @@ from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_operator.children import delete_all, free_pods, tell_ends
+from nightcrawler_operator.cluster.missing_children import find_children
+from nightcrawler_operator.cluster.observe import attempts_of
+from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.jobs import ended_jobs, freed_pods
 from nightcrawler_operator.decisions.leftovers import Keep, Remove, StopLive, leftovers
 from nightcrawler_operator.decisions.ownership import is_owned_by
-from nightcrawler_operator.finding import find_children
 from nightcrawler_operator.keys import LeftoverKey
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.observe import attempts_of
 from nightcrawler_operator.plan import Done, OldObject, Outcome, Waiting
 from nightcrawler_operator.snapshot import Attempt, Unwatched
-from nightcrawler_operator.world import World
 
 log = logging.getLogger(__name__)
 
@@ -37,26 +37,26 @@ class LeftoverReconciler:
 
     wake_delay = 0.0
 
-    def __init__(self, store: Store, world: World, limits: Limits) -> None:
+    def __init__(self, store: Store, cluster: ClusterState, limits: Limits) -> None:
         self._store = store
-        self._world = world
+        self._cluster = cluster
         self._limits = limits
         self._terminal: set[LeftoverKey] = set()
         self._removed: dict[LeftoverKey, datetime] = {}
 
     def all_keys(self) -> Iterator[LeftoverKey]:
         """Every execution that has Jobs and is not among the live ones."""
-        return self._world.leftovers()
+        return self._cluster.leftovers()
 
     def run_ended(self, execution: ExecutionView) -> None:
         """Note a run whose end we wrote ourselves, and need not ask for."""
         meta = execution.metadata
-        if self._world.has_jobs(meta.uid, meta.namespace):
+        if self._cluster.has_jobs(meta.uid, meta.namespace):
             self._terminal.add(LeftoverKey(*meta.key, meta.uid))
 
     async def reconcile(self, key: LeftoverKey) -> Outcome:
         """Keep, stop or remove the Jobs of an execution that has ended; returns when to look again."""
-        if not self._world.has_jobs(key.uid, key.namespace):
+        if not self._cluster.has_jobs(key.uid, key.namespace):
             self._terminal.discard(key)
             self._removed.pop(key, None)
             return Done()
@@ -66,16 +66,16 @@ class LeftoverReconciler:
                 return Done()  # the garbage collector removes what a deleted execution owned
             if execution.status.phase not in TERMINAL_PHASES:
                 # It lives; the cache was behind. It is woken by being put in.
-                self._world.executions.upsert(execution)
+                self._cluster.executions.upsert(execution)
                 return Done()
             self._terminal.add(key)
-        attempts = attempts_of(self._world, key.uid, key.namespace)
+        attempts = attempts_of(self._cluster, key.uid, key.namespace)
         verdict = self._decide(attempts)
         if isinstance(verdict, StopLive):
             attempts = await self._look_again(key, attempts, verdict)
             verdict = self._decide(attempts)
-        await tell_ends(self._store, self._world, key.namespace, ended_jobs(attempts.values()))
-        await free_pods(self._store, self._world, key.namespace, freed_pods(attempts, None))
+        await tell_ends(self._store, self._cluster, key.namespace, ended_jobs(attempts.values()))
+        await free_pods(self._store, self._cluster, key.namespace, freed_pods(attempts, None))
         match verdict:
             case Keep(until):
                 return Waiting(until)
@@ -100,14 +100,14 @@ class LeftoverReconciler:
             if attempt.job is None or attempt.job.metadata.uid not in live:
                 continue
             name = attempt.job.metadata.name
-            job, pods = await find_children(self._store, self._world, key.namespace, name)
+            job, pods = await find_children(self._store, self._cluster, key.namespace, name)
             known = attempt.job.metadata
             if job is None or job.metadata.uid != known.uid:
-                self._world.jobs.cache.forget(known.key, known.uid, known.version)
+                self._cluster.jobs.cache.forget(known.key, known.uid, known.version)
                 continue
-            self._world.jobs.cache.upsert(job)
+            self._cluster.jobs.cache.upsert(job)
             unwatched[which] = Unwatched(utcnow(), pods=pods)
-        return attempts_of(self._world, key.uid, key.namespace, unwatched)
+        return attempts_of(self._cluster, key.uid, key.namespace, unwatched)
 
     async def _remove(self, key: LeftoverKey) -> Outcome:
         asked = self._removed.get(key)
@@ -122,9 +122,9 @@ class LeftoverReconciler:
         The request names the version up to which the cache is complete: what has got our label since is not
         touched, and what had it then is known to be owned. Otherwise each goes by its UID.
         """
-        labelled = self._world.labelled_jobs(key.uid, key.namespace)
+        labelled = self._cluster.labelled_jobs(key.uid, key.namespace)
         owned = [job.metadata for job in labelled if is_owned_by(job.metadata, key.uid)]
-        version = self._world.jobs.version
+        version = self._cluster.jobs.version
         if len(owned) == len(labelled) and version:
             selector = f"{names.LABEL_EXECUTION_UID}={key.uid}"
             try:

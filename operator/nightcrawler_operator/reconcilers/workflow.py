@@ -13,12 +13,12 @@ from nightcrawler_crds.kube.cache import Key
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
+from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.workflow import LastRun, status_patch
 from nightcrawler_operator.keys import WorkflowKey
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import Done, Outcome, Waiting
 from nightcrawler_operator.reconcilers.history import History
-from nightcrawler_operator.world import World
 
 _WRITE_EVERY: Final = 1.0
 _REMEMBERED: Final = 10_000
@@ -29,17 +29,17 @@ class WorkflowReconciler:
 
     wake_delay = _WRITE_EVERY  # what its executions do within that time shares a write
 
-    def __init__(self, store: Store, world: World, limits: Limits) -> None:
+    def __init__(self, store: Store, cluster: ClusterState, limits: Limits) -> None:
         self._store = store
-        self._world = world
+        self._cluster = cluster
         self._limits = limits
         self._written: OrderedDict[Key, float] = OrderedDict()
         self._last: OrderedDict[Key, LastRun] = OrderedDict()
-        self._history = History(store, world, limits)
+        self._history = History(store, cluster, limits)
 
     def all_keys(self) -> list[WorkflowKey]:
         """Every workflow."""
-        return [WorkflowKey(*workflow.metadata.key) for workflow in self._world.workflows]
+        return [WorkflowKey(*workflow.metadata.key) for workflow in self._cluster.workflows]
 
     def doubt(self) -> None:
         """Take no count for right any more: another process has led."""
@@ -54,7 +54,7 @@ class WorkflowReconciler:
     async def reconcile(self, key: WorkflowKey) -> Outcome:
         """Write what is new of a workflow; returns when to look again."""
         where = (key.namespace, key.name)
-        workflow = self._world.workflows.get(where)
+        workflow = self._cluster.workflows.get(where)
         if workflow is None or workflow.metadata.deletion_timestamp is not None:
             self._history.forget(where)
             return Done()
@@ -73,7 +73,7 @@ class WorkflowReconciler:
         name = recorded.last_execution
         if not name or not recorded.last_phase or recorded.last_phase in TERMINAL_PHASES:
             return
-        if self._world.executions.get((where[0], name)) is not None or (known and known.name != name):
+        if self._cluster.executions.get((where[0], name)) is not None or (known and known.name != name):
             return
         if known and known.phase in TERMINAL_PHASES:
             return
@@ -91,8 +91,8 @@ class WorkflowReconciler:
         """Write what is new; False if the workflow has changed meanwhile, and is to be written anew."""
         live = [
             execution
-            for name in self._world.executions_of.get(where, ())
-            if (execution := self._world.executions.get((where[0], name))) is not None
+            for name in self._cluster.executions_of.get(where, ())
+            if (execution := self._cluster.executions.get((where[0], name))) is not None
         ]
         for execution in live:
             self._note(where, execution)
@@ -110,9 +110,9 @@ class WorkflowReconciler:
             )
         except errors.Conflict:
             fresh = await self._store.get(names.WORKFLOWS, *where, WorkflowView)
-            self._world.workflows.upsert(fresh)
+            self._cluster.workflows.upsert(fresh)
             return False
-        self._world.workflows.upsert(written)
+        self._cluster.workflows.upsert(written)
         return True
 
     def _note(self, where: Key, execution: ExecutionView) -> None:

@@ -11,9 +11,9 @@ from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import JobView, PodView
 from nightcrawler_crds.names import Resource
+from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.ownership import is_pod_of
 from nightcrawler_operator.snapshot import Unwatched
-from nightcrawler_operator.world import World
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 async def find_children(
-    store: Store, world: World, namespace: str, name: str
+    store: Store, cluster: ClusterState, namespace: str, name: str
 ) -> tuple[JobView | None, tuple[PodView, ...]]:
     """A Job and its Pods, by their names and owners: our labels may have been taken off.
 
@@ -36,7 +36,7 @@ async def find_children(
         selector = f"batch.kubernetes.io/job-name={name}"
     elif not job.managed:
         selector = f"batch.kubernetes.io/controller-uid={job.metadata.uid}"
-        last = world.lost_pods.get(job.metadata.uid)
+        last = cluster.lost_pods.get(job.metadata.uid)
         asked = {last} if last else set()
     listed = await store.list_all(names.PODS, namespace, PodView, label_selector=selector) if selector else []
     found = {pod.metadata.name: pod for pod in listed}
@@ -47,7 +47,7 @@ async def find_children(
 
 
 def take_in(
-    world: World,
+    cluster: ClusterState,
     uid: str,
     which: tuple[str, int],
     *,
@@ -61,15 +61,15 @@ def take_in(
     """
     lost_job, lost_pods = None, []
     if job is not None and job.metadata.labels.execution_uid == uid:
-        world.jobs.cache.upsert(job)
+        cluster.jobs.cache.upsert(job)
     else:
         lost_job = job
     for pod in pods:
         if pod.metadata.labels.execution_uid == uid:
-            world.pods.cache.upsert(pod)
+            cluster.pods.cache.upsert(pod)
         else:
             lost_pods.append(pod)
-    unwatched = world.findings_of(uid).unwatched
+    unwatched = cluster.results_of(uid).unwatched
     if lost_job is not None or lost_pods:
         unwatched[which] = Unwatched(utcnow(), lost_job, tuple(lost_pods))
     else:

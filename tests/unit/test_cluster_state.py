@@ -13,10 +13,10 @@ from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.metadata import OurAnnotations
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import EnvironmentView, JobView, PodView
+from nightcrawler_operator.cluster.observe import attempts_of
+from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.pods import deletion_asked
 from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkKey
-from nightcrawler_operator.observe import attempts_of
-from nightcrawler_operator.world import World
 from tests.support.snapshots import (
     EXECUTION,
     EXECUTION_UID,
@@ -40,19 +40,21 @@ class Known:
 
     def __init__(self) -> None:
         self.woken: list[WorkKey] = []
-        self.world = World(Store(Connection(Identity("http://localhost"), "test")), "", self.woken.append)
+        self.cluster = ClusterState(
+            Store(Connection(Identity("http://localhost"), "test")), "", self.woken.append
+        )
 
     def has(self, *objects: JobView | PodView) -> None:
         for one in objects:
             if isinstance(one, JobView):
-                self.world.jobs.cache.upsert(one)
+                self.cluster.jobs.cache.upsert(one)
             else:
-                self.world.pods.cache.upsert(one)
+                self.cluster.pods.cache.upsert(one)
 
     @property
     def pods(self) -> list[str]:
         """The namespaces of the Pods of the first attempt."""
-        attempt = attempts_of(self.world, EXECUTION_UID, "default")[TRAIN, 1]
+        attempt = attempts_of(self.cluster, EXECUTION_UID, "default")[TRAIN, 1]
         return [pod.metadata.namespace for pod in attempt.pods]
 
 
@@ -84,7 +86,7 @@ def test_a_copy_in_another_namespace_does_not_stand_in_for_a_job_or_its_pod() ->
     known = Known()
     known.has(the_job(), the_pod(), copied(the_job()), copied(the_pod()))
 
-    attempt = attempts_of(known.world, EXECUTION_UID, "default")[TRAIN, 1]
+    attempt = attempts_of(known.cluster, EXECUTION_UID, "default")[TRAIN, 1]
 
     assert attempt.job is not None
     assert (attempt.job.metadata.key, known.pods) == (REAL, ["default"])
@@ -94,10 +96,10 @@ def test_a_copy_that_goes_takes_nothing_along() -> None:
     known = Known()
     known.has(the_job(), the_pod(), copied(the_job()), copied(the_pod()))
 
-    known.world.jobs.cache.forget(COPY, f"uid-{job_name(TRAIN)}-copy", 11)
-    known.world.pods.cache.forget(COPY, f"{the_pod().metadata.uid}-copy", 11)
+    known.cluster.jobs.cache.forget(COPY, f"uid-{job_name(TRAIN)}-copy", 11)
+    known.cluster.pods.cache.forget(COPY, f"{the_pod().metadata.uid}-copy", 11)
 
-    assert attempts_of(known.world, EXECUTION_UID, "default")[TRAIN, 1].job == the_job()
+    assert attempts_of(known.cluster, EXECUTION_UID, "default")[TRAIN, 1].job == the_job()
     assert known.pods == ["default"]
 
 
@@ -111,10 +113,10 @@ def test_a_pod_keeps_the_moment_at_which_its_deletion_was_first_asked_for() -> N
     gone = a_pod(TRAIN).exited(0, end=5).deleted(8, grace=0)
     known.has(_changed(gone.view, resourceVersion="13", **marks))
 
-    [pod] = attempts_of(known.world, EXECUTION_UID, "default")[TRAIN, 1].pods
+    [pod] = attempts_of(known.cluster, EXECUTION_UID, "default")[TRAIN, 1].pods
     assert (deletion_asked(pod), pod.status.phase) == (at(3), "Succeeded")
     known.has(_changed(gone.view, resourceVersion="14", uid="another", **marks))
-    [pod] = attempts_of(known.world, EXECUTION_UID, "default")[TRAIN, 1].pods
+    [pod] = attempts_of(known.cluster, EXECUTION_UID, "default")[TRAIN, 1].pods
     assert deletion_asked(pod) == at(8)
 
 
@@ -123,29 +125,29 @@ def test_what_is_left_over_is_told_apart_by_namespace() -> None:
     known.has(the_job(), copied(the_job()))
     here, there = (LeftoverKey(where, EXECUTION, EXECUTION_UID) for where in ("default", "elsewhere"))
 
-    assert set(known.world.leftovers()) == set(known.woken) == {here, there}
-    known.world.jobs.cache.forget(REAL, the_job().metadata.uid, 11)
+    assert set(known.cluster.leftovers()) == set(known.woken) == {here, there}
+    known.cluster.jobs.cache.forget(REAL, the_job().metadata.uid, 11)
 
-    assert set(known.world.leftovers()) == {there}
-    assert not known.world.has_jobs(EXECUTION_UID, "default")
+    assert set(known.cluster.leftovers()) == {there}
+    assert not known.cluster.has_jobs(EXECUTION_UID, "default")
 
 
 def test_an_environment_that_comes_back_wakes_the_runs_in_it_and_no_others() -> None:
     known = Known()
     for name, environment in (("here", "gpu"), ("there", "local")):
         run = a_snapshot().with_metadata(name=name, uid=name).with_status(environment=environment)
-        known.world.executions.upsert(run.build().execution)
+        known.cluster.executions.upsert(run.build().execution)
     first, edited, again = (
         _changed(an_environment("gpu"), uid=uid, resourceVersion=version)
         for uid, version in (("first", "1"), ("first", "2"), ("again", "4"))
     )
-    known.world.environments.upsert(first)
+    known.cluster.environments.upsert(first)
     known.woken.clear()
 
-    known.world.environments.upsert(edited)
-    known.world.environments.forget(edited.metadata.key, "first", 3)
+    known.cluster.environments.upsert(edited)
+    known.cluster.environments.forget(edited.metadata.key, "first", 3)
     assert known.woken == []
-    known.world.environments.upsert(again)
+    known.cluster.environments.upsert(again)
 
     assert known.woken == [ExecutionKey("default", "here")]
 

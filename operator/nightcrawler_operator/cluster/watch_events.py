@@ -1,6 +1,6 @@
 """What is told of our own kinds, taken into the caches.
 
-An object that cannot be read stays in its cache as it was and is noted in `World.unreadable`: taken
+An object that cannot be read stays in its cache as it was and is noted in `ClusterState.unreadable`: taken
 out, a run would seem to be over, and its live Jobs be leftovers. Nothing is decided for an execution
 while it is noted (`reconcilers.execution`), for what is known of it is not what is recorded.
 """
@@ -16,7 +16,7 @@ from nightcrawler_crds.kube.cache import Cache
 from nightcrawler_crds.kube.reading import from_body
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, WorkflowView
 from nightcrawler_crds.names import Resource
-from nightcrawler_operator.world import World
+from nightcrawler_operator.cluster.state import ClusterState
 
 VIEWS: Final[Mapping[Resource, type[Any]]] = {
     names.ENVIRONMENTS: EnvironmentView,
@@ -25,19 +25,19 @@ VIEWS: Final[Mapping[Resource, type[Any]]] = {
 }
 
 
-def cache_of(world: World, resource: Resource) -> Cache[Any]:
+def cache_of(cluster: ClusterState, resource: Resource) -> Cache[Any]:
     """The cache of one of our own kinds."""
     caches: dict[Resource, Cache[Any]] = {
-        names.WORKFLOWS: world.workflows,
-        names.EXECUTIONS: world.executions,
-        names.ENVIRONMENTS: world.environments,
+        names.WORKFLOWS: cluster.workflows,
+        names.EXECUTIONS: cluster.executions,
+        names.ENVIRONMENTS: cluster.environments,
     }
     return caches[resource]
 
 
-def hear(world: World, resource: Resource, kind: str | None, body: Mapping[str, Any]) -> None:
+def hear(cluster: ClusterState, resource: Resource, kind: str | None, body: Mapping[str, Any]) -> None:
     """Take in an event; `kind` is ADDED, MODIFIED, DELETED, or None if the object was listed."""
-    cache, unreadable = cache_of(world, resource), world.unreadable[resource]
+    cache, unreadable = cache_of(cluster, resource), cluster.unreadable[resource]
     try:
         new = from_body(body, VIEWS[resource])
     except errors.Unreadable as error:
@@ -56,10 +56,14 @@ def hear(world: World, resource: Resource, kind: str | None, body: Mapping[str, 
 
 
 def listed(
-    world: World, resource: Resource, found: Iterable[Any], unreadable: Iterable[Unreadable], version: int
+    cluster: ClusterState,
+    resource: Resource,
+    found: Iterable[Any],
+    unreadable: Iterable[Unreadable],
+    version: int,
 ) -> None:
     """Take in a complete list, and what in it could not be read, which is there all the same."""
-    cache, noted = cache_of(world, resource), world.unreadable[resource]
+    cache, noted = cache_of(cluster, resource), cluster.unreadable[resource]
     known = {error.key: error for error in unreadable if error.key is not None}
     noted.retain(known)
     for error in known.values():

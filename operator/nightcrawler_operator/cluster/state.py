@@ -28,6 +28,7 @@ from nightcrawler_crds.kube.views import (
     WorkflowView,
 )
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
+from nightcrawler_operator.cluster.lookup_results import LookupResults
 from nightcrawler_operator.decisions.ownership import is_owned_by, owner_name
 from nightcrawler_operator.decisions.pods import (
     ENDED,
@@ -36,14 +37,13 @@ from nightcrawler_operator.decisions.pods import (
     pod_condition,
     step_status,
 )
-from nightcrawler_operator.findings import Findings
 from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
 from nightcrawler_operator.snapshot import Nodes, Refusal, Revision
 
 _REVISIONS_KEPT: Final = 2_000
 
 
-class World:
+class ClusterState:
     """The caches, their indexes, and what was found out besides."""
 
     def __init__(self, store: Store, namespace: str, wake: Callable[[WorkKey], None]) -> None:
@@ -74,7 +74,7 @@ class World:
         # By the UID of the Job: the Pod of it that was seen to go, and those whose end cannot be told.
         self.lost_pods: dict[str, str] = {}
         self.untold: set[str] = set()
-        self.findings: dict[str, Findings] = {}
+        self.lookup_results: dict[str, LookupResults] = {}
         self.revisions: OrderedDict[Key, Revision] = OrderedDict()
         self.lost_revisions: set[Key] = set()
         self.live_revisions: OrderedDict[tuple[str, int], Revision] = OrderedDict()
@@ -144,25 +144,25 @@ class World:
         if len(self.live_revisions) > _REVISIONS_KEPT:
             self.live_revisions.popitem(last=False)
 
-    def findings_of(self, uid: str) -> Findings:
-        """The findings of an execution, to be added to."""
-        known = self.findings.get(uid)
+    def results_of(self, uid: str) -> LookupResults:
+        """The lookup results of an execution, to be added to."""
+        known = self.lookup_results.get(uid)
         if known is None:
-            known = self.findings[uid] = Findings()
+            known = self.lookup_results[uid] = LookupResults()
         return known
 
     def refused(self, uid: str, child: str, why: Refusal) -> None:
         """The API server did not take the Job, or the Pod, of that name."""
-        self.findings_of(uid).refusals[child] = why
+        self.results_of(uid).refusals[child] = why
 
     def taken(self, uid: str, child: str) -> None:
         """It did, whatever it said before."""
-        if uid in self.findings:
-            self.findings[uid].refusals.pop(child, None)
+        if uid in self.lookup_results:
+            self.lookup_results[uid].refusals.pop(child, None)
 
     def refusal_of(self, uid: str, child: str) -> Refusal | None:
         """What the API server said last of the Job, or the Pod, of that name."""
-        known = self.findings.get(uid)
+        known = self.lookup_results.get(uid)
         return known.refusals.get(child) if known is not None else None
 
     def has_news(self, execution: ExecutionView) -> bool:
@@ -222,7 +222,7 @@ class World:
             of_workflow.discard(meta.name)
             if not of_workflow:
                 self.executions_of.pop(workflow, None)
-            self.findings.pop(meta.uid, None)
+            self.lookup_results.pop(meta.uid, None)
             self._heard.pop(meta.uid, None)
             self.recorded_at.pop(meta.uid, None)
             if self.has_jobs(meta.uid, meta.namespace):

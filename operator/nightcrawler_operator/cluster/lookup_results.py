@@ -16,7 +16,7 @@ _NONE_SET: Final[Mapping[str, datetime]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
-class Findings:
+class LookupResults:
     """What was looked up for one execution beyond the caches; it lives as long as the execution does.
 
     Most find nothing, and thousands have one: an empty set would be larger than all the rest.

@@ -11,31 +11,31 @@ from nightcrawler_crds import names
 from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView, WorkflowView
 from nightcrawler_operator.builders import revision as revisions
+from nightcrawler_operator.cluster.lookup_results import LookupResults
+from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.ownership import is_owned_by, is_pod_of
-from nightcrawler_operator.findings import Findings
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.snapshot import Attempt, Revision, Snapshot, Unwatched
-from nightcrawler_operator.world import World
 
-_NOTHING_FOUND = Findings()
+_NOTHING_FOUND = LookupResults()
 _ALL_WATCHED: Final[Mapping[tuple[str, int], Unwatched]] = MappingProxyType({})
 
 
-def observe(world: World, execution: ExecutionView, limits: Limits) -> Snapshot:
+def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> Snapshot:
     """Everything a decision on this execution may look at, as it is known now."""
     meta = execution.metadata
-    workflow = world.workflows.get((meta.namespace, execution.spec.workflow_ref.name))
-    findings = world.findings.get(meta.uid, _NOTHING_FOUND)
-    attempts = attempts_of(world, meta.uid, meta.namespace, findings.unwatched)
+    workflow = cluster.workflows.get((meta.namespace, execution.spec.workflow_ref.name))
+    results = cluster.lookup_results.get(meta.uid, _NOTHING_FOUND)
+    attempts = attempts_of(cluster, meta.uid, meta.namespace, results.unwatched)
     named = execution.status.revision or _revision_of_jobs(attempts)
     if named:
-        revision = world.revisions.get((meta.namespace, named))
+        revision = cluster.revisions.get((meta.namespace, named))
         if revision is None and workflow is not None:
             # Most often the workflow is still what it was when the run began.
-            live = live_revision(world, workflow)
+            live = live_revision(cluster, workflow)
             revision = live if live is not None and live.name == named else None
     else:
-        revision = live_revision(world, workflow) if workflow is not None else None
+        revision = live_revision(cluster, workflow) if workflow is not None else None
     return Snapshot(
         now=utcnow(),
         execution=execution,
@@ -43,63 +43,68 @@ def observe(world: World, execution: ExecutionView, limits: Limits) -> Snapshot:
         workflow=workflow,
         revision=revision,
         named_revision=named,
-        lost_revision=bool(named) and (meta.namespace, named) in world.lost_revisions,
-        environments=tuple(world.environments),
-        nodes=world.node_facts,
+        lost_revision=bool(named) and (meta.namespace, named) in cluster.lost_revisions,
+        environments=tuple(cluster.environments),
+        nodes=cluster.node_facts,
         attempts=attempts,
-        events=findings.events,
-        absent=findings.absent,
-        refusals=findings.refusals,
-        obstacle=findings.obstacle,
-        room_made=findings.room_made,
-        deadlines_set=findings.deadlines_set,
-        fresh=findings.fresh,
-        fresh_environments=findings.fresh_environments,
-        recorded_at=world.recorded_at.get(meta.uid),
-        completed=findings.completed,
+        events=results.events,
+        absent=results.absent,
+        refusals=results.refusals,
+        obstacle=results.obstacle,
+        room_made=results.room_made,
+        deadlines_set=results.deadlines_set,
+        fresh=results.fresh,
+        fresh_environments=results.fresh_environments,
+        recorded_at=cluster.recorded_at.get(meta.uid),
+        completed=results.completed,
     )
 
 
-def live_revision(world: World, workflow: WorkflowView) -> Revision | None:
+def live_revision(cluster: ClusterState, workflow: WorkflowView) -> Revision | None:
     """The revision of a workflow as it is now; None if it cannot be read."""
     key = (workflow.metadata.uid, workflow.metadata.generation)
-    known = world.live_revisions.get(key)
+    known = cluster.live_revisions.get(key)
     if known is None:
         try:
             known = revisions.revision_of(workflow)
         except ValueError:
             return None
-        world.remember_live(key, known)
+        cluster.remember_live(key, known)
     return known
 
 
 def attempts_of(
-    world: World, uid: str, namespace: str, unwatched: Mapping[tuple[str, int], Unwatched] = _ALL_WATCHED
+    cluster: ClusterState,
+    uid: str,
+    namespace: str,
+    unwatched: Mapping[tuple[str, int], Unwatched] = _ALL_WATCHED,
 ) -> dict[tuple[str, int], Attempt]:
     """What the cluster has of an execution's attempts, by step and number.
 
     Labels are anybody's to copy, and to take off; what is `unwatched` was found without them.
     """
-    jobs = {_which(job): job for job in world.labelled_jobs(uid, namespace) if is_owned_by(job.metadata, uid)}
+    jobs = {
+        _which(job): job for job in cluster.labelled_jobs(uid, namespace) if is_owned_by(job.metadata, uid)
+    }
     jobs = {which: one.job for which, one in unwatched.items() if one.job is not None} | jobs
     of_job = {job.metadata.uid: which for which, job in jobs.items()}
     pods: dict[tuple[str, int], list[PodView]] = {}
-    for pod in world.pods_of.get(uid, {}).values():
+    for pod in cluster.pods_of.get(uid, {}).values():
         if pod.metadata.namespace != namespace:
             continue
         owned = (of_job[o.uid] for o in pod.metadata.owner_references if o.uid in of_job)
         which = next(owned, None) or _orphan_of(pod, uid, jobs)
         if which is not None:
             pods.setdefault(which, []).append(pod)
-    attempts = {which: _attempt(world, jobs.get(which), pods.get(which, ())) for which in {**jobs, **pods}}
+    attempts = {which: _attempt(cluster, jobs.get(which), pods.get(which, ())) for which in {**jobs, **pods}}
     return attempts | {
         which: _with_unwatched(attempts.get(which, Attempt()), one) for which, one in unwatched.items()
     }
 
 
-def _attempt(world: World, job: JobView | None, pods: Iterable[PodView]) -> Attempt:
+def _attempt(cluster: ClusterState, job: JobView | None, pods: Iterable[PodView]) -> Attempt:
     uid = job.metadata.uid if job is not None else ""
-    return Attempt(job, tuple(pods), pod_lost=uid in world.lost_pods, end_reported=uid in world.untold)
+    return Attempt(job, tuple(pods), pod_lost=uid in cluster.lost_pods, end_reported=uid in cluster.untold)
 
 
 def _with_unwatched(attempt: Attempt, found: Unwatched) -> Attempt:
