@@ -21,10 +21,10 @@ from nightcrawler_operator.act import Actor
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.cluster.watch_events import VIEWS, hear, listed
 from nightcrawler_operator.controller import Controller
-from nightcrawler_operator.election import Elector
-from nightcrawler_operator.holder import Witness, leave_identity, own_holder
+from nightcrawler_operator.election.elector import Elector
+from nightcrawler_operator.election.holder import Witness, leave_identity, own_holder
+from nightcrawler_operator.election.leadership import Leadership, SoleLeader
 from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
-from nightcrawler_operator.leadership import Leadership, SoleLeader
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.reconcilers.leftovers import LeftoverReconciler
 from nightcrawler_operator.reconcilers.workflow import WorkflowReconciler

@@ -22,7 +22,7 @@ from nightcrawler_crds.settings import (
     variable,
 )
 from nightcrawler_operator.decisions.death import Container
-from nightcrawler_operator.election import LeaseTerms
+from nightcrawler_operator.election.elector import LeaseTerms
 from nightcrawler_operator.limits import Limits
 
 __all__ = ["PREFIX", "Settings", "accepted", "load", "variable"]

@@ -30,8 +30,8 @@ from typing_extensions import override
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, TERMINAL_STEP_PHASES, conditions
 from nightcrawler_operator.cluster.state import ClusterState
+from nightcrawler_operator.election.leadership import Leadership
 from nightcrawler_operator.keys import ExecutionKey, WorkKey
-from nightcrawler_operator.leadership import Leadership
 from nightcrawler_operator.plan import NewJob
 from nightcrawler_operator.snapshot import Snapshot
 from nightcrawler_operator.workqueue import WorkQueue

@@ -13,8 +13,8 @@ from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_operator.cluster.state import ClusterState
+from nightcrawler_operator.election.leadership import SoleLeader
 from nightcrawler_operator.keys import WorkKey
-from nightcrawler_operator.leadership import SoleLeader
 from nightcrawler_operator.telemetry import Telemetry
 from nightcrawler_operator.workqueue import WorkQueue
 from tests.support.chart import manifests, of

@@ -19,8 +19,8 @@ from localcluster import LocalCluster
 from localcluster.credentials import OPERATOR
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_operator.election import Elector, LeaseTerms
-from nightcrawler_operator.holder import Witness, own_holder
+from nightcrawler_operator.election.elector import Elector, LeaseTerms
+from nightcrawler_operator.election.holder import Witness, own_holder
 from tests.support.operator import QUICK_LEASE, Operators, grant_rights
 from tests.support.polling import eventually
 

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from nightcrawler_crds import errors
-from nightcrawler_operator.election import Elector, LeaseTerms
-from nightcrawler_operator.leadership import SoleLeader
+from nightcrawler_operator.election.elector import Elector, LeaseTerms
+from nightcrawler_operator.election.leadership import SoleLeader
 from tests.support.leases import LeaseServer, Line, Witness
 from tests.support.virtualtime import now, virtual_time
 

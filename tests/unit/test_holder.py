@@ -15,7 +15,7 @@ import pytest
 
 from nightcrawler_crds import errors
 from nightcrawler_operator.decisions.death import Container, Holder, Stat, termination_line
-from nightcrawler_operator.holder import (
+from nightcrawler_operator.election.holder import (
     Witness,
     leave_identity,
     own_holder,

@@ -13,8 +13,8 @@ from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_operator.cluster.state import ClusterState
+from nightcrawler_operator.election.leadership import SoleLeader
 from nightcrawler_operator.keys import ExecutionKey, WorkKey
-from nightcrawler_operator.leadership import SoleLeader
 from nightcrawler_operator.plan import NewJob
 from nightcrawler_operator.telemetry import Telemetry
 from nightcrawler_operator.workqueue import WorkQueue

@@ -1,0 +1,1 @@
+"""Which replica works: the Lease, who holds it, and what can be seen of the holder."""
