@@ -1,4 +1,4 @@
-"""The operator's process: settings, logs, connection, then Kopf until it is told to stop."""
+"""The operator's process: settings, logs, connection, then Kopf until it is stopped."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """From a Plan to writes, in the one order in which a crash between any two of them loses nothing.
 
 A first attempt's Job before its record, a further attempt's record before its Job (see
-`decisions.steps`), a Job before its Pod; what ends a run is deleted before the end is recorded. Every status
-write carries the resourceVersion that the decision was made on: that is what keeps two
-leaders apart, and a decision made on an old picture from being carried out.
+`decisions.steps`), a Job before its Pod; Jobs of an ending run are deleted before its end is
+recorded. Every status write carries the resourceVersion that the decision was made on: that fences off a
+second leader, and refuses a decision made on stale data.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, RevisionView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_operator.builders import revision as revisions
-from nightcrawler_operator.children import Children, free_pods, set_deadlines, tell_ends
+from nightcrawler_operator.children import Children, remove_finalizers, report_job_ends, set_deadlines
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.execution import accepted, why_it_waits
 from nightcrawler_operator.decisions.quota import ASK_AFTER
@@ -33,31 +33,31 @@ from nightcrawler_operator.snapshot import Revision, Snapshot
 log = logging.getLogger(__name__)
 
 _TRUSTED: Final = 60.0
-"""A picture that was confirmed within so many seconds may be acted on without asking anew."""
+"""An execution observed within so many seconds is fresh enough to create Jobs for."""
 _WRITE_TIMEOUT: Final = 5.0
 
 
-class Watcher(Protocol):
-    """Who counts what is written."""
+class Metrics(Protocol):
+    """Counts what is written."""
 
     def made_job(self, snapshot: Snapshot, new: NewJob) -> None:
-        """A Job has been made, or found to be there already."""
+        """A Job was created, or existed already."""
         ...
 
     def recorded(self, before: ExecutionView, after: ExecutionView) -> None:
-        """A status has been written."""
+        """A status was written."""
         ...
 
     def conflicted(self) -> None:
-        """A write was refused, for the execution had changed since it was read."""
+        """A write was refused: the execution had changed since it was read."""
         ...
 
 
 class Actor:
-    """Carries out plans. `time_left` says for how many seconds the lease is certain to be ours.
+    """Carries out plans. `time_left` is for how many seconds this process surely holds the Lease.
 
-    If Jobs are `managed`, their Pods are made here too, where the API server knows of that. `others_wait`
-    says whether further executions are in line.
+    For `managed` Jobs, Pods are created here too, if the API server supports `spec.managedBy`. `others_wait`
+    is whether further executions are queued.
     """
 
     def __init__(
@@ -69,27 +69,27 @@ class Actor:
         managed: bool,
         time_left: Callable[[], float],
         others_wait: Callable[[], bool],
-        watcher: Watcher,
+        metrics: Metrics,
         on_ended: Callable[[ExecutionView], None],
     ) -> None:
         self._store = store
         self._cluster = cluster
         self._children = Children(
-            store, cluster, limits=limits, managed=managed, lease=self._lease, on_made=watcher.made_job
+            store, cluster, limits=limits, managed=managed, lease=self._lease, on_made=metrics.made_job
         )
         self._time_left = time_left
         self._others_wait = others_wait
-        self._watcher = watcher
+        self._metrics = metrics
         self._on_ended = on_ended
         self._lookups = Lookups(store, cluster)
 
     async def carry_out(self, snapshot: Snapshot, plan: Plan) -> Outcome:
-        """Make the plan's writes; returns when to look again.
+        """Make the plan's writes; returns when to reconcile again.
 
         Raises:
-            DecideAgain: The picture has changed, or something asked for has come in.
-            NotLeading: The lease is about to run out.
-            ApiError: The API server refused or is away; what was done stands.
+            DecideAgain: The data has changed, or a look-up has found something.
+            NotLeading: The Lease is about to expire.
+            ApiError: The API server refused or is unreachable; earlier writes stand.
         """
         execution = snapshot.execution
         children = self._children
@@ -101,13 +101,13 @@ class Actor:
         try:
             execution = await self._prepare(snapshot, plan)
         except errors.ApiError as error:
-            await self._explain(snapshot, error)
+            await self._record_obstacle(snapshot, error)
             raise
         if plan.first_jobs:
             assert plan.run is not None
             await children.make_jobs(snapshot, plan.run, plan.first_jobs)
         await children.make_pods(execution, plan.missing_pods)
-        if self._puts_off_the_record(execution, plan):
+        if self._defers_status(execution, plan):
             raise DecideAgain
         if plan.status:
             await self._write_status(execution, plan.status)
@@ -116,17 +116,17 @@ class Actor:
             assert plan.run is not None
             await children.make_jobs(snapshot, plan.run, plan.later_jobs)
             if plan.ended_jobs and self._others_wait():
-                # The Pods of others come before a Job's own account of its end, which is for people.
+                # Other executions' Pods come before a Job's final status, which only people read.
                 raise DecideAgain
         namespace = execution.metadata.namespace
-        await tell_ends(self._store, self._cluster, namespace, plan.ended_jobs)
-        await free_pods(self._store, self._cluster, namespace, plan.freed_pods)
+        await report_job_ends(self._store, self._cluster, namespace, plan.ended_jobs)
+        await remove_finalizers(self._store, self._cluster, namespace, plan.freed_pods)
         if plan.lookups and await self._lookups.carry_out(snapshot, plan.lookups):
             raise DecideAgain
         return plan.outcome
 
     async def _prepare(self, snapshot: Snapshot, plan: Plan) -> ExecutionView:
-        """What comes before Jobs: adoption, revision, deletions. Returns the execution as it is then."""
+        """What precedes Jobs: adoption, revision, deletions. Returns the execution as updated by them."""
         execution, children = snapshot.execution, self._children
         if plan.adopt:
             execution = await self._adopt(snapshot)
@@ -138,19 +138,19 @@ class Actor:
         results = self._cluster.lookup_results.get(execution.metadata.uid)
         if plan.room:
             await children.delete(names.JOBS, execution, plan.room)
-            log.info("removed %d finished Jobs: a quota has no room for the next", len(plan.room))
+            log.info("deleted %d finished Jobs: a quota leaves no room for new ones", len(plan.room))
             self._cluster.results_of(execution.metadata.uid).note_room(utcnow(), utcnow() + ASK_AFTER)
         if results is not None:
             results.clear_obstacle()
         return execution
 
-    async def _explain(self, snapshot: Snapshot, error: errors.ApiError) -> None:
-        """Record why nothing can be done, once a reason; the error itself is dealt with by who called."""
+    async def _record_obstacle(self, snapshot: Snapshot, error: errors.ApiError) -> None:
+        """Record in status why the run cannot proceed, once a reason; the caller handles the error itself."""
         execution = snapshot.execution
         results = self._cluster.results_of(execution.metadata.uid)
         obstacle = refusal(error, execution.metadata.name, results.obstacle, snapshot.now)
         results.obstacle = obstacle
-        if results.obstacle_shown == obstacle.reason:
+        if results.obstacle_recorded == obstacle.reason:
             return
         patch = why_it_waits(snapshot, obstacle)
         if not patch:
@@ -159,28 +159,28 @@ class Actor:
         try:
             await self._write_status(current, patch)
         except (errors.ApiError, DecideAgain) as failure:
-            log.debug("why it waits cannot be recorded either: %s", failure)
+            log.debug("the reason cannot be recorded in status either: %s", failure)
         else:
-            results.obstacle_shown = obstacle.reason
+            results.obstacle_recorded = obstacle.reason
 
-    def _puts_off_the_record(self, execution: ExecutionView, plan: Plan) -> bool:
-        """Whether the Pods of others come before the record of the first attempts that were just made.
+    def _defers_status(self, execution: ExecutionView, plan: Plan) -> bool:
+        """Whether other executions' Pods come before the status write for the first attempts just created.
 
-        Their Jobs speak for them until then. Never twice in a row, not before it is on record what the run
-        uses and where, and not if something was ended: why is known only now.
+        Until then their Jobs show that they started. Never twice in a row, not before the status names the
+        revision and the Environment, and not if something was stopped: the reason is known only now.
         """
         if not plan.first_jobs or not accepted(execution.status) or not self._others_wait():
             return False
         if plan.later_jobs or plan.delete_jobs or plan.force_delete_pods or plan.freed_pods or plan.lookups:
             return False
         results = self._cluster.results_of(execution.metadata.uid)
-        results.record_put_off = not results.record_put_off
-        return results.record_put_off
+        results.status_deferred = not results.status_deferred
+        return results.status_deferred
 
     # --- the execution itself ----------------------------------------------------------------------
 
     async def _confirm(self, execution: ExecutionView) -> None:
-        """Before Jobs are made on a picture that is old by now, ask for the execution anew."""
+        """Before Jobs are created from stale data, read the execution again."""
         meta = execution.metadata
         if self._cluster.age(meta.uid) < _TRUSTED:
             return
@@ -226,7 +226,7 @@ class Actor:
         body = {"metadata": {"resourceVersion": execution.metadata.resource_version}, "status": patch}
         written = await self._patch(execution, body, subresource="status")
         self._cluster.recorded_at[execution.metadata.uid] = utcnow()
-        self._watcher.recorded(execution, written)
+        self._metrics.recorded(execution, written)
         if written.status.phase in TERMINAL_PHASES:
             self._on_ended(written)
 
@@ -245,7 +245,7 @@ class Actor:
                 timeout=min(_WRITE_TIMEOUT, self._lease()),
             )
         except errors.Conflict:
-            self._watcher.conflicted()
+            self._metrics.conflicted()
             await self._refresh(execution)
             raise DecideAgain from None
         except errors.NotFound:
@@ -262,8 +262,8 @@ class Actor:
         try:
             await self._store.create(names.REVISIONS, namespace, body, RevisionView)
         except errors.AlreadyExists:
-            log.debug("revision %s is there already", revision.name)
-        self._cluster.remember_revision(namespace, revision)
+            log.debug("revision %s exists already", revision.name)
+        self._cluster.cache_revision(namespace, revision)
 
     def _lease(self) -> float:
         left = self._time_left()

@@ -1,14 +1,14 @@
-"""The Jobs of a run and their Pods: made, found, told the end of, deleted.
+"""The Jobs of a run and their Pods: create, adopt, report their end, delete.
 
-The Pods of our Jobs are ours to make (`spec.managedBy`): that saves the way over the Job controller,
+We create the Pods of our Jobs ourselves (`spec.managedBy`): that saves the detour through the Job controller,
 its limits (20 requests a second and five workers by default, for all Jobs of a cluster), and two of its
 three status writes and two Events a Job. In its place we
 
-- give a Pod the name of its Job, so that it is made once, whoever makes it;
-- give it that controller's finalizer, so that it does not vanish with its result unread;
-- write the Job's own account of its end, once, after the step's.
+- give a Pod the name of its Job, so that it is created once, whoever creates it;
+- give it that controller's finalizer, so that it is not removed before its result is read;
+- write the Job's final status, once, after the step's.
 
-An API server before 1.32 drops the field, as its answer shows; then the Job controller makes the Pod.
+An API server before 1.32 drops the field, as its response shows; then the Job controller creates the Pod.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView, WholeJobView
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.builders.job import job, pod
-from nightcrawler_operator.cluster.missing_children import take_in
+from nightcrawler_operator.cluster.missing_children import keep_children
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.ownership import is_owned_by
 from nightcrawler_operator.decisions.refusals import refusal
@@ -45,15 +45,15 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 32
 _WRITE_TIMEOUT: Final = 5.0
-_LOOK_AGAIN: Final = timedelta(seconds=2)
+_RETRY_AFTER: Final = timedelta(seconds=2)
 
 
-class _StillThere(Exception):
-    """The Pod of an earlier Job of the same name, which was deleted, has not gone yet."""
+class _PreviousPodExists(Exception):
+    """The Pod of an earlier, deleted Job of the same name still exists."""
 
 
 class Children:
-    """Makes and removes what belongs to executions. `lease` says for how many seconds we may still write."""
+    """Creates and deletes the children of executions. `lease` is for how many seconds we may still write."""
 
     def __init__(
         self,
@@ -79,11 +79,11 @@ class Children:
         objects: Iterable[OldObject],
         grace_period: int | None = None,
     ) -> None:
-        """Delete Jobs, and with them their Pods, or Pods; those that are gone already are passed over."""
+        """Delete Jobs, and with them their Pods, or Pods; those already gone are skipped."""
         await delete_all(self._store, resource, execution.metadata.namespace, objects, grace_period)
 
     async def make_jobs(self, snapshot: Snapshot, run: Run, jobs: Iterable[NewJob]) -> None:
-        """Make Jobs with their Pods, or find them made.
+        """Create Jobs with their Pods, or adopt those that exist.
 
         Raises:
             DecideAgain: The API server refused one; the lookup results say why.
@@ -92,10 +92,10 @@ class Children:
             raise DecideAgain
 
     async def make_pods(self, execution: ExecutionView, jobs: Iterable[OldObject]) -> None:
-        """Make the Pods of managed Jobs that have none: whoever made the Job did not get to it.
+        """Create the Pods that managed Jobs lack: their creator died before it got to that.
 
         Raises:
-            DecideAgain: The API server did not take one, or a Job is gone.
+            DecideAgain: The API server refused one, or a Job is gone.
         """
         if not all(await _all(self._make_missing_pod(execution, old) for old in jobs)):
             raise DecideAgain
@@ -105,16 +105,16 @@ class Children:
         body = job(run, new, self._limits, managed=self._managed)
         uid = run.execution_uid
         try:
-            made = await self._post_or_adopt(run, new, body)
+            made = await self._create_or_adopt(run, new, body)
         except errors.ApiError as error:
-            self._refused(uid, new.name, "Job", error)
+            self._note_refusal(uid, new.name, "Job", error)
             return False
-        self._cluster.taken(uid, new.name)
-        take_in(self._cluster, uid, (new.step, new.attempt), job=made.slim)
+        self._cluster.clear_refusal(uid, new.name)
+        keep_children(self._cluster, uid, (new.step, new.attempt), job=made.slim)
         self._on_made(snapshot, new)
         return await self._make_pod(uid, made)
 
-    async def _post_or_adopt(self, run: Run, new: NewJob, body: Mapping[str, Any]) -> WholeJobView:
+    async def _create_or_adopt(self, run: Run, new: NewJob, body: Mapping[str, Any]) -> WholeJobView:
         try:
             return await self._store.create(
                 names.JOBS, run.namespace, body, WholeJobView, timeout=self._timeout()
@@ -123,7 +123,7 @@ class Children:
             return await self._found_job(run, new)
 
     async def _found_job(self, run: Run, new: NewJob) -> WholeJobView:
-        """The Job that has the name already, if it is this very attempt's."""
+        """The existing Job of that name, if it belongs to this very attempt."""
         try:
             found = await self._store.get(names.JOBS, run.namespace, new.name, WholeJobView)
         except errors.NotFound:
@@ -132,7 +132,7 @@ class Children:
         ours = is_owned_by(meta, run.execution_uid)
         if not ours or meta.annotations.step != new.step or meta.annotations.attempt != str(new.attempt):
             raise errors.Invalid(
-                f"a Job named {new.name!r} is there that does not belong to this run; delete it"
+                f"a Job named {new.name!r} exists that does not belong to this run; delete it"
             )
         if meta.deletion_timestamp is not None:
             raise errors.Unavailable(f"Job {new.name} is being deleted")
@@ -146,7 +146,7 @@ class Children:
         except errors.NotFound:
             found = None
         except errors.ApiError as error:
-            self._refused(meta.uid, old.name, "Job", error)
+            self._note_refusal(meta.uid, old.name, "Job", error)
             return False
         if found is None or found.metadata.uid != old.uid:
             known = self._cluster.jobs.cache.get((meta.namespace, old.name))
@@ -158,36 +158,38 @@ class Children:
         return await self._make_pod(meta.uid, found)
 
     async def _make_pod(self, execution_uid: str, made: WholeJobView) -> bool:
-        """Create a Job's Pod if that is ours to do; False if the API server did not take it."""
+        """Create a Job's Pod if we manage the Job; False if the API server refused it."""
         meta, slim = made.metadata, made.slim
         if not slim.managed or slim.spec.suspend or slim.status.end is not None or meta.deletion_timestamp:
             return True
         try:
-            created = await self._post_or_find_pod(made)
-        except _StillThere:
+            created = await self._create_or_find_pod(made)
+        except _PreviousPodExists:
             message = f"the Pod of a Job {meta.name} that was deleted is not gone yet"
-            said = Refusal(message, utcnow() + _LOOK_AGAIN, conditions.STEP_LAST_POD)
-            self._cluster.refused(execution_uid, meta.name, said)
+            refused = Refusal(message, utcnow() + _RETRY_AFTER, conditions.STEP_LAST_POD)
+            self._cluster.note_refusal(execution_uid, meta.name, refused)
             return False
         except errors.ApiError as error:
-            self._refused(execution_uid, meta.name, "Pod", error)
+            self._note_refusal(execution_uid, meta.name, "Pod", error)
             return False
-        self._cluster.taken(execution_uid, meta.name)
+        self._cluster.clear_refusal(execution_uid, meta.name)
         if created.metadata.labels.execution_uid == execution_uid:
             self._cluster.pods.cache.upsert(created)
             return True
-        # It was made before, and has lost its label since: no watch would tell of it.
+        # It was created before, and has lost its label since: no watch reports it.
         marks = meta.annotations
-        take_in(self._cluster, execution_uid, (marks.step, marks.attempt_number), job=slim, pods=[created])
+        keep_children(
+            self._cluster, execution_uid, (marks.step, marks.attempt_number), job=slim, pods=[created]
+        )
         return False
 
-    def _refused(self, uid: str, name: str, kind: str, error: errors.ApiError) -> None:
-        """Note why the API server did not take a child, for the next decision."""
-        said = refusal(error, name, self._cluster.refusal_of(uid, name), utcnow())
-        self._cluster.refused(uid, name, said)
-        log.warning("%s %s is not taken (%s): %s", kind, name, said.reason, error.message)
+    def _note_refusal(self, uid: str, name: str, kind: str, error: errors.ApiError) -> None:
+        """Note why the API server refused a child, for the next decision."""
+        refused = refusal(error, name, self._cluster.refusal_of(uid, name), utcnow())
+        self._cluster.note_refusal(uid, name, refused)
+        log.warning("%s %s was refused (%s): %s", kind, name, refused.reason, error.message)
 
-    async def _post_or_find_pod(self, made: WholeJobView) -> PodView:
+    async def _create_or_find_pod(self, made: WholeJobView) -> PodView:
         meta = made.metadata
         try:
             return await self._store.create(
@@ -198,8 +200,8 @@ class Children:
         if is_owned_by(found.metadata, meta.uid):
             return found
         if any(owner.kind == "Job" and owner.name == meta.name for owner in found.metadata.owner_references):
-            raise _StillThere
-        raise errors.Invalid(f"a Pod named {meta.name!r} is there that is not of this Job; delete it")
+            raise _PreviousPodExists
+        raise errors.Invalid(f"a Pod named {meta.name!r} exists that does not belong to this Job; delete it")
 
     def _timeout(self) -> float:
         return min(_WRITE_TIMEOUT, self._lease())
@@ -212,7 +214,7 @@ async def delete_all(
     objects: Iterable[OldObject],
     grace_period: int | None = None,
 ) -> None:
-    """Delete these very objects, by their UIDs, and what they own; those that are gone are passed over."""
+    """Delete these very objects, by UID, and what they own; those already gone are skipped."""
 
     async def one(old: OldObject) -> None:
         try:
@@ -233,66 +235,70 @@ async def delete_all(
 async def set_deadlines(
     store: Store, cluster: ClusterState, execution: ExecutionView, deadlines: Iterable[Deadline]
 ) -> None:
-    """Tell the kubelets when the time of Pods is over.
+    """Set the `activeDeadlineSeconds` of Pods.
 
-    What the API server does not take is not tried again: then we end the program ourselves, a little later.
+    A refused one is not retried: then we delete the Pod ourselves, a little later.
     """
     meta = execution.metadata
 
     async def one(deadline: Deadline) -> None:
         body = {"metadata": {"uid": deadline.uid}, "spec": {"activeDeadlineSeconds": deadline.seconds}}
         try:
-            told = await store.patch(names.PODS, meta.namespace, deadline.name, body, PodView)
+            updated = await store.patch(names.PODS, meta.namespace, deadline.name, body, PodView)
         except (errors.NotFound, errors.Conflict):
             log.debug("Pod %s is gone already", deadline.name)
             return
         except (errors.Invalid, errors.Forbidden) as error:
             log.warning("the deadline of Pod %s cannot be set: %s", deadline.name, error)
         else:
-            cluster.pods.cache.upsert(told)
+            cluster.pods.cache.upsert(updated)
         cluster.results_of(meta.uid).note_deadline(deadline.uid, utcnow())
 
     await _all(one(deadline) for deadline in deadlines)
 
 
-async def tell_ends(store: Store, cluster: ClusterState, namespace: str, ended: Iterable[EndedJob]) -> None:
-    """Write the ends of managed Jobs into their status, for whoever looks at Jobs.
+async def report_job_ends(
+    store: Store, cluster: ClusterState, namespace: str, ended: Iterable[EndedJob]
+) -> None:
+    """Write the final status of managed Jobs, for whoever watches Jobs.
 
-    Nothing of ours hangs on it, so what the API server does not take is not tried again.
+    Nothing of ours depends on it, so a refused write is not retried.
     """
 
     async def one(job: EndedJob) -> None:
-        body = {"metadata": {"uid": job.uid}, "status": _account(job)}
+        body = {"metadata": {"uid": job.uid}, "status": _end_status(job)}
         try:
-            told = await store.patch(names.JOBS, namespace, job.name, body, JobView, subresource="status")
+            updated = await store.patch(names.JOBS, namespace, job.name, body, JobView, subresource="status")
         except (errors.NotFound, errors.Conflict):
             log.debug("Job %s is gone already", job.name)
         except (errors.Invalid, errors.Forbidden) as error:
-            cluster.untold.add(job.uid)
-            log.warning("the end of Job %s cannot be written to its status: %s", job.name, error)
+            cluster.unreportable.add(job.uid)
+            log.warning("the final status of Job %s cannot be written: %s", job.name, error)
         else:
-            cluster.jobs.cache.upsert(told)
+            cluster.jobs.cache.upsert(updated)
 
     await _all(one(job) for job in ended)
 
 
-async def free_pods(store: Store, cluster: ClusterState, namespace: str, freed: Iterable[FreedPod]) -> None:
-    """Take our finalizer off Pods, so that they go."""
+async def remove_finalizers(
+    store: Store, cluster: ClusterState, namespace: str, freed: Iterable[FreedPod]
+) -> None:
+    """Remove our finalizer from deleted Pods, so that they can go."""
 
     async def one(pod: FreedPod) -> None:
         body = {"metadata": {"resourceVersion": pod.version, "finalizers": list(pod.finalizers)}}
         try:
             left = await store.patch(names.PODS, namespace, pod.name, body, PodView)
         except (errors.NotFound, errors.Conflict):
-            log.debug("Pod %s is gone, or has changed, which will be told", pod.name)
+            log.debug("Pod %s is gone, or has changed: a watch event follows", pod.name)
         else:
             cluster.pods.cache.upsert(left)
 
     await _all(one(pod) for pod in freed)
 
 
-def _account(job: EndedJob) -> dict[str, Any]:
-    """A Job's status as its controller would leave it; the API server checks that it is consistent."""
+def _end_status(job: EndedJob) -> dict[str, Any]:
+    """A Job's status as the Job controller would leave it; the API server checks that it is consistent."""
     now = to_wire(utcnow())
     types, reason, message = ("FailureTarget", "Failed"), "BackoffLimitExceeded", "its Pod failed"
     counts: dict[str, Any] = {"failed": 1}
@@ -316,7 +322,7 @@ def _account(job: EndedJob) -> dict[str, Any]:
 
 
 async def _all(tasks: Iterable[Awaitable[Any]]) -> list[Any]:
-    """Run side by side, a few at a time; all are carried through before the first error is raised."""
+    """Run concurrently, a few at a time; all finish before the first error is raised."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def gated(task: Awaitable[Any]) -> Any:

@@ -1,8 +1,8 @@
-"""The queue's workers, and the registry of what each kind of key asks for.
+"""The queue's workers, and the registry: kind of key -> reconciler.
 
-Workers run all the time; keys come into the queue only while this process leads, and the
-queue is emptied when it stops to. So whoever leads next starts from its caches, and timers
-need not be handed over: they follow from what is recorded.
+Workers always run; keys are queued only while this process leads, and the queue is emptied when it
+stops leading. The next leader starts from its caches, and timers need not be handed over: they follow
+from status.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ K_contra = TypeVar("K_contra", bound=WorkKey, contravariant=True)
 
 
 class Metrics(Protocol):
-    """Counts what the workers do."""
+    """Counts reconciles."""
 
     def reconciled(self, kind: str, seconds: float, error: str | None) -> None:
-        """One reconcile of a kind of key has ended; `error` names what went wrong, if anything did."""
+        """One reconcile of a kind of key has ended; `error` is the name of its error, if any."""
         ...
 
 
 class Reconciler(Protocol[K_contra]):
-    """Brings what a key stands for as far as it can go now: observe, decide, act."""
+    """Reconciles one kind of key: observe, decide, act."""
 
     wake_delay: float
-    """Seconds that a change may wait for others, so that they share one reconcile; 0 means at once."""
+    """Seconds by which a change is delayed, so that several share one reconcile; 0 means at once."""
 
     def all_keys(self) -> Iterable[WorkKey]:
-        """Every key that there is, most urgent first: a new leader reconciles them all."""
+        """Every key, most urgent first: a new leader reconciles them all."""
         ...
 
     async def reconcile(self, key: K_contra) -> Outcome:
-        """Reconcile one key; returns when to look again. Raises ApiError, DecideAgain, NotLeading."""
+        """Reconcile one key; returns when to requeue it. Raises ApiError, DecideAgain, NotLeading."""
         ...
 
 
 class Controller:
-    """Takes keys from the queue and hands each to the reconciler of its kind."""
+    """Takes keys from the queue and calls the reconciler of each one's kind."""
 
     def __init__(
         self,
@@ -65,18 +65,18 @@ class Controller:
         self._leads = leads
 
     def wake_all(self) -> None:
-        """Reconcile everything: this process leads from now on, or a resync is due."""
+        """Queue everything: this process has become the leader, or a resync is due."""
         for reconciler in self._reconcilers.values():
             for key in reconciler.all_keys():
                 self._queue.add(key)
 
     def wake(self, key: WorkKey) -> None:
-        """Reconcile one thing, because something about it has changed."""
+        """Queue one key, because something about it has changed."""
         if self._leads():
             self._queue.add_after(key, self._reconcilers[type(key)].wake_delay)
 
     async def work(self) -> None:
-        """One worker: works until the queue is closed."""
+        """One worker: reconciles until the queue is closed."""
         while True:
             try:
                 key = await self._queue.get()
@@ -89,7 +89,7 @@ class Controller:
 
     async def _one(self, key: WorkKey) -> None:
         if not self._leads():
-            return  # another leader's now; who leads again looks at everything
+            return  # another replica leads; a new leader reconciles everything
         began = time.monotonic()
         error: str | None = None
         reconciler = self._reconcilers[type(key)]
@@ -103,22 +103,22 @@ class Controller:
                 if self._leads():
                     self._queue.retry(key)
                 else:
-                    log.info("no longer leading: left as it is")
+                    log.info("no longer leading: not reconciled")
             except errors.ApiError as failure:
                 error = type(failure).__name__
                 later = self._queue.retry(key, at_least=failure.retry_after or 0.0)
-                log.warning("%s; again in %.1f s", failure.message, later)
+                log.warning("%s; retrying in %.1f s", failure.message, later)
             except Exception as failure:
                 error = type(failure).__name__
                 later = self._queue.retry(key)
-                log.exception("a bug: please report it; again in %.1f s", later)
+                log.exception("a bug: please report it; retrying in %.1f s", later)
         self._metrics.reconciled(type(key).__name__.removesuffix("Key"), time.monotonic() - began, error)
 
     def _requeue(self, key: WorkKey, outcome: Outcome, wake_delay: float) -> None:
         match outcome:
             case Done():
                 self._queue.forget(key)
-                if not wake_delay:  # otherwise a change may be waiting in the delayed queue just now
+                if not wake_delay:  # otherwise a delayed change may be queued just now
                     self._queue.drop_deadline(key)
             case Waiting(until):
                 self._queue.forget(key)

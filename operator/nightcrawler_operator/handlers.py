@@ -1,8 +1,8 @@
-"""Where Kopf lives: the process's life, the login, and events of our kinds.
+"""Where Kopf lives: startup, cleanup, login, and watch events of our kinds.
 
-Kopf only reads here. Its handlers for creation, update, resumption and timers patch the
-object by themselves, outside the leader's fence, so there are none; `on.event` puts the
-object into its cache, and the queue does the rest.
+Kopf only reads here. Its handlers for creation, update, resumption and timers patch objects by
+themselves, whoever leads, so there are none; `on.event` applies the event to a cache, and the queue does
+the rest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LOGIN_AGAIN: Final = 5.0
 
 
 class NoDiff(kopf.DiffBaseStorage):
-    """Nothing is diffed, so nothing is kept for it: Kopf does this for every event otherwise."""
+    """Stores and computes no diffs, as Kopf otherwise does for every event."""
 
     @override
     def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
@@ -44,7 +44,7 @@ class NoDiff(kopf.DiffBaseStorage):
 
 
 class NoProgress(kopf.ProgressStorage):
-    """No handler here has progress to keep."""
+    """Stores no progress: no handler here has any."""
 
     @override
     def fetch(self, *, key: Any, body: kopf.Body) -> None:
@@ -69,7 +69,7 @@ class NoProgress(kopf.ProgressStorage):
 
 
 class _ForEver:
-    """Back-offs without end: an API server that is away for an hour is no reason to exit."""
+    """Endless back-offs: an API server that is unreachable for an hour is no reason to exit."""
 
     def __iter__(self) -> Iterator[float]:
         yield from (0.1, 0.5, 1.0, 2.0)
@@ -115,23 +115,23 @@ def registry(operator: Operator) -> kopf.OperatorRegistry:
         return await credentials(operator.connection)
 
     for resource in (names.WORKFLOWS, names.EXECUTIONS, names.ENVIRONMENTS):
-        _listen(handlers, operator, resource)
+        _watch(handlers, operator, resource)
     return handlers
 
 
-def _listen(handlers: kopf.OperatorRegistry, operator: Operator, resource: Resource) -> None:
+def _watch(handlers: kopf.OperatorRegistry, operator: Operator, resource: Resource) -> None:
     @kopf.on.event(
-        resource.group, resource.version, resource.plural, registry=handlers, id=f"hear-{resource.plural}"
+        resource.group, resource.version, resource.plural, registry=handlers, id=f"watch-{resource.plural}"
     )
-    async def hear(event: kopf.RawEvent, **_: Any) -> None:
-        operator.heard(resource, event["type"], dict(event["object"]))
+    async def apply_event(event: kopf.RawEvent, **_: Any) -> None:
+        operator.apply_event(resource, event["type"], dict(event["object"]))
 
 
 async def credentials(connection: Connection) -> kopf.AiohttpSession:
-    """A session of Kopf's own with our credentials; Kopf closes it.
+    """A session for Kopf with our credentials; Kopf closes it.
 
-    They expire, and so differ each time: Kopf exits after a single 401 if a login gives it
-    the very credentials that it has.
+    They expire, and so differ each time: Kopf exits after a single 401 if a login returns the
+    credentials that it has already.
     """
     connection.forget_token()  # Kopf asks again if it was refused, too
     try:

@@ -1,4 +1,4 @@
-"""What the work queue holds: one key for each thing to reconcile."""
+"""The keys of the work queue: one for each thing to reconcile."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ExecutionKey:
-    """A live execution to look at."""
+    """A live execution to reconcile."""
 
     namespace: str
     name: str
 
     @property
     def subject(self) -> dict[str, str]:
-        """What a log record about it names."""
+        """The names for its log records."""
         return {"namespace": self.namespace, "execution": self.name}
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowKey:
-    """A workflow to look at: its conditions, its last run, its history."""
+    """A workflow to reconcile: its conditions, its last run, its history."""
 
     namespace: str
     name: str
 
     @property
     def subject(self) -> dict[str, str]:
-        """What a log record about it names."""
+        """The names for its log records."""
         return {"namespace": self.namespace}
 
 
 @dataclass(frozen=True, slots=True)
 class LeftoverKey:
-    """Jobs whose execution is not among the live ones."""
+    """Jobs whose execution is not live."""
 
     namespace: str
     name: str
@@ -41,7 +41,7 @@ class LeftoverKey:
 
     @property
     def subject(self) -> dict[str, str]:
-        """What a log record about it names."""
+        """The names for its log records."""
         return {"namespace": self.namespace, "execution": self.name}
 
 

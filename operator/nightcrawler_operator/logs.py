@@ -1,7 +1,7 @@
-"""Logs that name what they are about: whatever is logged within a reconcile carries its execution.
+"""Structured log context: every record logged within a reconcile carries its execution.
 
-Nobody has to pass names along: `about` sets them for the task that works on an execution, and a
-filter puts them on every record that is made in it, those of libraries included.
+`about` sets the names for the current task, and a filter adds them to every record logged in it, by
+libraries too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _subject: ContextVar[Mapping[str, str]] = ContextVar("subject", default=_NOTHING
 
 @contextmanager
 def about(*, namespace: str = "", execution: str = "", step: str = "") -> Iterator[None]:
-    """Within this block, records are about these; what is not named stays as it is outside."""
+    """Add these names to records logged within the block; names not given keep their outer value."""
     given = {"namespace": namespace, "execution": execution, "step": step}
     token = _subject.set({**_subject.get(), **{name: value for name, value in given.items() if value}})
     try:
@@ -32,11 +32,11 @@ def about(*, namespace: str = "", execution: str = "", step: str = "") -> Iterat
 
 
 class SubjectFilter(logging.Filter):
-    """Puts on each record what it is about; lets all of them through."""
+    """Adds the names set by `about` to each record; drops none."""
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add what `about` has set, unless whoever logged it said otherwise by `extra`."""
+        """Add what `about` has set, unless the call gave the same name by `extra`."""
         for name, value in _subject.get().items():
             if not hasattr(record, name):
                 setattr(record, name, value)
@@ -44,7 +44,7 @@ class SubjectFilter(logging.Filter):
 
 
 def set_up(level: str, form: Format) -> None:
-    """Log to standard error, from `level` on; replaces what was set up before."""
+    """Log to standard error, from `level` on; replaces earlier handlers."""
     out = handler(form)
     # On the handler and not on a logger: a logger's filters do not see its children's records.
     out.addFilter(SubjectFilter())
@@ -54,7 +54,7 @@ def set_up(level: str, form: Format) -> None:
 
 
 def _quieten(level: int) -> None:
-    """Keep libraries from telling of every event and request; of themselves only when somebody debugs."""
+    """Silence what libraries log for every event and request; their own information is for debugging."""
     about_itself = logging.INFO if level <= logging.DEBUG else logging.WARNING
     for name in ("kopf", "kubernetes", "asyncio", "aiohttp"):
         logging.getLogger(name).setLevel(max(level, about_itself))

@@ -1,4 +1,4 @@
-"""Questions to the API server that the caches cannot answer, asked because a decision needs it."""
+"""Reads from the API server what a decision needs and the caches do not have."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nightcrawler_crds.kube.views import (
     WorkflowView,
 )
 from nightcrawler_operator.builders import revision as revisions
-from nightcrawler_operator.cluster.missing_children import find_children, take_in
+from nightcrawler_operator.cluster.missing_children import find_children, keep_children
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.pods import ENDED, is_live
 from nightcrawler_operator.plan import (
@@ -33,35 +33,35 @@ log = logging.getLogger(__name__)
 
 
 class Lookups:
-    """Asks, and puts the answers where the next Snapshot finds them."""
+    """Carries out look-ups, and keeps the results for the next Snapshot."""
 
     def __init__(self, store: Store, cluster: ClusterState) -> None:
         self._store = store
         self._cluster = cluster
 
     async def carry_out(self, snapshot: Snapshot, lookups: Iterable[Lookup]) -> bool:
-        """Ask all; True if an answer was news, so that a new decision makes sense."""
-        news = False
+        """Carry out all; True if a result was new, so that a new decision makes sense."""
+        changed = False
         for lookup in lookups:
             match lookup:
                 case LookForWorkflow():
-                    news |= await self._anew(snapshot)
+                    changed |= await self._workflow(snapshot)
                 case LookForEnvironments():
-                    news |= await self._environments(snapshot)
+                    changed |= await self._environments(snapshot)
                 case LookForJob():
-                    news |= await self._job(snapshot, lookup)
+                    changed |= await self._job(snapshot, lookup)
                 case LookForEvents():
-                    news |= await self._events(snapshot, lookup)
+                    changed |= await self._events(snapshot, lookup)
                 case LookForRevision():
-                    news |= await self._revision(snapshot, lookup.name)
-        return news
+                    changed |= await self._revision(snapshot, lookup.name)
+        return changed
 
-    async def _anew(self, snapshot: Snapshot) -> bool:
+    async def _workflow(self, snapshot: Snapshot) -> bool:
         meta = snapshot.execution.metadata
         known = snapshot.workflow
         assert known is not None
         key = known.metadata.key
-        # Of many runs that are created at once, the first asks for all that have been heard of by then.
+        # Of many runs created at once, the first reads the workflow for all that were observed by then.
         if not self._cluster.has_read_since(key, meta.uid):
             began = time.monotonic()
             try:
@@ -81,19 +81,19 @@ class Lookups:
         return True
 
     async def _job(self, snapshot: Snapshot, lookup: LookForJob) -> bool:
-        """A fresh look at a Job and its Pods; if there is no Pod of it and none can come, that is on record.
+        """Read a Job and its Pods; if it has no Pod and cannot get one, note it as absent.
 
-        A Job that has not ended may only not have made its Pod yet; what is said of it now would still
-        be believed when the Pod has come, and gone unseen.
+        A Job that has not ended may not have its Pod yet: noted as absent now, it would still be so after
+        the Pod had come and gone unobserved.
         """
         meta, name = snapshot.execution.metadata, lookup.name
         job, pods = await find_children(self._store, self._cluster, meta.namespace, name)
         which = _which(snapshot, name)
         if which is not None:
-            take_in(self._cluster, meta.uid, which, job=job, pods=pods)
-        # One that was forced out without a result says nothing, and is kept by nothing but a finalizer.
-        said = any(is_live(pod) or pod.status.phase in ENDED for pod in pods)
-        if not said and (lookup.has_run or job is None or job.status.end is not None):
+            keep_children(self._cluster, meta.uid, which, job=job, pods=pods)
+        # A Pod that was force-deleted without a result shows nothing; only a finalizer keeps it.
+        found = any(is_live(pod) or pod.status.phase in ENDED for pod in pods)
+        if not found and (lookup.has_run or job is None or job.status.end is not None):
             self._cluster.results_of(meta.uid).absent |= {name}
         return True
 
@@ -112,7 +112,7 @@ class Lookups:
         namespace = snapshot.execution.metadata.namespace
         try:
             view = await self._store.get(names.REVISIONS, namespace, name, RevisionView)
-            self._cluster.remember_revision(namespace, revisions.recorded(view))
+            self._cluster.cache_revision(namespace, revisions.recorded(view))
         except (errors.NotFound, ValueError) as error:
             log.warning("revision %s cannot be used: %s", name, error)
             self._cluster.lost_revisions.add((namespace, name))
@@ -120,7 +120,7 @@ class Lookups:
 
 
 def _which(snapshot: Snapshot, name: str) -> tuple[str, int] | None:
-    """The step and the attempt of a Job, by its name alone: marks may have been taken off with the labels."""
+    """The step and attempt of a Job, by its name alone: annotations may be gone like the labels."""
     meta, recorded = snapshot.execution.metadata, snapshot.execution.status.steps
     for step in snapshot.revision.steps if snapshot.revision is not None else recorded:
         last = recorded[step].attempt if step in recorded else 0

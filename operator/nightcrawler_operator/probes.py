@@ -1,8 +1,8 @@
-"""What the kubelet and Prometheus ask: is the process well, can it work, what has it done.
+"""Liveness, readiness and metrics over HTTP.
 
-`/healthz` fails only if a restart would help: a part of the process has ended by itself, or it no
-longer hears an API server that can be reached. Load, or an API server that is away, is no
-reason to be restarted. `/readyz` is the same for a leader and for who stands by.
+`/healthz` fails only if a restart would help: a background task has stopped, or an informer receives
+nothing from an API server that is reachable. Load, or an unreachable API server, is no reason for a
+restart. `/readyz` is the same for a leader and a standby.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from nightcrawler_crds.settings import variable
 from nightcrawler_operator.service import Operator
 
 _SILENCE: Final = 300.0
-"""An informer that heard nothing for so long is deaf: bookmarks come once a minute."""
+"""An informer that received nothing for so long is stale: bookmarks come once a minute."""
 _PATIENCE: Final = 0.5
-"""For the API server, when a probe has to ask it; the kubelet waits a second for its answer."""
+"""Timeout for the API server when a probe calls it; the kubelet waits a second for the probe."""
 
 Problems = list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """What is asked when somebody asks; an empty list of problems is good news."""
+    """What the probes call; an empty list of problems means success."""
 
     health: Callable[[], Awaitable[Problems]]
     readiness: Callable[[], Problems]
     facts: Callable[[], dict[str, Any]]
-    """Said beside the readiness, for people."""
+    """Shown with the readiness, for people."""
     registry: CollectorRegistry
 
 
 @asynccontextmanager
 async def listen(host: str, port: int, checks: Checks) -> AsyncGenerator[int, None]:
-    """Answer probes while the block runs; gives the port, which was chosen if it was 0.
+    """Serve probes while the block runs; yields the port, a free one if it was 0.
 
     Raises:
         ConfigurationError: The address cannot be listened on.
@@ -86,21 +86,21 @@ def _answer(problems: Problems, facts: dict[str, Any]) -> web.Response:
 
 
 def serve(operator: Operator) -> AbstractAsyncContextManager[int]:
-    """Answer probes about an operator where its settings say, while the block runs."""
+    """Serve an operator's probes at the address in its settings, while the block runs."""
     settings = operator.settings
     return listen(settings.probe_host, settings.probe_port, checks_of(operator))
 
 
 def checks_of(operator: Operator) -> Checks:
-    """What is asked of an operator."""
+    """The checks of an operator."""
     informers = operator.cluster.informers
 
     async def health() -> Problems:
         problems = [f"the {part} ended by itself" for part in operator.dead]
         now = time.monotonic()
-        deaf = [i.resource.plural for i in informers if now - i.heard_at > _SILENCE]
-        if deaf and await _is_reachable(operator):
-            problems.append(f"nothing heard of {', '.join(deaf)} for {_SILENCE:g} s")
+        stale = [i.resource.plural for i in informers if now - i.heard_at > _SILENCE]
+        if stale and await _is_reachable(operator):
+            problems.append(f"nothing received about {', '.join(stale)} for {_SILENCE:g} s")
         return problems
 
     def readiness() -> Problems:

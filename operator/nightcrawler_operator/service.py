@@ -1,7 +1,7 @@
 """The operator as a whole: everything it is made of, wired, started and stopped.
 
-Order at the start: caches first (all listed), then the election, so that whoever leads
-never decides on half a picture. Order at the end: workers, then the Lease, then the rest.
+At the start the caches are filled before this replica takes part in the election, so that a leader never
+decides on partial data. At the end workers stop first, then the Lease is released, then the rest stops.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.names import Resource
 from nightcrawler_operator.act import Actor
 from nightcrawler_operator.cluster.state import ClusterState
-from nightcrawler_operator.cluster.watch_events import VIEWS, hear, listed
+from nightcrawler_operator.cluster.watch_events import VIEWS, apply_event, apply_list
 from nightcrawler_operator.controller import Controller
 from nightcrawler_operator.election.elector import Elector
-from nightcrawler_operator.election.holder import Witness, leave_identity, own_holder
+from nightcrawler_operator.election.holder import Witness, own_holder, write_identity
 from nightcrawler_operator.election.leadership import Leadership, SoleLeader
 from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
@@ -61,7 +61,7 @@ class Operator:
             managed=settings.managed_jobs,
             time_left=self.election.time_left,
             others_wait=lambda: len(self.queue) > 0,
-            watcher=self.telemetry,
+            metrics=self.telemetry,
             on_ended=self._run_ended,
         )
         self.controller = Controller(
@@ -74,7 +74,7 @@ class Operator:
             metrics=self.telemetry,
             leads=lambda: self.election.is_leader,
         )
-        self.telemetry.show(self.queue, self.election, self.cluster)
+        self.telemetry.register_gauges(self.queue, self.election, self.cluster)
         self._tasks: list[asyncio.Task[None]] = []
         self._workers: list[asyncio.Task[None]] = []
         self.synced = asyncio.Event()
@@ -82,19 +82,19 @@ class Operator:
     # --- life ----------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin: list everything, then take part in the election, in the background."""
+        """Start in the background: list everything, then take part in the election."""
         # The modules stay too: walking them took longer than all else after the imports.
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         if self.settings.leader_election:
-            leave_identity(self.own)
+            write_identity(self.own)
         for informer in self.cluster.informers:
             self._spawn(informer.run(), f"informer of {informer.resource.plural}")
         self._spawn(self._sync_then_lead(), "election")
         self._workers = [asyncio.create_task(self.controller.work()) for _ in range(self.settings.workers)]
 
     async def stop(self) -> None:
-        """End in order: what is being written is finished, then the Lease is given back."""
+        """Stop in order: finish the writes under way, then release the Lease."""
         self.queue.close()
         if self._workers:
             await asyncio.wait(self._workers, timeout=5)
@@ -104,11 +104,11 @@ class Operator:
         await self.connection.close()
 
     async def _sync_then_lead(self) -> None:
-        await self.election.notice()
+        await self.election.observe_lease()
         await self._list_ours()
         for informer in self.cluster.informers:
             await informer.synced.wait()
-        # What is listed now stays for long; the collector need not look at it again.
+        # What is listed now lives long; the collector need not visit it again.
         gc.collect()
         gc.freeze()
         self.synced.set()
@@ -121,7 +121,7 @@ class Operator:
         await self.election.run()
 
     async def _resync(self) -> None:
-        """Now and then list our kinds anew: Kopf misses deletions while its watch is broken."""
+        """List our kinds again every resync period: Kopf misses deletions while its watch is broken."""
         while True:
             await asyncio.sleep(self.settings.resync_period)
             await self._list_ours()
@@ -146,10 +146,10 @@ class Operator:
                     on_unreadable=unreadable.append,
                 )
             except errors.ApiError as error:
-                log.warning("listing %s failed, again in %.0f s: %s", resource.plural, _RETRY_LIST, error)
+                log.warning("listing %s failed, retrying in %.0f s: %s", resource.plural, _RETRY_LIST, error)
                 await asyncio.sleep(_RETRY_LIST)
             else:
-                listed(self.cluster, resource, found, unreadable, version)
+                apply_list(self.cluster, resource, found, unreadable, version)
                 return
 
     def _spawn(self, work: Coroutine[Any, Any, None], what: str) -> None:
@@ -158,7 +158,8 @@ class Operator:
                 await work
             except Exception:
                 log.exception(
-                    "the %s ended by itself: a bug; the probe will have this process restarted", what
+                    "the %s stopped unexpectedly: a bug; /healthz fails, to have this process restarted",
+                    what,
                 )
                 raise
 
@@ -166,21 +167,21 @@ class Operator:
 
     @property
     def dead(self) -> list[str]:
-        """The parts that ended by themselves; nothing but a restart brings them back."""
+        """The background tasks that stopped unexpectedly; only a restart brings them back."""
         return [task.get_name() for task in self._tasks if task.done()]
 
-    # --- what Kopf and the informers tell ----------------------------------------------------------
+    # --- watch events and what follows -------------------------------------------------------------
 
-    def heard(self, resource: Resource, kind: str | None, body: dict[str, Any]) -> None:
-        """Take in an event of Kopf's; `kind` is ADDED, MODIFIED, DELETED, or None if it was listed."""
-        hear(self.cluster, resource, kind, body)
+    def apply_event(self, resource: Resource, kind: str | None, body: dict[str, Any]) -> None:
+        """Apply an event from Kopf; `kind` is ADDED, MODIFIED, DELETED, or None if it was listed."""
+        apply_event(self.cluster, resource, kind, body)
 
     def _run_ended(self, execution: ExecutionView) -> None:
         self._workflows.run_ended(execution)
         self._leftovers.run_ended(execution)
 
     def _wake(self, key: WorkKey) -> None:
-        # The world is built before the controller, and tells of nothing before it is started.
+        # The caches are built before the controller, and report nothing before they are started.
         self.controller.wake(key)
 
     # --- leadership ----------------------------------------------------------------------------------
@@ -193,12 +194,12 @@ class Operator:
 
     def _lead(self) -> None:
         log.info("leading")
-        self.cluster.doubt()
-        self._workflows.doubt()
+        self.cluster.invalidate()
+        self._workflows.invalidate()
         self.controller.wake_all()
 
     def _follow(self) -> None:
         log.info("not leading")
         self.queue.clear()
-        # Another leader may prune what we know to be there.
-        self.cluster.forget_revisions()
+        # Another leader may delete revisions that are cached here.
+        self.cluster.invalidate_revisions()

@@ -41,15 +41,15 @@ class Settings(common.CommonSettings):
         "", description="The one namespace whose workflows are run. Unset: those of the whole cluster."
     )
     workers: Annotated[int, Ge(1), Le(256)] = Field(
-        16, description="How many executions are worked on at the same time."
+        16, description="How many keys (executions, workflows, leftovers) are reconciled at the same time."
     )
     resync_period: Span = Field(
-        600.0, description="How often every execution is looked at again, should an event have been missed."
+        600.0, description="How often everything is listed and reconciled again, in case an event was missed."
     )
 
     managed_jobs: bool = Field(
         True,
-        description="Whether the operator makes the Pods of its Jobs itself (`spec.managedBy`, Kubernetes "
+        description="Whether the operator creates the Pods of its Jobs itself (`spec.managedBy`, Kubernetes "
         "1.32 and later), which is quicker, instead of the Job controller.",
     )
     leader_election: bool = Field(
@@ -64,12 +64,14 @@ class Settings(common.CommonSettings):
         description="The namespace of that Lease. Unset: the Pod's own namespace, else `default`.",
     )
     lease_duration: Span = Field(
-        15.0, description="A leader that was not heard of for this long is replaced."
+        15.0, description="A leader that has not renewed its Lease for this long is replaced."
     )
     renew_deadline: Span = Field(
-        10.0, description="A leader that could not renew for this long stops working."
+        10.0, description="A leader that could not renew for this long stops leading."
     )
-    retry_period: Span = Field(2.0, description="How often the leader renews, and the others look.")
+    retry_period: Span = Field(
+        2.0, description="How often the leader renews the Lease, and the others read it."
+    )
     pod_name: _Name = Field(
         "",
         description="The Pod in which the operator runs (`fieldRef: metadata.name`). With this, its UID and "
@@ -155,7 +157,7 @@ class Settings(common.CommonSettings):
 
     @property
     def lease_terms(self) -> LeaseTerms:
-        """Which Lease makes the leader, and its times."""
+        """The Lease of the leader election, and its times."""
         return LeaseTerms(
             namespace=self.lease_namespace,
             name=self.lease_name,
@@ -166,7 +168,7 @@ class Settings(common.CommonSettings):
 
     @property
     def container(self) -> Container | None:
-        """Where the operator runs, if it has been told all of it."""
+        """The container that the operator runs in, if all its settings are set."""
         if not (self.pod_name and self.pod_uid and self.container_name):
             return None
         return Container(
@@ -178,7 +180,7 @@ class Settings(common.CommonSettings):
 
     @property
     def limits(self) -> Limits:
-        """What decisions need to know of the settings."""
+        """The settings that decisions depend on."""
         return Limits(
             queue_timeout=self.queue_timeout,
             default_timeout=self.default_timeout,

@@ -1,8 +1,8 @@
 """Metrics for Prometheus: what runs and how it ended, and how well the operator keeps up.
 
-Counters and histograms are told of what happens; gauges are read from the parts themselves when
-somebody asks. Names that begin with `nightcrawler_operator_` are about the process, the others
-about the workflows. Labels only have values of a small, fixed set: no names of users' objects.
+Counters and histograms are updated as things happen; gauges are read when Prometheus scrapes. Names that
+begin with `nightcrawler_operator_` are about the process, the others about the workflows. Labels only have
+values of a small, fixed set: no names of users' objects.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _NO_STEP: Final = StepStatusView(phase="")
 
 
 class Telemetry:
-    """The registry of one operator; its methods are what the actor and the controller report to."""
+    """The metrics registry of one operator; the actor and the controller report to its methods."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -54,7 +54,7 @@ class Telemetry:
             "reason",
         )
         self._started = self._counter(
-            "nightcrawler_steps_started", "Steps whose first attempt's Job was made."
+            "nightcrawler_steps_started", "Steps whose first attempt's Job was created."
         )
         self._steps = self._counter(
             "nightcrawler_steps_finished", "Steps that ended, or never began (Skipped), by phase.", "phase"
@@ -86,13 +86,13 @@ class Telemetry:
         )
         self._handover = Histogram(
             "nightcrawler_operator_handover_seconds",
-            "From the news of what a step waited for (its predecessor's end) until its Job was made.",
+            "From observing the end of a step's predecessor until the step's Job was created.",
             registry=self.registry,
             buckets=_HANDOVER_BUCKETS,
         )
-        self._tell_of_the_process()
+        self._register_process_metrics()
 
-    def _tell_of_the_process(self) -> None:
+    def _register_process_metrics(self) -> None:
         Info("nightcrawler_operator_build", "What runs here.", registry=self.registry).info(
             {"version": version("nightcrawler")}
         )
@@ -100,27 +100,29 @@ class Telemetry:
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
-    def show(self, queue: WorkQueue[WorkKey], leadership: Leadership, cluster: ClusterState) -> None:
-        """Have the gauges read from these from now on; once."""
+    def register_gauges(
+        self, queue: WorkQueue[WorkKey], leadership: Leadership, cluster: ClusterState
+    ) -> None:
+        """Read the gauges from these from now on; to be called once."""
         self._queue = queue
-        self.registry.register(_Now(queue, leadership, cluster))
+        self.registry.register(_Gauges(queue, leadership, cluster))
 
     # --- what the actor reports ----------------------------------------------------------------------
 
     def made_job(self, snapshot: Snapshot, new: NewJob) -> None:
-        """A Job has been made, or found to be there already."""
+        """A Job was created, or existed already."""
         if new.attempt > 1:
             return
         self._started.inc()
         execution, revision = snapshot.execution, snapshot.revision
         if self._queue is None or revision is None or not revision.depends.get(new.step):
-            return  # a step that waits for none is not handed anything over
+            return  # without a predecessor there is no handover
         since = self._queue.wanted_since(ExecutionKey(*execution.metadata.key))
         if since is not None:
             self._handover.observe(time.monotonic() - since)
 
     def recorded(self, before: ExecutionView, after: ExecutionView) -> None:
-        """A status has been written."""
+        """A status was written."""
         self._writes.inc()
         if after.status.phase in TERMINAL_PHASES and before.status.phase not in TERMINAL_PHASES:
             self._executions.labels(after.status.phase, _reason(after)).inc()
@@ -136,13 +138,13 @@ class Telemetry:
                 self._retries.labels(kind).inc()
 
     def conflicted(self) -> None:
-        """A write was refused, for the execution had changed since it was read."""
+        """A write was refused: the execution had changed since it was read."""
         self._conflicts.inc()
 
     # --- what the controller reports -----------------------------------------------------------------
 
     def reconciled(self, kind: str, seconds: float, error: str | None) -> None:
-        """One reconcile of a kind of key has ended; `error` names what went wrong, if anything did."""
+        """One reconcile of a kind of key has ended; `error` is the name of its error, if any."""
         self._reconciles.labels(kind).observe(seconds)
         if error is not None:
             self._errors.labels(kind, error).inc()
@@ -156,8 +158,8 @@ def _reason(execution: ExecutionView) -> str:
     return next(finished, "")
 
 
-class _Now(Collector):
-    """What the parts of the operator are like at this moment."""
+class _Gauges(Collector):
+    """Gauges, read from the queue, the election and the caches at each scrape."""
 
     def __init__(self, queue: WorkQueue[WorkKey], leadership: Leadership, cluster: ClusterState) -> None:
         self._queue = queue
@@ -165,34 +167,34 @@ class _Now(Collector):
         self._cluster = cluster
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: the registry would else collect to learn the names, before the event loop runs."""
+        """Nothing: otherwise the registry would collect to learn the names, before the event loop runs."""
         return iter(())
 
     @override
     def collect(self) -> Iterator[Metric]:
-        """Read them."""
-        yield from self._of_the_queue()
-        yield from self._of_the_world()
+        """Read all."""
+        yield from self._queue_metrics()
+        yield from self._cache_metrics()
         leads, changes = self._leadership.is_leader, self._leadership.leader_changes
         yield GaugeMetricFamily("nightcrawler_operator_leader", "1 if this process leads, else 0.", leads)
         yield CounterMetricFamily(
-            "nightcrawler_operator_leader_changes", "How often another leader was seen to follow.", changes
+            "nightcrawler_operator_leader_changes",
+            "How often the Lease was seen to change its holder.",
+            changes,
         )
 
-    def _of_the_queue(self) -> Iterator[Metric]:
+    def _queue_metrics(self) -> Iterator[Metric]:
         prefix, queue = "nightcrawler_operator_queue_", self._queue
         yield GaugeMetricFamily(f"{prefix}depth", "Keys that wait for a worker.", len(queue))
-        yield GaugeMetricFamily(f"{prefix}in_process", "Keys that workers have.", queue.in_process)
-        yield GaugeMetricFamily(f"{prefix}delayed", "Keys that wait for their moment.", queue.delayed)
+        yield GaugeMetricFamily(f"{prefix}in_process", "Keys being reconciled.", queue.in_process)
+        yield GaugeMetricFamily(f"{prefix}delayed", "Keys queued for a later time.", queue.delayed)
         yield GaugeMetricFamily(
-            f"{prefix}oldest_seconds", "How long the key has waited that was added first.", queue.oldest_age
+            f"{prefix}oldest_seconds", "How long the oldest key has waited.", queue.oldest_age
         )
-        yield CounterMetricFamily(f"{prefix}adds", "Keys put in line.", queue.added)
-        yield CounterMetricFamily(
-            f"{prefix}retries", "Keys to be tried again after a failure.", queue.retried
-        )
+        yield CounterMetricFamily(f"{prefix}adds", "Keys added.", queue.added)
+        yield CounterMetricFamily(f"{prefix}retries", "Keys requeued after a failure.", queue.retried)
 
-    def _of_the_world(self) -> Iterator[Metric]:
+    def _cache_metrics(self) -> Iterator[Metric]:
         cluster, now = self._cluster, time.monotonic()
         phases = Tally(execution.status.phase or "Pending" for execution in cluster.executions)
         executions = GaugeMetricFamily(
@@ -202,16 +204,16 @@ class _Now(Collector):
             executions.add_metric([phase], phases[phase])
         yield executions
         objects = GaugeMetricFamily(
-            "nightcrawler_operator_informer_objects", "Objects known, by kind.", labels=["kind"]
+            "nightcrawler_operator_informer_objects", "Objects in the caches, by kind.", labels=["kind"]
         )
         silence = GaugeMetricFamily(
             "nightcrawler_operator_informer_silence_seconds",
-            "Time since the API server was last heard on this kind; it speaks at least once a minute.",
+            "Time since the API server last sent anything about this kind; it does at least once a minute.",
             labels=["kind"],
         )
         unreadable = GaugeMetricFamily(
             "nightcrawler_operator_unreadable_objects",
-            "Objects that are there and cannot be read, by kind; the log names them and the field.",
+            "Objects that exist and cannot be parsed, by kind; the log names them and the field.",
             labels=["kind"],
         )
         for informer in cluster.informers:

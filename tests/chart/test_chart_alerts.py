@@ -33,7 +33,7 @@ async def offered() -> set[str]:
     store = Store(Connection(Identity("http://localhost"), "test"))
     telemetry = Telemetry()
     leadership = SoleLeader(on_started=lambda: None, on_stopped=lambda: None)
-    telemetry.show(WorkQueue[WorkKey](), leadership, ClusterState(store, "", lambda _: None))
+    telemetry.register_gauges(WorkQueue[WorkKey](), leadership, ClusterState(store, "", lambda _: None))
     facade = create_app(Settings(), store).state.facade.metrics
     text = generate_latest(telemetry.registry) + generate_latest(facade.registry)
     return set(re.findall(r"^# TYPE (\w+) ", text.decode(), re.MULTILINE))

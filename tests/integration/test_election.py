@@ -168,7 +168,7 @@ async def test_who_may_not_touch_leases_never_leads_and_says_why_once(
 ) -> None:
     caplog.set_level("DEBUG", "nightcrawler_operator.election")  # on which the further ones are
     async with candidates(cluster.kubeconfig_of(OPERATOR), quick(namespace), 1) as (powerless,):
-        await until(lambda: caplog.text.count("cannot be had") >= 3)
+        await until(lambda: caplog.text.count("cannot be read or written") >= 3)
         assert powerless.started == []
     warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     complaints = [said for said in warnings if "forbidden" in said]

@@ -95,7 +95,7 @@ def test_a_step_whose_webhook_does_not_answer_says_so_once_and_runs_when_it_is_g
     assert team.status(run)["message"] == waits["message"]
     assert ("jobName" in waits) is (resource == names.PODS), "what is recorded is there"
     # Several more tries fail; there is no write for any of them.
-    tries = f"{resource.kind} .* is not taken"
+    tries = f"{resource.kind} .* was refused"
     eventually(lambda: len(re.findall(tries, operator.log)) >= 8, what="further tries", within=60)
     said = [c for c in history.of(names.EXECUTIONS) if c.name == run]
     assert len(said) <= 4, [c.object.get("status") for c in said]

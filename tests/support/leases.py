@@ -42,9 +42,9 @@ class LeaseServer:
 
     @property
     def annotation(self) -> str:
-        """What the holder says of itself."""
-        said = self.lease["metadata"].get("annotations", {}) if self.lease else {}
-        return str(said.get(ANNOTATION_HOLDER, ""))
+        """The annotation that identifies the holder."""
+        annotations = self.lease["metadata"].get("annotations", {}) if self.lease else {}
+        return str(annotations.get(ANNOTATION_HOLDER, ""))
 
     def edit(self, **spec: Any) -> None:
         """Change the Lease behind everybody's back."""
@@ -137,7 +137,7 @@ class Line:
 
 
 class Witness:
-    """Sees the deaths that a test tells of; `dead` is the same set for all replicas."""
+    """Knows which holders are dead, as a test sets them; `dead` is the same set for all replicas."""
 
     def __init__(self, name: str, dead: set[str] | None = None, *, line: Line | None = None) -> None:
         self.own = Holder(name)

@@ -137,7 +137,7 @@ class ModelServer:
         self._put(resource, where, old, None, "DELETED")
 
     def arrive(self, which: int) -> None:
-        """Take one of the requests that are still on their way; nobody is there to hear the answer."""
+        """Take one of the requests that are still on their way; nobody receives the answer."""
         if self.on_their_way:
             request = self.on_their_way.pop(which % len(self.on_their_way))
             with self.asked_by_the_operator(), contextlib.suppress(errors.ApiError):
@@ -147,15 +147,15 @@ class ModelServer:
         for watcher in self.watchers:
             watcher(resource, old, new)
         self.version += 1
-        told = copy.deepcopy(new if new is not None else old)
-        assert told is not None
-        told["metadata"]["resourceVersion"] = str(self.version)
+        event = copy.deepcopy(new if new is not None else old)
+        assert event is not None
+        event["metadata"]["resourceVersion"] = str(self.version)
         if new is None:
             del self.of(resource)[where]
         else:
-            self.of(resource)[where] = told
-        self.log.setdefault(resource.plural, []).append((kind, told))
-        return told
+            self.of(resource)[where] = event
+        self.log.setdefault(resource.plural, []).append((kind, event))
+        return event
 
 
 def is_live(pod: Json) -> bool:
@@ -190,7 +190,7 @@ def marks_of(body: Json) -> tuple[str, int]:
 class ModelCluster:
     """Job controller, garbage collector and kubelet; each method is one small thing that one of them does.
 
-    `polite` programs end with exit code 0 when they are told to go.
+    `polite` programs end with exit code 0 on SIGTERM.
     """
 
     def __init__(self, server: ModelServer, *, polite: bool = False) -> None:
@@ -224,8 +224,8 @@ class ModelCluster:
                 self._has_made.add(uid)
         elif not any(is_live(pod) for pod in own):
             ended = "Complete" if any(pod["status"]["phase"] == "Succeeded" for pod in own) else "Failed"
-            said = {"type": ended, "status": "True", "lastTransitionTime": to_wire(self.server.now)}
-            self.server.patch(names.JOBS, where, {"status": {"conditions": [said]}}, "status")
+            condition = {"type": ended, "status": "True", "lastTransitionTime": to_wire(self.server.now)}
+            self.server.patch(names.JOBS, where, {"status": {"conditions": [condition]}}, "status")
 
     def delete_pod(self, where: Where) -> None:
         """Somebody deletes a Pod; one that has ended stays until its Job has counted it, by its finalizer."""
@@ -296,18 +296,22 @@ class ModelCluster:
         pod = self.server.of(names.PODS).get(where)
         if pod is None or not is_live(pod):
             return
-        said = {"type": "DisruptionTarget", "status": "True", "lastTransitionTime": to_wire(self.server.now)}
-        status = {"phase": "Failed", "reason": "Evicted", "conditions": [said]}
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "lastTransitionTime": to_wire(self.server.now),
+        }
+        status = {"phase": "Failed", "reason": "Evicted", "conditions": [condition]}
         self.server.patch(names.PODS, where, {"status": status}, "status")
 
-    def _end(self, where: Where, code: int, state: Json, **said: str) -> None:
+    def _end(self, where: Where, code: int, state: Json, **fields: str) -> None:
         now = to_wire(self.server.now)
         ended = {"exitCode": code, "startedAt": state["running"]["startedAt"], "finishedAt": now}
         phase = "Succeeded" if code == 0 else "Failed"
-        self._say(where, {"terminated": ended}, **{"phase": phase, **said})
+        self._say(where, {"terminated": ended}, **{"phase": phase, **fields})
 
-    def _say(self, where: Where, state: Json, **said: str) -> None:
-        status: Json = {**said, "containerStatuses": [{"name": names.STEP_CONTAINER, "state": state}]}
+    def _say(self, where: Where, state: Json, **fields: str) -> None:
+        status: Json = {**fields, "containerStatuses": [{"name": names.STEP_CONTAINER, "state": state}]}
         known = self.server.of(names.PODS)[where].get("status", {})
         status["startTime"] = known.get("startTime") or to_wire(self.server.now)
         self.server.patch(names.PODS, where, {"status": status}, "status")

@@ -1,7 +1,7 @@
 """A replica of the operator on a model of the API server: the real caches, decisions and writes.
 
 Only the event loop of the process is left out: what is delivered, worked on and interrupted when is
-the test's to say. A replica that is killed starts anew with nothing but what the server has.
+the test's to say. A replica that is killed starts again with nothing but what the server has.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from nightcrawler_operator import act, children, lookups
 from nightcrawler_operator.act import Actor
 from nightcrawler_operator.cluster import missing_children, observe, state
 from nightcrawler_operator.cluster.state import ClusterState
-from nightcrawler_operator.cluster.watch_events import hear
+from nightcrawler_operator.cluster.watch_events import apply_event
 from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import DecideAgain, NewJob, Waiting
@@ -65,7 +65,7 @@ class Death:
 
 
 class ModelStore(Store):
-    """A store on the model; dies as it is told to, and then answers nothing more."""
+    """A store on the model; dies at the write that the test names, and then answers nothing more."""
 
     def __init__(self, server: ModelServer) -> None:
         super().__init__(_NOWHERE)
@@ -235,11 +235,11 @@ class Replica:
             managed=True,
             time_left=lambda: math.inf,
             others_wait=self._others_wait,
-            watcher=Nobody(),
+            metrics=Nobody(),
             on_ended=self._leftovers.run_ended,
         )
         self._executions = ExecutionReconciler(self.cluster, actor, self._limits)
-        self._heard = {resource: len(self._server.log.get(resource.plural, ())) for resource, _ in WATCHED}
+        self._observed = {resource: len(self._server.log.get(resource.plural, ())) for resource, _ in WATCHED}
         for workflow in self._server.of(names.WORKFLOWS).values():
             self.cluster.workflows.upsert(_as(workflow, WorkflowView))
         ready = {"type": "Ready", "status": "True"}
@@ -248,7 +248,7 @@ class Replica:
         for resource, kind in WATCHED:
             for body in self._server.of(resource).values():
                 if resource == names.EXECUTIONS and _is_watched(resource, body):
-                    hear(self.cluster, resource, None, body)
+                    apply_event(self.cluster, resource, None, body)
                 elif resource != names.EXECUTIONS and _is_watched(resource, body):
                     self._cache(resource).upsert(_as(body, kind))
         self._hear_version()
@@ -259,10 +259,10 @@ class Replica:
         """Hear the next few events of a kind; the rest stays on its way."""
         kind = dict(WATCHED)[resource]
         log = self._server.log.get(resource.plural, [])
-        begin = self._heard[resource]
+        begin = self._observed[resource]
         for what, body in log[begin : begin + most]:
             if resource == names.EXECUTIONS:
-                hear(self.cluster, resource, what if _is_watched(resource, body) else "DELETED", body)
+                apply_event(self.cluster, resource, what if _is_watched(resource, body) else "DELETED", body)
                 continue
             view = _as(body, kind)
             meta = view.metadata
@@ -270,13 +270,15 @@ class Replica:
                 self._cache(resource).forget(meta.key, meta.uid, meta.version)
             else:
                 self._cache(resource).upsert(view)
-        self._heard[resource] = min(len(log), begin + most)
+        self._observed[resource] = min(len(log), begin + most)
         self._hear_version()
 
     def _hear_version(self) -> None:
-        """The informer of Jobs knows up to which version it has heard."""
-        log, heard = self._server.log.get(names.JOBS.plural, []), self._heard[names.JOBS]
-        self.cluster.jobs._version = log[heard - 1][1]["metadata"]["resourceVersion"] if heard else "100"
+        """The informer of Jobs knows up to which version it has observed."""
+        log, observed = self._server.log.get(names.JOBS.plural, []), self._observed[names.JOBS]
+        self.cluster.jobs._version = (
+            log[observed - 1][1]["metadata"]["resourceVersion"] if observed else "100"
+        )
 
     def deliver_all(self) -> None:
         """Hear everything."""
@@ -284,7 +286,7 @@ class Replica:
             self.deliver(resource, 10**9)
 
     async def work(self) -> bool:
-        """Work on the key that has waited longest; False if there is none. After a death it starts anew."""
+        """Work on the key that has waited longest; False if there is none. After a death it starts again."""
         for key in [key for key, due in self.timers.items() if due <= self._server.now]:
             self._wake(key)
             del self.timers[key]
@@ -315,12 +317,12 @@ class Replica:
         return True
 
     def _most_often(self) -> bool:
-        """Whether others wait: a run that is alone in the world would never have to."""
+        """Whether others wait: a run without others would never have to."""
         self._asked += 1
         return self._asked % 4 != 0
 
     def _wake(self, key: WorkKey) -> None:
-        if not isinstance(key, WorkflowKey):  # what is told of workflows is not simulated
+        if not isinstance(key, WorkflowKey):  # the reconcile of workflows is not simulated
             self.dirty[key] = None
 
     def _cache(self, resource: Resource) -> Any:

@@ -39,7 +39,7 @@ deaths = st.builds(Death, st.integers(0, 8), st.booleans())
 happenings = st.one_of(
     st.builds(Act, st.just("work"), replica=replica, death=deaths),
     st.builds(Act, st.just("work"), replica=replica),
-    st.builds(Act, st.just("hear"), which=st.integers(0, 2), replica=replica, many=st.integers(1, 3)),
+    st.builds(Act, st.just("observe"), which=st.integers(0, 2), replica=replica, many=st.integers(1, 3)),
     st.builds(Act, st.just("control"), which=which),
     st.builds(Act, st.sampled_from(["kubelet", "kubelet", "fail", "evict", "late end"]), which=which),
     st.builds(Act, st.just("time"), many=st.integers(1, 40)),
@@ -102,7 +102,7 @@ class Simulation:
         if act.what == "work":
             one.store.live_until(act.death)
             await one.work()
-        elif act.what == "hear":
+        elif act.what == "observe":
             one.deliver(WATCHED[act.which][0], act.many)
         elif act.what == "catch up":
             one.store.live_until(act.death)
@@ -220,7 +220,7 @@ def simulate(
     """What has become of a run after all that, and then a fair world until nothing of it is left.
 
     On an old server, which does not know managed Jobs, the Job controller makes the Pods. A polite program
-    ends with exit code 0 when it is told to go. If requests may be `late`, the last of them arrive after the
+    ends with exit code 0 on SIGTERM. If requests may be `late`, the last of them arrive after the
     run has ended.
     """
     made = Simulation(steps, replicas, old_server=old_server, polite=polite, late=late)
@@ -238,7 +238,7 @@ def simulate(
     return made
 
 
-def told(made: Simulation) -> Simulation:
+def noted(made: Simulation) -> Simulation:
     """The same; and Hypothesis counts what the stories were about (`--hypothesis-show-statistics`)."""
     event(f"ended {made.status['phase']}")
     event(f"deaths: {min(3, sum(one.deaths for one in made.replicas))}")

@@ -123,8 +123,8 @@ class Team:
 
     def finish(self, pod: Json, exit_code: int = 0) -> None:
         """Let a played node end the program of a Pod now, however long it would have run."""
-        told = {DURATION: "0ms", EXIT_CODE: str(exit_code)}
-        change = {"metadata": {"annotations": told}}
+        annotations = {DURATION: "0ms", EXIT_CODE: str(exit_code)}
+        change = {"metadata": {"annotations": annotations}}
         self._api.merge(self.path(names.PODS, pod["metadata"]["name"]), change)
 
     # --- reading -------------------------------------------------------------------------------------
@@ -174,8 +174,8 @@ class Team:
     def condition(self, resource: Resource, name: str, kind: str) -> Json:
         """A condition of an object; empty if it has none of that type."""
         found = self.get(resource, name) or {}
-        said = found.get("status", {}).get("conditions", [])
-        return next((c for c in said if c["type"] == kind), {})
+        conditions = found.get("status", {}).get("conditions", [])
+        return next((c for c in conditions if c["type"] == kind), {})
 
     def executions_of(self, workflow: str) -> list[str]:
         """The names of a workflow's executions, live and ended."""
@@ -231,7 +231,7 @@ class Team:
         )
 
     def until_last_run(self, workflow: str, execution: str, phase: str, **fields: Any) -> Json:
-        """A workflow's status, once it tells that its last run was this one and how it is, and of these."""
+        """A workflow's status, once it shows this run and phase as the last, and these fields."""
         wanted = {"lastExecution": execution, "lastPhase": phase, **fields}
         return eventually(
             lambda: (self.get(names.WORKFLOWS, workflow) or {}).get("status", {}),

@@ -36,7 +36,7 @@ REAL, COPY = ("default", job_name(TRAIN)), ("elsewhere", job_name(TRAIN))
 
 
 class Known:
-    """A world, and whom it has woken."""
+    """Caches, and the keys that they have woken."""
 
     def __init__(self) -> None:
         self.woken: list[WorkKey] = []
@@ -120,7 +120,7 @@ def test_a_pod_keeps_the_moment_at_which_its_deletion_was_first_asked_for() -> N
     assert deletion_asked(pod) == at(8)
 
 
-def test_what_is_left_over_is_told_apart_by_namespace() -> None:
+def test_what_is_left_over_is_distinguished_by_namespace() -> None:
     known = Known()
     known.has(the_job(), copied(the_job()))
     here, there = (LeftoverKey(where, EXECUTION, EXECUTION_UID) for where in ("default", "elsewhere"))

@@ -47,7 +47,7 @@ class Replica:
 
     async def _run(self, reads_for: float) -> None:
         if reads_for:
-            await self.elector.notice()
+            await self.elector.observe_lease()
             await asyncio.sleep(reads_for)
         await self.elector.run()
 
@@ -133,7 +133,7 @@ async def test_a_dead_leaders_lease_runs_out_while_its_successor_reads_what_ther
 
 
 @virtual_time
-async def test_a_leader_that_renews_while_another_reads_is_not_followed() -> None:
+async def test_a_leader_that_renews_while_another_reads_is_not_replaced() -> None:
     server = LeaseServer()
     async with replicas(server, "a") as (a,):
         b = Replica(server, "b", reads_for=60)
@@ -243,7 +243,7 @@ async def test_a_leader_whose_requests_are_refused_stops_at_the_deadline(
             for r in caplog.records
             if "may not patch" in r.getMessage() and r.levelname == "WARNING"
         ]
-        assert len(warnings) == 1, "the same complaint is made once"
+        assert len(warnings) == 1, "the same warning is logged once"
 
 
 @virtual_time
@@ -283,7 +283,7 @@ async def test_a_renewal_whose_answer_is_lost_is_found_out_and_costs_no_leadersh
 
 
 @virtual_time
-async def test_a_deleted_lease_is_made_anew_by_its_leader() -> None:
+async def test_a_deleted_lease_is_created_again_by_its_leader() -> None:
     server = LeaseServer()
     async with replicas(server, "a", "b") as (a, b):
         server.lease = None

@@ -46,13 +46,13 @@ class CountingStore(ModelStore):
         if resource == names.REVISIONS:
             self.revisions_listed += len(found)
         else:
-            found = [one for one in found if _on_shelf(one, selectors["field_selector"])]
+            found = [one for one in found if _is_selected(one, selectors["field_selector"])]
             self.lists += 1
             self.listed += len(found)
         return found, version
 
 
-def _on_shelf(run: Any, field_selector: str) -> bool:
+def _is_selected(run: Any, field_selector: str) -> bool:
     wanted = KeptRuns.COMPLETED if field_selector == "status.phase=Completed" else KeptRuns.OTHERS
     return KeptRuns.of(run.status.phase) is wanted
 
@@ -121,10 +121,10 @@ class Desk:
             self.history.run_ended(WHERE, msgspec.convert(made, ExecutionView, strict=False))
         return name
 
-    def runs(self, shelf: KeptRuns = KeptRuns.COMPLETED) -> list[str]:
+    def runs(self, kind: KeptRuns = KeptRuns.COMPLETED) -> list[str]:
         """The runs there are, the oldest first."""
         there = self.server.of(names.EXECUTIONS).values()
-        return sorted(r["metadata"]["name"] for r in there if KeptRuns.of(r["status"]["phase"]) is shelf)
+        return sorted(r["metadata"]["name"] for r in there if KeptRuns.of(r["status"]["phase"]) is kind)
 
     async def prune(self) -> None:
         """Look, as whenever the workflow's status is written."""
@@ -198,7 +198,7 @@ async def test_a_limit_that_was_lowered_holds_from_the_next_run_on_whatever_its_
     assert len(desk.runs()) == 4
 
 
-async def test_whoever_leads_anew_counts_what_ended_meanwhile() -> None:
+async def test_a_new_leader_counts_what_ended_meanwhile() -> None:
     desk = Desk(completed=200)
     for _ in range(200):
         desk.end()
@@ -206,7 +206,7 @@ async def test_whoever_leads_anew_counts_what_ended_meanwhile() -> None:
     for _ in range(50):
         desk.end(noted=False)
 
-    desk.history.doubt()
+    desk.history.invalidate()
     desk.end()
     await desk.prune()
 
@@ -234,7 +234,7 @@ async def test_nothing_is_remembered_of_a_workflow_that_is_gone() -> None:
     desk.end()
     await desk.prune()
     desk.history.forget(WHERE)
-    assert not desk.history._ledgers
+    assert not desk.history._histories
     assert not desk.history._to_prune
 
 
@@ -310,7 +310,7 @@ happenings = st.lists(
         st.tuples(st.sampled_from(["Completed", "Failed", "Cancelled"]), st.integers(1, 60)),
         st.tuples(st.just("unnoted"), st.integers(1, 10)),
         st.tuples(st.sampled_from(["delete", "keep"]), st.integers(0, 150)),
-        st.tuples(st.sampled_from(["doubt", "away", "edit"]), st.just(0)),
+        st.tuples(st.sampled_from(["invalidate", "away", "edit"]), st.just(0)),
     ),
     max_size=30,
 )
@@ -335,22 +335,22 @@ async def test_no_run_goes_that_is_among_the_newest_that_are_kept(story: list[tu
             desk.keep(number, 3)
         elif what == "edit":
             desk.edit(str(desk.server.made))
-        elif what == "doubt":
-            desk.history.doubt()
+        elif what == "invalidate":
+            desk.history.invalidate()
         desk.store.away = what == "away"
-        before = {shelf: desk.runs(shelf) for shelf in KeptRuns}
+        before = {kind: desk.runs(kind) for kind in KeptRuns}
 
         with contextlib.suppress(errors.Unavailable):
             await desk.prune()
 
-        for shelf, keep in limits.items():
-            newest = before[shelf][len(before[shelf]) - min(keep, len(before[shelf])) :]
-            assert set(newest) <= set(desk.runs(shelf))
+        for kind, keep in limits.items():
+            newest = before[kind][len(before[kind]) - min(keep, len(before[kind])) :]
+            assert set(newest) <= set(desk.runs(kind))
         needed = {run["status"]["revision"] for run in desk.server.of(names.EXECUTIONS).values()}
         assert {*needed, desk.revision} <= {name for _, name in desk.server.of(names.REVISIONS)}
     # Once all is well, the history is as long as it says.
     desk.store.away = False
-    desk.history.doubt()
+    desk.history.invalidate()
     desk.end()
     await desk.prune()
-    assert all(len(desk.runs(shelf)) <= keep for shelf, keep in limits.items())
+    assert all(len(desk.runs(kind)) <= keep for kind, keep in limits.items())

@@ -17,11 +17,11 @@ from nightcrawler_crds import errors
 from nightcrawler_operator.decisions.death import Container, Holder, Stat, termination_line
 from nightcrawler_operator.election.holder import (
     Witness,
-    leave_identity,
     own_holder,
     own_process,
     read_stat,
     stat_of,
+    write_identity,
 )
 from tests.support.polling import eventually
 
@@ -150,7 +150,7 @@ async def test_a_pod_that_is_not_there_proves_nothing() -> None:
     assert await why_dead(Holder("it", None, POD), Pods(None)) == ""
 
 
-async def test_that_pods_may_not_be_read_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_that_pods_may_not_be_read_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     witness = Witness(Pods(errors.Forbidden("may not get pods")), own_holder())
     for _ in range(3):
         assert await witness.why_dead(Holder("it", None, POD)) == ""
@@ -161,22 +161,22 @@ def test_the_identity_is_left_in_the_termination_message_of_a_container(tmp_path
     path = tmp_path / "termination-log"
     path.touch()
     first, second = own_holder(POD), own_holder(POD)
-    leave_identity(first, path)
-    leave_identity(second, path)
+    write_identity(first, path)
+    write_identity(second, path)
     assert path.read_text().splitlines() == [termination_line(h.identity) for h in (first, second)]
 
 
 def test_nothing_is_left_outside_of_a_pod_or_where_there_is_no_such_file(tmp_path: Path) -> None:
     path = tmp_path / "termination-log"
-    leave_identity(own_holder(POD), path)
+    write_identity(own_holder(POD), path)
     assert not path.exists()
     path.touch()
-    leave_identity(own_holder(), path)
+    write_identity(own_holder(), path)
     assert path.read_text() == ""
 
 
 def test_a_termination_message_that_cannot_be_written_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    leave_identity(own_holder(POD), tmp_path)  # a folder
+    write_identity(own_holder(POD), tmp_path)  # a folder
     assert "a standby will wait" in caplog.text

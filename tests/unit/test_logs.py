@@ -78,9 +78,9 @@ def test_a_line_for_machines_is_one_json_object_with_the_subject_in_fields() -> 
     out = Written("json")
     with about(namespace="ml", execution="train-1"):
         out.log.warning("zwei\nZeilen, grün")
-    (said,) = out.objects
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", said.pop("time"))
-    assert said == {
+    (record,) = out.objects
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", record.pop("time"))
+    assert record == {
         "level": "WARNING",
         "logger": "nightcrawler_operator.act",
         "message": "zwei\nZeilen, grün",
@@ -95,8 +95,8 @@ def test_a_traceback_is_a_field_for_machines() -> None:
         int("seven")
     except ValueError:
         out.log.exception("a bug")
-    (said,) = out.objects
-    assert "ValueError: invalid literal" in said["exc_info"]
+    (record,) = out.objects
+    assert "ValueError: invalid literal" in record["exc_info"]
 
 
 def test_an_inner_subject_adds_to_the_outer_one_and_ends_with_its_block() -> None:
@@ -123,7 +123,7 @@ async def test_tasks_that_run_side_by_side_keep_their_subjects_apart() -> None:
 
     await asyncio.gather(*(work(f"run-{n}") for n in range(5)))
     assert len(out.objects) == 15
-    assert all(said["execution"] == said["message"] for said in out.objects)
+    assert all(record["execution"] == record["message"] for record in out.objects)
 
 
 def test_what_a_record_says_of_itself_stands() -> None:
@@ -169,6 +169,6 @@ def test_what_is_set_up_writes_to_standard_error_with_the_subject(capsys: pytest
     logs.set_up("info", "json")
     with about(namespace="ml", execution="train-1"):
         logging.getLogger("some.library").warning("slow")
-        logging.getLogger("some.library").debug("unheard")
-    said = json.loads(capsys.readouterr().err)
-    assert (said["logger"], said["message"], said["execution"]) == ("some.library", "slow", "train-1")
+        logging.getLogger("some.library").debug("unseen")
+    record = json.loads(capsys.readouterr().err)
+    assert (record["logger"], record["message"], record["execution"]) == ("some.library", "slow", "train-1")

@@ -48,14 +48,14 @@ class Run:
         self.server.now += timedelta(seconds=seconds)
 
     def end_first_step(self) -> None:
-        """The first step succeeds. Of that the watches tell, but not of the execution."""
+        """The first step succeeds. The watches report that, but not the execution."""
         self._life()
         self.operator.deliver(names.PODS, 100)
         self.operator.deliver(names.JOBS, 100)
         self._work()
 
     @property
-    def begun(self) -> set[str]:
+    def started(self) -> set[str]:
         """The steps for which a Job was ever made."""
         made = (job for kind, job in self.server.log["jobs"] if kind == "ADDED")
         return {job["metadata"]["annotations"][names.ANNOTATION_STEP] for job in made}
@@ -79,11 +79,11 @@ def test_a_long_step_is_followed_by_the_next() -> None:
     with the_servers_time(server) as runner:
         run = Run(runner, server, seconds=LONG)
         run.end_first_step()
-        assert run.begun == {"first", "second"}
+        assert run.started == {"first", "second"}
 
 
 @pytest.mark.parametrize("cascade", [True, False], ids=["with its Jobs", "without its Jobs"])
-def test_no_job_is_made_for_a_run_that_was_deleted_unheard(cascade: bool) -> None:
+def test_no_job_is_made_for_a_run_that_was_deleted_unobserved(cascade: bool) -> None:
     server = ModelServer()
     with the_servers_time(server) as runner:
         run = Run(runner, server, seconds=LONG)
@@ -91,14 +91,14 @@ def test_no_job_is_made_for_a_run_that_was_deleted_unheard(cascade: bool) -> Non
         if cascade:
             run.cluster.collect_garbage()
         run.end_first_step()
-        assert run.begun == {"first"}
+        assert run.started == {"first"}
 
 
-def test_no_job_is_made_for_a_run_that_was_cancelled_unheard() -> None:
+def test_no_job_is_made_for_a_run_that_was_cancelled_unobserved() -> None:
     server = ModelServer()
     with the_servers_time(server) as runner:
         run = Run(runner, server, seconds=LONG)
         server.patch(names.EXECUTIONS, RUN, {"spec": {"cancel": True}})
         run.end_first_step()
-        assert run.begun == {"first"}
+        assert run.started == {"first"}
         assert server.get(names.EXECUTIONS, RUN)["status"]["phase"] == "Cancelled"

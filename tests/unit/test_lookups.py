@@ -45,7 +45,7 @@ class _Asker:
         self.cluster.workflows.upsert(msgspec.convert(self.server.workflow, WorkflowView, strict=False))
         self._lookups = Lookups(self.server, self.cluster)
 
-    def hear(self, name: str, version: str = "1") -> None:
+    def observe_run(self, name: str, version: str = "1") -> None:
         body = _body("WorkflowExecution", name, {"workflowRef": {"name": "w"}}, version)
         self.cluster.executions.upsert(msgspec.convert(body, ExecutionView, strict=False))
 
@@ -63,40 +63,40 @@ def _body(kind: str, name: str, spec: dict[str, Any], version: str = "1") -> dic
     return {"kind": kind, "metadata": meta, "spec": spec}
 
 
-async def test_a_workflow_is_asked_for_once_for_all_runs_heard_of_before() -> None:
+async def test_a_workflow_is_asked_for_once_for_all_runs_observed_before() -> None:
     asker = _Asker()
     for name in ("a", "b", "c"):
-        asker.hear(name)
+        asker.observe_run(name)
     assert [await asker.look(name) for name in ("a", "b", "c")] == [True, True, True]
     assert asker.server.asked == 1
 
 
-async def test_a_run_heard_of_later_asks_anew() -> None:
+async def test_a_run_observed_later_asks_again() -> None:
     asker = _Asker()
-    asker.hear("a")
+    asker.observe_run("a")
     assert await asker.look("a")
-    asker.hear("b")
+    asker.observe_run("b")
     assert await asker.look("b")
     assert asker.server.asked == 2
 
 
 async def test_after_another_leader_nothing_that_was_asked_before_counts() -> None:
     asker = _Asker()
-    asker.hear("a")
-    asker.hear("b")
+    asker.observe_run("a")
+    asker.observe_run("b")
     assert await asker.look("a")
-    asker.cluster.doubt()
+    asker.cluster.invalidate()
     assert await asker.look("b")
     assert asker.server.asked == 2
 
 
 async def test_a_workflow_that_is_gone_is_forgotten_with_what_was_asked_of_it() -> None:
     asker = _Asker()
-    asker.hear("a")
-    asker.hear("b")
+    asker.observe_run("a")
+    asker.observe_run("b")
     assert await asker.look("a")
     asker.server.workflow = None
-    asker.hear("c")
+    asker.observe_run("c")
     assert not await asker.look("c")
     assert asker.cluster.workflows.get(("default", "w")) is None
     assert not asker.cluster.has_read_since(("default", "w"), "uid-b")

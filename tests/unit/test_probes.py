@@ -37,14 +37,14 @@ def checks(*, ill: tuple[str, ...] = (), unready: tuple[str, ...] = ()) -> Check
     return Checks(health, lambda: list(unready), lambda: {"leader": True}, registry)
 
 
-async def test_good_news_is_200() -> None:
+async def test_no_problems_are_200() -> None:
     async with listen(LOOPBACK, 0, checks()) as port:
         health, ready = await ask(port, "/healthz"), await ask(port, "/readyz")
     assert (health.status_code, health.json()) == (200, {"ok": True})
     assert (ready.status_code, ready.json()) == (200, {"ok": True, "leader": True})
 
 
-async def test_problems_are_503_and_said() -> None:
+async def test_problems_are_503_and_named() -> None:
     async with listen(LOOPBACK, 0, checks(ill=("the election ended",), unready=("no Jobs yet",))) as port:
         health, ready = await ask(port, "/healthz"), await ask(port, "/readyz")
     assert (health.status_code, health.json()["problems"]) == (503, ["the election ended"])
@@ -109,7 +109,7 @@ async def an_operator(server: str = f"http://{LOOPBACK}:1") -> AsyncIterator[Ope
         await connection.close()
 
 
-def deafen(operator: Operator) -> None:
+def silence(operator: Operator) -> None:
     for informer in operator.cluster.informers:
         informer.heard_at = time.monotonic() - 3600
 
@@ -143,19 +143,19 @@ async def test_informers_that_hear_nothing_of_an_api_server_that_answers_make_it
     monkeypatch.setattr(probes, "_PATIENCE", 30)
     async with api_server() as server, an_operator(server) as operator:
         assert await checks_of(operator).health() == []
-        deafen(operator)
-        assert await checks_of(operator).health() == ["nothing heard of jobs, pods, nodes for 300 s"]
+        silence(operator)
+        assert await checks_of(operator).health() == ["nothing received about jobs, pods, nodes for 300 s"]
 
 
 async def test_an_api_server_that_is_away_is_no_reason_to_restart() -> None:
     async with an_operator() as operator:
-        deafen(operator)
+        silence(operator)
         assert await checks_of(operator).health() == []
 
 
 async def test_an_api_server_that_hangs_neither_fails_the_probe_nor_holds_it_up() -> None:
     async with api_server(hangs=True) as server, an_operator(server) as operator, serve(operator) as port:
-        deafen(operator)
+        silence(operator)
         began = time.monotonic()
         assert (await ask(port, "/healthz")).status_code == 200
         assert time.monotonic() - began < 10

@@ -112,31 +112,31 @@ BAD = an_execution(8, progress={})
 def test_an_execution_stays_as_it_was_and_is_noted_until_it_can_be_read() -> None:
     cluster, woken = a_cluster_state()
     noted = cluster.unreadable[names.EXECUTIONS]
-    watch_events.hear(cluster, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))
-    watch_events.hear(cluster, names.EXECUTIONS, "MODIFIED", BAD)
+    watch_events.apply_event(cluster, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))
+    watch_events.apply_event(cluster, names.EXECUTIONS, "MODIFIED", BAD)
     assert ("ns", "run") in noted
     assert cluster.executions.get(("ns", "run")) is not None
     woken.clear()
-    watch_events.hear(cluster, names.EXECUTIONS, "MODIFIED", an_execution(9, phase="Running"))
+    watch_events.apply_event(cluster, names.EXECUTIONS, "MODIFIED", an_execution(9, phase="Running"))
     assert len(noted) == 0
     assert ExecutionKey("ns", "run") in woken
 
 
 def test_an_execution_that_is_deleted_or_left_the_live_ones_unreadable_is_gone() -> None:
     cluster, _ = a_cluster_state()
-    watch_events.hear(cluster, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))
-    watch_events.hear(cluster, names.EXECUTIONS, "MODIFIED", BAD)
-    watch_events.hear(cluster, names.EXECUTIONS, "DELETED", BAD)
+    watch_events.apply_event(cluster, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))
+    watch_events.apply_event(cluster, names.EXECUTIONS, "MODIFIED", BAD)
+    watch_events.apply_event(cluster, names.EXECUTIONS, "DELETED", BAD)
     assert cluster.executions.get(("ns", "run")) is None
     assert len(cluster.unreadable[names.EXECUTIONS]) == 0
 
 
 def test_a_list_with_an_unreadable_execution_does_not_make_it_a_leftover() -> None:
     cluster, woken = a_cluster_state()
-    watch_events.hear(cluster, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))
-    watch_events.listed(cluster, names.EXECUTIONS, [], [unreadable(8)], 20)
+    watch_events.apply_event(cluster, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))
+    watch_events.apply_list(cluster, names.EXECUTIONS, [], [unreadable(8)], 20)
     assert cluster.executions.get(("ns", "run")) is not None
     assert ("ns", "run") in cluster.unreadable[names.EXECUTIONS]
     assert not any(isinstance(key, LeftoverKey) for key in woken)
-    watch_events.listed(cluster, names.EXECUTIONS, [], [], 21)
+    watch_events.apply_list(cluster, names.EXECUTIONS, [], [], 21)
     assert cluster.executions.get(("ns", "run")) is None

@@ -27,10 +27,10 @@ from tests.support.simulation import (
     graphs,
     happenings,
     interventions,
+    noted,
     simulate,
     strippings,
     thorough,
-    told,
     troubles,
 )
 
@@ -38,7 +38,7 @@ from tests.support.simulation import (
 @thorough
 @given(graphs(), st.lists(happenings, min_size=20, max_size=80), st.booleans())
 def test_one_operator_that_may_die_at_any_write(steps: list[Json], acts: list[Act], old_server: bool) -> None:
-    made = told(simulate(steps, acts, replicas=1, old_server=old_server))
+    made = noted(simulate(steps, acts, replicas=1, old_server=old_server))
 
     ended_rightly(made, steps)
 
@@ -48,7 +48,7 @@ def test_one_operator_that_may_die_at_any_write(steps: list[Json], acts: list[Ac
 def test_two_operators_that_both_believe_to_lead(
     steps: list[Json], acts: list[Act], old_server: bool
 ) -> None:
-    made = told(simulate(steps, acts, replicas=2, old_server=old_server))
+    made = noted(simulate(steps, acts, replicas=2, old_server=old_server))
 
     ended_rightly(made, steps)
 
@@ -58,7 +58,7 @@ def test_two_operators_that_both_believe_to_lead(
 def test_pods_and_jobs_that_are_deleted_underneath(
     steps: list[Json], acts: list[Act], old_server: bool
 ) -> None:
-    made = told(simulate(steps, acts, replicas=1, old_server=old_server))
+    made = noted(simulate(steps, acts, replicas=1, old_server=old_server))
 
     ended_rightly(made, steps, deletions=True)
 
@@ -75,7 +75,7 @@ def test_a_run_that_is_cancelled_ends_once_whatever_happens(
     steps: list[Json], before: list[Act], after: list[Act], replicas: int, old_server: bool
 ) -> None:
     acts = [*before, Act("cancel"), *after]
-    made = told(simulate(steps, acts, replicas, old_server=old_server))
+    made = noted(simulate(steps, acts, replicas, old_server=old_server))
 
     assert made.status["phase"] in TERMINAL_PHASES
 
@@ -97,7 +97,7 @@ def test_children_that_lose_the_labels_by_which_they_are_watched(
 
     with the_servers_time(made.server) as runner:
         runner.run(story())
-    ended_rightly(told(made), steps, deletions=True)
+    ended_rightly(noted(made), steps, deletions=True)
 
 
 def test_a_pod_that_lost_its_label_is_found_by_whoever_starts_after_that() -> None:
@@ -129,7 +129,7 @@ def test_a_pod_that_lost_its_label_is_found_by_whoever_starts_after_that() -> No
 def test_a_server_that_does_not_take_jobs_or_pods_for_a_while(
     steps: list[Json], acts: list[Act], replicas: int, old_server: bool
 ) -> None:
-    made = told(simulate(steps, acts, replicas, old_server=old_server))
+    made = noted(simulate(steps, acts, replicas, old_server=old_server))
 
     ended_rightly(made, steps)
 
@@ -146,7 +146,7 @@ def test_a_timeout_is_the_programs_fault_whoever_dies_and_however_politely_it_go
 ) -> None:
     strict = [{**step, "timeout": 5} for step in steps]
 
-    made = told(simulate(strict, acts, replicas, old_server=old_server, polite=True))
+    made = noted(simulate(strict, acts, replicas, old_server=old_server, polite=True))
 
     ended_rightly(made, strict)
     reasons = [step.get("reason") for step in made.status["steps"].values()]
@@ -197,7 +197,7 @@ def test_that_a_job_had_no_pod_yet_is_not_held_against_it_later() -> None:
         Act("life"),
         Act("fail"),
         Act("life"),
-        Act("hear", which=1, replica=lagging, many=2),
+        Act("observe", which=1, replica=lagging, many=2),
         Act("work", replica=lagging),
     ]
     steps = [{"name": "s0", "image": "busybox:1", "retries": 0}]
@@ -250,7 +250,7 @@ def test_a_revision_that_another_leader_has_removed_is_written_again() -> None:
         made.server.watchers.clear()
         [removed] = made.server.of(names.REVISIONS)
         made.server.delete(names.REVISIONS, removed)
-        one.cluster.doubt()
+        one.cluster.invalidate()
         spec = {"workflowRef": {"name": "wf"}, "cancel": False}
         made.server.create(names.EXECUTIONS, an_object("WorkflowExecution", "second", spec))
         await made.happens(Act("catch up"))

@@ -18,10 +18,10 @@ from tests.support.simulation import (
     ended_rightly,
     graphs,
     happenings,
+    noted,
     replica,
     simulate,
     thorough,
-    told,
     which,
 )
 
@@ -42,7 +42,7 @@ late_requests = st.one_of(
 def test_requests_of_the_dead_that_arrive_while_their_successor_works(
     steps: list[Json], acts: list[Act], replicas: int, old_server: bool
 ) -> None:
-    made = told(simulate(steps, acts, replicas, old_server=old_server, late=True))
+    made = noted(simulate(steps, acts, replicas, old_server=old_server, late=True))
 
     ended_rightly(made, steps)
 
@@ -58,7 +58,7 @@ def test_requests_of_the_dead_that_arrive_when_the_run_was_cancelled_leave_nothi
     steps: list[Json], before: list[Act], after: list[Act], old_server: bool
 ) -> None:
     acts = [*before, Act("cancel"), *after]
-    made = told(simulate(steps, acts, 1, old_server=old_server, late=True))
+    made = noted(simulate(steps, acts, 1, old_server=old_server, late=True))
 
     assert made.status["phase"] in TERMINAL_PHASES
     assert not made.server.of(names.PODS)

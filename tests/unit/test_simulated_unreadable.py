@@ -101,7 +101,7 @@ def test_nothing_is_made_or_removed_while_a_record_cannot_be_read() -> None:
         made.spoil()
         children = {resource: dict(made.server.of(resource)) for resource in (names.JOBS, names.PODS)}
         assert children[names.JOBS]
-        # Its step ends meanwhile, and the operator is started anew: it has never seen the record.
+        # Its step ends meanwhile, and the operator restarts: it has never seen the status.
         await made.happens(ALL_WELL)
         await made.happens(ALL_WELL)
         for _ in range(3):

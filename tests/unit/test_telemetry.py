@@ -34,7 +34,7 @@ class Observed:
             Store(Connection(Identity("http://localhost"), "test")), "", lambda _: None
         )
         self.telemetry = Telemetry()
-        self.telemetry.show(self.queue, self.leadership, self.cluster)
+        self.telemetry.register_gauges(self.queue, self.leadership, self.cluster)
 
     def value(self, name: str, **labels: str) -> float:
         return self.telemetry.registry.get_sample_value(f"nightcrawler_{name}", labels) or 0.0
@@ -92,7 +92,7 @@ async def test_a_step_starts_with_its_first_attempt_alone() -> None:
     assert seen.value("steps_started_total") == 1
 
 
-async def test_a_handover_lasts_from_the_news_until_the_next_job() -> None:
+async def test_a_handover_lasts_from_the_observation_until_the_next_job() -> None:
     seen = Observed()
     snapshot = SnapshotMaker(a_spec("a", "b")).build()
     seen.queue.add(ExecutionKey("default", EXECUTION))
@@ -162,7 +162,7 @@ async def test_gauges_say_whether_this_process_leads() -> None:
     assert seen.value("operator_leader_changes_total") == 3
 
 
-async def test_gauges_say_how_much_informers_know_and_how_long_they_heard_nothing() -> None:
+async def test_gauges_say_how_much_informers_know_and_how_long_they_received_nothing() -> None:
     seen = Observed()
     seen.cluster.pods.heard_at -= 100
     assert seen.value("operator_informer_objects", kind="Pod") == 0

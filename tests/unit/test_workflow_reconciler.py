@@ -19,7 +19,7 @@ WHERE = ("default", "wf")
 
 
 class Desk:
-    """One workflow with one run, and the part of the operator that tells of them."""
+    """One workflow with one run, and the part of the operator that writes their status."""
 
     def __init__(self) -> None:
         self.server = ModelServer()
@@ -32,7 +32,7 @@ class Desk:
             {"metadata": run, "spec": {"workflowRef": {"name": "wf"}}, "status": {"phase": "Running"}},
         )
 
-    async def told(self, *, run: bool) -> Json:
+    async def status_after(self, *, run: bool) -> Json:
         """The status that an operator leaves which has just started; whether it knows of the `run`."""
         cluster = ClusterState(self.store, "", lambda _: None)
         cluster.workflows.upsert(
@@ -49,10 +49,10 @@ class Desk:
 
 async def test_a_run_that_is_deleted_under_way_has_no_phase_any_more() -> None:
     desk = Desk()
-    before = await desk.told(run=True)
+    before = await desk.status_after(run=True)
     desk.server.delete(names.EXECUTIONS, (WHERE[0], "run-1"))
 
-    after = await desk.told(run=False)
+    after = await desk.status_after(run=False)
 
     assert (before["active"], before["lastPhase"]) == (1, "Running")
     assert after == {key: value for key, value in {**before, "active": 0}.items() if key != "lastPhase"}
@@ -60,12 +60,12 @@ async def test_a_run_that_is_deleted_under_way_has_no_phase_any_more() -> None:
 
 async def test_what_nobody_knows_of_a_deleted_run_is_asked_for_once() -> None:
     desk = Desk()
-    await desk.told(run=True)
+    await desk.status_after(run=True)
     desk.server.delete(names.EXECUTIONS, (WHERE[0], "run-1"))
-    told = await desk.told(run=False)
+    status = await desk.status_after(run=False)
     version = desk.server.get(names.WORKFLOWS, WHERE)["metadata"]["resourceVersion"]
 
-    assert await desk.told(run=False) == told
+    assert await desk.status_after(run=False) == status
     assert desk.server.get(names.WORKFLOWS, WHERE)["metadata"]["resourceVersion"] == version
 
 
@@ -73,4 +73,4 @@ async def test_a_workflow_that_has_not_run_has_none_in_flight() -> None:
     desk = Desk()
     desk.server.delete(names.EXECUTIONS, (WHERE[0], "run-1"))
 
-    assert (await desk.told(run=False))["active"] == 0
+    assert (await desk.status_after(run=False))["active"] == 0

@@ -23,7 +23,7 @@ spans = st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.0, 7.0])
 
 
 class QueueAgainstModel(RuleBasedStateMachine):
-    """The queue beside a model of lists, sorted anew at every step."""
+    """The queue beside a model of lists, sorted at every step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class Workers:
         self.queue = queue
         self.pauses = pauses
         self.busy: Counter[str] = Counter()
-        self.begun: dict[str, float] = {}
+        self.started: dict[str, float] = {}
         self.finished = 0
 
     async def work(self) -> None:
@@ -137,7 +137,7 @@ class Workers:
             key = await self.queue.get()
             self.busy[key] += 1
             assert self.busy[key] == 1, f"two workers have {key!r}"
-            self.begun[key] = asyncio.get_running_loop().time()
+            self.started[key] = asyncio.get_running_loop().time()
             await asyncio.sleep(self.pauses[self.finished % len(self.pauses)])
             self.busy[key] -= 1
             self.finished += 1
@@ -166,7 +166,7 @@ def test_every_key_is_worked_on_after_it_was_last_asked_for_and_never_by_two(
         await asyncio.sleep(10 + 5 * len(adds))
         assert (len(queue), queue.delayed, queue.in_process) == (0, 0, 0)
         for _, key, _ in adds:
-            assert workers.begun[key] >= last_added.get(key, 0)
+            assert workers.started[key] >= last_added.get(key, 0)
         for task in tasks:
             task.cancel()
         ends = await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What was found out about one execution beyond the caches."""
+"""What was looked up for one execution besides the caches."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ _NONE_SET: Final[Mapping[str, datetime]] = MappingProxyType({})
 
 @dataclass(slots=True)
 class LookupResults:
-    """What was looked up for one execution beyond the caches; it lives as long as the execution does.
+    """What was looked up for one execution besides the caches; kept while the execution is live.
 
-    Most find nothing, and thousands have one: an empty set would be larger than all the rest.
+    Thousands exist and most stay empty, so fields start empty or shared: an empty set would be larger
+    than all the rest.
     """
 
     events: dict[str, ObservedEvents] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
     refusals: dict[str, Refusal] = field(default_factory=dict)
     obstacle: Refusal | None = None
-    obstacle_shown: str = ""
+    obstacle_recorded: str = ""
     room_made: datetime | None = None
     deadlines_set: Mapping[str, datetime] = field(default_factory=lambda: _NONE_SET)
     fresh: bool = False
     fresh_environments: bool = False
-    record_put_off: bool = False
+    status_deferred: bool = False
     completed: Mapping[str, StepStatusView] = field(default_factory=dict)
     unwatched: dict[tuple[str, int], Unwatched] = field(default_factory=dict)
 
     def clear_obstacle(self) -> None:
-        """What comes before Jobs has been written."""
-        self.obstacle, self.obstacle_shown = None, ""
+        """Forget what kept Jobs from being created: the writes that precede them have succeeded."""
+        self.obstacle, self.obstacle_recorded = None, ""
 
     def note_room(self, now: datetime, ask_again: datetime) -> None:
-        """Finished Jobs were deleted for those that a quota keeps out: these are asked for again soon."""
+        """Note that finished Jobs were deleted to free quota, and retry refused Jobs soon."""
         self.room_made = now
         self.refusals = {
             child: replace(why, ask_again=ask_again, tries=0) if why.reason == conditions.STEP_QUOTA else why
@@ -48,5 +49,5 @@ class LookupResults:
         }
 
     def note_deadline(self, pod_uid: str, now: datetime) -> None:
-        """The API server was told the deadline of a Pod, whether it took it or not."""
+        """Note that a Pod's deadline was sent, whether the API server accepted it or not."""
         self.deadlines_set = {**self.deadlines_set, pod_uid: now}

@@ -1,4 +1,4 @@
-"""Children asked for by name, since a watch shows only what has our labels."""
+"""Reads children by name that no watch reports: watches select by label, and labels can be removed."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ T = TypeVar("T")
 async def find_children(
     store: Store, cluster: ClusterState, namespace: str, name: str
 ) -> tuple[JobView | None, tuple[PodView, ...]]:
-    """A Job and its Pods, by their names and owners: our labels may have been taken off.
+    """A Job and its Pods, by their names and owners: our labels may have been removed.
 
-    The Pod of a managed Job has its name. The Job controller chooses names of its own; it goes by a label of
-    its own, so that a Pod without that is none of the Job's to it either.
+    The Pod of a managed Job has the Job's name. The Job controller generates names and selects by a label of
+    its own; a Pod without that label does not belong to the Job for it either.
     """
     job = await _get(store, names.JOBS, namespace, name, JobView)
     asked = {name}
@@ -46,7 +46,7 @@ async def find_children(
     return job, tuple(pod for pod in found.values() if is_pod_of(pod, job, name))
 
 
-def take_in(
+def keep_children(
     cluster: ClusterState,
     uid: str,
     which: tuple[str, int],
@@ -54,10 +54,10 @@ def take_in(
     job: JobView | None = None,
     pods: Iterable[PodView] = (),
 ) -> None:
-    """Put what was found of an attempt where the next Snapshot finds it.
+    """Keep what was found of an attempt for the next Snapshot.
 
-    The caches hold what a watch tells of. What lacks the label of its execution would stay in them after its
-    end, so it is kept apart, until it is asked for again.
+    The caches hold what a watch reports. A child without its execution's label would never be removed from
+    them, so it is kept apart until it is read again.
     """
     lost_job, lost_pods = None, []
     if job is not None and job.metadata.labels.execution_uid == uid:

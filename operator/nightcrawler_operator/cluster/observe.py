@@ -22,7 +22,7 @@ _ALL_WATCHED: Final[Mapping[tuple[str, int], Unwatched]] = MappingProxyType({})
 
 
 def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> Snapshot:
-    """Everything a decision on this execution may look at, as it is known now."""
+    """Everything a decision on this execution may use, as known now."""
     meta = execution.metadata
     workflow = cluster.workflows.get((meta.namespace, execution.spec.workflow_ref.name))
     results = cluster.lookup_results.get(meta.uid, _NOTHING_FOUND)
@@ -31,7 +31,7 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
     if named:
         revision = cluster.revisions.get((meta.namespace, named))
         if revision is None and workflow is not None:
-            # Most often the workflow is still what it was when the run began.
+            # Most often the workflow has not changed since the run began.
             live = live_revision(cluster, workflow)
             revision = live if live is not None and live.name == named else None
     else:
@@ -61,7 +61,7 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
 
 
 def live_revision(cluster: ClusterState, workflow: WorkflowView) -> Revision | None:
-    """The revision of a workflow as it is now; None if it cannot be read."""
+    """The revision of a workflow's current spec; None if it cannot be parsed."""
     key = (workflow.metadata.uid, workflow.metadata.generation)
     known = cluster.live_revisions.get(key)
     if known is None:
@@ -69,7 +69,7 @@ def live_revision(cluster: ClusterState, workflow: WorkflowView) -> Revision | N
             known = revisions.revision_of(workflow)
         except ValueError:
             return None
-        cluster.remember_live(key, known)
+        cluster.cache_live_revision(key, known)
     return known
 
 
@@ -81,7 +81,7 @@ def attempts_of(
 ) -> dict[tuple[str, int], Attempt]:
     """What the cluster has of an execution's attempts, by step and number.
 
-    Labels are anybody's to copy, and to take off; what is `unwatched` was found without them.
+    Anybody can copy or remove labels; `unwatched` children were found without them.
     """
     jobs = {
         _which(job): job for job in cluster.labelled_jobs(uid, namespace) if is_owned_by(job.metadata, uid)
@@ -104,20 +104,22 @@ def attempts_of(
 
 def _attempt(cluster: ClusterState, job: JobView | None, pods: Iterable[PodView]) -> Attempt:
     uid = job.metadata.uid if job is not None else ""
-    return Attempt(job, tuple(pods), pod_lost=uid in cluster.lost_pods, end_reported=uid in cluster.untold)
+    return Attempt(
+        job, tuple(pods), pod_lost=uid in cluster.lost_pods, end_reported=uid in cluster.unreportable
+    )
 
 
 def _with_unwatched(attempt: Attempt, found: Unwatched) -> Attempt:
-    """The attempt with those of its Pods of which no watch tells."""
+    """The attempt with those of its Pods that no watch reports."""
     known = {pod.metadata.uid for pod in attempt.pods}
     more = tuple(pod for pod in found.pods if pod.metadata.uid not in known)
-    # Of a Job without its label, its Pod says all there is to know.
+    # For a Job without its label, its Pod shows everything needed.
     blind = more or (not attempt.pods and attempt.job is found.job)
     return replace(attempt, pods=(*attempt.pods, *more), looked_up_at=found.at if blind else None)
 
 
 def _orphan_of(pod: PodView, uid: str, jobs: Mapping[tuple[str, int], JobView]) -> tuple[str, int] | None:
-    """The attempt of a Pod whose Job is gone; by name, for nothing else is left."""
+    """The attempt of a Pod whose Job is gone; by name, since nothing else is left."""
     which = _which(pod)
     name = names.child_name(pod.metadata.labels.execution, uid, *which)
     return which if which not in jobs and is_pod_of(pod, None, name) else None
@@ -129,6 +131,6 @@ def _which(child: JobView | PodView) -> tuple[str, int]:
 
 
 def _revision_of_jobs(attempts: dict[tuple[str, int], Attempt]) -> str | None:
-    """The revision that Jobs name whose making nobody got to record."""
+    """The revision named by Jobs that are not in status yet."""
     named = (a.job.metadata.annotations.revision for a in attempts.values() if a.job is not None)
     return next((name for name in named if name), None)

@@ -1,7 +1,7 @@
-"""What the operator knows of the cluster: one cache a kind, and the ways to look into them.
+"""What the operator knows of the cluster: a cache for each kind, and indexes over them.
 
-Both replicas keep all of this warm, whoever leads. Changes worth a look are told to
-`wake`; noise (a Job's own counting, a Pod's readiness) is not.
+Every replica keeps its caches warm, whoever leads. Changes that need a reconcile are reported to
+`wake`; noise (a Job's counters, a Pod's readiness) is not.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _REVISIONS_KEPT: Final = 2_000
 
 
 class ClusterState:
-    """The caches, their indexes, and what was found out besides."""
+    """The caches, their indexes, and what was looked up besides."""
 
     def __init__(self, store: Store, namespace: str, wake: Callable[[WorkKey], None]) -> None:
         self._wake = wake
         self.workflows: Cache[WorkflowView] = Cache(self._workflow_changed)
         self.executions: Cache[ExecutionView] = Cache(self._execution_changed)
         self.environments: Cache[EnvironmentView] = Cache(self._environment_changed)
-        # Those of our own kinds that are there and cannot be read; see `hearing`.
+        # Objects of our own kinds that exist and cannot be parsed; see `watch_events`.
         self.unreadable = {kind: Unreadables(kind) for kind in names.OURS}
         children = partial(
             Informer,
@@ -65,67 +65,66 @@ class ClusterState:
         self.nodes = Informer(
             store, names.NODES, NodeView, on_change=self._node_changed, keep_unreadable=True
         )
-        # By the UID of the execution, which is no more than a label of theirs: a copy in another namespace
-        # has it too.
+        # By the UID of the execution, taken from a label: a copy in another namespace has it too.
         self.jobs_of: dict[str, dict[Key, JobView]] = {}
         self.pods_of: dict[str, dict[Key, PodView]] = {}
         self.executions_of: dict[Key, set[str]] = {}
         self.recorded_at: dict[str, datetime] = {}
-        # By the UID of the Job: the Pod of it that was seen to go, and those whose end cannot be told.
+        # By the UID of the Job: its Pod that was seen to be deleted, and Jobs whose final status is refused.
         self.lost_pods: dict[str, str] = {}
-        self.untold: set[str] = set()
+        self.unreportable: set[str] = set()
         self.lookup_results: dict[str, LookupResults] = {}
         self.revisions: OrderedDict[Key, Revision] = OrderedDict()
         self.lost_revisions: set[Key] = set()
         self.live_revisions: OrderedDict[tuple[str, int], Revision] = OrderedDict()
         self.node_facts = Nodes()
-        self._heard: dict[str, float] = {}
-        self._read: dict[Key, float] = {}
-        self._mute: WorkKey | None = None
+        self._observed_at: dict[str, float] = {}
+        self._workflow_read_at: dict[Key, float] = {}
+        self._own_write: WorkKey | None = None
 
     @property
     def informers(self) -> tuple[Informer[JobView], Informer[PodView], Informer[NodeView]]:
-        """Those that have to be run, and synced before anything is decided."""
+        """The informers to run, and to have synced before anything is decided."""
         return (self.jobs, self.pods, self.nodes)
 
     def record_own_write(self, written: ExecutionView) -> None:
-        """Take in the answer to our own write; it is no news to whoever wrote it."""
+        """Cache the response to our own write, without queueing the execution for it."""
         meta = written.metadata
-        self._heard[meta.uid] = time.monotonic()
-        self._mute = ExecutionKey(*meta.key)
+        self._observed_at[meta.uid] = time.monotonic()
+        self._own_write = ExecutionKey(*meta.key)
         try:
             if written.status.phase in TERMINAL_PHASES:
                 self.executions.forget(meta.key, meta.uid, meta.version)
             else:
                 self.executions.upsert(written)
         finally:
-            self._mute = None
+            self._own_write = None
 
     def age(self, uid: str) -> float:
-        """How many seconds ago an execution was last heard of."""
-        return time.monotonic() - self._heard.get(uid, float("-inf"))
+        """Seconds since an execution was last observed."""
+        return time.monotonic() - self._observed_at.get(uid, float("-inf"))
 
     def note_read(self, workflow: Key, began: float) -> None:
-        """A workflow was asked for at that moment of the monotonic clock, and the answer is in the cache."""
-        self._read[workflow] = max(began, self._read.get(workflow, began))
+        """Note that a workflow was read; the request began at that moment of the monotonic clock."""
+        self._workflow_read_at[workflow] = max(began, self._workflow_read_at.get(workflow, began))
 
     def has_read_since(self, workflow: Key, uid: str) -> bool:
-        """Whether a workflow was asked for after an execution was last heard of, be it for another one."""
-        began, heard = self._read.get(workflow), self._heard.get(uid)
-        return began is not None and heard is not None and began > heard
+        """Whether a workflow was read after an execution was last observed, be it for another one."""
+        began, observed = self._workflow_read_at.get(workflow), self._observed_at.get(uid)
+        return began is not None and observed is not None and began > observed
 
-    def doubt(self) -> None:
-        """Take nothing for known any more that somebody else may have changed: another process has led.
+    def invalidate(self) -> None:
+        """Treat everything as stale that another leader may have changed.
 
-        Every execution is asked for anew before a Job of it is made: a watch that is behind would show
-        a run as it was before, and removed Jobs cannot show that a step has been run. And a revision
-        that was written once may have been removed as unneeded.
+        Every execution is read again before a Job is created for it: a lagging watch would show an old
+        status, and deleted Jobs cannot show that a step has run. And a revision that was written once may
+        have been deleted as unneeded.
         """
-        self._heard.clear()
+        self._observed_at.clear()
         self.revisions.clear()
 
-    def remember_revision(self, namespace: str, revision: Revision) -> None:
-        """Keep a revision's parsed content; those kept for longest are dropped."""
+    def cache_revision(self, namespace: str, revision: Revision) -> None:
+        """Cache a parsed revision; the least recently cached are dropped."""
         key = (namespace, revision.name)
         self.revisions[key] = revision
         self.revisions.move_to_end(key)
@@ -133,40 +132,40 @@ class ClusterState:
         if len(self.revisions) > _REVISIONS_KEPT:
             self.revisions.popitem(last=False)
 
-    def forget_revisions(self) -> None:
-        """Ask for revisions anew: while another leads, they may come and go."""
+    def invalidate_revisions(self) -> None:
+        """Have revisions read again: while another replica leads, they may come and go."""
         self.revisions.clear()
         self.lost_revisions.clear()
 
-    def remember_live(self, key: tuple[str, int], revision: Revision) -> None:
-        """Keep what a workflow's UID and generation were parsed to."""
+    def cache_live_revision(self, key: tuple[str, int], revision: Revision) -> None:
+        """Cache the revision parsed from a workflow, by the workflow's UID and generation."""
         self.live_revisions[key] = revision
         if len(self.live_revisions) > _REVISIONS_KEPT:
             self.live_revisions.popitem(last=False)
 
     def results_of(self, uid: str) -> LookupResults:
-        """The lookup results of an execution, to be added to."""
+        """The look-up results of an execution, created if there are none."""
         known = self.lookup_results.get(uid)
         if known is None:
             known = self.lookup_results[uid] = LookupResults()
         return known
 
-    def refused(self, uid: str, child: str, why: Refusal) -> None:
-        """The API server did not take the Job, or the Pod, of that name."""
+    def note_refusal(self, uid: str, child: str, why: Refusal) -> None:
+        """Note that the API server refused the Job, or the Pod, of that name."""
         self.results_of(uid).refusals[child] = why
 
-    def taken(self, uid: str, child: str) -> None:
-        """It did, whatever it said before."""
+    def clear_refusal(self, uid: str, child: str) -> None:
+        """Clear an earlier refusal."""
         if uid in self.lookup_results:
             self.lookup_results[uid].refusals.pop(child, None)
 
     def refusal_of(self, uid: str, child: str) -> Refusal | None:
-        """What the API server said last of the Job, or the Pod, of that name."""
+        """The last refusal of the Job, or the Pod, of that name."""
         known = self.lookup_results.get(uid)
         return known.refusals.get(child) if known is not None else None
 
-    def has_news(self, execution: ExecutionView) -> bool:
-        """Whether a Pod has ended of which the record does not tell: something is to follow it."""
+    def has_unrecorded_end(self, execution: ExecutionView) -> bool:
+        """Whether a finished Pod is not in status yet."""
         steps = execution.status.steps
 
         def is_recorded(step: str) -> bool:
@@ -178,7 +177,7 @@ class ClusterState:
         )
 
     def leftovers(self) -> Iterator[LeftoverKey]:
-        """Every execution that has Jobs and is not among the live ones."""
+        """Every execution that has Jobs and is not live."""
         for uid, jobs in self.jobs_of.items():
             metas = [job.metadata for job in jobs.values()]
             for namespace, name in {(m.namespace, owner_name(m, uid)) for m in metas if is_owned_by(m, uid)}:
@@ -186,11 +185,11 @@ class ClusterState:
                     yield LeftoverKey(namespace, name, uid)
 
     def has_jobs(self, uid: str, namespace: str) -> bool:
-        """Whether there are Jobs of an execution in its namespace."""
+        """Whether an execution owns Jobs in its namespace."""
         return any(is_owned_by(job.metadata, uid) for job in self.labelled_jobs(uid, namespace))
 
     def labelled_jobs(self, uid: str, namespace: str) -> list[JobView]:
-        """The Jobs in a namespace that an execution's label selects, its own and others."""
+        """The Jobs in a namespace with an execution's label, whether it owns them or not."""
         return [job for (where, _), job in self.jobs_of.get(uid, {}).items() if where == namespace]
 
     # --- changes ---------------------------------------------------------------------------------
@@ -200,7 +199,7 @@ class ClusterState:
         assert some is not None
         key = WorkflowKey(*some.metadata.key)
         if new is None:
-            self._read.pop(some.metadata.key, None)
+            self._workflow_read_at.pop(some.metadata.key, None)
         if old is None or new is None or old.metadata.generation != new.metadata.generation:
             self._wake(key)
         if new is not None and old is None:
@@ -216,26 +215,26 @@ class ClusterState:
         if old is None:
             self.executions_of.setdefault(workflow, set()).add(meta.name)
         if old is None or new is None or old.status.phase != new.status.phase:
-            self._wake(WorkflowKey(*workflow))  # it shows how many are in flight, and the last one's phase
+            self._wake(WorkflowKey(*workflow))  # its status counts live runs, and has the last one's phase
         if new is None:
             of_workflow = self.executions_of.get(workflow, set())
             of_workflow.discard(meta.name)
             if not of_workflow:
                 self.executions_of.pop(workflow, None)
             self.lookup_results.pop(meta.uid, None)
-            self._heard.pop(meta.uid, None)
+            self._observed_at.pop(meta.uid, None)
             self.recorded_at.pop(meta.uid, None)
             if self.has_jobs(meta.uid, meta.namespace):
                 self._wake(LeftoverKey(*meta.key, meta.uid))
             return
-        self._heard[meta.uid] = time.monotonic()
+        self._observed_at[meta.uid] = time.monotonic()
         key = ExecutionKey(*meta.key)
-        if key != self._mute:
+        if key != self._own_write:
             self._wake(key)
 
     def _environment_changed(self, old: EnvironmentView | None, new: EnvironmentView | None) -> None:
-        # Runs stay where they were placed, and what their Environment says is read anew for every Job. But
-        # one whose Environment was gone waits for it.
+        # Runs keep their Environment, whose spec is read from the cache for every Job. But a run whose
+        # Environment was deleted waits for it.
         if old is None and new is not None:
             for execution in self.executions:
                 if execution.status.environment == new.metadata.name:
@@ -255,12 +254,12 @@ class ClusterState:
         else:
             jobs.pop(meta.key, None)
             self.lost_pods.pop(meta.uid, None)
-            self.untold.discard(meta.uid)
+            self.unreportable.discard(meta.uid)
             if not jobs:
                 del self.jobs_of[uid]
         changed = old is not None and new is not None and _job_state(old) != _job_state(new)
         stray = old is None and not self._is_live(uid, meta.namespace, meta.labels.execution)
-        if new is None or stray or (changed and not self._told_by_pod(new)):
+        if new is None or stray or (changed and not self._is_reported_by_pod(new)):
             self._wake_owner(uid, meta.namespace, meta.labels.execution)
 
     def _pod_changed(self, old: PodView | None, new: PodView | None) -> None:
@@ -278,8 +277,8 @@ class ClusterState:
             pods.pop(meta.key, None)
             if not pods:
                 del self.pods_of[uid]
-            self._lost(uid, some)
-        # That a Pod has been created is no news: its Job was made for that.
+            self._note_lost_pod(uid, some)
+        # A Pod's creation needs no reconcile: its Job was created for that.
         if new is None or _pod_state(new) != (_pod_state(old) if old else _CREATED):
             self._wake_owner(uid, meta.namespace, meta.labels.execution)
 
@@ -295,7 +294,7 @@ class ClusterState:
             ready=frozenset(n.metadata.name for n in nodes if n.ready),
         )
         if before != self.node_facts:
-            # Rare, and any of them may have waited for just this.
+            # Rare, and any of them may be waiting for this.
             for execution in self.executions:
                 self._wake(ExecutionKey(*execution.metadata.key))
 
@@ -305,12 +304,12 @@ class ClusterState:
         elif self.has_jobs(uid, namespace):
             self._wake(LeftoverKey(namespace, execution, uid))
 
-    def _lost(self, uid: str, pod: PodView) -> None:
+    def _note_lost_pod(self, uid: str, pod: PodView) -> None:
         jobs = [job.metadata.uid for job in self.jobs_of.get(uid, {}).values()]
         self.lost_pods.update((job, pod.metadata.name) for job in jobs if is_owned_by(pod.metadata, job))
 
-    def _told_by_pod(self, job: JobView) -> bool:
-        """Whether a Job only says what its Pod has said already, up to a second before."""
+    def _is_reported_by_pod(self, job: JobView) -> bool:
+        """Whether a Job only reports what its finished Pod showed already, up to a second before."""
         meta = job.metadata
         pods = self.pods_of.get(meta.labels.execution_uid, {}).values()
         return meta.deletion_timestamp is None and any(
@@ -331,7 +330,7 @@ _SETTING_UP: Final = frozenset({"ContainerCreating", "PodInitializing"})
 
 
 def _pod_state(pod: PodView) -> tuple[object, ...]:
-    """What of a Pod a decision could hang on; all else is noise."""
+    """What decisions depend on in a Pod; all else is noise."""
     own = step_status(pod)
     scheduled = pod_condition(pod, "PodScheduled")
     containers = (*pod.status.init_container_statuses, *((own,) if own else ()))
@@ -347,7 +346,7 @@ def _pod_state(pod: PodView) -> tuple[object, ...]:
 
 
 _CREATED: Final = ("Pending", "", (), None, False, "", False)
-"""The state of a Pod that nothing has happened to."""
+"""The state of a Pod that was just created."""
 
 
 def _container_state(state: ContainerState) -> str:

@@ -1,8 +1,8 @@
-"""What is told of our own kinds, taken into the caches.
+"""Applies lists and watch events of our own kinds to the caches.
 
-An object that cannot be read stays in its cache as it was and is noted in `ClusterState.unreadable`: taken
-out, a run would seem to be over, and its live Jobs be leftovers. Nothing is decided for an execution
-while it is noted (`reconcilers.execution`), for what is known of it is not what is recorded.
+An object that cannot be parsed stays in its cache as it was and is noted in `ClusterState.unreadable`: if it
+were removed, its run would seem to have ended, and its live Jobs to be leftovers. While an execution is
+noted, nothing is decided for it (`reconcilers.execution`): the cached status is stale.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def cache_of(cluster: ClusterState, resource: Resource) -> Cache[Any]:
     return caches[resource]
 
 
-def hear(cluster: ClusterState, resource: Resource, kind: str | None, body: Mapping[str, Any]) -> None:
-    """Take in an event; `kind` is ADDED, MODIFIED, DELETED, or None if the object was listed."""
+def apply_event(cluster: ClusterState, resource: Resource, kind: str | None, body: Mapping[str, Any]) -> None:
+    """Apply an event; `kind` is ADDED, MODIFIED, DELETED, or None if the object was listed."""
     cache, unreadable = cache_of(cluster, resource), cluster.unreadable[resource]
     try:
         new = from_body(body, VIEWS[resource])
@@ -55,14 +55,14 @@ def hear(cluster: ClusterState, resource: Resource, kind: str | None, body: Mapp
         cache.upsert(new)
 
 
-def listed(
+def apply_list(
     cluster: ClusterState,
     resource: Resource,
     found: Iterable[Any],
     unreadable: Iterable[Unreadable],
     version: int,
 ) -> None:
-    """Take in a complete list, and what in it could not be read, which is there all the same."""
+    """Apply a complete list; `unreadable` are the objects in it that could not be parsed."""
     cache, noted = cache_of(cluster, resource), cluster.unreadable[resource]
     known = {error.key: error for error in unreadable if error.key is not None}
     noted.retain(known)

@@ -1,32 +1,31 @@
-"""Who works: one of the replicas, chosen through a Lease.
+"""Leader election through a Lease.
 
-All replicas keep their caches warm; only the leader works. The rules are those of client-go, so that
-its documentation holds: a leader that could not renew for `renew_deadline` stops, the others wait
-for `lease_duration` since they last *saw* the Lease change, and no clock is compared with another's.
-What is safe even if that should fail is the fence around it: every status write carries a
-resourceVersion, and every child has a deterministic name.
+All replicas keep their caches warm; only the leader reconciles. The rules are those of client-go: a leader
+that could not renew for `renew_deadline` stops, the others wait for `lease_duration` since they last *saw*
+the Lease change, and clocks of different machines are never compared. Even if two should lead, they are
+fenced: every status write carries a resourceVersion, and every child has a deterministic name.
 
-The Lease is written by merge patch with its resourceVersion, not by PUT: it fails on a conflict just
-the same, but leaves alone what others have written on the Lease, such as a chart's labels.
+The Lease is written by merge patch with its resourceVersion, not by PUT: it fails on a conflict all
+the same, but keeps what others have set on the Lease, such as a chart's labels.
 
-A holder that is known to be dead (`decisions.death`) is followed at once. That is safe although requests of
-the dead one may still be on their way, for the kernel sends what it had been given, and the API server may
-have put a request into a queue. Such a request meets the fence, whenever it arrives:
+A holder that is known to be dead (`decisions.death`) is replaced at once. That is safe although its last
+requests may still be on their way: the kernel sends what it has buffered, and the API server may have
+queued a request. Such a request is fenced, whenever it arrives:
 
-- renewing or giving back the Lease carries a resourceVersion, and the claim that followed has changed it; if
-  it arrives before the claim, the claim fails and is repeated on what is then there;
-- so does every status write, every adoption, and the freeing of a Pod: either it arrives first and the
-  successor's own write fails, which then decides anew, or it fails itself;
-- a Job or Pod has the name of its attempt: either the successor finds it made, or has made it itself. Names
-  are free again only once the Jobs of a run that is over, or was cancelled, are removed. A Job that comes
-  after that is removed as one left over, without a Pod, for that is the successor's to make; a Pod has an
-  owner that is gone, and goes with it (the garbage collector);
-- deletions name a UID, and follow from what does not change any more: a run has ended or was cancelled, an
-  attempt is over;
+- renewing or releasing the Lease carries a resourceVersion, and the successor's claim has changed it; if it
+  arrives before the claim, the claim fails and is retried on the new Lease;
+- so does every status write, every adoption, and the removal of a finalizer: either it arrives first, and
+  the successor's own write fails and is decided again, or it fails itself;
+- a Job or Pod has the name of its attempt: the successor finds it, or has created it itself. Names are free
+  again only once the Jobs of an ended or cancelled run are deleted. A Job created after that is deleted as
+  a leftover, without a Pod, which only the successor would create; a Pod whose owner is gone is garbage
+  collected;
+- deletions name a UID, and follow from facts that do not change any more: a run has ended or was cancelled,
+  an attempt is over;
 - a revision has the name of its content.
 
-This is what already kept a leader apart from one that was suspended in the middle of a request, whose Lease
-ran out. `tests/unit/test_simulated_late_requests.py` delivers such requests late.
+The same holds for a leader that was suspended in the middle of a request until its Lease expired.
+`tests/unit/test_simulated_late_requests.py` delivers such requests late.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ T = TypeVar("T")
 _REQUEST_SHARE: Final = 0.9
 _JITTER: Final = 0.2
 _MOMENT: Final = 0.001
-# Looking and claiming again after a conflict; who loses twice waits for the next turn.
+# Reads and claims after a conflict; a replica that loses twice waits for the next retry period.
 _TRIES: Final = 2
 
 
@@ -90,11 +89,11 @@ class LeaseStore(Protocol):
 
 
 class DeathCheck(Protocol):
-    """Who can tell that the Lease's holder is dead; see `holder.Witness`."""
+    """Tells whether the Lease's holder is dead; see `holder.Witness`."""
 
     @property
     def own(self) -> Holder:
-        """This process, as its Lease is to show it."""
+        """This process, as written into its Lease."""
         ...
 
     async def why_dead(self, holder: Holder) -> str:
@@ -105,9 +104,8 @@ class DeathCheck(Protocol):
 class Elector:
     """Takes part in the election.
 
-    `on_started` and `on_stopped` are called in turns, synchronously, and must not raise. From
-    `on_stopped` on nothing may be written: whoever writes asks `time_left` first, and gives the
-    request no longer than that.
+    `on_started` and `on_stopped` are called alternately, synchronously, and must not raise. After
+    `on_stopped` nothing may be written: check `time_left` before each write, and use it as its timeout.
     """
 
     def __init__(
@@ -132,67 +130,67 @@ class Elector:
         self._leading = False
         self._deadline = -math.inf
         self._watchdog: asyncio.TimerHandle | None = None
-        # The Lease as last seen, and since when it has been so, by our clock.
-        self._seen: LeaseView | None = None
-        self._seen_at = -math.inf
-        self._look_first = True
+        # The Lease as last observed, and when it was seen to change, by our clock.
+        self._lease: LeaseView | None = None
+        self._changed_at = -math.inf
+        self._get_first = True
         self._acquired = ""
         self._has_claimed = False
-        self._complaint = ""
+        self._last_warning = ""
 
     @property
     def is_leader(self) -> bool:
-        """Whether this process may work now."""
+        """Whether this process leads now."""
         return self.time_left() > 0
 
     def time_left(self) -> float:
-        """For how many seconds this process certainly is the leader, whatever happens; 0 if it is not."""
-        # By the clock and not by the watchdog alone: that is late if the loop was held up.
+        """For how many seconds this process certainly leads, whatever happens; 0 if it does not."""
+        # By the clock, not by the watchdog alone: that is late if the event loop was blocked.
         return max(0.0, self._deadline - self._clock()) if self._leading else 0.0
 
-    async def notice(self) -> None:
-        """See the Lease once, before taking part: one that a dead leader has left runs out from then on.
+    async def observe_lease(self) -> None:
+        """Read the Lease once, before taking part, so that a dead leader's Lease starts to expire.
 
-        It counts from when it was first seen as it is; so it can run out while this process still
-        reads what it needs to lead.
+        It expires `lease_duration` after it was first observed unchanged: this may pass while this process
+        still fills its caches.
         """
         try:
-            await self._look()
+            await self._get_lease()
         except errors.ApiError as error:
-            self._complain(str(error))
+            self._warn_once(str(error))
 
     async def run(self) -> None:
-        """Take part until cancelled, then stop leading and give the Lease back.
+        """Take part until cancelled, then stop leading and release the Lease.
 
-        Stop the workers before cancelling this: with the Lease given back, another begins at once.
+        Stop the workers before cancelling this: once the Lease is released, another replica leads at once.
         """
         try:
             while True:
                 began = self._clock()
-                await self._take_turn()
-                await asyncio.sleep(self._pause(began))
+                await self._acquire_or_renew()
+                await asyncio.sleep(self._delay(began))
         finally:
             self._stop_leading("this process is ending", level=logging.INFO)
             await self._release()
 
-    # --- turns -------------------------------------------------------------------------------------
+    # --- the Lease ---------------------------------------------------------------------------------
 
-    async def _take_turn(self) -> None:
-        """Renew or acquire the Lease if that is possible now."""
+    async def _acquire_or_renew(self) -> None:
+        """Renew or acquire the Lease if possible now."""
         try:
             for _ in range(_TRIES):
-                if await self._look_and_claim():
+                if await self._get_and_claim():
                     break
         except errors.ApiError as error:
-            self._complain(str(error))
+            self._warn_once(str(error))
         else:
-            self._complaint = ""
+            self._last_warning = ""
 
-    async def _look_and_claim(self) -> bool:
-        """One try; False if somebody else was faster, so that it is to be looked at anew."""
-        if self._look_first:
-            await self._look()
-        lease = self._seen
+    async def _get_and_claim(self) -> bool:
+        """One try; False on a conflict, after which the Lease is to be read again."""
+        if self._get_first:
+            await self._get_lease()
+        lease = self._lease
         if lease is not None and not self._is_free(lease) and not await self._is_orphaned(lease):
             return True
         began = self._clock()
@@ -200,34 +198,34 @@ class Elector:
         try:
             claimed = await self._in_time(self._create() if lease is None else self._claim(lease))
         except (errors.Conflict, errors.AlreadyExists, errors.NotFound):
-            self._look_first = True
+            self._get_first = True
             return False
-        self._take_in(claimed)
+        self._observe(claimed)
         self._lead_from(began)
         return True
 
-    async def _look(self) -> None:
+    async def _get_lease(self) -> None:
         try:
             lease = await self._in_time(
                 self._store.get(LEASES, self._terms.namespace, self._terms.name, LeaseView)
             )
         except errors.NotFound:
-            self._seen = None
+            self._lease = None
             return
-        self._take_in(lease)
+        self._observe(lease)
 
-    def _take_in(self, lease: LeaseView) -> None:
-        """Remember a Lease that the API server has shown us, and when it last changed."""
-        seen, holder = self._seen, lease.spec.holder_identity
-        # The time after the answer: the change itself was earlier, so that we rather wait too long.
+    def _observe(self, lease: LeaseView) -> None:
+        """Keep the Lease that the API server returned, and when it last changed."""
+        seen, holder = self._lease, lease.spec.holder_identity
+        # The time after the response: the change was earlier, so we wait too long rather than too short.
         if seen is None or seen.metadata.uid != lease.metadata.uid or seen.spec != lease.spec:
-            self._seen_at = self._clock()
+            self._changed_at = self._clock()
         if seen is not None and holder and holder != seen.spec.holder_identity:
             self.leader_changes += 1
-        self._seen = lease
-        # What is ours only we change: it can be renewed without looking first.
-        self._look_first = holder != self.identity
-        if self._look_first:
+        self._lease = lease
+        # Only we change a Lease that we hold: it can be renewed without reading it first.
+        self._get_first = holder != self.identity
+        if self._get_first:
             self._stop_leading(f"the Lease is held by {holder or 'nobody'}")
 
     def _is_free(self, lease: LeaseView) -> bool:
@@ -235,7 +233,7 @@ class Elector:
         return not holder or holder == self.identity or self._clock() >= self._expires(lease)
 
     async def _is_orphaned(self, lease: LeaseView) -> bool:
-        """Whether the holder is known to be dead, so that its Lease need not run out."""
+        """Whether the holder is known to be dead, so that its Lease need not expire first."""
         holder = written_by(lease)
         if holder is None:
             return False
@@ -245,45 +243,45 @@ class Elector:
         return bool(why)
 
     def _expires(self, lease: LeaseView) -> float:
-        return self._seen_at + (lease.spec.lease_duration_seconds or self._terms.lease_duration)
+        return self._changed_at + (lease.spec.lease_duration_seconds or self._terms.lease_duration)
 
-    def _pause(self, began: float) -> float:
-        """Until the next turn, in seconds."""
+    def _delay(self, began: float) -> float:
+        """Seconds until the next try."""
         now = self._clock()
         if self._leading:
             return max(0.0, began + self._terms.retry_period - now)
-        # Spread, so that replicas started together do not ask together.
+        # Jittered, so that replicas started together do not send requests together.
         pause = self._terms.retry_period * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - hides nothing
-        seen = self._seen
+        seen = self._lease
         if seen is not None and now < self._expires(seen):
-            # Not less than a moment: the clock may be just short of it, and must get to move on.
+            # Not less than a moment: the clock may be just short of it, and has to advance.
             pause = min(pause, max(_MOMENT, self._expires(seen) - now))
         return pause
 
     # --- leading -----------------------------------------------------------------------------------
 
     def _lead_from(self, began: float) -> None:
-        """Lead until `renew_deadline` after a request that began then and has succeeded."""
+        """Lead until `renew_deadline` after the start of a request that has succeeded."""
         self._deadline = began + self._terms.renew_deadline
         left = self._deadline - self._clock()
         if left <= 0:
             return
-        self._wind_up(left)
+        self._set_watchdog(left)
         if not self._leading:
             self._leading = True
             log.info("this process (%s) leads", self.identity)
             self._on_started()
 
-    def _wind_up(self, seconds: float) -> None:
+    def _set_watchdog(self, seconds: float) -> None:
         if self._watchdog is not None:
             self._watchdog.cancel()
-        self._watchdog = asyncio.get_running_loop().call_later(seconds, self._bark)
+        self._watchdog = asyncio.get_running_loop().call_later(seconds, self._on_deadline)
 
-    def _bark(self) -> None:
-        """Stop leading when the time is up, even while a request hangs."""
+    def _on_deadline(self) -> None:
+        """Stop leading at the deadline, even while a request hangs."""
         left = self._deadline - self._clock()
         if left > 0:
-            self._wind_up(left)
+            self._set_watchdog(left)
         else:
             self._stop_leading(f"the Lease could not be renewed for {self._terms.renew_deadline:g} s")
 
@@ -297,14 +295,14 @@ class Elector:
             self._on_stopped()
 
     async def _release(self) -> None:
-        """Give the Lease back if it is ours, so that nobody has to wait for it to run out."""
+        """Release the Lease if we hold it, so that nobody has to wait until it expires."""
         if not self._has_claimed:
             return
         try:
             for _ in range(_TRIES):
                 # A claim may have been under way when we were cancelled: only the API server knows.
-                await self._look()
-                lease = self._seen
+                await self._get_lease()
+                lease = self._lease
                 if lease is None or lease.spec.holder_identity != self.identity:
                     return
                 try:
@@ -314,37 +312,37 @@ class Elector:
                 except errors.Conflict:
                     continue
         except errors.ApiError as error:
-            log.warning("the Lease was not given back and has to run out: %s", error)
+            log.warning("the Lease was not released and has to expire: %s", error)
 
     # --- requests ----------------------------------------------------------------------------------
 
     def _create(self) -> Coroutine[Any, Any, LeaseView]:
-        metadata = {"name": self._terms.name, "namespace": self._terms.namespace, **self._signature()}
+        metadata = {"name": self._terms.name, "namespace": self._terms.namespace, **self._holder_metadata()}
         body = {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": metadata}
         return self._store.create(
             LEASES,
             self._terms.namespace,
-            {**body, "spec": {**self._promise(anew=True), "leaseTransitions": 0}},
+            {**body, "spec": {**self._lease_spec(acquired=True), "leaseTransitions": 0}},
             LeaseView,
         )
 
     def _claim(self, lease: LeaseView) -> Coroutine[Any, Any, LeaseView]:
-        anew = lease.spec.holder_identity != self.identity
-        transitions = lease.spec.lease_transitions + (1 if anew else 0)
-        spec = {**self._promise(anew=anew), "leaseTransitions": transitions}
-        return self._write(lease, spec, self._signature())
+        acquired = lease.spec.holder_identity != self.identity
+        transitions = lease.spec.lease_transitions + (1 if acquired else 0)
+        spec = {**self._lease_spec(acquired=acquired), "leaseTransitions": transitions}
+        return self._write(lease, spec, self._holder_metadata())
 
-    def _signature(self) -> dict[str, Any]:
+    def _holder_metadata(self) -> dict[str, Any]:
         return {"annotations": {ANNOTATION_HOLDER: self._description}}
 
-    def _promise(self, *, anew: bool) -> dict[str, Any]:
-        """What a Lease of ours says."""
+    def _lease_spec(self, *, acquired: bool) -> dict[str, Any]:
+        """The spec of a Lease that we hold."""
         now = _now()
-        if anew:
+        if acquired:
             self._acquired = now
         return {
             "holderIdentity": self.identity,
-            # Whole seconds, up: others must not think it over earlier than we do.
+            # Whole seconds, rounded up: others must not see it expire before we do.
             "leaseDurationSeconds": math.ceil(self._terms.lease_duration),
             "acquireTime": self._acquired,
             "renewTime": now,
@@ -364,13 +362,17 @@ class Elector:
         except TimeoutError:
             raise errors.Unavailable("the API server did not answer in time") from None
 
-    def _complain(self, complaint: str) -> None:
-        # Once, not every two seconds, unless something new is wrong.
-        level = logging.DEBUG if complaint == self._complaint else logging.WARNING
+    def _warn_once(self, warning: str) -> None:
+        # Once, not at every retry, unless the problem changes.
+        level = logging.DEBUG if warning == self._last_warning else logging.WARNING
         log.log(
-            level, "the Lease %s/%s cannot be had: %s", self._terms.namespace, self._terms.name, complaint
+            level,
+            "the Lease %s/%s cannot be read or written: %s",
+            self._terms.namespace,
+            self._terms.name,
+            warning,
         )
-        self._complaint = complaint
+        self._last_warning = warning
 
 
 def _now() -> str:

@@ -1,4 +1,4 @@
-"""What this process is, and what can be seen of the holder of the Lease: the edge of `decisions.death`."""
+"""The identity of this process, and what can be observed of the Lease's holder; see `decisions.death`."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ T = TypeVar("T")
 
 PROC: Final = Path("/proc")
 TERMINATION_LOG: Final = Path("/dev/termination-log")
-"""Kubernetes' own default of a container's `terminationMessagePath`."""
+"""Kubernetes' default of a container's `terminationMessagePath`."""
 
 
 class PodStore(Protocol):
-    """What is needed of a `nightcrawler_crds.kube.store.Store`."""
+    """The part of `nightcrawler_crds.kube.store.Store` that is used here."""
 
     async def get(self, resource: Resource, namespace: str, name: str, kind: type[T]) -> T:
         """See `Store.get`."""
@@ -42,20 +42,20 @@ class PodStore(Protocol):
 
 
 def own_identity(pod: str = "") -> str:
-    """A name for this process that no other has, with the host's (the Pod's) in it for people."""
+    """A unique name for this process, which begins with the Pod's or the host's name for people."""
     return f"{pod or socket.gethostname()}_{uuid.uuid4().hex[:12]}"
 
 
 def own_holder(container: Container | None = None, *, proc: Path = PROC) -> Holder:
-    """This process, as it shows itself in a Lease that it holds."""
+    """This process, as written into a Lease that it holds."""
     return Holder(own_identity(container.pod if container else ""), own_process(proc), container)
 
 
 def own_process(proc: Path = PROC) -> Process | None:
-    """What tells this process from every other; None where the system does not show that."""
+    """What identifies this process among all others; None where the system does not show that."""
     try:
         if os.readlink(proc / "self") != str(os.getpid()):
-            return None  # another PID namespace's /proc, in which our PIDs mean other processes
+            return None  # /proc of another PID namespace, where our PIDs mean other processes
         stat = stat_of(os.getpid(), proc)
         if stat is None:
             return None
@@ -71,11 +71,11 @@ def own_process(proc: Path = PROC) -> Process | None:
         return None
 
 
-def leave_identity(own: Holder, path: Path = TERMINATION_LOG) -> None:
-    """Write this process into its container's termination message, which the kubelet shows after its end.
+def write_identity(own: Holder, path: Path = TERMINATION_LOG) -> None:
+    """Write this process into its container's termination message, which the kubelet reports after its end.
 
-    Appended, for a second process of the container would take the first one's place otherwise. Where there
-    is no such file, or not ours to write, a standby waits for the Lease.
+    Appended, since a second process of the container would otherwise replace the first one's. If the file
+    does not exist or is not writable, a standby waits for the Lease to expire.
     """
     if own.container is None or not path.exists():
         return
@@ -83,23 +83,23 @@ def leave_identity(own: Holder, path: Path = TERMINATION_LOG) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(f"{termination_line(own.identity)}\n")
     except OSError as error:
-        log.warning("%s cannot be written, so a standby will wait for our Lease: %s", path, error)
+        log.warning("%s cannot be written, so a standby will wait until our Lease expires: %s", path, error)
 
 
 class Witness:
-    """Looks whether the holder of the Lease is dead."""
+    """Finds out whether the holder of the Lease is dead."""
 
     def __init__(self, store: PodStore, own: Holder, *, proc: Path = PROC) -> None:
         self.own = own
         self._store = store
         self._proc = proc
-        self._complaint = ""
+        self._last_warning = ""
 
     async def why_dead(self, holder: Holder) -> str:
         """Why the holder is known to be dead, as the end of a sentence; empty if it is not known."""
         free, stat = self._look_at(holder)
         case = Case(self.own, holder, free, stat)
-        # Without a request first: the API server may be slow.
+        # First without a request: the API server may be slow.
         return why_dead(case) or why_dead(replace(case, pod=await self._pod_of(holder)))
 
     def _look_at(self, holder: Holder) -> tuple[bool | None, Stat | None]:
@@ -119,18 +119,23 @@ class Witness:
         except errors.NotFound:
             return None
         except errors.ApiError as error:
-            # Once, not every two seconds, unless something new is wrong.
-            level = logging.DEBUG if str(error) == self._complaint else logging.WARNING
+            # Once, not at every retry, unless the problem changes.
+            level = logging.DEBUG if str(error) == self._last_warning else logging.WARNING
             where = f"{container.namespace}/{container.pod}"
-            log.log(level, "the leader's Pod %s cannot be read, should it end: %s", where, error)
-            self._complaint = str(error)
+            log.log(
+                level,
+                "the leader's Pod %s cannot be read to see whether it ended: %s",
+                where,
+                error,
+            )
+            self._last_warning = str(error)
             return None
-        self._complaint = ""
+        self._last_warning = ""
         return pod
 
 
 def stat_of(pid: int, proc: Path = PROC) -> Stat | None:
-    """What `/proc/PID/stat` says; None if it cannot be read, which does not mean that there is no process."""
+    """The content of `/proc/PID/stat`; None if unreadable, which does not mean that there is no process."""
     try:
         return read_stat((proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace"))
     except (OSError, ValueError, IndexError):
@@ -138,13 +143,13 @@ def stat_of(pid: int, proc: Path = PROC) -> Stat | None:
 
 
 def read_stat(text: str) -> Stat:
-    """Read a line of proc(5)'s `/proc/PID/stat`; its second field is a name that may hold anything."""
+    """Parse a line of proc(5)'s `/proc/PID/stat`; its second field is a name that may contain anything."""
     fields = text[text.rindex(")") + 1 :].split()
     return Stat(state=fields[0], threads=int(fields[17]), start_time=int(fields[19]))
 
 
 def _is_free(pid: int) -> bool:
-    """Whether no process has that PID, by asking the kernel: `/proc` may hide those of others (hidepid)."""
+    """Whether no process has that PID, from the kernel: `/proc` may hide other users' (hidepid)."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""What the rest of the operator knows of an election, and the leader that needs none."""
+"""Leadership as the rest of the operator uses it, and a sole leader that needs no election."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Protocol
 
 
 class Leadership(Protocol):
-    """What the rest of the operator knows of an election."""
+    """Whether this process leads; implemented by `Elector` and `SoleLeader`."""
 
     @property
     def is_leader(self) -> bool:
-        """Whether this process may work now."""
+        """Whether this process leads now."""
         ...
 
     @property
     def leader_changes(self) -> int:
-        """How often another leader was seen to follow."""
+        """How often the Lease was seen to change its holder."""
         ...
 
     def time_left(self) -> float:
-        """For how many seconds this process certainly is the leader, whatever happens; 0 if it is not."""
+        """For how many seconds this process certainly leads, whatever happens; 0 if it does not."""
         ...
 
-    async def notice(self) -> None:
-        """See who leads, before taking part."""
+    async def observe_lease(self) -> None:
+        """Read the Lease once, before taking part."""
         ...
 
     async def run(self) -> None:
@@ -44,11 +44,11 @@ class SoleLeader:
         self._on_stopped = on_stopped
 
     def time_left(self) -> float:
-        """For ever, while it runs."""
+        """Infinite, while it runs."""
         return math.inf if self.is_leader else 0.0
 
-    async def notice(self) -> None:
-        """There is nobody else."""
+    async def observe_lease(self) -> None:
+        """Nothing: there is no Lease."""
 
     async def run(self) -> None:
         """Lead until cancelled."""

@@ -13,7 +13,7 @@ from nightcrawler_operator.plan import Done, Outcome
 
 
 class ExecutionReconciler:
-    """Brings an execution as far as it can go now."""
+    """Reconciles a live execution."""
 
     wake_delay = 0.0
 
@@ -23,19 +23,19 @@ class ExecutionReconciler:
         self._limits = limits
 
     def all_keys(self) -> list[ExecutionKey]:
-        """Every live execution, those with a Pod that has just ended first: most others only go on."""
-        live = sorted(self._cluster.executions, key=self._cluster.has_news, reverse=True)
+        """Every live execution, those with a finished Pod that is not in status yet first."""
+        live = sorted(self._cluster.executions, key=self._cluster.has_unrecorded_end, reverse=True)
         return [ExecutionKey(*execution.metadata.key) for execution in live]
 
     async def reconcile(self, key: ExecutionKey) -> Outcome:
-        """Look, decide, write; returns when to look again. Raises as `Actor.carry_out` does."""
+        """Observe, decide, act; returns when to requeue. Raises as `Actor.carry_out` does."""
         where = (key.namespace, key.name)
         execution = self._cluster.executions.get(where)
         if execution is None:
             return Done()
         if where in self._cluster.unreadable[EXECUTIONS]:
-            # What is recorded by now is not known: a decision on what was known could run a step again.
-            # It is looked at again when it can be read, or is gone.
+            # Its current status is unknown: a decision on the stale one could run a step again. It is queued
+            # again when it can be read, or is deleted.
             return Done()
         snapshot = observe(self._cluster, execution, self._limits)
         return await self._actor.carry_out(snapshot, decide(snapshot))

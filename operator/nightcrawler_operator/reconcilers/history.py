@@ -1,4 +1,4 @@
-"""How much of a workflow's past is kept: its ended executions, and the revisions that they used."""
+"""Prunes a workflow's history: its ended executions, and the revisions that they used."""
 
 from __future__ import annotations
 
@@ -27,117 +27,119 @@ from nightcrawler_operator.limits import Limits
 log = logging.getLogger(__name__)
 
 _REMEMBERED: Final = 10_000
-_ON_SHELF: Final = {
+_SELECTORS: Final = {
     KeptRuns.COMPLETED: "status.phase=Completed",
     KeptRuns.OTHERS: names.PHASE_SELECTOR_ENDED + ",status.phase!=Completed",
 }
 
 
 @dataclass(slots=True)
-class _Ledger:
-    """What is known of one workflow's past.
+class _WorkflowHistory:
+    """What is known of one workflow's history.
 
-    `loose` are the revisions of runs that were deleted and that no other of the same shelf had used;
-    `compared` says that all revisions have been held against all runs once, so that from then on only loose
-    ones can be unneeded.
+    `unreferenced` are the revisions of deleted runs that no other run of the same kind of history used;
+    `revisions_checked` is set once all revisions were compared with all runs: from then on only
+    `unreferenced` ones can be unneeded.
     """
 
     counts: dict[KeptRuns, Count] = field(default_factory=dict)
-    loose: set[str] = field(default_factory=set)
-    compared: bool = False
+    unreferenced: set[str] = field(default_factory=set)
+    revisions_checked: bool = False
 
 
 class History:
-    """Deletes what is beyond a workflow's history, and what only that had needed.
+    """Deletes runs beyond a workflow's history limits, and the revisions that only they used.
 
-    However long the history is, a run that ends costs the same: a long one is listed now and then.
+    A run that ends costs the same however long the history is: a long one is listed only now and then.
     """
 
     def __init__(self, store: Store, cluster: ClusterState, limits: Limits) -> None:
         self._store = store
         self._cluster = cluster
         self._limits = limits
-        self._ledgers: OrderedDict[Key, _Ledger] = OrderedDict()
+        self._histories: OrderedDict[Key, _WorkflowHistory] = OrderedDict()
         self._to_prune: set[Key] = set()
 
     def run_ended(self, where: Key, execution: ExecutionView) -> None:
-        """Note a run that has just ended; the workflow's next `prune` counts it."""
+        """Note a run that has ended; the workflow's next `prune` counts it."""
         self._to_prune.add(where)
-        ledger, shelf = self._ledgers.get(where), KeptRuns.of(execution.status.phase)
-        count = ledger.counts.get(shelf) if ledger is not None and shelf is not None else None
+        history, kind = self._histories.get(where), KeptRuns.of(execution.status.phase)
+        count = history.counts.get(kind) if history is not None and kind is not None else None
         if count is not None:
             count.since += 1
 
     def forget(self, where: Key) -> None:
-        """The workflow is gone, and its runs go with it."""
+        """Forget a deleted workflow; its runs are garbage collected."""
         self._to_prune.discard(where)
-        self._ledgers.pop(where, None)
+        self._histories.pop(where, None)
 
-    def doubt(self) -> None:
-        """Count everything anew: runs may have ended while another process led."""
-        self._ledgers.clear()
+    def invalidate(self) -> None:
+        """Count everything again: runs may have ended while another replica led."""
+        self._histories.clear()
 
     async def prune(self, workflow: WorkflowView) -> None:
-        """Delete what is beyond the history, if a run has ended since, and it is time to look."""
+        """Delete what is beyond the history limits, if a run has ended since and a list is due."""
         where = workflow.metadata.key
         if where not in self._to_prune:
             return
-        # Taken off before: a run that ends meanwhile puts it on again.
+        # Removed first: a run that ends meanwhile adds it again.
         self._to_prune.discard(where)
-        ledger = self._ledgers.setdefault(where, _Ledger())
-        self._ledgers.move_to_end(where)
-        if len(self._ledgers) > _REMEMBERED:
-            self._ledgers.popitem(last=False)
+        history = self._histories.setdefault(where, _WorkflowHistory())
+        self._histories.move_to_end(where)
+        if len(self._histories) > _REMEMBERED:
+            self._histories.popitem(last=False)
         try:
-            await self._prune(workflow, ledger)
+            await self._prune(workflow, history)
         except errors.ApiError:
             self._to_prune.add(where)
-            self._ledgers.pop(where, None)
+            self._histories.pop(where, None)
             raise
 
-    async def _prune(self, workflow: WorkflowView, ledger: _Ledger) -> None:
+    async def _prune(self, workflow: WorkflowView, history: _WorkflowHistory) -> None:
         live = self._in_use(workflow)
         kept = {
-            shelf: await self._prune_shelf(workflow, ledger, shelf)
-            for shelf in KeptRuns
-            if is_due(ledger.counts.get(shelf), self._keep(workflow, shelf))
+            kind: await self._prune_kind(workflow, history, kind)
+            for kind in KeptRuns
+            if is_due(history.counts.get(kind), self._keep(workflow, kind))
         }
-        loose = ledger.loose - self._in_use(workflow)
-        unlisted = [shelf for shelf in KeptRuns if shelf not in kept]
-        cost = sum(count.listed + count.since for s in unlisted if (count := ledger.counts.get(s)))
-        if ledger.compared and not (loose and is_worth_it(len(loose), cost)):
+        unreferenced = history.unreferenced - self._in_use(workflow)
+        unlisted = [kind for kind in KeptRuns if kind not in kept]
+        cost = sum(count.listed + count.since for s in unlisted if (count := history.counts.get(s)))
+        if history.revisions_checked and not (unreferenced and is_worth_it(len(unreferenced), cost)):
             return
-        for shelf in unlisted:
-            kept[shelf] = await self._prune_shelf(workflow, ledger, shelf)
+        for kind in unlisted:
+            kept[kind] = await self._prune_kind(workflow, history, kind)
         named = {run.status.revision for runs in kept.values() for run in runs if run.status.revision}
-        # Those in use before, too: such a run may have ended after its shelf was listed.
+        # Those in use before, too: such a run may have ended after its kind of history was listed.
         await self._prune_revisions(workflow, named | live)
-        ledger.loose &= self._in_use(workflow)
-        ledger.compared = True
+        history.unreferenced &= self._in_use(workflow)
+        history.revisions_checked = True
 
-    def _keep(self, workflow: WorkflowView, shelf: KeptRuns) -> int:
+    def _keep(self, workflow: WorkflowView, kind: KeptRuns) -> int:
         limits = self._limits
-        default = limits.history_completed if shelf is KeptRuns.COMPLETED else limits.history_failed
-        keep: int = (workflow.spec.get("history") or {}).get(shelf.value, default)
+        default = limits.history_completed if kind is KeptRuns.COMPLETED else limits.history_failed
+        keep: int = (workflow.spec.get("history") or {}).get(kind.value, default)
         return keep
 
-    async def _prune_shelf(self, workflow: WorkflowView, ledger: _Ledger, shelf: KeptRuns) -> list[EndedRun]:
-        """Delete the runs beyond what is kept of one kind; the others are returned."""
-        count = ledger.counts.setdefault(shelf, Count(0))
-        # Before the list: who ends meanwhile may be missing in it.
+    async def _prune_kind(
+        self, workflow: WorkflowView, history: _WorkflowHistory, kind: KeptRuns
+    ) -> list[EndedRun]:
+        """Delete the runs beyond the limit of one kind of history; returns the others."""
+        count = history.counts.setdefault(kind, Count(0))
+        # Before the list: a run that ends meanwhile may be missing in it.
         count.since = 0
         runs = await self._store.list_all(
             names.EXECUTIONS,
             workflow.metadata.namespace,
             EndedRun,
             label_selector=f"{names.LABEL_WORKFLOW}={workflow.metadata.name}",
-            field_selector=_ON_SHELF[shelf],
-            on_unreadable=_pass_over,
+            field_selector=_SELECTORS[kind],
+            on_unreadable=_keep_unreadable,
         )
-        kept, old = sorted_out(runs, shelf, self._keep(workflow, shelf), workflow.metadata.uid)
+        kept, old = sorted_out(runs, kind, self._keep(workflow, kind), workflow.metadata.uid)
         count.listed = len(kept)
         used = {run.status.revision for run in kept}
-        ledger.loose |= {run.status.revision for run in old if run.status.revision} - used
+        history.unreferenced |= {run.status.revision for run in old if run.status.revision} - used
         for run in old:
             await self._delete(
                 names.EXECUTIONS, workflow.metadata.namespace, run.metadata.name, run.metadata.uid
@@ -146,11 +148,11 @@ class History:
 
     async def _prune_revisions(self, workflow: WorkflowView, named: set[str]) -> None:
         if self._cluster.unreadable[names.EXECUTIONS]:
-            return  # one of them may need what no other does
+            return  # an unreadable run may be the only one that uses a revision
         namespace, name = workflow.metadata.key
         selector = f"{names.LABEL_WORKFLOW}={name}"
         revisions = await self._store.list_all(
-            names.REVISIONS, namespace, RevisionView, label_selector=selector, on_unreadable=_pass_over
+            names.REVISIONS, namespace, RevisionView, label_selector=selector, on_unreadable=_keep_unreadable
         )
         needed = named | self._in_use(workflow)
         for revision in unneeded_revisions(revisions, needed, workflow.metadata.uid):
@@ -159,7 +161,7 @@ class History:
             await self._delete(names.REVISIONS, namespace, meta.name, meta.uid)
 
     def _in_use(self, workflow: WorkflowView) -> set[str]:
-        """The revisions that live runs use, and the one that the next run will."""
+        """The revisions that live runs use, and the current one, for the next run."""
         namespace, name = workflow.metadata.key
         live = [
             execution
@@ -167,7 +169,7 @@ class History:
             if (execution := self._cluster.executions.get((namespace, run))) is not None
         ]
         used = {e.status.revision for e in live if e.status.revision}
-        # A run that has Jobs and no record yet names its revision only there.
+        # A run with Jobs and no status yet names its revision only in them.
         jobs = (j for e in live for j in self._cluster.jobs_of.get(e.metadata.uid, {}).values())
         used |= {job.metadata.annotations.revision for job in jobs}
         current = live_revision(self._cluster, workflow)
@@ -180,6 +182,6 @@ class History:
             log.debug("%s %s is gone already", resource.kind, name)
 
 
-def _pass_over(error: errors.Unreadable) -> None:
-    """What cannot be read is not removed, and keeps nothing else from being so."""
-    log.warning("kept, whatever the history's limits: %s", error.message)
+def _keep_unreadable(error: errors.Unreadable) -> None:
+    """An unreadable object is kept, and does not keep others from being deleted."""
+    log.warning("kept whatever the history limits: %s", error.message)

@@ -1,4 +1,4 @@
-"""Jobs whose execution is not among the live ones: kept for a while, then removed; live ones stopped."""
+"""Jobs whose execution is not live: kept for a while, then deleted; those still running are stopped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
-from nightcrawler_operator.children import delete_all, free_pods, tell_ends
+from nightcrawler_operator.children import delete_all, remove_finalizers, report_job_ends
 from nightcrawler_operator.cluster.missing_children import find_children
 from nightcrawler_operator.cluster.observe import attempts_of
 from nightcrawler_operator.cluster.state import ClusterState
@@ -29,11 +29,11 @@ log = logging.getLogger(__name__)
 Attempts = dict[tuple[str, int], Attempt]
 
 _REMOVAL: Final = timedelta(seconds=10)
-"""Removed Jobs go one by one; so long, those still to be seen are no reason to ask again."""
+"""Deleted Jobs vanish one by one; for so long, those still cached are not deleted again."""
 
 
 class LeftoverReconciler:
-    """Asks the API server what became of the execution before it touches anything."""
+    """Reads the execution from the API server before it deletes anything."""
 
     wake_delay = 0.0
 
@@ -45,37 +45,37 @@ class LeftoverReconciler:
         self._removed: dict[LeftoverKey, datetime] = {}
 
     def all_keys(self) -> Iterator[LeftoverKey]:
-        """Every execution that has Jobs and is not among the live ones."""
+        """Every execution that has Jobs and is not live."""
         return self._cluster.leftovers()
 
     def run_ended(self, execution: ExecutionView) -> None:
-        """Note a run whose end we wrote ourselves, and need not ask for."""
+        """Note a run whose end we wrote ourselves, so that it need not be read."""
         meta = execution.metadata
         if self._cluster.has_jobs(meta.uid, meta.namespace):
             self._terminal.add(LeftoverKey(*meta.key, meta.uid))
 
     async def reconcile(self, key: LeftoverKey) -> Outcome:
-        """Keep, stop or remove the Jobs of an execution that has ended; returns when to look again."""
+        """Keep, stop or delete the Jobs of an execution that has ended; returns when to requeue."""
         if not self._cluster.has_jobs(key.uid, key.namespace):
             self._terminal.discard(key)
             self._removed.pop(key, None)
             return Done()
         if key not in self._terminal:
-            execution = await self._ask(key)
+            execution = await self._get_execution(key)
             if execution is None:
-                return Done()  # the garbage collector removes what a deleted execution owned
+                return Done()  # the garbage collector deletes what a deleted execution owned
             if execution.status.phase not in TERMINAL_PHASES:
-                # It lives; the cache was behind. It is woken by being put in.
+                # It is live; the cache was stale. Adding it queues it.
                 self._cluster.executions.upsert(execution)
                 return Done()
             self._terminal.add(key)
         attempts = attempts_of(self._cluster, key.uid, key.namespace)
         verdict = self._decide(attempts)
         if isinstance(verdict, StopLive):
-            attempts = await self._look_again(key, attempts, verdict)
+            attempts = await self._recheck(key, attempts, verdict)
             verdict = self._decide(attempts)
-        await tell_ends(self._store, self._cluster, key.namespace, ended_jobs(attempts.values()))
-        await free_pods(self._store, self._cluster, key.namespace, freed_pods(attempts, None))
+        await report_job_ends(self._store, self._cluster, key.namespace, ended_jobs(attempts.values()))
+        await remove_finalizers(self._store, self._cluster, key.namespace, freed_pods(attempts, None))
         match verdict:
             case Keep(until):
                 return Waiting(until)
@@ -83,7 +83,7 @@ class LeftoverReconciler:
                 return await self._remove(key)
             case StopLive(live):
                 log.warning(
-                    "Jobs of an execution that has ended are still live; deleting %s",
+                    "Jobs of an execution that has ended are still running; deleting %s",
                     ", ".join(job.name for job in live),
                 )
                 await delete_all(self._store, names.JOBS, key.namespace, live)
@@ -92,8 +92,8 @@ class LeftoverReconciler:
     def _decide(self, attempts: Attempts) -> Keep | Remove | StopLive:
         return leftovers(attempts.values(), now=utcnow(), keep=self._limits.job_cleanup_after)
 
-    async def _look_again(self, key: LeftoverKey, attempts: Attempts, verdict: StopLive) -> Attempts:
-        """What there is of the attempts that seem to be live: a Pod that no watch shows may have ended."""
+    async def _recheck(self, key: LeftoverKey, attempts: Attempts, verdict: StopLive) -> Attempts:
+        """Read the attempts that seem to be running: a Pod that no watch reports may have ended."""
         live = {job.uid for job in verdict.jobs}
         unwatched: dict[tuple[str, int], Unwatched] = {}
         for which, attempt in attempts.items():
@@ -110,17 +110,17 @@ class LeftoverReconciler:
         return attempts_of(self._cluster, key.uid, key.namespace, unwatched)
 
     async def _remove(self, key: LeftoverKey) -> Outcome:
-        asked = self._removed.get(key)
-        if asked is None or utcnow() >= asked + _REMOVAL:
+        deleted_at = self._removed.get(key)
+        if deleted_at is None or utcnow() >= deleted_at + _REMOVAL:
             await self._delete_jobs(key)
-            asked = self._removed[key] = utcnow()
-        return Waiting(asked + _REMOVAL)
+            deleted_at = self._removed[key] = utcnow()
+        return Waiting(deleted_at + _REMOVAL)
 
     async def _delete_jobs(self, key: LeftoverKey) -> None:
-        """Delete the Jobs that the execution owns, in one request where its label selects no others.
+        """Delete the Jobs that the execution owns, in one request if its label selects no others.
 
-        The request names the version up to which the cache is complete: what has got our label since is not
-        touched, and what had it then is known to be owned. Otherwise each goes by its UID.
+        The request names the resourceVersion of the cache: Jobs labelled since then are not touched, and
+        those labelled before are known to be owned. Otherwise each is deleted by its UID.
         """
         labelled = self._cluster.labelled_jobs(key.uid, key.namespace)
         owned = [job.metadata for job in labelled if is_owned_by(job.metadata, key.uid)]
@@ -133,11 +133,11 @@ class LeftoverReconciler:
                 )
                 return
             except errors.Gone:
-                log.debug("version %s is not known any more; deleting Jobs one by one", version)
+                log.debug("resourceVersion %s has expired; deleting Jobs one by one", version)
         olds = [OldObject(meta.name, meta.uid) for meta in owned]
         await delete_all(self._store, names.JOBS, key.namespace, olds)
 
-    async def _ask(self, key: LeftoverKey) -> ExecutionView | None:
+    async def _get_execution(self, key: LeftoverKey) -> ExecutionView | None:
         try:
             found = await self._store.get(names.EXECUTIONS, key.namespace, key.name, ExecutionView)
         except errors.NotFound:

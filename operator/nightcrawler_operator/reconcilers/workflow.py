@@ -1,4 +1,4 @@
-"""One workflow: its conditions and its last run. What is kept of its past is `history`'s."""
+"""Reconciles a workflow: its conditions and its last run. `history` prunes its ended runs."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _REMEMBERED: Final = 10_000
 
 
 class WorkflowReconciler:
-    """Writes a workflow's status at most once a second, once what is beyond its history has been deleted."""
+    """Prunes a workflow's history, then writes its status, at most once a second."""
 
-    wake_delay = _WRITE_EVERY  # what its executions do within that time shares a write
+    wake_delay = _WRITE_EVERY  # changes of its executions within that time share a write
 
     def __init__(self, store: Store, cluster: ClusterState, limits: Limits) -> None:
         self._store = store
@@ -41,18 +41,18 @@ class WorkflowReconciler:
         """Every workflow."""
         return [WorkflowKey(*workflow.metadata.key) for workflow in self._cluster.workflows]
 
-    def doubt(self) -> None:
-        """Take no count for right any more: another process has led."""
-        self._history.doubt()
+    def invalidate(self) -> None:
+        """Treat all counts as stale: another replica has led."""
+        self._history.invalidate()
 
     def run_ended(self, execution: ExecutionView) -> None:
-        """Note a run that has just ended; the workflow's next reconcile counts its history."""
+        """Note a run that has ended; the workflow's next reconcile prunes its history."""
         key = (execution.metadata.namespace, execution.spec.workflow_ref.name)
         self._history.run_ended(key, execution)
-        self._note(key, execution)
+        self._note_run(key, execution)
 
     async def reconcile(self, key: WorkflowKey) -> Outcome:
-        """Write what is new of a workflow; returns when to look again."""
+        """Prune the history and write the status; returns when to requeue."""
         where = (key.namespace, key.name)
         workflow = self._cluster.workflows.get(where)
         if workflow is None or workflow.metadata.deletion_timestamp is not None:
@@ -61,14 +61,14 @@ class WorkflowReconciler:
         too_soon = self._written.get(where, float("-inf")) + _WRITE_EVERY - time.monotonic()
         if too_soon > 0:
             return Waiting(utcnow() + timedelta(seconds=too_soon))
-        await self._learn(where, workflow)
-        # First, for a status that tells of a run's end says that its history has been counted.
+        await self._look_up_last_run(where, workflow)
+        # First: a status with a run's end also shows that the history was pruned for it.
         await self._history.prune(workflow)
         written = await self._write(where, workflow)
         return Done() if written else Waiting(utcnow() + timedelta(seconds=_WRITE_EVERY))
 
-    async def _learn(self, where: Key, workflow: WorkflowView) -> None:
-        """Ask what became of the run on record if it ended while nobody could tell: we were not there."""
+    async def _look_up_last_run(self, where: Key, workflow: WorkflowView) -> None:
+        """Read the run that status names as the last, if it ended while no operator observed it."""
         recorded, known = workflow.status, self._last.get(where)
         name = recorded.last_execution
         if not name or not recorded.last_phase or recorded.last_phase in TERMINAL_PHASES:
@@ -81,21 +81,21 @@ class WorkflowReconciler:
             execution = await self._store.get(names.EXECUTIONS, where[0], name, ExecutionView)
         except errors.NotFound:
             if recorded.last_run_time is not None:
-                # Deleted while it was under way: it has no phase, and never comes to one.
+                # Deleted while it ran: it never gets a final phase.
                 self._last[where] = LastRun(name, None, recorded.last_run_time)
             return
         if execution.status.phase in TERMINAL_PHASES:
             self.run_ended(execution)
 
     async def _write(self, where: Key, workflow: WorkflowView) -> bool:
-        """Write what is new; False if the workflow has changed meanwhile, and is to be written anew."""
+        """Write the status if it changed; False on a conflict, after which it is to be retried."""
         live = [
             execution
             for name in self._cluster.executions_of.get(where, ())
             if (execution := self._cluster.executions.get((where[0], name))) is not None
         ]
         for execution in live:
-            self._note(where, execution)
+            self._note_run(where, execution)
         patch = status_patch(
             workflow, self._limits.pod_policy, active=len(live), last=self._last.get(where), now=utcnow()
         )
@@ -115,7 +115,7 @@ class WorkflowReconciler:
         self._cluster.workflows.upsert(written)
         return True
 
-    def _note(self, where: Key, execution: ExecutionView) -> None:
+    def _note_run(self, where: Key, execution: ExecutionView) -> None:
         created = execution.metadata.creation_timestamp
         known = self._last.get(where)
         if created is None or (

@@ -1,4 +1,4 @@
-"""What comes first where many runs wait: those with something to follow, and Pods before records."""
+"""The order of many runs: those with a finished Pod not in status first, and Pods before status writes."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ _COMPLETED = {"phase": "Completed", "attempt": 1, "startTime": wire(1), "complet
     ("pod", "steps", "expected"),
     [
         pytest.param(a_pod().running(), {"train": _RUNNING}, False, id="the Pod runs"),
-        pytest.param(a_pod().exited(0), {"train": _RUNNING}, True, id="its end is not on record"),
+        pytest.param(a_pod().exited(0), {"train": _RUNNING}, True, id="its end is not in status"),
         pytest.param(a_pod().exited(1), {"train": _RUNNING}, True, id="nor is its failure"),
-        pytest.param(a_pod().exited(0), {}, True, id="nothing of it is on record"),
-        pytest.param(a_pod().exited(0), {"train": _COMPLETED}, False, id="its end is on record"),
+        pytest.param(a_pod().exited(0), {}, True, id="nothing of it is in status"),
+        pytest.param(a_pod().exited(0), {"train": _COMPLETED}, False, id="its end is in status"),
     ],
 )
-def test_a_pod_that_has_ended_is_news_until_that_is_on_record(
+def test_a_finished_pod_counts_as_unrecorded_until_it_is_in_status(
     pod: PodMaker, steps: dict[str, Any], expected: bool
 ) -> None:
     run = _run(EXECUTION, EXECUTION_UID, **steps)
-    assert _cluster(run, pod=pod).has_news(run) is expected
+    assert _cluster(run, pod=pod).has_unrecorded_end(run) is expected
 
 
-async def test_of_all_runs_those_with_news_are_looked_at_first() -> None:
+async def test_of_all_runs_those_with_an_unrecorded_end_are_queued_first() -> None:
     others = [_run(f"other-{n}", f"uid-{n}", train=_RUNNING) for n in range(3)]
     cluster = _cluster(*others, _run(EXECUTION, EXECUTION_UID, train=_RUNNING), pod=a_pod().exited(0))
     queue: WorkQueue[WorkKey] = WorkQueue()
