@@ -72,7 +72,7 @@ class Mirror:
     def silences(self) -> Mapping[str, float]:
         """Seconds since the API server was last heard of each kind."""
         now = time.monotonic()
-        return {informer.resource.plural: now - informer.heard_at for informer in self._informers}
+        return {informer.resource.plural: now - informer.last_contact for informer in self._informers}
 
     @property
     def silent_too_long(self) -> list[str]:

@@ -98,7 +98,7 @@ def checks_of(operator: Operator) -> Checks:
     async def health() -> Problems:
         problems = [f"the {part} ended by itself" for part in operator.dead]
         now = time.monotonic()
-        stale = [i.resource.plural for i in informers if now - i.heard_at > _SILENCE]
+        stale = [i.resource.plural for i in informers if now - i.last_contact > _SILENCE]
         if stale and await _is_reachable(operator):
             problems.append(f"nothing received about {', '.join(stale)} for {_SILENCE:g} s")
         return problems

@@ -218,7 +218,7 @@ class _Gauges(Collector):
         )
         for informer in cluster.informers:
             objects.add_metric([informer.resource.kind], len(informer.cache))
-            silence.add_metric([informer.resource.kind], now - informer.heard_at)
+            silence.add_metric([informer.resource.kind], now - informer.last_contact)
             unreadable.add_metric([informer.resource.kind], len(informer.unreadable))
         for resource, ours in cluster.unreadable.items():
             unreadable.add_metric([resource.kind], len(ours))

@@ -66,7 +66,7 @@ async def asking(
         app = create_app(Settings(), store)
         for informer in app.state.facade.mirror._informers:
             informer.synced.set()
-            informer.heard_at = time.monotonic() - silent.get(informer.resource.plural, 0.0)
+            informer.last_contact = time.monotonic() - silent.get(informer.resource.plural, 0.0)
         if follows:
             app.state.facade.follower = asyncio.create_task(asyncio.Event().wait())
         await app.state.facade.mirror.contact.ask()

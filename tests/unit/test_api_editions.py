@@ -88,7 +88,7 @@ class Shown:
                 for kept in [one for one in cache if one.metadata.name == name]:
                     # That it was deleted is forgotten, so that it can come again.
                     cache.forget(kept.metadata.key, kept.metadata.uid, version)
-                    cache._graves.clear()
+                    cache._tombstones.clear()
 
     def editions(self) -> dict[str, Edition]:
         """Of the list of workflows, and of those of executions by workflow."""

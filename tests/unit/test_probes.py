@@ -111,7 +111,7 @@ async def an_operator(server: str = f"http://{LOOPBACK}:1") -> AsyncIterator[Ope
 
 def silence(operator: Operator) -> None:
     for informer in operator.cluster.informers:
-        informer.heard_at = time.monotonic() - 3600
+        informer.last_contact = time.monotonic() - 3600
 
 
 async def test_a_fresh_operator_is_well_but_not_ready_and_says_what_it_waits_for() -> None:

@@ -164,7 +164,7 @@ async def test_gauges_say_whether_this_process_leads() -> None:
 
 async def test_gauges_say_how_much_informers_know_and_how_long_they_received_nothing() -> None:
     seen = Observed()
-    seen.cluster.pods.heard_at -= 100
+    seen.cluster.pods.last_contact -= 100
     assert seen.value("operator_informer_objects", kind="Pod") == 0
     assert 100 <= seen.value("operator_informer_silence_seconds", kind="Pod") < 110
     assert seen.value("operator_informer_silence_seconds", kind="Job") < 10

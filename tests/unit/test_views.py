@@ -115,7 +115,7 @@ def test_of_a_pod_that_waits_all_conditions_are_kept(pod: PodView) -> None:
 
 
 def test_shared_words_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharing, "_MOST", 10)
+    monkeypatch.setattr(sharing, "_MAX_STRINGS", 10)
     monkeypatch.setattr(sharing, "_known", {})
     texts = [sharing.shared(f"word-{n}") for n in range(100)]
     assert texts == [f"word-{n}" for n in range(100)]

@@ -1,1 +1,1 @@
-"""Talking to the API server: who we are, requests, lists and watches, and what is read of objects."""
+"""The client of the API server: identity, requests, lists and watches, and views of objects."""

@@ -1,10 +1,10 @@
-"""List and watch of one kind, for ever, into a cache of slim structs.
+"""Lists and watches one kind into a cache of views, until cancelled.
 
-The API server ends watches at its will (timeouts, clients it finds slow, restarts);
-an informer carries on from the last resourceVersion it heard, and lists anew when that
-is too old, telling of what vanished meanwhile. It gives up on nothing.
+The API server ends watches whenever it likes (timeouts, slow clients, restarts). An informer
+resumes from the last resourceVersion that it observed, lists again when that is too old, and
+reports what was deleted meanwhile. It retries every error.
 
-An object that cannot be read does not stay in the cache as it was before; see `reading`.
+For objects that cannot be decoded see `reading`.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def _code_of(status: msgspec.Raw) -> int:
 
 
 class Informer(Generic[V]):
-    """Keeps `cache` as the API server has the selection; `synced` is set after the first list.
+    """Keeps `cache` in sync with the API server; `synced` is set after the first list.
 
-    With `keep_unreadable`, an object that cannot be read stays as it was last read, or is taken in by its
-    metadata alone: for who must know that it is there. Otherwise it is forgotten until it can be read.
+    With `keep_unreadable`, an object that cannot be decoded stays in the cache as last decoded, or with its
+    metadata only, for readers that must know that it exists. Otherwise it is removed from the cache.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class Informer(Generic[V]):
     ) -> None:
         self.cache: Cache[V] = Cache(on_change)
         self.synced = asyncio.Event()
-        self.heard_at = time.monotonic()
-        """When the API server was last heard of, by the monotonic clock; bookmarks come once a minute."""
+        self.last_contact = time.monotonic()
+        """When the API server last sent anything, by the monotonic clock; bookmarks come once a minute."""
         self.resource = resource
         self.unreadable = Unreadables(resource)
         self.failure = ""
-        """What went wrong last; empty while nothing does."""
+        """The last error; empty once the watch works again."""
         self._store = store
         self._namespace = namespace
         self._label_selector = label_selector
@@ -95,7 +95,7 @@ class Informer(Generic[V]):
 
     @property
     def version(self) -> str:
-        """The resourceVersion up to which `cache` is complete; empty before a list, and while one is due."""
+        """The resourceVersion up to which `cache` is complete; empty before every list."""
         return self._version
 
     async def run(self) -> None:
@@ -110,17 +110,19 @@ class Informer(Generic[V]):
                 began = clock()
                 await self._watch()
                 if clock() - began < _BRIEF:
-                    # Whatever ends watches as soon as they begin must not be asked without a pause.
+                    # A server that ends watches at once must not be asked again without a pause.
                     await asyncio.sleep(_BRIEF)
                 backoff = _BACKOFF_FIRST
             except errors.Gone:
-                log.info("the watch of %s is too far behind; listing anew", self.resource.plural)
+                log.info("the watch of %s is too far behind; listing again", self.resource.plural)
                 self._version = ""
             except (errors.ApiError, msgspec.DecodeError) as error:
                 self.failure = str(error)
                 if self._version != before or clock() - since > _BACKOFF_MOST:
-                    backoff = _BACKOFF_FIRST  # it worked until now
-                log.warning("watching %s failed, again in %.1f s: %s", self.resource.plural, backoff, error)
+                    backoff = _BACKOFF_FIRST  # it made progress before this error
+                log.warning(
+                    "watching %s failed, retrying in %.1f s: %s", self.resource.plural, backoff, error
+                )
                 await asyncio.sleep(backoff * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load, hides nothing
                 backoff = min(backoff * 2, _BACKOFF_MOST)
 
@@ -145,10 +147,10 @@ class Informer(Generic[V]):
                         unreadable.add(error.key)
                     if (kept := self._kept(error, item)) is not None:
                         found.append(kept)
-            # Every page is of the first page's moment; should a page be of a later one, the earlier is safe.
+            # All pages should have the first page's version; if one is later, the earlier version is safe.
             version = version or page.metadata.resource_version
             continue_ = page.metadata.continue_
-            self.heard_at = time.monotonic()
+            self.last_contact = time.monotonic()
             if not continue_:
                 break
             await asyncio.sleep(0)
@@ -165,15 +167,15 @@ class Informer(Generic[V]):
             label_selector=self._label_selector,
             field_selector=self._field_selector,
         ) as lines:
-            self.heard_at = time.monotonic()
+            self.last_contact = time.monotonic()
             self.failure = ""
             count = 0
             async for line in lines:
                 self._take(self._events.decode(line))
-                self.heard_at = time.monotonic()
+                self.last_contact = time.monotonic()
                 count += 1
                 if count % _FAIR_SHARE == 0:
-                    await asyncio.sleep(0)  # a long backlog must not starve everyone else
+                    await asyncio.sleep(0)  # a long backlog must not starve other tasks
 
     def _read(self, item: msgspec.Raw) -> V:
         """The view of an object; raises `Unreadable`."""
@@ -183,7 +185,7 @@ class Informer(Generic[V]):
         return view
 
     def _kept(self, error: errors.Unreadable, item: msgspec.Raw) -> V | None:
-        """What stands for an object that cannot be read; None if nothing does."""
+        """The view that is cached for an object that cannot be decoded; None for none."""
         if not self._keep_unreadable or error.key is None:
             return None
         known = self.cache.get(error.key)

@@ -1,4 +1,4 @@
-"""The parts that the fields we read of each kind are made of: metadata and conditions."""
+"""The parts of views: metadata and conditions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_DIGITS: Final = 9
 
 
 class _Read(msgspec.Struct, rename="camel", frozen=True, gc=False):
-    """The base of what is only read."""
+    """The base of views, which are read only."""
 
 
 class Owner(_Read, frozen=True):
@@ -28,7 +28,7 @@ class Owner(_Read, frozen=True):
     block_owner_deletion: bool | None = None
 
     def __post_init__(self) -> None:
-        """Keep words once."""
+        """Intern repeated strings."""
         share(self, "api_version", "kind")
 
 
@@ -41,7 +41,7 @@ class OurLabels(_Read, frozen=True):
     job_name: str = msgspec.field(default="", name="batch.kubernetes.io/job-name")
 
     def __post_init__(self) -> None:
-        """Keep words once."""
+        """Intern repeated strings."""
         share(self, "workflow")
 
 
@@ -56,12 +56,12 @@ class OurAnnotations(_Read, frozen=True):
 
     @property
     def attempt_number(self) -> int:
-        """Which attempt of its step this is; 0 if what is written is none, for anybody can write it."""
+        """The attempt of its step; 0 if the annotation is not a number, since anyone can change it."""
         is_one = self.attempt.isascii() and self.attempt.isdecimal() and len(self.attempt) <= _MOST_DIGITS
         return int(self.attempt) if is_one else 0
 
     def __post_init__(self) -> None:
-        """Keep words once."""
+        """Intern repeated strings."""
         share(self, "step", "attempt", "revision", "creator")
 
 
@@ -82,7 +82,7 @@ class Meta(_Read, frozen=True):
     finalizers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Keep words once, and what a child says of itself and its owner in several places."""
+        """Intern repeated strings, and share names and UIDs that the metadata repeats."""
         share(self, "namespace")
         labels = self.labels
         tie(labels, "job_name", self.name)
@@ -102,7 +102,7 @@ class Meta(_Read, frozen=True):
 
 
 class View(Protocol):
-    """What caches and informers need to know of an object."""
+    """What caches and informers need of an object."""
 
     @property
     def metadata(self) -> Meta:

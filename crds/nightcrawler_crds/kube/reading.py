@@ -1,20 +1,19 @@
-"""From what the API server sends to views, and what becomes of an object that is no such view.
+"""Decodes objects of the API server to views, and handles those that cannot be decoded.
 
-Objects outlive the versions of the software that wrote them, and anybody may write a status. So a
-field may have another type than ours, in an object that the API server keeps and tells of. Of
-Kubernetes' own kinds and of all metadata the API server checks the types itself; what is left are
-`spec` and `status` of our kinds.
+Objects outlive the version of the software that wrote them, and anyone may write a status, so a stored
+object may have a field of an unexpected type. The API server validates Kubernetes' own kinds and all
+metadata; this concerns `spec` and `status` of our kinds.
 
-What cannot be read must not pass for what it was before, nor for gone: whoever takes a Pod or a run
-for gone may start it a second time. What is right differs by who reads:
+Such an object must be treated neither as unchanged nor as deleted: a Pod or run that is taken for
+deleted could be started twice. It depends on the reader:
 
-- A Workflow's status, which the operator only writes, is read as empty, and so written anew.
-- The facade forgets the object, and answers that it cannot be read to whoever asks for it by name.
-- The operator keeps what it knew of Jobs, Pods and nodes, and takes one that it never could read for
-  there and not ended. It keeps an execution too, but decides nothing for it until it can be read.
-- Whoever asks for a list in order to learn what is not there gets an error instead of a part of it.
+- A Workflow's status, which only the operator writes, is read as empty, and then overwritten.
+- The facade removes the object from its cache, and answers requests for it with an error.
+- The operator keeps its last view of Jobs, Pods and nodes; one that it could never decode counts as
+  existing and unfinished. It keeps an execution too, but does not reconcile it until it can be decoded.
+- Lists that are used to find out what does not exist raise an error instead of being incomplete.
 
-Each such object is logged once, with the place in it that cannot be read, and counted in the metrics.
+Each such object is logged once, with the field that cannot be decoded, and counted in the metrics.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _MAY_BE_EMPTY: Final[Mapping[Any, tuple[str, ...]]] = {WorkflowView: ("status",)}
-"""Parts of views without which these can do; see above for why so few."""
+"""The parts of a view that may be read as empty; see above for why there is only one."""
 
 
 class _Identity(msgspec.Struct, rename="camel"):
@@ -55,11 +54,11 @@ class _WithMeta(msgspec.Struct):
 
 
 def from_json(data: bytes | msgspec.Raw, kind: type[T], decoder: msgspec.json.Decoder[T]) -> T:
-    """A view of an object, or of a list's page.
+    """Decode an object, or a page of a list.
 
     Raises:
-        Unreadable: It is JSON, but no such view.
-        Unavailable: It is not JSON: something other than the API server has answered.
+        Unreadable: It is JSON, but does not fit the view.
+        Unavailable: It is not JSON, so it is not from the API server.
     """
     try:
         return decoder.decode(data)
@@ -70,7 +69,7 @@ def from_json(data: bytes | msgspec.Raw, kind: type[T], decoder: msgspec.json.De
 
 
 def from_body(body: Mapping[str, Any], kind: type[T]) -> T:
-    """The same for an object that is decoded already; raises `Unreadable`."""
+    """Convert an object that is already parsed; raises `Unreadable`."""
     try:
         return msgspec.convert(body, kind, strict=False)
     except (msgspec.ValidationError, RecursionError) as error:
@@ -78,9 +77,9 @@ def from_body(body: Mapping[str, Any], kind: type[T]) -> T:
 
 
 def stand_in(data: bytes | msgspec.Raw, kind: type[T]) -> T | None:
-    """A view with an object's metadata and nothing else; None if not even that can be read.
+    """A view with an object's metadata only; None if that cannot be decoded either.
 
-    For kinds all of whose other fields have defaults that say that nothing has happened yet.
+    For kinds whose other fields have defaults that mean that nothing has happened yet.
     """
     try:
         meta = msgspec.json.decode(data, type=_WithMeta, strict=False).metadata
@@ -97,7 +96,7 @@ def _builtins(data: bytes | msgspec.Raw) -> Any:
 
 
 def _in_part(body: Any, kind: type[T], error: Exception) -> T:
-    """What is left of an object without the parts that may be empty; raises `Unreadable`."""
+    """The view without the parts that may be empty; raises `Unreadable`."""
     parts = _MAY_BE_EMPTY.get(kind, ())
     if parts and isinstance(body, Mapping):
         try:
@@ -133,13 +132,13 @@ def _name_of(body: Any) -> str:
 
 
 def _place(error: Exception) -> str:
-    """What msgspec found, with the place in front: `status.phase: Expected `str`, got `int``."""
+    """The message of msgspec with the path first: `status.phase: Expected `str`, got `int``."""
     what, at, place = str(error).partition(" - at `$.")
     return f"{place.removesuffix('`')}: {what}" if at else what
 
 
 class Unreadables:
-    """The objects of one kind that cannot be read as they are now."""
+    """The objects of one kind that cannot be decoded at present."""
 
     def __init__(self, resource: Resource) -> None:
         self._resource = resource
@@ -152,7 +151,7 @@ class Unreadables:
         return key in self._known
 
     def note(self, error: Unreadable) -> None:
-        """Take down one of them; it is logged unless it has been already, for the same reason."""
+        """Record one; it is logged unless it was logged before for the same reason."""
         known = self._known.get(error.key) if error.key is not None else None
         if known is None or (known.uid, known.message) != (error.uid, error.message):
             log.warning("of the %s, %s", self._resource.plural, error.message)
@@ -160,12 +159,12 @@ class Unreadables:
             self._known[error.key] = error
 
     def clear(self, key: Key, uid: str, version: int) -> None:
-        """An object was read at a version, or is gone as of it; what was noted later stays."""
+        """An object was decoded at a version, or deleted; a record of a later version stays."""
         known = self._known.get(key)
         if known is not None and (known.uid != uid or known.version <= version):
             del self._known[key]
 
     def retain(self, keys: Collection[Key]) -> None:
-        """Of all there are, only these can still not be read."""
+        """Keep only these; the others were decoded or deleted."""
         for key in [key for key in self._known if key not in keys]:
             del self._known[key]

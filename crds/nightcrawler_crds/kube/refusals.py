@@ -1,4 +1,4 @@
-"""The API server's refusals in our own language; the one place where errors change it. Pure."""
+"""Translates the API server's errors into ours; the only place that does. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Status(msgspec.Struct):
 
 
 def translate(status: int, body: bytes, retry_after: str | None = None) -> errors.ApiError:
-    """A refusal as one of our errors. `body` should be a `Status`, but may be some proxy's page."""
+    """A failed response as one of our errors. `body` is a `Status`, or a page of some proxy."""
     try:
         refusal = msgspec.json.decode(body, type=_Status)
     except msgspec.DecodeError:

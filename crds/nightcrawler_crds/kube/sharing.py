@@ -1,7 +1,7 @@
-"""Words that thousands of objects have in common, kept once.
+"""Interns strings that thousands of objects have in common.
 
-Decoding makes a string anew for every object that has it: the same namespace, kind, step, reason, node a
-thousand times. What is decoded to be kept for long goes through here.
+Decoding creates a new string for every object: the same namespace, kind, step, reason or node a
+thousand times. Views that stay in a cache intern such fields here.
 """
 
 from __future__ import annotations
@@ -10,32 +10,32 @@ from typing import Final
 
 import msgspec
 
-_MOST: Final = 10_000
-"""When so many are known, all are forgotten and begun anew: those that nothing has any more go with that."""
+_MAX_STRINGS: Final = 10_000
+"""Clear the table at this size, and with it the strings that no object has any more."""
 
-_LONGEST: Final = 200
-"""Longer ones are what somebody says of one object."""
+_MAX_LENGTH: Final = 200
+"""Longer strings are messages, which few objects have in common."""
 
 _known: dict[str, str] = {}
 
 
 def shared(text: str) -> str:
-    """The one copy of a text that few differ in; not for what each object has for itself."""
-    if len(_known) >= _MOST:
+    """The interned copy of a string; not for strings that every object has its own of."""
+    if len(_known) >= _MAX_STRINGS:
         _known.clear()
     return _known.setdefault(text, text)
 
 
 def share(struct: msgspec.Struct, *fields: str) -> None:
-    """Let these fields of a struct that has just been decoded be the shared copies of themselves."""
+    """Intern these fields of a struct that has just been decoded."""
     for field in fields:
         text = getattr(struct, field)
-        if text and len(text) <= _LONGEST:
+        if text and len(text) <= _MAX_LENGTH:
             msgspec.structs.force_setattr(struct, field, shared(text))
 
 
 def tie(struct: msgspec.Struct, field: str, *others: str) -> None:
-    """Let a field be the very text that it is equal to, if it is to one of these."""
+    """Let a field share the memory of an equal string among these."""
     text = getattr(struct, field)
     if text:
         for other in others:

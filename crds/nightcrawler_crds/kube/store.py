@@ -1,8 +1,7 @@
-"""The one door to the API server: requests out, typed objects in, errors translated.
+"""All requests to the API server: typed objects, and errors translated.
 
-Everything that operator and facade ask of the API server goes through here; informers
-(in `informer`) use its `list_page` and `watch`. No request is repeated here: whoever
-asked knows whether asking again is right.
+Operator and facade send every request through here; informers use `list_page` and `watch`.
+No request is retried here: only the caller knows whether a retry is safe.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ OnUnreadable = Callable[[errors.Unreadable], None]
 _MERGE_PATCH: Final = "application/merge-patch+json"
 _REQUEST_TIMEOUT: Final = 15.0
 _WATCH_TIMEOUT: Final = 290
-# The API server sends bookmarks about once a minute; a watch that is silent for longer is dead.
+# The API server sends bookmarks about once a minute; a watch without any for longer is broken.
 _WATCH_SILENCE: Final = 100.0
 
 
@@ -47,7 +46,7 @@ class ListMeta(msgspec.Struct, rename="camel"):
 
 
 class Page(msgspec.Struct):
-    """One page of a list: `items` are still to be decoded."""
+    """One page of a list, with `items` not decoded yet."""
 
     metadata: ListMeta
     items: list[msgspec.Raw] = []
@@ -56,8 +55,8 @@ class Page(msgspec.Struct):
 class Store:
     """Typed requests for objects of any kind.
 
-    Every method raises one of `errors.ApiError`'s kinds, and nothing else, when the API
-    server refuses or cannot be reached. Times are in seconds.
+    When the API server refuses or cannot be reached, every method raises a subclass of
+    `errors.ApiError` and nothing else. Times are in seconds.
     """
 
     def __init__(self, connection: Connection, *, timeout: float = _REQUEST_TIMEOUT) -> None:
@@ -66,13 +65,13 @@ class Store:
         self._decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
     async def get(self, resource: Resource, namespace: str, name: str, kind: type[T]) -> T:
-        """The object of that name, fresh from the API server."""
+        """Get an object."""
         return self._decode(await self._request("GET", _path(resource, namespace, name)), kind)
 
     async def create(
         self, resource: Resource, namespace: str, body: Body, kind: type[T], *, timeout: float | None = None
     ) -> T:
-        """Create an object; `AlreadyExists` if its name is taken."""
+        """Create an object; raises `AlreadyExists` if the name is taken."""
         path = _path(resource, namespace)
         return self._decode(await self._request("POST", path, body=body, timeout=timeout), kind)
 
@@ -87,7 +86,7 @@ class Store:
         subresource: str = "",
         timeout: float | None = None,
     ) -> T:
-        """Merge-patch an object; with `metadata.resourceVersion` in it, `Conflict` if it has changed."""
+        """Merge-patch an object; with `metadata.resourceVersion` in `body`, raises `Conflict` if stale."""
         path = _path(resource, namespace, name, subresource)
         answer = await self._request("PATCH", path, body=body, content_type=_MERGE_PATCH, timeout=timeout)
         return self._decode(answer, kind)
@@ -102,9 +101,11 @@ class Store:
         uid: str | None = None,
         grace_period: int | None = None,
     ) -> None:
-        """Delete an object, and by explicit propagation what it owns; `NotFound` if it is gone.
+        """Delete an object, and its dependents by an explicit propagation policy.
 
-        With `uid`, only that very object: `Conflict` if the name has been taken by another.
+        Raises:
+            NotFound: It does not exist.
+            Conflict: `uid` is given, and the object of that name has another UID.
         """
         options: dict[str, Any] = {
             "kind": "DeleteOptions",
@@ -128,15 +129,15 @@ class Store:
     ) -> None:
         """Delete all objects that had a label at a resourceVersion, in one request.
 
-        A label alone says nothing about whose they are. At a version that the caller has a complete list of
-        it selects what the caller knows: an object made or labelled since is not touched. The API server
-        deletes by name what it finds in that version (`registry.Store.DeleteCollection`).
+        Labels do not prove ownership. At a version that the caller has listed completely, they select only
+        objects that the caller knows: one created or labelled later is not deleted. The API server deletes
+        by name the objects that it lists at that version (`registry.Store.DeleteCollection`).
 
         Raises:
             Gone: The version is too old.
         """
         assert label_selector, "without a selector this would delete everything in the namespace"
-        assert version, "without a version this would delete whatever has the label"
+        assert version, "without a version this would delete every object with the label"
         options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": propagation}
         params = {
             "labelSelector": label_selector,
@@ -155,7 +156,7 @@ class Store:
         limit: int = 500,
         continue_: str = "",
     ) -> Page:
-        """One page of a consistent list; an empty namespace means all of them."""
+        """One page of a consistent list; an empty namespace means all namespaces."""
         asked = {"labelSelector": label_selector, "fieldSelector": field_selector, "continue": continue_}
         params = {"limit": str(limit)} | {key: value for key, value in asked.items() if value}
         return self._decode(await self._request("GET", _path(resource, namespace), params=params), Page)
@@ -170,7 +171,7 @@ class Store:
         field_selector: str = "",
         on_unreadable: OnUnreadable | None = None,
     ) -> list[T]:
-        """Every object of a selection, page by page, decoded; see `list_with_version`."""
+        """All matching objects, decoded; see `list_with_version`."""
         found, _ = await self.list_with_version(
             resource,
             namespace,
@@ -191,18 +192,18 @@ class Store:
         field_selector: str = "",
         on_unreadable: OnUnreadable | None = None,
     ) -> tuple[list[T], int]:
-        """Every object of a selection, and the resourceVersion that the list is of.
+        """All matching objects, and the resourceVersion of the list.
 
         Args:
             resource: What to list.
-            namespace: Where; empty for all namespaces.
-            kind: What the objects are decoded to.
-            label_selector: Which of them, by labels.
-            field_selector: Which of them, by fields.
-            on_unreadable: Told of each that is there and cannot be read, and so is not in the list.
+            namespace: The namespace; empty for all.
+            kind: The view to decode to.
+            label_selector: A label selector.
+            field_selector: A field selector.
+            on_unreadable: Called for each object that cannot be decoded, and so is not in the list.
 
         Raises:
-            Unreadable: One cannot be read, and nobody wants to be told: it must not seem to be absent.
+            Unreadable: One cannot be decoded and there is no `on_unreadable`; it must not seem not to exist.
         """
         found: list[T] = []
         version, continue_ = "", ""
@@ -236,10 +237,10 @@ class Store:
         label_selector: str = "",
         field_selector: str = "",
     ) -> AsyncGenerator[AsyncGenerator[bytes, None], None]:
-        """A watch from a resourceVersion: its lines as they come, until the API server ends it.
+        """Watch from a resourceVersion: the lines of the response, until the API server ends it.
 
         Raises:
-            Unavailable: The stream broke, or was silent for longer than bookmarks allow.
+            Unavailable: The connection broke, or no bookmark came in time.
         """
         params = {
             "watch": "1",
@@ -260,11 +261,10 @@ class Store:
     async def logs(
         self, namespace: str, pod: str, *, container: str, tail_lines: int, max_bytes: int
     ) -> tuple[str, bool]:
-        """The last lines of a container's log, each with its time in front, and whether nothing was cut.
+        """The last lines of a container's log with timestamps, and whether nothing was cut.
 
-        Lines may be of any length: no more than `max_bytes` from the end on are kept, from the
-        beginning of a line if one begins in them. Bytes that are not UTF-8 become U+FFFD: a program
-        may print anything.
+        Lines may be of any length: only the last `max_bytes` are kept, from the first line that starts
+        in them, if any does. Bytes that are not UTF-8 become U+FFFD.
         """
         params = {"container": container, "tailLines": str(tail_lines), "timestamps": "true"}
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
@@ -276,7 +276,7 @@ class Store:
         return kept.decode(errors="replace"), whole
 
     async def reachable(self) -> None:
-        """Ask the API server whether it is ready; raises as every request does."""
+        """Check that the API server is ready."""
         await self._request("GET", "/readyz")
 
     def _decode(self, data: bytes | msgspec.Raw, kind: type[T]) -> T:
@@ -350,8 +350,8 @@ def _path(resource: Resource, namespace: str, name: str = "", subresource: str =
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
-    # Not `async for line in response.content`: that refuses lines over its buffer's limit,
-    # and an object may be 1.5 MB.
+    # Not `async for line in response.content`, which refuses lines longer than its buffer:
+    # an object may be 1.5 MB.
     rest = b""
     async for chunk in response.content.iter_any():
         data = rest + chunk if rest else chunk
@@ -363,7 +363,7 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None
 
 
 async def _last_bytes(response: aiohttp.ClientResponse, most: int) -> tuple[bytes, bool]:
-    """The end of an answer, and whether it is all of it; memory holds little more than that end."""
+    """The last bytes of a response, and whether that is all of it, without keeping much more in memory."""
     chunks: deque[bytes] = deque()
     size, whole = 0, True
     async for chunk in response.content.iter_any():

@@ -1,8 +1,8 @@
-"""The fields that we read of each kind, and no others.
+"""Views: only the fields of each kind that are read.
 
-Lists and watches are decoded straight into these structs: a Job of 3 kB becomes a
-few hundred bytes, which is what lets thousands of running executions fit in a small
-process. A field that nothing reads does not belong here.
+Lists and watches are decoded directly into these structs. A Job of 3 kB becomes a few
+hundred bytes, so that thousands of running executions fit in a small process. A field
+that nothing reads does not belong here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nightcrawler_crds.kube.sharing import share
 
 
 class _Read(msgspec.Struct, rename="camel", frozen=True, gc=False):
-    """The base of what is only read."""
+    """The base of views, which are read only."""
 
 
 # --- our kinds -----------------------------------------------------------------------------------
@@ -30,18 +30,18 @@ class WorkflowRef(_Read, frozen=True):
     name: str = ""
 
     def __post_init__(self) -> None:
-        """Keep words once."""
+        """Intern repeated strings."""
         share(self, "name")
 
 
 class Trigger(_Read, frozen=True):
-    """What made an execution."""
+    """What created an execution."""
 
     type: str = "Manual"
 
 
 class ExecutionSpecView(_Read, frozen=True):
-    """An execution's spec, immutable but for `cancel`."""
+    """An execution's spec, immutable except for `cancel`."""
 
     workflow_ref: WorkflowRef = WorkflowRef()
     parameters: dict[str, Any] = {}
@@ -52,7 +52,7 @@ class ExecutionSpecView(_Read, frozen=True):
 
 
 class StepStatusView(_Read, frozen=True):
-    """What is recorded of a step; see `v1alpha1.execution.StepStatus` for the meaning."""
+    """A step's status; see `v1alpha1.execution.StepStatus` for the meaning."""
 
     phase: str
     attempt: int = 0
@@ -65,12 +65,12 @@ class StepStatusView(_Read, frozen=True):
     message: str | None = None
 
     def __post_init__(self) -> None:
-        """Keep words once."""
+        """Intern repeated strings."""
         share(self, "phase")
 
 
 class ExecutionStatusView(_Read, frozen=True):
-    """What is recorded of an execution."""
+    """An execution's status."""
 
     phase: str = ""
     message: str | None = None
@@ -83,7 +83,7 @@ class ExecutionStatusView(_Read, frozen=True):
     steps: dict[str, StepStatusView] = {}
 
     def __post_init__(self) -> None:
-        """Keep words once."""
+        """Intern repeated strings."""
         share(self, "phase", "environment", "revision", "progress")
         for condition in self.conditions:
             share(condition, "type", "status", "reason", "message")
@@ -98,7 +98,7 @@ class ExecutionView(_Read, frozen=True):
 
 
 class WorkflowStatusView(_Read, frozen=True):
-    """What is recorded of a workflow."""
+    """A workflow's status."""
 
     observed_generation: int = 0
     active: int | None = None
@@ -109,7 +109,7 @@ class WorkflowStatusView(_Read, frozen=True):
 
 
 class WorkflowView(_Read, frozen=True):
-    """A Workflow; `spec` stays as it was written, for it is parsed where it is used."""
+    """A Workflow; `spec` is parsed where it is used."""
 
     metadata: Meta
     spec: dict[str, Any] = {}
@@ -127,7 +127,7 @@ class EnvironmentView(_Read, frozen=True):
 
 
 class JobStatusView(_Read, frozen=True):
-    """A Job's own account of itself; it comes up to a second after the Pod's."""
+    """A Job's status; it is updated up to a second after the Pod's."""
 
     start_time: datetime | None = None
     completion_time: datetime | None = None
@@ -135,20 +135,20 @@ class JobStatusView(_Read, frozen=True):
 
     @property
     def end(self) -> Condition | None:
-        """The condition that says how the Job ended; it makes no Pod after that."""
+        """The condition with which the Job finished; it creates no Pod after that."""
         return next(
             (c for c in self.conditions if c.status == "True" and c.type in ("Complete", "Failed")), None
         )
 
 
 class JobSpecView(_Read, frozen=True):
-    """Who makes a Job's Pods, and whether somebody holds it back."""
+    """Which controller creates the Job's Pods, and whether the Job is suspended."""
 
     managed_by: str = ""
     suspend: bool = False
 
     def __post_init__(self) -> None:
-        """Keep words once."""
+        """Intern repeated strings."""
         share(self, "managed_by")
 
 
@@ -161,18 +161,18 @@ class JobView(_Read, frozen=True):
 
     @property
     def managed(self) -> bool:
-        """Whether the operator makes its Pod; an API server before 1.32 drops the field that says so."""
+        """Whether the operator creates its Pod; API servers before 1.32 drop the field."""
         return self.spec.managed_by == names.MANAGED_BY
 
 
 class WholeJobSpecView(JobSpecView, frozen=True):
-    """A Job's spec with the template of its Pod, as the API server took it."""
+    """A Job's spec with the Pod template, as the API server accepted it."""
 
     template: dict[str, Any] = {}
 
 
 class WholeJobView(_Read, frozen=True):
-    """A Job whose Pod is to be made."""
+    """A Job whose Pod the operator creates."""
 
     metadata: Meta
     spec: WholeJobSpecView = WholeJobSpecView()
@@ -180,13 +180,13 @@ class WholeJobView(_Read, frozen=True):
 
     @property
     def slim(self) -> JobView:
-        """What of it is kept."""
+        """The view that is cached."""
         spec = JobSpecView(managed_by=self.spec.managed_by, suspend=self.spec.suspend)
         return JobView(self.metadata, spec, self.status)
 
 
 class Terminated(_Read, frozen=True):
-    """How a container ended."""
+    """How a container terminated."""
 
     exit_code: int = 0
     reason: str = ""
@@ -196,14 +196,14 @@ class Terminated(_Read, frozen=True):
 
 
 class Waiting(_Read, frozen=True):
-    """Why a container does not run yet."""
+    """Why a container is waiting."""
 
     reason: str = ""
     message: str = ""
 
 
 class Running(_Read, frozen=True):
-    """Since when a container runs."""
+    """Since when a container is running."""
 
     started_at: datetime | None = None
 
@@ -217,7 +217,7 @@ class ContainerState(_Read, frozen=True):
 
     @property
     def has_begun(self) -> bool:
-        """Whether the container runs, or has run."""
+        """Whether the container is running or has terminated."""
         return self.running is not None or self.terminated is not None
 
 
@@ -227,8 +227,8 @@ _NO_STATE: Final = ContainerState()
 class ContainerStatus(_Read, frozen=True):
     """A container of a Pod.
 
-    `last_state` is how it ended before its kubelet started it again; `started` is false while a startup
-    probe has not succeeded.
+    `last_state` is the state before the last restart; `started` is false until the startup probe
+    succeeds.
     """
 
     name: str
@@ -239,7 +239,7 @@ class ContainerStatus(_Read, frozen=True):
     started: bool | None = None
 
     def __post_init__(self) -> None:
-        """Keep words once, and the state that nearly all have before: none."""
+        """Intern repeated strings, and share the empty `last_state` that nearly all have."""
         share(self, "name", "image")
         if self.last_state.terminated is None:
             msgspec.structs.force_setattr(self, "last_state", _NO_STATE)
@@ -249,7 +249,7 @@ _DISRUPTION: Final = "DisruptionTarget"
 
 
 class PodStatusView(_Read, frozen=True):
-    """A Pod's state as its kubelet tells it."""
+    """A Pod's status, as its kubelet reports it."""
 
     phase: str = "Pending"
     reason: str = ""
@@ -260,10 +260,10 @@ class PodStatusView(_Read, frozen=True):
     init_container_statuses: tuple[ContainerStatus, ...] = ()
 
     def __post_init__(self) -> None:
-        """Drop what says how a Pod came to run once it does: thousands do, for long."""
+        """Drop most conditions once all containers have started: thousands of Pods stay cached for long."""
         if self.conditions and self._has_begun:
-            told = tuple(c for c in self.conditions if c.type == _DISRUPTION)
-            msgspec.structs.force_setattr(self, "conditions", told)
+            kept = tuple(c for c in self.conditions if c.type == _DISRUPTION)
+            msgspec.structs.force_setattr(self, "conditions", kept)
 
     @property
     def _has_begun(self) -> bool:
@@ -272,25 +272,25 @@ class PodStatusView(_Read, frozen=True):
 
 
 class InitContainerView(_Read, frozen=True):
-    """An init container as it was asked for; one that is started again for ever is a side-car."""
+    """An init container; one with restartPolicy Always is a sidecar."""
 
     name: str = ""
     restart_policy: str = ""
 
     def __post_init__(self) -> None:
-        """Keep words once."""
+        """Intern repeated strings."""
         share(self, "name", "restart_policy")
 
 
 class PodSpecView(_Read, frozen=True):
-    """Where a Pod was put, what comes before or beside its container, and for how many seconds it may run."""
+    """A Pod's node, deadline in seconds, and init containers."""
 
     node_name: str = ""
     active_deadline_seconds: int | None = None
     init_containers: tuple[InitContainerView, ...] = ()
 
     def __post_init__(self) -> None:
-        """Keep words once."""
+        """Intern repeated strings."""
         share(self, "node_name")
 
 
@@ -303,13 +303,13 @@ class PodView(_Read, frozen=True):
 
 
 class NodeLabels(_Read, frozen=True):
-    """The labels of a node that decide where GPUs of a model are."""
+    """The node label with the GPU model."""
 
     gpu_product: str = msgspec.field(default="", name=names.GPU_PRODUCT_LABEL)
 
 
 class NodeMeta(_Read, frozen=True):
-    """A node's metadata; like Meta, with other labels."""
+    """A node's metadata: `Meta` with other labels."""
 
     name: str = ""
     uid: str = ""
@@ -335,14 +335,14 @@ class NodeStatusView(_Read, frozen=True):
 
 
 class NodeView(_Read, frozen=True):
-    """A node, for the GPU models it has and whether it is ready."""
+    """A node: its GPU model, and whether it is ready."""
 
     metadata: NodeMeta
     status: NodeStatusView = NodeStatusView()
 
     @property
     def ready(self) -> bool:
-        """Whether its kubelet answers; a node that has not said so is not."""
+        """Whether the condition Ready is True."""
         return any(c.type == "Ready" and c.status == "True" for c in self.status.conditions)
 
 
@@ -358,7 +358,7 @@ class EventView(_Read, frozen=True):
 
 
 class LeaseSpecView(_Read, frozen=True):
-    """A Lease's holder; `renew_time` is the holder's clock and not compared with ours."""
+    """A Lease's spec; `renew_time` is by the holder's clock, and is not compared with ours."""
 
     holder_identity: str | None = None
     lease_duration_seconds: int | None = None
@@ -367,7 +367,7 @@ class LeaseSpecView(_Read, frozen=True):
 
 
 class LeaseAnnotations(_Read, frozen=True):
-    """What the holder of a Lease says of itself there, as JSON."""
+    """The annotation in which the holder of a Lease describes itself, as JSON."""
 
     holder: str = msgspec.field(default="", name=names.ANNOTATION_HOLDER)
 
@@ -389,7 +389,7 @@ class LeaseView(_Read, frozen=True):
 
 
 class LeaseContainerStatus(_Read, frozen=True):
-    """A container of the operator's Pod; `last_state` is how the instance before this one ended."""
+    """A container of the operator's Pod; `last_state` is the state before the last restart."""
 
     name: str
     state: ContainerState = ContainerState()
@@ -397,7 +397,7 @@ class LeaseContainerStatus(_Read, frozen=True):
 
 
 class LeasePodStatusView(_Read, frozen=True):
-    """What the kubelet reports of the operator's Pod."""
+    """The status of the operator's Pod."""
 
     container_statuses: tuple[LeaseContainerStatus, ...] = ()
     init_container_statuses: tuple[LeaseContainerStatus, ...] = ()
@@ -411,7 +411,7 @@ class LeasePodView(_Read, frozen=True):
 
 
 class RevisionView(_Read, frozen=True):
-    """A ControllerRevision: `data` is the run-relevant content of a workflow's spec."""
+    """A ControllerRevision: `data` is the part of a workflow's spec that runs use."""
 
     metadata: Meta
     data: dict[str, Any] = {}
