@@ -1,7 +1,7 @@
-"""Settings from `NIGHTCRAWLER_*` variables: how they are read and refused, and those of both processes.
+"""Settings from `NIGHTCRAWLER_*` environment variables: how they are read, and those of both processes.
 
-An empty variable counts as unset, because that is what a chart's unset value becomes. Every
-field's description is what the documentation's tables of settings are made from.
+An empty variable counts as unset, because the chart renders an unset value as one. The tables of
+settings in the documentation are generated from the fields' descriptions.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def variable(field: str) -> str:
 
 
 def pod_namespace() -> str | None:
-    """The namespace of the Pod we are in; None outside of any Pod."""
+    """The namespace of this Pod; None outside a Pod."""
     try:
         return _NAMESPACE_FILE.read_text(encoding="utf-8").strip() or None
     except OSError:
@@ -39,7 +39,7 @@ def pod_namespace() -> str | None:
 
 
 def own_namespace() -> str:
-    """The namespace of the Pod we are in; outside of any Pod, `default`."""
+    """The namespace of this Pod; `default` outside a Pod."""
     return pod_namespace() or "default"
 
 
@@ -53,7 +53,7 @@ def _some_seconds(seconds: float, info: ValidationInfo) -> float:
     return seconds
 
 
-def _asks(parse: Callable[[str], object]) -> Callable[[str | None, ValidationInfo], str | None]:
+def _parsed_by(parse: Callable[[str], object]) -> Callable[[str | None, ValidationInfo], str | None]:
     def check(word: str | None, info: ValidationInfo) -> str | None:
         try:
             if word is not None:
@@ -81,65 +81,63 @@ DnsLabel = Annotated[str, Field(pattern=f"^{DNS_LABEL}$", max_length=63)]
 
 
 class CommonSettings(BaseSettings):
-    """What operator and facade must be told alike; each adds its own."""
+    """The settings of both operator and facade; each adds its own."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
 
     kubeconfig: Annotated[Path | None, AfterValidator(lambda path: path and path.expanduser())] = Field(
-        None, description="The kubeconfig to use. Unset: the Pod's own identity, else the usual kubeconfig."
+        None,
+        description="The kubeconfig to use. Unset: the Pod's service account, else the default kubeconfig.",
     )
-    default_timeout: Span = Field(
-        defaults.TIMEOUT, description="How long a run may take whose workflow sets no timeout."
-    )
+    default_timeout: Span = Field(defaults.TIMEOUT, description="Timeout of runs whose workflow sets none.")
     default_retry_delay: Wait = Field(
-        defaults.RETRY_DELAY, description="The pause before another attempt where no retryDelay is set."
+        defaults.RETRY_DELAY, description="The delay before a retry where no retryDelay is set."
     )
-    default_cpu: Annotated[str | None, AfterValidator(_asks(words.parse_cpu))] = Field(
-        None, description="CPU asked for by steps for which nobody wrote any. Unset: none."
+    default_cpu: Annotated[str | None, AfterValidator(_parsed_by(words.parse_cpu))] = Field(
+        None, description="CPU request of steps that set none. Unset: none."
     )
-    default_memory: Annotated[str | None, AfterValidator(_asks(words.parse_memory))] = Field(
-        None, description="Memory asked for by steps for which nobody wrote any. Unset: none."
+    default_memory: Annotated[str | None, AfterValidator(_parsed_by(words.parse_memory))] = Field(
+        None, description="Memory request and limit of steps that set none. Unset: none."
     )
     allow_service_account: bool = Field(
         False,
-        description="Whether a podTemplate may name a service account, and so act with its rights, "
-        "or have tokens, certificates and trust bundles projected.",
+        description="Whether a podTemplate may set a service account, and so use its permissions, "
+        "or project tokens, certificates and trust bundles.",
     )
     allow_host_namespaces: bool = Field(
         False,
-        description="Whether a podTemplate may share the node's network, processes or IPC, "
-        "or have the kubelet probe other hosts.",
+        description="Whether a podTemplate may use the node's network, PID or IPC namespace, "
+        "or let the kubelet probe other hosts.",
     )
-    allow_host_ports: bool = Field(False, description="Whether a podTemplate may take ports of the node.")
-    allow_host_path: bool = Field(False, description="Whether a podTemplate may mount folders of the node.")
-    allow_host_users: bool = Field(
-        False, description="Whether a podTemplate may choose between the node's users and a user namespace."
-    )
+    allow_host_ports: bool = Field(False, description="Whether a podTemplate may use host ports.")
+    allow_host_path: bool = Field(False, description="Whether a podTemplate may mount hostPath volumes.")
+    allow_host_users: bool = Field(False, description="Whether a podTemplate may set hostUsers.")
     allow_privileged: bool = Field(
         False,
-        description="Whether a podTemplate may have privileged containers, and all else in security contexts "
-        "that the baseline Pod Security Standard forbids.",
+        description="Whether a podTemplate may have privileged containers, and other settings in security "
+        "contexts that the baseline Pod Security Standard forbids.",
     )
     allow_direct_volumes: bool = Field(
-        False, description="Whether a podTemplate may mount volumes of a CSI driver or NFS without a claim."
+        False,
+        description="Whether a podTemplate may mount CSI or NFS volumes without a PersistentVolumeClaim.",
     )
     allow_node_name: bool = Field(
-        False, description="Whether a podTemplate may name a node, past the scheduler and its taints."
+        False, description="Whether a podTemplate may set nodeName, which bypasses the scheduler and taints."
     )
-    allow_scheduler_name: bool = Field(False, description="Whether a podTemplate may name a scheduler.")
+    allow_scheduler_name: bool = Field(False, description="Whether a podTemplate may set schedulerName.")
     allow_priority_class: bool = Field(
-        False, description="Whether a podTemplate may name a priority class, and so come before other Pods."
+        False, description="Whether a podTemplate may set priorityClassName, and so preempt other Pods."
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
-        "info", description="The least important messages that are logged."
+        "info", description="The lowest level that is logged."
     )
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
-        "text", description="Logs for people (text), or one JSON object a line for machines."
+        "text", description="Plain text, or one JSON object per line."
     )
 
     @property
     def pod_policy(self) -> PodPolicy:
-        """What Pod templates may hold."""
+        """What podTemplates may set."""
         return PodPolicy(**{power.value: getattr(self, power.value) for power in Power})
 
 
@@ -160,7 +158,7 @@ def read(kind: type[S]) -> S:
 
 
 def _sentence(problem: ErrorDetails, kind: type[CommonSettings]) -> str:
-    # What our own validators raise is a whole sentence already.
+    # Our own validators raise whole sentences.
     own = problem.get("ctx", {}).get("error")
     if isinstance(own, ValueError):
         return str(own)
@@ -170,7 +168,7 @@ def _sentence(problem: ErrorDetails, kind: type[CommonSettings]) -> str:
 
 
 def accepted(field: FieldInfo) -> str:
-    """What a field takes, as a part of a sentence."""
+    """What a field accepts, as part of a sentence."""
     bounds = {type(bound): bound for bound in field.metadata if isinstance(bound, Ge | Le)}
     if bounds:
         return f"a whole number from {bounds[Ge].ge} to {bounds[Le].le}"  # type: ignore[union-attr]

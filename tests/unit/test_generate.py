@@ -392,7 +392,7 @@ _PARSERS: dict[str, Callable[[Any], object]] = {
     "CPU": words.parse_cpu,
     "memory, storage": words.parse_memory,
     "GPU": words.parse_gpu,
-    "span of time": words.parse_duration,
+    "duration": words.parse_duration,
 }
 
 

@@ -1,1 +1,1 @@
-"""Made from the models: the custom resources, and the tables of their README."""
+"""Generates the custom resources and the tables of their README from the models."""

@@ -1,7 +1,7 @@
-"""Writes what is made from the models: the custom resources' YAML, the chart's copy, the README's tables.
+"""Generates the custom resources' YAML, the chart's copy, and the README's tables from the models.
 
-`python -m nightcrawler_crds.generate` writes; with `--check` it compares, and fails if a file is not
-what it would write (`make generate`, `make verify`). The same models always give the same bytes.
+`python -m nightcrawler_crds.generate` writes; with `--check` it fails if a file is out of date
+(`make generate`, `make verify`). The output is deterministic.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nightcrawler_crds.generate.kinds import KINDS, Kind, definition, object_sch
 
 FOLDER: Final = Path(__file__).resolve().parents[2]
 CHART: Final = FOLDER.parent / "charts" / "nightcrawler" / "templates" / "crds"
-"""The chart has the custom resources as templates: Helm does not upgrade what is in a chart's `crds/`."""
+"""Templates of the chart, because Helm does not upgrade what is in a chart's `crds/`."""
 _HEADER: Final = "# Generated from the models in nightcrawler_crds; change those and run `make generate`.\n"
 _LINE: Final = 110
 _CHART_METADATA: Final = """
@@ -32,7 +32,7 @@ metadata:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Repeats what is there twice; an anchor would send the reader looking for it."""
+    """Writes repeated values in full, without anchors."""
 
     @override
     def ignore_aliases(self, data: Any) -> bool:
@@ -45,7 +45,7 @@ def _yaml(kind: Kind) -> str:
 
 
 def _template(kind: Kind) -> str:
-    """The custom resource as the chart has it: uninstalling that deletes nobody's workflows."""
+    """The chart's template; uninstalling the chart keeps it, and so all workflows."""
     annotated = _yaml(kind).replace("{{", '{{ "{{" }}').replace("\nmetadata:\n", _CHART_METADATA, 1)
     return f"{{{{- if .Values.crds.install }}}}\n{annotated}{{{{- end }}}}\n"
 

@@ -1,4 +1,4 @@
-"""The custom resources as the API server takes them: each kind's names, columns and schema. Pure."""
+"""The CustomResourceDefinitions: names, columns and schema of each kind. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CATEGORY: Final = "nightcrawler"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of `kubectl get`; those of priority 1 only with `-o wide`."""
+    """A column of `kubectl get`; priority 1 shows it only with `-o wide`."""
 
     name: str
     path: str
@@ -36,7 +36,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a custom resource has beside its two models."""
+    """A custom resource: its two models, and the rest of its definition."""
 
     resource: names.Resource
     short_name: str
@@ -58,16 +58,16 @@ KINDS: Final = (
     Kind(
         names.WORKFLOWS,
         "wf",
-        "A Workflow says what to run: steps, with what, where, and when. Applying one runs nothing; "
-        "a WorkflowExecution is one run of it.",
+        "A Workflow defines what to run: steps, resources, environments, schedule. "
+        "Applying one runs nothing; a WorkflowExecution is one run of it.",
         WorkflowSpec,
         WorkflowStatus,
         (
             Column("Accepted", _condition("Accepted", "status"), "Whether it can run."),
-            # The one of the two that is set: a union takes the first that is there.
-            Column("Schedule", ".spec.config.schedule['cron','interval']", "When runs start by themselves."),
-            Column("Suspended", ".spec.suspend", "Whether the schedule pauses.", "boolean"),
-            Column("Active", ".status.active", "Executions in flight.", "integer"),
+            # One of the two is set, and a union shows the first that exists.
+            Column("Schedule", ".spec.config.schedule['cron','interval']", "When runs start automatically."),
+            Column("Suspended", ".spec.suspend", "Whether the schedule is suspended.", "boolean"),
+            Column("Active", ".status.active", "Number of active executions.", "integer"),
             Column("Last run", ".status.lastRunTime", "When the latest execution was created.", "date"),
             Column("Last phase", ".status.lastPhase", "Phase of the latest execution."),
             _AGE,
@@ -83,13 +83,13 @@ KINDS: Final = (
         WorkflowExecutionSpec,
         WorkflowExecutionStatus,
         (
-            Column("Workflow", ".spec.workflowRef.name", "The workflow that it runs."),
-            Column("Phase", ".status.phase", "How far it is."),
-            Column("Progress", ".status.progress", "Steps completed, of all."),
-            Column("Environment", ".status.environment", "Where it runs."),
+            Column("Workflow", ".spec.workflowRef.name", "Workflow."),
+            Column("Phase", ".status.phase", "Phase of the run."),
+            Column("Progress", ".status.progress", "Completed steps, of the total."),
+            Column("Environment", ".status.environment", "Environment that it runs in."),
             _AGE,
-            # Last, since it is as long as a sentence.
-            Column("Message", ".status.message", "Why it waits, or how it ended."),
+            # Last, because it is a whole sentence.
+            Column("Message", ".status.message", "Why it waits, or how it finished."),
         ),
         max_name=names.MAX_EXECUTION_NAME,
         selectable=(".status.phase",),
@@ -97,25 +97,27 @@ KINDS: Final = (
     Kind(
         names.ENVIRONMENTS,
         "wfenv",
-        "An Environment is a place to run: the nodes that steps use when a run names it.",
+        "An Environment is a set of nodes to run on, which workflows and executions select by name.",
         EnvironmentSpec,
         EnvironmentStatus,
         (
-            Column("Display name", ".spec.displayName", "Name for people."),
+            Column("Display name", ".spec.displayName", "Display name."),
             Column("Aliases", ".spec.aliases", "Other names."),
-            Column("Default", ".spec.default", "Whether runs that name no environment go here.", "boolean"),
+            Column(
+                "Default", ".spec.default", "Whether runs that name no environment use this one.", "boolean"
+            ),
             _AGE,
         ),
     ),
     Kind(
         names.COMPUTE_PROFILES,
         "wfprofile",
-        "A ComputeProfile is a preset of resources that workflows name in config.computeProfile. "
+        "A ComputeProfile is a preset of resources that workflows refer to in config.computeProfile. "
         "Accepted and kept; takes effect in a later release.",
         ComputeProfileSpec,
         ComputeProfileStatus,
         (
-            Column("Display name", ".spec.displayName", "The name that workflows use."),
+            Column("Display name", ".spec.displayName", "Name that workflows refer to."),
             Column("CPU", ".spec.resources.cpu", "CPU of a step."),
             Column("Memory", ".spec.resources.memory", "Memory of a step."),
             Column("GPU", ".spec.resources.gpu", "GPUs of a step."),
@@ -181,14 +183,14 @@ def object_schema(kind: Kind) -> Json:
         },
     }
     if kind.max_name is not None:
-        # Named here, so that the rules may say that the name is what they are about.
+        # Declared here, so that the rules can name it as their field.
         metadata["properties"] = {"name": {"type": "string"}}
         schema["x-kubernetes-validations"] = _name_rules(kind.resource.kind, kind.max_name)
     return schema
 
 
 def _name_rules(kind: str, longest: int) -> list[Json]:
-    """Names of Jobs and revisions begin with these names, and labels hold them."""
+    """Rules for names, because names of Jobs and revisions begin with them, and labels contain them."""
     return [
         {
             "rule": f"size(self.metadata.name) <= {longest}",

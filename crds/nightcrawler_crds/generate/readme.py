@@ -1,4 +1,4 @@
-"""The parts of the README that are made from the code: between their markers, and nowhere else."""
+"""Writes the generated parts of the README between their markers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LATER_MARK: Final = " *(later)*"
 
 
 class MarkersError(Exception):
-    """A part has no place in the document; the message says which markers are missing."""
+    """The document lacks a part's markers; the message says which."""
 
 
 def begin(name: str) -> str:
@@ -31,7 +31,7 @@ def filled(document: str, parts: Mapping[str, str]) -> str:
     """The document with each part between its markers.
 
     Raises:
-        MarkersError: If the markers of a part are not there.
+        MarkersError: If the markers of a part are missing.
     """
     for name, text in parts.items():
         before, found, rest = document.partition(begin(name))
@@ -43,7 +43,7 @@ def filled(document: str, parts: Mapping[str, str]) -> str:
 
 
 def fields(schema: Json) -> str:
-    """A table of all fields of a spec or status, as Markdown."""
+    """A Markdown table of all fields of a spec or status."""
     lines = ["| field | type | meaning |", "|---|---|---|"]
     for path, node, needed in _fields(schema):
         star = "**" if needed else ""
@@ -52,7 +52,7 @@ def fields(schema: Json) -> str:
 
 
 def _fields(schema: Json, path: str = "") -> Iterator[tuple[str, Json, bool]]:
-    """Every field below a node with its path and whether it must be there; items are `[]`, free keys `*`."""
+    """Every field below a node, with its path and whether it is required; items are `[]`, map keys `*`."""
     required = schema.get("required", ())
     for name, node in schema.get("properties", {}).items():
         inner = f"{path}.{name}" if path else name
@@ -64,7 +64,7 @@ def _fields(schema: Json, path: str = "") -> Iterator[tuple[str, Json, bool]]:
 
 
 def _type(node: Json) -> str:
-    """What kind of value a field has, in a person's words."""
+    """The type of a field, in plain words."""
     if "anyOf" in node:
         return "word"
     if "enum" in node:
@@ -81,7 +81,7 @@ def _type(node: Json) -> str:
 
 
 def _meaning(node: Json) -> str:
-    """The field's description on one line, without the forms that the words' own section has."""
+    """The field's description on one line, without the accepted forms, which have a section of their own."""
     text: str = node["description"]
     if "anyOf" in node:
         text = text.partition(" Accepted: ")[0]

@@ -1,4 +1,4 @@
-"""The tables of conditions and reasons, made from the docstrings in `v1alpha1.conditions`.
+"""Generates the tables of conditions and reasons from the docstrings in `v1alpha1.conditions`.
 
 The sections of that module, written `# --- Accepted ---`, are the tables here.
 """
@@ -18,12 +18,12 @@ _SECTION: Final = re.compile(r"^# --- (.+) ---$", re.MULTILINE)
 
 
 class ReasonsError(Exception):
-    """The tables cannot be made; the message says why."""
+    """The tables cannot be generated; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A condition's type or a reason: the section it stands in, its word, what it means."""
+    """A condition's type or a reason: its section, value and meaning."""
 
     section: str
     value: str
@@ -31,7 +31,7 @@ class Word:
 
 
 def documented(source: str) -> Iterator[Word]:
-    """Every constant of the source, in its order; the section is empty before the first heading.
+    """Every constant of the source, in order; the section is empty before the first heading.
 
     Raises:
         ReasonsError: If a constant has no docstring.

@@ -1,23 +1,22 @@
-"""JSON schema as pydantic writes it -> structural schema as the API server takes it.
+"""Converts pydantic's JSON schema to the structural schema that the API server accepts.
 
-A structural schema has no references, one type a node, and no value or null beside it:
+A structural schema has no references, one type per node, and no "or null":
 https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema
 
-Words ("16 cores", 16, 0.5) are either text or number, and no type says so. What was tried on API
-server 1.35:
+Words ("16 cores", 16, 0.5) are a string or a number, which no type expresses. Tried on API server 1.35:
 
 - ``x-kubernetes-int-or-string`` refuses 0.5 ("must be of type integer,string").
-- ``type: string`` and ``type: number`` each refuse the other half; types below ``anyOf`` are not allowed.
-- No type, with ``x-kubernetes-preserve-unknown-fields``, takes all JSON and keeps it as it was written.
-  Patterns bind only strings and bounds only numbers, so the rest must be taken away by name: true,
+- ``type: string`` and ``type: number`` each refuse the other; types below ``anyOf`` are not allowed.
+- No type, with ``x-kubernetes-preserve-unknown-fields``, accepts any JSON and keeps it as written.
+  Patterns apply only to strings and bounds only to numbers, so everything else must be excluded: true,
   false, {}, [] by ``not: enum``, larger objects and lists by ``maxProperties`` and ``maxItems``.
-  CEL does not see such a field (but for ``has(dyn(self).field)``), so it cannot say what is wrong.
+  CEL does not see such a field (except by ``has(dyn(self).field)``), so a rule cannot check it.
 
-The last is what is made here. A broken pattern would be answered with the pattern, which nobody can
-read. So the word's own schema stands second below an ``anyOf`` whose first branch is an ``enum`` of
-one sentence, the accepted forms: the server shows the first branch's error, and answers
-``Unsupported value: "lots": supported values: "cores such as ..."``. The sentence itself is no word:
-``maxLength``, beside the ``anyOf``, refuses it.
+The last one is used. The server's error for a pattern shows the pattern, which is unreadable. So the
+word's schema is the second branch of an ``anyOf`` whose first branch is an ``enum`` of one sentence, the
+accepted forms: the server shows the first branch's error,
+``Unsupported value: "lots": supported values: "cores such as ..."``. The sentence itself is not accepted
+as a value: the ``maxLength`` next to the ``anyOf`` refuses it.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from nightcrawler_crds.v1alpha1.base import SERVER_DEFAULT, WORD_FORMS, ApiModel
 
 Json = dict[str, Any]
 
-# In the order in which a reader of the YAML wants them.
+# In the order in which they are written.
 _KEPT: Final = (
     "description",
     "type",
@@ -58,16 +57,16 @@ _CHANGED: Final = (
     "exclusiveMaximum",
     "items",
     "properties",
-    # Its value false is what the server does anyway: it refuses unknown fields when asked to be
-    # strict, as kubectl asks, and drops them otherwise.
+    # false is the server's behaviour anyway: it refuses unknown fields in strict mode, which kubectl
+    # uses, and drops them otherwise.
     "additionalProperties",
     "default",
 )
-_DROPPED: Final = ("title", _MARKER)  # the title is the field's name again
+_DROPPED: Final = ("title", _MARKER)  # the title is repeats the field's name
 
 
 class SchemaError(Exception):
-    """A model says something that a structural schema cannot; the message names the place."""
+    """A model cannot be expressed as a structural schema; the message names the field."""
 
 
 def structural(model: type[ApiModel]) -> Json:
@@ -91,18 +90,18 @@ def _node(raw: Json, definitions: Mapping[str, Json], where: str) -> Json:
     node: Json = {key: raw[key] for key in _KEPT if key in raw}
     rules = raw.get("x-kubernetes-validations", ())
     if "pattern" in raw and any(raw["pattern"] in rule["rule"] for rule in rules):
-        del node["pattern"]  # the rule says the same, and has a message that people can read
+        del node["pattern"]  # the rule checks the same, with a readable message
     if "const" in raw:
         node["enum"] = [raw["const"]]
     for bound in ("minimum", "maximum"):
-        # A number in JSON schema, a flag beside the bound in OpenAPI 3.0.
+        # A number in JSON schema, a flag next to the bound in OpenAPI 3.0.
         exclusive = f"exclusive{bound.capitalize()}"
         if exclusive in raw:
             node |= {bound: raw[exclusive], exclusive: True}
     if raw.get(_MARKER):
         node["default"] = raw["default"]
     if "type" not in raw:
-        # Any JSON at all, and null is a value then like all others.
+        # Any JSON, which includes null.
         node["nullable"] = True
     if "items" in raw:
         node["items"] = _node(raw["items"], definitions, f"{where}[]")
@@ -123,9 +122,9 @@ def _property(raw: Json, definitions: Mapping[str, Json], where: str) -> Json:
 
 
 def _resolved(raw: Json, definitions: Mapping[str, Json], where: str) -> Json:
-    """The node with its references followed and "or null" taken off.
+    """The node with references resolved and "or null" removed.
 
-    What stands at the field wins over what stands at its type: the field's description says more.
+    The field's attributes win over its type's, because its description is more specific.
     """
     while True:
         branches = [branch for branch in raw.get("anyOf", ()) if branch != {"type": "null"}]
@@ -142,7 +141,7 @@ def _resolved(raw: Json, definitions: Mapping[str, Json], where: str) -> Json:
 
 
 def _word(raw: Json, where: str) -> Json:
-    """A word, as the module's docstring says."""
+    """The schema of a word; see the module's docstring."""
     if WORD_FORMS not in raw:
         raise SchemaError(f"{where}: a structural schema has one type a field; make it a word, or free-form")
     number, text = raw["anyOf"]
@@ -152,7 +151,7 @@ def _word(raw: Json, where: str) -> Json:
         raise SchemaError(f"{where}: the sentence of accepted forms would pass for a word; make it longer")
     word = {key: value for branch in (number, text) for key, value in branch.items() if key != "type"}
     if "exclusiveMinimum" in word:
-        # The server compares whole numbers with a bound that it has cut to one: 0.001 would let 0 in.
+        # The server truncates bounds for integers: a minimum of 0.001 would accept 0.
         word |= {"minimum": word["exclusiveMinimum"], "exclusiveMinimum": True}
     return {
         "description": f"{raw['description']} Accepted: {forms}.",

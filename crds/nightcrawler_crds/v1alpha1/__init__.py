@@ -1,4 +1,4 @@
-"""Version v1alpha1 of the custom resources: one module a kind, pydantic models throughout."""
+"""Version v1alpha1 of the custom resources: one module per kind, as pydantic models."""
 
 from nightcrawler_crds.v1alpha1.base import Condition, EnvVar
 from nightcrawler_crds.v1alpha1.config import (

@@ -1,4 +1,4 @@
-"""What all models of the custom resources share, and the types of words in them."""
+"""The base of all models of the custom resources, and the types of words in them."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ TIME: Final[dict[str, Any]] = {"format": "date-time"}
 """The JSON-schema extra of a time, as Kubernetes writes it: 2025-07-10T14:45:00Z."""
 
 SERVER_DEFAULT: Final[dict[str, Any]] = {"x-nightcrawler-server-default": True}
-"""The JSON-schema extra of a field whose default the API server is to write into objects.
+"""The JSON-schema extra of a field whose default the API server writes into objects.
 
-Of no other field: what a person leaves out stays out, so that it can still be told from what
-they wrote.
+No other field has one, so that an unset field can be told from one that a user set.
 """
 
 WORD_FORMS: Final = "x-nightcrawler-forms"
-"""The JSON-schema extra that a word's type has: the sentence part that names its accepted forms."""
+"""The JSON-schema extra of a word's type: the part of a sentence that lists its accepted forms."""
 
 
 class ApiModel(BaseModel):
-    """A piece of a custom resource: camelCase on the wire, unknown fields refused, immutable.
+    """A part of a custom resource: camelCase on the wire, unknown fields refused, immutable.
 
-    Reading what an older or newer installation wrote, pass `extra="ignore"` to `model_validate`.
+    To read objects of an older or newer version, pass `extra="ignore"` to `model_validate`.
     """
 
     model_config = ConfigDict(
@@ -40,9 +39,9 @@ class ApiModel(BaseModel):
 
 
 def rule(expression: str, message: str, *, about: str = "") -> dict[str, Any]:
-    """The JSON-schema extra of one CEL rule; the message is what a person reads when it is broken.
+    """The JSON-schema extra of one CEL rule, with the message for objects that violate it.
 
-    `about` is the field that the refusal shall name, as it is on the wire, if it is one below.
+    `about` is the field below this one, as on the wire, that the error should name.
     """
     written = {"rule": expression, "message": message}
     if about:
@@ -51,14 +50,14 @@ def rule(expression: str, message: str, *, about: str = "") -> dict[str, Any]:
 
 
 def list_map(key: str) -> dict[str, Any]:
-    """The JSON-schema extra of a list whose items are told apart by one field, and so differ in it."""
+    """The JSON-schema extra of a list whose items are identified by one field."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 
 def _word(parse: Callable[[Any], object], pattern: str, forms: str, **number: float) -> Any:
-    """The metadata of a word's type: kept as written, checked by its parser.
+    """The metadata of a word's type: kept as written, validated by its parser.
 
-    `number` is what JSON schema can say of the amount where it is a plain number.
+    `number` has the JSON-schema bounds of a plain number.
     """
 
     def check(value: Any) -> Any:
@@ -103,7 +102,7 @@ Timeout = Annotated[_Amount, _timeout[0], _timeout[1]]
 FreeForm = Annotated[
     dict[str, Any], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
 ]
-"""An object whose fields are somebody else's (Kubernetes' own, mostly)."""
+"""An object with Kubernetes' own fields, which are not in the schema."""
 
 AnyJson = Annotated[Any, WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})]
 """Any JSON value at all."""
@@ -115,7 +114,7 @@ NodeSelector = Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(
 
 
 class EnvVar(ApiModel):
-    """A variable of a container's environment, as Kubernetes has it."""
+    """An environment variable of a container, as in Kubernetes."""
 
     model_config = ConfigDict(
         json_schema_extra=rule(
@@ -131,25 +130,25 @@ class EnvVar(ApiModel):
         description="Name of the variable: printable ASCII characters other than =.",
     )
     value: str | None = Field(
-        default=None, max_length=131072, description="Value; $(OTHER) refers to a variable above this one."
+        default=None, max_length=131072, description="Value; $(OTHER) is replaced by an earlier variable."
     )
     value_from: FreeForm | None = Field(
-        default=None, description="Where the value comes from, such as secretKeyRef or configMapKeyRef."
+        default=None, description="Source of the value, such as secretKeyRef or configMapKeyRef."
     )
 
 
 class Condition(ApiModel):
-    """A condition, as Kubernetes has it."""
+    """A condition, as in Kubernetes."""
 
-    type: str = Field(max_length=64, description="What the condition is about.")
+    type: str = Field(max_length=64, description="Type of the condition.")
     status: str = Field(pattern="^(True|False|Unknown)$", description="True, False or Unknown.")
-    reason: str = Field(max_length=128, description="One word for why, for programs.")
-    message: str = Field(default="", max_length=32768, description="A sentence for people.")
+    reason: str = Field(max_length=128, description="Reason for the status, in one word.")
+    message: str = Field(default="", max_length=32768, description="The reason in a sentence.")
     last_transition_time: str | None = Field(
         default=None,
         description="When the status last changed.",
         json_schema_extra=TIME,
     )
     observed_generation: int | None = Field(
-        default=None, description="The metadata.generation that the condition speaks of."
+        default=None, description="The metadata.generation that the condition was set for."
     )

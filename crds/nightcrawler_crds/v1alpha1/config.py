@@ -20,13 +20,13 @@ from nightcrawler_crds.v1alpha1.base import (
 
 
 class Resources(ApiModel):
-    """What a container gets. What nobody writes is not asked for."""
+    """Resources of a container. Nothing is requested that is not set."""
 
     cpu: Cpu | None = Field(default=None, description="CPU requested: 16, '16 cores', 0.5, '500m' or None.")
     cpu_limit: Cpu | None = Field(
         default=None,
-        description="Most CPU that a step may use: words as for cpu, and not less than that; None: no limit. "
-        "Not set: what the Environment says. Without cpu, the limit is asked for too.",
+        description="CPU limit, written like cpu and not below it; None: no limit. "
+        "Not set: the Environment's cpuLimit applies. Without cpu, the limit is also the request.",
     )
     memory: Memory | None = Field(
         default=None,
@@ -34,12 +34,12 @@ class Resources(ApiModel):
     )
     gpu: Gpu | None = Field(
         default=None,
-        description="GPUs, whole ones: 8, '8x NVIDIA A100' (a model picks the nodes that have it) or None.",
+        description="Whole GPUs: 8, '8x NVIDIA A100' (only nodes with that model) or None.",
     )
 
 
 class StepResources(Resources):
-    """What a step gets, over what `config` says for all steps; `None` takes an amount away again."""
+    """Resources of a step; they override those in `config`, and `None` removes one."""
 
     ephemeral_storage: Memory | None = Field(
         default=None,
@@ -59,7 +59,7 @@ class Storage(ApiModel):
 
 
 class Notifications(ApiModel):
-    """Where a run is told of."""
+    """Notification channels."""
 
     email: bool | None = Field(default=None, description="By e-mail.")
     slack: bool | None = Field(default=None, description="In Slack.")
@@ -67,60 +67,58 @@ class Notifications(ApiModel):
 
 
 class Schedule(ApiModel):
-    """When runs start by themselves."""
+    """When runs start automatically."""
 
     type: Literal["cron", "interval"] = Field(
-        description="cron or interval; the field of that name says when."
+        description="cron or interval; the field of that name has the times."
     )
     cron: str | None = Field(
         default=None,
         min_length=1,
         max_length=256,
-        description="Cron's five fields, '0 0 * * 1', or @hourly, @daily, @weekly, @monthly, @yearly.",
+        description="Cron expression: '0 0 * * 1', or @hourly, @daily, @weekly, @monthly, @yearly.",
     )
     interval: Timeout | None = Field(
-        default=None, description="Time from start to start: '6 hours'; at least 10 seconds."
+        default=None, description="Time from one start to the next: '6 hours'; at least 10 seconds."
     )
-    description: str | None = Field(
-        default=None, max_length=1024, description="The same in words, for people."
-    )
+    description: str | None = Field(default=None, max_length=1024, description="The schedule in words.")
     skip_on_failure: bool | None = Field(
-        default=None, description="After a failed run, skip exactly the next one."
+        default=None, description="Whether a failed run makes the schedule skip exactly one run."
     )
     catch_up: bool | None = Field(
-        default=None, description="Run what was missed, oldest first, one at a time."
+        default=None, description="Whether missed runs are made up for, oldest first, one at a time."
     )
 
 
 class Permission(ApiModel):
-    """What a role may do."""
+    """The permissions of a role."""
 
     role: str = Field(min_length=1, max_length=128, description="Name of the role: 'Data Scientist'.")
-    access: str = Field(min_length=1, max_length=128, description="What it may: 'Execute, Edit'.")
+    access: str = Field(min_length=1, max_length=128, description="Its permissions: 'Execute, Edit'.")
 
 
 class Security(ApiModel):
     """Who may see, change and run a workflow."""
 
     visibility: Literal["Private", "Team", "Public"] | None = Field(
-        default=None, description="Who sees the workflow."
+        default=None, description="Who can see the workflow."
     )
     audit_logging: bool | None = Field(default=None, description="Whether changes and runs are audited.")
     secure_secrets: bool | None = Field(default=None, description="Whether Secrets are kept from logs.")
     permissions: list[Permission] | None = Field(
-        default=None, max_length=64, description="What each role may do."
+        default=None, max_length=64, description="Permissions of each role."
     )
 
 
 class WorkflowConfig(ApiModel):
-    """How steps run; everything may be left out, and what is left out stays so."""
+    """How steps run. Every field is optional, and none is defaulted."""
 
     timeout: Timeout | None = Field(
         default=None,
-        description="Longest time of a run, from the start of its first Pod: '2 hours'. Default: 24 hours.",
+        description="Timeout of a run, from the start of its first Pod: '2 hours'. Default: 24 hours.",
     )
     retries: Retries | None = Field(
-        default=None, description="How often a failed step is tried again; 3 means at most four attempts."
+        default=None, description="How often a failed step is retried; 3 means at most four attempts."
     )
     retry_delay: Duration | None = Field(
         default=None, description="Time between a failure and the next attempt: '30 seconds', the default."
@@ -132,24 +130,26 @@ class WorkflowConfig(ApiModel):
         description="displayName or name of a ComputeProfile." + LISTED_LATER,
     )
     resources: Resources | None = Field(
-        default=None, description="What each step gets unless it says otherwise."
+        default=None, description="Resources of each step, unless the step overrides them."
     )
     storage: Storage | None = Field(default=None, description="Disk space.")
     notifications: Notifications | None = Field(
-        default=None, description="Where a run is told of." + LISTED_LATER
+        default=None, description="Notification channels." + LISTED_LATER
     )
     notification_events: list[Annotated[str, Field(max_length=64)]] | None = Field(
-        default=None, max_length=16, description="What is told: start, complete, fail." + LISTED_LATER
+        default=None,
+        max_length=16,
+        description="Events that are notified: start, complete, fail." + LISTED_LATER,
     )
     schedule: Schedule | None = Field(
         default=None,
-        description="When runs start by themselves." + LISTED_LATER,
+        description="When runs start automatically." + LISTED_LATER,
         json_schema_extra=rule(
-            # dyn(), because CEL is told of no field that is a word: it has no one type.
+            # dyn(), because CEL does not see fields without a type, such as words.
             "self.type == 'cron' ? has(self.cron) : has(dyn(self).interval)",
             "a schedule of type cron needs the field cron, one of type interval the field interval",
         ),
     )
     security: Security | None = Field(
-        default=None, description="Who may see, change and run it." + LISTED_LATER
+        default=None, description="Who may see, change and run the workflow." + LISTED_LATER
     )

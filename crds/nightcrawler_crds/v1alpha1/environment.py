@@ -1,4 +1,4 @@
-"""Environment: a place to run."""
+"""Environment: the nodes that runs use."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ Quantities = Annotated[dict[str, Annotated[str, Field(max_length=64)]], Field(ma
 
 
 class Prices(ApiModel):
-    """What an hour here costs. What is not set is free."""
+    """Prices per hour. A price that is not set is 0."""
 
     currency: str | None = Field(
         default=None, pattern="^[A-Z]{3}$", description="Currency, as in ISO 4217: USD."
     )
-    cpu_hour: Price | None = Field(default=None, description="One core for an hour: 0.04.")
+    cpu_hour: Price | None = Field(default=None, description="Price of one core per hour: 0.04.")
     memory_gb_hour: Price | None = Field(
-        default=None, description="One GB (10^9 bytes) of memory for an hour: 0.005."
+        default=None, description="Price of one GB (10^9 bytes) of memory per hour: 0.005."
     )
-    gpu_hour: Price | None = Field(default=None, description="One GPU for an hour: 2.5.")
+    gpu_hour: Price | None = Field(default=None, description="Price of one GPU per hour: 2.5.")
 
 
 class MaintenanceWindow(ApiModel):
-    """A time in which no step is started here."""
+    """A period in which no step is started here."""
 
     model_config = ConfigDict(
         json_schema_extra=rule("self.start < self.end", "a maintenance window must end after it begins")
     )
 
-    start: str = Field(description="When it begins: 2025-07-10T14:45:00Z.", json_schema_extra=TIME)
-    end: str = Field(description="When it ends.", json_schema_extra=TIME)
-    description: str | None = Field(default=None, max_length=1024, description="What is done, for people.")
+    start: str = Field(description="Start: 2025-07-10T14:45:00Z.", json_schema_extra=TIME)
+    end: str = Field(description="End.", json_schema_extra=TIME)
+    description: str | None = Field(default=None, max_length=1024, description="Description.")
 
 
 class KubeconfigSecret(ApiModel):
@@ -52,66 +52,64 @@ class KubeconfigSecret(ApiModel):
     namespace: str = Field(min_length=1, max_length=63, description="Namespace of the Secret.")
     name: str = Field(min_length=1, max_length=253, description="Name of the Secret.")
     key: str | None = Field(
-        default=None, min_length=1, max_length=253, description="Its key; kubeconfig if not set."
+        default=None, min_length=1, max_length=253, description="Key in the Secret; kubeconfig if not set."
     )
 
 
 class Cluster(ApiModel):
-    """Another cluster that steps run in."""
+    """Another cluster to run steps in."""
 
-    kubeconfig_secret: KubeconfigSecret = Field(description="Where the kubeconfig of that cluster is.")
+    kubeconfig_secret: KubeconfigSecret = Field(description="Secret with the kubeconfig of that cluster.")
 
 
 class EnvironmentSpec(ApiModel):
-    """Which nodes a step may use when it runs here."""
+    """Which nodes steps use, and under which conditions."""
 
-    display_name: str | None = Field(
-        default=None, min_length=1, max_length=256, description="Name for people."
-    )
+    display_name: str | None = Field(default=None, min_length=1, max_length=256, description="Display name.")
     aliases: list[Annotated[str, Field(min_length=1, max_length=253)]] | None = Field(
         default=None,
         max_length=64,
         description="Other names, such as production or awsVirginia; "
-        "where two Environments have the same, the oldest wins.",
+        "if two Environments share one, the oldest wins.",
     )
     default: bool | None = Field(
         default=None,
-        description="Whether runs that name no environment go here; of several, the oldest wins.",
+        description="Whether runs that name no environment use this one; of several, the oldest wins.",
     )
-    node_selector: NodeSelector | None = Field(
-        default=None, description="Labels of the nodes that steps run on."
-    )
+    node_selector: NodeSelector | None = Field(default=None, description="Node selector of every step's Pod.")
     tolerations: list[FreeForm] | None = Field(
-        default=None, max_length=64, description="Taints that steps put up with, as Kubernetes has them."
+        default=None, max_length=64, description="Tolerations of every step's Pod."
     )
     force_delete_on_lost_node: bool | None = Field(
         default=None,
-        description="Whether the Pod on a node that stopped answering is force-deleted, so that "
-        "the step is tried elsewhere. Off: it waits, for the program may still be running there.",
+        description="Whether the Pod on an unreachable node is force-deleted, so that "
+        "the step is retried elsewhere. Off: it waits, because the container may still be running.",
     )
     cpu_limit: Literal["None", "Request"] | None = Field(
         default=None,
-        description="What a step without resources.cpuLimit gets. Request: its CPU is limited to what it "
-        "asks for, as some quotas demand. None, the default: no limit.",
+        description="CPU limit of steps without resources.cpuLimit. Request: the same as the request, "
+        "which some quotas require. None, the default: no limit.",
     )
-    prices: Prices | None = Field(default=None, description="What an hour here costs." + LATER)
+    prices: Prices | None = Field(default=None, description="Prices per hour." + LATER)
     speed: Annotated[float, Field(gt=0, le=1000)] | None = Field(
-        default=None, description="How fast steps run here, where 1 is the usual; 2 is twice as fast." + LATER
+        default=None, description="Relative speed of steps here; 2 is twice as fast as 1." + LATER
     )
     maintenance: list[MaintenanceWindow] | None = Field(
-        default=None, max_length=64, description="Times in which no step is started here." + LATER
+        default=None, max_length=64, description="Periods in which no step is started here." + LATER
     )
     cluster: Cluster | None = Field(
-        default=None, description="The cluster that steps run in; not set: the operator's own." + LATER
+        default=None, description="Cluster to run steps in; not set: the operator's own." + LATER
     )
 
 
 class EnvironmentStatus(ApiModel):
-    """What the operator knows of an environment."""
+    """Observed state of an Environment."""
 
-    ready: bool | None = Field(default=None, description="Whether steps can be started here now." + LATER)
-    capacity: Quantities | None = Field(default=None, description="What its nodes have, by resource." + LATER)
-    free: Quantities | None = Field(default=None, description="What of it nobody has asked for." + LATER)
+    ready: bool | None = Field(default=None, description="Whether steps can start here now." + LATER)
+    capacity: Quantities | None = Field(default=None, description="Total resources of its nodes." + LATER)
+    free: Quantities | None = Field(
+        default=None, description="Resources that are not requested by any Pod." + LATER
+    )
     conditions: list[Condition] | None = Field(
         default=None,
         max_length=16,

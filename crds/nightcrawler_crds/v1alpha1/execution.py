@@ -35,22 +35,24 @@ class WorkflowReference(ApiModel):
 
 
 class Trigger(ApiModel):
-    """What made the execution."""
+    """What created the execution."""
 
     type: Literal["Manual", "Schedule", "Rerun"] = Field(
         default="Manual",
-        description="Manual: a person or program. Schedule: the schedule. Rerun: an earlier run.",
+        description="Manual: a user or program. Schedule: the schedule. Rerun: repeats an earlier run.",
     )
     scheduled_time: str | None = Field(
-        default=None, description="The time it was scheduled for (Schedule).", json_schema_extra=TIME
+        default=None, description="The scheduled time (Schedule).", json_schema_extra=TIME
     )
     rerun_of: str | None = Field(
-        default=None, max_length=names.MAX_EXECUTION_NAME, description="The earlier execution (Rerun)."
+        default=None,
+        max_length=names.MAX_EXECUTION_NAME,
+        description="The execution that is repeated (Rerun).",
     )
 
 
 class WorkflowExecutionSpec(ApiModel):
-    """What to run and with which values. Immutable, but that `cancel` may become true, once."""
+    """What to run, with which parameters. Immutable, except that `cancel` can be set to true once."""
 
     model_config = ConfigDict(
         json_schema_extra=rule(
@@ -61,73 +63,80 @@ class WorkflowExecutionSpec(ApiModel):
 
     workflow_ref: WorkflowReference = Field(description="The workflow to run, in the execution's namespace.")
     parameters: Annotated[dict[str, AnyJson], Field(max_length=128)] | None = Field(
-        default=None, description="Values of the workflow's parameters: any JSON each, 32 KiB in all."
+        default=None, description="Values of the workflow's parameters: any JSON, 32 KiB in total."
     )
     environment: str | None = Field(
         default=None,
         min_length=1,
         max_length=253,
-        description="Where to run, by name or alias; not set: the workflow's first, else the default one.",
+        description="Environment to run in, by name or alias. Not set: the workflow's first, else default.",
     )
-    executor: str | None = Field(default=None, max_length=256, description="Who runs it, for people.")
-    trigger: Trigger | None = Field(default=None, description="What made the execution.")
+    executor: str | None = Field(
+        default=None, max_length=256, description="User who started the run; informational."
+    )
+    trigger: Trigger | None = Field(default=None, description="What created the execution.")
     cancel: bool = Field(
         default=False,
-        description="true ends the run; it never goes back to false.",
-        json_schema_extra=SERVER_DEFAULT,  # the rule on the spec compares it, and needs it to be there
+        description="true cancels the run; it cannot be set back to false.",
+        json_schema_extra=SERVER_DEFAULT,  # the rule on the spec compares it, so it must be set
     )
 
 
 class StepStatus(ApiModel):
-    """What is recorded of a step."""
+    """Observed state of a step."""
 
     phase: StepPhase = Field(
         description="Pending: its Pod has not started. Running: it has. "
-        "Retrying: failed, the next attempt is to come. "
-        "Completed, Failed, Cancelled: ended. Skipped: never begun, for the run had ended."
+        "Retrying: an attempt failed, the next one is pending. "
+        "Completed, Failed, Cancelled: finished. Skipped: never started, the run finished first."
     )
     attempt: int | None = Field(default=None, description="Number of the current or last attempt, from 1.")
     disruptions: int | None = Field(
-        default=None, description="Attempts that the cluster ended, not the program; they use up no retry."
+        default=None,
+        description="Attempts that the cluster ended, such as by an eviction; they do not count as retries.",
     )
     start_time: str | None = Field(
         default=None, description="When this attempt's container started.", json_schema_extra=TIME
     )
     completion_time: str | None = Field(
-        default=None, description="When this attempt ended.", json_schema_extra=TIME
+        default=None, description="When this attempt finished.", json_schema_extra=TIME
     )
     job_name: str | None = Field(default=None, description="The Job of this attempt.")
     exit_code: int | None = Field(default=None, description="Exit code of the step's container.")
     reason: str | None = Field(
-        default=None, max_length=128, description="One word for why it waits or how it ended."
+        default=None, max_length=128, description="Why the step waits, or how it finished, in one word."
     )
-    message: str | None = Field(default=None, max_length=4096, description="The same in a sentence.")
+    message: str | None = Field(default=None, max_length=4096, description="The reason in a sentence.")
 
 
 class WorkflowExecutionStatus(ApiModel):
-    """How far the run is. Written by the operator only."""
+    """Observed state of a run. Written by the operator only."""
 
     phase: Phase | None = Field(
         default=None,
         description="Pending, Running (its first Pod has started), then Completed or Failed; "
         "or Cancelling, then Cancelled.",
     )
-    message: str | None = Field(default=None, max_length=4096, description="Why it waits, or how it ended.")
-    environment: str | None = Field(default=None, description="metadata.name of the Environment it runs in.")
+    message: str | None = Field(
+        default=None, max_length=4096, description="Why the run waits, or how it finished."
+    )
+    environment: str | None = Field(default=None, description="metadata.name of the Environment.")
     revision: str | None = Field(
-        default=None, description="The ControllerRevision that holds what this run uses."
+        default=None, description="The ControllerRevision with the workflow's spec that this run uses."
     )
     start_time: str | None = Field(
         default=None, description="When its first Pod started.", json_schema_extra=TIME
     )
-    completion_time: str | None = Field(default=None, description="When it ended.", json_schema_extra=TIME)
-    progress: str | None = Field(default=None, description="Steps completed, of all: 2/5.")
+    completion_time: str | None = Field(
+        default=None, description="When the run finished.", json_schema_extra=TIME
+    )
+    progress: str | None = Field(default=None, description="Completed steps, of the total: 2/5.")
     conditions: list[Condition] | None = Field(
         default=None,
         max_length=16,
-        description="Accepted: whether it can run. Placed: where. Finished: whether and how it ended.",
+        description="Accepted: whether it can run. Placed: where. Finished: whether and how it finished.",
         json_schema_extra=list_map("type"),
     )
     steps: Annotated[dict[str, StepStatus], Field(max_length=1000)] | None = Field(
-        default=None, description="What is recorded of each step, by its name."
+        default=None, description="Observed state of each step, by its name."
     )

@@ -19,17 +19,17 @@ from nightcrawler_crds.v1alpha1.config import StepResources
 
 
 class ComputeProfileSpec(ApiModel):
-    """What steps of workflows with this profile get. Accepted and kept; takes effect in a later release."""
+    """Defaults for the steps of workflows that use it. Accepted and kept; takes effect in a later release."""
 
     display_name: str | None = Field(
-        default=None, min_length=1, max_length=256, description="The name workflows use: GPU-Optimized."
+        default=None, min_length=1, max_length=256, description="Name that workflows refer to: GPU-Optimized."
     )
-    resources: StepResources | None = Field(default=None, description="Defaults, under config.resources.")
-    node_selector: NodeSelector | None = Field(
-        default=None, description="Labels of the nodes that steps run on."
+    resources: StepResources | None = Field(
+        default=None, description="Default resources; config.resources overrides them."
     )
+    node_selector: NodeSelector | None = Field(default=None, description="Node selector of every step's Pod.")
     tolerations: list[FreeForm] | None = Field(
-        default=None, max_length=64, description="Taints that steps put up with."
+        default=None, max_length=64, description="Tolerations of every step's Pod."
     )
     runtime_class_name: str | None = Field(
         default=None, max_length=253, description="RuntimeClass of the Pods."
@@ -39,12 +39,12 @@ class ComputeProfileSpec(ApiModel):
     )
     shared_memory: Memory | None = Field(default=None, description="Size of /dev/shm: '16 GB'.")
     env: Annotated[list[EnvVar], Field(max_length=128)] | None = Field(
-        default=None, description="Variables of every step's environment."
+        default=None, description="Environment variables of every step."
     )
 
 
 class ComputeProfileStatus(ApiModel):
-    """What the operator knows of a profile."""
+    """Observed state of a ComputeProfile."""
 
     conditions: list[Condition] | None = Field(
         default=None,

@@ -37,29 +37,29 @@ Argument = Annotated[str, Field(max_length=131072)]
 
 
 class Parameter(ApiModel):
-    """A value that a run may be given."""
+    """A parameter that runs can set."""
 
     name: str = Field(
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
         min_length=1,
         max_length=128,
-        description="Name; steps find the value in the variable PARAM_<name>.",
+        description="Name; steps read the value from the environment variable PARAM_<name>.",
     )
-    default: AnyJson = Field(default=None, description="The value if a run gives none: any JSON.")
+    default: AnyJson = Field(default=None, description="The value if a run sets none: any JSON.")
     required: bool | None = Field(
-        default=None, description="Whether a run must give a value; one with a default need not."
+        default=None, description="Whether a run must set a value; not needed if there is a default."
     )
-    description: str | None = Field(default=None, max_length=4096, description="What it is, for people.")
+    description: str | None = Field(default=None, max_length=4096, description="Description.")
 
 
 class Options(ApiModel):
-    """The switches of the dashboard's form."""
+    """Options."""
 
     enable_notifications: bool | None = Field(
-        default=None, description="Whether runs are told of." + LISTED_LATER
+        default=None, description="Whether notifications are sent." + LISTED_LATER
     )
     enable_logging: bool | None = Field(
-        default=None, description="Whether logs are kept beyond the Pods." + LISTED_LATER
+        default=None, description="Whether logs are kept after the Pods are deleted." + LISTED_LATER
     )
     enable_retry: bool | None = Field(
         default=None,
@@ -69,18 +69,19 @@ class Options(ApiModel):
 
 
 class History(ApiModel):
-    """How many ended executions are kept; the oldest go first."""
+    """How many finished executions are kept; the oldest are deleted first."""
 
     completed: Annotated[int, Field(ge=0, le=10000)] | None = Field(
-        default=None, description="Completed ones kept. Default: the installation's, 10."
+        default=None, description="Completed executions kept. Default: the installation's setting, 10."
     )
     failed: Annotated[int, Field(ge=0, le=10000)] | None = Field(
-        default=None, description="Failed and cancelled ones kept. Default: the installation's, 10."
+        default=None,
+        description="Failed and cancelled executions kept. Default: the installation's setting, 10.",
     )
 
 
 class Step(ApiModel):
-    """One container that runs to its end."""
+    """One container that runs to completion."""
 
     name: StepName = Field(
         description="Name, unique in the workflow: 'Model Training'. One line of at most 100 characters.",
@@ -95,52 +96,54 @@ class Step(ApiModel):
     command: list[Argument] | None = Field(
         default=None,
         max_length=1024,
-        description="The program; without it the image's. $(PARAM_x) is filled in.",
+        description="Entrypoint; the image's if not set. $(PARAM_x) is expanded.",
     )
     args: list[Argument] | None = Field(
-        default=None, max_length=1024, description="The program's arguments. $(PARAM_x) is filled in."
+        default=None, max_length=1024, description="Arguments. $(PARAM_x) is expanded."
     )
-    working_dir: str | None = Field(
-        default=None, max_length=4096, description="Folder in which the program starts."
-    )
+    working_dir: str | None = Field(default=None, max_length=4096, description="Working directory.")
     env: list[EnvVar] | None = Field(
         default=None,
         max_length=512,
-        description="Variables of the environment, after the parameters' PARAM_<name>.",
+        description="Environment variables, after the parameters' PARAM_<name>.",
     )
     env_from: list[FreeForm] | None = Field(
-        default=None, max_length=64, description="Secrets and ConfigMaps whose every key becomes a variable."
+        default=None,
+        max_length=64,
+        description="Secrets and ConfigMaps whose keys become environment variables.",
     )
     resources: StepResources | None = Field(
-        default=None, description="What the step gets, over config.resources."
+        default=None, description="Resources of the step; they override config.resources."
     )
     timeout: Timeout | None = Field(
         default=None,
-        description="Longest time of one attempt's program, from the start of its container: '1h30m'. "
-        "An attempt over it has failed (TimedOut).",
+        description="Timeout of one attempt, from the start of its container: '1h30m'. "
+        "An attempt that exceeds it fails (TimedOut).",
     )
-    retries: Retries | None = Field(default=None, description="Like config.retries, for this step.")
-    retry_delay: Duration | None = Field(default=None, description="Like config.retryDelay, for this step.")
+    retries: Retries | None = Field(default=None, description="Overrides config.retries for this step.")
+    retry_delay: Duration | None = Field(
+        default=None, description="Overrides config.retryDelay for this step."
+    )
     depends_on: list[StepName] | None = Field(
         default=None,
         max_length=MAX_STEPS,
-        description="Steps that must be Completed first (order Graph).",
+        description="Steps that must be Completed before this one starts (order Graph).",
     )
     nodes: int | None = Field(
         default=None,
         ge=1,
-        description="Nodes that run the step together; more than 1 comes in a later release.",
+        description="Number of nodes that run the step together; more than 1 is for a later release.",
         json_schema_extra=rule("self <= 1", "a step on several nodes is not supported yet: leave nodes out"),
     )
     pod_template: FreeForm | None = Field(
         default=None,
-        description="A PodTemplateSpec merged over the Pod that is built. The step's container is 'step', "
-        "side-cars are initContainers with restartPolicy Always.",
+        description="A PodTemplateSpec merged into the step's Pod. The step's container is named 'step'; "
+        "sidecars are initContainers with restartPolicy Always.",
     )
 
 
 class WorkflowSpec(ApiModel):
-    """What to run, with what, where, and in which order. Applying a Workflow runs nothing."""
+    """What to run, where, in which order, and with which resources. Applying a Workflow runs nothing."""
 
     model_config = ConfigDict(
         json_schema_extra=rule(
@@ -151,75 +154,74 @@ class WorkflowSpec(ApiModel):
         )
     )
 
-    display_name: str | None = Field(
-        default=None, min_length=1, max_length=256, description="Name for people."
-    )
-    description: str | None = Field(default=None, max_length=4096, description="What it does, for people.")
-    priority: Priority | None = Field(
-        default=None, description="low, medium, high or critical; medium if not set." + LISTED_LATER
-    )
+    display_name: str | None = Field(default=None, min_length=1, max_length=256, description="Display name.")
+    description: str | None = Field(default=None, max_length=4096, description="Description.")
+    priority: Priority | None = Field(default=None, description="Priority; medium if not set." + LISTED_LATER)
     tags: list[Annotated[str, Field(min_length=1, max_length=128)]] | None = Field(
-        default=None, max_length=64, description="Words to find it by."
+        default=None, max_length=64, description="Tags for searching."
     )
     environments: list[Annotated[str, Field(min_length=1, max_length=253)]] | None = Field(
         default=None,
         max_length=64,
-        description="Environments it may run in, by name or alias; the first is taken. Not set: the default "
-        "one. An empty list: none, unless a run names one.",
+        description="Environments, by name or alias; the first is used. Not set: the default "
+        "Environment. Empty list: none, so each run must name one.",
     )
     environment_strategy: EnvironmentStrategy | None = Field(
-        default=None, description="How an environment is chosen: by start, time or cost." + LISTED_LATER
+        default=None,
+        description="How an environment is chosen: earliest start, shortest time or lowest cost."
+        + LISTED_LATER,
     )
-    trace_level: TraceLevel | None = Field(
-        default=None, description="How much is traced: min, med or debug." + LISTED_LATER
-    )
-    options: Options | None = Field(default=None, description="The switches of the dashboard's form.")
+    trace_level: TraceLevel | None = Field(default=None, description="Level of tracing." + LISTED_LATER)
+    options: Options | None = Field(default=None, description="Options.")
     parameters: list[Parameter] | None = Field(
         default=None,
         max_length=128,
-        description="Values that a run may be given; a workflow that declares none takes any.",
+        description="Parameters of a run; a workflow that declares none accepts any.",
         json_schema_extra=list_map("name"),
     )
     order: Order | None = Field(
         default=None,
-        description="Sequence: each step after the one above. Graph: by dependsOn. "
+        description="Sequence: steps run one after another, in list order. Graph: by dependsOn. "
         "Not set: Graph if any step has dependsOn, else Sequence.",
     )
     steps: list[Step] | None = Field(
         default=None,
         max_length=MAX_STEPS,
-        description="The containers to run.",
+        description="Containers to run.",
         json_schema_extra=list_map("name"),
     )
-    suspend: bool | None = Field(default=None, description="Whether the schedule pauses." + LISTED_LATER)
-    history: History | None = Field(default=None, description="How many ended executions are kept.")
+    suspend: bool | None = Field(
+        default=None, description="Whether the schedule is suspended." + LISTED_LATER
+    )
+    history: History | None = Field(default=None, description="How many finished executions are kept.")
     config: WorkflowConfig | None = Field(default=None, description="How steps run.")
 
     @property
     def effective_order(self) -> Order:
-        """The order in force: as written, else by whether any step has dependsOn."""
+        """The order that applies: the one set, else Graph if any step has dependsOn, else Sequence."""
         if self.order is not None:
             return self.order
         return "Graph" if any(step.depends_on for step in self.steps or ()) else "Sequence"
 
 
 class WorkflowStatus(ApiModel):
-    """What the operator knows of a workflow."""
+    """Observed state of a Workflow. Written by the operator only."""
 
     observed_generation: int | None = Field(
-        default=None, description="The metadata.generation last looked at."
+        default=None, description="The metadata.generation last observed."
     )
-    active: int | None = Field(default=None, description="Executions in flight.")
+    active: int | None = Field(default=None, description="Number of active executions.")
     last_run_time: str | None = Field(
         default=None, description="When the latest execution was created.", json_schema_extra=TIME
     )
     last_execution: str | None = Field(default=None, description="Name of the latest execution.")
     last_phase: str | None = Field(
-        default=None, description="Phase of the latest execution; none if it was deleted before its end."
+        default=None,
+        description="Phase of the latest execution; not set if it was deleted before it finished.",
     )
     conditions: list[Condition] | None = Field(
         default=None,
         max_length=16,
-        description="Accepted: whether it can run. Deferred: what it asks for that has no effect yet.",
+        description="Accepted: whether it can run. Deferred: which fields have no effect yet.",
         json_schema_extra=list_map("type"),
     )
