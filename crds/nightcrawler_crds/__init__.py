@@ -1,1 +1,1 @@
-"""What operator and facade agree on: resources, words, names, and the door to the API server."""
+"""What operator and facade share: custom resources, words, names, validation, the API server's client."""

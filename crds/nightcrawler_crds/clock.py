@@ -1,4 +1,4 @@
-"""The clock, for the edges of the program; decisions get their time in the Snapshot."""
+"""The clock, for I/O code only; decisions get the time in the Snapshot."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 
 def utcnow() -> datetime:
-    """The time of the wall clock, aware, in UTC."""
-    return datetime.now(UTC)  # noqa: TID251 - this is the edge that the ban points to
+    """The current time, in UTC."""
+    return datetime.now(UTC)  # noqa: TID251 - the only place that may
 
 
 def to_wire(moment: datetime) -> str:

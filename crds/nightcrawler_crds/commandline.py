@@ -1,7 +1,7 @@
-"""The command line of both programs: help that lists the settings, the version, and nothing else.
+"""The command line of both programs: `--help` with the settings, `--version`, and nothing else.
 
-All that can be set is set by variables of the environment, so an argument that is not known is a
-mistake: a program that started all the same would run with settings that nobody wanted.
+All settings are environment variables, so any other argument is a mistake, and is refused rather than
+ignored.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ def read_arguments(
     settings: type[CommonSettings],
     arguments: Sequence[str] | None = None,
 ) -> None:
-    """Answer `--help` and `--version`, and refuse every other argument.
+    """Handle `--help` and `--version`, and refuse every other argument.
 
     Args:
         program: The name of the console script, also for `python -m`.
         description: What the program is, in one sentence.
         settings: The settings that the help lists.
-        arguments: What was typed behind the program's name; that of this process if None.
+        arguments: The arguments without the program's name; those of this process if None.
 
     Raises:
-        SystemExit: With 0 after help or version; with 2, and a sentence on standard error, for
-            an argument that is not known.
+        SystemExit: With 0 after help or version; with 2, and a message on standard error, for
+            an unknown argument.
     """
     parser = _Parser(
         prog=program,
@@ -52,7 +52,7 @@ def read_arguments(
 
 
 class _Parser(argparse.ArgumentParser):
-    """Refuses with one sentence, without the usage in front of it."""
+    """Prints errors as one sentence, without the usage."""
 
     @override
     def error(self, message: str) -> NoReturn:
@@ -69,12 +69,12 @@ def _explained(settings: type[CommonSettings]) -> str:
 
 
 def default_words(field: FieldInfo) -> str:
-    """A default as one would write it; empty where the description says what an unset variable means."""
+    """A default as it is written; empty if the description says what an unset variable means."""
     default: Any = field.default
     if field.default_factory is not None or default in (None, "", ()):
         return ""
     if isinstance(default, bool):
         return str(default).lower()
-    if isinstance(default, float):  # all that are floats are durations, in seconds
+    if isinstance(default, float):  # every float is a duration in seconds
         return words.format_duration_words(default)
     return str(default)

@@ -1,13 +1,13 @@
-"""What is in force where nobody wrote anything; the operator acts by it and the facade shows it."""
+"""Defaults for fields that are not set; the operator applies them and the facade shows them."""
 
 from __future__ import annotations
 
 from typing import Final
 
 TIMEOUT: Final = 24 * 3600.0
-"""Seconds that a run may take."""
+"""Timeout of a run, in seconds."""
 RETRY_DELAY: Final = 30.0
-"""Seconds between a failure of the program and the next attempt."""
+"""Seconds between a failed attempt and the next."""
 RETRIES_IF_ENABLED: Final = 3
-"""Retries of a workflow that has them switched on without saying how many; otherwise there are none."""
+"""Retries of a workflow with enableRetry that sets no number; others have none."""
 PRIORITY: Final = "medium"

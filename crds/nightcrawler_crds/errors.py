@@ -1,19 +1,18 @@
-"""The errors of the API server in the project's own language.
+"""Our exceptions. Errors of the API server are translated once, in the store.
 
-They are translated once, in the store, and carry a sentence that a person can
-act on::
+Each message is a sentence that a user can act on::
 
     NightcrawlerError
-    ├── ApiError                the API server refused, or could not be asked
-    │   ├── NotFound            404: no such object (any more)
+    ├── ApiError                the API server refused, or could not be reached
+    │   ├── NotFound            404: no such object
     │   ├── Conflict            409: the object has changed since it was read
-    │   ├── AlreadyExists       409: an object of that name is there
+    │   ├── AlreadyExists       409: an object of that name exists
     │   ├── Gone                410: the resourceVersion is too old; list again
     │   ├── Invalid             400, 422: the object breaks a rule; `causes` name the fields
     │   ├── Forbidden           403: RBAC, quota or admission says no
     │   ├── Unauthorized        401: the credentials are not accepted
-    │   ├── TooManyRequests     429: later; `retry_after` in seconds
-    │   ├── Unreadable          it answered with an object that is not what we know of its kind
+    │   ├── TooManyRequests     429: retry later; `retry_after` in seconds
+    │   ├── Unreadable          it returned an object with fields of unexpected types
     │   └── Unavailable         no answer: refused, timed out, 5xx
     └── ConfigurationError      the settings or the kubeconfig cannot be used
 """
@@ -24,7 +23,7 @@ from dataclasses import dataclass
 
 
 class NightcrawlerError(Exception):
-    """Whatever Nightcrawler raises of its own."""
+    """The base of all our exceptions."""
 
 
 class ConfigurationError(NightcrawlerError):
@@ -40,7 +39,7 @@ class Cause:
 
 
 class ApiError(NightcrawlerError):
-    """The API server refused a request, or could not be asked."""
+    """The API server refused a request, or could not be reached."""
 
     status: int = 500
 
@@ -54,19 +53,19 @@ class ApiError(NightcrawlerError):
 
 
 class NotFound(ApiError):
-    """No such object, or no longer."""
+    """No such object."""
 
     status = 404
 
 
 class Conflict(ApiError):
-    """The object has changed since it was read; read it again and decide anew."""
+    """The object has changed since it was read; read it again and reconcile."""
 
     status = 409
 
 
 class AlreadyExists(ApiError):
-    """An object of that name is there already."""
+    """An object of that name already exists."""
 
     status = 409
 
@@ -84,7 +83,7 @@ class Invalid(ApiError):
 
 
 class Forbidden(ApiError):
-    """RBAC, a quota or an admission rule says no."""
+    """RBAC, a quota or an admission policy refuses."""
 
     status = 403
 
@@ -96,22 +95,22 @@ class Unauthorized(ApiError):
 
 
 class TooManyRequests(ApiError):
-    """The API server asks to come back later; `retry_after` is in seconds."""
+    """The API server is overloaded; `retry_after` is in seconds."""
 
     status = 429
 
 
 class Unavailable(ApiError):
-    """No usable answer: connection refused, timed out, or a 5xx."""
+    """No usable response: connection refused, timed out, or a 5xx."""
 
     status = 503
 
 
 class Unreadable(ApiError):
-    """An object that is there has a field of another type than ours; see `reading`.
+    """An object has a field of an unexpected type; see `kube.reading`.
 
     Attributes:
-        key: Its namespace and name; None if not even these can be read.
+        key: Its namespace and name; None if these cannot be decoded either.
         uid: Its UID.
         version: Its resourceVersion, as a number.
     """

@@ -1,4 +1,4 @@
-"""How both processes write their logs: lines for people, or one JSON object a line for machines.
+"""The log formats of both processes: plain text, or one JSON object per line.
 
 Times are UTC with milliseconds, as the API server's own logs have them.
 """
@@ -17,7 +17,7 @@ Format = Literal["text", "json"]
 _NAMES: Final = {"asctime": "time", "levelname": "level", "name": "logger"}
 
 SUBJECT: Final = ("namespace", "execution", "step")
-"""Attributes of a record that say what it is about; an empty one is left out."""
+"""Attributes of a record that name its subject; empty ones are left out."""
 
 
 class TextFormatter(logging.Formatter):
@@ -39,7 +39,7 @@ class TextFormatter(logging.Formatter):
 
 
 class MachineFormatter(JsonFormatter):
-    """One JSON object a line: `time`, `level`, `logger`, `message`, what it is about, and `exc_info`."""
+    """One JSON object per line: `time`, `level`, `logger`, `message`, the subject, and `exc_info`."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -1,8 +1,8 @@
-"""Names that both processes must agree on, and the deterministic names of children.
+"""Names that both processes share, and the deterministic names of child objects.
 
-A child's name is the key that makes its creation idempotent: it is computed from
-the execution's UID, the exact step name and the attempt, so that whoever repeats
-the creation (after a crash, or as a second leader) meets the first one's object.
+A child's name makes its creation idempotent: it is computed from the execution's UID, the
+exact step name and the attempt, so that a repeated creation (after a crash, or by a second
+leader) finds the existing object.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ ANNOTATION_UPDATED_AT: Final = f"{GROUP}/updated-at"
 ANNOTATION_HOLDER: Final = f"{GROUP}/holder"
 
 MANAGED_BY: Final = f"{GROUP}/operator"
-"""`spec.managedBy` of our Jobs: their Pods are made, and their ends told, by the operator."""
+"""`spec.managedBy` of our Jobs: the operator creates their Pods and writes their status."""
 JOB_TRACKING: Final = "batch.kubernetes.io/job-tracking"
-"""The Job controller's finalizer of Pods; it takes it off when the Job is gone, whoever managed that."""
+"""The Job controller's finalizer of Pods; it removes it once the Job is deleted, whoever managed the Job."""
 
 STEP_CONTAINER: Final = "step"
 """The name of the container that runs a step; its result is the step's."""
@@ -41,11 +41,11 @@ MIG_RESOURCE_PREFIX: Final = "nvidia.com/mig-"
 GPU_PRODUCT_LABEL: Final = "nvidia.com/gpu.product"
 
 PHASE_SELECTOR_LIVE: Final = "status.phase!=Completed,status.phase!=Failed,status.phase!=Cancelled"
-"""Field selector of the executions that have not ended."""
+"""Field selector of the executions that have not finished."""
 PHASE_SELECTOR_ENDED: Final = (
     "status.phase!=,status.phase!=Pending,status.phase!=Running,status.phase!=Cancelling"
 )
-"""Field selector of the others; a new one has no phase yet."""
+"""Field selector of finished executions; a new execution has no phase yet."""
 
 MAX_WORKFLOW_NAME: Final = 40
 MAX_EXECUTION_NAME: Final = 52
@@ -56,7 +56,7 @@ _HASH: Final = 10
 
 
 class Resource(NamedTuple):
-    """A kind as the API server's paths name it."""
+    """A resource type, with the names that the API server's paths use."""
 
     group: str
     version: str
@@ -75,7 +75,7 @@ EXECUTIONS: Final = Resource(GROUP, VERSION, "workflowexecutions", "WorkflowExec
 ENVIRONMENTS: Final = Resource(GROUP, VERSION, "environments", "Environment", namespaced=False)
 COMPUTE_PROFILES: Final = Resource(GROUP, VERSION, "computeprofiles", "ComputeProfile", namespaced=False)
 OURS: Final = (WORKFLOWS, EXECUTIONS, ENVIRONMENTS)
-"""Our own kinds, of those that are read."""
+"""The custom resources that are read."""
 JOBS: Final = Resource("batch", "v1", "jobs", "Job")
 PODS: Final = Resource("", "v1", "pods", "Pod")
 NODES: Final = Resource("", "v1", "nodes", "Node", namespaced=False)
@@ -86,8 +86,8 @@ REVISIONS: Final = Resource("apps", "v1", "controllerrevisions", "ControllerRevi
 
 
 def _digest(*parts: str) -> str:
-    """Ten base-32 characters (50 bits) of the parts, which may hold any text."""
-    # Each part's length goes before it, so that ("ab", "c") and ("a", "bc") differ.
+    """Ten base-32 characters (50 bits) of the hash of the parts, which may be any text."""
+    # Each part is prefixed with its length, so that ("ab", "c") and ("a", "bc") differ.
     text = "".join(f"{len(part)}:{part}" for part in parts)
     raw = hashlib.sha256(text.encode()).digest()
     return base64.b32encode(raw).decode().lower()[:_HASH]
@@ -101,13 +101,13 @@ def _slug(text: str) -> str:
 def child_name(execution: str, execution_uid: str, step: str, attempt: int) -> str:
     """The name of the Job of one attempt of a step: at most 51 characters, a DNS label.
 
-    The readable part is for people; the hash alone tells children apart, so step
-    names that look the same when reduced to letters still get different names.
+    Only the hash makes it unique: step names that differ only in special characters
+    have the same readable part.
     """
     readable = f"{execution[:24].rstrip('-')}-{_slug(step)}"[:_READABLE].rstrip("-")
     return f"{readable}-{_digest(execution_uid, step, str(attempt))}"
 
 
 def revision_name(workflow: str, workflow_uid: str, content: str) -> str:
-    """The name of the ControllerRevision that holds this content of a workflow."""
+    """The name of the ControllerRevision with this content of a workflow."""
     return f"{workflow[:_READABLE].rstrip('-')}-{_digest(workflow_uid, content)}"

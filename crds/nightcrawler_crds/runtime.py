@@ -1,4 +1,4 @@
-"""What both processes ask of the interpreter."""
+"""Settings of the Python interpreter for both processes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import sys
 from typing import Final
 
 _JSON_DEPTH: Final = 10_000
-"""How deep the API server lets JSON be nested (the limit of Go's decoder)."""
+"""The nesting of JSON that the API server accepts (the limit of Go's decoder)."""
 
 
 def read_deep_json() -> None:
-    """Let JSON be read as deep as the API server takes it.
+    """Allow JSON to be nested as deeply as the API server accepts it.
 
-    Python's decoders stop at the recursion limit, 1,000: one object with a parameter nested
-    deeper would end every list and watch that it is in. The stack has room for this
-    depth and for little more: JSON from anywhere else is to be bounded before it is decoded.
+    Python's decoders stop at the recursion limit, 1,000, so one object with a parameter nested
+    deeper would break every list and watch that contains it. The stack has room for little more
+    than this depth: bound JSON from other sources before decoding it.
     """
     sys.setrecursionlimit(4 * _JSON_DEPTH)

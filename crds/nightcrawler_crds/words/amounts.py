@@ -14,7 +14,7 @@ from nightcrawler_crds.words.grammar import NUMBER, Kind, Word
 MAX_CORES: Final = 100_000
 MAX_BYTES: Final = 512 * 2**50
 MAX_GPUS: Final = 1024
-_MAX_MODEL_LENGTH: Final = 63  # that of a label value, which it is compared with
+_MAX_MODEL_LENGTH: Final = 63  # the longest label value, which it is compared with
 
 _NONE: Final = "None|none|NONE"
 
@@ -30,8 +30,8 @@ MEMORY_FORMS: Final = (
     '"64Gi" or "64 GiB" (powers of 1024), a plain number of bytes, or "None"'
 )
 
-# A model without a count must have a digit in it: "no", "any" and the like would otherwise be
-# models that no node ever has, and the step would wait for one.
+# A model without a count must contain a digit: otherwise "no" or "any" would be a model that no
+# node has, and the step would wait for it.
 _MODEL_REST: Final = "(?:[A-Za-z0-9._ -]*[A-Za-z0-9])?"
 GPU_PATTERN: Final = (
     rf"^(?:{_NONE}|([0-9]+)(?: *(?:[Xx] *([A-Za-z]{_MODEL_REST})|GPUs?|gpus?))?"
@@ -46,7 +46,7 @@ _BYTE_UNITS: Final = {
     **{prefix: 1000**power for power, prefix in enumerate("kmgtp", start=1)},
     **{prefix + "i": 1024**power for power, prefix in enumerate("kmgtp", start=1)},
 }
-# In Kubernetes' own spelling 1000 is a small k and 1024 is Ki.
+# Kubernetes writes 1000 as a lower-case k, and 1024 as Ki.
 _QUANTITY_SUFFIXES: Final = {"": 1} | {
     unit if unit == "k" else unit.capitalize(): size for unit, size in _BYTE_UNITS.items()
 }
@@ -54,7 +54,7 @@ _QUANTITY_SUFFIXES: Final = {"": 1} | {
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cpu:
-    """Processor time asked for, in thousandths of a core, the finest that Kubernetes takes."""
+    """A CPU amount, in thousandths of a core, the finest that Kubernetes accepts."""
 
     millicores: int
 
@@ -67,7 +67,7 @@ class Cpu:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Bytes:
-    """Memory or storage asked for, in bytes."""
+    """An amount of memory or storage, in bytes."""
 
     count: int
 
@@ -75,7 +75,7 @@ class Bytes:
     def quantity(self) -> str:
         """The shortest Kubernetes form that is exactly this many bytes: "64G", "64Gi", "1500M".
 
-        It is also the form the API server gives back, so that the two can be compared as text.
+        The API server returns the same form, so the two can be compared as text.
         """
         exact = (
             f"{self.count // size}{suffix}"
@@ -87,7 +87,7 @@ class Bytes:
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """GPUs asked for: how many, and of which model, as written; None means any model."""
+    """A number of GPUs, and their model as written; None means any model."""
 
     count: int
     model: str | None = None
@@ -99,7 +99,7 @@ class Gpu:
 
     @property
     def words(self) -> str:
-        """As messages to people show it: "8x NVIDIA A100"."""
+        """The form for messages: "8x NVIDIA A100"."""
         return self.quantity if self.model is None else f"{self.count}x {self.model}"
 
 
@@ -126,9 +126,9 @@ _GPU: Final = Kind(
 
 
 def parse_cpu(value: Word) -> Cpu | None:
-    """Processor time; None if nothing is asked for, which "None" and 0 both say.
+    """Parse CPU; None for no request, which is "None" or 0.
 
-    A plain number is cores. Finer than a thousandth of a core is refused, as Kubernetes does.
+    A plain number is cores. Amounts finer than a thousandth of a core are refused, as in Kubernetes.
     """
     if isinstance(value, str):
         return _cpu_of_text(value)
@@ -153,12 +153,11 @@ def _cpu(cores: Fraction, written: Word) -> Cpu | None:
 
 
 def parse_memory(value: Word, *, what: str = "memory") -> Bytes | None:
-    """Memory or storage; None if nothing is asked for, which "None" and 0 both say.
+    """Parse memory or storage; None for no request, which is "None" or 0.
 
-    Units are taken in any case except a bare ``m``, which to Kubernetes is a thousandth of a byte
-    and is refused. A plain number is bytes. A fraction of a unit that is no whole number of bytes
-    ("0.1Gi") is rounded up to the next byte, as Kubernetes does. ``what`` is how refusals call the
-    amount: "memory", "storage".
+    Units may be upper or lower case, except ``m``, which is a thousandth of a byte in Kubernetes and is
+    refused. A plain number is bytes. A fraction that is not a whole number of bytes ("0.1Gi") is
+    rounded up, as in Kubernetes. ``what`` names the amount in refusals: "memory", "storage".
     """
     if isinstance(value, str):
         return _bytes_of_text(value, what)
@@ -188,9 +187,9 @@ def _bytes(number: Fraction, size: int, written: Word, what: str) -> Bytes | Non
 
 
 def parse_gpu(value: Word) -> Gpu | None:
-    """GPUs; None if none is asked for, which "None" and 0 both say.
+    """Parse GPUs; None for no request, which is "None" or 0.
 
-    A model without a count is one of it. "GPU" and "GPUs" are no model: "8 GPUs", "8x GPU" are 8 of any.
+    A model without a count means one. "GPU" and "GPUs" are not a model: "8 GPUs", "8x GPU" are 8 of any.
     """
     if isinstance(value, str):
         return _gpu_of_text(value)

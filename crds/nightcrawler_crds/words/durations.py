@@ -1,4 +1,4 @@
-"""Spans of time: "2 hours", "1h30m"; and how durations are shown."""
+"""Durations: "2 hours", "1h30m", and how they are displayed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DURATION_PATTERN: Final = rf"^(?:{NUMBER}|{NUMBER} *{_TIME_UNIT}(?: *{NUMBER} *{
 DURATION_FORMS: Final = (
     '"2 hours", "30 seconds", "1 hour 30 minutes", "1h30m", "500ms", "7 days", or a plain number of seconds'
 )
-# A timeout of no time would end whatever it is for as soon as that starts.
+# A timeout of 0 would end every attempt or run as soon as it starts.
 _NONZERO: Final = r"(?:[0-9]*[1-9][0-9]*(?:\.[0-9]+)?|[0-9]+\.[0-9]*[1-9][0-9]*)"
 TIMEOUT_PATTERN: Final = (
     rf"^(?:{_NONZERO}|(?:{NUMBER} *{_TIME_UNIT} *)*{_NONZERO} *{_TIME_UNIT}(?: *{NUMBER} *{_TIME_UNIT})*)$"
@@ -51,10 +51,10 @@ _DURATION_PART: Final = re.compile(r"([0-9.]+) *([A-Za-z]+)")
 
 
 def parse_duration(value: Word, *, what: str = "duration") -> float:
-    """A span of time in seconds, to the nearest millisecond; at most 365 days, never negative.
+    """Parse a duration to seconds, rounded to the millisecond; at most 365 days, never negative.
 
-    A plain number is seconds. Parts add up, in any order, as in Go: "1h30m". A bare capital ``M``
-    is refused, since it could be minutes or months. ``what`` is how refusals call the span:
+    A plain number is seconds. Parts add up, in any order, as in Go: "1h30m". A capital ``M`` is
+    refused, since it could mean minutes or months. ``what`` names the duration in refusals:
     "timeout", "retryDelay".
     """
     if isinstance(value, str):
@@ -77,7 +77,7 @@ def _seconds(milliseconds: Fraction, written: Word, what: str) -> float:
 
 
 def parse_timeout(value: Word, *, what: str = "duration") -> float:
-    """A span of time in seconds that is not zero; otherwise as `parse_duration`."""
+    """Parse a duration that must not be 0; otherwise like `parse_duration`."""
     seconds = parse_duration(value, what=what)
     if seconds < MIN_TIMEOUT_SECONDS:
         raise _TIMEOUT.out_of_range(what, value, "it is no time at all; leave it out for the default")
@@ -85,10 +85,10 @@ def parse_timeout(value: Word, *, what: str = "duration") -> float:
 
 
 def format_duration_words(seconds: float) -> str:
-    """The word for a span of time: "2 hours", "1 hour 30 minutes"; negative counts as 0.
+    """Format a duration: "2 hours", "1 hour 30 minutes"; negative counts as 0.
 
-    Days begin at two, so that a day reads "24 hours", as people write timeouts.
-    `parse_duration` gives the same span back, to the millisecond.
+    Days are used from two on, so that a day reads "24 hours", as timeouts are usually written.
+    `parse_duration` returns the same duration, to the millisecond.
     """
     rest = max(0, round(seconds * 1000))
     words = []
@@ -103,19 +103,19 @@ def format_duration_words(seconds: float) -> str:
 
 
 def clock_short(seconds: float) -> str:
-    """A step's duration in a workflow: ``MM:SS``, ``H:MM:SS`` from an hour on; negative counts as 0."""
+    """Format a step's duration: ``MM:SS``, from an hour on ``H:MM:SS``; negative counts as 0."""
     hours, minutes, rest = _clock(seconds)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
 
 
 def clock_long(seconds: float) -> str:
-    """An execution's duration: ``HH:MM:SS``, hours beyond 99 in full; negative counts as 0."""
+    """Format an execution's duration: ``HH:MM:SS``, hours may exceed 99; negative counts as 0."""
     hours, minutes, rest = _clock(seconds)
     return f"{hours:02}:{minutes:02}:{rest:02}"
 
 
 def _clock(seconds: float) -> tuple[int, int, int]:
-    """Whole hours, minutes and seconds that have passed; clocks that disagree have passed none."""
+    """Whole hours, minutes and seconds; 0 if clocks disagree and the duration is negative."""
     minutes, rest = divmod(max(0, math.floor(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return hours, minutes, rest

@@ -1,11 +1,11 @@
-"""Which GPUs of a cluster are meant by the words for a model: "A100", "NVIDIA A100 80GB", "A100 MIG 1g.5gb".
+"""Matches a GPU model to the cluster's GPUs: "A100", "NVIDIA A100 80GB", "A100 MIG 1g.5gb".
 
-Nodes say what they have in the label ``nvidia.com/gpu.product`` (GPU feature discovery): a name of
-words joined by dashes, with ``-SHARED`` at its end where GPUs are shared by time slicing. A GPU that
-is cut into MIG slices is published in one of two ways, as its node is configured:
+GPU feature discovery labels nodes with ``nvidia.com/gpu.product``: a name of words joined by dashes,
+with ``-SHARED`` at the end if GPUs are shared by time slicing. MIG slices are published in one of two
+ways, depending on the node's configuration:
 
-- strategy ``mixed``: the product is that of the whole GPU, slices are a
-  resource of their own, ``nvidia.com/mig-1g.5gb``;
+- strategy ``mixed``: the product is the whole GPU, and slices are a separate resource,
+  ``nvidia.com/mig-1g.5gb``;
 - strategy ``single``: the product ends with ``-MIG-1g.5gb``, slices are ``nvidia.com/gpu``.
 
 https://github.com/NVIDIA/k8s-device-plugin/tree/main/docs/gpu-feature-discovery
@@ -27,14 +27,14 @@ _LEFT_OUT: Final = frozenset({"gpu", "gpus"})
 _ONLY_IF_ASKED_FOR: Final = frozenset({"shared", "mig"})
 _MIG: Final = "mig"
 _PROFILE: Final = re.compile(r"(?:[0-9]+c\.)?[0-9]+g\.[0-9]+gb(?:\.[a-z]+)*")
-"""A slice's size: 1g.5gb; with an attribute, as resources write it, 1g.10gb.me."""
+"""A MIG profile: 1g.5gb; with an attribute, as in resource names, 1g.10gb.me."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The GPUs that a container is to get: how many of which resource, and on nodes with which products.
+    """The GPUs of a container: how many of which resource, on nodes with which products.
 
-    `products` is None where any node will do, and empty where no node has such a GPU.
+    `products` is None for any node, and empty if no node has such a GPU.
     """
 
     count: int
@@ -42,30 +42,30 @@ class Wanted:
     products: tuple[str, ...] | None = None
 
 
-def wanted(gpu: Gpu, there: Collection[str]) -> Wanted:
-    """What GPUs in words come to among the products that the cluster's nodes have."""
+def wanted(gpu: Gpu, available: Collection[str]) -> Wanted:
+    """Resolve GPUs to a resource and to those of the available products that match."""
     asked = _words(gpu.model or "")
     if not asked:
         return Wanted(gpu.count)
     profile = next((word for word in asked if _PROFILE.fullmatch(word)), None)
-    matching = tuple(sorted(product for product in there if _matches(asked, product)))
+    matching = tuple(sorted(product for product in available if _matches(asked, product)))
     if profile is None or matching:
         return Wanted(gpu.count, products=matching)
-    # No product is itself such a slice: it is a resource of its own, of nodes that have the whole GPU.
+    # Strategy mixed: the slice is a resource of nodes whose product is the whole GPU.
     resource = f"{names.MIG_RESOURCE_PREFIX}{profile}"
     whole = [word for word in asked if word not in (_MIG, profile)]
     if not whole:
         return Wanted(gpu.count, resource)
     return Wanted(
-        gpu.count, resource, tuple(sorted(product for product in there if _matches(whole, product)))
+        gpu.count, resource, tuple(sorted(product for product in available if _matches(whole, product)))
     )
 
 
 def model_matches(model: str, product: str) -> bool:
-    """Whether a product is of a model: the model's words are among the product's, in order and in any case.
+    """Whether a product is of a model: it contains the model's words, in order and ignoring case.
 
-    ``NVIDIA A100 80GB`` is ``NVIDIA-A100-SXM4-80GB``; ``L4`` is not ``L40``. A product that is shared
-    or a MIG slice is only meant by words that say so.
+    ``NVIDIA A100 80GB`` matches ``NVIDIA-A100-SXM4-80GB``; ``L4`` does not match ``L40``. Shared products
+    and MIG slices match only if the model says so.
     """
     asked = _words(model)
     return bool(asked) and _matches(asked, product)

@@ -1,4 +1,4 @@
-"""Containers: the step's own, init containers and side-cars."""
+"""Containers: the step's own, init containers and sidecars."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ _WATCHED: Final[dict[str, Any]] = {
     "readinessProbe": _READINESS,
     "startupProbe": _LIVENESS,
 }
-"""What the kubelet does with containers that run for a while."""
+"""Probes and lifecycle hooks, for containers that keep running."""
 
 _NEVER: Final = {
     "resizePolicy": "a step keeps what it was given: leave it out",
@@ -222,4 +222,4 @@ INIT_CONTAINER: Final = Variant(
         _BESIDE, refused={**_NEVER, **dict.fromkeys(_WATCHED, _ONLY_SIDE_CARS)}, required=_REQUIRED
     ),
 )
-"""A side-car, or an init container that has to end before the step begins."""
+"""A sidecar, or an init container that must finish before the step starts."""

@@ -1,8 +1,8 @@
-"""Every field that a podTemplate may set, and those of a Pod that it may not, each with its reason.
+"""Every field that a podTemplate may set, and those that it may not, each with the reason.
 
-All fields of Kubernetes 1.35 are in one of the two; a test holds them against the API server's own document.
-What Kubernetes 1.32, the oldest that Nightcrawler runs on, drops in silence is not allowed: a field that
-has no effect is as good as a misspelt one.
+Every field of Kubernetes 1.35 is one or the other; a test compares them with the API server's OpenAPI
+document. Fields that Kubernetes 1.32, the oldest supported version, drops silently are not allowed: a field
+without effect is as bad as a misspelt one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from nightcrawler_crds.validation.podtemplate.policy import Power
 from nightcrawler_crds.validation.podtemplate.security import POD_SECURITY_CONTEXT
 from nightcrawler_crds.validation.podtemplate.volumes import VOLUMES
 
-# --- where it runs -----------------------------------------------------------------------------------
+# --- scheduling --------------------------------------------------------------------------------------
 
 _KEY: Final = Text((QUALIFIED,))
 _NODE_REQUIREMENT: Final = Object(
@@ -191,7 +191,7 @@ _SPEC: Final = Object(
         "priority": "it comes with the priority class: use priorityClassName",
         "readinessGates": "nothing waits for a step to be ready: leave it out",
         "resourceClaims": "claims of devices are not supported: use resources of the step",
-        "resources": "use resources of the step",  # they would come over the step's
+        "resources": "use resources of the step",  # they would override the step's
         "restartPolicy": "use retries of the step",
         "schedulingGates": "they would keep the Pod from ever being scheduled: leave it out",
         "workloadRef": "a step is scheduled by itself: leave it out",

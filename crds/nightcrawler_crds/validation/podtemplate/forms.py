@@ -1,4 +1,4 @@
-"""What texts in a podTemplate must look like: names as Kubernetes has them, and names that are ours."""
+"""Forms of strings in a podTemplate: Kubernetes' names, and names that are reserved."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _PORT: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 QUANTITY: Final = re.compile(r"\+?(\d+(\.\d*)?|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][-+]?\d+)?", re.ASCII)
 
 _OUR_LABELS: Final = ("job-name", "controller-uid")
-"""Labels of the Job controller from before labels had prefixes."""
+"""The Job controller's old labels, without a prefix."""
 _OUR_PREFIXES: Final = (f"{names.GROUP}/", "batch.kubernetes.io/")
 _CLUSTERS_PREFIXES: Final = ("kubernetes.io/config.", "container.apparmor.security.beta.kubernetes.io/")
-"""Annotations with which a Pod passes for one of the kubelet's own, or gets out of AppArmor."""
+"""Annotations that make a Pod look like the kubelet's own, or disable AppArmor."""
 _RESOURCES: Final = ("cpu", "memory", "ephemeral-storage")
 _RESERVED: Final = "nightcrawler-"
 
@@ -101,9 +101,9 @@ NAME: Final = Text((DNS_NAME,))
 LABEL: Final = Text((DNS_LABEL,))
 SOME: Final = Text((FILLED,))
 SECRET: Final = Text((DNS_NAME, NOT_OURS))
-"""The name of a Secret; those of the installation are not for steps."""
+"""The name of a Secret that does not belong to the installation."""
 CLAIM: Final = Text((DNS_NAME, NOT_OURS))
-"""The name of a claim; those of the installation are not for steps."""
+"""The name of a claim that does not belong to the installation."""
 LABELS: Final = MapOf(Text((LABEL_VALUE,)), (QUALIFIED, NOT_OUR_LABEL))
 ANNOTATIONS: Final = MapOf(Text(), (ANNOTATION, NOT_OUR_ANNOTATION, NOT_THE_CLUSTERS))
 NODE_LABELS: Final = MapOf(Text((LABEL_VALUE,)), (QUALIFIED,))
@@ -131,4 +131,4 @@ METADATA: Final = Object(
         _CHOSEN_BY_US,
     ),
 )
-"""That of Pods, and of claims that are made for them."""
+"""Metadata of Pods, and of the claims of ephemeral volumes."""

@@ -1,6 +1,6 @@
-"""The words in which the allow-list is written: what values a field takes, and what else keeps it out.
+"""The types of which the allow-list is built: which values a field accepts, and on which conditions.
 
-A list of allowed fields is data: nothing here looks at a podTemplate; `check` does.
+The allow-list is data; `check` compares a podTemplate with it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from nightcrawler_crds.validation.podtemplate.policy import Power
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a text must look like: `fits` tells, `sentence` says what is wrong and what to do."""
+    """A form of text: `fits` tests it, `sentence` says what is wrong and what to do."""
 
     fits: Callable[[str], bool]
     sentence: str
@@ -22,20 +22,20 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text that fits all of these forms."""
+    """A string that fits all of these forms."""
 
     forms: tuple[Form, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of a few texts.
+    """One of a few strings.
 
     Attributes:
-        values: Those that everybody may use.
-        guarded: Further ones, and the power that each takes.
-        others: The power with which any text is taken; None if there is no such power.
-        otherwise: Why no other one is taken; unset: the values are listed.
+        values: Those that are always allowed.
+        guarded: Others, and the power that each needs.
+        others: The power that allows any string; None if there is none.
+        otherwise: Why others are refused; unset: the values are listed.
     """
 
     values: tuple[str, ...]
@@ -46,7 +46,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """True or false; `power` is what it takes to say true."""
+    """True or false; true needs `power`."""
 
     power: Power | None = None
 
@@ -61,7 +61,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """An amount as Kubernetes writes it: 500m, 1.5, 64Mi."""
+    """A Kubernetes quantity: 500m, 1.5, 64Mi."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class PortOrName:
 
 @dataclass(frozen=True, slots=True)
 class MapOf:
-    """An object whose keys are free; `keys` is what they must look like."""
+    """An object with arbitrary keys, which must fit the forms in `keys`."""
 
     values: Text | Quantity
     keys: tuple[Form, ...] = ()
@@ -82,9 +82,9 @@ class ListOf:
     """A list.
 
     Attributes:
-        items: What its items are.
-        key: The fields that no two items may share all of, with what an item has that leaves one out.
-        least: How many items it must have.
+        items: The type of its items.
+        key: The fields that together identify an item, with their defaults.
+        least: The minimum number of items.
     """
 
     items: Node
@@ -97,10 +97,10 @@ class Object:
     """An object with named fields.
 
     Attributes:
-        fields: Those that may be set.
-        refused: Those that Kubernetes has beside them, and why they may not be set.
-        required: Those that must be there.
-        one_of: Of these exactly one must be there, or with `or_none` at most one.
+        fields: Fields that may be set.
+        refused: Other fields of Kubernetes, and why they may not be set.
+        required: Fields that must be set.
+        one_of: Exactly one of these must be set, or with `or_none` at most one.
     """
 
     fields: Mapping[str, Node]
@@ -112,7 +112,7 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """An object that is of one sort or another, by the value of a field that all sorts have."""
+    """An object whose type depends on the value of one of its fields."""
 
     field: str
     sorts: Mapping[str, Object]
@@ -121,7 +121,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """A field that takes a power whatever its value; `what` says what it is, unless its name does."""
+    """A field that needs a power whatever its value; `what` describes it, unless its name does."""
 
     power: Power
     value: Node

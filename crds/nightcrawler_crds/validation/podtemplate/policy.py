@@ -1,4 +1,4 @@
-"""What an installation may allow in podTemplates beyond what is harmless to the cluster."""
+"""What an installation may allow in podTemplates beyond the default."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from enum import Enum
 
 
 class Power(Enum):
-    """What a podTemplate may do only where the installation allows it.
+    """Something that a podTemplate may do only if the installation allows it.
 
-    Each is a field of `PodPolicy`, and a setting of that name, of operator and facade.
+    Each is a field of `PodPolicy`, and a setting of that name in operator and facade.
     """
 
     SERVICE_ACCOUNT = "allow_service_account"
@@ -25,13 +25,13 @@ class Power(Enum):
 
     @property
     def setting(self) -> str:
-        """The variable with which an installation allows it."""
+        """The environment variable that allows it."""
         return f"NIGHTCRAWLER_{self.value.upper()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodPolicy:
-    """The powers that an installation allows; none unless it says so."""
+    """The powers that an installation allows; none by default."""
 
     allow_service_account: bool = False
     allow_host_namespaces: bool = False
@@ -45,6 +45,6 @@ class PodPolicy:
     allow_priority_class: bool = False
 
     def allows(self, power: Power) -> bool:
-        """Whether podTemplates may do this."""
+        """Whether the installation allows it."""
         allowed: bool = getattr(self, power.value)
         return allowed

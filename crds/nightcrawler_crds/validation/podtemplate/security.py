@@ -1,7 +1,7 @@
-"""Security contexts, as far as the baseline level of Kubernetes' Pod Security Standards goes.
+"""Security contexts, up to the baseline level of Kubernetes' Pod Security Standards.
 
-https://kubernetes.io/docs/concepts/security/pod-security-standards/ has the lists of values. What goes
-further takes `Power.PRIVILEGED`.
+https://kubernetes.io/docs/concepts/security/pod-security-standards/ has the lists of values. Anything
+beyond needs `Power.PRIVILEGED`.
 """
 
 from __future__ import annotations

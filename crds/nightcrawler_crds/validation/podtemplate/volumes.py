@@ -1,4 +1,4 @@
-"""Volumes: what the namespace has, what is made for the Pod, and with powers what is beyond."""
+"""Volumes: from the namespace, created for the Pod, and those that need a power."""
 
 from __future__ import annotations
 
