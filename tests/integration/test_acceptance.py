@@ -38,7 +38,7 @@ CANNOT_RUN = {
     "mounting": (
         a_workflow("mounting").step("a", pod={"spec": {"volumes": [{"name": "host", "hostPath": {}}]}}),
         "InvalidPodTemplate",
-        "podTemplate.spec.volumes[0].hostPath: a folder of the node is not allowed",
+        "podTemplate.spec.volumes[0].hostPath: a hostPath volume is not allowed",
     ),
     "borrowing": (
         a_workflow("borrowing").step("a", pod={"spec": {"serviceAccountName": "admin"}}),

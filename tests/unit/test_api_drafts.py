@@ -292,12 +292,12 @@ REFUSALS: list[tuple[Json, str, str]] = [
     (
         {"steps": [{**STEP, "resources": {"cpu": 2, "cpuLimit": 1}}]},
         "/steps/0/resources/cpuLimit",
-        "asks for more CPU (2) than its limit, cpuLimit, of 1; raise the limit or ask for less",
+        "requests more CPU (2) than its cpuLimit of 1; raise the limit or lower the request",
     ),
     (
         {"config": {"resources": {"cpuLimit": "500m"}}, "steps": [{**STEP, "resources": {"cpu": 1}}]},
         "/config/resources/cpuLimit",
-        "step 'a' asks for more CPU (1) than its limit",
+        "step 'a' requests more CPU (1) than its cpuLimit",
     ),
     (
         {"config": {"resources": {"cpuLimit": "lots"}}},

@@ -136,9 +136,9 @@ REFUSED_ALWAYS: list[tuple[Json, str, str]] = [
     (spec(resources={}), "/spec/resources", "use resources of the step"),
     (step(resources={}), "/spec/containers/0/resources", "use resources of the step"),
     (step(image="b:1"), "/spec/containers/0/image", "use image of the step"),
-    (spec(containers=[{"name": "x"}]), "/spec/containers/0/name", "side-cars are initContainers"),
+    (spec(containers=[{"name": "x"}]), "/spec/containers/0/name", "sidecars are initContainers"),
     (beside(name="step"), "/spec/initContainers/0/name", "cannot be named 'step'"),
-    (beside(livenessProbe={}), "/spec/initContainers/0/livenessProbe", "only side-cars have it"),
+    (beside(livenessProbe={}), "/spec/initContainers/0/livenessProbe", "only sidecars have it"),
     # Secrets and claims
     (
         volume(secret={"secretName": "nightcrawler-a"}),

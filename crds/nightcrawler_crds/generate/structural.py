@@ -136,7 +136,7 @@ def _resolved(raw: Json, definitions: Mapping[str, Json], where: str) -> Json:
             return raw
         outer = {key: value for key, value in raw.items() if key not in ("$ref", "anyOf")}
         if both := outer.keys() & inner.keys() - {"description", "title", "default"}:
-            raise SchemaError(f"{where}: {sorted(both)} are said both of the field and of its type")
+            raise SchemaError(f"{where}: {sorted(both)} are set both on the field and on its type")
         raw = {**inner, **outer}
 
 

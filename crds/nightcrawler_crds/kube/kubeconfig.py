@@ -93,21 +93,21 @@ def read_plain(kubeconfig: str) -> Identity | None:
 
 
 def _identity(folder: Path, cluster: _Cluster, user: _User) -> Identity:
-    def beside(path: str | None) -> str | None:
+    def resolved(path: str | None) -> str | None:
         if path and not (folder / path).is_file():
-            raise ValueError(f"{folder / path} is no file")
+            raise ValueError(f"{folder / path} is not a file")
         return str(folder / path) if path else None
 
     if user.token and user.token_file:
-        raise ValueError("a token and a file of it")
+        raise ValueError("both a token and a tokenFile")
     trusted = base64.b64decode(cluster.certificate_authority_data or "", validate=True).decode("ascii")
-    file = beside(user.token_file)
+    file = resolved(user.token_file)
     return Identity(
         server=cluster.server.rstrip("/"),
-        authority=None if trusted else beside(cluster.certificate_authority),
+        authority=None if trusted else resolved(cluster.certificate_authority),
         authority_data=trusted or None,
-        certificate=beside(user.client_certificate),
-        key=beside(user.client_key),
+        certificate=resolved(user.client_certificate),
+        key=resolved(user.client_key),
         authorization=token_file(Path(file)) if file else fixed_token(user.token),
     )
 

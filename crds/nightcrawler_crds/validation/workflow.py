@@ -83,8 +83,8 @@ def _cpu_limits(spec: WorkflowSpec) -> Iterable[Problem]:
             yield Problem(
                 f"{pointer}/resources/cpuLimit",
                 conditions.INVALID_SPEC,
-                f"step {step.name!r} asks for more CPU ({cpu}) than its limit, cpuLimit, of {limit}; "
-                "raise the limit or ask for less",
+                f"step {step.name!r} requests more CPU ({cpu}) than its cpuLimit of {limit}; "
+                "raise the limit or lower the request",
             )
 
 

@@ -51,7 +51,7 @@ VALUE_FROM: Final = Object(
         "fieldRef": FIELD_REF,
         "resourceFieldRef": RESOURCE_FIELD_REF,
     },
-    refused={"fileKeyRef": "older Kubernetes drops it in silence: read the file in the program"},
+    refused={"fileKeyRef": "older Kubernetes drops it silently: read the file in the program"},
     one_of=("configMapKeyRef", "secretKeyRef", "fieldRef", "resourceFieldRef"),
 )
 ENV_FROM: Final = Object(
@@ -72,7 +72,7 @@ _ENV: Final = ListOf(
     key={"name": None},
 )
 
-# --- what the kubelet does with a container --------------------------------------------------------
+# --- probes and lifecycle hooks --------------------------------------------------------------------
 
 _HOST: Final = Guarded(Power.HOST_NAMESPACES, SOME, "a request of the kubelet to another host")
 _EXEC: Final = Object({"command": ListOf(TEXT, least=1)}, required=("command",))
@@ -143,7 +143,7 @@ _MOUNT: Final = Object(
     one_of=("subPath", "subPathExpr"),
     or_none=True,
 )
-_OF_ALL: Final[dict[str, Any]] = {
+_ANY_CONTAINER: Final[dict[str, Any]] = {
     "env": _ENV,
     "envFrom": ListOf(ENV_FROM),
     "imagePullPolicy": Choice(("Always", "IfNotPresent", "Never")),
@@ -160,10 +160,10 @@ _OF_ALL: Final[dict[str, Any]] = {
     ),
     "volumeMounts": ListOf(_MOUNT, key={"mountPath": None}),
 }
-_WATCHED: Final[dict[str, Any]] = {
+_RUNNING: Final[dict[str, Any]] = {
     "lifecycle": Object(
         {"postStart": _HANDLER, "preStop": _HANDLER},
-        refused={"stopSignal": "older Kubernetes drops it in silence: use preStop, or leave it out"},
+        refused={"stopSignal": "older Kubernetes drops it silently: use preStop, or leave it out"},
     ),
     "livenessProbe": _LIVENESS,
     "readinessProbe": _READINESS,
@@ -180,11 +180,11 @@ STEP_CONTAINER: Final = Object(
     {
         "name": Choice(
             (names.STEP_CONTAINER,),
-            otherwise=f"would be a container beside {names.STEP_CONTAINER!r} and keep the step from ending: "
-            "side-cars are initContainers with restartPolicy: Always",
+            otherwise="would be a second container and keep the step from ending: "
+            "sidecars are initContainers with restartPolicy: Always",
         ),
-        **_OF_ALL,
-        **_WATCHED,
+        **_ANY_CONTAINER,
+        **_RUNNING,
     },
     refused={
         "args": "use args of the step",
@@ -198,28 +198,28 @@ STEP_CONTAINER: Final = Object(
     required=("name",),
 )
 
-_ASKED: Final = MapOf(Quantity(), (RESOURCE,))
-_BESIDE: Final[dict[str, Any]] = {
+_AMOUNTS: Final = MapOf(Quantity(), (RESOURCE,))
+_EXTRA_CONTAINER: Final[dict[str, Any]] = {
     "name": Text((DNS_LABEL, NOT_THE_STEP)),
     "image": SOME,
     "command": ListOf(TEXT),
     "args": ListOf(TEXT),
     "workingDir": TEXT,
     "resources": Object(
-        {"limits": _ASKED, "requests": _ASKED},
+        {"limits": _AMOUNTS, "requests": _AMOUNTS},
         refused={"claims": "claims of devices are not supported: leave it out"},
     ),
     "restartPolicy": Choice(("Always",)),
-    **_OF_ALL,
+    **_ANY_CONTAINER,
 }
-_ONLY_SIDE_CARS: Final = "only side-cars have it: set restartPolicy: Always, or leave it out"
+_ONLY_SIDE_CARS: Final = "only sidecars have it: set restartPolicy: Always, or leave it out"
 _REQUIRED: Final = ("name", "image")
 
 INIT_CONTAINER: Final = Variant(
     "restartPolicy",
-    sorts={"Always": Object({**_BESIDE, **_WATCHED}, refused=_NEVER, required=_REQUIRED)},
+    sorts={"Always": Object({**_EXTRA_CONTAINER, **_RUNNING}, refused=_NEVER, required=_REQUIRED)},
     others=Object(
-        _BESIDE, refused={**_NEVER, **dict.fromkeys(_WATCHED, _ONLY_SIDE_CARS)}, required=_REQUIRED
+        _EXTRA_CONTAINER, refused={**_NEVER, **dict.fromkeys(_RUNNING, _ONLY_SIDE_CARS)}, required=_REQUIRED
     ),
 )
 """A sidecar, or an init container that must finish before the step starts."""

@@ -184,7 +184,7 @@ _SPEC: Final = Object(
     refused={
         "activeDeadlineSeconds": "use timeout of the step",
         "ephemeralContainers": "they can only be added to a Pod that runs: use initContainers",
-        "hostnameOverride": "older Kubernetes drops it in silence: use hostname",
+        "hostnameOverride": "older Kubernetes drops it silently: use hostname",
         "os": "use nodeSelector with kubernetes.io/os",
         "overhead": "the cluster sets it from the runtime class: use runtimeClassName",
         "preemptionPolicy": "it comes with the priority class: use priorityClassName",

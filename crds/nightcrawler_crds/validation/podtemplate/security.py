@@ -59,10 +59,10 @@ _PROFILE: Final = Object(
     },
     required=("type",),
 )
-_DROPPED: Final = "older Kubernetes drops it in silence"
+_DROPPED: Final = "older Kubernetes drops it silently"
 _DOMAIN_ACCOUNT: Final = "accounts of a Windows domain are not supported: leave it out"
 
-_OF_BOTH: Final[dict[str, Any]] = {
+_POD_OR_CONTAINER: Final[dict[str, Any]] = {
     "runAsUser": _USER,
     "runAsGroup": _USER,
     "runAsNonRoot": FLAG,
@@ -84,7 +84,7 @@ _OF_BOTH: Final[dict[str, Any]] = {
 
 POD_SECURITY_CONTEXT: Final = Object(
     {
-        **_OF_BOTH,
+        **_POD_OR_CONTAINER,
         "fsGroup": _USER,
         "fsGroupChangePolicy": Choice(("Always", "OnRootMismatch")),
         "supplementalGroups": ListOf(_USER),
@@ -103,7 +103,7 @@ POD_SECURITY_CONTEXT: Final = Object(
 
 SECURITY_CONTEXT: Final = Object(
     {
-        **_OF_BOTH,
+        **_POD_OR_CONTAINER,
         "allowPrivilegeEscalation": FLAG,
         "capabilities": Object(
             {"add": ListOf(Choice(_CAPABILITIES, others=Power.PRIVILEGED)), "drop": ListOf(SOME)}

@@ -105,7 +105,7 @@ _CLAIM_SPEC: Final = Object(
         "dataSourceRef": "it can reach into other namespaces: use dataSource",
         "selector": _CHOSEN,
         "volumeName": _CHOSEN,
-        "volumeAttributesClassName": "older Kubernetes drops it in silence: use storageClassName",
+        "volumeAttributesClassName": "older Kubernetes drops it silently: use storageClassName",
     },
     required=("accessModes", "resources"),
 )
@@ -116,7 +116,7 @@ _CLAIM_TEMPLATE: Final = Object(
 
 # --- volumes -----------------------------------------------------------------------------------------
 
-_OF_EVERYBODY: Final[dict[str, Any]] = {
+_ALWAYS_ALLOWED: Final[dict[str, Any]] = {
     "configMap": Object(
         {"name": NAME, "items": _KEYS, "defaultMode": _MODE, "optional": FLAG}, required=("name",)
     ),
@@ -142,7 +142,7 @@ _OF_EVERYBODY: Final[dict[str, Any]] = {
         required=("reference",),
     ),
 }
-_WITH_POWERS: Final[dict[str, Any]] = {
+_GUARDED: Final[dict[str, Any]] = {
     "hostPath": Guarded(
         Power.HOST_PATH,
         Object(
@@ -163,7 +163,7 @@ _WITH_POWERS: Final[dict[str, Any]] = {
             },
             required=("path",),
         ),
-        "a folder of the node",
+        "a hostPath volume",
     ),
     "csi": Guarded(
         Power.DIRECT_VOLUMES,
@@ -185,7 +185,7 @@ _WITH_POWERS: Final[dict[str, Any]] = {
         "a volume of a server, without a claim,",
     ),
 }
-_OF_ADMINISTRATORS: Final = (
+_NEEDS_CLAIM: Final = (
     "awsElasticBlockStore",
     "azureDisk",
     "azureFile",
@@ -206,16 +206,14 @@ _OF_ADMINISTRATORS: Final = (
     "storageos",
     "vsphereVolume",
 )
-_SORTS: Final = {**_OF_EVERYBODY, **_WITH_POWERS}
+_TYPES: Final = {**_ALWAYS_ALLOWED, **_GUARDED}
 
 VOLUMES: Final = ListOf(
     Object(
-        {"name": LABEL, **_SORTS},
-        refused=dict.fromkeys(
-            _OF_ADMINISTRATORS, "volumes of this sort take a claim: use persistentVolumeClaim"
-        ),
+        {"name": LABEL, **_TYPES},
+        refused=dict.fromkeys(_NEEDS_CLAIM, "volumes of this type need a claim: use persistentVolumeClaim"),
         required=("name",),
-        one_of=tuple(_SORTS),
+        one_of=tuple(_TYPES),
     ),
     key={"name": None},
 )
