@@ -69,7 +69,7 @@ class WorkflowExecutionSpec(ApiModel):
         default=None,
         min_length=1,
         max_length=253,
-        description="Environment to run in, by name or alias. Not set: the workflow's first, else default.",
+        description="Environment to run in: name or alias. Not set: the workflow's first, else the default.",
     )
     executor: str | None = Field(
         default=None, max_length=256, description="User who started the run; informational."
