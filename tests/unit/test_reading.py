@@ -44,7 +44,7 @@ def test_a_field_of_another_type_is_named_with_its_object(read: Any) -> None:
     assert error.message.startswith(
         "WorkflowExecution run in namespace ns cannot be read: status.steps[...].attempt: Expected `int`"
     )
-    assert error.message.endswith("put that field right, or delete the object")
+    assert error.message.endswith("correct that field, or delete the object")
 
 
 @pytest.mark.parametrize("body", [5, [], None, {}, {"metadata": 5}, {"metadata": {"name": 1}}])

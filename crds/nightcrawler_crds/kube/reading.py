@@ -117,8 +117,8 @@ def _unreadable(body: Any, error: Exception) -> Unreadable:
     except (msgspec.ValidationError, RecursionError, ValueError):
         return Unreadable(f"an object cannot be read: {_place(error)}")
     return Unreadable(
-        f"{_name_of(body)} cannot be read: {_place(error)}; another version has written it, or somebody by "
-        "hand: put that field right, or delete the object",
+        f"{_name_of(body)} cannot be read: {_place(error)}; it was written by another version or by "
+        "hand: correct that field, or delete the object",
         key=(meta.namespace, meta.name),
         uid=meta.uid,
         version=version,
