@@ -176,7 +176,9 @@ def a_job(
     deleting: bool = False,
 ) -> JobView:
     """A Job; `ended` is Complete or Failed, and when."""
-    body: Json = {"metadata": _meta(job_name(step, attempt), step, attempt, created), "status": {}}
+    meta = _meta(job_name(step, attempt), step, attempt, created)
+    owner = {"kind": "WorkflowExecution", "name": EXECUTION, "uid": EXECUTION_UID, "controller": True}
+    body: Json = {"metadata": meta | {"ownerReferences": [owner]}, "status": {}}
     if deleting:
         body["metadata"]["deletionTimestamp"] = wire(created)
     if ended:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
 import pytest
 
+from nightcrawler_crds.kube.metadata import Owner
+from nightcrawler_crds.kube.views import JobView
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.execution import decide
 from nightcrawler_operator.plan import Done, OldObject, Plan, Waiting
@@ -59,7 +62,7 @@ def test_progress_counts_the_completed_steps_of_all() -> None:
     assert status_of(planned(chain.with_pod(a_pod("b").exited(0)), 5))["progress"] == "2/3"
 
 
-def test_a_step_that_another_followed_has_completed_though_nothing_is_left_of_it() -> None:
+def test_a_step_whose_successor_has_a_job_is_inferred_complete() -> None:
     chain = a_snapshot("a", "b", "c").with_pod(
         a_pod("b", created=7).running(since=8), job=a_job("b", created=7)
     )
@@ -72,7 +75,7 @@ def test_a_step_that_another_followed_has_completed_though_nothing_is_left_of_it
         assert (step["phase"], step["completionTime"]) == ("Completed", wire(7))
 
 
-def test_so_have_the_steps_before_it() -> None:
+def test_so_are_the_steps_before_it() -> None:
     chain = a_snapshot("a", "b", "c").with_pod(
         a_pod("c", created=7).running(since=8), job=a_job("c", created=7)
     )
@@ -84,6 +87,41 @@ def test_so_have_the_steps_before_it() -> None:
     }  # fmt: skip
 
 
+def changed(job: JobView, **metadata: Any) -> JobView:
+    return msgspec.structs.replace(job, metadata=msgspec.structs.replace(job.metadata, **metadata))
+
+
+B: Final = a_job("b", created=7)
+OTHER_REVISION: Final = msgspec.structs.replace(B.metadata.annotations, revision="wf-other")
+SHOWS_NOTHING: Final = {
+    "a Job that another run owns": changed(B, owner_references=(Owner(uid="22222222-bbbb"),)),
+    "a Job that no run owns": changed(B, owner_references=()),
+    "a Job made from another revision": changed(B, annotations=OTHER_REVISION),
+    "a Pod alone": None,
+}
+
+
+@pytest.mark.parametrize("job", SHOWS_NOTHING.values(), ids=SHOWS_NOTHING)
+def test_nothing_is_inferred_from(job: JobView | None) -> None:
+    pod = a_pod("b", created=7).running(since=8)
+    chain = a_snapshot("a", "b")
+    chain = chain.with_orphan(pod) if job is None else chain.with_pod(pod, job=job)
+
+    plan = planned(chain, 60)
+
+    assert [new.step for new in plan.first_jobs] == ["a"]
+
+
+def test_a_step_that_is_recorded_as_ended_is_not_inferred_complete() -> None:
+    failed = a_snapshot("a", "b").recorded(
+        "a", "Retrying", reason=conditions.STEP_ERROR, completionTime=wire(9)
+    )
+
+    plan = planned(failed.with_pod(a_pod("b", created=7).running(since=8), job=B), 10)
+
+    assert plan.completed == {}
+
+
 def test_what_has_completed_is_kept_in_mind_even_if_it_is_to_be_written_now() -> None:
     plan = planned(
         a_snapshot("a", "b").recorded("a", "Running", startTime=wire(1)).with_pod(a_pod("a").exited(0)), 60
@@ -93,7 +131,7 @@ def test_what_has_completed_is_kept_in_mind_even_if_it_is_to_be_written_now() ->
     assert list(plan.completed) == ["a"]
 
 
-def test_a_step_that_another_followed_is_judged_by_what_is_left_of_it() -> None:
+def test_a_step_whose_own_pod_is_left_ended_as_that_says() -> None:
     both = a_snapshot("a", "b").with_pod(a_pod("b").running())
 
     told = both.with_pod(a_pod("a").exited(0, end=4))

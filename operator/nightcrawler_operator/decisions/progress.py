@@ -1,4 +1,4 @@
-"""How a run goes on: every step's progress, and from it the state of the whole."""
+"""How a run goes on: the progress of every step, and from it the status of the run."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions import jobs, run_end
 from nightcrawler_operator.decisions.context import NOT_BEGUN, StepContext
+from nightcrawler_operator.decisions.ownership import is_owned_by
 from nightcrawler_operator.decisions.quota import ASK_AFTER, jobs_to_make_room
 from nightcrawler_operator.decisions.status import status_patch
 from nightcrawler_operator.decisions.steps import Progress, advance
 from nightcrawler_operator.decisions.waiting import POD_EXPECTED
 from nightcrawler_operator.plan import Done, Outcome, Plan, Run, Waiting
 from nightcrawler_operator.resolved import run_timeout
-from nightcrawler_operator.snapshot import Attempt, Revision, Snapshot
+from nightcrawler_operator.snapshot import Attempt, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A run with the progress of its steps, as the rules look at it. `status` is the record so far."""
+    """A run with the progress of its steps, as the rules see it. `status` is what is recorded so far."""
 
     snapshot: Snapshot
     run: Run
@@ -33,11 +34,11 @@ class Picture:
 
     @property
     def states(self) -> dict[str, StepStatusView | None]:
-        """The steps' states as they are now; a step whose Job is only planned has not begun."""
+        """The current status of each step; a step whose Job is only planned has not begun."""
         return {name: None if one.first_job else one.status for name, one in self.steps.items()}
 
     def phases(self, *phases: str) -> list[StepStatusView]:
-        """The states that are in one of these phases."""
+        """The statuses that are in one of these phases."""
         return [p.status for p in self.steps.values() if p.status is not None and p.status.phase in phases]
 
 
@@ -45,7 +46,7 @@ Rule = Callable[[Picture], Plan | None]
 
 
 def plan(snapshot: Snapshot, run: Run, status: ExecutionStatusView) -> Plan:
-    """What to write for an accepted execution. `status` is the record, or what it will be by this plan."""
+    """What to write for an accepted execution; `status` is recorded, or will be by this plan."""
     picture = Picture(snapshot, run, status, _advance_all(snapshot, run))
     for rule in RULES:
         answer = rule(picture)
@@ -55,9 +56,9 @@ def plan(snapshot: Snapshot, run: Run, status: ExecutionStatusView) -> Plan:
 
 
 def _advance_all(snapshot: Snapshot, run: Run) -> dict[str, Progress]:
-    """Every step's progress: those that have begun, then those that may begin now that these are known."""
+    """The progress of every step: of those that have begun, then of those that may begin now."""
     revision = run.revision
-    recorded = _known(snapshot, revision)
+    recorded = _known(snapshot, run)
     begun: dict[str, Progress] = {}
     for name, step in revision.steps.items():
         status = recorded.get(name)
@@ -77,44 +78,61 @@ def _advance_all(snapshot: Snapshot, run: Run) -> dict[str, Progress]:
     return steps
 
 
-def _known(snapshot: Snapshot, revision: Revision) -> Mapping[str, StepStatusView]:
-    """The steps as they are on record, and those that were seen to complete since, or must have.
+def _known(snapshot: Snapshot, run: Run) -> Mapping[str, StepStatusView]:
+    """The recorded steps, with those that are known to have completed although that is not recorded yet.
 
-    That stands, whatever becomes of their Jobs and Pods before it is written.
+    These stay completed, whatever becomes of their Jobs and Pods before it is recorded.
     """
     recorded = snapshot.execution.status.steps
     seen = {n: s for n, s in snapshot.completed.items() if _goes_well(recorded.get(n), s)}
     known = {**recorded, **seen} if seen else recorded
-    proven = _proven(snapshot, revision, known)
-    return {**known, **proven} if proven else known
+    inferred = _inferred(snapshot, run, known)
+    return {**known, **inferred} if inferred else known
 
 
-def _proven(
-    snapshot: Snapshot, revision: Revision, known: Mapping[str, StepStatusView]
-) -> dict[str, StepStatusView]:
-    """Steps of which nothing is left but what followed them, which began because they had completed.
+def _inferred(snapshot: Snapshot, run: Run, known: Mapping[str, StepStatusView]) -> dict[str, StepStatusView]:
+    """Steps inferred complete because a successor's Job exists, and their own Jobs and Pods do not.
 
-    So had the steps before those, and so on.
-    Whoever saw that died before it was written, and then somebody deleted their Jobs.
+    The operator that saw them complete died before it recorded that, and then somebody deleted their Jobs.
+    It is inferred only where the successor could not have begun otherwise (`_shows_dependencies_done`), and
+    only for steps that are not recorded as ended. So it is for the dependencies of an inferred step.
     """
-    proven: dict[str, StepStatusView] = {}
-    todo = [(f, _made(a) or snapshot.now) for f in revision.depends if (a := snapshot.attempts.get((f, 1)))]
+    inferred: dict[str, StepStatusView] = {}
+    todo = [
+        (step, _created(attempt) or snapshot.now)
+        for step in run.revision.depends
+        if (attempt := snapshot.attempts.get((step, 1))) and _shows_dependencies_done(attempt, run)
+    ]
     while todo:
-        follower, by = todo.pop()
-        for step in revision.depends[follower]:
+        successor, by = todo.pop()
+        for step in run.revision.depends[successor]:
             status = known.get(step, NOT_BEGUN)
             number = status.attempt or 1
             is_open = status.phase in ("Pending", "Running") and (step, number) not in snapshot.attempts
-            if is_open and step not in proven:
-                proven[step] = msgspec.structs.replace(
+            if is_open and step not in inferred:
+                inferred[step] = msgspec.structs.replace(
                     status, phase="Completed", attempt=number, completion_time=by, reason=None, message=None
                 )
                 todo.append((step, by))
-    return proven
+    return inferred
 
 
-def _made(attempt: Attempt) -> datetime | None:
-    """When the first of an attempt's children was made."""
+def _shows_dependencies_done(attempt: Attempt, run: Run) -> bool:
+    """Whether a first attempt could only have been made because all dependencies of its step had completed.
+
+    Its Job has to carry this execution's UID as its owner: the Job of another run, of the one that a rerun
+    repeats for instance, shows nothing, nor does a Pod alone. And the Job has to be of the revision that this
+    run uses: another may have other dependencies. A step that may begin although a dependency did not
+    complete (by a condition, or as an exit handler) must be excluded here.
+    """
+    if attempt.job is None:
+        return False
+    meta = attempt.job.metadata
+    return is_owned_by(meta, run.execution_uid) and meta.annotations.revision == run.revision.name
+
+
+def _created(attempt: Attempt) -> datetime | None:
+    """When the first of an attempt's objects was created."""
     metas = [child.metadata for child in (attempt.job, *attempt.pods) if child is not None]
     return min((m.creation_timestamp for m in metas if m.creation_timestamp), default=None)
 
@@ -147,7 +165,7 @@ def _cancelled(picture: Picture) -> Plan | None:
     over = since + timedelta(seconds=snapshot.limits.cancel_grace)
     if snapshot.now < over and not jobs.is_quiet(snapshot):
         return _cancelling(picture, over)
-    # A Pod of which nothing runs any more is not left over: its kubelet has only not set its phase yet.
+    # A Pod in which nothing runs is not left over: its kubelet has not set its phase yet.
     what = jobs.what_may_run(snapshot)
     left = f"; after {snapshot.limits.cancel_grace:g} s {what}" if what else ""
     reason = conditions.CANCELLED_WITH_PODS_LEFT if what else conditions.RUN_CANCELLED
@@ -155,8 +173,8 @@ def _cancelled(picture: Picture) -> Plan | None:
     return _ended(picture, steps, "Cancelled", reason, "cancelled" + left)
 
 
-def _out_of_its_time(picture: Picture) -> Plan | None:
-    """A step that fails for its timeout is on record before its program is ended."""
+def _step_timed_out(picture: Picture) -> Plan | None:
+    """A step that exceeds its timeout is recorded as failed before its program is ended."""
     over = {n: p.status for n, p in picture.steps.items() if p.record_first and p.status is not None}
     if not any(status.phase == "Failed" for status in over.values()):
         return None
@@ -174,7 +192,7 @@ def _failed(picture: Picture) -> Plan | None:
     message = first.message or f"step {name!r} failed"
     stopped = f"was ended because step {name!r} failed"
     steps = run_end.close_steps(picture.states, picture.snapshot, conditions.STEP_CANCELLED, stopped)
-    # A wait for room that lasted too long is the run's being out of time, not the step's error.
+    # A step that waited too long for a node did not fail: the run timed out.
     queue = first.reason == conditions.STEP_TIMED_OUT and first.start_time is None
     return _ended(
         picture, steps, "Failed", conditions.TIMED_OUT if queue else conditions.STEP_FAILED, message
@@ -221,7 +239,7 @@ def _on_its_way(picture: Picture) -> Plan | None:
     if patch and not write_now and write_by is not None:
         look_at.append(write_by)
     if first or later:
-        # Most often a Pod says how it goes on; where none comes up, nothing would say so.
+        # Usually a Pod wakes the run; if none is created, nothing would.
         look_at.append(snapshot.now + POD_EXPECTED)
     room = jobs_to_make_room(snapshot)
     if room:
@@ -245,10 +263,10 @@ def _on_its_way(picture: Picture) -> Plan | None:
 
 
 RULES: Final[Sequence[Rule]] = (
-    _complete,  # before cancellation: what is done cannot be cancelled any more
+    _complete,  # before cancellation: a completed run cannot be cancelled
     _cancelled,
-    _out_of_its_time,  # before the end of the run, which deletes what still runs
-    _failed,  # before the timeout: the error says more
+    _step_timed_out,  # before the end of the run, which deletes what still runs
+    _failed,  # before the timeout of the run: the error says more
     _out_of_time,
     _on_its_way,
 )
@@ -259,7 +277,7 @@ RULES: Final[Sequence[Rule]] = (
 
 def _cancelling(picture: Picture, over: datetime) -> Plan:
     snapshot = picture.snapshot
-    # Steps that ended by themselves are recorded so; those being ended stay as they were until they are gone.
+    # Steps that ended by themselves are recorded; those being ended stay as they are until they are gone.
     kept = {
         name: one.status if one.status.phase in ("Completed", "Failed") else recorded or one.status
         for name, one in picture.steps.items()
@@ -290,7 +308,7 @@ def _steps_of(picture: Picture) -> dict[str, StepStatusView]:
 
 
 def _started(picture: Picture) -> datetime | None:
-    """When the first Pod started: recorded once, then kept."""
+    """When the first Pod started; recorded once."""
     if picture.status.start_time is not None:
         return picture.status.start_time
     return min(
@@ -300,7 +318,7 @@ def _started(picture: Picture) -> datetime | None:
 
 
 def _deadline(picture: Picture) -> datetime | None:
-    """When the run is out of time; None before its first Pod has started."""
+    """When the run exceeds its timeout; None before its first Pod has started."""
     started = _started(picture)
     if started is None:
         return None
@@ -317,7 +335,7 @@ def _progress(picture: Picture) -> str:
 
 
 def _message(picture: Picture) -> str | None:
-    """What a person should know of a run on its way: the first step with something the matter."""
+    """The message of a live run: that of the first step with a problem."""
     for one in picture.steps.values():
         status = one.status
         if status is not None and status.message and status.phase in ("Pending", "Running", "Retrying"):
@@ -328,9 +346,8 @@ def _message(picture: Picture) -> str | None:
 def _write_by(picture: Picture, patch: dict[str, object], wanted: ExecutionStatusView) -> datetime | None:
     """When the patch has to be written; None for at once.
 
-    Starts and waits can be put off, and so can steps that went well: until they are on record, their Jobs
-    and Pods say what became of them. A run of many short steps, or many at once, would else cost a write
-    of its whole status for each.
+    Starts, waits and completed steps can be written later: until then Jobs and Pods show what became of them.
+    Otherwise a run of many short steps, or many runs at once, would cost a write for each step.
     """
     snapshot = picture.snapshot
     recorded = snapshot.execution.status
@@ -353,7 +370,7 @@ def _write_by(picture: Picture, patch: dict[str, object], wanted: ExecutionStatu
 
 
 def _goes_well(before: StepStatusView | None, after: StepStatusView) -> bool:
-    """Whether a step has begun its first attempt, or completed the one that is on record."""
+    """Whether a step has begun its first attempt, or completed the recorded one."""
     if after.phase == "Pending":
         return (before is None or before.attempt == 0) and after.reason is None
     if after.phase != "Completed":
