@@ -20,41 +20,41 @@ class Limits:
     queue_timeout: float = 24 * 3600.0
     """A step's wait for its Pod to start."""
     default_timeout: float = defaults.TIMEOUT
-    """An execution's time from its first Pod's start, where its workflow sets none."""
+    """How long an execution may take from the start of its first Pod, if its workflow sets no timeout."""
     default_retry_delay: float = defaults.RETRY_DELAY
-    """Between two attempts after an error of the program, where nobody set it."""
+    """Between two attempts after an error of the program, if neither step nor workflow sets it."""
     image_pull_timeout: float = 120.0
-    """A pull, or the start of a container, that fails again and again, before the step is given up.
+    """How long an image pull, or the start of a container, may keep failing before the step fails.
 
-    What cannot mend itself (a bad name) fails at once.
+    What cannot recover (an invalid image name) fails at once.
     """
     missing_config_grace: float = 20.0
-    """A missing Secret or ConfigMap, which may be on its way, before the step is given up.
+    """How long a Secret or ConfigMap may be missing before the step fails.
 
-    The kubelet looks for what a variable names again after 10 to 15 s, and not sooner: with less than
-    that, a step would fail for what has long been there.
+    The kubelet checks again only after 10 to 15 s: with less than that, a step would fail although the
+    object has been created.
     """
     missing_rights_grace: float = 600.0
-    """Rights that the operator lacks to make a step's Job or Pod, before the step is given up."""
+    """How long the operator may lack rights to create a step's Job or Pod before the step fails."""
     workflow_grace: float = 30.0
-    """An execution's wait for a Workflow that is not there (yet)."""
+    """How long an execution waits for a Workflow that does not exist (yet)."""
     job_cleanup_after: float = 900.0
-    """Jobs of an execution that has ended stay for so long, for people to look at."""
+    """How long the Jobs of an ended execution are kept, for people to look at."""
     cancel_grace: float = 60.0
-    """A cancelled execution's wait for its Pods to be gone."""
+    """How long a cancelled execution waits for its Pods to end."""
     status_window: float = 2.0
-    """A step's start may wait for so long to be recorded together with something else."""
+    """How long the start of a step may wait to be recorded together with other changes."""
     status_spacing: float = 1.0
-    """Between two writes of one execution's status that tell of nothing but steps that went well."""
+    """Between two writes of one execution's status that only record steps that began or completed."""
     max_disruptions: int = 5
-    """Free attempts a step gets after failures of the infrastructure; a count."""
+    """Attempts after failures of the infrastructure, which use up no retry; a count."""
     history_completed: int = 10
-    """Completed executions kept of each workflow that does not say; a count."""
+    """Completed executions kept of each workflow that sets no number; a count."""
     history_failed: int = 10
-    """Failed and cancelled executions kept of each workflow that does not say; a count."""
+    """Failed and cancelled executions kept of each workflow that sets no number; a count."""
     default_cpu: Cpu | None = None
-    """Asked for by steps for which nobody wrote any; None asks for nothing."""
+    """Request of steps for which none is set; None requests nothing."""
     default_memory: Bytes | None = None
-    """Asked for by steps for which nobody wrote any; None asks for nothing."""
+    """Request of steps for which none is set; None requests nothing."""
     pod_policy: PodPolicy = field(default_factory=PodPolicy)
-    """What Pod templates may hold."""
+    """What Pod templates may contain."""

@@ -1,4 +1,4 @@
-"""What decisions return: a Plan of writes, and when to look again."""
+"""What decisions return: a Plan of writes, and when to decide again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Look again at `until`, or when something changes."""
+    """Decide again at `until`, or when something changes."""
 
     until: datetime
 
@@ -28,16 +28,16 @@ Outcome = Done | Waiting
 
 
 class DecideAgain(Exception):
-    """What the plan was made on has changed; look and decide again."""
+    """What the plan is based on has changed: requeue."""
 
 
 class NotLeading(Exception):
-    """There is too little left of the lease to write anything."""
+    """The lease is about to expire: nothing may be written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What every Job of an execution is made from."""
+    """What every Job of an execution is built from."""
 
     execution: str
     execution_uid: str
@@ -69,7 +69,7 @@ class OldObject:
 
 @dataclass(frozen=True, slots=True)
 class EndedJob:
-    """A Job whose end is for us to tell, since we manage it. Moments are those of its Pod."""
+    """A managed Job whose final status is not written yet. The times are those of its Pod."""
 
     name: str
     uid: str
@@ -80,9 +80,9 @@ class EndedJob:
 
 @dataclass(frozen=True, slots=True)
 class FreedPod:
-    """A Pod that may go: somebody has deleted it, and what it had to say is on record.
+    """A deleted Pod whose result is recorded, so that our finalizer may be removed.
 
-    `finalizers` are those that are not ours to take off, `version` the resourceVersion they were seen at.
+    `finalizers` are the others, which stay; `version` is the resourceVersion at which they were read.
     """
 
     name: str
@@ -92,7 +92,7 @@ class FreedPod:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When a Pod's time is over: `seconds` after its own start, as its kubelet counts them."""
+    """The `activeDeadlineSeconds` of a Pod, which its kubelet counts from the Pod's start."""
 
     name: str
     uid: str
@@ -101,9 +101,9 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class LookForJob:
-    """Ask the API server for a Job and its Pods that the caches do not show as expected.
+    """Look up a Job and its Pods, which the caches do not show as expected.
 
-    `has_run` says that it is known to have had a Pod: if there is none, that one is gone.
+    `has_run`: it is known to have had a Pod, so that no Pod means a deleted one.
     """
 
     name: str
@@ -112,9 +112,9 @@ class LookForJob:
 
 @dataclass(frozen=True, slots=True)
 class LookForEvents:
-    """Ask for the Events about an object: they say why it does not come up, or how it ended.
+    """Look up the Events about an object: why it does not start, or how it ended.
 
-    What was told while it lived does not speak of its end, so that is kept apart.
+    Events from before its end do not explain its end, so these two are cached apart.
     """
 
     uid: str
@@ -123,28 +123,28 @@ class LookForEvents:
 
     @property
     def key(self) -> str:
-        """Under what the answer is kept."""
+        """The key of the cached answer."""
         return f"{self.uid}/end" if self.of_its_end else self.uid
 
 
 @dataclass(frozen=True, slots=True)
 class LookForRevision:
-    """Ask for a ControllerRevision that is not known yet."""
+    """Look up a ControllerRevision that is not cached."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class LookForWorkflow:
-    """Ask for the workflow, since a run is to begin with what it is now."""
+    """Read the workflow again: a run begins with its current content."""
 
 
 @dataclass(frozen=True, slots=True)
 class LookForEnvironments:
-    """Ask for the Environments, since it would hang on there not being one.
+    """List the Environments, because the decision depends on one not being there.
 
-    The dearest of all look-ups: while others write, the API server makes the list of a kind that
-    seldom changes wait for up to 100 ms, to be sure that it is complete.
+    The most expensive look-up: while others write, the API server delays the list of a kind that seldom
+    changes by up to 100 ms, to be sure that it is complete.
     """
 
 
@@ -153,13 +153,12 @@ Lookup = LookForWorkflow | LookForEnvironments | LookForJob | LookForEvents | Lo
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Writes in the order in which they are made, and what comes after.
+    """Writes in the order in which they are made, and what follows.
 
-    Adoption and revision, deletions (`room` are finished Jobs beside which a quota has no room for the
-    next), Jobs of first attempts, Pods that managed Jobs lack, the status, deadlines of Pods, Jobs of further
-    attempts (which must be on record before they are made), the ends of managed Jobs, what kept Pods that
-    were deleted, look-ups. `status` is a merge patch; `completed` are steps that have completed and are not
-    in it, for it is not written yet: that is to be remembered.
+    Adoption and revision, deletions (`room` are finished Jobs that make room under a quota), Jobs of first
+    attempts, missing Pods of managed Jobs, the status, deadlines of Pods, Jobs of further attempts (which
+    have to be recorded first), final statuses of managed Jobs, finalizers of deleted Pods, look-ups. `status`
+    is a merge patch; `completed` are steps that have completed and are not recorded yet, to be remembered.
     """
 
     adopt: bool = False

@@ -1,4 +1,4 @@
-"""What a decision is made from: one frozen picture of everything that matters, with its time."""
+"""What a decision is made from: one frozen snapshot of everything it may look at, with its time."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from nightcrawler_operator.limits import Limits
 
 @dataclass(frozen=True)
 class Revision:
-    """The content of a workflow that a run uses, under the name of its ControllerRevision."""
+    """The content of a workflow that a run uses, with the name of its ControllerRevision."""
 
     name: str
     spec: WorkflowSpec
 
     @cached_property
     def steps(self) -> Mapping[str, Step]:
-        """The steps by name, in the order they are written."""
+        """The steps by name, in the order of the spec."""
         return {step.name: step for step in self.spec.steps or ()}
 
     @cached_property
@@ -47,11 +47,11 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What the cluster has of one attempt of a step: its Job and its Pods (more than one only by mishap).
+    """What the cluster has of one attempt of a step: its Job and its Pods (normally one).
 
-    `lost` says that its Job had a Pod that has been seen to go; `told` that nothing more is to be written
-    to the Job's status. `asked` is set if no watch tells of it, for our label was taken off: when it was
-    last asked for.
+    `pod_lost`: its Job had a Pod that was deleted. `end_reported`: the status of the Job is final.
+    `looked_up_at` is set if no watch reports the attempt, because the label was removed: when it was last
+    looked up.
     """
 
     job: JobView | None = None
@@ -63,7 +63,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Unwatched:
-    """What was found of an attempt by name that lacks the label by which it is watched, and when."""
+    """Objects of an attempt that lack the label of the watch, found by name, and when."""
 
     at: datetime
     job: JobView | None = None
@@ -72,7 +72,7 @@ class Unwatched:
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
-    """What matters of the nodes: the GPU models there are, and which nodes answer."""
+    """The GPU models of the nodes, and which nodes are ready."""
 
     gpu_products: frozenset[str] = frozenset()
     ready: frozenset[str] = frozenset()
@@ -96,7 +96,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class ObservedEvents:
-    """The Events about an object, and when they were asked for."""
+    """The Events about an object, and when they were looked up."""
 
     at: datetime
     events: tuple[EventView, ...] = ()
@@ -106,15 +106,19 @@ class ObservedEvents:
 class Snapshot:
     """Everything a decision on one execution may look at.
 
-    `named_revision` is what the record, or else a Job, says the run uses; `events` holds
-    those that were looked up, by the UID of what they are about; `absent` the Jobs that a
-    fresh look confirmed to be gone, or to have ended, without a Pod; `refusals` why Jobs were
-    not taken, by Job name, and `obstacle` why what comes before Jobs is not; `room_made` is when finished
-    Jobs were last deleted to make room under a quota; `deadlines_set` when the API server was told the
-    deadline of a Pod, by UID. `fresh` and `fresh_environments` say that the workflow, and the
-    Environments, were asked for after the execution was heard of: each kind has a watch of its
-    own, and that of executions may be ahead. `recorded_at` is when this process last wrote the
-    status, if it has; `completed` are the steps that it has seen to have completed and not written yet.
+    Attributes:
+        named_revision: The revision that the run uses, by its status or else by one of its Jobs.
+        events: The Events that were looked up, by the UID of their object.
+        absent: Jobs that a look-up found gone, or ended, without a Pod.
+        refusals: Why the API server refused Jobs, by Job name.
+        obstacle: Why it refused what has to be written before Jobs.
+        room_made: When finished Jobs were last deleted to make room under a quota.
+        deadlines_set: When the deadline of a Pod was sent to the API server, by UID.
+        fresh: Whether the workflow was read after the execution was observed. Each kind has a watch of its
+            own, and that of executions may be ahead.
+        fresh_environments: The same of the Environments.
+        recorded_at: When this process last wrote the status.
+        completed: The steps that it observed to complete and has not recorded yet.
     """
 
     now: datetime

@@ -13,8 +13,8 @@ from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.attempt_state import Blame
 from nightcrawler_operator.decisions.causes import (
     CAUSES,
+    NOT_TRIED,
     REJECTED,
-    TO_COME,
     Grace,
     cause_of,
     rejection,
@@ -133,7 +133,7 @@ def test_what_a_kubelet_only_says_of_sandboxes_and_kills_never_stands_in_a_conta
     assert not never & set(CAUSES)
 
 
-@pytest.mark.parametrize("reason", sorted(TO_COME | {"CrashLoopBackOff"}))
+@pytest.mark.parametrize("reason", sorted(NOT_TRIED | {"CrashLoopBackOff"}))
 def test_a_container_whose_turn_is_to_come_or_that_fell_has_no_cause_of_this_kind(reason: str) -> None:
     assert cause_of(Waiting(reason, "x")) is None
 

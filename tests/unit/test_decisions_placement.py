@@ -6,7 +6,7 @@ import pytest
 
 from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_operator.decisions.placement import Place, hangs_on_absence, place, recorded_place
+from nightcrawler_operator.decisions.placement import Place, depends_on_absence, place, recorded_place
 from tests.support.snapshots import a_spec, an_environment
 
 STAGING = an_environment("staging", created=0, aliases=["test", "shared"])
@@ -82,16 +82,16 @@ def test_without_any_environment_any_name_means_this_cluster() -> None:
     assert found.spec.model_fields_set == set()
 
 
-def test_only_what_an_environment_more_would_change_for_a_name_hangs_on_absence() -> None:
+def test_only_what_an_environment_more_would_change_for_a_name_depends_on_absence() -> None:
     listed = a_spec("train", environments=["prod"])
 
-    assert hangs_on_absence(place("prod", a_spec("train"), [DEFAULT]))
-    assert hangs_on_absence(place(None, a_spec("train"), [STAGING]))
-    assert hangs_on_absence(place("prod", a_spec("train"), []))
-    assert hangs_on_absence(place(None, listed, []))
-    assert not hangs_on_absence(place("lab", listed, [DEFAULT]))
-    assert not hangs_on_absence(place(None, a_spec("train"), [DEFAULT]))
-    assert not hangs_on_absence(place(None, a_spec("train"), []))
+    assert depends_on_absence(place("prod", a_spec("train"), [DEFAULT]))
+    assert depends_on_absence(place(None, a_spec("train"), [STAGING]))
+    assert depends_on_absence(place("prod", a_spec("train"), []))
+    assert depends_on_absence(place(None, listed, []))
+    assert not depends_on_absence(place("lab", listed, [DEFAULT]))
+    assert not depends_on_absence(place(None, a_spec("train"), [DEFAULT]))
+    assert not depends_on_absence(place(None, a_spec("train"), []))
 
 
 def test_a_recorded_place_is_read_as_it_is_now_and_empty_once_it_is_gone() -> None:

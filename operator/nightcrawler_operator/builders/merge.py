@@ -1,12 +1,11 @@
 """A podTemplate merged over a built Pod, almost as kubectl's strategic merge would do it.
 
-Objects merge field by field, and the lists that Kubernetes keeps by a key merge by it. All
-other lists are replaced, but for those in which more than the author has a say: tolerations
-are added to, for an Environment's are what lets the Pod onto its nodes at all, so is envFrom,
-and to each term of a node affinity goes what the step's GPU model asks for.
+Objects merge field by field, and lists that have a key in Kubernetes merge by it. All other lists are
+replaced, with three exceptions: tolerations are added, because the Pod needs those of its Environment, so is
+envFrom, and each term of a node affinity gets what the step's GPU model requires.
 
-Nothing can be removed: null and patch directives are refused before a run begins, and a null
-in a template that an earlier release took has no effect.
+Nothing can be removed: null and patch directives are refused before a run begins, and a null in a template
+that an earlier release accepted has no effect.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ MERGE_KEYS: Final[Mapping[str, Mapping[str, str | None]]] = {
     "hostAliases": {"ip": None},
     "topologySpreadConstraints": {"topologyKey": None, "whenUnsatisfiable": None},
 }
-"""By what fields the items of each list are told apart, with what an item has that leaves one out.
+"""The key fields of each list, with the default of a field that an item leaves out.
 
 They are the listMapKeys of Kubernetes' core/v1 types: of two ports with one number, one may be UDP.
 """
@@ -57,7 +56,7 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         elif isinstance(value, list) and isinstance(old, list) and key in _ADDED:
             merged[key] = [*old, *(copy.deepcopy(item) for item in value if item not in old)]
         elif isinstance(value, list) and isinstance(old, list) and key == _TERMS:
-            # Ours is one term; none of the author's says nothing against it.
+            # Ours is one term; an empty list of the author's leaves it.
             merged[key] = [_with_both(old[0], term) for term in value] or old
         else:
             merged[key] = copy.deepcopy(value)
@@ -65,15 +64,15 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_both(built: Mapping[str, Any], term: Any) -> Any:
-    """A term of a node affinity with our expressions too: one term has to hold, and in it all."""
+    """A term of a node affinity with our expressions added: one term has to match, with all of its own."""
     own = (term.get(_EXPRESSIONS) or []) if isinstance(term, Mapping) else None
     if not isinstance(own, list):
-        return copy.deepcopy(term)  # the API server says what is wrong with it
+        return copy.deepcopy(term)  # the API server reports what is wrong with it
     return copy.deepcopy({**term, _EXPRESSIONS: [*own, *built[_EXPRESSIONS]]})
 
 
 def _merge_list(name: str, base: list[Any], over: list[Any]) -> list[Any]:
-    """By key: those of the base first, in their order, then the new ones in theirs."""
+    """By key: items of the base first, in their order, then the new ones."""
     fields = MERGE_KEYS[name]
     changes: dict[_Key, Mapping[str, Any]] = {}
     others: list[Any] = []
@@ -82,13 +81,13 @@ def _merge_list(name: str, base: list[Any], over: list[Any]) -> list[Any]:
         if key is not None:
             changes[key] = item
         else:
-            others.append(item)  # whatever it is: the API server says what is wrong with it
+            others.append(item)  # whatever it is: the API server reports what is wrong with it
     merged = [_merge_item(name, item, changes.pop(_key_of(item, fields) or (), {})) for item in base]
     return [*merged, *(copy.deepcopy(item) for item in (*changes.values(), *others))]
 
 
 def _merge_item(name: str, base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """A variable has a value or a source of it, a volume one sort: merged they could get two."""
+    """A variable has a value or a source, a volume one type; merged, they could have two."""
     if over and (name == "env" or (name == "volumes" and over.keys() != base.keys())):
         return copy.deepcopy(dict(over))
     return _merge(base, over)

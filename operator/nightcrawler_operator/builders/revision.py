@@ -1,4 +1,4 @@
-"""ControllerRevisions: what a run uses of its workflow, kept under the hash of that content."""
+"""ControllerRevisions: what a run uses of its workflow, named by the hash of that content."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def revision_of(workflow: WorkflowView) -> Revision:
 
 
 def read(data: Mapping[str, Any]) -> WorkflowSpec:
-    """A revision's content; fields of other versions of Nightcrawler are passed over.
+    """A revision's content; fields of other versions of Nightcrawler are ignored.
 
     Raises:
         ValueError: It cannot be read.

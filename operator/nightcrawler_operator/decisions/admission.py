@@ -1,7 +1,7 @@
-"""Whether an execution may run at all: asked once, until the answer is on record.
+"""Whether an execution may run at all: decided once, and then recorded.
 
-Rules in order; the first that refuses or waits is right. What might fit later (no node
-large enough now) is no reason to refuse.
+Rules in order; the first that refuses or waits decides. What may be possible later (no node is large
+enough now) is no reason to refuse.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nightcrawler_crds.validation import (
     parameter_problems,
     workflow_problems,
 )
-from nightcrawler_operator.decisions.placement import Place, hangs_on_absence, place
+from nightcrawler_operator.decisions.placement import Place, depends_on_absence, place
 from nightcrawler_operator.snapshot import Revision, Snapshot
 
 
@@ -41,22 +41,22 @@ class NotYet:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """It can run: with this content, there."""
+    """It can run: this revision, in this place."""
 
     revision: Revision
     place: Place
 
 
 @dataclass(frozen=True, slots=True)
-class Unsure:
-    """The Environments have to be looked at anew before it is said."""
+class CheckEnvironments:
+    """It depends on Environments that the cache may lack: list them first."""
 
 
 Answer = Refused | NotYet
 Rule = Callable[[Snapshot], Answer | None]
 
 
-def admit(snapshot: Snapshot) -> Admitted | Unsure | Answer:
+def admit(snapshot: Snapshot) -> Admitted | CheckEnvironments | Answer:
     """Whether the execution of this snapshot may run. Its `revision` is the live workflow's content."""
     for rule in RULES:
         answer = rule(snapshot)
@@ -64,8 +64,8 @@ def admit(snapshot: Snapshot) -> Admitted | Unsure | Answer:
             return answer
     assert snapshot.revision is not None
     chosen = place(snapshot.execution.spec.environment, snapshot.revision.spec, snapshot.environments)
-    if hangs_on_absence(chosen) and not snapshot.fresh_environments:
-        return Unsure()
+    if depends_on_absence(chosen) and not snapshot.fresh_environments:
+        return CheckEnvironments()
     if not isinstance(chosen, Place):
         return Refused(chosen[0], chosen[1])
     leaving = environment_problems(

@@ -1,4 +1,4 @@
-"""What can be said of one attempt of a step; the words that the rules speak in."""
+"""The state of one attempt of a step: it waits, runs, has succeeded or failed."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from nightcrawler_operator.plan import Deadline, Lookup, OldObject
 
 
 class Blame(Enum):
-    """Who is to blame for a failed attempt; it decides whether and how it is tried again."""
+    """What caused a failure; this decides whether and when there is another attempt."""
 
     PROGRAM = "program"
     """Uses up one of the step's retries."""
     INFRASTRUCTURE = "infrastructure"
-    """Free, with back-off, a bounded number of times."""
+    """Uses up no retry; tried again with back-off, a bounded number of times."""
     DEFINITION = "definition"
-    """Trying again cannot help: the step is wrong as it is written."""
+    """Trying again cannot help: the step's definition is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """It has not started. Shown once `show_at` has come; `look_at` is when to judge again.
+    """It has not started. Recorded from `show_at` on; `look_at` is when to decide again.
 
-    `missing_pod` is its Job, if the Pod of that is ours to make.
+    `missing_pod` is its Job, if the operator has to create the Pod.
     """
 
     reason: str
@@ -38,9 +38,9 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Its container has started. `reason` and `message` are set if something is the matter.
+    """Its container has started. `reason` and `message` are set if there is a problem.
 
-    `deadline` is when its Pod's time is over, if the kubelet has still to be told.
+    `deadline` is set if the Pod does not have it yet.
     """
 
     started: datetime
@@ -54,7 +54,7 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """Its container ended with exit code 0, and nobody had ended it."""
+    """Its container ended by itself with exit code 0."""
 
     started: datetime | None
     finished: datetime

@@ -1,4 +1,4 @@
-"""What a kubelet's reasons mean: for a container that waits, and for a Pod that its node did not take.
+"""What a kubelet's reasons mean: of a container that waits, and of a Pod that its node did not admit.
 
 The reasons are those of Kubernetes 1.35, from `pkg/kubelet`: `images/types.go` and `image_manager.go`
 (images), `kuberuntime/kuberuntime_container.go` (the start of a container, in its order), `kubelet_pods.go`
@@ -7,7 +7,7 @@ sync_result.go` and `reason_cache.go` (which of these reach a status), cri-api's
 of a pull). Those of Pods that were not admitted are from `lifecycle/predicate.go` and `handlers.go`,
 `cm/admission`, `cm/topologymanager`, `cm/cpumanager`, `sysctl`, `eviction`, `nodeshutdown` and
 `volumemanager`, and from the scheduler's filters that a kubelet repeats. `RunContainerError` and its like are
-words; but a reason may be any error's text as well, so one that stands in no table has a meaning too.
+constants; but a reason may also be the text of any error, so one that is in no table has a meaning too.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from nightcrawler_operator.decisions.attempt_state import Blame
 
 
 class Grace(Enum):
-    """For how long a cause may last before the attempt is given up; the kubelet tries again meanwhile."""
+    """How long a cause may last before the attempt fails; the kubelet tries again meanwhile."""
 
     NONE = "none"
-    """Nothing but another definition helps."""
+    """Only another definition helps."""
     CONFIG = "missing_config_grace"
-    """What is missing may be on its way."""
+    """What is missing may still be created."""
     PULL = "image_pull_timeout"
-    """The registry, the node or the container may get over it."""
+    """The registry, the node or the container may recover."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a container does not start. `what` has places for {container} and {image}.
+    """Why a container does not start. `what` is a format string for {container} and {image}.
 
-    `quotes` says whether the kubelet's own words add something to ours.
+    `quotes`: whether the kubelet's message is added, because it says more.
     """
 
     what: str
@@ -62,10 +62,10 @@ def _node(what: str) -> Cause:
     return Cause(what, fails=conditions.STEP_NODE_FAILED, blame=Blame.INFRASTRUCTURE)
 
 
-TO_COME: Final = frozenset({"", "ContainerCreating", "PodInitializing", "RestartingAllContainers"})
-"""Of a container whose turn has not come, or has just come."""
+NOT_TRIED: Final = frozenset({"", "ContainerCreating", "PodInitializing", "RestartingAllContainers"})
+"""Of a container that the kubelet has not tried to start yet."""
 CRASH_LOOP: Final = "CrashLoopBackOff"
-"""Of one that has run and is started again after a pause; how it ended says why."""
+"""Of one that has run and is restarted after a back-off; how it ended says why."""
 
 CAUSES: Final[Mapping[str, Cause]] = {
     "InvalidImageName": _pull(
@@ -159,26 +159,26 @@ _BY_MESSAGE: Final[Mapping[str, Sequence[tuple[re.Pattern[str], Cause]]]] = {
         ),
     ),
 }
-"""What a reason means when the message says this; asked in this order, before the reason alone."""
+"""What a reason means with such a message; checked in this order, before the reason alone."""
 
 _BACK_OFF: Final = re.compile(r'Back-off pulling image "[^"]*": (\w+): (.*)', re.DOTALL)
-"""While a kubelet pauses between two pulls, it repeats how the last one failed."""
+"""Between two pulls a kubelet repeats how the last one failed."""
 
 
 def cause_of(waiting: Waiting) -> tuple[Cause, str] | None:
-    """Why a container does not start, and the kubelet's words for it; None if it is only to come.
+    """Why a container does not start, and the kubelet's message; None if there is no failure.
 
-    A container that has run and is started again is not judged here: how it ended says more.
+    Not for a container that has run and is restarted: how it ended says more.
     """
     reason, message = waiting.reason, one_line(waiting.message)
-    if reason in TO_COME or reason == CRASH_LOOP:
+    if reason in NOT_TRIED or reason == CRASH_LOOP:
         return None
     repeated = _BACK_OFF.match(message) if reason == "ImagePullBackOff" else None
     if repeated is not None:
         reason, message = repeated[1], repeated[2]
     cause = CAUSES.get(reason)
     if cause is None:
-        # The text of some error: of the node's, mostly.
+        # The text of an error, usually one of the node.
         return _node("{container} does not start"), one_line(f"{reason}: {message}" if message else reason)
     for pattern, special in _BY_MESSAGE.get(reason, ()):
         if pattern.search(message):
@@ -192,12 +192,12 @@ def names_missing_object(message: str) -> bool:
 
 
 def sentence_of(cause: Cause, said: str, container: str, image: str) -> str:
-    """What is wrong, with which container, in the kubelet's words where these add something."""
+    """What is wrong with which container, with the kubelet's message if that says more."""
     what = cause.what.format(container=container, image=repr(one_line(image)))
     return f"{what}: {said}" if cause.quotes and said else what
 
 
-# --- Pods that their node did not take -------------------------------------------------------------
+# --- Pods that their node did not admit -----------------------------------------------------------
 
 _SHORT: Final = "it had not enough {} left"
 _UNFIT: Final = "it does not fit the Pod any more"
@@ -233,13 +233,13 @@ REJECTED: Final[Mapping[str, str]] = {
 """By the reason of a Pod that failed before any container of it was created."""
 
 _OUT_OF: Final = "OutOf"
-"""Before the name of an extended resource, of GPUs for instance."""
+"""Prefix before the name of an extended resource, for example of GPUs."""
 _PREFIX: Final = re.compile(r"^(Pod was rejected: |Pod )(?=[A-Z])")
-"""What a kubelet puts before the message of each."""
+"""What a kubelet puts before each message."""
 
 
 def rejection(reason: str, message: str) -> str:
-    """Why a node did not take a Pod, in a sentence that begins with the node."""
+    """Why a node did not admit a Pod, as the end of a sentence that begins with the node."""
     said = _PREFIX.sub("", one_line(message))
     what = REJECTED.get(reason)
     if what is None and reason.startswith(_OUT_OF):

@@ -1,9 +1,9 @@
-"""The containers of a Pod beside the step's own: what they are called, which is in the way, which fails.
+"""The other containers of a step's Pod: what they are called, which blocks the step, which fails.
 
-A kubelet starts the init containers one after the other. The next one waits until a plain one has ended
-with 0, and until a side-car (`restartPolicy: Always`) is up: it runs, and its startup probe, if it has one,
-has succeeded. A side-car that ends is started again, with a pause of 10 s that doubles up to 5 min and
-begins anew after 10 min of running (`kuberuntime/kuberuntime_container.go`, `kubelet.go`).
+A kubelet starts the init containers one after the other. The next one waits until an ordinary one has ended
+with 0, or until a side-car (`restartPolicy: Always`) has started: it runs, and its startup probe, if any, has
+succeeded. A side-car that ends is restarted, with a back-off of 10 s that doubles up to 5 min and is reset
+after 10 min of running (`kuberuntime/kuberuntime_container.go`, `kubelet.go`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from nightcrawler_operator.decisions.causes import cause_of
 from nightcrawler_operator.decisions.pods import pod_condition, step_status
 
 FEW_RESTARTS: Final = 2
-"""A side-car that has been started again so often, and ended, fails for more than what comes up late."""
+"""A side-car that was restarted so often and ended again does not only wait for something."""
 STEADY: Final = timedelta(minutes=5)
-"""A side-car that has run for so long, the longest pause of a kubelet, does not fail any more."""
+"""A side-car that has run for so long, the longest back-off of a kubelet, no longer fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container of a Pod, under the name by which people know it."""
+    """A container of a Pod, with its name for messages."""
 
     status: ContainerStatus
     called: str
@@ -35,18 +35,18 @@ class Container:
 
     @property
     def up(self) -> bool:
-        """Whether it runs, as far as what waits for it is concerned."""
+        """Whether it has started, so that the next container may start."""
         return self.status.state.running is not None and self.status.started is not False
 
     @property
-    def through(self) -> bool:
-        """Whether nothing waits for it any more, by what it tells itself."""
+    def done(self) -> bool:
+        """Whether the next container need not wait for it, by its own status."""
         ended = self.status.state.terminated
         return self.up if self.sidecar else ended is not None and ended.exit_code == 0
 
     @property
     def last_termination(self) -> Terminated | None:
-        """How it ended, if it is to be started again: only side-cars are, and with any exit code."""
+        """How it last ended, if the kubelet restarts it: only side-cars, whatever the exit code."""
         ended = self.status.state.terminated
         return ended if ended is not None and self.sidecar else self.status.last_state.terminated
 
@@ -63,26 +63,26 @@ def init_containers(pod: PodView) -> tuple[Container, ...]:
 
 
 def blocking_container(pod: PodView) -> tuple[Container, datetime | None] | None:
-    """The container for which the step's waits, or the step's own, and since when it is its turn.
+    """The container that the Pod waits for, which may be the step's own, and since when.
 
-    The time is None if nothing tells it. A side-car that fails after another container had its turn keeps
-    nobody waiting.
+    The time is None if it is unknown. A side-car that fails after the next container has started blocks
+    nothing.
     """
     own = step_status(pod)
     line = (*init_containers(pod), *((Container(own, "its container"),) if own else ()))
     since = _ready_since(pod)
     for place, container in enumerate(line):
-        later = any(_had_its_turn(one.status) for one in line[place + 1 :])
-        if not later and not (container.through and place < len(line) - 1):
+        later = any(_was_started(one.status) for one in line[place + 1 :])
+        if not later and not (container.done and place < len(line) - 1):
             return container, since
-        since = _later(since, _through_since(container))
+        since = _later(since, _done_since(container))
     return None
 
 
 def failing_beside(pod: PodView, now: datetime) -> tuple[Container, datetime | None] | None:
-    """A container that keeps failing while the step's runs, and until when it is said to if it runs again.
+    """A container that keeps failing while the step's runs, and until when that is reported if it runs again.
 
-    Those that an admission webhook puts beside the step's are containers like it, and not started again.
+    Containers that an admission webhook adds beside the step's are not restarted.
     """
     for container in (*init_containers(pod), *_beside(pod)):
         state = container.status.state
@@ -99,7 +99,7 @@ def failing_beside(pod: PodView, now: datetime) -> tuple[Container, datetime | N
 
 
 def how_it_ended(end: Terminated) -> str:
-    """How a container ended, in words that follow on its name."""
+    """How a container ended, as the end of a sentence that begins with its name."""
     output = last_line(end.message)
     if end.reason == "OOMKilled":
         return "ran out of memory; give it more in its resources.limits.memory"
@@ -109,7 +109,7 @@ def how_it_ended(end: Terminated) -> str:
 
 
 CANNOT_START: Final = frozenset({"StartError", "ContainerCannotRun"})
-"""What containerd and Docker say of a container whose program is not there or may not be run."""
+"""Reasons of containerd and Docker for a program that does not exist or may not be executed."""
 
 
 def _beside(pod: PodView) -> Iterator[Container]:
@@ -118,7 +118,7 @@ def _beside(pod: PodView) -> Iterator[Container]:
             yield Container(status, f"the container {status.name!r}")
 
 
-def _had_its_turn(status: ContainerStatus) -> bool:
+def _was_started(status: ContainerStatus) -> bool:
     return status.state.has_begun or status.last_state.terminated is not None
 
 
@@ -131,7 +131,7 @@ def _ready_since(pod: PodView) -> datetime | None:
     return since
 
 
-def _through_since(container: Container) -> datetime | None:
+def _done_since(container: Container) -> datetime | None:
     state = container.status.state
     if container.sidecar:
         return state.running.started_at if state.running else None

@@ -1,7 +1,7 @@
-"""Whether the process that holds the Lease is known to be dead, so that nobody has to wait for the Lease.
+"""Whether the process that holds the Lease is known to be dead, so that its expiry need not be awaited.
 
-The holder writes into the Lease what tells it from every other process (`Holder`). Three observations
-prove its death; in all other cases the Lease has to run out:
+The holder writes into the Lease what identifies its process (`Holder`). Three observations prove its death;
+in all other cases the Lease has to expire:
 
 1. It ran in our own PID namespace of this very boot of this host, and its process is gone: nothing has
    its PID, or what has it was started at another moment, or is a zombie. A process that is stopped
@@ -70,7 +70,7 @@ class Container(msgspec.Struct, rename="camel", frozen=True):
 
 
 class Holder(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True):
-    """A process that may hold the Lease. What it does not know of itself is None, and proves nothing."""
+    """A process that may hold the Lease. What it cannot find out about itself is None, and proves nothing."""
 
     identity: str
     process: Process | None = None
@@ -79,7 +79,7 @@ class Holder(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What `/proc/PID/stat` says of a process: its state (one letter), its threads, when it was started."""
+    """From `/proc/PID/stat`: the state of a process (one letter), its threads, when it was started."""
 
     state: str
     threads: int
@@ -88,7 +88,7 @@ class Stat:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is known of a holder, by whom.
+    """What is known of a holder, and by which process.
 
     Attributes:
         own: The process that asks.

@@ -1,8 +1,7 @@
 """The decision on one execution: Snapshot in, Plan out.
 
-In order: ended or going away → nothing; not on record as accepted → admission; then the
-steps, and by their states the end of the run: cancelled, failed, out of time, complete,
-or on its way.
+In order: ended or being deleted → nothing; not recorded as accepted → admission; then the steps, and by their
+states the run: completed, cancelled, failed, timed out, or still live.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from nightcrawler_crds.kube.views import ExecutionStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, conditions
 from nightcrawler_crds.validation import filled_parameters
 from nightcrawler_operator.decisions import progress, refusals, run_end
-from nightcrawler_operator.decisions.admission import Admitted, NotYet, Refused, Unsure, admit
+from nightcrawler_operator.decisions.admission import Admitted, CheckEnvironments, NotYet, Refused, admit
 from nightcrawler_operator.decisions.placement import lost_place, recorded_place
 from nightcrawler_operator.decisions.status import condition, status_patch
 from nightcrawler_operator.plan import (
@@ -38,7 +37,7 @@ def decide(snapshot: Snapshot) -> Plan:
     if accepted(status):
         return _go_on(snapshot)
     if snapshot.named_revision and snapshot.revision is None and not snapshot.lost_revision:
-        # Jobs were made, and then nobody got to record it: the revision they name is in force.
+        # Jobs were created and that was not recorded: the revision that they name is the run's.
         return Plan(lookups=(LookForRevision(snapshot.named_revision),))
     if execution.spec.cancel and not snapshot.attempts:
         return replace(run_end.cancelled_before_it_began(snapshot), adopt=_is_foreign(snapshot))
@@ -51,7 +50,7 @@ def decide(snapshot: Snapshot) -> Plan:
             return replace(plan, adopt=_is_foreign(snapshot) and not _cannot_be_written(snapshot))
         case NotYet():
             return _not_yet(snapshot, answer)
-        case Unsure():
+        case CheckEnvironments():
             return Plan(lookups=(LookForEnvironments(),))
         case Admitted() if _cannot_be_written(snapshot):
             assert snapshot.obstacle is not None
@@ -62,9 +61,9 @@ def decide(snapshot: Snapshot) -> Plan:
 
 
 def why_it_waits(snapshot: Snapshot, obstacle: Refusal) -> dict[str, Any]:
-    """The patch that says why nothing is done: what comes before everything else is not taken.
+    """The patch that says why the run waits: what has to be written first is refused.
 
-    Empty while that may be over in a moment.
+    Empty while that may pass quickly.
     """
     show_at = refusals.show_at(obstacle, snapshot.limits)
     if show_at is not None and snapshot.now < show_at:
@@ -73,24 +72,24 @@ def why_it_waits(snapshot: Snapshot, obstacle: Refusal) -> dict[str, Any]:
     message = f"waits, for what it needs is not taken: {obstacle.message}"
     wanted = replace_status(recorded, message=message)
     if not accepted(recorded):
-        said = _conditions(snapshot, (conditions.ACCEPTED, "Unknown", obstacle.reason, message))
-        wanted = replace_status(wanted, phase="Pending", conditions=said)
+        new = _conditions(snapshot, (conditions.ACCEPTED, "Unknown", obstacle.reason, message))
+        wanted = replace_status(wanted, phase="Pending", conditions=new)
     return status_patch(recorded, wanted)
 
 
 def _cannot_be_written(snapshot: Snapshot) -> bool:
-    """Whether what has to be written before a run begins is refused for good."""
+    """Whether the API server refuses for good what has to be written before a run begins."""
     obstacle = snapshot.obstacle
     return obstacle is not None and refusals.is_final(obstacle, snapshot.now, snapshot.limits)
 
 
 def accepted(status: ExecutionStatusView) -> bool:
-    """Whether the execution is on record as accepted."""
+    """Whether the execution is recorded as accepted."""
     return any(c.type == conditions.ACCEPTED and c.status == "True" for c in status.conditions)
 
 
 def run_of(snapshot: Snapshot, revision: Revision) -> Run:
-    """What the Jobs of this execution are made from."""
+    """What the Jobs of this execution are built from."""
     execution = snapshot.execution
     status = execution.status
     return Run(
@@ -120,17 +119,17 @@ def _go_on(snapshot: Snapshot) -> Plan:
 
 def _not_yet(snapshot: Snapshot, answer: NotYet) -> Plan:
     recorded = snapshot.execution.status
-    said = _conditions(snapshot, (conditions.ACCEPTED, "Unknown", answer.reason, answer.message))
-    wanted = replace_status(recorded, phase="Pending", message=answer.message, conditions=said)
+    new = _conditions(snapshot, (conditions.ACCEPTED, "Unknown", answer.reason, answer.message))
+    wanted = replace_status(recorded, phase="Pending", message=answer.message, conditions=new)
     patch = status_patch(recorded, wanted)
     return Plan(status=patch or None, outcome=Waiting(answer.until))
 
 
 def _begin(snapshot: Snapshot, admitted: Admitted) -> Plan:
-    """Accepted just now: that is recorded together with the first Jobs."""
+    """Accepted now: recorded after the first Jobs are created, in one write."""
     execution = snapshot.execution
     place = admitted.place
-    said = _conditions(
+    new = _conditions(
         snapshot,
         (conditions.ACCEPTED, "True", conditions.VALID, "it can run"),
         (conditions.PLACED, "True", place.reason, place.message),
@@ -139,7 +138,7 @@ def _begin(snapshot: Snapshot, admitted: Admitted) -> Plan:
         execution.status,
         environment=place.name,
         revision=admitted.revision.name,
-        conditions=said,
+        conditions=new,
         message=None,
     )
     run = replace(run_of(snapshot, admitted.revision), environment=place.spec, lost_environment=None)
@@ -148,7 +147,7 @@ def _begin(snapshot: Snapshot, admitted: Admitted) -> Plan:
 
 
 def _is_foreign(snapshot: Snapshot) -> bool:
-    """Whether the execution is not marked as its workflow's: kubectl creates it without owner and label."""
+    """Whether the execution lacks its workflow as owner or label, as when kubectl created it."""
     execution, workflow = snapshot.execution, snapshot.workflow
     if workflow is None:
         return False
@@ -156,11 +155,11 @@ def _is_foreign(snapshot: Snapshot) -> bool:
     return not owned or execution.metadata.labels.workflow != workflow.metadata.name
 
 
-def _conditions(snapshot: Snapshot, *said: tuple[str, str, str, str]) -> tuple[Condition, ...]:
+def _conditions(snapshot: Snapshot, *changed: tuple[str, str, str, str]) -> tuple[Condition, ...]:
     execution = snapshot.execution
     recorded = execution.status.conditions
-    kept = [c for c in recorded if c.type not in {kind for kind, *_ in said}]
-    new = [condition(*one, recorded, snapshot.now, execution.metadata.generation) for one in said]
+    kept = [c for c in recorded if c.type not in {kind for kind, *_ in changed}]
+    new = [condition(*one, recorded, snapshot.now, execution.metadata.generation) for one in changed]
     return (*kept, *new)
 
 

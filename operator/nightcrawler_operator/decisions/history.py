@@ -1,8 +1,7 @@
-"""Which ended executions of a workflow go, when they are worth counting, and which revisions nobody needs.
+"""Which ended executions of a workflow are deleted, when to list them, and which revisions are unused.
 
-Nothing is deleted but on a list that was made for it: others delete runs too, and an account of
-one's own would take those for kept and let newer ones go. What an account is good for is to say
-when a list is due.
+Only a fresh list decides what is deleted: others delete runs, too, and a count of our own would keep those
+and delete newer ones. The count only decides when a list is due.
 """
 
 from __future__ import annotations
@@ -19,33 +18,33 @@ from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_operator.decisions.ownership import is_owned_by
 
 EXACT: Final = 100
-"""A history of at most so many is kept to the number, and listed whenever a run has ended."""
+"""A history of at most so many is kept exactly, and listed whenever a run has ended."""
 SHARE: Final = 20
-"""A longer one is listed once for every so many-th part of it that has ended, and exceeded by that much."""
+"""A longer one is listed once 1/20 of it has ended since, and may be exceeded by that much."""
 
 
 class KeptRuns(Enum):
-    """The two histories of a workflow; cancelled runs count with the failed ones. The value is in the API."""
+    """The two histories of a workflow; cancelled runs count as failed. The value is used in the API."""
 
     COMPLETED = "completed"
     OTHERS = "failed"
 
     @staticmethod
     def of(phase: str | None) -> KeptRuns | None:
-        """Where a run of this phase is counted; None for one that has not ended."""
+        """The history of a run in this phase; None for one that has not ended."""
         if phase not in TERMINAL_PHASES:
             return None
         return KeptRuns.COMPLETED if phase == "Completed" else KeptRuns.OTHERS
 
 
 class OwnerUid(msgspec.Struct, frozen=True, gc=False):
-    """Whose it is."""
+    """An ownerReference, reduced to its UID."""
 
     uid: str = ""
 
 
 class EndedMeta(msgspec.Struct, rename="camel", frozen=True, gc=False):
-    """What tells ended runs apart, and which is older."""
+    """Metadata by which ended runs are sorted and deleted."""
 
     name: str = ""
     uid: str = ""
@@ -55,14 +54,14 @@ class EndedMeta(msgspec.Struct, rename="camel", frozen=True, gc=False):
 
 
 class EndedStatus(msgspec.Struct, rename="camel", frozen=True, gc=False):
-    """How it ended, and what content it had used."""
+    """How it ended, and the revision that it used."""
 
     phase: str | None = None
     revision: str | None = None
 
 
 class EndedRun(msgspec.Struct, frozen=True, gc=False):
-    """An execution as far as history goes; there may be ten thousand in a list."""
+    """An execution, reduced to what history needs; a list may have ten thousand."""
 
     metadata: EndedMeta
     status: EndedStatus = EndedStatus()
@@ -70,9 +69,9 @@ class EndedRun(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Count:
-    """How many are on a shelf: those kept when it was last listed, and those that have ended since.
+    """How many runs a history has: those kept when it was last listed, and those that have ended since.
 
-    What others delete makes it too high, and the next list is early.
+    If others delete runs it is too high, and the next list is early.
     """
 
     listed: int
@@ -80,7 +79,7 @@ class Count:
 
 
 def is_due(count: Count | None, keep: int) -> bool:
-    """Whether a shelf on which `keep` may stay has to be listed. None is one that has not been yet."""
+    """Whether a history of which `keep` are kept has to be listed; None if it never was."""
     if count is None:
         return True
     if keep <= EXACT and count.since:
@@ -89,21 +88,21 @@ def is_due(count: Count | None, keep: int) -> bool:
 
 
 def is_worth_it(gain: int, cost: int) -> bool:
-    """Whether to list so many runs on top, to find that so many revisions may not be needed any more."""
+    """Whether listing `cost` runs is worth finding out that `gain` revisions are unused."""
     return cost <= max(EXACT, gain * SHARE)
 
 
 def sorted_out(
-    runs: Iterable[EndedRun], shelf: KeptRuns, keep: int, workflow_uid: str
+    runs: Iterable[EndedRun], history: KeptRuns, keep: int, workflow_uid: str
 ) -> tuple[list[EndedRun], list[EndedRun]]:
-    """Of a workflow's runs on a shelf, those that stay and, beyond `keep`, those that go: the oldest.
+    """The runs of a history that are kept, and the oldest beyond `keep`, which are deleted.
 
-    Runs that only have its label are not its own, and are neither counted nor deleted.
+    Runs that have the workflow's label and another owner are neither counted nor deleted.
     """
     there = [
         run
         for run in runs
-        if KeptRuns.of(run.status.phase) is shelf
+        if KeptRuns.of(run.status.phase) is history
         and run.metadata.deletion_timestamp is None
         and any(owner.uid == workflow_uid for owner in run.metadata.owner_references)
     ]
@@ -114,6 +113,6 @@ def sorted_out(
 def unneeded_revisions(
     revisions: Iterable[RevisionView], needed: Collection[str], workflow_uid: str
 ) -> Sequence[RevisionView]:
-    """The revisions of a workflow that no execution and no Job names, and no next run will."""
+    """The revisions of a workflow that are not among those in use."""
     own = [r for r in revisions if is_owned_by(r.metadata, workflow_uid)]
     return [r for r in own if r.metadata.name not in needed]

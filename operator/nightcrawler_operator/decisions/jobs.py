@@ -20,12 +20,12 @@ from nightcrawler_operator.snapshot import Attempt, Snapshot
 
 
 def live_jobs(snapshot: Snapshot) -> tuple[OldObject, ...]:
-    """The Jobs of which something may still run, or come to run; an injected side-car too."""
+    """The Jobs of which anything may still run or start, including an injected side-car."""
     return _jobs(a for a in snapshot.attempts.values() if any(map(lingers, a.pods)) or may_go_on(a))
 
 
 def unfinished_jobs(snapshot: Snapshot) -> tuple[OldObject, ...]:
-    """The Jobs whose program may still run, or come to; the others keep their logs."""
+    """The Jobs whose program may still run or start; the others are kept for their logs."""
     return _jobs(a for a in snapshot.attempts.values() if may_go_on(a))
 
 
@@ -38,7 +38,7 @@ def _jobs(attempts: Iterable[Attempt]) -> tuple[OldObject, ...]:
 
 
 def orphaned_pods(snapshot: Snapshot) -> tuple[OldObject, ...]:
-    """Live Pods whose Job was deleted and left them behind: nobody else will end them."""
+    """Live Pods that were orphaned when their Job was deleted: nobody else will end them."""
     return tuple(
         OldObject(pod.metadata.name, pod.metadata.uid)
         for attempt in snapshot.attempts.values()
@@ -49,7 +49,7 @@ def orphaned_pods(snapshot: Snapshot) -> tuple[OldObject, ...]:
 
 
 def is_quiet(snapshot: Snapshot) -> bool:
-    """Whether every Pod has ended, by its phase too, and no Job may still make one."""
+    """Whether every Pod has a final phase, and no Job may still create one."""
     return not any(
         any(map(is_live, a.pods)) or (a.job is not None and not job_over(a))
         for a in snapshot.attempts.values()
@@ -57,7 +57,7 @@ def is_quiet(snapshot: Snapshot) -> bool:
 
 
 def what_may_run(snapshot: Snapshot) -> str:
-    """What may still run, in words: Pods, or a Job that may still make one; empty if nothing may."""
+    """What may still run, in words: Pods, or a Job that may still create one; empty if nothing."""
     attempts = snapshot.attempts.values()
     pods = [p.metadata.name for a in attempts for p in a.pods if may_run(p) or has_company(p)]
     if pods:
@@ -66,7 +66,7 @@ def what_may_run(snapshot: Snapshot) -> str:
 
 
 def ended_jobs(attempts: Iterable[Attempt]) -> tuple[EndedJob, ...]:
-    """The Jobs whose Pod has ended, and whose own end is for us to tell and has not been told."""
+    """Managed Jobs whose Pod has ended and whose final status is not written yet."""
     return tuple(ended for attempt in attempts if (ended := _unreported_end(attempt)) is not None)
 
 
@@ -95,10 +95,10 @@ def _unreported_end(attempt: Attempt) -> EndedJob | None:
 def freed_pods(
     attempts: Mapping[tuple[str, int], Attempt], recorded: Mapping[str, StepStatusView] | None
 ) -> tuple[FreedPod, ...]:
-    """The Pods that somebody has deleted, that have ended, and whose result is on record.
+    """Deleted Pods that have ended and whose result is recorded.
 
-    Nothing but our finalizer keeps them, and whoever drains a node waits for it. `recorded` is None for
-    an execution that has ended: of that, everything is on record.
+    Only our finalizer keeps them, and a drain of their node waits for that. `recorded` is None for an
+    execution that has ended: all its results are recorded.
     """
     return tuple(
         FreedPod(
@@ -116,7 +116,7 @@ def freed_pods(
 
 
 def on_record(which: tuple[str, int], recorded: Mapping[str, StepStatusView] | None) -> bool:
-    """Whether the result of an attempt is on record; all are in a run that has ended (None)."""
+    """Whether the result of an attempt is recorded; in a run that has ended (None) all are."""
     if recorded is None:
         return True
     step, attempt = which
@@ -128,12 +128,12 @@ def on_record(which: tuple[str, int], recorded: Mapping[str, StepStatusView] | N
 
 
 def job_over(attempt: Attempt) -> bool:
-    """Whether the attempt's Job makes no Pod any more: it has ended, or its Pod has."""
+    """Whether the attempt's Job creates no more Pods: it has ended, or its Pod has."""
     return _job_is_over(attempt) or (bool(attempt.pods) and not any(map(is_live, attempt.pods)))
 
 
 def may_go_on(attempt: Attempt) -> bool:
-    """Whether the attempt's program may still run, or come to; its Pod may take longer to end."""
+    """Whether the attempt's program may still run or start; its Pod may take longer to end."""
     return any(map(may_run, attempt.pods)) or not (_job_is_over(attempt) or attempt.pods)
 
 

@@ -1,7 +1,6 @@
 """What becomes of the Jobs of an execution that has ended.
 
-Those of one that is gone are none of our business: the garbage collector removes what it owned, and what
-it does not own any more is somebody else's.
+Not of one that was deleted: the garbage collector removes what it owned, and the rest is not ours.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from nightcrawler_operator.snapshot import Attempt
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """The Jobs stay until then, for people to look at."""
+    """The Jobs are kept until then, for people to look at."""
 
     until: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """The Jobs go, all of them."""
+    """All Jobs are deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class StopLive:
-    """These Jobs have not ended although their execution has: they go at once."""
+    """These Jobs have not ended although their execution has: they are deleted at once."""
 
     jobs: tuple[OldObject, ...]
 
@@ -39,7 +38,7 @@ class StopLive:
 def leftovers(attempts: Collection[Attempt], *, now: datetime, keep: float) -> Keep | Remove | StopLive:
     """What to do with the Jobs of an execution that is terminal.
 
-    The time to keep them, in seconds, is counted from the Jobs' own ends, so that restarts do not matter.
+    They are kept for `keep` seconds from the Jobs' own ends, so that restarts do not matter.
     """
     stops = [
         (stop, OldObject(a.job.metadata.name, a.job.metadata.uid))
@@ -56,10 +55,10 @@ def leftovers(attempts: Collection[Attempt], *, now: datetime, keep: float) -> K
 
 
 def _stops_at(attempt: Attempt, now: datetime) -> datetime | None:
-    """When something of an attempt that still runs is to be ended; None if nothing does, or will for long.
+    """When what still runs of an attempt is to be stopped; None if nothing does.
 
-    A Job's own account comes after its Pod's end, and the Pod's phase after that of its containers: up to
-    minutes, if the kubelet is busy. Neither makes it live.
+    The status of a Job is set after its Pod has ended, and the Pod's phase after its containers have: up to
+    minutes later if the kubelet is busy. Neither delay makes the attempt live.
     """
     if job_over(attempt):
         return None
@@ -76,11 +75,11 @@ def _program_ended(attempt: Attempt) -> datetime | None:
 
 
 def _ended(attempt: Attempt, now: datetime) -> datetime:
-    """When an attempt's Job ended: by its own account, else with its Pod, else just now.
+    """When an attempt's Job ended: by its status, else with its Pod, else now.
 
-    The last Job of a run does not say so yet when the run ends; those before it may have ended long ago.
+    When a run ends, its last Job's status is not final yet; earlier Jobs may have ended long ago.
     """
     assert attempt.job is not None
     status = attempt.job.status
-    by_account = status.completion_time or (status.end.last_transition_time if status.end else None)
-    return by_account or _program_ended(attempt) or now
+    reported = status.completion_time or (status.end.last_transition_time if status.end else None)
+    return reported or _program_ended(attempt) or now

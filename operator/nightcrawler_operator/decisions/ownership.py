@@ -1,7 +1,7 @@
-"""Whose a Job or a Pod is.
+"""Who owns a Job or a Pod.
 
-An owner's UID says so, within the owner's namespace. Labels only select: whoever copies or restores an
-object copies them too, and whoever may edit one can take them off.
+The UID of an owner decides, within the owner's namespace. Labels only select: a copied or restored object has
+them, too, and anybody who may edit an object can remove them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from nightcrawler_crds.kube.metadata import Meta
 from nightcrawler_crds.kube.views import JobView, PodView
 
 _SUFFIX: Final = len("-x7k2p")
-"""What the Job controller adds to a Job's name for the name of its Pod."""
+"""The length of the suffix that the Job controller adds to a Job's name for its Pod."""
 
 
 def is_owned_by(meta: Meta, uid: str) -> bool:
@@ -26,9 +26,9 @@ def owner_name(meta: Meta, uid: str) -> str:
 
 
 def is_pod_of(pod: PodView, job: JobView | None, job_name: str) -> bool:
-    """Whether a Pod is of the Job of this name. Where that is gone its UID is too, and names have to do.
+    """Whether a Pod belongs to the Job of this name. If the Job is gone, so is its UID, and names decide.
 
-    A Pod that was orphaned has no owner left, but the name that it was made with.
+    An orphaned Pod has no owner, but still the name that it was created with.
     """
     if job is not None:
         return is_owned_by(pod.metadata, job.metadata.uid)

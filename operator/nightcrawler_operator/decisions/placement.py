@@ -1,6 +1,7 @@
 """Where an execution runs: the Environment it names, else the workflow's first, else the default one.
 
-A workflow whose list of environments is empty, every box of the form unticked, runs nowhere by itself.
+A workflow with an empty list of environments (every box of the form unticked) runs only where an execution
+says.
 """
 
 from __future__ import annotations
@@ -55,11 +56,11 @@ def place(
     return _place(found, source if asked == found.metadata.name else f"{source}, as {asked!r}")
 
 
-def hangs_on_absence(chosen: Place | tuple[str, str]) -> bool:
-    """Whether it was decided by there being no (other) Environment: one made just now would matter.
+def depends_on_absence(chosen: Place | tuple[str, str]) -> bool:
+    """Whether the choice depends on an Environment being absent, so that a stale cache would matter.
 
-    A run that names none and finds none runs in this cluster at once: that is how most installations
-    are, and only the very first Environment of one could come too late for it.
+    A run that names none and finds none runs in this cluster at once: most installations have none, and only
+    the very first one could be missed.
     """
     if not isinstance(chosen, Place):
         return True
@@ -67,7 +68,7 @@ def hangs_on_absence(chosen: Place | tuple[str, str]) -> bool:
 
 
 def recorded_place(name: str | None, environments: Collection[EnvironmentView]) -> EnvironmentSpec:
-    """The Environment that a run was put in, as it is now; an empty one if it is gone."""
+    """The current spec of the Environment that a run was placed in; an empty one if it is gone."""
     found = next((e for e in environments if e.metadata.name == name), None)
     return read_environment(found) if found else EnvironmentSpec()
 
@@ -75,14 +76,14 @@ def recorded_place(name: str | None, environments: Collection[EnvironmentView]) 
 def lost_place(
     name: str | None, recorded: Iterable[Condition], environments: Collection[EnvironmentView]
 ) -> str | None:
-    """The name of the Environment that a run was put in, if it is gone: no other nodes will do."""
+    """The name of the Environment that a run was placed in, if it is gone: no other may be used."""
     chosen = any(c.type == conditions.PLACED and c.reason == conditions.CHOSEN for c in recorded)
     gone = chosen and all(e.metadata.name != name for e in environments)
     return name if gone else None
 
 
 def read_environment(environment: EnvironmentView) -> EnvironmentSpec:
-    """The spec of an Environment; fields of other versions are passed over."""
+    """The spec of an Environment; fields of other versions are ignored."""
     return EnvironmentSpec.model_validate(environment.spec, extra="ignore")
 
 

@@ -1,6 +1,6 @@
-"""Facts about Pods: what of a Pod may still run, which container ran the step, who asked for its end.
+"""Facts about Pods: what may still run, which container runs the step, whether its end was requested.
 
-They are Kubernetes' own (pod-lifecycle, and the kubelet's and the API server's sources).
+Sources: Kubernetes' pod-lifecycle page, the kubelet and the API server.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from nightcrawler_crds.kube.views import ContainerStatus, PodView, Terminated
 from nightcrawler_crds.names import STEP_CONTAINER
 
 ENDED: Final = ("Succeeded", "Failed")
-"""The phases of a Pod that nothing of runs any more."""
+"""The phases of a Pod in which nothing runs any more."""
 
 
 def step_status(pod: PodView) -> ContainerStatus | None:
@@ -32,8 +32,8 @@ def step_termination(pod: PodView) -> Terminated | None:
 def is_live(pod: PodView) -> bool:
     """Whether anything of the Pod may still run.
 
-    A grace period of 0 is the word of whoever force-deletes it, or of the API server for a Pod that has no
-    node yet: nothing but a finalizer keeps it then.
+    With a grace period of 0 it was force-deleted, or deleted before it had a node: then only a finalizer
+    keeps it.
     """
     return pod.status.phase not in ENDED and not is_forced_out(pod)
 
@@ -44,20 +44,20 @@ def is_forced_out(pod: PodView) -> bool:
 
 
 def may_run(pod: PodView) -> bool:
-    """Whether the step's program may still run, or come to.
+    """Whether the step's program may still run or start.
 
-    A kubelet reports that a container has ended some time before it reports that the Pod has: seconds, or
-    minutes if it is busy. Deleting such a Pod would end nothing but its log.
+    A kubelet reports the end of a container seconds before that of the Pod, or minutes if it is busy.
+    Deleting such a Pod would only delete its log.
     """
     return is_live(pod) and step_termination(pod) is None
 
 
 def has_company(pod: PodView) -> bool:
-    """Whether a container beside the step's may still run, and would for ever: an injected side-car.
+    """Whether another container may still run, and would for ever: an injected side-car.
 
-    Of a Pod whose containers have all terminated nothing runs, although a busy kubelet may take minutes to
-    set its phase. Init containers do not count: the kubelet ends those that are restartable (side-cars as
-    Kubernetes means them) by itself, within the grace period, when all containers have terminated.
+    In a Pod whose containers have all terminated nothing runs, although a busy kubelet may take minutes to
+    set its phase. Init containers do not count: the kubelet ends restartable ones (Kubernetes' side-cars)
+    itself, within the grace period, when all containers have terminated.
     """
     return is_live(pod) and any(
         status.name != STEP_CONTAINER and status.state.terminated is None
@@ -66,7 +66,7 @@ def has_company(pod: PodView) -> bool:
 
 
 def lingers(pod: PodView) -> bool:
-    """Whether a side-car keeps a Pod whose program has ended, and nobody has asked for its end."""
+    """Whether an injected side-car keeps a Pod whose program has ended and that nobody has deleted."""
     over = step_termination(pod) is not None and pod.metadata.deletion_timestamp is None
     return over and has_company(pod)
 
@@ -77,13 +77,13 @@ def pod_condition(pod: PodView, kind: str) -> Condition | None:
 
 
 def disruption(pod: PodView) -> Condition | None:
-    """The condition that says that the cluster ends, or has ended, the Pod."""
+    """The condition that the cluster ends, or has ended, the Pod."""
     condition = pod_condition(pod, "DisruptionTarget")
     return condition if condition is not None and condition.status == "True" else None
 
 
 def deletion_asked(pod: PodView) -> datetime | None:
-    """When somebody asked for the Pod's deletion: its deletionTimestamp is that plus the grace period."""
+    """When the Pod's deletion was requested: its deletionTimestamp is that plus the grace period."""
     meta = pod.metadata
     if meta.deletion_timestamp is None:
         return None
@@ -91,10 +91,10 @@ def deletion_asked(pod: PodView) -> datetime | None:
 
 
 def as_first_deleted(before: PodView | None, now: PodView) -> PodView:
-    """A Pod with the moment at which its deletion was first asked for.
+    """The Pod with the time at which its deletion was first requested.
 
-    When a kubelet is done with a Pod it asks again, and if a finalizer keeps the Pod then, the API server
-    takes that moment for the deletionTimestamp: it looks as if the program had ended by itself before.
+    When a kubelet is done with a Pod it requests the deletion again, and if a finalizer keeps the Pod, the
+    API server replaces the deletionTimestamp: then the program seems to have ended by itself before.
     """
     if before is None or before.metadata.uid != now.metadata.uid:
         return now
@@ -109,15 +109,15 @@ def as_first_deleted(before: PodView | None, now: PodView) -> PodView:
 
 
 def was_ended(pod: PodView, finished: datetime) -> bool:
-    """Whether somebody had asked for the end of the Pod before it finished."""
+    """Whether the Pod's disruption or deletion was requested before it finished."""
     announced = disruption(pod)
     moments = (announced.last_transition_time if announced else None, deletion_asked(pod))
     return any(not_after(moment, finished) for moment in moments)
 
 
 def not_after(moment: datetime | None, end: datetime) -> bool:
-    """Whether something happened before an end, or with it.
+    """Whether something happened before an end, or in the same second.
 
-    Both have a grain of a second; within the same one, it is taken to be the cause.
+    Both times are whole seconds; within the same one, it is taken for the cause.
     """
     return moment is not None and moment <= end

@@ -1,9 +1,9 @@
-"""What it means that the API server did not take something: whether it may pass, and what a person reads.
+"""What a refusal by the API server means: whether the request is repeated, and the message for people.
 
-A quota waits for room, an API server or a webhook that does not answer for its return. A policy's no is
-final. Rights that the operator itself lacks are the installation's fault: they are waited for, though not
-for ever. Kubernetes has one code, 403, for most of these, so they are told apart by their texts, which are
-those of its own admission plugins and of its authorizer (`k8s.io/apiserver`).
+An exceeded quota is waited for, and so is an API server or a webhook that does not answer. A policy's refusal
+is final. Rights that the operator lacks are waited for, but not for ever: the installation has to be
+corrected. Kubernetes answers 403 to most of these, so they are told apart by their texts, those of its
+admission plugins and its authorizer (`k8s.io/apiserver`). No other module matches these texts.
 """
 
 from __future__ import annotations
@@ -47,9 +47,10 @@ _FIELDS: Final = {
 
 
 def refusal(error: errors.ApiError, name: str, before: Refusal | None, now: datetime) -> Refusal:
-    """What an answer means for whoever wanted the object `name` made.
+    """What an error means for the object `name` that was to be created.
 
-    `before` is what was said of it last: a wait for the same reason goes on, and is repeated less often.
+    `before` is its last refusal: for the same reason the wait continues, and the request is repeated less
+    often.
     """
     reason, final = _meaning(error)
     message, exceeded = in_words(error.message), exceeded_resources(error.message)
@@ -62,26 +63,26 @@ def refusal(error: errors.ApiError, name: str, before: Refusal | None, now: date
     return Refusal(message, now + timedelta(seconds=seconds), reason, since, tries, exceeded)
 
 
-def is_final(said: Refusal, now: datetime, limits: Limits) -> bool:
-    """Whether it is of no use to ask again, or no use any more."""
-    if said.ask_again is None:
+def is_final(refused: Refusal, now: datetime, limits: Limits) -> bool:
+    """Whether the request is not repeated (any more)."""
+    if refused.ask_again is None:
         return True
     grace = {
         conditions.STEP_MISSING_RIGHTS: limits.missing_rights_grace,
         conditions.STEP_FORBIDDEN: limits.missing_config_grace,
-    }.get(said.reason)
-    return grace is not None and said.since is not None and now >= said.since + timedelta(seconds=grace)
+    }.get(refused.reason)
+    return grace is not None and refused.since is not None and now >= refused.since + timedelta(seconds=grace)
 
 
-def show_at(said: Refusal, limits: Limits) -> datetime | None:
-    """When a wait is worth a write: one for the API server may be over in a moment; None for at once."""
-    if said.reason != conditions.STEP_API_UNAVAILABLE or said.since is None:
+def show_at(refused: Refusal, limits: Limits) -> datetime | None:
+    """When the wait is recorded; None for at once. A wait for the API server may be short."""
+    if refused.reason != conditions.STEP_API_UNAVAILABLE or refused.since is None:
         return None
-    return said.since + timedelta(seconds=limits.status_window)
+    return refused.since + timedelta(seconds=limits.status_window)
 
 
 def forbidden(message: str) -> tuple[str, bool]:
-    """The reason that a 403 comes to, by its text, and whether it is final."""
+    """The reason of a 403, by its text, and whether it is final."""
     if _QUOTA.search(message):
         return conditions.STEP_QUOTA, False
     if _DENIED.search(message):
@@ -90,7 +91,7 @@ def forbidden(message: str) -> tuple[str, bool]:
         return conditions.STEP_API_UNAVAILABLE, False
     if _RIGHTS.search(message):
         return conditions.STEP_MISSING_RIGHTS, False
-    # What a Pod names may be on its way; anything else is a policy.
+    # What a Pod names may still be created; anything else is a policy.
     return conditions.STEP_FORBIDDEN, _MISSING.search(message) is None
 
 
@@ -101,7 +102,7 @@ def exceeded_resources(message: str) -> frozenset[str]:
 
 
 def in_words(message: str) -> str:
-    """The answer as a person should read it: which webhook, or which field of the step it is about."""
+    """The message for people: which webhook, or which field of the step, it is about."""
     text = " ".join(message.split())[:1000]
     if called := _WEBHOOK.search(text):
         return f"the admission webhook {called[1]!r} could not be asked: {called[2]}"
@@ -120,6 +121,6 @@ def _meaning(error: errors.ApiError) -> tuple[str, bool]:
 
 
 def _pause(reason: str, tries: int, name: str) -> float:
-    """Up to a quarter less than the plain back-off, by name, so that not all are repeated together."""
+    """Back-off in seconds; up to a quarter less by name, so that not all are repeated together."""
     plain = min(_FIRST.get(reason, _FIRST_OF_OTHERS) * (1 << min(tries - 1, _DOUBLINGS)), _LONGEST)
     return plain * (1 - zlib.crc32(name.encode()) % 256 / 1024)

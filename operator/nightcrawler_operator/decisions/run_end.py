@@ -24,7 +24,7 @@ def replace_status(status: ExecutionStatusView, **changes: Any) -> ExecutionStat
 
 
 def refused(snapshot: Snapshot, reason: str, message: str) -> Plan:
-    """It cannot run, or not any further: Accepted says why, and it is Failed."""
+    """It cannot run, or cannot continue: Accepted says why, and it is Failed."""
     wanted = finish(snapshot, snapshot.execution.status, "Failed", conditions.REFUSED, message)
     steps = close_steps(
         wanted.steps, snapshot, conditions.STEP_CANCELLED, "was ended, for the run cannot go on"
@@ -34,7 +34,7 @@ def refused(snapshot: Snapshot, reason: str, message: str) -> Plan:
 
 
 def cancelled_before_it_began(snapshot: Snapshot) -> Plan:
-    """Cancelled while it waited to be accepted: there is nothing to end."""
+    """Cancelled before it was accepted: there are no Pods to end."""
     message = "cancelled before it began"
     return ended(
         snapshot, finish(snapshot, snapshot.execution.status, "Cancelled", conditions.RUN_CANCELLED, message)
@@ -52,13 +52,13 @@ def finish(
 
 
 def cancelling(snapshot: Snapshot, status: ExecutionStatusView, message: str) -> ExecutionStatusView:
-    """The status of a run whose Pods are being ended; when that began is the condition's time."""
+    """The status of a run whose Pods are being ended, since the condition's transition time."""
     said = _with(snapshot, status.conditions, conditions.FINISHED, "False", conditions.CANCELLING, message)
     return replace_status(status, phase="Cancelling", message=message, conditions=said)
 
 
 def ended(snapshot: Snapshot, wanted: ExecutionStatusView) -> Plan:
-    """The plan that ends a run: what may still run is deleted first, so that no Pod outlives the record."""
+    """The plan that ends a run. What may still run is deleted first, so that no Pod outlives the run."""
     return Plan(
         delete_jobs=unfinished_jobs(snapshot),
         delete_pods=orphaned_pods(snapshot),
@@ -70,7 +70,7 @@ def ended(snapshot: Snapshot, wanted: ExecutionStatusView) -> Plan:
 def close_steps(
     steps: Steps, snapshot: Snapshot, reason: str, message: str, *, begun: str = "Cancelled"
 ) -> dict[str, StepStatusView]:
-    """All steps ended: those that had begun as `begun`, those that had not as Skipped."""
+    """All steps ended: those that had begun in phase `begun`, the others Skipped."""
 
     def close(name: str, status: StepStatusView | None) -> StepStatusView:
         if status is not None and status.phase in TERMINAL_STEP_PHASES:

@@ -1,4 +1,4 @@
-"""What is said of a workflow: whether it can run, what of it has no effect yet, how it went last."""
+"""The status of a workflow: whether it can run, which fields have no effect yet, its last run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nightcrawler_operator.decisions.status import condition, merge_patch
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """The latest execution of a workflow that is known of; one that was deleted under way has no phase."""
+    """The latest known execution of a workflow; it has no phase if it was deleted while it was live."""
 
     name: str
     phase: str | None
@@ -30,7 +30,7 @@ class LastRun:
 def status_patch(
     workflow: WorkflowView, policy: PodPolicy, *, active: int, last: LastRun | None, now: datetime
 ) -> dict[str, Any]:
-    """The merge patch of a workflow's status; empty if it says all that already."""
+    """The merge patch of a workflow's status; empty if nothing changes."""
     recorded = workflow.status
     generation = workflow.metadata.generation
     wanted = msgspec.structs.replace(
@@ -53,8 +53,8 @@ def _conditions(workflow: WorkflowView, policy: PodPolicy, now: datetime) -> tup
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
-        said = first.get("ctx", {}).get("error", first["msg"])  # our own sentence, without pydantic's prefix
-        accepted = ("False", conditions.INVALID_SPEC, f"spec{where}: {said}")
+        error_ = first.get("ctx", {}).get("error", first["msg"])  # our sentence, without pydantic's prefix
+        accepted = ("False", conditions.INVALID_SPEC, f"spec{where}: {error_}")
     else:
         problems = workflow_problems(spec, policy)
         accepted = ("True", conditions.VALID, _can_run(spec))
@@ -79,7 +79,7 @@ def _can_run(spec: WorkflowSpec) -> str:
 
 
 def _is_word(value: words.Word | None) -> bool:
-    """Whether something is asked for: None, none and NONE say that nothing is."""
+    """Whether a value is set; None, none and NONE are the same as unset."""
     return value is not None and str(value).lower() != "none"
 
 
