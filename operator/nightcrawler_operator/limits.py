@@ -1,4 +1,4 @@
-"""The numbers that decisions depend on, in seconds unless said otherwise.
+"""The numbers that decisions depend on, in seconds unless noted otherwise.
 
 Decisions know these and not the settings they come from. The defaults stand here, once;
 `settings` takes its own from them and explains each to whoever installs Nightcrawler.

@@ -2,7 +2,7 @@
 
 The levels, weakest first: built-in (`Limits`, `defaults`) < compute profile < Environment < workflow < step.
 Compute profiles have no effect yet; `ResolvedStep.resources` and its like are where they will come in.
-Builders, retries and waits all ask here.
+Builders, retries and waits all use it.
 """
 
 from __future__ import annotations

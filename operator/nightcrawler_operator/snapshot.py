@@ -141,8 +141,3 @@ class Snapshot:
     fresh_environments: bool = True
     recorded_at: datetime | None = None
     completed: Mapping[str, StepStatusView] = field(default_factory=dict)
-
-    @property
-    def step_count(self) -> int:
-        """How many steps the run has; where its revision is lost, how many are on record."""
-        return len(self.revision.steps if self.revision is not None else self.execution.status.steps)

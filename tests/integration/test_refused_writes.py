@@ -161,7 +161,7 @@ def test_an_api_server_that_answers_no_posts_is_named(
     (run,) = team.runs(a_workflow("w").step("one"))
 
     waits = team.until_step(run, "one", reason="APIServerUnavailable")
-    assert "waits, for its Job is not taken: the proxy answers 503" in waits["message"]
+    assert "waits, its Job is refused: the proxy answers 503" in waits["message"]
 
     proxy.calm()
     team.until_phase(run, "Completed", within=60)

@@ -122,7 +122,7 @@ def test_a_job_that_the_quota_keeps_out_is_shown_and_asked_for_again(team: Team)
 
     waiting = team.until_step(run, "one", reason="ExceededQuota")
 
-    assert "its Job is not taken" in waiting["message"]
+    assert "its Job is refused" in waiting["message"]
     assert team.status(run)["phase"] == "Pending"
     team.cancel(run)
     team.until_phase(run, "Cancelled")

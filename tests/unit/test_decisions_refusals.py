@@ -222,9 +222,7 @@ def test_an_accepted_run_that_cannot_go_on_says_so_in_its_message() -> None:
 
     patch = why_it_waits(a_snapshot("train").at(2).build(), away)
 
-    assert patch == {
-        "message": "waits, for what it needs is not taken: the API server did not answer in time"
-    }
+    assert patch == {"message": "waits, what it needs is refused: the API server did not answer in time"}
 
 
 def test_a_run_that_may_never_begin_is_refused_without_another_try() -> None:

@@ -191,10 +191,10 @@ def names_missing_object(message: str) -> bool:
     return _MISSING_OBJECT.search(message) is not None
 
 
-def sentence_of(cause: Cause, said: str, container: str, image: str) -> str:
+def sentence_of(cause: Cause, message: str, container: str, image: str) -> str:
     """What is wrong with which container, with the kubelet's message if that says more."""
     what = cause.what.format(container=container, image=repr(one_line(image)))
-    return f"{what}: {said}" if cause.quotes and said else what
+    return f"{what}: {message}" if cause.quotes and message else what
 
 
 # --- Pods that their node did not admit -----------------------------------------------------------
@@ -240,10 +240,10 @@ _PREFIX: Final = re.compile(r"^(Pod was rejected: |Pod )(?=[A-Z])")
 
 def rejection(reason: str, message: str) -> str:
     """Why a node did not admit a Pod, as the end of a sentence that begins with the node."""
-    said = _PREFIX.sub("", one_line(message))
+    words = _PREFIX.sub("", one_line(message))
     what = REJECTED.get(reason)
     if what is None and reason.startswith(_OUT_OF):
         what = _SHORT.format(one_line(reason.removeprefix(_OUT_OF)))
     if what is None:
-        return ": ".join(part for part in (one_line(reason), said) if part) or "no reason given"
-    return f"{what}: {said}" if said else what
+        return ": ".join(part for part in (one_line(reason), words) if part) or "no reason given"
+    return f"{what}: {words}" if words else what

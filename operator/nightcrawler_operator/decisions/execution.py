@@ -69,7 +69,7 @@ def why_it_waits(snapshot: Snapshot, obstacle: Refusal) -> dict[str, Any]:
     if show_at is not None and snapshot.now < show_at:
         return {}
     recorded = snapshot.execution.status
-    message = f"waits, for what it needs is not taken: {obstacle.message}"
+    message = f"waits, what it needs is refused: {obstacle.message}"
     wanted = replace_status(recorded, message=message)
     if not accepted(recorded):
         new = _conditions(snapshot, (conditions.ACCEPTED, "Unknown", obstacle.reason, message))

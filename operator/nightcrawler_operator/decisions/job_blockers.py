@@ -47,7 +47,7 @@ def _refused(ctx: StepContext, name: str) -> StepStatusView | Blocked | None:
         return ended_without_job(ctx, refusal.reason, f"cannot be run: {refusal.message}")
     if refusal.ask_again is None or ctx.now >= refusal.ask_again:
         return None
-    message = f"waits, for its Job is not taken: {refusal.message}"
+    message = f"waits, its Job is refused: {refusal.message}"
     return Blocked(refusal.reason, message, refusal.ask_again, refusals.show_at(refusal, limits))
 
 

@@ -27,10 +27,10 @@ def refused(snapshot: Snapshot, reason: str, message: str) -> Plan:
     """It cannot run, or cannot continue: Accepted says why, and it is Failed."""
     wanted = finish(snapshot, snapshot.execution.status, "Failed", conditions.REFUSED, message)
     steps = close_steps(
-        wanted.steps, snapshot, conditions.STEP_CANCELLED, "was ended, for the run cannot go on"
+        wanted.steps, snapshot, conditions.STEP_CANCELLED, "was ended because the run cannot continue"
     )
-    said = _with(snapshot, wanted.conditions, conditions.ACCEPTED, "False", reason, message)
-    return ended(snapshot, replace_status(wanted, conditions=said, steps=steps))
+    changed = _with(snapshot, wanted.conditions, conditions.ACCEPTED, "False", reason, message)
+    return ended(snapshot, replace_status(wanted, conditions=changed, steps=steps))
 
 
 def cancelled_before_it_began(snapshot: Snapshot) -> Plan:
@@ -45,16 +45,16 @@ def finish(
     snapshot: Snapshot, status: ExecutionStatusView, phase: str, reason: str, message: str
 ) -> ExecutionStatusView:
     """The last status of a run."""
-    said = _with(snapshot, status.conditions, conditions.FINISHED, "True", reason, message)
+    changed = _with(snapshot, status.conditions, conditions.FINISHED, "True", reason, message)
     return replace_status(
-        status, phase=phase, message=message[:4096], completion_time=snapshot.now, conditions=said
+        status, phase=phase, message=message[:4096], completion_time=snapshot.now, conditions=changed
     )
 
 
 def cancelling(snapshot: Snapshot, status: ExecutionStatusView, message: str) -> ExecutionStatusView:
     """The status of a run whose Pods are being ended, since the condition's transition time."""
-    said = _with(snapshot, status.conditions, conditions.FINISHED, "False", conditions.CANCELLING, message)
-    return replace_status(status, phase="Cancelling", message=message, conditions=said)
+    changed = _with(snapshot, status.conditions, conditions.FINISHED, "False", conditions.CANCELLING, message)
+    return replace_status(status, phase="Cancelling", message=message, conditions=changed)
 
 
 def ended(snapshot: Snapshot, wanted: ExecutionStatusView) -> Plan:

@@ -148,7 +148,7 @@ def _pod_to_create(p: Pending) -> Waits | Failed | None:
         return replace(wait, show_at=p.created + _STARTING_SHOWN, missing_pod=missing)
     message = one_line(refusal.message)
     if refusal.reason != conditions.STEP_LAST_POD:
-        message = f"waits, for its Pod is not taken: {message}"
+        message = f"waits, its Pod is refused: {message}"
     wait = p.wait(refusal.reason, message, refusal.ask_again)
     return replace(wait, show_at=refusals.show_at(refusal, p.limits) or p.show_at)
 
