@@ -1,4 +1,4 @@
-"""Manifests for tests, said in a line: `a_workflow("x").step("a", retries=2).config(timeout="5m")`.
+"""Manifests for tests, in one line: `a_workflow("x").step("a", retries=2).config(timeout="5m")`.
 
 Names of arguments are the manifest's in Python's spelling (`depends_on`, `retry_delay`); values go
 through as they are. Every method returns a new builder, so a base can be shared.

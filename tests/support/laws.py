@@ -17,11 +17,11 @@ PROGRAMS_FAULT: Final = frozenset({conditions.STEP_ERROR, conditions.STEP_TIMED_
 
 
 class BrokenLawError(AssertionError):
-    """Something was written that must never be."""
+    """A write broke a law."""
 
 
 class Laws:
-    """Watches every write of one run.
+    """Checks every write of one run.
 
     `depends` names for each step those before it; `keep` is for how many seconds Jobs stay after the run.
     """
@@ -40,7 +40,7 @@ class Laws:
         server.watchers.append(self.watch)
 
     def watch(self, resource: Resource, old: Json | None, new: Json | None) -> None:
-        """Judge a write."""
+        """Check a write."""
         if resource == names.JOBS and old is None and new is not None:
             self._job_made(new)
         elif resource == names.PODS and old is None and new is not None:
@@ -90,7 +90,7 @@ class Laws:
         step, attempt = marks_of(job)
         recorded = self._status().get("steps", {}).get(step, {})
         if self.replicas > 1 or (recorded.get("phase"), recorded.get("attempt")) != ("Completed", attempt):
-            return  # who ends a run may not have heard yet that a Pod has ended
+            return  # the replica that ends a run may not have observed the end of a Pod
         pods = [
             pod
             for pod in self.server.of(names.PODS).values()
@@ -113,7 +113,7 @@ class Laws:
         return "Complete" in said or any(_succeeded(pod) for pod in pods)
 
     def _stale_but_live_elsewhere(self, status: Json) -> bool:
-        """A second replica may not have heard of the run's end yet; what it makes then is ended at once."""
+        """A second replica may not have observed the run's end; what it creates then is ended at once."""
         return self.replicas > 1 and status.get("phase") in TERMINAL_PHASES
 
     def _pod_made(self, pod: Json) -> None:
@@ -159,7 +159,8 @@ class Laws:
         disrupted = after.get("disruptions", 0) - before.get("disruptions", 0)
         self._require(disrupted in (0, 1), f"disruptions are counted one by one: {step}")
         self._require(
-            not disrupted or step in self.disturbed, f"{step} is called disrupted, but nobody touched it"
+            not disrupted or step in self.disturbed,
+            f"{step} is recorded as disrupted, but nothing disrupted it",
         )
 
 

@@ -109,7 +109,7 @@ class PodMaker:
         return self._with("spec", activeDeadlineSeconds=seconds)
 
     def phase(self, phase: str, reason: str = "", message: str = "") -> Self:
-        """The Pod's phase, with the kubelet's word for it."""
+        """The Pod's phase, with the kubelet's reason."""
         return self._with("status", phase=phase, reason=reason, message=message)
 
     def condition(
@@ -244,7 +244,7 @@ class SnapshotMaker:
         return changed
 
     def accepted(self) -> Self:
-        """On record as accepted."""
+        """Recorded as accepted."""
         changed = self._copy()
         said = {"type": conditions.ACCEPTED, "status": "True", "reason": conditions.VALID}
         changed.status |= {
@@ -283,7 +283,7 @@ class SnapshotMaker:
         return self.asking(cancel=True)
 
     def recorded(self, step: str, phase: str, attempt: int = 1, *, job: bool = True, **fields: Any) -> Self:
-        """What is on record of a step."""
+        """The recorded status of a step."""
         named = {"jobName": job_name(step, attempt)} if job and attempt else {}
         steps = self.status.get("steps", {})
         return self.with_status(
@@ -320,7 +320,7 @@ class SnapshotMaker:
         reason: str = "",
         since: float = 0,
     ) -> Self:
-        """The API server did not take a step's Job; unless said otherwise a quota's no, or an invalid Job."""
+        """The API server refused a step's Job; by default for a quota, or as invalid."""
         usual = conditions.STEP_INVALID if ask_again is None else conditions.STEP_QUOTA
         again = None if ask_again is None else at(ask_again)
         exceeded = exceeded_resources(message)
@@ -375,7 +375,7 @@ def a_snapshot(*steps: Step | str, **fields: Any) -> SnapshotMaker:
 
 
 def a_new_execution(*steps: Step | str, **fields: Any) -> SnapshotMaker:
-    """An execution that nobody has looked at yet."""
+    """An execution that was not reconciled yet."""
     return SnapshotMaker(a_spec(*(steps or ("train",)), **fields))
 
 

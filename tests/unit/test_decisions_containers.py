@@ -34,9 +34,9 @@ def waits(reason: str, message: str = "") -> dict[str, Any]:
     return {"waiting": {"reason": reason, "message": message}}
 
 
-def judged(pod: PodMaker, now: float, *events: EventView) -> Waits | Failed:
-    told = {pod.view.metadata.uid: ObservedEvents(at(now), events)} if events else {}
-    return waiting(Pending(a_job(), pod.view, at(now), LIMITS, told))
+def decided(pod: PodMaker, now: float, *events: EventView) -> Waits | Failed:
+    observed = {pod.view.metadata.uid: ObservedEvents(at(now), events)} if events else {}
+    return waiting(Pending(a_job(), pod.view, at(now), LIMITS, observed))
 
 
 def falling(restarts: int, last: dict[str, Any], state: dict[str, Any] = LOOP) -> PodMaker:
@@ -49,7 +49,7 @@ KEEPS_FAILING: Final = "the side-car 'proxy' keeps failing: it ended with exit c
 
 
 def test_a_sidecar_that_keeps_failing_is_waited_for_and_then_given_up() -> None:
-    early, late = judged(NEVER_UP, 119), judged(NEVER_UP, 120)
+    early, late = decided(NEVER_UP, 119), decided(NEVER_UP, 120)
 
     assert isinstance(early, Waits)
     assert (early.reason, early.message) == (
@@ -64,46 +64,46 @@ def test_a_sidecar_that_keeps_failing_is_waited_for_and_then_given_up() -> None:
 
 
 def test_a_sidecar_that_fell_once_after_a_long_start_gets_another_chance() -> None:
-    verdict = judged(falling(1, ended()), 900)
+    result = decided(falling(1, ended()), 900)
 
-    assert isinstance(verdict, Waits)
-    assert verdict.message == "cannot start yet: the side-car 'proxy' has failed: it ended with exit code 1"
+    assert isinstance(result, Waits)
+    assert result.message == "cannot start yet: the side-car 'proxy' has failed: it ended with exit code 1"
 
 
 def test_a_sidecar_that_runs_again_is_not_given_up() -> None:
-    assert isinstance(judged(falling(9, ended(), state=runs()), 900), Waits)
+    assert isinstance(decided(falling(9, ended(), state=runs()), 900), Waits)
 
 
 def test_a_sidecar_that_ends_with_0_is_not_up_either() -> None:
-    verdict = judged(falling(2, ended(0), state=ended(0, "Completed")), 120)
+    result = decided(falling(2, ended(0), state=ended(0, "Completed")), 120)
 
-    assert isinstance(verdict, Failed)
-    assert verdict.message == "cannot start: the side-car 'proxy' keeps failing: it ended with exit code 0"
+    assert isinstance(result, Failed)
+    assert result.message == "cannot start: the side-car 'proxy' keeps failing: it ended with exit code 0"
 
 
 def test_a_sidecar_without_its_program_is_the_definitions_fault_while_it_pauses_too() -> None:
-    verdict = judged(falling(1, ended(128, "StartError", 'exec: "trian": not found')), 120)
+    result = decided(falling(1, ended(128, "StartError", 'exec: "trian": not found')), 120)
 
-    assert isinstance(verdict, Failed)
-    assert (verdict.blame, verdict.reason) == (Blame.DEFINITION, conditions.STEP_CANNOT_START)
-    assert verdict.message == (
+    assert isinstance(result, Failed)
+    assert (result.blame, result.reason) == (Blame.DEFINITION, conditions.STEP_CANNOT_START)
+    assert result.message == (
         "cannot start: the side-car 'proxy' could not be started: exec: \"trian\": not found"
     )
 
 
 def test_why_its_kubelet_ended_it_is_asked_for_and_said() -> None:
-    wait = judged(NEVER_UP, 60)
+    wait = decided(NEVER_UP, 60)
     assert isinstance(wait, Waits)
     assert wait.lookups == (LookForEvents(NEVER_UP.view.metadata.uid, "Pod"),)
 
-    verdict = judged(NEVER_UP, 120, an_event("Unhealthy", "Startup probe failed: refused"))
-    assert verdict.message == f"cannot start: {KEEPS_FAILING} (Startup probe failed: refused)"
+    result = decided(NEVER_UP, 120, an_event("Unhealthy", "Startup probe failed: refused"))
+    assert result.message == f"cannot start: {KEEPS_FAILING} (Startup probe failed: refused)"
 
 
 def test_memory_is_said_as_such() -> None:
-    verdict = judged(falling(2, ended(137, "OOMKilled")), 120)
+    result = decided(falling(2, ended(137, "OOMKilled")), 120)
 
-    assert verdict.message.endswith("it ran out of memory; give it more in its resources.limits.memory")
+    assert result.message.endswith("it ran out of memory; give it more in its resources.limits.memory")
 
 
 IN_THE_WAY: Final[dict[str, tuple[PodMaker, str, str]]] = {
@@ -149,10 +149,10 @@ IN_THE_WAY: Final[dict[str, tuple[PodMaker, str, str]]] = {
 
 @pytest.mark.parametrize(("pod", "reason", "message"), IN_THE_WAY.values(), ids=IN_THE_WAY)
 def test_it_waits_for(pod: PodMaker, reason: str, message: str) -> None:
-    verdict = judged(pod, 30)
+    result = decided(pod, 30)
 
-    assert isinstance(verdict, Waits)
-    assert (verdict.reason, verdict.message) == (reason, message)
+    assert isinstance(result, Waits)
+    assert (result.reason, result.message) == (reason, message)
 
 
 @pytest.mark.parametrize("sidecar", [False, True], ids=["has ended", "is up"])
@@ -161,10 +161,10 @@ def test_a_containers_time_begins_when_the_one_before_it(sidecar: bool) -> None:
     pod = pod.sidecar(runs(300)) if sidecar else pod.container(ended(0, end=300), "fetch", init=True)
     pod = pod.container(waits("ErrImagePull", "x"), "second", init=True).container(TO_COME)
 
-    verdict = judged(pod, 400)
+    result = decided(pod, 400)
 
-    assert isinstance(verdict, Waits)
-    assert verdict.look_at == at(420)
+    assert isinstance(result, Waits)
+    assert result.look_at == at(420)
 
 
 # --- while the step runs ---------------------------------------------------------------------------

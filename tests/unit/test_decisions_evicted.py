@@ -17,9 +17,9 @@ LOOK: Final = LookForEvents(DONE.view.metadata.uid, "Pod", of_its_end=True)
 EVICTED: Final = an_event("Evicted", "Pod ephemeral local storage usage exceeds the total limit of 10M. ", 58)
 
 
-def ended(*told: Any, **step: Any) -> SnapshotMaker:
+def ended(*observed: Any, **step: Any) -> SnapshotMaker:
     seen = a_snapshot(a_step(**step)).recorded("train", "Running").with_pod(DONE).at(61)
-    return seen.knowing(events=dict(told)) if told else seen
+    return seen.knowing(events=dict(observed)) if observed else seen
 
 
 def test_a_success_with_scratch_space_is_believed_only_after_its_events_were_asked_for() -> None:
@@ -34,8 +34,8 @@ def test_a_success_with_scratch_space_is_believed_only_after_its_events_were_ask
     ids=["without an eviction it is a success", "with one it is the program's failure"],
 )
 def test_the_events_decide(events: tuple[Any, ...], phase: str, reason: str | None) -> None:
-    told = (LOOK.key, ObservedEvents(at(61), events))
-    plan = decide(ended(told, resources={"ephemeralStorage": "10 MB"}).build())
+    observed = (LOOK.key, ObservedEvents(at(61), events))
+    plan = decide(ended(observed, resources={"ephemeralStorage": "10 MB"}).build())
     assert plan.lookups == ()
     assert plan.status is not None
     step = plan.status["steps"]["train"]
@@ -43,8 +43,8 @@ def test_the_events_decide(events: tuple[Any, ...], phase: str, reason: str | No
 
 
 def test_what_was_told_while_it_lived_does_not_count() -> None:
-    told = (LOOK.uid, ObservedEvents(at(20), ()))
-    assert decide(ended(told, resources={"ephemeralStorage": "10 MB"}).build()).lookups == (LOOK,)
+    observed = (LOOK.uid, ObservedEvents(at(20), ()))
+    assert decide(ended(observed, resources={"ephemeralStorage": "10 MB"}).build()).lookups == (LOOK,)
 
 
 def test_a_step_without_scratch_space_costs_no_question() -> None:

@@ -14,7 +14,7 @@ SIDE_CAR = {"running": {"startedAt": wire(1)}}
 GONE_WRONG = {"terminated": {"exitCode": 1, "finishedAt": wire(4)}}
 
 
-def verdict(*attempts: Attempt, now: float = 0) -> Keep | Remove | StopLive:
+def decided(*attempts: Attempt, now: float = 0) -> Keep | Remove | StopLive:
     return leftovers(attempts, now=at(now), keep=900)
 
 
@@ -29,32 +29,32 @@ def an_attempt(job: JobView, *pods: PodMaker) -> Attempt:
 def test_jobs_are_kept_from_the_end_of_the_last_one_on() -> None:
     early, late = Attempt(a_job("a", ended=("Complete", 10))), Attempt(a_job("b", ended=("Failed", 60)))
 
-    assert verdict(early, late, now=500) == Keep(at(960))
-    assert verdict(early, late, now=960) == Remove()
+    assert decided(early, late, now=500) == Keep(at(960))
+    assert decided(early, late, now=960) == Remove()
 
 
 def test_a_job_that_may_still_run_is_stopped() -> None:
     done, runs = Attempt(a_job("a", ended=("Complete", 10))), an_attempt(a_job("b"), a_pod("b").running())
 
-    assert verdict(done, runs, now=5000) == stop("b")
-    assert verdict(Attempt(a_job("c"))) == stop("c")
+    assert decided(done, runs, now=5000) == stop("b")
+    assert decided(Attempt(a_job("c"))) == stop("c")
 
 
 def test_a_job_that_is_being_deleted_is_not_stopped_again() -> None:
     going = an_attempt(a_job("a", deleting=True), a_pod("a").running().deleted(1))
 
-    assert verdict(going, now=5) == Keep(at(905))
+    assert decided(going, now=5) == Keep(at(905))
 
 
 def test_a_job_whose_pod_has_ended_is_not_live_although_it_does_not_say_so_yet() -> None:
-    assert isinstance(verdict(an_attempt(a_job("a"), a_pod("a").exited(0))), Keep)
+    assert isinstance(decided(an_attempt(a_job("a"), a_pod("a").exited(0))), Keep)
 
 
 def test_a_side_car_may_outlive_the_program_for_a_while_before_its_job_is_stopped() -> None:
     lingers = an_attempt(a_job("a"), late(10).container(SIDE_CAR, "proxy"))
 
-    assert verdict(lingers, now=11) == Keep(at(20))
-    assert verdict(lingers, now=20) == stop("a")
+    assert decided(lingers, now=11) == Keep(at(20))
+    assert decided(lingers, now=20) == stop("a")
 
 
 def late(end: float) -> PodMaker:
@@ -86,8 +86,8 @@ def late(end: float) -> PodMaker:
 def test_a_job_is_kept_however_long_its_kubelet_takes_to_set_the_phase(pod: PodMaker) -> None:
     attempt = an_attempt(a_job("a"), pod)
 
-    assert verdict(attempt, now=21) == verdict(attempt, now=909) == Keep(at(910))
-    assert verdict(attempt, now=910) == Remove()
+    assert decided(attempt, now=21) == decided(attempt, now=909) == Keep(at(910))
+    assert decided(attempt, now=910) == Remove()
 
 
 @pytest.mark.parametrize(
@@ -103,13 +103,13 @@ def test_a_job_is_kept_however_long_its_kubelet_takes_to_set_the_phase(pod: PodM
     ids=["no node", "no status", "it runs", "it is told to go", "it is prepared", "it cannot start"],
 )
 def test_a_job_whose_program_may_run_is_stopped_at_once(pod: PodMaker) -> None:
-    assert verdict(an_attempt(a_job("a"), pod), now=3) == stop("a")
+    assert decided(an_attempt(a_job("a"), pod), now=3) == stop("a")
 
 
 def test_a_side_car_that_never_started_is_waited_for_no_longer_than_one_that_runs() -> None:
     waits = an_attempt(a_job("a"), late(10).container({"waiting": {"reason": "ImagePullBackOff"}}, "proxy"))
 
-    assert (verdict(waits, now=19), verdict(waits, now=20)) == (Keep(at(20)), stop("a"))
+    assert (decided(waits, now=19), decided(waits, now=20)) == (Keep(at(20)), stop("a"))
 
 
 def test_a_long_last_step_does_not_have_the_jobs_go_at_once() -> None:
@@ -119,10 +119,10 @@ def test_a_long_last_step_does_not_have_the_jobs_go_at_once() -> None:
         an_attempt(a_job("b"), a_pod("b").exited(0, 5000)),
     )
 
-    assert verdict(first, last, now=5000) == Keep(at(5900))
+    assert decided(first, last, now=5000) == Keep(at(5900))
 
 
 def test_a_job_whose_end_nobody_knows_is_kept_from_now_on() -> None:
     going = an_attempt(a_job("b", deleting=True), a_pod("b"))
 
-    assert verdict(Attempt(a_job("a", ended=("Complete", 10))), going, now=5000) == Keep(at(5900))
+    assert decided(Attempt(a_job("a", ended=("Complete", 10))), going, now=5000) == Keep(at(5900))

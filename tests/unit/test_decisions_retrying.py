@@ -31,7 +31,7 @@ def resolved(step: Step, **workflow: Any) -> ResolvedStep:
     return ResolvedStep(step, a_spec(step, **workflow), EnvironmentSpec(), LIMITS)
 
 
-def verdict(blame: Blame, attempt: int, disruptions: int = 0, retries: int | None = None) -> Again | Over:
+def decided(blame: Blame, attempt: int, disruptions: int = 0, retries: int | None = None) -> Again | Over:
     step = a_step() if retries is None else a_step(retries=retries)
     return after_failure(resolved(step), failed(blame), attempt, disruptions)
 
@@ -73,36 +73,36 @@ def test_the_retries_of_a_step_are(step: dict[str, Any], workflow: dict[str, Any
 
 
 def test_three_retries_are_four_attempts() -> None:
-    outcomes = [type(verdict(Blame.PROGRAM, attempt, retries=3)) for attempt in (1, 2, 3, 4)]
+    outcomes = [type(decided(Blame.PROGRAM, attempt, retries=3)) for attempt in (1, 2, 3, 4)]
 
     assert outcomes == [Again, Again, Again, Over]
 
 
 def test_the_last_failure_says_how_many_attempts_there_were() -> None:
-    over = verdict(Blame.PROGRAM, 4, retries=3)
+    over = decided(Blame.PROGRAM, 4, retries=3)
 
     assert over == Over(0, "ended with exit code 1 (in the last of 4 attempts)")
 
 
 def test_a_failure_without_retries_does_not_speak_of_attempts() -> None:
-    assert verdict(Blame.PROGRAM, 1) == Over(0, "ended with exit code 1")
+    assert decided(Blame.PROGRAM, 1) == Over(0, "ended with exit code 1")
 
 
 def test_disruptions_use_up_no_retry() -> None:
-    assert verdict(Blame.INFRASTRUCTURE, 1) == Again(1)
-    assert verdict(Blame.PROGRAM, attempt=4, disruptions=3, retries=1) == Again(3)
-    assert isinstance(verdict(Blame.PROGRAM, attempt=5, disruptions=3, retries=1), Over)
+    assert decided(Blame.INFRASTRUCTURE, 1) == Again(1)
+    assert decided(Blame.PROGRAM, attempt=4, disruptions=3, retries=1) == Again(3)
+    assert isinstance(decided(Blame.PROGRAM, attempt=5, disruptions=3, retries=1), Over)
 
 
 def test_disruptions_are_bounded() -> None:
-    assert verdict(Blame.INFRASTRUCTURE, 5, disruptions=4) == Again(5)
-    assert verdict(Blame.INFRASTRUCTURE, 6, disruptions=5) == Over(
+    assert decided(Blame.INFRASTRUCTURE, 5, disruptions=4) == Again(5)
+    assert decided(Blame.INFRASTRUCTURE, 6, disruptions=5) == Over(
         6, "ended with exit code 1 (disrupted 6 times, that is enough)"
     )
 
 
 def test_what_is_wrong_as_written_is_not_tried_again() -> None:
-    assert verdict(Blame.DEFINITION, 1, retries=100) == Over(0, "ended with exit code 1")
+    assert decided(Blame.DEFINITION, 1, retries=100) == Over(0, "ended with exit code 1")
 
 
 @given(st.integers(0, 10), st.lists(st.sampled_from([Blame.PROGRAM, Blame.INFRASTRUCTURE]), max_size=40))
@@ -112,7 +112,7 @@ def test_a_step_ends_after_its_retries_or_its_disruptions_in_any_order(
     disruptions, programs = 0, 0
     for attempt, blame in enumerate(failures, start=1):
         programs += blame is Blame.PROGRAM
-        next_ = verdict(blame, attempt, disruptions, retries)
+        next_ = decided(blame, attempt, disruptions, retries)
         if isinstance(next_, Over):
             assert programs == retries + 1 or next_.disruptions == LIMITS.max_disruptions + 1
             return

@@ -27,13 +27,15 @@ NO_SECRET: Final = a_pod().waiting("CreateContainerConfigError", 'secret "token"
 QUOTA: Final = an_event("FailedCreate", 'pods "x" is forbidden: exceeded quota: team, requested: cpu=9')
 
 
-def judged(
-    pod: PodMaker | None, now: float, *events: EventView, about: str = "", told: float | None = None
+def decided(
+    pod: PodMaker | None, now: float, *events: EventView, about: str = "", looked_up: float | None = None
 ) -> Waits | Failed:
-    """The verdict at a moment; `told` is when Events were last asked for, if they were."""
-    asked = events or told is not None
+    """The decision at a moment; `looked_up` is when Events were last looked up."""
+    asked = events or looked_up is not None
     found = {
-        about or (POD_UID if pod else JOB_UID): ObservedEvents(at(now if told is None else told), events)
+        about or (POD_UID if pod else JOB_UID): ObservedEvents(
+            at(now if looked_up is None else looked_up), events
+        )
     }
     return waiting(Pending(a_job(), pod.view if pod else None, at(now), LIMITS, found if asked else {}))
 
@@ -94,10 +96,10 @@ WAITS: Final[dict[str, tuple[PodMaker | None, float, str, str, float]]] = {
 
 @pytest.mark.parametrize(("pod", "now", "reason", "message", "look_at"), WAITS.values(), ids=WAITS)
 def test_it_waits_for(pod: PodMaker | None, now: float, reason: str, message: str, look_at: float) -> None:
-    verdict = judged(pod, now)
+    result = decided(pod, now)
 
-    assert isinstance(verdict, Waits)
-    assert (verdict.reason, verdict.message, verdict.look_at) == (reason, message, at(look_at))
+    assert isinstance(result, Waits)
+    assert (result.reason, result.message, result.look_at) == (reason, message, at(look_at))
 
 
 GIVEN_UP: Final[dict[str, tuple[PodMaker, float, str, str]]] = {
@@ -160,31 +162,31 @@ GIVEN_UP: Final[dict[str, tuple[PodMaker, float, str, str]]] = {
 
 @pytest.mark.parametrize(("pod", "now", "reason", "message"), GIVEN_UP.values(), ids=GIVEN_UP)
 def test_it_is_given_up_for(pod: PodMaker, now: float, reason: str, message: str) -> None:
-    verdict = judged(pod, now)
+    result = decided(pod, now)
 
-    assert isinstance(verdict, Failed)
-    assert verdict.blame is Blame.DEFINITION
-    assert (verdict.reason, verdict.message, verdict.finished) == (reason, message, at(now))
+    assert isinstance(result, Failed)
+    assert result.blame is Blame.DEFINITION
+    assert (result.reason, result.message, result.finished) == (reason, message, at(now))
 
 
 def test_the_time_for_pulling_begins_when_the_init_containers_are_done() -> None:
     late = a_pod().condition("Initialized", "True", since=300).waiting("ErrImagePull", "no route")
 
-    verdict = judged(late, 400)
+    result = decided(late, 400)
 
-    assert isinstance(verdict, Waits)
-    assert verdict.look_at == at(420)
+    assert isinstance(result, Waits)
+    assert result.look_at == at(420)
 
 
 def test_a_short_wait_is_not_shown() -> None:
-    verdict = judged(NO_NODE, 1)
+    result = decided(NO_NODE, 1)
 
-    assert isinstance(verdict, Waits)
-    assert verdict.show_at == at(2)
+    assert isinstance(result, Waits)
+    assert result.show_at == at(2)
 
 
 def test_a_job_without_a_pod_for_five_seconds_has_its_events_asked_for() -> None:
-    early, late = judged(None, 4.9), judged(None, 5)
+    early, late = decided(None, 4.9), decided(None, 5)
 
     assert isinstance(early, Waits)
     assert isinstance(late, Waits)
@@ -192,7 +194,7 @@ def test_a_job_without_a_pod_for_five_seconds_has_its_events_asked_for() -> None
 
 
 def test_a_pod_that_takes_long_on_its_node_has_its_events_asked_for() -> None:
-    early, late = judged(a_pod().on_node(), 9), judged(a_pod().on_node(), 10)
+    early, late = decided(a_pod().on_node(), 9), decided(a_pod().on_node(), 10)
 
     assert isinstance(early, Waits)
     assert isinstance(late, Waits)
@@ -209,17 +211,17 @@ ASKED: Final[dict[str, tuple[float, float, bool]]] = {
 }
 
 
-@pytest.mark.parametrize(("told", "now", "asks"), ASKED.values(), ids=ASKED)
-def test_events_are_asked_for_again_ever_more_seldom(told: float, now: float, asks: bool) -> None:
-    verdict = judged(None, now, told=told)
+@pytest.mark.parametrize(("looked_up", "now", "asks"), ASKED.values(), ids=ASKED)
+def test_events_are_asked_for_again_ever_more_seldom(looked_up: float, now: float, asks: bool) -> None:
+    result = decided(None, now, looked_up=looked_up)
 
-    assert isinstance(verdict, Waits)
-    assert bool(verdict.lookups) is asks
-    assert asks or (verdict.look_at is not None and verdict.look_at > at(now))
+    assert isinstance(result, Waits)
+    assert bool(result.lookups) is asks
+    assert asks or (result.look_at is not None and result.look_at > at(now))
 
 
 def test_a_quota_without_room_is_waited_for_and_asked_about_again() -> None:
-    early, late = judged(None, 101, QUOTA, told=100), judged(None, 160, QUOTA, told=100)
+    early, late = decided(None, 101, QUOTA, looked_up=100), decided(None, 160, QUOTA, looked_up=100)
 
     assert isinstance(early, Waits)
     assert isinstance(late, Waits)
@@ -232,17 +234,17 @@ def test_a_quota_without_room_is_waited_for_and_asked_about_again() -> None:
 def test_a_pod_that_the_cluster_refuses_fails_with_its_words() -> None:
     newer = an_event("FailedCreate", "pods is forbidden: violates PodSecurity", 7)
 
-    verdict = judged(None, 8, QUOTA, newer)
+    result = decided(None, 8, QUOTA, newer)
 
-    assert isinstance(verdict, Failed)
-    assert verdict.reason == conditions.STEP_FORBIDDEN
-    assert verdict.message == "the cluster refused its Pod: pods is forbidden: violates PodSecurity"
+    assert isinstance(result, Failed)
+    assert result.reason == conditions.STEP_FORBIDDEN
+    assert result.message == "the cluster refused its Pod: pods is forbidden: violates PodSecurity"
 
 
 def test_a_volume_whose_secret_is_missing_is_named_by_the_event() -> None:
     mount = an_event("FailedMount", 'MountVolume.SetUp failed: secret "data" not found')
 
-    early, late = judged(a_pod().on_node(), 9, mount), judged(a_pod().on_node(), 10, mount)
+    early, late = decided(a_pod().on_node(), 9, mount), decided(a_pod().on_node(), 10, mount)
 
     assert isinstance(early, Waits)
     assert isinstance(late, Failed)
@@ -253,28 +255,28 @@ def test_a_volume_whose_secret_is_missing_is_named_by_the_event() -> None:
 def test_a_volume_that_is_only_slow_is_no_missing_secret() -> None:
     mount = an_event("FailedMount", "Unable to attach: timed out waiting for the condition")
 
-    verdict = judged(a_pod().on_node(), 60, mount)
+    result = decided(a_pod().on_node(), 60, mount)
 
-    assert isinstance(verdict, Waits)
-    assert (verdict.reason, verdict.message) == (
+    assert isinstance(result, Waits)
+    assert (result.reason, result.message) == (
         conditions.STEP_CANNOT_START_YET,
         f"cannot start yet: node {NODE} cannot set its Pod up: {mount.message}",
     )
 
 
 def test_an_event_about_another_object_says_nothing() -> None:
-    verdict = judged(None, 6, an_event("FailedCreate", "forbidden"), about="somebody-else")
+    result = decided(None, 6, an_event("FailedCreate", "forbidden"), about="somebody-else")
 
-    assert isinstance(verdict, Waits)
+    assert isinstance(result, Waits)
 
 
 def test_an_old_failure_to_mount_does_not_count_once_the_volumes_are_there() -> None:
     mount = an_event("FailedMount", 'MountVolume.SetUp failed for volume "v" : secret "token" not found', 5)
     ready = a_pod().on_node().condition("PodReadyToStartContainers", "True", 12)
-    assert isinstance(judged(a_pod().on_node(), 25, mount), Failed)
-    assert isinstance(judged(ready, 25, mount), Waits)
+    assert isinstance(decided(a_pod().on_node(), 25, mount), Failed)
+    assert isinstance(decided(ready, 25, mount), Waits)
 
 
 def test_a_driver_that_is_not_found_yet_is_waited_for() -> None:
     driver = an_event("FailedMount", "driver name x.csi not found in the list of registered CSI drivers", 5)
-    assert isinstance(judged(a_pod().on_node(), 500, driver), Waits)
+    assert isinstance(decided(a_pod().on_node(), 500, driver), Waits)
