@@ -23,7 +23,6 @@ from nightcrawler_api.metrics import Measured, Metrics
 from nightcrawler_api.mirror import Mirror
 from nightcrawler_api.openapi import name_problems, tell_rules
 from nightcrawler_api.origins import SameOrigin
-from nightcrawler_api.remembered import Remembered
 from nightcrawler_api.settings import Settings, is_loopback
 from nightcrawler_api.workflows import endpoints as workflows
 from nightcrawler_api.workflows.presenter import InForce
@@ -71,7 +70,7 @@ def in_front(app: FastAPI) -> ASGIApp:
     """
     facade: Facade = app.state.facade
     settings = facade.settings
-    served: ASGIApp = Identified(Remembered(app), settings.default_user)
+    served: ASGIApp = Identified(app, settings.default_user)
     served = SameOrigin(served, allowed=settings.cors_origins, only_loopback=is_loopback(settings.api_host))
     if settings.cors_origins:
         served = CORSMiddleware(

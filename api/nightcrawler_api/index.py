@@ -11,17 +11,14 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final, Generic, Literal, TypeVar
 
-from nightcrawler_api.editions import Editions
 from nightcrawler_api.states import (
     EXECUTION_WORDS,
     IN_FLIGHT,
     ExecutionWord,
     created,
     execution_word,
-    started,
 )
 from nightcrawler_crds import defaults
 from nightcrawler_crds.kube.cache import Key
@@ -91,14 +88,12 @@ class Timeline(Generic[K]):
 class Runs:
     """The executions of one workflow."""
 
-    __slots__ = ("_all", "_by_word", "_views", "editions", "in_flight")
+    __slots__ = ("_all", "_by_word", "_views", "in_flight")
 
     def __init__(self) -> None:
         self._all: Timeline[str] = Timeline()
         self._by_word: dict[ExecutionWord, Timeline[str]] = {word: Timeline() for word in EXECUTION_WORDS}
         self._views: dict[str, ExecutionView] = {}
-        self.editions = Editions()
-        """Of the lists of these executions."""
         self.in_flight = 0
         """How many have not ended; kept at hand, because filters ask it of every workflow."""
 
@@ -133,7 +128,6 @@ class Runs:
 
     def change(self, old: ExecutionView | None, new: ExecutionView | None) -> None:
         """Take in what has become of one execution."""
-        self.editions.end()
         before = execution_word(old) if old else None
         after = execution_word(new) if new else None
         self.in_flight += (after in IN_FLIGHT) - (before in IN_FLIGHT)
@@ -153,13 +147,11 @@ class Runs:
 class Known:
     """A workflow, with what lists ask of it at hand."""
 
-    __slots__ = ("priority", "row", "runs", "scheduled", "text", "view")
+    __slots__ = ("priority", "runs", "scheduled", "text", "view")
 
     def __init__(self, view: WorkflowView, runs: Runs) -> None:
         self.view = view
         self.runs = runs
-        self.row: bytes | None = None
-        """Room for what lists show of it, ready to be sent; emptied when that changes."""
         self.priority: str = view.spec.get("priority") or defaults.PRIORITY
         self.scheduled = bool((view.spec.get("config") or {}).get("schedule")) and not view.spec.get(
             "suspend"
@@ -196,8 +188,6 @@ class Index:
         self._newest: list[Known] | None = None
         # By the workflow's key, for it may become known after its executions; then by their own names.
         self._runs: dict[Key, dict[str, ExecutionView]] = {}
-        self.editions = Editions()
-        """Of the lists of workflows."""
 
     def __len__(self) -> int:
         return len(self._known)
@@ -228,11 +218,9 @@ class Index:
         """Take in what has become of a workflow; for `Cache`."""
         self._newest = None
         before, after = _present(old), _present(new)
-        if before is None or after is None or _differ_in_lists(before, after):
-            self.editions.end()
         if before and after is None:
             self._order.remove(_created(before), before.metadata.key)
-            self._known.pop(before.metadata.key).runs.editions.end()
+            del self._known[before.metadata.key]
         if after:
             key = after.metadata.key
             if before is None:
@@ -259,11 +247,7 @@ class Index:
                 del self._runs[workflow]
         if known := self._known.get(workflow):
             uid = known.view.metadata.uid
-            was, now = _if_of(before, uid), _if_of(after, uid)
-            if was is None or now is None or _state(was) != _state(now):
-                self.editions.end()
-                known.row = None
-            known.runs.change(was, now)
+            known.runs.change(_if_of(before, uid), _if_of(after, uid))
 
     def _runs_of(self, workflow: WorkflowView) -> Runs:
         runs = Runs()
@@ -284,16 +268,6 @@ def _created(workflow: WorkflowView) -> float:
 
 def _present(view: V | None) -> V | None:
     return None if view is None or view.metadata.deletion_timestamp else view
-
-
-def _differ_in_lists(one: WorkflowView, other: WorkflowView) -> bool:
-    """Whether two states of a workflow may look different in lists; most of what is written only reports."""
-    return one.spec != other.spec or one.status.last_run_time != other.status.last_run_time
-
-
-def _state(execution: ExecutionView) -> tuple[ExecutionWord, datetime]:
-    """What of an execution its workflow shows in lists; steps come and go without being seen there."""
-    return execution_word(execution), started(execution)
 
 
 def _if_of(execution: ExecutionView | None, uid: str) -> ExecutionView | None:

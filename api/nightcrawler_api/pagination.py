@@ -6,13 +6,10 @@ list may just have become shorter. (The dependencies are async for the reason th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Final
 
 from fastapi import Depends, Query
-
-from nightcrawler_api.editions import Edition
 
 DEFAULT_SIZE: Final = 10
 MAX_SIZE: Final = 100
@@ -39,13 +36,6 @@ class Page:
     def window(self) -> Window:
         """The entries on it."""
         return Window((self.number - 1) * self.size, self.size)
-
-
-class Listed(NamedTuple):
-    """A part of a list, its rows ready JSON, and how long it stays good."""
-
-    body: Mapping[str, Any]
-    edition: Edition
 
 
 async def _page(

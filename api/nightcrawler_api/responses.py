@@ -11,11 +11,8 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from nightcrawler_api import etags
-from nightcrawler_api.editions import Edition
 
 JSON: Final = "application/json"
-ANSWER: Final = "nightcrawler_api.answer"
-"""Where in the scope of a request the answer is left, for whoever wants to keep it."""
 
 # Browsers may keep it, and ask each time whether it is still good; what lies between must not: it may
 # come to depend on who is asking.
@@ -23,15 +20,10 @@ _CACHE_CONTROL: Final = "private, no-cache"
 
 
 class Tagged(Response):
-    """An answer that is not sent to who has it already: its tag says what it is.
+    """A response with an ETag; 304 without a body if the client's If-None-Match names it."""
 
-    Attributes:
-        edition: How long it can be given again; None: not at all.
-    """
-
-    def __init__(self, body: Any, edition: Edition | None = None) -> None:
+    def __init__(self, body: Any) -> None:
         content = msgspec.json.encode(body)
-        self.edition = edition
         self._etag = etags.etag_of(content)
         headers = {"ETag": self._etag.decode(), "Cache-Control": _CACHE_CONTROL}
         super().__init__(content, 200, headers, JSON)
@@ -39,8 +31,7 @@ class Tagged(Response):
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; any number of them."""
-        scope[ANSWER] = self
+        """Send the response."""
         conditions = [value for name, value in scope["headers"] if name == b"if-none-match"]
         if conditions and etags.names(b", ".join(conditions), self._etag):
             await send({"type": "http.response.start", "status": 304, "headers": self._not_modified})

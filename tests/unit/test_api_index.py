@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightcrawler_api.index import Index, Known, Runs, Timeline, WorkflowQuery
-from nightcrawler_api.rows import RowCache
 from nightcrawler_crds.kube.cache import Cache
 from nightcrawler_crds.kube.views import ExecutionView
 from tests.support.views import execution, workflow
@@ -198,26 +197,6 @@ def test_a_schedule_that_is_not_suspended_makes_a_workflow_active(spec: dict[str
 
 def test_a_workflow_without_a_name_for_people_goes_by_its_id() -> None:
     assert Known(workflow("hello"), Runs()).name == "hello"
-
-
-def test_a_row_is_made_once_per_version() -> None:
-    rows, made = RowCache(most=2), []
-
-    def row(uid: str, version: int) -> bytes:
-        def make() -> dict[str, object]:
-            made.append((uid, version))
-            return {"uid": uid, "version": version}
-
-        return bytes(rows.get(uid, version, make))
-
-    assert row("a", 1) == row("a", 1) == b'{"uid":"a","version":1}'
-    assert row("a", 2) == b'{"uid":"a","version":2}'
-    row("b", 1)
-    row("a", 2)
-    row("c", 1)  # pushes out b, which was asked for longest ago
-    row("a", 2)
-    row("b", 1)
-    assert made == [("a", 1), ("a", 2), ("b", 1), ("c", 1), ("b", 1)]
 
 
 def test_runs_of_an_earlier_workflow_of_the_same_name_are_not_of_this_one() -> None:

@@ -71,7 +71,7 @@ async def list_executions(
     status: _Status = None,
 ) -> Response:
     """Executions, newest first; those of one second by their ids, last first."""
-    return Tagged(*await executions.page(workflow_id, window, status, caller))
+    return Tagged(await executions.page(workflow_id, window, status, caller))
 
 
 @router.get(

@@ -5,19 +5,22 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-import msgspec
-
 from nightcrawler_api import refusals
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid, NotNow
 from nightcrawler_api.estimates import RUNS_CONSIDERED, estimated_seconds
 from nightcrawler_api.executions import podlogs, presenter, requests
-from nightcrawler_api.executions.schemas import Cancelling, ExecuteRequest, ExecutionDetail, ExecutionStarted
+from nightcrawler_api.executions.schemas import (
+    Cancelling,
+    ExecuteRequest,
+    ExecutionDetail,
+    ExecutionList,
+    ExecutionStarted,
+)
 from nightcrawler_api.ids import create_named
 from nightcrawler_api.index import Known
 from nightcrawler_api.mirror import Mirror
-from nightcrawler_api.pagination import Listed, Window
-from nightcrawler_api.rows import RowCache
+from nightcrawler_api.pagination import Window
 from nightcrawler_api.states import ExecutionWord, execution_word
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
@@ -41,7 +44,6 @@ class ExecutionService:
         self._default_user = default_user
         self._default_timeout = default_timeout
         self._policy = policy
-        self._rows = RowCache()
 
     async def execute(self, workflow: str, request: ExecuteRequest, caller: Caller) -> ExecutionStarted:
         """Create an execution."""
@@ -63,17 +65,16 @@ class ExecutionService:
 
     async def page(
         self, workflow: str, window: Window, status: ExecutionWord | None, caller: Caller
-    ) -> Listed:
-        """A part of `ExecutionList`, its rows ready JSON."""
+    ) -> ExecutionList:
+        """So many executions of a workflow, newest first."""
         runs = (await self._mirror.workflow(workflow)).runs
-        rows = [self._row(execution) for execution in runs.page(window.offset, window.limit, status)]
-        body = {
-            "executions": rows,
+        page = runs.page(window.offset, window.limit, status)
+        return {
+            "executions": [presenter.row(execution, self._default_user) for execution in page],
             "total": runs.count(status),
             "limit": window.limit,
             "offset": window.offset,
         }
-        return Listed(body, runs.editions.current())
 
     async def show(self, workflow: str, name: str, caller: Caller, *, with_logs: bool) -> ExecutionDetail:
         """An execution in full."""
@@ -123,12 +124,6 @@ class ExecutionService:
         completed = known.runs.page(0, RUNS_CONSIDERED, "completed")
         recent = known.runs.page(0, RUNS_CONSIDERED)
         return estimated_seconds(spec, completed, recent, self._default_timeout)
-
-    def _row(self, execution: ExecutionView) -> msgspec.Raw:
-        meta = execution.metadata
-        return self._rows.get(
-            meta.uid, meta.resource_version, lambda: presenter.row(execution, self._default_user)
-        )
 
 
 def _about(execution: ExecutionView) -> dict[str, str]:

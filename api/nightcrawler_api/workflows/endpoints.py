@@ -56,7 +56,7 @@ async def list_workflows(
     search: _Search = "",
 ) -> Response:
     """Workflows that fit all filters, newest first; those of one second by their ids, last first."""
-    return Tagged(*workflows.page(page, WorkflowQuery(status, priority, search), caller))
+    return Tagged(workflows.page(page, WorkflowQuery(status, priority, search), caller))
 
 
 @router.post(

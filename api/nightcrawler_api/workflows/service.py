@@ -9,17 +9,15 @@ from contextlib import suppress
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-import msgspec
-
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid
 from nightcrawler_api.ids import create_named
 from nightcrawler_api.index import Known, WorkflowQuery
 from nightcrawler_api.mirror import Mirror
-from nightcrawler_api.pagination import Listed, Page
+from nightcrawler_api.pagination import Page
 from nightcrawler_api.workflows import drafts, presenter
 from nightcrawler_api.workflows.presenter import InForce
-from nightcrawler_api.workflows.schemas import WorkflowCreated, WorkflowDetail, WorkflowUpdated
+from nightcrawler_api.workflows.schemas import WorkflowCreated, WorkflowDetail, WorkflowList, WorkflowUpdated
 from nightcrawler_crds import clock, names
 from nightcrawler_crds.errors import Conflict, NotFound
 from nightcrawler_crds.kube.store import Store
@@ -53,16 +51,15 @@ class WorkflowService:
         self._template = template
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def page(self, page: Page, query: WorkflowQuery, caller: Caller) -> Listed:
-        """A page of `WorkflowList`, its rows ready JSON."""
+    def page(self, page: Page, query: WorkflowQuery, caller: Caller) -> WorkflowList:
+        """A page of the workflows that fit a query, newest first."""
         known, total = self._mirror.index.page(page.window.offset, page.window.limit, query)
-        body = {
-            "workflows": [_row(one) for one in known],
+        return {
+            "workflows": [presenter.row(one) for one in known],
             "total": total,
             "page": page.number,
             "pageSize": page.size,
         }
-        return Listed(body, self._mirror.index.editions.current())
 
     async def show(self, name: str, caller: Caller) -> WorkflowDetail:
         """A workflow in full."""
@@ -194,9 +191,3 @@ class WorkflowService:
                 )
             return spec
         return drafts.with_template(spec, template.view.spec)
-
-
-def _row(known: Known) -> msgspec.Raw:
-    if known.row is None:
-        known.row = msgspec.json.encode(presenter.row(known))
-    return msgspec.Raw(known.row)

@@ -1,4 +1,4 @@
-"""Answers that are given again, and those that are not sent to who has them; without a cluster."""
+"""ETags of lists and objects, and 304 for clients that have the current answer; without a cluster."""
 
 from __future__ import annotations
 
@@ -10,14 +10,9 @@ from typing import Any
 import httpx
 import pytest
 from aiohttp import web
-from starlette.types import Receive, Scope, Send
 
 from nightcrawler_api.app import create_app, in_front
-from nightcrawler_api.caller import Identified
-from nightcrawler_api.editions import Edition
 from nightcrawler_api.mirror import Mirror
-from nightcrawler_api.remembered import Remembered
-from nightcrawler_api.responses import Tagged
 from nightcrawler_api.settings import Settings
 from nightcrawler_crds import clock
 from nightcrawler_crds.kube.connection import Connection
@@ -56,9 +51,6 @@ def run(version: int, phase: str, **step: Any) -> Any:
 
 def having(answer: httpx.Response) -> dict[str, str]:
     return {"If-None-Match": answer.headers["etag"]}
-
-
-# --- tags ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", READS)
@@ -145,81 +137,3 @@ def test_tags_are_documented() -> None:
         responses = document["paths"][path]["get"]["responses"]
         assert "ETag" in responses["200"]["headers"], path
         assert "content" not in responses["304"], path
-
-
-# --- giving again ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("path", LISTS)
-async def test_lists_are_given_again_until_something_changes(
-    path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with facade() as (client, mirror):
-        first = await client.get(path)
-        made: list[Any] = []
-        monkeypatch.setattr(Tagged, "__init__", lambda *args: made.append(args))
-        assert (await client.get(path)).content == first.content
-        monkeypatch.undo()
-        mirror.took_execution(run(2, "Failed"))
-        assert made == []
-        assert (await client.get(path)).content != first.content
-        mirror.gone_workflow(workflow("w", uid="w"))
-        last = await client.get(path)
-    assert last.status_code == 404 if "executions" in path else last.json()["total"] == 0
-
-
-async def test_what_is_given_again_is_counted_as_what_it_is() -> None:
-    async with facade() as (client, _):
-        first = await client.get(LISTS[0])
-        await client.get(LISTS[0])
-        await client.get(LISTS[0], headers=having(first))
-        text = (await client.get("/metrics")).text
-    assert 'requests_total{method="GET",route="/api/workflows",status="200"} 2.0' in text
-    assert 'requests_total{method="GET",route="/api/workflows",status="304"} 1.0' in text
-
-
-class Counting:
-    """An application whose answers are as long as asked for, and good for ever."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.asked.append(scope["query_string"].decode())
-        await Tagged("x" * 10_000, Edition())(scope, receive, send)
-
-
-async def asked_again(*queries: str, most_bytes: int = 1 << 20, method: str = "GET") -> list[str]:
-    """Which of the questions, asked in this order, got as far as the application."""
-    inner = Counting()
-    app = Identified(Remembered(inner, most_bytes), "somebody")
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
-        for query in queries:
-            await client.request(method, f"/?{query}")
-    return inner.asked
-
-
-async def test_what_was_asked_for_longest_ago_makes_room() -> None:
-    assert await asked_again("a", "b", "a", "c", "a", "b", most_bytes=25_000) == ["a", "b", "c", "b"]
-
-
-async def test_an_answer_for_which_there_is_no_room_is_not_kept() -> None:
-    assert await asked_again("a", "a", most_bytes=5_000) == ["a", "a"]
-
-
-async def test_endless_questions_are_not_kept() -> None:
-    assert len(await asked_again("q" * 600, "q" * 600)) == 2
-
-
-async def test_nobody_is_given_an_answer_that_was_made_for_another() -> None:
-    inner = Counting()
-    remembered = Remembered(inner)
-    for name in ("ada", "grace", "ada"):
-        transport = httpx.ASGITransport(Identified(remembered, name))
-        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
-            await client.get("/?a")
-    assert len(inner.asked) == 2
-
-
-async def test_only_reads_are_given_again() -> None:
-    assert len(await asked_again("a", "a", method="POST")) == 2
