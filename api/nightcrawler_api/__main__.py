@@ -15,7 +15,7 @@ import uvicorn
 
 from nightcrawler_api.app import create_app, in_front
 from nightcrawler_api.dependencies import Facade
-from nightcrawler_api.protocol import HttpProtocol
+from nightcrawler_api.protocol import MAX_HEAD_BYTES, HttpProtocol
 from nightcrawler_api.settings import Settings, load
 from nightcrawler_crds import logformat, runtime
 from nightcrawler_crds.commandline import read_arguments
@@ -73,6 +73,7 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
         config = uvicorn.Config(
             in_front(app),
             http=HttpProtocol,
+            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             log_config=None,
             access_log=False,
             server_header=False,

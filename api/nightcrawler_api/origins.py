@@ -11,7 +11,7 @@ it cannot know by which names it is reached, and whatever keeps strangers out ha
 
 HTTP/1.0 has no Host header, and balancers and monitors still ask with it. It is taken without one: no
 browser speaks it. HTTP/1.1 has to have just one (RFC 9112, section 3.2), or different readers of a
-request could take it for different hosts'.
+request could take it for different hosts'. For the same reason it must not have two lengths (section 6.1).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from nightcrawler_api.errors import answer
 from nightcrawler_api.settings import is_loopback
 
 _HARMLESS = ("GET", "HEAD", "OPTIONS")
+_TWO_LENGTHS = "the request has both Content-Length and Transfer-Encoding; send one of them"
 
 
 class SameOrigin:
@@ -44,6 +45,8 @@ class SameOrigin:
             headers = Headers(scope=scope)
             if ambiguous := _wrong_hosts(scope["http_version"], headers.getlist("host")):
                 app = answer(400, ambiguous)
+            elif "content-length" in headers and "transfer-encoding" in headers:
+                app = answer(400, _TWO_LENGTHS, headers={"Connection": "close"})
             elif why := self._why_not(scope["method"], headers):
                 app = answer(403, why)
         await app(scope, receive, send)
