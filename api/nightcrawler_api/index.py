@@ -11,8 +11,9 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
+from nightcrawler_api.hub import Change
 from nightcrawler_api.states import (
     EXECUTION_WORDS,
     IN_FLIGHT,
@@ -23,7 +24,7 @@ from nightcrawler_api.states import (
 from nightcrawler_crds import defaults
 from nightcrawler_crds.kube.cache import Key
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
-from nightcrawler_crds.names import WORKFLOWS
+from nightcrawler_crds.names import EXECUTIONS, WORKFLOWS
 
 V = TypeVar("V", WorkflowView, ExecutionView)
 K = TypeVar("K", str, Key)
@@ -214,8 +215,18 @@ class Index:
             self._newest = [self._known[key] for key in self._order]
         return self._newest
 
+    def follow(self, change: Change[Any]) -> None:
+        """Update the index; a follower of the change hub."""
+        match change.kind:
+            case WORKFLOWS.plural:
+                self.workflow_changed(change.old, change.new)
+            case EXECUTIONS.plural:
+                self.execution_changed(change.old, change.new)
+            case _:
+                pass  # Environments are few, and read from their cache
+
     def workflow_changed(self, old: WorkflowView | None, new: WorkflowView | None) -> None:
-        """Take in what has become of a workflow; for `Cache`."""
+        """Update the index for a change of one workflow."""
         self._newest = None
         before, after = _present(old), _present(new)
         if before and after is None:
@@ -229,7 +240,7 @@ class Index:
             self._known[key] = Known(after, runs)
 
     def execution_changed(self, old: ExecutionView | None, new: ExecutionView | None) -> None:
-        """Take in what has become of an execution; for `Cache`."""
+        """Update the index for a change of one execution."""
         before, after = _present(old), _present(new)
         if before and after and before.spec.workflow_ref != after.spec.workflow_ref:
             # The one write that cancels it may change everything else in its spec.

@@ -13,19 +13,22 @@ import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from nightcrawler_api.contact import Contact
+from nightcrawler_api.hub import Hub
 from nightcrawler_api.index import Index, Known
 from nightcrawler_crds import names
 from nightcrawler_crds.errors import NotFound
-from nightcrawler_crds.kube.cache import Cache
+from nightcrawler_crds.kube.cache import Cache, HasMeta
 from nightcrawler_crds.kube.informer import Informer
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, WorkflowView
 from nightcrawler_crds.names import ENVIRONMENTS, EXECUTIONS, WORKFLOWS, Resource
 
 log = logging.getLogger(__name__)
+
+V = TypeVar("V", bound=HasMeta)
 
 _NAME: Final = re.compile(names.DNS_LABEL_PATTERN)
 _FOR_EVER: Final = 2**63
@@ -38,16 +41,20 @@ class Mirror:
 
     def __init__(self, store: Store, namespace: str) -> None:
         self.namespace = namespace
+        self.changes = Hub()
+        """What other followers subscribe to; the index is the first, so that they find it up to date."""
         self.index = Index()
+        self.changes.subscribe(self.index.follow)
         self.contact = Contact(store, namespace)
         self._store = store
-        self._workflows = Informer(
-            store, WORKFLOWS, WorkflowView, namespace=namespace, on_change=self.index.workflow_changed
-        )
-        self._executions = Informer(
-            store, EXECUTIONS, ExecutionView, namespace=namespace, on_change=self.index.execution_changed
-        )
-        self._environments = Informer(store, ENVIRONMENTS, EnvironmentView)
+
+        def informer(resource: Resource, kind: type[V], namespace: str = "") -> Informer[V]:
+            on_change = self.changes.publisher(resource.plural)
+            return Informer(store, resource, kind, namespace=namespace, on_change=on_change)
+
+        self._workflows = informer(WORKFLOWS, WorkflowView, namespace)
+        self._executions = informer(EXECUTIONS, ExecutionView, namespace)
+        self._environments = informer(ENVIRONMENTS, EnvironmentView)
 
     @property
     def _informers(self) -> tuple[Informer[Any], ...]:
