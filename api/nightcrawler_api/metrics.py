@@ -41,7 +41,7 @@ class Metrics:
         )
         self.seconds = Histogram(
             "nightcrawler_api_request_seconds",
-            "Time to answer a request.",
+            "Time from a request to the first byte of its response.",
             ("method", "route"),
             registry=self.registry,
             buckets=_BUCKETS,
@@ -92,7 +92,10 @@ class _Known(Collector):
 
 
 class Measured:
-    """Counts what an application answers."""
+    """Counts responses when they begin, and measures the time until then.
+
+    So a stream is counted while it goes on, and its length is not taken for latency. Nothing is held back.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -100,27 +103,32 @@ class Measured:
         self._children: dict[_Labels, tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and count its answer."""
+        """Pass a request on, and count its response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 500
-
-        async def noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
         start = time.perf_counter()
-        try:
-            await self._app(scope, receive, noting)
-        finally:
+        begun = False
+
+        def count(status: int) -> None:
+            nonlocal begun
+            begun = True
             route = _route(scope)
             method = scope["method"] if route and scope["method"] in _METHODS else "other"
             requests, seconds = self._of((method, route, status))
             requests.inc()
             seconds.observe(time.perf_counter() - start)
+
+        async def send_counted(message: Message) -> None:
+            if message["type"] == "http.response.start" and not begun:
+                count(message["status"])
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_counted)
+        finally:
+            if not begun:
+                count(500)
 
     def _of(self, labels: _Labels) -> tuple[Counter, Histogram]:
         """The metrics of these labels, found once: the library looks each of them up under a lock."""

@@ -53,7 +53,11 @@ async def early(scope: Scope, receive: Receive, send: Send) -> None:
     [
         (b"nonsense\r\n\r\n", 400, "not valid HTTP"),
         (b"GET / HTTP/1.1\r\n\r\n", 400, "Host"),
-        (b"GET / HTTP/1.1\r\nX: ".ljust(MAX_HEAD_BYTES + 1, b"x"), 431, f"longer than {MAX_HEAD_BYTES} bytes"),
+        (
+            b"GET / HTTP/1.1\r\nX: ".ljust(MAX_HEAD_BYTES + 1, b"x"),
+            431,
+            f"longer than {MAX_HEAD_BYTES} bytes",
+        ),
     ],
     ids=["no HTTP", "no host", "too long"],
 )
