@@ -15,7 +15,7 @@ import uvicorn
 
 from nightcrawler_api.app import create_app, in_front
 from nightcrawler_api.dependencies import Facade
-from nightcrawler_api.protocol import MAX_HEAD_BYTES, HttpProtocol
+from nightcrawler_api.http.protocol import MAX_HEAD_BYTES, HttpProtocol
 from nightcrawler_api.settings import Settings, load
 from nightcrawler_crds import logformat, runtime
 from nightcrawler_crds.commandline import read_arguments

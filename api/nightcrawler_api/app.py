@@ -18,12 +18,12 @@ from nightcrawler_api.caller import Identified
 from nightcrawler_api.dependencies import Facade
 from nightcrawler_api.executions import endpoints as executions
 from nightcrawler_api.executions.service import ExecutionService
-from nightcrawler_api.heads import HeadAsGet
+from nightcrawler_api.http.heads import HeadAsGet
+from nightcrawler_api.http.origins import SameOrigin
 from nightcrawler_api.metrics import Measured, Metrics
-from nightcrawler_api.mirror import Mirror
 from nightcrawler_api.openapi import name_problems, tell_rules
-from nightcrawler_api.origins import SameOrigin
 from nightcrawler_api.settings import Settings, is_loopback
+from nightcrawler_api.state.clustercache import Mirror
 from nightcrawler_api.workflows import endpoints as workflows
 from nightcrawler_api.workflows.presenter import InForce
 from nightcrawler_api.workflows.service import WorkflowService

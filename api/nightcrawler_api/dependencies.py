@@ -16,8 +16,8 @@ from nightcrawler_api.caller import CALLER, Caller
 from nightcrawler_api.errors import NotReady
 from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.metrics import Metrics
-from nightcrawler_api.mirror import Mirror
 from nightcrawler_api.settings import Settings
+from nightcrawler_api.state.clustercache import Mirror
 from nightcrawler_api.workflows.service import WorkflowService
 
 

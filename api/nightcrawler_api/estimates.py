@@ -7,7 +7,7 @@ from graphlib import TopologicalSorter
 from statistics import median
 from typing import Final
 
-from nightcrawler_api.states import ended, started
+from nightcrawler_api.state.statuses import ended, started
 from nightcrawler_crds import words
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.v1alpha1 import WorkflowSpec

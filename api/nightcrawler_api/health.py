@@ -16,8 +16,8 @@ from typing_extensions import TypedDict
 
 from nightcrawler_api import errors
 from nightcrawler_api.dependencies import FacadeOf
-from nightcrawler_api.mirror import Mirror
 from nightcrawler_api.responses import json
+from nightcrawler_api.state.clustercache import Mirror
 
 router = APIRouter(tags=["health"])
 

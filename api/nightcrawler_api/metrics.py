@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
 
-from nightcrawler_api.mirror import Mirror
+from nightcrawler_api.state.clustercache import Mirror
 
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 """Those that are counted by their names: clients can make up any number of others."""

@@ -10,7 +10,7 @@ from fastapi import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from nightcrawler_api import etags
+from nightcrawler_api.http import etags
 
 JSON: Final = "application/json"
 

@@ -15,8 +15,8 @@ from aiohttp import web
 from fastapi import FastAPI
 
 from nightcrawler_api.app import create_app, in_front
-from nightcrawler_api.mirror import SILENT_TOO_LONG_SECONDS
 from nightcrawler_api.settings import Settings
+from nightcrawler_api.state.clustercache import SILENT_TOO_LONG_SECONDS
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store

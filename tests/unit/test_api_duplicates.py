@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightcrawler_api.duplicates import repeated_keys
 from nightcrawler_api.errors import BadBody
-from nightcrawler_api.json_body import parse
+from nightcrawler_api.http.duplicates import repeated_keys
+from nightcrawler_api.http.json_body import parse
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightcrawler_api.encodings import Broken, TooLarge, UnknownEncoding, unpacker
+from nightcrawler_api.http.encodings import Broken, TooLarge, UnknownEncoding, unpacker
 
 LIMIT = 1 << 20
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightcrawler_api.etags import etag_of, names
+from nightcrawler_api.http.etags import etag_of, names
 
 TAG = etag_of(b"a body")
 OTHER = etag_of(b"another body")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightcrawler_api.hub import Change, ChangeQueue, Hub, Resync
+from nightcrawler_api.state.hub import Change, ChangeQueue, Hub, Resync
 from tests.support.views import workflow
 
 steps = st.lists(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightcrawler_api.index import Index, Known, Runs, Timeline, WorkflowQuery
+from nightcrawler_api.state.index import Index, Known, Runs, Timeline, WorkflowQuery
 from nightcrawler_crds.kube.cache import Cache
 from nightcrawler_crds.kube.views import ExecutionView
 from tests.support.views import execution, workflow

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from prometheus_client import generate_latest
 
 from nightcrawler_api.metrics import Measured, Metrics
-from nightcrawler_api.mirror import Mirror
+from nightcrawler_api.state.clustercache import Mirror
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store

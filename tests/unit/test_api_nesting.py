@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from nightcrawler_api.nesting import is_deeper
+from nightcrawler_api.http.nesting import is_deeper
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ import sys
 from nightcrawler_crds import runtime
 from nightcrawler_api.errors import BadBody
 from nightcrawler_api.executions.loglines import level_of
-from nightcrawler_api.json_body import parse
+from nightcrawler_api.http.json_body import parse
 
 runtime.read_deep_json()
 text = sys.argv[1] * 150_000

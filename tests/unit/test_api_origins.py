@@ -7,7 +7,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Message
 
-from nightcrawler_api.origins import SameOrigin
+from nightcrawler_api.http.origins import SameOrigin
 
 
 async def asked(

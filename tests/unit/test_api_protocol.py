@@ -12,7 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nightcrawler_api.__main__ import _listen
-from nightcrawler_api.protocol import MAX_HEAD_BYTES, HttpProtocol
+from nightcrawler_api.http.protocol import MAX_HEAD_BYTES, HttpProtocol
 from nightcrawler_api.settings import Settings
 
 POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"

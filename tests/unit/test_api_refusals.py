@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nightcrawler_api import refusals
 from nightcrawler_api.errors import STATUSES, BadBody, Refused
-from nightcrawler_api.json_body import MAX_DEPTH, parse
+from nightcrawler_api.http.json_body import MAX_DEPTH, parse
 from nightcrawler_crds import errors as cluster
 from nightcrawler_crds.errors import Cause
 

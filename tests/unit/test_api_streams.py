@@ -14,8 +14,8 @@ from prometheus_client import generate_latest
 from starlette.types import Message, Receive, Scope, Send
 
 from nightcrawler_api.app import create_app, in_front
-from nightcrawler_api.heads import HeadAsGet
-from nightcrawler_api.json_body import JsonRoute
+from nightcrawler_api.http.heads import HeadAsGet
+from nightcrawler_api.http.json_body import JsonRoute
 from nightcrawler_api.settings import Settings
 from tests.support.answering import store_of
 from tests.unit.test_api_protocol import Connected, serving

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from nightcrawler_api.app import create_app, in_front
-from nightcrawler_api.mirror import Mirror
 from nightcrawler_api.settings import Settings
+from nightcrawler_api.state.clustercache import Mirror
 from nightcrawler_crds import clock
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from nightcrawler_api.index import Known, Runs
+from nightcrawler_api.state.index import Known, Runs
 from nightcrawler_api.workflows import presenter
 from nightcrawler_api.workflows.presenter import InForce
 from nightcrawler_api.workflows.schemas import WorkflowDetail, WorkflowRow

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from nightcrawler_api.index import Known, Runs
+from nightcrawler_api.state.index import Known, Runs
 from nightcrawler_api.workflows import presenter
 from nightcrawler_api.workflows.drafts import desired_spec, without_echoes
 from nightcrawler_api.workflows.presenter import InForce

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from nightcrawler_api.exactnumbers import inexact_numbers
+from nightcrawler_api.http.exactnumbers import inexact_numbers
 from nightcrawler_crds.v1alpha1 import WorkflowSpec, conditions
 from nightcrawler_crds.validation import PodPolicy, parameter_problems, workflow_problems
 from nightcrawler_crds.validation.jsonnumbers import is_kept, not_kept

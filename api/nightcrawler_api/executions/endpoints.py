@@ -17,11 +17,11 @@ from nightcrawler_api.executions.schemas import (
     ExecutionList,
     ExecutionStarted,
 )
-from nightcrawler_api.json_body import JsonRoute
+from nightcrawler_api.http.json_body import JsonRoute
 from nightcrawler_api.openapi import answers, reads
 from nightcrawler_api.pagination import WindowQuery
 from nightcrawler_api.responses import Tagged, json
-from nightcrawler_api.states import ExecutionWord
+from nightcrawler_api.state.statuses import ExecutionWord
 
 router = APIRouter(prefix="/api/workflows/{workflowId}", tags=["executions"], route_class=JsonRoute)
 

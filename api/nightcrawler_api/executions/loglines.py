@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from nightcrawler_api.executions.schemas import Level, LogLine
-from nightcrawler_api.nesting import is_deeper
+from nightcrawler_api.http.nesting import is_deeper
 from nightcrawler_crds.plaintext import plain_line
 
 _STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)(?: |$)")

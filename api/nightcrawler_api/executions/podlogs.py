@@ -8,7 +8,7 @@ from typing import Final
 
 from nightcrawler_api.executions.loglines import parse_log
 from nightcrawler_api.executions.schemas import LogLine
-from nightcrawler_api.states import step_word
+from nightcrawler_api.state.statuses import step_word
 from nightcrawler_crds.errors import ApiError, Invalid, NotFound
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, PodView, StepStatusView

@@ -13,7 +13,7 @@ from nightcrawler_api.executions.schemas import (
     LogLine,
     StepExecution,
 )
-from nightcrawler_api.states import ended, execution_word, has_begun, started, step_word
+from nightcrawler_api.state.statuses import ended, execution_word, has_begun, started, step_word
 from nightcrawler_crds import clock, words
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
 from nightcrawler_crds.plaintext import plain

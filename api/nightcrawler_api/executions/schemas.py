@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from nightcrawler_api.states import ExecutionWord
+from nightcrawler_api.state.statuses import ExecutionWord
 from nightcrawler_crds.v1alpha1 import MAX_PARAMETERS_BYTES
 
 Level = Literal["info", "warning", "error"]

@@ -18,10 +18,10 @@ from nightcrawler_api.executions.schemas import (
     ExecutionStarted,
 )
 from nightcrawler_api.ids import create_named
-from nightcrawler_api.index import Known
-from nightcrawler_api.mirror import Mirror
 from nightcrawler_api.pagination import Window
-from nightcrawler_api.states import ExecutionWord, execution_word
+from nightcrawler_api.state.clustercache import Mirror
+from nightcrawler_api.state.index import Known
+from nightcrawler_api.state.statuses import ExecutionWord, execution_word
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.names import EXECUTIONS

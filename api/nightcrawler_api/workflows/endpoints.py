@@ -9,11 +9,11 @@ from pydantic import BeforeValidator
 
 from nightcrawler_api.dependencies import CallerOf, Workflows
 from nightcrawler_api.errors import BODIES, WRITES
-from nightcrawler_api.index import WorkflowQuery
-from nightcrawler_api.json_body import JsonRoute
+from nightcrawler_api.http.json_body import JsonRoute
 from nightcrawler_api.openapi import answers, reads
 from nightcrawler_api.pagination import PageQuery
 from nightcrawler_api.responses import Tagged, json
+from nightcrawler_api.state.index import WorkflowQuery
 from nightcrawler_api.workflows import examples
 from nightcrawler_api.workflows.schemas import (
     CreateBody,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
 
-from nightcrawler_api.index import Known
-from nightcrawler_api.states import started, step_word
+from nightcrawler_api.state.index import Known
+from nightcrawler_api.state.statuses import started, step_word
 from nightcrawler_api.workflows.schemas import (
     ShownCondition,
     WorkflowCreated,

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict
 
-from nightcrawler_api.index import WorkflowWord
 from nightcrawler_api.openapi import DocumentedAs
-from nightcrawler_api.states import StepWord
+from nightcrawler_api.state.index import WorkflowWord
+from nightcrawler_api.state.statuses import StepWord
 from nightcrawler_crds.v1alpha1 import MAX_STEPS, History, Options, Order, Parameter, Step, WorkflowConfig
 
 _VISIBLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s][^\x00-\x1f\x7f-\x9f]*$"

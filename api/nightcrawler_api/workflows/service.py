@@ -12,9 +12,9 @@ from weakref import WeakValueDictionary
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid
 from nightcrawler_api.ids import create_named
-from nightcrawler_api.index import Known, WorkflowQuery
-from nightcrawler_api.mirror import Mirror
 from nightcrawler_api.pagination import Page
+from nightcrawler_api.state.clustercache import Mirror
+from nightcrawler_api.state.index import Known, WorkflowQuery
 from nightcrawler_api.workflows import drafts, presenter
 from nightcrawler_api.workflows.presenter import InForce
 from nightcrawler_api.workflows.schemas import WorkflowCreated, WorkflowDetail, WorkflowList, WorkflowUpdated

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from nightcrawler_api.contact import Contact
-from nightcrawler_api.hub import Hub
-from nightcrawler_api.index import Index, Known
+from nightcrawler_api.state.hub import Hub
+from nightcrawler_api.state.index import Index, Known
+from nightcrawler_api.state.reachability import Contact
 from nightcrawler_crds import names
 from nightcrawler_crds.errors import NotFound
 from nightcrawler_crds.kube.cache import Cache, HasMeta

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Literal, TypeVar
 
-from nightcrawler_api.hub import Change
-from nightcrawler_api.states import (
+from nightcrawler_api.state.hub import Change
+from nightcrawler_api.state.statuses import (
     EXECUTION_WORDS,
     IN_FLIGHT,
     ExecutionWord,

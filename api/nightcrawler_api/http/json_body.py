@@ -17,11 +17,11 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from typing_extensions import override
 
-from nightcrawler_api.duplicates import repeated_keys
-from nightcrawler_api.encodings import TAKEN, Broken, TooLarge, UnknownEncoding, unpacker
 from nightcrawler_api.errors import BadBody
-from nightcrawler_api.exactnumbers import inexact_numbers
-from nightcrawler_api.nesting import is_deeper
+from nightcrawler_api.http.duplicates import repeated_keys
+from nightcrawler_api.http.encodings import TAKEN, Broken, TooLarge, UnknownEncoding, unpacker
+from nightcrawler_api.http.exactnumbers import inexact_numbers
+from nightcrawler_api.http.nesting import is_deeper
 from nightcrawler_api.refusals import at, summary
 
 MAX_BYTES: Final = 1 << 20
