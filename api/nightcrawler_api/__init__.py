@@ -1,5 +1,5 @@
 """The facade: the dashboard's REST API over the custom resources.
 
-The way of a request: `endpoints` (route) → `service` → `Mirror` for what is known, `Store`
-for what is changed; `presenter` turns objects into the API's words.
+A request goes through `http` to `endpoints` (routes) and a `service`, which reads from
+`state.ClusterCache` and writes to the `Store`; a `presenter` turns objects into the API's JSON.
 """

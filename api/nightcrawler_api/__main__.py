@@ -30,10 +30,10 @@ _GRACE_SECONDS = 10
 
 
 def main() -> None:
-    """Serve until told to stop; the console script `nightcrawler-api`.
+    """Serve until stopped by a signal; the console script `nightcrawler-api`.
 
     Raises:
-        SystemExit: With 2 and a sentence, if it cannot be configured or an argument is not known.
+        SystemExit: With 2 and a sentence, if its settings or arguments are invalid.
     """
     read_arguments("nightcrawler-api", "The REST API of Nightcrawler.", Settings)
     try:
@@ -48,13 +48,13 @@ def main() -> None:
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """A socket that listens where the settings say."""
+    """A socket listening at the configured host and port."""
     host, port = settings.api_host, settings.api_port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listening = socket.create_server((host, port), family=family, backlog=2048)
-        # Connections inherit it. asyncio sets it only on sockets whose protocol is named, and these do not
-        # name it: the body of an answer would wait until its head is acknowledged, up to 40 ms.
+        # Accepted connections inherit it. asyncio sets it only on sockets created with an explicit protocol:
+        # without it, a response's body waits until its headers are acknowledged, up to 40 ms.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listening
     except OSError as error:
@@ -92,14 +92,14 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
 
 
 async def _settle(facade: Facade) -> None:
-    """Leave what has been read out of garbage collection, whose pauses would be the slowest answers."""
-    await facade.mirror.read()
+    """Exclude the cached objects from garbage collection, whose pauses would dominate the p99."""
+    await facade.cluster.wait_for_sync()
     gc.collect()
     gc.freeze()
 
 
 def _outlive_signals() -> None:
-    """Let the process end by itself: uvicorn stops at a signal, and then raises it once more."""
+    """Ignore signals from now on: uvicorn stops at one, and then raises it again."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
 
@@ -108,7 +108,7 @@ def _log_as(settings: Settings) -> None:
     handlers = [logformat.handler(settings.log_format)]
     logging.basicConfig(level=settings.log_level.upper(), handlers=handlers, force=True)
     logging.captureWarnings(capture=True)
-    # What it says of each turn of its loop is of no use to who runs a facade.
+    # asyncio's debug messages are of no use to operators of a facade.
     logging.getLogger("asyncio").setLevel(max(logging.getLogger().level, logging.INFO))
 
 

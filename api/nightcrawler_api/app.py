@@ -1,4 +1,4 @@
-"""The application: services wired to one store, routes, errors, and the mirror's life."""
+"""The application: services wired to one store, routes, error handlers, the watch of the cluster."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.http.heads import HeadAsGet
 from nightcrawler_api.http.origins import SameOrigin
 from nightcrawler_api.metrics import Measured, Metrics
-from nightcrawler_api.openapi import name_problems, tell_rules
+from nightcrawler_api.openapi import document_problem_type, document_rules
 from nightcrawler_api.settings import Settings, is_loopback
-from nightcrawler_api.state.clustercache import Mirror
+from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.workflows import endpoints as workflows
-from nightcrawler_api.workflows.presenter import InForce
+from nightcrawler_api.workflows.presenter import Fallbacks
 from nightcrawler_api.workflows.service import WorkflowService
 from nightcrawler_crds.kube.store import Store
 
@@ -35,20 +35,20 @@ _DESCRIPTION = """
 Workflows on Kubernetes. Each is a custom resource `Workflow`, each of its runs a
 `WorkflowExecution`; what is done here can be seen with kubectl, and the other way round.
 
-Reads are answered from what the cluster last said, and go on while its API server is away;
+Reads are served from a cache of the cluster, also while its API server is unavailable;
 writes are then 503. Every error is problem+json: `detail` says what to do, `errors` where.
 """
 
 
 def create_app(settings: Settings, store: Store) -> FastAPI:
-    """The application over a store, which stays the caller's to close."""
+    """The application over a store, which the caller closes."""
     facade = _wire(settings, store)
     app = FastAPIOffline(
         redoc_url=None,
         title="Nightcrawler",
         version=version("nightcrawler"),
         description=_DESCRIPTION,
-        lifespan=_following,
+        lifespan=_watching,
         separate_input_output_schemas=False,
         generate_unique_id_function=lambda route: route.name,
     )
@@ -56,17 +56,16 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.include_router(workflows.router)
     app.include_router(executions.router)
     app.include_router(health.router)
-    name_problems(app)
-    tell_rules(app)
+    document_problem_type(app)
+    document_rules(app)
     errors.install(app)
     return app
 
 
 def in_front(app: FastAPI) -> ASGIApp:
-    """What is served: an application of `create_app` behind all that can do without FastAPI.
+    """The application to serve: `create_app` wrapped in ASGI middleware, outermost HEAD and metrics.
 
-    It stands before it and not among its middlewares: to get as far as these takes a good part of the time
-    in which an answer that is there can be given.
+    Around the application and not among its own middlewares, so that FastAPI's error responses pass too.
     """
     facade: Facade = app.state.facade
     settings = facade.settings
@@ -84,8 +83,8 @@ def in_front(app: FastAPI) -> ASGIApp:
 
 
 def _wire(settings: Settings, store: Store) -> Facade:
-    mirror = Mirror(store, settings.namespace)
-    in_force = InForce(
+    cluster = ClusterCache(store, settings.namespace)
+    fallbacks = Fallbacks(
         user=settings.default_user,
         timeout=settings.default_timeout,
         retry_delay=settings.default_retry_delay,
@@ -94,34 +93,38 @@ def _wire(settings: Settings, store: Store) -> Facade:
     )
     return Facade(
         settings=settings,
-        mirror=mirror,
+        cluster=cluster,
         workflows=WorkflowService(
-            store, mirror, in_force=in_force, policy=settings.pod_policy, template=settings.template_workflow
+            store,
+            cluster,
+            fallbacks=fallbacks,
+            policy=settings.pod_policy,
+            template=settings.template_workflow,
         ),
         executions=ExecutionService(
             store,
-            mirror,
+            cluster,
             default_user=settings.default_user,
             default_timeout=settings.default_timeout,
             policy=settings.pod_policy,
         ),
-        metrics=Metrics(mirror),
+        metrics=Metrics(cluster),
     )
 
 
 @asynccontextmanager
-async def _following(app: FastAPI) -> AsyncGenerator[None, None]:
+async def _watching(app: FastAPI) -> AsyncGenerator[None, None]:
     facade: Facade = app.state.facade
-    facade.follower = asyncio.create_task(facade.mirror.run(), name="mirror")
-    facade.follower.add_done_callback(_tell)
+    facade.watch_task = asyncio.create_task(facade.cluster.run(), name="watch the cluster")
+    facade.watch_task.add_done_callback(_log_failure)
     try:
         yield
     finally:
-        facade.follower.cancel()
+        facade.watch_task.cancel()
         with suppress(asyncio.CancelledError):
-            await facade.follower
+            await facade.watch_task
 
 
-def _tell(follower: asyncio.Task[None]) -> None:
-    if not follower.cancelled() and (error := follower.exception()):
+def _log_failure(watch_task: asyncio.Task[None]) -> None:
+    if not watch_task.cancelled() and (error := watch_task.exception()):
         log.error("the facade has stopped following the cluster", exc_info=error)

@@ -1,6 +1,6 @@
-"""Who is calling: found once a request, before anything is answered, remembered answers included.
+"""The caller of a request, identified once, in front of the application.
 
-Every method of a service is given the caller, reads too, so that what one may see cannot be forgotten.
+Every service method takes the caller, also for reads, so that no authorization check can be forgotten.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import override
 
 CALLER: Final = "nightcrawler_api.caller"
-"""Where in the scope of a request the caller is."""
+"""The key of the caller in a request's ASGI scope."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request: `name` is for people, in the log and as creator or executor."""
+    """The sender of a request; `name` appears in the log and as creator or executor."""
 
     name: str
 
@@ -27,7 +27,7 @@ class Caller:
 
 
 class Identified:
-    """Puts the caller into the scope of each request: the same one for all, while nobody has to sign in."""
+    """Puts the caller into the scope of each request: the default user, as there is no authentication."""
 
     def __init__(self, app: ASGIApp, default_user: str) -> None:
         self._app = app

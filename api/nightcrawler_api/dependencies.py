@@ -1,7 +1,7 @@
-"""What routes are given: the services of their application, and who is calling.
+"""Dependencies of routes: the services of the application, and the caller.
 
-All of it is async although nothing waits: FastAPI calls whatever is not in a thread, which costs
-more than all else that a list takes. Nor does one dependency stand on another: each costs some 20 µs.
+They are async although nothing waits: FastAPI runs other functions in a thread, which takes longer than
+the rest of a list request.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nightcrawler_api.errors import NotReady
 from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.metrics import Metrics
 from nightcrawler_api.settings import Settings
-from nightcrawler_api.state.clustercache import Mirror
+from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.workflows.service import WorkflowService
 
 
@@ -26,17 +26,17 @@ class Facade:
     """The parts of one application."""
 
     settings: Settings
-    mirror: Mirror
+    cluster: ClusterCache
     workflows: WorkflowService
     executions: ExecutionService
     metrics: Metrics
-    follower: asyncio.Task[None] | None = field(default=None)
-    """What keeps the mirror up to date, while the application runs."""
+    watch_task: asyncio.Task[None] | None = field(default=None)
+    """The task that watches the cluster; None before the application starts."""
 
     @property
-    def following(self) -> bool:
-        """Whether the mirror is kept up to date, or at least tried to be."""
-        return self.follower is not None and not self.follower.done()
+    def watching(self) -> bool:
+        """Whether the cluster is watched, or a connection is being retried."""
+        return self.watch_task is not None and not self.watch_task.done()
 
 
 async def _facade(request: Request) -> Facade:
@@ -59,7 +59,7 @@ async def _caller(request: Request) -> Caller:
 
 def _ready(request: Request) -> Facade:
     facade: Facade = request.app.state.facade
-    if why := facade.mirror.why_not_served:
+    if why := facade.cluster.not_ready_reason:
         raise NotReady(why)
     return facade
 

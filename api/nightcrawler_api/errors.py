@@ -1,8 +1,7 @@
-"""Every error as an answer: one table from kinds of errors to HTTP statuses, one form for all.
+"""Every error as a response: one table from error types to HTTP statuses, one format for all.
 
-The form is RFC 9457's problem+json. `detail` is a sentence that a person can act on;
-`errors` says where in the request it is wrong: a JSON pointer (RFC 6901) into the body, or
-the name of a query parameter.
+The format is RFC 9457's problem+json. `detail` is a sentence that a person can act on; `errors` locates
+what is wrong in the request: a JSON pointer (RFC 6901) into the body, or the name of a query parameter.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ from nightcrawler_crds.errors import NightcrawlerError
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
-_COME_BACK_SECONDS: Final = 5
+_RETRY_AFTER_SECONDS: Final = 5
 _CREDENTIALS: Final = (
-    "the API server refuses the facade's own credentials, not yours; whoever runs the facade has to see to "
-    "it that the kubeconfig of NIGHTCRAWLER_KUBECONFIG, or its Pod's service account, is still valid"
+    "the API server refuses the facade's own credentials, not yours; whoever runs the facade has to "
+    "check that the kubeconfig of NIGHTCRAWLER_KUBECONFIG, or its Pod's service account, is still valid"
 )
 
 
 class Problem(TypedDict):
-    """An error, as RFC 9457 has it."""
+    """An error in the format of RFC 9457."""
 
     type: str
     title: str
@@ -44,7 +43,7 @@ class Problem(TypedDict):
 
 
 class Refused(NightcrawlerError):
-    """The facade itself says no; `fields` say where in the request."""
+    """The facade itself refuses the request; `fields` say where it is wrong."""
 
     def __init__(self, detail: str, fields: Sequence[FieldError] = ()) -> None:
         super().__init__(detail)
@@ -53,22 +52,22 @@ class Refused(NightcrawlerError):
 
 
 class Invalid(Refused):
-    """What was asked for breaks a rule."""
+    """The request is invalid."""
 
     def __init__(self, fields: Sequence[FieldError]) -> None:
         super().__init__(refusals.summary(fields), fields)
 
 
-class NotNow(Refused):
-    """What was asked for cannot be done as things stand; the detail says what would have to change."""
+class StateConflict(Refused):
+    """The request conflicts with the current state; the detail says what would have to change."""
 
 
 class NotReady(Refused):
-    """The facade has not yet read the cluster."""
+    """The caches are not synced yet."""
 
 
 class BadBody(HTTPException):
-    """A body that is refused while it is read, where FastAPI lets no other exceptions through."""
+    """A body refused while it is read, where FastAPI passes on no other exceptions."""
 
     def __init__(
         self,
@@ -83,7 +82,7 @@ class BadBody(HTTPException):
 
 STATUSES: Final[Mapping[type[NightcrawlerError], int]] = {
     Invalid: 422,
-    NotNow: 409,
+    StateConflict: 409,
     NotReady: 503,
     cluster.NotFound: 404,
     cluster.Conflict: 409,
@@ -92,7 +91,7 @@ STATUSES: Final[Mapping[type[NightcrawlerError], int]] = {
     cluster.Forbidden: 403,
     cluster.TooManyRequests: 429,
     cluster.Unavailable: 503,
-    # The facade's own credentials, not the caller's: nothing that a caller could do better.
+    # It concerns the facade's own credentials; the caller can do nothing about it.
     cluster.Unauthorized: 503,
     cluster.Gone: 503,
     cluster.Unreadable: 502,
@@ -100,21 +99,21 @@ STATUSES: Final[Mapping[type[NightcrawlerError], int]] = {
 
 _MEANINGS: Final[Mapping[int, str]] = {
     400: "The body is not JSON, or not what its Content-Encoding says.",
-    403: "The cluster does not allow it: its rights, a quota or an admission rule.",
+    403: "The cluster forbids it: missing rights, a quota or an admission rule.",
     404: "There is no such workflow or execution.",
-    409: "It cannot be done as things stand; the detail says why and what to do.",
-    413: "The body is larger than 1 MiB, as it is sent or unpacked.",
-    415: "The body is not sent as application/json, or in an encoding that is not taken.",
-    422: "Something in the request breaks a rule; errors says where.",
-    429: "The cluster asks to come back later; see Retry-After.",
-    502: "It is there and cannot be read: another version has written it, or somebody by hand.",
-    503: "The API server of the cluster is away, or has not been read yet; try again.",
+    409: "It conflicts with the current state; the detail says why and what to do.",
+    413: "The body is larger than 1 MiB, compressed or decompressed.",
+    415: "The body is not application/json, or its Content-Encoding is not supported.",
+    422: "The request is invalid; errors says where.",
+    429: "The API server is overloaded; see Retry-After.",
+    502: "The object exists but cannot be decoded: another version wrote it, or someone by hand.",
+    503: "The API server is unavailable, or the caches are not synced yet; try again.",
 }
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What OpenAPI says of these statuses: for a route's `responses`."""
-    # Whatever is asked for by its name may turn out to be something that cannot be read.
+    """The OpenAPI documentation of these statuses, for a route's `responses`."""
+    # Any object requested by name may turn out to be undecodable.
     all_of_them = (*statuses, 502) if 404 in statuses else statuses
     return {status: {"model": Problem, "description": _MEANINGS[status]} for status in sorted(all_of_them)}
 
@@ -124,7 +123,7 @@ BODIES: Final = (400, 413, 415)
 
 
 def install(app: FastAPI) -> None:
-    """Let every error of an application be answered in the one form."""
+    """Register the handlers that turn every error of an application into problem+json."""
     app.add_exception_handler(NightcrawlerError, _ours)
     app.add_exception_handler(RequestValidationError, _unprocessable)
     app.add_exception_handler(StarletteHTTPException, _http)
@@ -138,7 +137,7 @@ def answer(
     headers: Mapping[str, str] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> Response:
-    """A problem as a response, with `more` beside what all problems have."""
+    """A problem as a response; `more` are additional fields."""
     problem: Problem = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -153,7 +152,7 @@ def answer(
 async def _ours(_: Request, error: Exception) -> Response:
     assert isinstance(error, NightcrawlerError)
     status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
-    headers = {"Retry-After": str(_COME_BACK_SECONDS)} if status in (429, 503) else {}
+    headers = {"Retry-After": str(_RETRY_AFTER_SECONDS)} if status in (429, 503) else {}
     if isinstance(error, Refused):
         return answer(status, error.detail, error.fields, headers)
     fields: list[FieldError] = []
@@ -196,6 +195,6 @@ def _allowed(request: Request, error: StarletteHTTPException) -> str:
 
 
 async def _bug(request: Request, error: Exception) -> Response:
-    # Starlette raises it on for the server, which logs it with its traceback.
-    log.error("%s %s failed by a fault of the facade: %r", request.method, request.url.path, error)
-    return answer(500, "the facade has a fault here; its log says more")
+    # Starlette re-raises it for the server, which logs the traceback.
+    log.error("%s %s failed due to a bug in the facade: %r", request.method, request.url.path, error)
+    return answer(500, "a bug in the facade; see its log")

@@ -1,4 +1,4 @@
-"""How long a run will take, estimated from earlier runs; pure."""
+"""The expected duration of a run, from earlier runs; pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 
 RUNS_CONSIDERED: Final = 20
-"""How many of the latest runs count: enough for a median, and soon past a change of the workflow."""
+"""Number of latest runs: enough for a median, and outdated ones drop out soon after a change."""
 
 
 def estimated_seconds(
@@ -22,10 +22,10 @@ def estimated_seconds(
     recent: Sequence[ExecutionView],
     default_timeout: float,
 ) -> float:
-    """Seconds that the next run is expected to take.
+    """The expected seconds of the next run.
 
-    The median of the latest completed runs; without any, the critical path by the steps' medians, if
-    every step has one; else the timeout.
+    The median of the last completed runs; without any, the critical path of the steps' medians, if all steps
+    have one; else the timeout.
     """
     if completed:
         return median(map(_seconds, completed))

@@ -1,8 +1,8 @@
-"""Probes and metrics: is the process well, can it serve, what has it done.
+"""Liveness and readiness probes, and metrics.
 
-No probe waits for the API server, and none fails because it is slow or away: then all replicas would
-leave their Service at once, with what they have read and could show. How it is with the API server
-stands in their answers and in the metrics.
+No probe waits for the API server, and none fails while it is slow or unavailable: all replicas would
+leave their Service at once, although they can serve cached reads. Responses and metrics show the API
+server's state.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from typing_extensions import TypedDict
 from nightcrawler_api import errors
 from nightcrawler_api.dependencies import FacadeOf
 from nightcrawler_api.responses import json
-from nightcrawler_api.state.clustercache import Mirror
+from nightcrawler_api.state.clustercache import ClusterCache
 
 router = APIRouter(tags=["health"])
 
-_STOPPED: Final = "the facade has stopped following the cluster"
+_STOPPED: Final = "the facade has stopped watching the cluster"
 
 
 class ApiServer(TypedDict):
-    """How it is with the cluster's API server: whether it answered last, and how long that took."""
+    """The result of the last probe of the API server, and how long it took."""
 
     reachable: bool
     seconds: float
 
 
-class Contact(TypedDict):
-    """What is heard of the cluster; kinds by their plural names."""
+class ClusterHealth(TypedDict):
+    """The API server and the watches; kinds by their plural names."""
 
     apiServer: ApiServer
     silentTooLong: list[str]
     silentSeconds: dict[str, float]
 
 
-class Health(Contact):
-    """The process is well."""
+class Health(ClusterHealth):
+    """The process is healthy."""
 
     status: str
 
 
-class Readiness(Contact):
-    """Whether requests can be served, and what is not yet read; kinds by their plural names."""
+class Readiness(ClusterHealth):
+    """Whether requests can be served, and which kinds are not synced yet, by their plural names."""
 
     ready: bool
     notYetRead: list[str]
@@ -61,35 +61,35 @@ def _probe(model: type[Any], good: str, bad: str) -> dict[int | str, dict[str, A
 
 @router.get(
     "/healthz",
-    summary="Whether the process is well",
-    responses=_probe(Health, "It is.", "It has stopped following the cluster."),
+    summary="Liveness: whether the process is healthy",
+    responses=_probe(Health, "It is.", "It has stopped watching the cluster."),
 )
 async def healthz(facade: FacadeOf) -> Response:
-    """200 while the process follows the cluster, or tries to; 503 when it has stopped trying.
+    """200 while the process watches the cluster or retries; 503 once it has stopped.
 
-    `apiServer` says whether the API server answers; that it does not is nothing that a restart would mend.
+    `apiServer` says whether the API server responds; if not, a restart of the facade would not help.
     """
-    if facade.following:
-        health: Health = {"status": "ok", **_contact(facade.mirror)}
+    if facade.watching:
+        health: Health = {"status": "ok", **_cluster_health(facade.cluster)}
         return json(health)
     return errors.answer(503, _STOPPED)
 
 
 @router.get(
     "/readyz",
-    summary="Whether requests can be served",
-    responses=_probe(Readiness, "They can.", "Not yet; the answer has what 200 has, and a detail."),
+    summary="Readiness: whether requests can be served",
+    responses=_probe(Readiness, "They can.", "Not yet; the fields of 200, and a detail."),
 )
 async def readyz(facade: FacadeOf) -> Response:
-    """200 when the cluster has been read once and is followed.
+    """200 once every kind has been listed and is watched.
 
-    It stays 200 while the API server is slow or away: reads are answered then, writes are 503.
+    It stays 200 while the API server is slow or unavailable: reads are served then, writes are 503.
     """
-    why = facade.mirror.why_not_served if facade.following else _STOPPED
+    why = facade.cluster.not_ready_reason if facade.watching else _STOPPED
     state: Readiness = {
         "ready": not why,
-        "notYetRead": facade.mirror.missing,
-        **_contact(facade.mirror),
+        "notYetRead": facade.cluster.unsynced,
+        **_cluster_health(facade.cluster),
     }
     if state["ready"]:
         return json(state)
@@ -102,10 +102,10 @@ async def metrics(facade: FacadeOf) -> Response:
     return Response(generate_latest(facade.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def _contact(mirror: Mirror) -> Contact:
-    contact = mirror.contact
+def _cluster_health(cluster: ClusterCache) -> ClusterHealth:
+    server = cluster.reachability
     return {
-        "apiServer": {"reachable": contact.reachable, "seconds": round(contact.seconds, 3)},
-        "silentTooLong": mirror.silent_too_long,
-        "silentSeconds": {kind: round(seconds, 1) for kind, seconds in mirror.silences.items()},
+        "apiServer": {"reachable": server.reachable, "seconds": round(server.seconds, 3)},
+        "silentTooLong": cluster.stale_kinds,
+        "silentSeconds": {kind: round(seconds, 1) for kind, seconds in cluster.silences.items()},
     }

@@ -1,4 +1,4 @@
-"""Names of what the facade creates."""
+"""Generated names of the objects that the facade creates."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def new_name(prefix: str) -> str:
 
 
 async def create_named(prefix: str, create: Callable[[str], Awaitable[V]]) -> V:
-    """Create something under a new name, and under another should that be taken.
+    """Create an object under a generated name, and under another if it exists.
 
     Raises:
-        AlreadyExists: All that were tried are taken, which chance does not do.
+        AlreadyExists: All generated names exist, which chance rules out.
     """
     for _ in range(_TRIES - 1):
         try:

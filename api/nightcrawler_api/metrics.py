@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: requests by route and status, how long they took, what is known."""
+"""Metrics for Prometheus: requests by route and status, their latency, cached objects."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
 
-from nightcrawler_api.state.clustercache import Mirror
+from nightcrawler_api.state.clustercache import ClusterCache
 
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
-"""Those that are counted by their names: clients can make up any number of others."""
+"""Methods counted by name; clients could invent any number of others."""
 _Labels = tuple[str, str, int]
 """Method, route and status."""
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics:
-    """The registry of one application and what is counted in it."""
+    """The registry and metrics of one application."""
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, cluster: ClusterCache) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "nightcrawler_api_requests",
@@ -46,47 +46,47 @@ class Metrics:
             registry=self.registry,
             buckets=_BUCKETS,
         )
-        self.registry.register(_Known(mirror))
+        self.registry.register(_CachedState(cluster))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
 
-class _Known(Collector):
-    """What the mirror knows, read when it is asked for."""
+class _CachedState(Collector):
+    """The state of the cache, read at each scrape."""
 
-    def __init__(self, mirror: Mirror) -> None:
-        self._mirror = mirror
+    def __init__(self, cluster: ClusterCache) -> None:
+        self._cluster = cluster
 
     @override
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        objects = GaugeMetricFamily("nightcrawler_api_objects", "Objects known, by kind.", labels=("kind",))
-        for kind, count in self._mirror.sizes.items():
+        objects = GaugeMetricFamily("nightcrawler_api_objects", "Cached objects, by kind.", labels=("kind",))
+        for kind, count in self._cluster.sizes.items():
             objects.add_metric((kind,), count)
         yield objects
         silence = GaugeMetricFamily(
             "nightcrawler_api_silence_seconds",
-            "Time since the API server was last heard, by kind.",
+            "Time since the last event of the watch, by kind.",
             labels=("kind",),
         )
-        for kind, seconds in self._mirror.silences.items():
+        for kind, seconds in self._cluster.silences.items():
             silence.add_metric((kind,), seconds)
         yield silence
-        contact = self._mirror.contact
+        server = self._cluster.reachability
         yield GaugeMetricFamily(
             "nightcrawler_api_server_reachable",
-            "1 if the API server has answered the last question within two seconds, else 0.",
-            contact.reachable,
+            "1 if the API server responded to the last probe within two seconds, else 0.",
+            server.reachable,
         )
         yield GaugeMetricFamily(
-            "nightcrawler_api_server_seconds", "How long its answer took, or was waited for.", contact.seconds
+            "nightcrawler_api_server_seconds", "Duration of the last probe of the API server.", server.seconds
         )
         unreadable = GaugeMetricFamily(
             "nightcrawler_api_unreadable_objects",
-            "Objects that are there and cannot be read, by kind; the log names them and the field.",
+            "Objects that cannot be decoded, by kind; the log names object and field.",
             labels=("kind",),
         )
-        for kind, count in self._mirror.unreadable.items():
+        for kind, count in self._cluster.unreadable.items():
             unreadable.add_metric((kind,), count)
         yield unreadable
 
@@ -131,7 +131,7 @@ class Measured:
                 count(500)
 
     def _of(self, labels: _Labels) -> tuple[Counter, Histogram]:
-        """The metrics of these labels, found once: the library looks each of them up under a lock."""
+        """The metrics of these labels, cached: the library looks each of them up under a lock."""
         found = self._children.get(labels)
         if found is None:
             method, route, status = labels
@@ -143,5 +143,5 @@ class Measured:
 
 
 def _route(scope: MutableMapping[str, Any]) -> str:
-    """The route's pattern; a path that is none is not named, or anyone could make any number of metrics."""
+    """The route's pattern; empty for unknown paths, of which clients could invent any number."""
     return getattr(scope.get("route"), "path", "")

@@ -1,4 +1,4 @@
-"""Help for what `/docs` shows: schemas of values that are checked elsewhere, and examples."""
+"""Helpers for the OpenAPI document: schemas of values validated elsewhere, and examples."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pydantic_core import CoreSchema
 from nightcrawler_api import errors
 
 
-def name_problems(app: FastAPI) -> None:
-    """Let an application's document say of problems what they are sent as; when all routes are there.
+def document_problem_type(app: FastAPI) -> None:
+    """Document problems as application/problem+json; call it after all routes are added.
 
-    FastAPI documents every answer of a route under the one type of its good answer.
+    FastAPI documents every response of a route with the media type of its success response.
     """
     for operations in app.openapi()["paths"].values():
         for operation in operations.values():
@@ -24,10 +24,10 @@ def name_problems(app: FastAPI) -> None:
                     response["content"] = {errors.MEDIA_TYPE: response["content"].pop("application/json")}
 
 
-def tell_rules(app: FastAPI) -> None:
-    """Let an application's document say which fields need which others, as the API server has it by rules.
+def document_rules(app: FastAPI) -> None:
+    """Document which fields require which others.
 
-    The custom resources say it in CEL (`x-kubernetes-validations`), which nobody who reads OpenAPI knows.
+    The custom resources say it in CEL (`x-kubernetes-validations`), which OpenAPI readers do not know.
     """
     schemas = app.openapi()["components"]["schemas"]
     kinds = ("cron", "interval")
@@ -48,7 +48,7 @@ def tell_rules(app: FastAPI) -> None:
 
 
 def _write_whole_bounds(node: Any) -> None:
-    """Write bounds that are whole numbers as such: as floats, large ones are rounded in the document."""
+    """Write whole bounds as integers: as floats, large ones are rounded in the document."""
     if isinstance(node, dict):
         for bound in ("minimum", "maximum"):
             if isinstance(node.get(bound), float) and node[bound].is_integer():
@@ -58,7 +58,7 @@ def _write_whole_bounds(node: Any) -> None:
 
 
 class DocumentedAs:
-    """The annotation of a value that is documented as a model, and checked by something else."""
+    """Annotates a value that is documented as a model but validated elsewhere."""
 
     def __init__(self, model: type[BaseModel]) -> None:
         self._model = model
@@ -71,18 +71,21 @@ class DocumentedAs:
 def answers(
     status: int, model: Any, meaning: str, example: Any, *problems: int
 ) -> dict[int | str, dict[str, Any]]:
-    """A route's `responses`: the good one with its example, and the problems it may answer with."""
+    """A route's `responses`: the success response with its example, and the possible problems."""
     good = {"model": model, "description": meaning, "content": {"application/json": {"example": example}}}
     return {status: good, **errors.responses(*problems)}
 
 
 def reads(model: Any, meaning: str, example: Any, *problems: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that answers with a tag."""
+    """The `responses` of a route with an ETag."""
     documented = answers(200, model, meaning, example, *problems)
     documented[200]["headers"] = {
         "ETag": {
-            "description": "A weak tag of this very answer, for If-None-Match.",
+            "description": "A weak entity tag of this response, for If-None-Match.",
             "schema": {"type": "string"},
         }
     }
-    return {**documented, 304: {"description": "The answer is still the one that If-None-Match names."}}
+    return {
+        **documented,
+        304: {"description": "Not modified: the tag in If-None-Match is current."},
+    }

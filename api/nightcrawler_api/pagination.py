@@ -1,7 +1,7 @@
-"""Which part of a list is asked for: `page` and `pageSize`, or `limit` and `offset`.
+"""The requested part of a list: `page` and `pageSize`, or `limit` and `offset`.
 
 Both default to ten and allow a hundred. A page beyond the end is empty, not an error: the
-list may just have become shorter. (The dependencies are async for the reason that `dependencies` names.)
+list may just have become shorter. The dependencies are async for the reason given in `dependencies`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Size = Annotated[int, Query(ge=1, le=MAX_SIZE)]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """So many entries after the first `offset`."""
+    """`limit` entries after the first `offset`."""
 
     offset: int
     limit: int

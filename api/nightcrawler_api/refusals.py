@@ -1,4 +1,4 @@
-"""Why a request is refused, in sentences: from pydantic's findings and the API server's; pure."""
+"""Why a request is refused, in sentences: from errors of pydantic and of the API server; pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMED: Final = 3
 
 
 class FieldError(TypedDict):
-    """One thing that is wrong: where, by a JSON pointer or a query parameter's name, and what."""
+    """One error in a request: its JSON pointer or query parameter, and what is wrong."""
 
     pointer: NotRequired[str]
     parameter: NotRequired[str]
@@ -26,12 +26,12 @@ class FieldError(TypedDict):
 
 
 def at(pointer: str, detail: str) -> FieldError:
-    """A finding in the body."""
+    """An error in the body."""
     return {"pointer": pointer, "detail": detail}
 
 
 def summary(fields: Sequence[FieldError]) -> str:
-    """The findings as the one sentence of a problem's detail."""
+    """The errors as one sentence, for a problem's detail."""
     named = [_sentence(field) for field in fields[:_NAMED]]
     rest = len(fields) - len(named)
     return "; ".join(named) + (f"; and {rest} more" if rest else "")
@@ -43,7 +43,7 @@ def _sentence(field: FieldError) -> str:
 
 
 def from_problems(problems: Iterable[Problem]) -> list[FieldError]:
-    """What `validation` found."""
+    """The errors of `validation`."""
     return [at(rest_pointer(problem.pointer), problem.message) for problem in problems]
 
 
@@ -55,12 +55,12 @@ def rest_pointer(pointer: str) -> str:
 # --- from the API server -------------------------------------------------------------------------
 
 _PART: Final = re.compile(r"\.?([^.\[\]]+)|\[([^\]]*)\]")
-_NO_NEWS: Final = re.compile(r'^Invalid value: (?:"(?:object|array)": )?')
+_REDUNDANT_PREFIX: Final = re.compile(r'^Invalid value: (?:"(?:object|array)": )?')
 
 
 def from_causes(causes: Iterable[Cause]) -> list[FieldError]:
-    """What the API server found; it names fields as `spec.steps[0].image`."""
-    return [at(_pointer_of(cause.field), _NO_NEWS.sub("", cause.message)) for cause in causes]
+    """The errors of the API server; it names fields as `spec.steps[0].image`."""
+    return [at(_pointer_of(cause.field), _REDUNDANT_PREFIX.sub("", cause.message)) for cause in causes]
 
 
 def _pointer_of(field: str) -> str:
@@ -112,7 +112,7 @@ _PATTERNS: Final[Mapping[str, str]] = {
 
 
 def from_request(found: Iterable[Mapping[str, Any]]) -> list[FieldError]:
-    """What FastAPI found in a request's body and query."""
+    """The errors of FastAPI in a request's body and query."""
     fields: list[FieldError] = []
     for error in found:
         where, *rest = error["loc"]
@@ -126,10 +126,10 @@ def from_request(found: Iterable[Mapping[str, Any]]) -> list[FieldError]:
 def from_model(
     found: Sequence[ErrorDetails], body: Any, known_fields: Iterable[str] = ()
 ) -> list[FieldError]:
-    """What a model found in a body; its fields are named so that a misspelt one can be put right."""
+    """The errors of a model in a body; `known_fields` suggest corrections of misspelt ones."""
     by_place: dict[tuple[int | str, ...], list[Mapping[str, Any]]] = {}
     for error in found:
-        # The branches of a union come as parts of the place, which are not in the body.
+        # pydantic adds the branches of a union to the location; they are not in the body.
         by_place.setdefault(_place(error, body), []).append(error)
     known = list(known_fields)
     return [
@@ -138,7 +138,7 @@ def from_model(
 
 
 def _place(error: ErrorDetails, body: Any) -> tuple[int | str, ...]:
-    """Where in the body an error is; what is missing is the one place that is not there."""
+    """The location of an error in the body; only that of a missing field does not exist."""
     place: list[int | str] = []
     for part in error["loc"]:
         in_list = isinstance(body, list) and isinstance(part, int) and part < len(body)
@@ -185,7 +185,7 @@ def _detail(
 
 
 def _wrong_type(errors: Sequence[Mapping[str, Any]]) -> str:
-    """One sentence for all branches of a union; "a number" says more than "a whole number" beside it."""
+    """One sentence for all branches of a union; "a number" includes "a whole number"."""
     wanted = list(dict.fromkeys(_WANTED[error["type"]] for error in errors))
     if "a number" in wanted and "a whole number" in wanted:
         wanted.remove("a whole number")
@@ -193,7 +193,7 @@ def _wrong_type(errors: Sequence[Mapping[str, Any]]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value of a request in a sentence: short, and its kind where it is long or nested."""
+    """A value of a request for a sentence: shortened if long, its type if nested."""
     if isinstance(value, str):
         return repr(value) if len(value) <= _SHOWN else f"{value[:_SHOWN]!r}..."
     if isinstance(value, bool):

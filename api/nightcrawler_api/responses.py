@@ -1,4 +1,4 @@
-"""Answers as JSON, encoded in one step from what presenters make; those of reads with a tag."""
+"""JSON responses, encoded by msgspec; those of reads with an ETag."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from nightcrawler_api.http import etags
 
 JSON: Final = "application/json"
 
-# Browsers may keep it, and ask each time whether it is still good; what lies between must not: it may
-# come to depend on who is asking.
+# Browsers may cache it and revalidate each time; shared caches must not: it may depend on the caller.
 _CACHE_CONTROL: Final = "private, no-cache"
 
 
-class Tagged(Response):
+class ETagResponse(Response):
     """A response with an ETag; 304 without a body if the client's If-None-Match names it."""
 
     def __init__(self, body: Any) -> None:

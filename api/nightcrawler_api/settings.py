@@ -15,7 +15,7 @@ from nightcrawler_crds.settings import DnsLabel, Port, Span, pod_namespace, vari
 
 
 def _list(value: object) -> object:
-    """The items of a list that is written with commas."""
+    """The items of a comma-separated list."""
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
@@ -33,7 +33,7 @@ def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Settings(common.CommonSettings):
-    """All settings, valid and unchanging; make them with `load`."""
+    """All settings, validated and immutable; made by `load`."""
 
     namespace: DnsLabel = Field(
         "nightcrawler-workflows",
@@ -99,7 +99,7 @@ class Settings(common.CommonSettings):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, without its port, is this machine and nothing else."""
+    """Whether a host, without its port, is a loopback address or name."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

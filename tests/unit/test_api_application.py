@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from nightcrawler_api.app import create_app, in_front
 from nightcrawler_api.settings import Settings
-from nightcrawler_api.state.clustercache import SILENT_TOO_LONG_SECONDS
+from nightcrawler_api.state.clustercache import STALE_AFTER_SECONDS
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
@@ -64,17 +64,17 @@ async def asking(
     """A client of a facade that has read the cluster, whose watches have been silent for so many seconds."""
     async with store_of(answer) as store:
         app = create_app(Settings(), store)
-        for informer in app.state.facade.mirror._informers:
+        for informer in app.state.facade.cluster._informers:
             informer.synced.set()
             informer.last_contact = time.monotonic() - silent.get(informer.resource.plural, 0.0)
         if follows:
-            app.state.facade.follower = asyncio.create_task(asyncio.Event().wait())
-        await app.state.facade.mirror.contact.ask()
+            app.state.facade.watch_task = asyncio.create_task(asyncio.Event().wait())
+        await app.state.facade.cluster.reachability.probe()
         transport = httpx.ASGITransport(in_front(app))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield client, app
         if follows:
-            app.state.facade.follower.cancel()
+            app.state.facade.watch_task.cancel()
 
 
 # --- the document ----------------------------------------------------------------------------------
@@ -117,17 +117,17 @@ def test_no_field_has_a_default_that_it_would_refuse(document: Json) -> None:
 
 
 async def test_a_facade_that_hears_of_every_kind_is_ready() -> None:
-    async with asking({"workflows": SILENT_TOO_LONG_SECONDS - 30}) as (client, _):
+    async with asking({"workflows": STALE_AFTER_SECONDS - 30}) as (client, _):
         answer = await client.get("/readyz")
     assert answer.status_code == 200
     body = answer.json()
     assert (body["ready"], body["notYetRead"], body["silentTooLong"]) == (True, [], [])
-    assert body["silentSeconds"]["workflows"] >= SILENT_TOO_LONG_SECONDS - 30
+    assert body["silentSeconds"]["workflows"] >= STALE_AFTER_SECONDS - 30
     assert body["silentSeconds"]["environments"] < 30
 
 
 async def test_a_watch_that_is_silent_for_too_long_is_named_although_others_are_not() -> None:
-    async with asking({"workflowexecutions": SILENT_TOO_LONG_SECONDS + 1}) as (client, _):
+    async with asking({"workflowexecutions": STALE_AFTER_SECONDS + 1}) as (client, _):
         answers = [await client.get(path) for path in ("/readyz", "/healthz")]
         text = (await client.get("/metrics")).text
     for answer in answers:
@@ -150,31 +150,31 @@ async def test_an_api_server_that_is_away_takes_no_replica_out_of_its_service() 
     assert listed.status_code == 200
 
 
-async def test_a_namespace_that_is_not_there_is_told_with_what_to_do() -> None:
+async def test_a_missing_namespace_is_reported_with_what_to_do() -> None:
     async with asking({}, no_namespace) as (client, _):
         answers = [await client.get(path) for path in ("/readyz", "/api/workflows")]
     for answer in answers:
         assert (answer.status_code, answer.headers["content-type"]) == (503, PROBLEM)
-        assert answer.json()["detail"].startswith("the namespace 'nightcrawler-workflows' that is served is")
+        assert answer.json()["detail"].startswith("the namespace 'nightcrawler-workflows' does not exist;")
         assert "kubectl create namespace nightcrawler-workflows" in answer.json()["detail"]
 
 
 async def test_rights_that_are_not_there_are_told_only_where_nothing_could_be_read() -> None:
     async with asking({}, no_rights) as (client, app):
         assert (await client.get("/readyz")).status_code == 200
-        app.state.facade.mirror._workflows.synced.clear()
+        app.state.facade.cluster._workflows.synced.clear()
         answer = await client.get("/readyz")
     assert answer.status_code == 503
     assert "the facade has no rights in it" in answer.json()["detail"]
     assert answer.json()["notYetRead"] == ["workflows"]
 
 
-async def test_a_facade_that_has_stopped_following_is_neither_well_nor_ready() -> None:
+async def test_a_facade_that_has_stopped_watching_is_neither_healthy_nor_ready() -> None:
     async with asking({}, follows=False) as (client, _):
         for path in ("/healthz", "/readyz"):
             answer = await client.get(path)
             assert (answer.status_code, answer.headers["content-type"]) == (503, PROBLEM)
-            assert answer.json()["detail"] == "the facade has stopped following the cluster"
+            assert answer.json()["detail"] == "the facade has stopped watching the cluster"
 
 
 # --- all routes ------------------------------------------------------------------------------------

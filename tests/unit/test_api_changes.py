@@ -39,7 +39,7 @@ async def test_changes_of_one_facade_wait_for_each_other_and_are_all_taken() -> 
     server = OneWorkflow()
     async with store_of(server.answer) as store:
         app = create_app(Settings(namespace="default"), store)
-        for informer in app.state.facade.mirror._informers:
+        for informer in app.state.facade.cluster._informers:
             informer.synced.set()
         transport = httpx.ASGITransport(in_front(app))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from nightcrawler_api.workflows.drafts import (
     desired_spec,
     difference,
-    findings,
     known_fields,
     merge,
+    validate,
     with_template,
 )
 from nightcrawler_api.workflows.schemas import WorkflowCreate, WorkflowUpdate
@@ -52,7 +52,7 @@ def as_json(value: object) -> bytes:
 def refused(body: Json, current: Json | None = None, policy: PodPolicy | None = None) -> dict[str, str]:
     """By pointer, what is wrong with a body."""
     spec = desired_spec(current or {}, body)
-    found = findings(body, current, spec, ENVIRONMENTS, policy or PodPolicy())
+    found = validate(body, current, spec, ENVIRONMENTS, policy or PodPolicy())
     return {field["pointer"]: field["detail"] for field in found}
 
 
@@ -210,7 +210,7 @@ def test_all_that_a_manifest_may_say_can_be_said_over_rest() -> None:
     spec = full_workflow()["spec"]
     body = {("name" if key == "displayName" else key): value for key, value in spec.items()}
     assert desired_spec({}, body) == spec
-    assert findings(body, None, spec, [], PodPolicy()) == []
+    assert validate(body, None, spec, [], PodPolicy()) == []
 
 
 def test_the_documented_bodies_have_every_field_of_the_spec() -> None:
@@ -343,7 +343,7 @@ def test_a_workflow_of_a_manifest_needs_no_name_to_be_changed() -> None:
 @pytest.mark.parametrize(("name", "says"), [("", "must not be empty"), ("x" * 254, "at most 253 characters")])
 def test_an_environment_of_an_object_is_refused_by_its_own_key(name: str, says: str) -> None:
     body = {"name": "n", "environments": {"gpu": True, "off": False, name: True}}
-    [found] = findings(body, None, desired_spec({}, body), [], PodPolicy())
+    [found] = validate(body, None, desired_spec({}, body), [], PodPolicy())
     assert found["pointer"] == f"/environments/{name}"
     assert says in found["detail"]
 
@@ -364,7 +364,7 @@ def test_everything_wrong_is_told_at_once() -> None:
 
 def test_any_environment_is_taken_while_there_are_none() -> None:
     body = {"name": "n", "environments": {"nowhere": True}}
-    assert findings(body, None, desired_spec({}, body), [], PodPolicy()) == []
+    assert validate(body, None, desired_spec({}, body), [], PodPolicy()) == []
 
 
 def test_environments_that_were_there_before_are_not_asked_about_again() -> None:

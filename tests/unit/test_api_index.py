@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightcrawler_api.state.index import Index, Known, Runs, Timeline, WorkflowQuery
+from nightcrawler_api.state.index import Index, Runs, Timeline, WorkflowEntry, WorkflowQuery
 from nightcrawler_crds.kube.cache import Cache
 from nightcrawler_crds.kube.views import ExecutionView
 from tests.support.views import execution, workflow
@@ -18,7 +18,7 @@ PHASES = ("", "Pending", "Running", "Cancelling", "Completed", "Failed", "Cancel
 keys = st.tuples(st.integers(0, 5).map(float), st.sampled_from("abcdefgh"))
 
 
-def ids(known: list[Known]) -> list[str]:
+def ids(known: list[WorkflowEntry]) -> list[str]:
     return [one.view.metadata.name for one in known]
 
 
@@ -192,11 +192,11 @@ def test_the_latest_execution_is_the_newest_by_creation() -> None:
     ],
 )
 def test_a_schedule_that_is_not_suspended_makes_a_workflow_active(spec: dict[str, Any], status: str) -> None:
-    assert Known(workflow(**spec), Runs()).status == status
+    assert WorkflowEntry(workflow(**spec), Runs()).status == status
 
 
 def test_a_workflow_without_a_name_for_people_goes_by_its_id() -> None:
-    assert Known(workflow("hello"), Runs()).name == "hello"
+    assert WorkflowEntry(workflow("hello"), Runs()).name == "hello"
 
 
 def test_runs_of_an_earlier_workflow_of_the_same_name_are_not_of_this_one() -> None:

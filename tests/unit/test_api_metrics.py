@@ -7,14 +7,14 @@ from fastapi import FastAPI
 from prometheus_client import generate_latest
 
 from nightcrawler_api.metrics import Measured, Metrics
-from nightcrawler_api.state.clustercache import Mirror
+from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
 
 
 async def test_made_up_methods_are_counted_as_one() -> None:
-    metrics = Metrics(Mirror(Store(Connection(Identity("http://localhost"), "test")), "default"))
+    metrics = Metrics(ClusterCache(Store(Connection(Identity("http://localhost"), "test")), "default"))
     inner = FastAPI()
     inner.add_api_route("/there", lambda: "x")
     app = Measured(inner, metrics)

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from nightcrawler_api.app import create_app, in_front
 from nightcrawler_api.settings import Settings
-from nightcrawler_api.state.clustercache import Mirror
+from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_crds import clock
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
@@ -30,18 +30,18 @@ async def absent(_: web.Request) -> web.StreamResponse:
 
 
 @asynccontextmanager
-async def facade(**settings: Any) -> AsyncGenerator[tuple[httpx.AsyncClient, Mirror], None]:
+async def facade(**settings: Any) -> AsyncGenerator[tuple[httpx.AsyncClient, ClusterCache], None]:
     """A facade that knows the workflow `w` and its run `e`, and is told of changes by the test."""
     async with store_of(absent) as store:
         app = create_app(Settings(namespace="default", **settings), store)
-        mirror: Mirror = app.state.facade.mirror
-        for informer in mirror._informers:
+        cluster: ClusterCache = app.state.facade.cluster
+        for informer in cluster._informers:
             informer.synced.set()
-        mirror.took_workflow(workflow("w", uid="w", steps=[{"name": "a"}]))
-        mirror.took_execution(run(1, "Running"))
+        cluster.cache_workflow(workflow("w", uid="w", steps=[{"name": "a"}]))
+        cluster.cache_execution(run(1, "Running"))
         transport = httpx.ASGITransport(in_front(app))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            yield client, mirror
+            yield client, cluster
 
 
 def run(version: int, phase: str, **step: Any) -> Any:
@@ -55,12 +55,12 @@ def having(answer: httpx.Response) -> dict[str, str]:
 
 @pytest.mark.parametrize("path", READS)
 async def test_who_has_the_answer_is_told_so_until_it_changes(path: str) -> None:
-    async with facade() as (client, mirror):
+    async with facade() as (client, cluster):
         first = await client.get(path)
         assert first.headers["cache-control"] == "private, no-cache"
         same = await client.get(path, headers=having(first))
         head = await client.head(path, headers=having(first))
-        mirror.took_execution(run(2, "Completed"))
+        cluster.cache_execution(run(2, "Completed"))
         changed = await client.get(path, headers=having(first))
     for answer in (same, head):
         assert (answer.status_code, answer.content) == (304, b"")
@@ -82,7 +82,7 @@ async def test_conditions_in_several_lines_are_one_list() -> None:
 async def test_replicas_and_restarts_give_the_same_answer_the_same_tag() -> None:
     tags: list[list[str]] = []
     for _ in range(2):
-        async with facade() as (client, _mirror):
+        async with facade() as (client, _cluster):
             tags.append([(await client.get(path)).headers["etag"] for path in READS])
     assert tags[0] == tags[1]
     assert len(set(tags[0])) == len(READS)
@@ -90,8 +90,8 @@ async def test_replicas_and_restarts_give_the_same_answer_the_same_tag() -> None
 
 async def test_a_step_that_runs_changes_the_tag_with_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     began = clock.utcnow()
-    async with facade() as (client, mirror):
-        mirror.took_execution(run(2, "Running", startTime=clock.to_wire(began)))
+    async with facade() as (client, cluster):
+        cluster.cache_execution(run(2, "Running", startTime=clock.to_wire(began)))
         first = await client.get("/api/workflows/w")
         monkeypatch.setattr(clock, "utcnow", lambda: began + timedelta(days=365))
         later = await client.get("/api/workflows/w", headers=having(first))

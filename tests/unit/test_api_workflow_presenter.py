@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from nightcrawler_api.state.index import Known, Runs
+from nightcrawler_api.state.index import Runs, WorkflowEntry
 from nightcrawler_api.workflows import presenter
-from nightcrawler_api.workflows.presenter import InForce
+from nightcrawler_api.workflows.presenter import Fallbacks
 from nightcrawler_api.workflows.schemas import WorkflowDetail, WorkflowRow
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from tests.support.full import workflow as full_workflow
@@ -18,11 +18,11 @@ from tests.support.views import at, execution, workflow
 NOW = at("16:00:00")
 
 
-def known(view: WorkflowView, *executions: ExecutionView) -> Known:
+def known(view: WorkflowView, *executions: ExecutionView) -> WorkflowEntry:
     runs = Runs()
     for one in executions:
         runs.change(None, one)
-    return Known(view, runs)
+    return WorkflowEntry(view, runs)
 
 
 def step(phase: str, start: str | None = None, end: str | None = None) -> dict[str, Any]:
@@ -110,14 +110,14 @@ def test_a_step_keeps_its_definition() -> None:
 def test_config_is_as_written_and_what_the_document_requires_is_what_is_in_force(
     spec: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    shown = presenter.config(spec, InForce())
+    shown = presenter.config(spec, Fallbacks())
     assert {key: shown[key] for key in expected} == expected
     always = {"timeout", "retries", "retryDelay", "computeProfile", "resources"}
     assert set(shown) == always | set(spec.get("config", {}))
 
 
 def test_an_installations_own_defaults_are_what_is_in_force() -> None:
-    shown = presenter.config({}, InForce(timeout=5400.0, retry_delay=0.0, cpu="500m", memory="1 GB"))
+    shown = presenter.config({}, Fallbacks(timeout=5400.0, retry_delay=0.0, cpu="500m", memory="1 GB"))
     assert shown == {
         "timeout": "1 hour 30 minutes",
         "retries": 0,
@@ -130,7 +130,7 @@ def test_an_installations_own_defaults_are_what_is_in_force() -> None:
 def test_a_full_workflow_is_shown_with_every_field_as_written() -> None:
     manifest = full_workflow()
     view = workflow("full", **manifest["spec"], annotations={"nightcrawler.dev/creator": "John Doe"})
-    shown = presenter.detail(known(view), InForce(), NOW)
+    shown = presenter.detail(known(view), Fallbacks(), NOW)
     TypeAdapter(WorkflowDetail).validate_python(shown)
     spec = manifest["spec"]
     assert shown["name"] == spec["displayName"]
@@ -143,7 +143,7 @@ def test_a_full_workflow_is_shown_with_every_field_as_written() -> None:
 
 def test_a_bare_workflow_has_every_field_that_the_document_requires() -> None:
     shown = presenter.detail(
-        known(workflow("bare", created="2025-06-15T10:30:00Z")), InForce(user="nobody"), NOW
+        known(workflow("bare", created="2025-06-15T10:30:00Z")), Fallbacks(user="nobody"), NOW
     )
     TypeAdapter(WorkflowDetail).validate_python(shown)
     assert {key: value for key, value in shown.items() if key != "config"} == {
@@ -164,7 +164,7 @@ def test_a_bare_workflow_has_every_field_that_the_document_requires() -> None:
 def test_what_the_operator_says_is_shown() -> None:
     condition = {"type": "Accepted", "status": "False", "reason": "DependencyCycle", "message": "a → a"}
     view = workflow(status={"conditions": [{**condition, "observedGeneration": 3}]})
-    assert presenter.detail(known(view), InForce(), NOW)["conditions"] == [condition]
+    assert presenter.detail(known(view), Fallbacks(), NOW)["conditions"] == [condition]
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from nightcrawler_api.state.index import Known, Runs
+from nightcrawler_api.state.index import Runs, WorkflowEntry
 from nightcrawler_api.workflows import presenter
-from nightcrawler_api.workflows.drafts import desired_spec, without_echoes
-from nightcrawler_api.workflows.presenter import InForce
+from nightcrawler_api.workflows.drafts import desired_spec, without_repeated_defaults
+from nightcrawler_api.workflows.presenter import Fallbacks
 from tests.support.full import workflow as full_workflow
 from tests.support.views import at
 from tests.support.views import workflow as workflow_view
@@ -22,18 +22,18 @@ STEP: Json = {"name": "a", "image": "busybox:1"}
 TIMES: Json = {"timeout": "24 hours", "retryDelay": "30 seconds"}
 
 
-def answer(spec: Json, in_force: InForce | None = None) -> Json:
+def answer(spec: Json, fallbacks: Fallbacks | None = None) -> Json:
     """What GET answers of a workflow."""
-    known = Known(workflow_view(**spec), Runs())
+    known = WorkflowEntry(workflow_view(**spec), Runs())
     decoded: Json = json.loads(
-        msgspec.json.encode(presenter.detail(known, in_force or InForce(), at("16:00:00")))
+        msgspec.json.encode(presenter.detail(known, fallbacks or Fallbacks(), at("16:00:00")))
     )
     return decoded
 
 
-def written(spec: Json, body: Json, in_force: InForce | None = None) -> Json:
+def written(spec: Json, body: Json, fallbacks: Fallbacks | None = None) -> Json:
     """The spec after a PUT."""
-    return desired_spec(spec, without_echoes(body, spec, answer(spec, in_force)))
+    return desired_spec(spec, without_repeated_defaults(body, spec, answer(spec, fallbacks)))
 
 
 @pytest.mark.parametrize(
@@ -82,16 +82,16 @@ def test_so_is_every_other_field(body: Json) -> None:
     ],
 )
 def test_an_answer_that_is_sent_back_writes_the_times_it_showed_and_nothing_else(spec: Json) -> None:
-    in_force = InForce(cpu="500m")
+    fallbacks = Fallbacks(cpu="500m")
     expected = {**spec, "config": {**TIMES, **spec.get("config", {})}}
-    once = written(spec, answer(spec, in_force), in_force)
+    once = written(spec, answer(spec, fallbacks), fallbacks)
     assert once == expected
-    assert written(once, answer(once, in_force), in_force) == once
+    assert written(once, answer(once, fallbacks), fallbacks) == once
 
 
 def test_a_time_that_was_sent_back_outlives_another_default() -> None:
     spec = written({}, answer({}))
-    later = InForce(timeout=60.0, retry_delay=1.0)
+    later = Fallbacks(timeout=60.0, retry_delay=1.0)
     shown = answer(spec, later)["config"]
     assert {key: shown[key] for key in TIMES} == TIMES
 

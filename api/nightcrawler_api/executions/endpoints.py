@@ -20,8 +20,8 @@ from nightcrawler_api.executions.schemas import (
 from nightcrawler_api.http.json_body import JsonRoute
 from nightcrawler_api.openapi import answers, reads
 from nightcrawler_api.pagination import WindowQuery
-from nightcrawler_api.responses import Tagged, json
-from nightcrawler_api.state.statuses import ExecutionWord
+from nightcrawler_api.responses import ETagResponse, json
+from nightcrawler_api.state.statuses import ExecutionStatus
 
 router = APIRouter(prefix="/api/workflows/{workflowId}", tags=["executions"], route_class=JsonRoute)
 
@@ -31,11 +31,13 @@ ExecutionId = Annotated[
 ]
 
 _Status = Annotated[
-    ExecutionWord | None,
+    ExecutionStatus | None,
     BeforeValidator(lambda word: word or None),
-    Query(description="Those of this status."),
+    Query(description="Only executions with this status."),
 ]
-_Logs = Annotated[bool, Query(description="Whether to read the logs of the steps, which takes the longest.")]
+_Logs = Annotated[
+    bool, Query(description="Whether to include the logs of the steps, which take the longest to read.")
+]
 
 
 @router.post(
@@ -43,7 +45,13 @@ _Logs = Annotated[bool, Query(description="Whether to read the logs of the steps
     status_code=201,
     summary="Execute a workflow",
     responses=answers(
-        201, ExecutionStarted, "It has begun; Location says where.", examples.STARTED, 404, *BODIES, *WRITES
+        201,
+        ExecutionStarted,
+        "The execution is created; Location has its URL.",
+        examples.STARTED,
+        404,
+        *BODIES,
+        *WRITES,
     ),
 )
 async def execute_workflow(
@@ -52,7 +60,7 @@ async def execute_workflow(
     workflow_id: WorkflowId,
     body: Annotated[ExecuteRequest | None, Body(openapi_examples=examples.EXECUTE)] = None,
 ) -> Response:
-    """409 says what keeps the workflow from running, 422 what is wrong with the request."""
+    """409 says why the workflow cannot run, 422 what is wrong with the request."""
     started = await executions.execute(workflow_id, body or ExecuteRequest(), caller)
     location = f"/api/workflows/{workflow_id}/executions/{started['executionId']}"
     return json(started, 201, {"Location": location})
@@ -61,7 +69,7 @@ async def execute_workflow(
 @router.get(
     "/executions",
     summary="List a workflow's executions",
-    responses=reads(ExecutionList, "A part of them.", examples.LIST, 404, 422, 503),
+    responses=reads(ExecutionList, "A page of executions.", examples.LIST, 404, 422, 503),
 )
 async def list_executions(
     executions: Executions,
@@ -70,8 +78,8 @@ async def list_executions(
     window: WindowQuery,
     status: _Status = None,
 ) -> Response:
-    """Executions, newest first; those of one second by their ids, last first."""
-    return Tagged(await executions.page(workflow_id, window, status, caller))
+    """Executions, newest first; those created in the same second by descending id."""
+    return ETagResponse(await executions.page(workflow_id, window, status, caller))
 
 
 @router.get(
@@ -86,12 +94,12 @@ async def show_execution(
     execution_id: ExecutionId,
     logs: _Logs = True,
 ) -> Response:
-    """Steps that have begun, with the last 1,000 lines of the log of their last attempt.
+    """Steps that have started, with the last 1,000 lines of the log of their last attempt.
 
-    These are at most 1 MiB a step and 8 MiB in all, shared evenly; `logsMessage` says so where more was
-    printed, and why where there is nothing.
+    At most 1 MiB a step and 8 MiB in all, shared evenly; `logsMessage` says if the log is truncated, or why it
+    is missing.
     """
-    return Tagged(await executions.show(workflow_id, execution_id, caller, with_logs=logs))
+    return ETagResponse(await executions.show(workflow_id, execution_id, caller, with_logs=logs))
 
 
 @router.post(
@@ -101,7 +109,7 @@ async def show_execution(
     responses=answers(
         202,
         Cancelling,
-        "It will end, and is cancelling until it has.",
+        "Cancellation is requested; the status is cancelling until it has ended.",
         examples.CANCELLING,
         404,
         *WRITES,
@@ -110,5 +118,5 @@ async def show_execution(
 async def cancel_execution(
     executions: Executions, caller: CallerOf, workflow_id: WorkflowId, execution_id: ExecutionId
 ) -> Response:
-    """Asking again while it is being cancelled answers the same; one that has ended is 409."""
+    """Idempotent while the execution is being cancelled; 409 once it has ended."""
     return json(await executions.cancel(workflow_id, execution_id, caller), 202)

@@ -1,4 +1,4 @@
-"""Lines of a container's log as the API has them; pure."""
+"""Lines of a container's log as JSON of the REST API; pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from nightcrawler_api.http.nesting import is_deeper
 from nightcrawler_crds.plaintext import plain_line
 
 _STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)(?: |$)")
-# Before the level, programs put brackets and a time of their own. No part of this can match in two
-# ways, so that no line makes it slow.
+# Programs print brackets and timestamps before the level. Possessive quantifiers keep it linear.
 _LEADING_WORD: Final = re.compile(r"(?>[\d:.,/+\-\[(<*|\s\]]|(?<=\d)[TZ](?=[\d\s]))*+([A-Za-z]++)(?!\w|-\w)")
 _LEVELS: Final[dict[str, Level]] = {
     **dict.fromkeys(("warning", "warn"), "warning"),
@@ -37,7 +36,7 @@ _json_line = msgspec.json.Decoder(_Levelled)
 
 
 def parse_log(text: str) -> list[LogLine]:
-    """A log with the API server's timestamps before each line, in its order."""
+    """A log with the API server's timestamp before each line, in order."""
     return [_parse(line) for line in text.split("\n") if line]
 
 
@@ -45,7 +44,7 @@ def _parse(line: str) -> LogLine:
     stamp = _STAMP.match(line)
     at = _seconds_in_utc(stamp[1], stamp[3]) if stamp else None
     if stamp is None or at is None:
-        # A line without a time is the kubelet's own, about the log, or the end of one that is too long.
+        # A line without a timestamp is a message of the kubelet, or the end of an overlong line.
         return _line(line, "00:00:00")
     parsed = _line(line[stamp.end() :], at.partition("T")[2])
     parsed["time"] = f"{at}{stamp[2] or ''}Z"
@@ -58,7 +57,7 @@ def _line(text: str, timestamp: str) -> LogLine:
 
 
 def _seconds_in_utc(local: str, offset: str) -> str | None:
-    """A time to the second, moved to UTC: the kubelet writes the zone of its node. None: it is no time."""
+    """A time to the second, in UTC: the kubelet writes its node's time zone. None if it is invalid."""
     if offset == "Z":
         return local
     try:
@@ -69,7 +68,7 @@ def _seconds_in_utc(local: str, offset: str) -> str | None:
 
 
 def level_of(message: str) -> Level:
-    """The level that a plain line gives itself, by its leading word or the `level` of its JSON; else info."""
+    """The level of a plain line, from its leading word or the `level` of its JSON; else info."""
     if message.lstrip().startswith("{"):
         if is_deeper(message.encode(), _DEEPEST):
             return "info"

@@ -8,7 +8,7 @@ from typing import Final
 
 from nightcrawler_api.executions.loglines import parse_log
 from nightcrawler_api.executions.schemas import LogLine
-from nightcrawler_api.state.statuses import step_word
+from nightcrawler_api.state.statuses import step_status
 from nightcrawler_crds.errors import ApiError, Invalid, NotFound
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, PodView, StepStatusView
@@ -18,7 +18,7 @@ from nightcrawler_crds.plaintext import one_line
 MAX_LINES: Final = 1000
 MAX_BYTES_OF_STEP: Final = 1 << 20
 MAX_BYTES: Final = 8 << 20
-"""Of the logs of one answer: lines may be of any length, and memory is not."""
+"""Of the logs in one response; lines have no maximum length."""
 _WITHIN_SECONDS: Final = 10.0
 _AT_ONCE: Final = 8
 
@@ -33,10 +33,10 @@ TOO_SLOW: Final = "the log did not come in time; ask again, or read it with kube
 async def read_logs(
     store: Store, execution: ExecutionView, steps: Iterable[str], *, within: float = _WITHIN_SECONDS
 ) -> dict[str, StepLog]:
-    """The last lines of each of these steps; where there are none or not all, why.
+    """The last log lines of each step, and why they are missing or truncated.
 
-    Logs are read from the nodes, and a node may be away: that is told beside the step, and
-    never keeps the rest of an execution from being shown. `within` is in seconds, for all.
+    Logs are read from the nodes, and a node may be unavailable: that is reported for the step, and does not
+    prevent the rest of the execution from being shown. `within` is in seconds, for all.
     """
     wanted = list(steps)
     if not wanted:
@@ -74,11 +74,11 @@ async def read_logs(
 def _why_no_pod(step: StepStatusView) -> str:
     if step.start_time is not None:
         return GONE
-    return NOT_YET if step_word(step) == "running" else NEVER
+    return NOT_YET if step_status(step) == "running" else NEVER
 
 
 def pod_of(name: str, step: StepStatusView, pods: Iterable[PodView]) -> PodView | None:
-    """The Pod of a step's last attempt, by the Job that the execution names, else by its annotations."""
+    """The Pod of a step's last attempt, by the Job in the execution's status, else by its annotations."""
     candidates = [
         pod
         for pod in pods

@@ -1,4 +1,4 @@
-"""Executions in the API's words; pure."""
+"""Executions as JSON of the REST API; pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nightcrawler_api.executions.schemas import (
     LogLine,
     StepExecution,
 )
-from nightcrawler_api.state.statuses import ended, execution_word, has_begun, started, step_word
+from nightcrawler_api.state.statuses import ended, execution_status, has_started, started, step_status
 from nightcrawler_crds import clock, words
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
 from nightcrawler_crds.plaintext import plain
@@ -22,15 +22,15 @@ from nightcrawler_crds.v1alpha1 import conditions
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 StepLogs = Mapping[str, tuple[Sequence[LogLine], str]]
-"""By the name of the step: lines, and why there are none or not all (empty if there may be some)."""
+"""By step name: log lines, and why they are missing or truncated (empty if they are not)."""
 
 
 def started_now(execution: ExecutionView, estimated_seconds: float) -> ExecutionStarted:
-    """The answer to its creation."""
+    """The response to its creation."""
     return {
         "executionId": execution.metadata.name,
         "workflowId": execution.spec.workflow_ref.name,
-        "status": execution_word(execution),
+        "status": execution_status(execution),
         "startTime": clock.to_wire(started(execution)),
         "estimatedDuration": words.clock_long(estimated_seconds),
     }
@@ -41,7 +41,7 @@ def row(execution: ExecutionView, default_user: str) -> Execution:
     status = execution.status
     shown: Execution = {
         "id": execution.metadata.name,
-        "status": execution_word(execution),
+        "status": execution_status(execution),
         "startTime": clock.to_wire(started(execution)),
         "executor": execution.spec.executor or default_user,
     }
@@ -62,24 +62,24 @@ def row(execution: ExecutionView, default_user: str) -> Execution:
 def detail(
     execution: ExecutionView, default_user: str, order: Sequence[str], logs: StepLogs | None
 ) -> ExecutionDetail:
-    """An execution in full; `order` is that of the workflow's steps, `logs` None leaves them out."""
+    """An execution in full; `order` is that of the workflow's steps; without `logs` none are shown."""
     head = row(execution, default_user)
     shown: dict[str, Any] = {
         "id": head["id"],
         "workflowId": execution.spec.workflow_ref.name,
         **head,
-        "stepExecutions": [_step(execution, name, logs) for name in steps_begun(execution, order)],
+        "stepExecutions": [_step(execution, name, logs) for name in started_steps(execution, order)],
         "parameters": execution.spec.parameters,
     }
     return cast("ExecutionDetail", shown)
 
 
-def steps_begun(execution: ExecutionView, order: Sequence[str]) -> list[str]:
-    """The steps that have begun, in the order in which they did, then in that of the workflow."""
+def started_steps(execution: ExecutionView, order: Sequence[str]) -> list[str]:
+    """The steps that have started, by start time, then in the workflow's order."""
     position = {name: index for index, name in enumerate(order)}
     steps = execution.status.steps
-    begun = [name for name, step in steps.items() if has_begun(step)]
-    # Those without a time come last: they cannot have begun before what they wait for.
+    begun = [name for name, step in steps.items() if has_started(step)]
+    # Steps without a time come last: they cannot have started before their dependencies.
     return sorted(
         begun, key=lambda name: (_own_begin(steps[name]) or _LAST, position.get(name, len(position)))
     )
@@ -90,13 +90,13 @@ def _begin(execution: ExecutionView, step: StepStatusView) -> datetime:
 
 
 def _own_begin(step: StepStatusView) -> datetime | None:
-    # A step that failed before its Pod started has no start; nor has one between two attempts.
+    # A step has no start time if it failed before its Pod started, or between two attempts.
     return step.start_time or step.completion_time
 
 
 def _step(execution: ExecutionView, name: str, logs: StepLogs | None) -> StepExecution:
     step = execution.status.steps[name]
-    word = step_word(step)
+    word = step_status(step)
     assert word != "pending", "only steps that have begun are shown"
     shown: StepExecution = {
         "name": name,
@@ -126,7 +126,7 @@ def _step(execution: ExecutionView, name: str, logs: StepLogs | None) -> StepExe
 
 
 def _error(execution: ExecutionView) -> str:
-    """Why an execution failed: its message, else what its condition or a failed step says."""
+    """Why an execution failed: its message, else that of its condition or of a failed step."""
     if execution.status.message:
         return execution.status.message
     for condition in execution.status.conditions:

@@ -1,4 +1,4 @@
-"""Whether a workflow can be run as asked, and what is then written; pure."""
+"""Whether a workflow can be executed as requested, and the manifest to create; pure."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from nightcrawler_crds.validation import (
 
 
 def readable_spec(workflow: WorkflowView) -> WorkflowSpec | list[FieldError]:
-    """A workflow's spec as a model, or why it cannot be read: a manifest may hold what REST refuses."""
+    """A workflow's spec as a model, or its errors: a manifest may contain what REST refuses."""
     try:
         return WorkflowSpec.model_validate(workflow.spec, extra="ignore")
     except ValidationError as error:
         return refusals.from_model(error.errors(include_url=False), workflow.spec)
 
 
-def why_not_runnable(name: str, spec: WorkflowSpec, policy: PodPolicy) -> str | None:
-    """What keeps a workflow from running whatever is asked, and what to do; None if nothing does."""
+def not_runnable_reason(name: str, spec: WorkflowSpec, policy: PodPolicy) -> str | None:
+    """Why a workflow cannot run whatever the request, and what to do; None if it can."""
     if not spec.steps:
         return (
             f"the workflow {name!r} has no steps to run; give it some with PUT /api/workflows/{name}. "
@@ -49,8 +49,8 @@ def why_not_runnable(name: str, spec: WorkflowSpec, policy: PodPolicy) -> str | 
     return None
 
 
-def why_nowhere(name: str, request: ExecuteRequest, spec: WorkflowSpec) -> str | None:
-    """Why there is no environment to run in, and what to do; None if there may be one."""
+def no_environment_reason(name: str, request: ExecuteRequest, spec: WorkflowSpec) -> str | None:
+    """Why there is no environment to run in, and what to do; None if there is."""
     if request.environment is not None or spec.environments != []:
         return None
     return (
@@ -59,22 +59,22 @@ def why_nowhere(name: str, request: ExecuteRequest, spec: WorkflowSpec) -> str |
     )
 
 
-def request_findings(
+def request_errors(
     request: ExecuteRequest, spec: WorkflowSpec, environments: Collection[EnvironmentView]
 ) -> list[FieldError]:
-    """What is wrong with what is asked for: the environment, the parameters."""
+    """The errors in a request's environment and parameters."""
     found = [
         at(problem.pointer, problem.message) for problem in parameter_problems(spec, request.parameters or {})
     ]
     if environments and (problem := _environment_finding(request.environment, spec, environments)):
         found.append(at("/environment", problem))
-    return found + _leaving(request.environment, spec, environments)
+    return found + _placement_errors(request.environment, spec, environments)
 
 
-def _leaving(
+def _placement_errors(
     asked: str | None, spec: WorkflowSpec, environments: Collection[EnvironmentView]
 ) -> list[FieldError]:
-    """Where podTemplates ask for nodes that the environment of the run does not have."""
+    """The podTemplates that select nodes outside the environment of the run."""
     wanted = asked or next(iter(spec.environments or ()), None)
     if wanted is None:
         chosen = oldest(e for e in environments if e.spec.get("default"))
@@ -112,8 +112,7 @@ def _environment_finding(
 def manifest(name: str, workflow: WorkflowView, request: ExecuteRequest, executor: str) -> Mapping[str, Any]:
     """The WorkflowExecution of a request, owned by its workflow.
 
-    The owner does not wait for it when it is deleted (blockOwnerDeletion): nothing needs that,
-    and on some clusters it takes rights on finalizers.
+    blockOwnerDeletion is false: nothing needs it, and some clusters require rights on finalizers for it.
     """
     owner = {
         "apiVersion": WORKFLOWS.api_version,

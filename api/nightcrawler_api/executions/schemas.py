@@ -1,4 +1,4 @@
-"""What executions look like in requests and answers."""
+"""Requests and responses of executions."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from nightcrawler_api.state.statuses import ExecutionWord
+from nightcrawler_api.state.statuses import ExecutionStatus
 from nightcrawler_crds.v1alpha1 import MAX_PARAMETERS_BYTES
 
 Level = Literal["info", "warning", "error"]
 
 
 class ExecuteRequest(BaseModel):
-    """Where and with what to run; everything may be left out, and so may the body."""
+    """Environment and parameters of a run; all optional, and so is the body."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -34,7 +34,7 @@ class ExecutionStarted(TypedDict):
 
     executionId: str
     workflowId: str
-    status: ExecutionWord
+    status: ExecutionStatus
     startTime: str
     estimatedDuration: str
 
@@ -42,11 +42,11 @@ class ExecutionStarted(TypedDict):
 class Execution(TypedDict):
     """An execution in the list.
 
-    `error` says why it failed; `message` why one in flight waits, or how it was cancelled.
+    `error` says why it failed; `message` why a live one waits, or how it was cancelled.
     """
 
     id: str
-    status: ExecutionWord
+    status: ExecutionStatus
     startTime: str
     endTime: NotRequired[str]
     duration: NotRequired[str]
@@ -58,7 +58,7 @@ class Execution(TypedDict):
 
 
 class ExecutionList(TypedDict):
-    """A part of a workflow's executions, newest first; `total` counts all that fit."""
+    """A page of a workflow's executions, newest first; `total` counts all that match."""
 
     executions: list[Execution]
     total: int
@@ -67,7 +67,7 @@ class ExecutionList(TypedDict):
 
 
 class LogLine(TypedDict):
-    """A line of a step's log: `timestamp` is HH:MM:SS in UTC, `time` is it in full."""
+    """A line of a step's log: `timestamp` is HH:MM:SS in UTC, `time` the full timestamp."""
 
     timestamp: str
     level: Level
@@ -76,7 +76,7 @@ class LogLine(TypedDict):
 
 
 class StepExecution(TypedDict):
-    """A step that has begun; of several attempts, the last."""
+    """A step that has started; its last attempt."""
 
     name: str
     status: Literal["running", "completed", "failed"]
@@ -100,7 +100,7 @@ class ExecutionDetail(Execution):
 
 
 class Cancelling(TypedDict):
-    """The answer to a cancellation."""
+    """The response to a cancellation."""
 
     success: bool
     message: str

@@ -1,4 +1,4 @@
-"""What can be done with executions."""
+"""Use cases of executions: execute, list, show, cancel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from nightcrawler_api import refusals
 from nightcrawler_api.caller import Caller
-from nightcrawler_api.errors import Invalid, NotNow
+from nightcrawler_api.errors import Invalid, StateConflict
 from nightcrawler_api.estimates import RUNS_CONSIDERED, estimated_seconds
 from nightcrawler_api.executions import podlogs, presenter, requests
 from nightcrawler_api.executions.schemas import (
@@ -19,9 +19,9 @@ from nightcrawler_api.executions.schemas import (
 )
 from nightcrawler_api.ids import create_named
 from nightcrawler_api.pagination import Window
-from nightcrawler_api.state.clustercache import Mirror
-from nightcrawler_api.state.index import Known
-from nightcrawler_api.state.statuses import ExecutionWord, execution_word
+from nightcrawler_api.state.clustercache import ClusterCache
+from nightcrawler_api.state.index import WorkflowEntry
+from nightcrawler_api.state.statuses import ExecutionStatus, execution_status
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.names import EXECUTIONS
@@ -34,40 +34,46 @@ _PREFIX: Final = "exec-"
 
 
 class ExecutionService:
-    """Executions of workflows, read from the mirror and written to the API server."""
+    """Executions of workflows, read from the cache and written to the API server."""
 
     def __init__(
-        self, store: Store, mirror: Mirror, *, default_user: str, default_timeout: float, policy: PodPolicy
+        self,
+        store: Store,
+        cluster: ClusterCache,
+        *,
+        default_user: str,
+        default_timeout: float,
+        policy: PodPolicy,
     ) -> None:
         self._store = store
-        self._mirror = mirror
+        self._cluster = cluster
         self._default_user = default_user
         self._default_timeout = default_timeout
         self._policy = policy
 
     async def execute(self, workflow: str, request: ExecuteRequest, caller: Caller) -> ExecutionStarted:
         """Create an execution."""
-        known = await self._mirror.workflow(workflow)
-        spec = self._runnable(known)
-        if why := requests.why_nowhere(workflow, request, spec):
-            raise NotNow(why)
-        if found := requests.request_findings(request, spec, self._mirror.environments()):
+        entry = await self._cluster.workflow(workflow)
+        spec = self._runnable(entry)
+        if why := requests.no_environment_reason(workflow, request, spec):
+            raise StateConflict(why)
+        if found := requests.request_errors(request, spec, self._cluster.environments()):
             raise Invalid(found)
 
         async def create(name: str) -> ExecutionView:
-            body = requests.manifest(name, known.view, request, caller.name)
-            return await self._store.create(EXECUTIONS, self._mirror.namespace, body, ExecutionView)
+            body = requests.manifest(name, entry.view, request, caller.name)
+            return await self._store.create(EXECUTIONS, self._cluster.namespace, body, ExecutionView)
 
         view = await create_named(_PREFIX, create)
-        self._mirror.took_execution(view)
+        self._cluster.cache_execution(view)
         log.info("%s started a run of workflow %s", caller, workflow, extra=_about(view))
-        return presenter.started_now(view, self._estimate(known, spec))
+        return presenter.started_now(view, self._estimate(entry, spec))
 
     async def page(
-        self, workflow: str, window: Window, status: ExecutionWord | None, caller: Caller
+        self, workflow: str, window: Window, status: ExecutionStatus | None, caller: Caller
     ) -> ExecutionList:
-        """So many executions of a workflow, newest first."""
-        runs = (await self._mirror.workflow(workflow)).runs
+        """A page of a workflow's executions, newest first."""
+        runs = (await self._cluster.workflow(workflow)).runs
         page = runs.page(window.offset, window.limit, status)
         return {
             "executions": [presenter.row(execution, self._default_user) for execution in page],
@@ -78,23 +84,23 @@ class ExecutionService:
 
     async def show(self, workflow: str, name: str, caller: Caller, *, with_logs: bool) -> ExecutionDetail:
         """An execution in full."""
-        known, execution = await self._mirror.execution(workflow, name)
-        order = [step["name"] for step in known.view.spec.get("steps") or []]
+        entry, execution = await self._cluster.execution(workflow, name)
+        order = [step["name"] for step in entry.view.spec.get("steps") or []]
         logs = None
         if with_logs:
-            logs = await podlogs.read_logs(self._store, execution, presenter.steps_begun(execution, order))
+            logs = await podlogs.read_logs(self._store, execution, presenter.started_steps(execution, order))
         return presenter.detail(execution, self._default_user, order, logs)
 
     async def cancel(self, workflow: str, name: str, caller: Caller) -> Cancelling:
-        """Ask for the end of an execution; asking twice is asking once."""
-        _, execution = await self._mirror.execution(workflow, name)
-        if execution_word(execution) != "cancelling":
+        """Request the cancellation of an execution; idempotent."""
+        _, execution = await self._cluster.execution(workflow, name)
+        if execution_status(execution) != "cancelling":
             self._refuse_ended(execution)
             execution = await self._store.patch(
-                EXECUTIONS, self._mirror.namespace, name, {"spec": {"cancel": True}}, ExecutionView
+                EXECUTIONS, self._cluster.namespace, name, {"spec": {"cancel": True}}, ExecutionView
             )
-            self._mirror.took_execution(execution)
-            # It may have ended between what was known and the write, which then changed nothing.
+            self._cluster.cache_execution(execution)
+            # It may have ended after the cached state, and then the write has changed nothing.
             self._refuse_ended(execution)
             log.info("%s cancelled a run of workflow %s", caller, workflow, extra=_about(execution))
         return {
@@ -106,26 +112,26 @@ class ExecutionService:
 
     def _refuse_ended(self, execution: ExecutionView) -> None:
         if execution.status.phase in TERMINAL_PHASES:
-            raise NotNow(
-                f"the execution {execution.metadata.name!r} has ended: it is {execution_word(execution)}; "
+            raise StateConflict(
+                f"the execution {execution.metadata.name!r} has ended: it is {execution_status(execution)}; "
                 "there is nothing to cancel"
             )
 
-    def _runnable(self, known: Known) -> WorkflowSpec:
-        name = known.view.metadata.name
-        spec = requests.readable_spec(known.view)
+    def _runnable(self, entry: WorkflowEntry) -> WorkflowSpec:
+        name = entry.view.metadata.name
+        spec = requests.readable_spec(entry.view)
         if isinstance(spec, list):
-            raise NotNow(f"the workflow {name!r} cannot run: {refusals.summary(spec)}")
-        if why := requests.why_not_runnable(name, spec, self._policy):
-            raise NotNow(why)
+            raise StateConflict(f"the workflow {name!r} cannot run: {refusals.summary(spec)}")
+        if why := requests.not_runnable_reason(name, spec, self._policy):
+            raise StateConflict(why)
         return spec
 
-    def _estimate(self, known: Known, spec: WorkflowSpec) -> float:
-        completed = known.runs.page(0, RUNS_CONSIDERED, "completed")
-        recent = known.runs.page(0, RUNS_CONSIDERED)
+    def _estimate(self, entry: WorkflowEntry, spec: WorkflowSpec) -> float:
+        completed = entry.runs.page(0, RUNS_CONSIDERED, "completed")
+        recent = entry.runs.page(0, RUNS_CONSIDERED)
         return estimated_seconds(spec, completed, recent, self._default_timeout)
 
 
 def _about(execution: ExecutionView) -> dict[str, str]:
-    """What a line of the log is about."""
+    """The context fields of a log line."""
     return {"namespace": execution.metadata.namespace, "execution": execution.metadata.name}

@@ -1,7 +1,7 @@
-"""Keys that stand twice in one JSON object.
+"""Duplicate keys in JSON objects.
 
-JSON leaves open which of the values counts (RFC 8259, section 4). Decoders take the last and say
-nothing, so that whoever checked the first one was wrong about what was written.
+JSON leaves open which value counts (RFC 8259, section 4). Decoders silently take the last one, so that a
+check of the first would be bypassed.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from nightcrawler_crds.validation import pointer_part
 
 
 class _Repeating(dict[str, Any]):
-    """An object with a key that stands in it more than once."""
+    """An object with a duplicate key."""
 
-    keys_again: list[str]
+    duplicates: list[str]
 
 
 def repeated_keys(body: bytes) -> list[str]:
-    """The JSON pointers of keys that stand more than once in their object; empty if there are none.
+    """The JSON pointers of duplicate keys; empty if there are none.
 
     The body must be JSON already, and not be nested too deep for a decoder that uses the stack.
     """
     found = False
 
-    def gathered(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def decode_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         nonlocal found
         plain = dict(pairs)
         if len(plain) == len(pairs):
@@ -34,11 +34,11 @@ def repeated_keys(body: bytes) -> list[str]:
         found = True
         repeating = _Repeating(plain)
         times = Counter(key for key, _ in pairs)
-        repeating.keys_again = [key for key, count in times.items() if count > 1]
+        repeating.duplicates = [key for key, count in times.items() if count > 1]
         return repeating
 
     # As floats, numbers may have any number of digits; nothing looks at them here.
-    value = json.loads(body.decode(), object_pairs_hook=gathered, parse_int=float)
+    value = json.loads(body.decode(), object_pairs_hook=decode_object, parse_int=float)
     return list(_pointers(value)) if found else []
 
 
@@ -48,7 +48,7 @@ def _pointers(value: Any) -> list[str]:
     while todo:
         place, some = todo.pop()
         if isinstance(some, _Repeating):
-            pointers += [f"{place}/{pointer_part(key)}" for key in some.keys_again]
+            pointers += [f"{place}/{pointer_part(key)}" for key in some.duplicates]
         if isinstance(some, dict):
             todo += [(f"{place}/{pointer_part(key)}", inner) for key, inner in some.items()]
         elif isinstance(some, list):

@@ -1,7 +1,6 @@
-"""Bodies that are sent compressed: unpacked while they arrive, and never beyond a limit.
+"""Compressed request bodies, decompressed as they arrive, up to a limit.
 
-A few kilobytes can unpack to gigabytes, so the limit holds for what comes out, and nothing is
-unpacked that is over it.
+A few kilobytes can decompress to gigabytes, so the limit holds for the output, and no more is produced.
 """
 
 from __future__ import annotations
@@ -17,34 +16,34 @@ _MOST_MEMBERS: Final = 100
 
 
 class UnknownEncoding(Exception):
-    """A body is encoded in a way that is not taken; the text says what is."""
+    """The Content-Encoding is not supported; the text says which are."""
 
 
 class Broken(Exception):
-    """A body is not what its Content-Encoding says."""
+    """The body does not match its Content-Encoding."""
 
 
 class TooLarge(Exception):
-    """What a body unpacks to is over the limit."""
+    """The decompressed body exceeds the limit."""
 
 
 class Unpacker(Protocol):
-    """Takes the pieces of a body as they come, and gives what they unpack to."""
+    """Decompresses the chunks of a body as they arrive."""
 
     def take(self, chunk: bytes) -> bytes:
-        """What another piece unpacks to; raises `Broken` or `TooLarge`."""
+        """Decompress the next chunk; raises `Broken` or `TooLarge`."""
         ...
 
     def end(self) -> None:
-        """Nothing follows; raises `Broken` if something is missing."""
+        """End of the body; raises `Broken` if it is incomplete."""
         ...
 
 
 def unpacker(content_encoding: str, limit: int) -> Unpacker:
-    """What unpacks a body with this Content-Encoding, up to `limit` bytes.
+    """An unpacker for this Content-Encoding, up to `limit` bytes of output.
 
     Raises:
-        UnknownEncoding: It is none of those that are taken, or several of them.
+        UnknownEncoding: It is not supported, or there are several.
     """
     coding = content_encoding.strip().lower()
     if coding in ("", "identity"):
@@ -70,11 +69,11 @@ class _AsItIs:
         return chunk
 
     def end(self) -> None:
-        """Any end will do."""
+        """Any body is complete."""
 
 
 class _Compressed:
-    """What all that zlib unpacks has in common."""
+    """The common part of gzip and deflate."""
 
     name = ""
 
@@ -100,14 +99,14 @@ class _Compressed:
 
     def _inflate(self, chunk: bytes) -> bytes:
         try:
-            # One byte more than may come, to see that there is more. Nothing is left to be unpacked
-            # otherwise: what is kept back (unconsumed_tail) is so only where this length was reached.
+            # One byte more than allowed shows that the limit is exceeded. Below it, zlib keeps nothing back
+            # (unconsumed_tail).
             return self._stream.decompress(chunk, self._left + 1)
         except zlib.error as error:
             raise Broken(f"it is not {self.name}: {str(error).rpartition(': ')[2]}") from error
 
     def _behind(self) -> bytes:
-        """What follows the end of the stream."""
+        """The data after the end of the stream."""
         if self._stream.unused_data:
             raise Broken(f"something follows the end of the {self.name} data")
         return b""
@@ -122,7 +121,7 @@ class _Gzip(_Compressed):
 
     @override
     def take(self, chunk: bytes) -> bytes:
-        # A piece may end where a member does, so that the next one begins another.
+        # A chunk may end where a member ends, so that the next chunk starts another.
         if chunk and self._stream.eof:
             self._begin_another()
         return super().take(chunk)
@@ -143,7 +142,7 @@ class _Gzip(_Compressed):
 
 
 class _Deflate(_Compressed):
-    """The zlib format, and the bare stream in it, which many send by this name (RFC 9110, 8.4.1.2)."""
+    """The zlib format, and raw deflate, which many clients send by this name (RFC 9110, 8.4.1.2)."""
 
     name = "deflate"
 

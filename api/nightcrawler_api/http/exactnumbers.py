@@ -1,7 +1,7 @@
-"""Numbers in a body that would not be kept as they were sent; pure.
+"""Numbers in a body that the cluster would store with another value; pure.
 
-Looked for in the text, because what is decoded has been rounded already. Why the cluster does not keep
-them is told in `jsonnumbers`; manifests are held to the part of it that can still be seen there.
+They are found in the text, because decoding has rounded them already. `jsonnumbers` says why the cluster
+changes them, and checks manifests as far as that is visible there.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from nightcrawler_crds.validation import pointer_part
 from nightcrawler_crds.validation.jsonnumbers import is_kept
 
 _SUSPECT: Final = re.compile(rb"[0-9.]{16}|[0-9][eE]")
-"""What every number has that is not kept: many digits, or an exponent. Most bodies have none like it."""
+"""Every affected number has many digits or an exponent; most bodies have none of either."""
 _LONGEST: Final = 400
 _ANY_DIGIT_BUT_ZERO: Final = re.compile(r"[1-9]")
 
 
 @dataclass(frozen=True, slots=True)
 class _NotKept:
-    """Stands for a number in a decoded body."""
+    """Replaces an affected number in the decoded body."""
 
     why: str
 

@@ -1,4 +1,4 @@
-"""HEAD, for all that can be read: the answer to GET without its body (RFC 9110, section 9.3.2)."""
+"""HEAD, for every readable resource: the response to GET without its body (RFC 9110, section 9.3.2)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class HeadAsGet:
-    """Answers HEAD with the status and headers of GET, as soon as they are there.
+    """Answers HEAD with the status and headers of GET, as soon as they are sent.
 
     A stream would otherwise go on for as long as its client listens; its application is cancelled.
     """

@@ -1,6 +1,6 @@
-"""How bodies are read: at most 1 MiB, strictly JSON, and nothing that the cluster could not keep.
+"""Request bodies: at most 1 MiB, strict JSON, only values that the cluster stores unchanged.
 
-They may be sent compressed (`encodings`); the limit holds before and after.
+They may be compressed (`encodings`); the limit holds before and after decompression.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from nightcrawler_api.refusals import at, summary
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 100
 _LONGEST_INT: Final = 400
-# Escapes as they come, with the halves of characters that have no other half as the one group.
+# Escapes in order; the group is a lone surrogate.
 _ESCAPES: Final = re.compile(
     rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
 )
@@ -35,7 +35,7 @@ _BYTE: Final = re.compile(r"\(byte (\d+)\)")
 
 
 class JsonRequest(Request):
-    """A request whose body is read with our rules."""
+    """A request whose body is read by these rules."""
 
     @override
     async def body(self) -> bytes:
@@ -74,8 +74,8 @@ class JsonRequest(Request):
         return b"".join(chunks)
 
     def _refuse_other_types(self) -> None:
-        # A browser asks before it sends JSON to another site, but not before it sends a form: taking
-        # forms for JSON would let any web page run workflows on the loopback interface of its reader.
+        # Browsers send a CORS preflight before JSON to another site, but not before a form: accepting forms
+        # as JSON would let any web page run workflows on its reader's loopback interface.
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if self._body and kind != "application/json":
             raise BadBody(
@@ -100,10 +100,10 @@ def parse(body: bytes) -> Any:
     """A body as a value.
 
     Raises:
-        BadBody: 400, it is not JSON; 422, it holds numbers that the cluster would store as others,
-            or a key twice in one object.
+        BadBody: 400, it is not JSON; 422, it has numbers that the cluster would change,
+            or duplicate keys.
     """
-    # Whoever receives JSON may ignore a mark that says no more than that it is UTF-8 (RFC 8259, section 8.1).
+    # A byte order mark may be ignored (RFC 8259, section 8.1).
     body = body.removeprefix(codecs.BOM_UTF8)
     if is_deeper(body, MAX_DEPTH):
         raise BadBody(400, f"the body is nested more than {MAX_DEPTH} levels deep")
@@ -129,10 +129,10 @@ def _too_large() -> BadBody:
 
 
 def _with_infinities(body: bytes) -> Any:
-    """A body with infinity for every number that is out of all range, to say where these are.
+    """A body with infinity for every number out of range, so that they can be located.
 
     Raises:
-        BadBody: 400, behind the first such number it is not JSON.
+        BadBody: 400, it is not JSON after the first such number.
     """
     try:
         return json.loads(

@@ -1,4 +1,4 @@
-"""How deep JSON is nested, told before it is decoded: a stack that overflows ends the process."""
+"""The nesting depth of JSON, checked before decoding: a stack overflow would end the process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _TOKENS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|([\[{])|([\]}])', re.DOTALL
 
 
 def is_deeper(text: bytes, most: int) -> bool:
-    """Whether JSON, or what only begins like it, has more than `most` objects and lists in each other."""
+    """Whether a text, valid JSON or not, nests more than `most` objects and lists."""
     if text.count(b"[") + text.count(b"{") <= most:
         return False
     depth = 0

@@ -1,17 +1,17 @@
-"""Web pages of other sites do not get to change anything.
+"""Protection against cross-site requests, and against ambiguous ones.
 
-Without authentication, listening on loopback keeps strangers on the network out, but not the
-pages in the reader's browser: these can send requests to loopback too. Browsers name the page's
-origin in every request that changes something, and what it is not allowed is refused.
+Without authentication, listening on loopback keeps other machines out, but not web pages in the user's
+browser: they can send requests to loopback too. Browsers send the page's origin with every change;
+origins that are not allowed are refused.
 
-A page can also have its own name lead to loopback (DNS rebinding): it is then of our origin to
-the browser. Such a request still names that other host. While the facade listens on loopback only,
-it answers to the names of loopback and to no other, reads too; where it is told to listen elsewhere,
-it cannot know by which names it is reached, and whatever keeps strangers out has to look.
+A page can also let its own host name resolve to loopback (DNS rebinding), so that the browser takes it
+for the same origin. The Host header still has that name. While the facade listens on loopback only, it
+refuses all other host names, for reads too. Otherwise it cannot know its host names, and the proxy in
+front has to check them.
 
-HTTP/1.0 has no Host header, and balancers and monitors still ask with it. It is taken without one: no
-browser speaks it. HTTP/1.1 has to have just one (RFC 9112, section 3.2), or different readers of a
-request could take it for different hosts'. For the same reason it must not have two lengths (section 6.1).
+HTTP/1.0 has no Host header, and some load balancers and monitors still use it; no browser does. HTTP/1.1
+requires exactly one (RFC 9112, section 3.2), or proxy and server could route a request differently. For
+the same reason it must not have two lengths (section 6.1).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TWO_LENGTHS = "the request has both Content-Length and Transfer-Encoding; send 
 
 
 class SameOrigin:
-    """Refuses changes that pages of other origins ask for, and on loopback requests to other hosts."""
+    """Refuses changes from pages of other origins and, on loopback, requests to other hosts."""
 
     def __init__(self, app: ASGIApp, allowed: Collection[str], *, only_loopback: bool) -> None:
         self._app = app
@@ -73,7 +73,7 @@ class SameOrigin:
         try:
             return bool(host) and urlsplit(origin).netloc == host
         except ValueError:
-            return False  # no origin at all: `http://[`
+            return False  # not a valid origin: `http://[`
 
 
 def _wrong_hosts(version: str, hosts: Sequence[str]) -> str:

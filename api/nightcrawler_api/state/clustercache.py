@@ -1,8 +1,8 @@
-"""What the facade knows of the cluster: informers' caches, the index over them, its own writes.
+"""The cached state of the cluster: informers, the hub of their changes, the index.
 
-Reads are answered from here and go on while the API server is away. What a write answered is
-taken in at once, so that the next read sees it. What is asked for and not known is looked up
-once before it is said not to be there: another replica, or kubectl, may have made it just now.
+Reads are served from here, also while the API server is unavailable. Responses to the facade's own writes
+are cached at once, so that the next read sees them. An object that is not cached is requested once from
+the API server before it is reported missing: another replica or kubectl may have just created it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from nightcrawler_api.state.hub import Hub
-from nightcrawler_api.state.index import Index, Known
-from nightcrawler_api.state.reachability import Contact
+from nightcrawler_api.state.index import Index, WorkflowEntry
+from nightcrawler_api.state.reachability import Reachability
 from nightcrawler_crds import names
 from nightcrawler_crds.errors import NotFound
 from nightcrawler_crds.kube.cache import Cache, HasMeta
@@ -31,21 +31,21 @@ log = logging.getLogger(__name__)
 V = TypeVar("V", bound=HasMeta)
 
 _NAME: Final = re.compile(names.DNS_LABEL_PATTERN)
-_FOR_EVER: Final = 2**63
-# Bookmarks come once a minute, and a watch that is silent for 100 s is begun anew.
-SILENT_TOO_LONG_SECONDS: Final = 150.0
+_ANY_VERSION: Final = 2**63
+# Bookmarks come once a minute, and a watch without events for 100 s is restarted.
+STALE_AFTER_SECONDS: Final = 150.0
 
 
-class Mirror:
+class ClusterCache:
     """The workflows and executions of one namespace, and the Environments of the cluster."""
 
     def __init__(self, store: Store, namespace: str) -> None:
         self.namespace = namespace
         self.changes = Hub()
-        """What other followers subscribe to; the index is the first, so that they find it up to date."""
+        """The index is its first follower, so that later ones find the index up to date."""
         self.index = Index()
         self.changes.subscribe(self.index.follow)
-        self.contact = Contact(store, namespace)
+        self.reachability = Reachability(store, namespace)
         self._store = store
 
         def informer(resource: Resource, kind: type[V], namespace: str = "") -> Informer[V]:
@@ -61,89 +61,88 @@ class Mirror:
         return (self._workflows, self._executions, self._environments)
 
     @property
-    def missing(self) -> list[str]:
-        """The kinds that have not been read yet."""
+    def unsynced(self) -> list[str]:
+        """The kinds that have not been listed yet."""
         return [informer.resource.plural for informer in self._informers if not informer.synced.is_set()]
 
     @property
     def sizes(self) -> Mapping[str, int]:
-        """How many objects of each kind are known."""
+        """The number of cached objects of each kind."""
         return {informer.resource.plural: len(informer.cache) for informer in self._informers}
 
     @property
     def unreadable(self) -> Mapping[str, int]:
-        """How many objects of each kind are there and cannot be read."""
+        """The number of objects of each kind that cannot be decoded."""
         return {informer.resource.plural: len(informer.unreadable) for informer in self._informers}
 
     @property
     def silences(self) -> Mapping[str, float]:
-        """Seconds since the API server was last heard of each kind."""
+        """Seconds since the last event of each kind's watch, bookmarks included."""
         now = time.monotonic()
         return {informer.resource.plural: now - informer.last_contact for informer in self._informers}
 
     @property
-    def silent_too_long(self) -> list[str]:
-        """The kinds of which nothing was heard for longer than bookmarks allow: what is known may be old."""
-        return [kind for kind, seconds in self.silences.items() if seconds > SILENT_TOO_LONG_SECONDS]
+    def stale_kinds(self) -> list[str]:
+        """The kinds without an event for longer than bookmarks allow: their cache may be stale."""
+        return [kind for kind, seconds in self.silences.items() if seconds > STALE_AFTER_SECONDS]
 
     async def run(self) -> None:
-        """Follow the cluster until cancelled."""
+        """Watch the cluster until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for informer in self._informers:
                 tasks.create_task(informer.run(), name=f"informer of {informer.resource.plural}")
-            tasks.create_task(self.contact.keep(), name="contact with the API server")
-            await self.read()
+            tasks.create_task(self.reachability.run(), name="probes of the API server")
+            await self.wait_for_sync()
             log.info(
-                "the cluster is read: %s", ", ".join(f"{count} {kind}" for kind, count in self.sizes.items())
+                "caches are synced: %s", ", ".join(f"{count} {kind}" for kind, count in self.sizes.items())
             )
 
-    async def read(self) -> None:
-        """Wait until every kind has been read once."""
+    async def wait_for_sync(self) -> None:
+        """Wait until every kind has been listed once."""
         for informer in self._informers:
             await informer.synced.wait()
 
     @property
-    def why_not_served(self) -> str:
-        """What keeps requests from being served, and what to do; empty if nothing does.
+    def not_ready_reason(self) -> str:
+        """Why requests cannot be served, and what to do; empty if they can.
 
-        Not that the API server is slow or away: what was read can be shown, and replicas that all
-        refused for that reason would leave nobody who shows it.
+        An unavailable API server is no reason: every replica can still serve cached reads.
         """
-        if self.contact.namespace_is_missing:
-            return self.contact.missing_sentence
-        if not self.missing:
+        if self.reachability.namespace_is_missing:
+            return self.reachability.missing_sentence
+        if not self.unsynced:
             return ""
-        why = f"the facade has not yet read the cluster's {', '.join(self.missing)}"
-        if self.contact.namespace_is_hidden:
-            return f"{why}: {self.contact.hidden_sentence}"
+        why = f"the facade has not yet read the cluster's {', '.join(self.unsynced)}"
+        if self.reachability.namespace_is_hidden:
+            return f"{why}: {self.reachability.hidden_sentence}"
         failure = next((informer.failure for informer in self._informers if informer.failure), "")
         return f"{why}: {failure}" if failure else f"{why}; try again in a few seconds"
 
-    async def workflow(self, name: str) -> Known:
+    async def workflow(self, name: str) -> WorkflowEntry:
         """A workflow by its id.
 
         Raises:
             NotFound: There is none.
-            Unavailable: None is known, and the API server is away.
+            Unavailable: It is not cached, and the API server is unavailable.
         """
-        known = self.index.workflow((self.namespace, name))
-        if known is None:
+        entry = self.index.workflow((self.namespace, name))
+        if entry is None:
             await self._look_up(WORKFLOWS, name, WorkflowView, self._workflows.cache)
-            known = self.index.workflow((self.namespace, name))
-        if known is None:
+            entry = self.index.workflow((self.namespace, name))
+        if entry is None:
             raise NotFound(f"there is no workflow {name!r}")
-        return known
+        return entry
 
-    async def execution(self, workflow: str, name: str) -> tuple[Known, ExecutionView]:
-        """An execution of a workflow, and that; raises as `workflow` does."""
-        known = await self.workflow(workflow)
-        execution = known.runs.get(name)
+    async def execution(self, workflow: str, name: str) -> tuple[WorkflowEntry, ExecutionView]:
+        """A workflow and one of its executions; raises as `workflow` does."""
+        entry = await self.workflow(workflow)
+        execution = entry.runs.get(name)
         if execution is None:
             await self._look_up(EXECUTIONS, name, ExecutionView, self._executions.cache)
-            execution = known.runs.get(name)
+            execution = entry.runs.get(name)
         if execution is None:
             raise NotFound(f"the workflow {workflow!r} has no execution {name!r}")
-        return known, execution
+        return entry, execution
 
     def environments(self) -> list[EnvironmentView]:
         """All Environments that are not being deleted."""
@@ -153,29 +152,29 @@ class Mirror:
             if not environment.metadata.deletion_timestamp
         ]
 
-    async def refresh_workflow(self, name: str) -> Known:
-        """A workflow as it is now, whatever was known of it; raises as `workflow` does."""
-        self.took_workflow(await self._store.get(WORKFLOWS, self.namespace, name, WorkflowView))
+    async def refresh_workflow(self, name: str) -> WorkflowEntry:
+        """A workflow, read anew from the API server; raises as `workflow` does."""
+        self.cache_workflow(await self._store.get(WORKFLOWS, self.namespace, name, WorkflowView))
         return await self.workflow(name)
 
-    def took_workflow(self, view: WorkflowView) -> None:
-        """Take in what a write answered."""
+    def cache_workflow(self, view: WorkflowView) -> None:
+        """Cache the response to a write."""
         self._workflows.cache.upsert(view)
 
-    def took_execution(self, view: ExecutionView) -> None:
-        """Take in what a write answered."""
+    def cache_execution(self, view: ExecutionView) -> None:
+        """Cache the response to a write."""
         self._executions.cache.upsert(view)
 
-    def gone_workflow(self, view: WorkflowView) -> None:
-        """Take in that a workflow was deleted; that is for ever, so no later word of it counts."""
-        self._workflows.cache.forget(view.metadata.key, view.metadata.uid, _FOR_EVER)
+    def mark_workflow_deleted(self, view: WorkflowView) -> None:
+        """Remove a deleted workflow from the cache, for good: later events of its UID are ignored."""
+        self._workflows.cache.forget(view.metadata.key, view.metadata.uid, _ANY_VERSION)
 
-    def gone_execution(self, view: ExecutionView) -> None:
-        """Take in that an execution was deleted."""
-        self._executions.cache.forget(view.metadata.key, view.metadata.uid, _FOR_EVER)
+    def mark_execution_deleted(self, view: ExecutionView) -> None:
+        """Remove a deleted execution from the cache, for good."""
+        self._executions.cache.forget(view.metadata.key, view.metadata.uid, _ANY_VERSION)
 
     async def _look_up(self, resource: Resource, name: str, kind: type[Any], cache: Cache[Any]) -> None:
         if len(name) > names.MAX_EXECUTION_NAME or not _NAME.fullmatch(name):
-            return  # no such name can exist, and it must not get into a path
+            return  # no object can have such a name, and it must not get into a path
         with suppress(NotFound):
             cache.upsert(await self._store.get(resource, self.namespace, name, kind))

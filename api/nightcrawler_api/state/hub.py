@@ -1,7 +1,7 @@
 """Changes of cached objects: published once, by the caches, and delivered to any number of followers.
 
-A follower is either a function, called at once and in order, or a queue for code that takes longer: an event
-stream, an archive. Neither can stop or delay the others.
+A follower is either a function, called at once and in order, or a queue for code that takes longer: an
+event stream, an archive. Neither can stop or delay the others.
 """
 
 from __future__ import annotations

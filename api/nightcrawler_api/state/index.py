@@ -1,8 +1,7 @@
-"""What the facade knows, in the order in which it is asked for; pure.
+"""Workflows and executions in list order, with filters and counts; pure.
 
-The index is told of every change by the informers' caches, and answers pages of lists
-without looking at what is not on them: a page of executions costs the same however long
-the history is. Objects that are being deleted are not there any more.
+The index follows the changes of the caches. A page of executions costs the same however long the history
+is. Objects that are being deleted are left out.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from typing import Any, Final, Generic, Literal, TypeVar
 
 from nightcrawler_api.state.hub import Change
 from nightcrawler_api.state.statuses import (
-    EXECUTION_WORDS,
+    EXECUTION_STATUSES,
     IN_FLIGHT,
-    ExecutionWord,
+    ExecutionStatus,
     created,
-    execution_word,
+    execution_status,
 )
 from nightcrawler_crds import defaults
 from nightcrawler_crds.kube.cache import Key
@@ -28,75 +27,76 @@ from nightcrawler_crds.names import EXECUTIONS, WORKFLOWS
 
 V = TypeVar("V", WorkflowView, ExecutionView)
 K = TypeVar("K", str, Key)
-WorkflowWord = Literal["active", "inactive"]
+WorkflowStatus = Literal["active", "inactive"]
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowQuery:
-    """Which workflows a list is to have: those that fit every filter that is set."""
+    """The filters of a list of workflows; all that are set must match."""
 
-    status: WorkflowWord | None = None
+    status: WorkflowStatus | None = None
     priority: str | None = None
     search: str = ""
 
 
 class Timeline(Generic[K]):
-    """Names by the time of creation, newest first; those of one second by their names.
+    """Names by creation time, newest first, then by name.
 
-    Most come at the end: that is an append. What comes out of order (the first list comes in
-    the order of names) is put right when the timeline is next read, in one go.
+    Most additions are appends. After others (the first list comes ordered by name) the next read sorts once.
     """
 
-    __slots__ = ("_keys", "_settled")
+    __slots__ = ("_keys", "_sorted")
 
     def __init__(self) -> None:
         self._keys: list[tuple[float, K]] = []
-        self._settled = True
+        self._sorted = True
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def __iter__(self) -> Iterator[K]:
-        self._settle()
+        self._sort()
         return (name for _, name in reversed(self._keys))
 
     def add(self, at: float, name: K) -> None:
-        """Put a name in."""
+        """Add a name."""
         key = (at, name)
         if self._keys and key < self._keys[-1]:
-            self._settled = False
+            self._sorted = False
         self._keys.append(key)
 
     def remove(self, at: float, name: K) -> None:
-        """Take a name out that was put in at that time."""
-        self._settle()
+        """Remove a name that was added with that time."""
+        self._sort()
         position = bisect_left(self._keys, (at, name))
-        assert self._keys[position] == (at, name), "a change was told of an object that was never told of"
+        assert self._keys[position] == (at, name), "a change of an object that was never added"
         del self._keys[position]
 
     def page(self, offset: int, limit: int) -> list[K]:
-        """So many names from the newest on, after leaving out the first `offset`."""
-        self._settle()
+        """Up to `limit` names, newest first, after skipping `offset`."""
+        self._sort()
         end = max(len(self._keys) - offset, 0)
         return [name for _, name in reversed(self._keys[max(end - limit, 0) : end])]
 
-    def _settle(self) -> None:
-        if not self._settled:
+    def _sort(self) -> None:
+        if not self._sorted:
             self._keys.sort()
-            self._settled = True
+            self._sorted = True
 
 
 class Runs:
     """The executions of one workflow."""
 
-    __slots__ = ("_all", "_by_word", "_views", "in_flight")
+    __slots__ = ("_all", "_by_status", "_views", "in_flight")
 
     def __init__(self) -> None:
         self._all: Timeline[str] = Timeline()
-        self._by_word: dict[ExecutionWord, Timeline[str]] = {word: Timeline() for word in EXECUTION_WORDS}
+        self._by_status: dict[ExecutionStatus, Timeline[str]] = {
+            word: Timeline() for word in EXECUTION_STATUSES
+        }
         self._views: dict[str, ExecutionView] = {}
         self.in_flight = 0
-        """How many have not ended; kept at hand, because filters ask it of every workflow."""
+        """How many have not ended; a counter, because filters read it for every workflow."""
 
     def __len__(self) -> int:
         return len(self._views)
@@ -106,36 +106,36 @@ class Runs:
         """The newest one."""
         return next(iter(self.page(0, 1)), None)
 
-    def count(self, word: ExecutionWord | None = None) -> int:
-        """How many have a status, or how many there are."""
-        return len(self._all if word is None else self._by_word[word])
+    def count(self, word: ExecutionStatus | None = None) -> int:
+        """The number with a status, or of all."""
+        return len(self._all if word is None else self._by_status[word])
 
     def get(self, name: str) -> ExecutionView | None:
         """One by its name."""
         return self._views.get(name)
 
-    def page(self, offset: int, limit: int, word: ExecutionWord | None = None) -> list[ExecutionView]:
-        """So many of a status, or of all, newest first."""
-        timeline = self._all if word is None else self._by_word[word]
+    def page(self, offset: int, limit: int, word: ExecutionStatus | None = None) -> list[ExecutionView]:
+        """Up to `limit` with a status, or of all, newest first."""
+        timeline = self._all if word is None else self._by_status[word]
         return [self._views[name] for name in timeline.page(offset, limit)]
 
     def live(self) -> list[ExecutionView]:
         """All that have not ended."""
-        return [self._views[name] for word in IN_FLIGHT for name in self._by_word[word]]
+        return [self._views[name] for word in IN_FLIGHT for name in self._by_status[word]]
 
-    def everything(self) -> Sequence[ExecutionView]:
-        """All there are, in no order."""
+    def all(self) -> Sequence[ExecutionView]:
+        """All, unordered."""
         return tuple(self._views.values())
 
     def change(self, old: ExecutionView | None, new: ExecutionView | None) -> None:
-        """Take in what has become of one execution."""
-        before = execution_word(old) if old else None
-        after = execution_word(new) if new else None
+        """Update for a change of one execution."""
+        before = execution_status(old) if old else None
+        after = execution_status(new) if new else None
         self.in_flight += (after in IN_FLIGHT) - (before in IN_FLIGHT)
         if old and (new is None or before != after):
-            self._by_word[execution_word(old)].remove(created(old).timestamp(), old.metadata.name)
+            self._by_status[execution_status(old)].remove(created(old).timestamp(), old.metadata.name)
         if new and before != after:
-            self._by_word[execution_word(new)].add(created(new).timestamp(), new.metadata.name)
+            self._by_status[execution_status(new)].add(created(new).timestamp(), new.metadata.name)
         if old and new is None:
             self._all.remove(created(old).timestamp(), old.metadata.name)
             del self._views[old.metadata.name]
@@ -145,8 +145,8 @@ class Runs:
             self._views[new.metadata.name] = new
 
 
-class Known:
-    """A workflow, with what lists ask of it at hand."""
+class WorkflowEntry:
+    """A workflow with its executions, and what filters read of it precomputed."""
 
     __slots__ = ("priority", "runs", "scheduled", "text", "view")
 
@@ -171,7 +171,7 @@ class Known:
         return self.view.spec.get("description") or ""
 
     @property
-    def status(self) -> WorkflowWord:
+    def status(self) -> WorkflowStatus:
         """Active: has a schedule that is not suspended, or an execution in flight."""
         return "active" if self.scheduled or self.runs.in_flight else "inactive"
 
@@ -184,35 +184,37 @@ class Index:
 
     def __init__(self) -> None:
         self._order: Timeline[Key] = Timeline()
-        self._known: dict[Key, Known] = {}
-        # All of them, newest first, once somebody has asked since the last change.
-        self._newest: list[Known] | None = None
-        # By the workflow's key, for it may become known after its executions; then by their own names.
+        self._entries: dict[Key, WorkflowEntry] = {}
+        # All entries, newest first; None after a change, until the next read.
+        self._newest: list[WorkflowEntry] | None = None
+        # By the workflow's key, then by execution name: executions may arrive before their workflow.
         self._runs: dict[Key, dict[str, ExecutionView]] = {}
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._entries)
 
-    def workflow(self, key: Key) -> Known | None:
+    def workflow(self, key: Key) -> WorkflowEntry | None:
         """A workflow by its namespace and name."""
-        return self._known.get(key)
+        return self._entries.get(key)
 
-    def page(self, offset: int, limit: int, query: WorkflowQuery = _ALL) -> tuple[list[Known], int]:
-        """So many workflows that fit, newest first, and how many fit in all."""
-        # One pass a filter: each is a loop without calls, for there may be many to look through.
-        fitting = self._in_order()
+    def page(self, offset: int, limit: int, query: WorkflowQuery = _ALL) -> tuple[list[WorkflowEntry], int]:
+        """Up to `limit` matching workflows, newest first, and the number of all that match."""
+        # One pass per filter, each a loop without calls: there may be 10,000 workflows.
+        matching = self._in_order()
         if query.priority is not None:
-            fitting = [known for known in fitting if known.priority == query.priority]
+            matching = [entry for entry in matching if entry.priority == query.priority]
         if query.status is not None:
             active = query.status == "active"
-            fitting = [known for known in fitting if (known.scheduled or known.runs.in_flight > 0) == active]
+            matching = [
+                entry for entry in matching if (entry.scheduled or entry.runs.in_flight > 0) == active
+            ]
         if needle := searchable(query.search):
-            fitting = [known for known in fitting if needle in known.text]
-        return fitting[offset : offset + limit], len(fitting)
+            matching = [entry for entry in matching if needle in entry.text]
+        return matching[offset : offset + limit], len(matching)
 
-    def _in_order(self) -> list[Known]:
+    def _in_order(self) -> list[WorkflowEntry]:
         if self._newest is None:
-            self._newest = [self._known[key] for key in self._order]
+            self._newest = [self._entries[key] for key in self._order]
         return self._newest
 
     def follow(self, change: Change[Any]) -> None:
@@ -231,13 +233,13 @@ class Index:
         before, after = _present(old), _present(new)
         if before and after is None:
             self._order.remove(_created(before), before.metadata.key)
-            del self._known[before.metadata.key]
+            del self._entries[before.metadata.key]
         if after:
             key = after.metadata.key
             if before is None:
                 self._order.add(_created(after), key)
-            runs = self._known[key].runs if before else self._runs_of(after)
-            self._known[key] = Known(after, runs)
+            runs = self._entries[key].runs if before else self._runs_of(after)
+            self._entries[key] = WorkflowEntry(after, runs)
 
     def execution_changed(self, old: ExecutionView | None, new: ExecutionView | None) -> None:
         """Update the index for a change of one execution."""
@@ -256,19 +258,19 @@ class Index:
             self._runs[workflow].pop(name)
             if not self._runs[workflow]:
                 del self._runs[workflow]
-        if known := self._known.get(workflow):
-            uid = known.view.metadata.uid
-            known.runs.change(_if_of(before, uid), _if_of(after, uid))
+        if entry := self._entries.get(workflow):
+            uid = entry.view.metadata.uid
+            entry.runs.change(_if_owned(before, uid), _if_owned(after, uid))
 
     def _runs_of(self, workflow: WorkflowView) -> Runs:
         runs = Runs()
         for execution in self._runs.get(workflow.metadata.key, {}).values():
-            runs.change(None, _if_of(execution, workflow.metadata.uid))
+            runs.change(None, _if_owned(execution, workflow.metadata.uid))
         return runs
 
 
 def searchable(text: str) -> str:
-    """A text as searches compare it: without case, and composed and compatible characters alike."""
+    """A text normalized for search: case folded, compatible characters unified."""
     return unicodedata.normalize("NFKC", text).casefold()
 
 
@@ -281,10 +283,10 @@ def _present(view: V | None) -> V | None:
     return None if view is None or view.metadata.deletion_timestamp else view
 
 
-def _if_of(execution: ExecutionView | None, uid: str) -> ExecutionView | None:
-    """An execution, unless it is of an earlier workflow that had the same name.
+def _if_owned(execution: ExecutionView | None, uid: str) -> ExecutionView | None:
+    """The execution, unless another Workflow of the same name owns it.
 
-    One that no Workflow owns is of whichever has the name: the operator has not adopted it yet.
+    Without an owner it counts: the operator has not adopted it yet.
     """
     if execution is None:
         return None

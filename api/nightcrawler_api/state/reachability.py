@@ -1,7 +1,7 @@
-"""Whether the API server answers, how quickly, and whether it has the namespace that is served.
+"""Whether the API server responds, how quickly, and whether the served namespace exists.
 
-It is asked every few seconds, in the background, so that probes can be answered at once: one that
-waited for a slow API server would be taken for a sign that the facade is unwell.
+It is probed every few seconds in the background, so that the facade's own probes respond at once: one
+that waited for a slow API server would count as a failure of the facade.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from nightcrawler_crds.settings import variable
 
 log = logging.getLogger(__name__)
 
-_ASK_EVERY: Final = 5.0
-_PATIENCE: Final = 2.0
+_PROBE_SECONDS: Final = 5.0
+_PROBE_TIMEOUT: Final = 2.0
 _OR_ANOTHER: Final = f", or name another one by {variable('namespace')}"
 
 
 class _Nothing(msgspec.Struct):
-    """All that is read of a namespace: that it is there."""
+    """Decodes a namespace, of which only the existence matters."""
 
 
-class Contact:
-    """What the last question to the API server came to.
+class Reachability:
+    """The result of the last probe of the API server.
 
     Attributes:
-        reachable: Whether it was answered, within two seconds.
-        seconds: How long the answer took, or was waited for.
-        namespace_is_missing: Whether the namespace is not there; False while that is not known.
-        namespace_is_hidden: Whether the facade may not ask for the namespace.
+        reachable: Whether it responded within two seconds.
+        seconds: Duration of the probe.
+        namespace_is_missing: Whether the namespace does not exist; False while unknown.
+        namespace_is_hidden: Whether the facade has no right to get the namespace.
     """
 
     def __init__(self, store: Store, namespace: str) -> None:
@@ -47,17 +47,17 @@ class Contact:
         self._store = store
         self._namespace = namespace
 
-    async def keep(self) -> None:
-        """Ask again and again until cancelled."""
+    async def run(self) -> None:
+        """Probe periodically until cancelled."""
         while True:
-            await self.ask()
-            await asyncio.sleep(_ASK_EVERY)
+            await self.probe()
+            await asyncio.sleep(_PROBE_SECONDS)
 
-    async def ask(self) -> None:
-        """Ask once."""
+    async def probe(self) -> None:
+        """Probe once."""
         was_missing, began = self.namespace_is_missing, time.monotonic()
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_PROBE_TIMEOUT):
                 await self._store.get(NAMESPACES, "", self._namespace, _Nothing)
             self.reachable, self.namespace_is_missing, self.namespace_is_hidden = True, False, False
         except NotFound:
@@ -72,16 +72,16 @@ class Contact:
 
     @property
     def missing_sentence(self) -> str:
-        """What to do where the namespace is not there."""
+        """What to do if the namespace does not exist."""
         return (
-            f"the namespace {self._namespace!r} that is served is not there; whoever installed this "
+            f"the namespace {self._namespace!r} does not exist; whoever installed this "
             f"can create it (kubectl create namespace {self._namespace}){_OR_ANOTHER}"
         )
 
     @property
     def hidden_sentence(self) -> str:
-        """What to do where nothing in the namespace may be read."""
+        """What to do if nothing in the namespace may be read."""
         return (
-            f"either the namespace {self._namespace!r} is not there, or the facade has no rights in it; "
+            f"either the namespace {self._namespace!r} does not exist, or the facade has no rights in it; "
             f"whoever installed this can create both (hack/rbac.yaml){_OR_ANOTHER}"
         )

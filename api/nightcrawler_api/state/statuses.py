@@ -1,4 +1,4 @@
-"""The API's words for the phases of executions and steps; pure."""
+"""Phases of executions and steps as statuses of the REST API; pure."""
 
 from __future__ import annotations
 
@@ -7,48 +7,48 @@ from typing import Final, Literal, get_args
 
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
 
-ExecutionWord = Literal["completed", "failed", "running", "cancelled", "cancelling"]
-StepWord = Literal["pending", "running", "completed", "failed"]
+ExecutionStatus = Literal["completed", "failed", "running", "cancelled", "cancelling"]
+StepStatus = Literal["pending", "running", "completed", "failed"]
 
-EXECUTION_WORDS: Final[tuple[ExecutionWord, ...]] = get_args(ExecutionWord)
-IN_FLIGHT: Final[tuple[ExecutionWord, ...]] = ("running", "cancelling")
+EXECUTION_STATUSES: Final[tuple[ExecutionStatus, ...]] = get_args(ExecutionStatus)
+IN_FLIGHT: Final[tuple[ExecutionStatus, ...]] = ("running", "cancelling")
 
-_ENDED: Final[dict[str, ExecutionWord]] = {
+_ENDED: Final[dict[str, ExecutionStatus]] = {
     "Completed": "completed",
     "Failed": "failed",
     "Cancelled": "cancelled",
 }
-_STEPS: Final[dict[str, StepWord]] = {
+_STEPS: Final[dict[str, StepStatus]] = {
     "Running": "running",
     "Retrying": "running",
     "Completed": "completed",
     "Failed": "failed",
-    # The document has no other word for a step that was ended; its error says `cancelled`.
+    # The REST document has no status for a cancelled step; its error says `cancelled`.
     "Cancelled": "failed",
 }
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
-def execution_word(execution: ExecutionView) -> ExecutionWord:
-    """The status of an execution; a live one that is to be cancelled is so at once."""
+def execution_status(execution: ExecutionView) -> ExecutionStatus:
+    """The status of an execution; `cancelling` as soon as cancellation is requested."""
     ended = _ENDED.get(execution.status.phase)
     if ended is not None:
         return ended
     return "cancelling" if execution.spec.cancel or execution.status.phase == "Cancelling" else "running"
 
 
-def step_word(step: StepStatusView | None) -> StepWord:
-    """The status of a step in a workflow; one that has not begun, or never will, is pending."""
+def step_status(step: StepStatusView | None) -> StepStatus:
+    """The status of a step; one that has not started, or never will, is pending."""
     if step is None:
         return "pending"
-    # Between two attempts its phase is Retrying and then, until the next one's Pod has started, Pending.
+    # Between two attempts the phase is Retrying, then Pending until the next Pod has started.
     if step.phase == "Pending" and _is_a_retry(step):
         return "running"
     return _STEPS.get(step.phase, "pending")
 
 
-def has_begun(step: StepStatusView) -> bool:
-    """Whether anything of a step has happened: it has run, or has failed to."""
+def has_started(step: StepStatusView) -> bool:
+    """Whether a step has run, or has failed before its Pod started."""
     match step.phase:
         case "Pending":
             return _is_a_retry(step)
@@ -59,7 +59,7 @@ def has_begun(step: StepStatusView) -> bool:
 
 
 def _is_a_retry(step: StepStatusView) -> bool:
-    """Whether an attempt before this one has failed; of its times nothing is kept."""
+    """Whether an earlier attempt has failed; the status has no times of earlier attempts."""
     return step.attempt > 1
 
 
@@ -69,7 +69,7 @@ def created(execution: ExecutionView) -> datetime:
 
 
 def started(execution: ExecutionView) -> datetime:
-    """When an execution began: its creation until its first step has."""
+    """When an execution started; its creation time until then."""
     return execution.status.start_time or created(execution)
 
 

@@ -50,7 +50,7 @@ def desired_spec(current: Mapping[str, Any], body: Mapping[str, Any]) -> dict[st
         if "environments" in current or any(chosen is not None for chosen in ticked.values()):
             changes["environments"] = _chosen(current.get("environments") or [], ticked)
     elif isinstance(changes.get("environments"), list):
-        changes["environments"] = _once(changes["environments"])
+        changes["environments"] = _unique(changes["environments"])
     if isinstance(changes.get("steps"), list):
         before = {step["name"]: step for step in current.get("steps") or ()}
         changes["steps"] = [_definition(step, before) for step in changes["steps"]]
@@ -62,7 +62,7 @@ def desired_spec(current: Mapping[str, Any], body: Mapping[str, Any]) -> dict[st
     return merged
 
 
-def without_echoes(
+def without_repeated_defaults(
     body: Mapping[str, Any], current: Mapping[str, Any], shown: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """A body without what it only repeats of the answer `shown`, and the spec does not say.
@@ -77,7 +77,7 @@ def without_echoes(
         return body
     config = {key: value for key, value in shown["config"].items() if key not in _ALWAYS_WRITTEN}
     written = {**current, "name": current["displayName"]} if "displayName" in current else current
-    return _news(body, written, {**shown, "config": config})
+    return _changed(body, written, {**shown, "config": config})
 
 
 def with_template(spec: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def with_template(spec: Mapping[str, Any], template: Mapping[str, Any]) -> dict[
     return {**taken, **own}
 
 
-def findings(
+def validate(
     body: Mapping[str, Any],
     current: Mapping[str, Any] | None,
     spec: Mapping[str, Any],
@@ -142,7 +142,7 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]
         if isinstance(before, Mapping) and isinstance(value, Mapping):
             if inner := difference(before, value):
                 patch[key] = inner
-        elif key not in old or not _alike(before, value):
+        elif key not in old or not _equal_as_json(before, value):
             patch[key] = value
     return patch
 
@@ -155,20 +155,20 @@ def known_fields() -> tuple[str, ...]:
     return tuple({"name"}.union(*(model.get("properties", {}) for model in models)) - {"displayName"})
 
 
-def _news(body: Mapping[str, Any], written: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[str, Any]:
+def _changed(body: Mapping[str, Any], written: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[str, Any]:
     news: dict[str, Any] = {}
     for key, value in body.items():
         there = shown.get(key)
         if isinstance(value, Mapping) and isinstance(there, Mapping):
-            inner = _news(value, written.get(key) or {}, there)
+            inner = _changed(value, written.get(key) or {}, there)
             if inner or key in written:
                 news[key] = inner
-        elif key in written or key not in shown or not _alike(value, there):
+        elif key in written or key not in shown or not _equal_as_json(value, there):
             news[key] = value
     return news
 
 
-def _alike(one: Any, other: Any) -> bool:
+def _equal_as_json(one: Any, other: Any) -> bool:
     # As JSON, because to Python 1, 1.0 and True are one.
     return msgspec.json.encode(one, order="sorted") == msgspec.json.encode(other, order="sorted")
 
@@ -176,10 +176,10 @@ def _alike(one: Any, other: Any) -> bool:
 def _chosen(current: Iterable[str], changes: Mapping[str, Any]) -> list[str]:
     """The environments after those that are true were added, and the others taken out."""
     kept = [name for name in current if changes.get(name, True)]
-    return _once([*kept, *(name for name, chosen in changes.items() if chosen)])
+    return _unique([*kept, *(name for name, chosen in changes.items() if chosen)])
 
 
-def _once(items: list[Any]) -> list[Any]:
+def _unique(items: list[Any]) -> list[Any]:
     return list(dict.fromkeys(items)) if all(isinstance(item, str) for item in items) else items
 
 

@@ -12,7 +12,7 @@ from nightcrawler_api.errors import BODIES, WRITES
 from nightcrawler_api.http.json_body import JsonRoute
 from nightcrawler_api.openapi import answers, reads
 from nightcrawler_api.pagination import PageQuery
-from nightcrawler_api.responses import Tagged, json
+from nightcrawler_api.responses import ETagResponse, json
 from nightcrawler_api.state.index import WorkflowQuery
 from nightcrawler_api.workflows import examples
 from nightcrawler_api.workflows.schemas import (
@@ -31,21 +31,23 @@ WorkflowId = Annotated[
     str, Path(alias="workflowId", description="The workflow's id, which is its metadata.name.")
 ]
 
-# Forms send what was not chosen as an empty word.
+# Forms send an empty string for an unset field.
 _Unset = BeforeValidator(lambda word: word or None)
-_Status = Annotated[Literal["active", "inactive"] | None, _Unset, Query(description="Those of this status.")]
+_Status = Annotated[
+    Literal["active", "inactive"] | None, _Unset, Query(description="Only workflows with this status.")
+]
 _Priority = Annotated[
-    Literal["low", "medium", "high", "critical"] | None, _Unset, Query(description="Those of this priority.")
+    Literal["low", "medium", "high", "critical"] | None,
+    _Unset,
+    Query(description="Only workflows with this priority."),
 ]
-_Search = Annotated[
-    str, Query(max_length=256, description="Those with this in their name or description, in either case.")
-]
+_Search = Annotated[str, Query(max_length=256, description="Text in the name or description, ignoring case.")]
 
 
 @router.get(
     "",
     summary="List workflows",
-    responses=reads(WorkflowList, "A page of them.", examples.LIST, 422, 503),
+    responses=reads(WorkflowList, "A page of workflows.", examples.LIST, 422, 503),
 )
 async def list_workflows(
     workflows: Workflows,
@@ -55,8 +57,8 @@ async def list_workflows(
     priority: _Priority = None,
     search: _Search = "",
 ) -> Response:
-    """Workflows that fit all filters, newest first; those of one second by their ids, last first."""
-    return Tagged(workflows.page(page, WorkflowQuery(status, priority, search), caller))
+    """Workflows that match all filters, newest first; those created in the same second by descending id."""
+    return ETagResponse(workflows.page(page, WorkflowQuery(status, priority, search), caller))
 
 
 @router.post(
@@ -64,7 +66,12 @@ async def list_workflows(
     status_code=201,
     summary="Create a workflow",
     responses=answers(
-        201, WorkflowCreated, "It is there; Location says where.", examples.CREATED, *BODIES, *WRITES
+        201,
+        WorkflowCreated,
+        "The workflow is created; Location has its URL.",
+        examples.CREATED,
+        *BODIES,
+        *WRITES,
     ),
 )
 async def create_workflow(
@@ -72,7 +79,7 @@ async def create_workflow(
     caller: CallerOf,
     body: Annotated[CreateBody, Body(openapi_examples=examples.CREATE)],
 ) -> Response:
-    """Creating runs nothing; execute does."""
+    """Creating does not run it; execute does."""
     created = await workflows.create(body, caller)
     return json(created, 201, {"Location": f"{router.prefix}/{created['id']}"})
 
@@ -83,14 +90,16 @@ async def create_workflow(
     responses=reads(WorkflowDetail, "The workflow in full.", examples.DETAIL, 404, 422, 503),
 )
 async def show_workflow(workflows: Workflows, caller: CallerOf, workflow_id: WorkflowId) -> Response:
-    """The workflow as it was written, and its steps as they went in the latest execution."""
-    return Tagged(await workflows.show(workflow_id, caller))
+    """The workflow's spec, and its steps with their status in the latest execution."""
+    return ETagResponse(await workflows.show(workflow_id, caller))
 
 
 @router.put(
     "/{workflowId}",
     summary="Change a workflow",
-    responses=answers(200, WorkflowUpdated, "It is changed.", examples.UPDATED, 404, *BODIES, *WRITES),
+    responses=answers(
+        200, WorkflowUpdated, "The workflow is changed.", examples.UPDATED, 404, *BODIES, *WRITES
+    ),
 )
 async def update_workflow(
     workflows: Workflows,
@@ -98,16 +107,16 @@ async def update_workflow(
     workflow_id: WorkflowId,
     body: Annotated[UpdateBody, Body(openapi_examples=examples.UPDATE)],
 ) -> Response:
-    """A merge: objects are merged, lists replaced, null removes. Runs that have begun stay as they are."""
+    """A merge: objects are merged, lists replaced, null removes. Existing runs do not change."""
     return json(await workflows.update(workflow_id, body, caller))
 
 
 @router.delete(
     "/{workflowId}",
     summary="Delete a workflow",
-    responses=answers(200, Deleted, "It is gone, and its runs with it.", examples.DELETED, 404, *WRITES),
+    responses=answers(200, Deleted, "The workflow and its runs are deleted.", examples.DELETED, 404, *WRITES),
 )
 async def delete_workflow(workflows: Workflows, caller: CallerOf, workflow_id: WorkflowId) -> Response:
-    """Its runs are ended and deleted too."""
+    """Its live runs are stopped; all its runs are deleted too."""
     await workflows.delete(workflow_id, caller)
     return json({"success": True, "message": "Workflow deleted successfully"})

@@ -1,4 +1,4 @@
-"""Workflows in the API's words; pure."""
+"""Workflows as JSON of the REST API; pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
 
-from nightcrawler_api.state.index import Known
-from nightcrawler_api.state.statuses import started, step_word
+from nightcrawler_api.state.index import WorkflowEntry
+from nightcrawler_api.state.statuses import started, step_status
 from nightcrawler_api.workflows.schemas import (
     ShownCondition,
     WorkflowCreated,
@@ -23,8 +23,8 @@ from nightcrawler_crds.plaintext import plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InForce:
-    """What this installation takes where nobody wrote anything."""
+class Fallbacks:
+    """The installation's defaults for unset fields."""
 
     user: str = "anonymous"
     timeout: float = defaults.TIMEOUT
@@ -42,7 +42,7 @@ AS_WRITTEN: Final = (
     "suspend",
     "history",
 )
-"""Fields of the spec that are shown as they are, and only if they are there."""
+"""Fields of the spec that are shown unchanged, if set."""
 
 _OPTIONAL_CONFIG: Final[Mapping[str, Mapping[str, Any]]] = {
     "storage": {"persistentVolume": "None", "ephemeralStorage": "None"},
@@ -50,55 +50,55 @@ _OPTIONAL_CONFIG: Final[Mapping[str, Mapping[str, Any]]] = {
     "schedule": {"description": "", "skipOnFailure": False, "catchUp": False},
     "security": {"visibility": "Public", "auditLogging": False, "secureSecrets": False, "permissions": []},
 }
-"""Parts of config that may be missing; where one is there, the document has these fields in it."""
+"""Optional parts of config; a part that is set is shown with these required fields."""
 
 
-def row(known: Known) -> WorkflowRow:
+def row(entry: WorkflowEntry) -> WorkflowRow:
     """A workflow in the list."""
     shown: WorkflowRow = {
-        "id": known.view.metadata.name,
-        "name": known.name,
-        "description": known.description,
-        "status": known.status,
-        "priority": known.priority,
+        "id": entry.view.metadata.name,
+        "name": entry.name,
+        "description": entry.description,
+        "status": entry.status,
+        "priority": entry.priority,
     }
-    if (last := last_run(known)) is not None:
+    if (last := last_run(entry)) is not None:
         shown["lastRun"] = clock.to_wire(last)
     return shown
 
 
-def created(known: Known, in_force: InForce) -> WorkflowCreated:
-    """The answer to its creation."""
+def created(entry: WorkflowEntry, fallbacks: Fallbacks) -> WorkflowCreated:
+    """The response to its creation."""
     return {
-        "id": known.view.metadata.name,
-        "name": known.name,
-        "description": known.description,
-        "status": known.status,
-        "priority": known.priority,
-        "creator": creator(known.view, in_force),
-        "createdAt": _created_at(known.view),
+        "id": entry.view.metadata.name,
+        "name": entry.name,
+        "description": entry.description,
+        "status": entry.status,
+        "priority": entry.priority,
+        "creator": creator(entry.view, fallbacks),
+        "createdAt": _created_at(entry.view),
     }
 
 
-def updated(known: Known) -> WorkflowUpdated:
-    """The answer to a change."""
+def updated(entry: WorkflowEntry) -> WorkflowUpdated:
+    """The response to an update."""
     return {
-        "id": known.view.metadata.name,
-        "name": known.name,
-        "description": known.description,
-        "status": known.status,
-        "priority": known.priority,
-        "updatedAt": known.view.metadata.annotations.updated_at,
+        "id": entry.view.metadata.name,
+        "name": entry.name,
+        "description": entry.description,
+        "status": entry.status,
+        "priority": entry.priority,
+        "updatedAt": entry.view.metadata.annotations.updated_at,
     }
 
 
-def detail(known: Known, in_force: InForce, now: datetime) -> WorkflowDetail:
+def detail(entry: WorkflowEntry, fallbacks: Fallbacks, now: datetime) -> WorkflowDetail:
     """A workflow in full."""
-    view, spec = known.view, known.view.spec
-    summary = row(known)
+    view, spec = entry.view, entry.view.spec
+    summary = row(entry)
     shown: dict[str, Any] = {
         **{key: summary[key] for key in ("id", "name", "description", "status", "priority")},
-        "creator": creator(view, in_force),
+        "creator": creator(view, fallbacks),
         "createdAt": _created_at(view),
     }
     if view.metadata.annotations.updated_at:
@@ -108,35 +108,35 @@ def detail(known: Known, in_force: InForce, now: datetime) -> WorkflowDetail:
     shown |= {
         "environments": spec.get("environments") or [],
         "tags": spec.get("tags") or [],
-        "steps": steps(known, now),
-        "config": config(spec, in_force),
+        "steps": steps(entry, now),
+        "config": config(spec, fallbacks),
         **{field: spec[field] for field in AS_WRITTEN if spec.get(field) is not None},
         "conditions": _conditions(view),
     }
     return cast("WorkflowDetail", shown)
 
 
-def last_run(known: Known) -> datetime | None:
-    """When the latest execution began; history may have forgotten it, and the workflow's status not."""
-    latest = known.runs.latest
-    return started(latest) if latest else known.view.status.last_run_time
+def last_run(entry: WorkflowEntry) -> datetime | None:
+    """When the latest execution started; from the status once the execution is pruned from history."""
+    latest = entry.runs.latest
+    return started(latest) if latest else entry.view.status.last_run_time
 
 
-def creator(view: WorkflowView, in_force: InForce) -> str:
-    """Who made a workflow; manifests do not say."""
-    return view.metadata.annotations.creator or in_force.user
+def creator(view: WorkflowView, fallbacks: Fallbacks) -> str:
+    """The creator of a workflow; the default user if it was created by a manifest."""
+    return view.metadata.annotations.creator or fallbacks.user
 
 
-def steps(known: Known, now: datetime) -> list[WorkflowStep]:
-    """The steps as they are defined now, as they went in the latest execution."""
-    latest = known.runs.latest
+def steps(entry: WorkflowEntry, now: datetime) -> list[WorkflowStep]:
+    """The current steps, with their status in the latest execution."""
+    latest = entry.runs.latest
     results: Mapping[str, StepStatusView] = latest.status.steps if latest else {}
     shown = []
-    for step in known.view.spec.get("steps") or []:
+    for step in entry.view.spec.get("steps") or []:
         result = results.get(step["name"])
         head: WorkflowStep = {
             "name": step["name"],
-            "status": step_word(result),
+            "status": step_status(result),
             "duration": words.clock_short(_seconds(result, now)),
         }
         shown.append(cast("WorkflowStep", {**head, **step}))
@@ -151,19 +151,19 @@ def _seconds(step: StepStatusView | None, now: datetime) -> float:
     return ((step.completion_time or now) - step.start_time).total_seconds()
 
 
-def config(spec: Mapping[str, Any], in_force: InForce) -> dict[str, Any]:
-    """The config as it was written; what the document requires and nobody wrote is what is in force."""
+def config(spec: Mapping[str, Any], fallbacks: Fallbacks) -> dict[str, Any]:
+    """The config of the spec, with effective defaults for unset fields that the document requires."""
     written: Mapping[str, Any] = spec.get("config") or {}
     enabled = (spec.get("options") or {}).get("enableRetry")
     shown: dict[str, Any] = {
-        "timeout": words.format_duration_words(in_force.timeout),
+        "timeout": words.format_duration_words(fallbacks.timeout),
         "retries": defaults.RETRIES_IF_ENABLED if enabled else 0,
-        "retryDelay": words.format_duration_words(in_force.retry_delay),
+        "retryDelay": words.format_duration_words(fallbacks.retry_delay),
         "computeProfile": "None",
         **written,
         "resources": {
-            "cpu": in_force.cpu or "None",
-            "memory": in_force.memory or "None",
+            "cpu": fallbacks.cpu or "None",
+            "memory": fallbacks.memory or "None",
             "gpu": "None",
             **(written.get("resources") or {}),
         },

@@ -1,7 +1,7 @@
-"""What workflows look like in requests and answers.
+"""Requests and responses of workflows.
 
-The bodies of requests are models for `/docs` only: what they may hold is what the custom
-resource may hold, and is checked there (`drafts`), so that REST and manifests refuse alike.
+The models of request bodies are documentation only: bodies are validated as specs of the custom resource
+(`drafts`), so that REST and manifests have the same rules.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict
 
 from nightcrawler_api.openapi import DocumentedAs
-from nightcrawler_api.state.index import WorkflowWord
-from nightcrawler_api.state.statuses import StepWord
+from nightcrawler_api.state.index import WorkflowStatus
+from nightcrawler_api.state.statuses import StepStatus
 from nightcrawler_crds.v1alpha1 import MAX_STEPS, History, Options, Order, Parameter, Step, WorkflowConfig
 
 _VISIBLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s][^\x00-\x1f\x7f-\x9f]*$"
-"""No control character, and something else than spaces."""
+"""No control characters, and not only spaces."""
 _LINES: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
 _ONE_LINE: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 _EnvironmentName = Annotated[str, Field(min_length=1, max_length=253)]
@@ -31,14 +31,14 @@ Priority = Literal["low", "medium", "high", "critical"]
 
 
 class WorkflowUpdate(BaseModel):
-    """Changes to a workflow: objects are merged, lists replaced, null removes; what is not named stays.
+    """Changes to a workflow: objects are merged, lists replaced, null removes; other fields stay.
 
-    What only answers have (id, status, creator and the like) is ignored, so that an answer can be sent back.
+    Read-only fields (id, status, creator and the like) are ignored, so that a response can be sent back.
     """
 
     model_config = ConfigDict(alias_generator=to_camel)
 
-    # By a factory: a default in the document would be one that is refused.
+    # A factory, so that the document shows no default, which would be invalid.
     name: str = Field(
         default_factory=str,
         min_length=1,
@@ -59,9 +59,9 @@ class WorkflowUpdate(BaseModel):
     )
     trace_level: Literal["min", "med", "debug"] | None = Field(None, description="Kept; no effect yet.")
     options: Options | None = None
-    tags: _Tags | None = Field(None, description="Words to find it by.")
+    tags: _Tags | None = Field(None, description="Tags.")
     parameters: Annotated[list[Parameter], Field(max_length=128)] | None = Field(
-        None, description="Values that a run may be given; without any, all are taken."
+        None, description="Parameters of a run; if none are declared, any are accepted."
     )
     order: Order | None = Field(
         None, description="Sequence, or Graph by dependsOn; not set: Graph if any step has dependsOn."
@@ -90,13 +90,13 @@ class WorkflowRow(TypedDict):
     id: str
     name: str
     description: str
-    status: WorkflowWord
+    status: WorkflowStatus
     priority: str
     lastRun: NotRequired[str]
 
 
 class WorkflowList(TypedDict):
-    """A page of workflows, newest first; `total` counts all that fit."""
+    """A page of workflows, newest first; `total` counts all that match."""
 
     workflows: list[WorkflowRow]
     total: int
@@ -105,15 +105,15 @@ class WorkflowList(TypedDict):
 
 
 class WorkflowStep(TypedDict):
-    """A step: how it went in the latest execution, and with it its definition, as in a manifest."""
+    """A step: its status in the latest execution, and its definition as in a manifest."""
 
     name: str
-    status: StepWord
+    status: StepStatus
     duration: str
 
 
 class ShownCondition(TypedDict):
-    """What the operator says of a workflow: whether it can run, and what has no effect yet."""
+    """A condition of the Workflow: whether it can run, and what has no effect yet."""
 
     type: str
     status: str
@@ -122,12 +122,12 @@ class ShownCondition(TypedDict):
 
 
 class WorkflowDetail(TypedDict):
-    """A workflow in full; what is NotRequired is there if it was written."""
+    """A workflow in full; optional fields are shown if set."""
 
     id: str
     name: str
     description: str
-    status: WorkflowWord
+    status: WorkflowStatus
     priority: str
     creator: str
     createdAt: str
@@ -153,7 +153,7 @@ class WorkflowCreated(TypedDict):
     id: str
     name: str
     description: str
-    status: WorkflowWord
+    status: WorkflowStatus
     priority: str
     creator: str
     createdAt: str
@@ -165,13 +165,13 @@ class WorkflowUpdated(TypedDict):
     id: str
     name: str
     description: str
-    status: WorkflowWord
+    status: WorkflowStatus
     priority: str
     updatedAt: str
 
 
 class Deleted(TypedDict):
-    """The answer to a deletion."""
+    """The response to a deletion."""
 
     success: bool
     message: str
