@@ -96,8 +96,8 @@ async def show_execution(
 ) -> Response:
     """Steps that have started, with the last 1,000 lines of the log of their last attempt.
 
-    At most 1 MiB a step and 8 MiB in all, shared evenly; `logsMessage` says if the log is truncated, or why it
-    is missing.
+    At most 1 MiB a step and 8 MiB in all, shared evenly; `logsMessage` says if the log is truncated, or
+    why it is missing.
     """
     return ETagResponse(await executions.show(workflow_id, execution_id, caller, with_logs=logs))
 
