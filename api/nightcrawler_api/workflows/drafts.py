@@ -1,7 +1,7 @@
-"""From a request's body to the spec that is to be written, and what is wrong with it; pure.
+"""From a request's body to the desired spec, and its errors; pure.
 
-Creating is merging into nothing, changing is merging into what is there (RFC 7396), so that
-both go one way and are refused with the same sentences.
+Creating merges into an empty spec, updating into the current one (RFC 7396), so that both are
+validated alike.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from nightcrawler_crds.validation import (
 _ONLY_IN_ANSWERS: Final = ("id", "status", "creator", "createdAt", "updatedAt", "lastRun", "conditions")
 _ONLY_IN_ANSWERS_OF_STEPS: Final = ("status", "duration")
 _ALWAYS_WRITTEN: Final = ("timeout", "retryDelay")
-"""Fields of config that are written even where they only repeat what an answer showed."""
+"""Fields of config that are written even if they repeat a response."""
 _FREE_FORM: Final = ("podTemplate", "valueFrom", "envFrom", "default")
-"""Fields in lists whose values are not ours, so that null may mean something in them."""
+"""Fields in lists with free-form values, in which null may have a meaning."""
 _ANY_VALUE: Final = "default"
-"""The field of a parameter that may well be null."""
+"""The field of a parameter that may be null."""
 _ENVIRONMENTS_FORM: Final = "must be a list of names, or an object of names with true or false"
 _ENVIRONMENT_PLACE: Final = re.compile(r"/environments/(\d+)")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -41,7 +41,7 @@ _CONTROL_BUT_LINES: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def desired_spec(current: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
-    """The spec of a workflow after a body has been merged into it."""
+    """The spec after merging a body into it."""
     changes = {key: value for key, value in body.items() if key not in _ONLY_IN_ANSWERS}
     if "name" in changes:
         changes["displayName"] = changes.pop("name")
@@ -65,13 +65,12 @@ def desired_spec(current: Mapping[str, Any], body: Mapping[str, Any]) -> dict[st
 def without_repeated_defaults(
     body: Mapping[str, Any], current: Mapping[str, Any], shown: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """A body without what it only repeats of the answer `shown`, and the spec does not say.
+    """A body without the values that only repeat defaults of the response `shown`.
 
-    What a caller writes is kept, also where it is what is in force anyway. A body that has fields which
-    only answers have is an answer sent back, and repeats what nobody wrote: no environments, no retries,
-    no resources. Written, that would stand in the way of what it follows from: the default environment,
-    the box for retries, a compute profile. Spans of time follow from nothing but the installation's
-    defaults, and are written: a later default must not end a run whose caller sent 24 hours.
+    A body with read-only fields is a response sent back, and repeats defaults that the spec does not have: no
+    environments, no retries, no resources. Written to the spec, they would override what they come from: the
+    default environment, the option for retries, a compute profile. Durations come from the installation's
+    defaults only, and are written: a later default must not end a run whose caller sent 24 hours.
     """
     if not any(field in body for field in _ONLY_IN_ANSWERS):
         return body
@@ -81,10 +80,7 @@ def without_repeated_defaults(
 
 
 def with_template(spec: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:
-    """A spec without steps with those of a template, and what they need: config, parameters, order.
-
-    What the spec says itself stays.
-    """
+    """A spec without steps, with a template's steps, config, parameters and order; its own fields win."""
     taken = {key: template[key] for key in ("steps", "order", "parameters") if key in template}
     own = {key: value for key, value in spec.items() if not (key == "steps" and value == [])}
     if "config" in template:
@@ -99,10 +95,7 @@ def validate(
     environments: Collection[EnvironmentView],
     policy: PodPolicy,
 ) -> list[FieldError]:
-    """What is wrong with a body, or with the spec that it leads to; empty if nothing is.
-
-    `current` is None for a workflow that is yet to be created.
-    """
+    """The errors in a body or in the resulting spec; `current` is None when creating."""
     found = [
         *_names(body, spec, creating=current is None),
         *_environments(body, current or {}, environments),
@@ -149,7 +142,7 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]
 
 @lru_cache(maxsize=1)
 def known_fields() -> tuple[str, ...]:
-    """The names of all fields of a workflow, for whoever misspells one."""
+    """The names of all fields of a workflow, to suggest corrections."""
     schema = WorkflowSpec.model_json_schema()
     models = [schema, *schema["$defs"].values()]
     return tuple({"name"}.union(*(model.get("properties", {}) for model in models)) - {"displayName"})
@@ -174,7 +167,7 @@ def _equal_as_json(one: Any, other: Any) -> bool:
 
 
 def _chosen(current: Iterable[str], changes: Mapping[str, Any]) -> list[str]:
-    """The environments after those that are true were added, and the others taken out."""
+    """The environments, with the true ones added and the others removed."""
     kept = [name for name in current if changes.get(name, True)]
     return _unique([*kept, *(name for name, chosen in changes.items() if chosen)])
 
@@ -184,7 +177,7 @@ def _unique(items: list[Any]) -> list[Any]:
 
 
 def _definition(step: Any, before: Mapping[str, Mapping[str, Any]]) -> Any:
-    """A step of a body over the one of its name that is there: what it leaves out stays, null removes."""
+    """A step of a body merged into the current one of its name; null removes."""
     if not isinstance(step, Mapping):
         return step
     named = {key: value for key, value in step.items() if key not in _ONLY_IN_ANSWERS_OF_STEPS}
@@ -199,7 +192,7 @@ def _definition(step: Any, before: Mapping[str, Mapping[str, Any]]) -> Any:
 
 
 def _without_nulls(value: Any) -> Any:
-    """A list without the nulls in its objects: to the API server they are not the same as nothing."""
+    """A list without nulls in its objects: the API server distinguishes null from unset."""
     if isinstance(value, list):
         return [_without_nulls(item) for item in value]
     if isinstance(value, Mapping):
@@ -212,7 +205,7 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _in_body(field: FieldError, body: Mapping[str, Any], spec: Mapping[str, Any]) -> FieldError:
-    """A finding in the spec's list of environments where the body has an object: by its key there."""
+    """An error in the list of environments, at its key if the body has an object instead."""
     place = _ENVIRONMENT_PLACE.fullmatch(field.get("pointer", ""))
     written = body.get("environments")
     if place is None or not isinstance(written, Mapping):
@@ -225,7 +218,7 @@ def _names(body: Mapping[str, Any], spec: Mapping[str, Any], *, creating: bool) 
     if "displayName" in body:
         yield at("/displayName", "there is no such field; is it 'name' that was meant?")
     elif "displayName" not in spec:
-        # A manifest may leave it out, and whoever changes something else need not put that right.
+        # A manifest may omit it, and an update of other fields need not add it.
         if "name" in body:
             yield at("/name", "a workflow must have a name; it cannot be removed")
         elif creating:
@@ -235,7 +228,7 @@ def _names(body: Mapping[str, Any], spec: Mapping[str, Any], *, creating: bool) 
 
 
 def _texts(spec: WorkflowSpec) -> Iterator[FieldError]:
-    """Characters that no one can see, and that would end up in terminals and logs."""
+    """Control characters, which would end up in terminals and logs."""
     for pointer, text, control in (
         ("/name", spec.display_name, _CONTROL),
         ("/description", spec.description, _CONTROL_BUT_LINES),
@@ -250,7 +243,7 @@ def _texts(spec: WorkflowSpec) -> Iterator[FieldError]:
 def _environments(
     body: Mapping[str, Any], current: Mapping[str, Any], known: Collection[EnvironmentView]
 ) -> Iterator[FieldError]:
-    """What is wrong with the environments of a body; one that was there before is not asked about again."""
+    """The errors in a body's environments; current ones are not checked again."""
     written = body.get("environments")
     wanted: list[tuple[str, str]] = []
     if isinstance(written, Mapping):
