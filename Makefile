@@ -1,4 +1,4 @@
-# Every target sets up what it needs and says so; `make` alone lists them.
+# Every target installs what it needs and prints what it does; `make` alone lists them.
 # PYTEST_ARGS passes arguments on: make test-unit PYTEST_ARGS='-k words -x'
 
 SHELL := bash
@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 PYTHON_HERE := PYTHONPATH=hack:. $(BIN)/python
 PYTEST_ARGS ?=
-# How many tests run at once; most of them wait for a cluster. WORKERS=0 runs them one after the other.
+# How many workers run tests; most tests wait for a cluster. WORKERS=0 runs them one after the other.
 WORKERS ?= 4
 PYTEST := $(BIN)/pytest -n $(WORKERS)
 TOOLS_TESTS := $(PYTHON_HERE) -m toolstests
@@ -20,7 +20,7 @@ TOOLS_TESTS := $(PYTHON_HERE) -m toolstests
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## Make .venv with everything for development (at once if nothing has changed)
+setup: ## Make .venv with everything for development (no work if nothing has changed)
 	@hack/setup.sh
 
 prepare: setup # What the embedded cluster needs: binaries and images, built once and cached
@@ -32,19 +32,19 @@ lint: setup ## Check style, types and who imports whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: setup ## Put the sources into their one form
+format: setup ## Format the sources
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: prepare ## Run all tests: unit, chart, integration and end to end, on clusters of their own
+test: prepare ## Run all tests, on clusters of their own
 	@due=$$($(TOOLS_TESTS) due); set -x; \
 		$(PYTEST) tests/e2e tests/integration tests/chart tests/unit $$due $(PYTEST_ARGS)
 	@[[ -n '$(PYTEST_ARGS)' ]] || $(TOOLS_TESTS) passed
 
-test-unit: setup ## Run the tests that need no cluster (seconds)
+test-unit: setup ## Run the tests that need no cluster (two minutes)
 	$(PYTEST) tests/unit $(PYTEST_ARGS)
 
-test-chart: prepare ## Render the Helm chart with helm, and check what it makes and refuses
+test-chart: prepare ## Render the Helm chart, and check its manifests and refusals
 	$(BIN)/pytest tests/chart $(PYTEST_ARGS)
 
 test-integration: prepare ## Run the tests on a real API server with simulated nodes
@@ -63,9 +63,9 @@ bench-compare: argo-given prepare ## Measure Argo's controller too (ARGO_CONTROL
 	$(PYTHON_HERE) -m tests.bench.compare --controller='$(ARGO_CONTROLLER)' --crds='$(ARGO_CRDS)' \
 		--flags='$(ARGO_FLAGS)' $(BENCH_ARGS)
 
-argo-given:
+argo-given: # Fail with an explanation if there is nothing to compare with
 	@[[ -x '$(ARGO_CONTROLLER)' && -d '$(ARGO_CRDS)' ]] || { \
-		echo "Say what to compare with: ARGO_CONTROLLER is the path of Argo's workflow-controller," \
+		echo "Set what to compare with: ARGO_CONTROLLER is the path of Argo's workflow-controller," \
 			"ARGO_CRDS the folder with the manifests of its custom resources (argoproj.io_*.yaml)." >&2; \
 		exit 2; \
 	}
@@ -73,34 +73,34 @@ argo-given:
 soak: prepare ## Run a steady load for an hour and kill the operator again and again (SOAK_ARGS='--minutes 10')
 	$(PYTHON_HERE) -m tests.bench.soak $(SOAK_ARGS)
 
-generate: setup ## Write what is made from code: custom resources, tables of settings
+generate: setup ## Write the generated files: custom resources, tables in the docs
 	$(PYTHON_HERE) -m nightcrawler_crds.generate
 	$(PYTHON_HERE) -m settingsdoc
 
-verify: setup ## Fail if anything generated is not what the code makes
+verify: setup ## Fail if a generated file is out of date
 	$(PYTHON_HERE) -m nightcrawler_crds.generate --check
 	$(PYTHON_HERE) -m settingsdoc --check
 
-demo: setup ## Start a cluster, operator and facade; run workflows; leave it all running
+demo: setup ## Start a cluster, operator and facade, run workflows, and leave it all running
 	@$(PYTHON_HERE) -m demo up
 
-images: setup ## Build the container image, with Docker or without, and print where its archive is
+images: setup ## Build the container image, with Docker or without, and print the path of its archive
 	@$(PYTHON_HERE) -m container build
 
-load-images: setup ## Give the container image to the cluster of `make cluster-up`
+load-images: setup ## Load the container image into the cluster of `make cluster-up`
 	@$(PYTHON_HERE) -m container load
 
-cluster-up: setup ## Start a cluster alone; its kubeconfig is build/kubeconfig
+cluster-up: setup ## Start only a cluster; its kubeconfig is build/kubeconfig
 	@$(PYTHON_HERE) -m localcluster up
 
-cluster-down: ## Stop the demo's operator, facade and cluster, and leave nothing of them
+cluster-down: ## Stop the operator, facade and cluster of the demo, and delete their data
 	@if [[ -x $(BIN)/python ]]; then \
 		$(PYTHON_HERE) -m demo down; \
 		$(PYTHON_HERE) -m localcluster down; \
 	else \
-		echo "There is no .venv, so nothing of this clone can be running."; \
+		echo "There is no .venv, so nothing from this clone is running."; \
 	fi
 
-clean: cluster-down ## Stop the demo and remove all that was made here (the build cache stays)
+clean: cluster-down ## Stop the demo and remove everything made here (the build cache stays)
 	rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
