@@ -1,4 +1,4 @@
-"""Every manifest in examples/, applied and run as examples/README.md says, ends as it is documented."""
+"""Every manifest in examples/, applied and run as examples/README.md says, ends as documented."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ LOGS: Final = {
     ("parameters", "As Argument"): ['report for Müller & "Söhne" $(HOSTNAME) with 2 pages'],
     ("parameters", "In a Shell"): [f'page {n} for Müller & "Söhne" $(HOSTNAME)' for n in (1, 2)],
     ("parameters", "As JSON"): ["3 layers, 2368 weights"],
+    ("parameters", "Without a Value"): ["note: none"],
     ("parameters", "In Another Variable"): ['reports/Müller & "Söhne" $(HOSTNAME).pdf'],
     ("secrets", "One Variable"): ["the password has 9 characters"],
     ("secrets", "All Variables"): ["logging in as nightcrawler"],
@@ -139,12 +140,24 @@ def test_the_pod_of_the_gpu_example_asks_for_exactly_what_is_written(
     ]
     assert spec["nodeName"] in ("gpu-1", "gpu-2")
     assert "affinity" not in pods["Data Preparation"]["spec"], (
-        "it needs no GPU, so any node of the place will do"
+        "it needs no GPU, so any node of the Environment will do"
     )
     assert (
         spec["containers"][0]["args" if "args" in spec["containers"][0] else "command"][-1]
         == "$(PARAM_epochs)"
     )
+
+
+def test_the_limits_of_the_classifier_are_those_of_config_unless_a_step_says_otherwise(
+    runs: dict[str, Run],
+) -> None:
+    run = runs["image-classification"]
+    run.ended()
+    pods = {pod["metadata"]["annotations"]["nightcrawler.dev/step"]: requested(pod) for pod in run.pods}
+    usual = {"requests": {"cpu": "100m", "memory": "128M"}, "limits": {"cpu": "1", "memory": "128M"}}
+    training = {"requests": {"cpu": "500m", "memory": "256Mi"}, "limits": {"memory": "256Mi"}}
+    assert pods.pop("Model Training") == training
+    assert list(pods.values()) == [usual] * 4
 
 
 def requested(pod: dict[str, Any]) -> dict[str, Any]:
