@@ -12,11 +12,11 @@ from demo.terminal import DemoError
 
 
 def main() -> int:
-    """Run one of the two; the exit code."""
+    """Run one of the two; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("what", choices=["up", "down"])
     what = parser.parse_args().what
-    os.chdir(ROOT)  # the commands that are shown name files from here
+    os.chdir(ROOT)  # the printed commands name files relative to the root
     try:
         if what == "up":
             story.up()
@@ -27,7 +27,7 @@ def main() -> int:
         print(f"\n{services.explain(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nStopped. What has started runs on; `make cluster-down` ends it.", file=sys.stderr)
+        print("\nStopped. What has started keeps running; `make cluster-down` stops it.", file=sys.stderr)
         return 130
     return 0
 

@@ -1,4 +1,4 @@
-"""The demo's cluster: brought up, given the custom resources and Environments that fit its nodes."""
+"""The demo's cluster: starts it, and installs custom resources and Environments that fit its nodes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SERVED_SECONDS: Final = 30.0
 
 @dataclass(frozen=True)
 class Places:
-    """What can be run on a cluster: `real` programs in real Pods, steps with a `gpu`."""
+    """What a cluster can run: `real` programs in real Pods, steps with a `gpu`."""
 
     real: bool
     gpu: bool
@@ -36,7 +36,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Kubectl:
-    """kubectl with the demo's kubeconfig. People see the short form, as after `export KUBECONFIG`."""
+    """kubectl with the demo's kubeconfig; it is printed without it, as after `export KUBECONFIG`."""
 
     program: str
 
@@ -45,7 +45,7 @@ class Kubectl:
         return shown(["kubectl", *arguments], env=self._env(), program=self.program)
 
     def ask(self, *arguments: str, stdin: str | None = None) -> str:
-        """The output of a command that is not shown; DemoError if it fails."""
+        """The output of a command that is not printed; DemoError if it fails."""
         ended = subprocess.run(
             [self.program, *arguments],
             env=self._env(),
@@ -63,10 +63,10 @@ class Kubectl:
 
 
 def need_curl() -> None:
-    """See to curl before the long work begins; on Debian as root it is installed.
+    """Check for curl before the long work begins; as root on Debian, install it.
 
     Raises:
-        DemoError: It is not there, and cannot be installed from here.
+        DemoError: It is missing and cannot be installed.
     """
     if shutil.which("curl") is not None:
         return
@@ -79,10 +79,10 @@ def need_curl() -> None:
 
 
 def bring_up() -> Kubectl:
-    """Start the cluster, or find it running; it says itself what it does."""
+    """Start the cluster, or find it running; it prints its own progress."""
     ended = subprocess.run([sys.executable, "-m", "localcluster", "up"], cwd=ROOT, check=False)
     if ended.returncode != 0:
-        raise DemoError("There is no cluster to show anything on; what to do stands above.")
+        raise DemoError("The cluster did not start; the lines above say what to do.")
     built = BUILD / "bin" / "kubectl"
     program = str(built) if built.exists() else shutil.which("kubectl")
     if program is None:
@@ -91,7 +91,7 @@ def bring_up() -> Kubectl:
 
 
 def install(kubectl: Kubectl) -> Places:
-    """Apply custom resources and Environments; what can be run on this cluster."""
+    """Apply custom resources and Environments; return what this cluster can run."""
     kubectl.show("apply", "-f", "crds/")
     _wait_until_served(kubectl)
     nodes = json.loads(kubectl.ask("get", "nodes", "--output=json"))["items"]
@@ -103,13 +103,13 @@ def install(kubectl: Kubectl) -> Places:
         say(f"(The Environments of {ENVIRONMENTS.relative_to(ROOT)}, changed to fit this cluster's nodes:)")
         say(kubectl.ask("apply", "--filename=-", stdin=yaml.safe_dump_all(fitting)).rstrip())
     return Places(
-        real=any(not _is_played(node) for node in nodes),
+        real=any(not _is_simulated(node) for node in nodes),
         gpu=any(environment["metadata"]["name"] == "gpu" for environment in fitting),
     )
 
 
 def _wait_until_served(kubectl: Kubectl) -> None:
-    """Wait until the API server takes our kinds and tells their schemas, which comes a little later."""
+    """Wait until the API server serves our kinds, and their schemas, which takes a little longer."""
     kubectl.ask("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds/")
     deadline = time.monotonic() + _SERVED_SECONDS
     while True:
@@ -123,23 +123,23 @@ def _wait_until_served(kubectl: Kubectl) -> None:
 
 
 def environments(shipped: Sequence[dict[str, Any]], nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The shipped Environments, changed so that each has nodes here.
+    """The shipped Environments, changed so that each has nodes on this cluster.
 
-    Where nodes are labelled with the pools of the embedded cluster, nothing changes. On a cluster without a
-    `local` pool, `local` means its real nodes, whatever their labels, or, if kwok plays all there are, those;
-    without a `gpu` pool there is no `gpu`.
+    If the nodes have the pool labels of the embedded cluster, nothing changes. Without a `local` pool, the
+    Environment `local` selects all real nodes, or, if kwok simulates all nodes, those. Without a `gpu` pool
+    there is no Environment `gpu`.
     """
     pools = {node["metadata"].get("labels", {}).get(POOL) for node in nodes}
     local, gpu = (next(e for e in shipped if e["metadata"]["name"] == name) for name in ("local", "gpu"))
     if "local" not in pools:
         spec = {key: value for key, value in local["spec"].items() if key != "nodeSelector"}
-        if nodes and all(_is_played(node) for node in nodes):
+        if nodes and all(_is_simulated(node) for node in nodes):
             spec["tolerations"] = gpu["spec"]["tolerations"]
         local = {**local, "spec": spec}
     return [local, gpu] if "gpu" in pools else [local]
 
 
-def _is_played(node: dict[str, Any]) -> bool:
+def _is_simulated(node: dict[str, Any]) -> bool:
     return "kwok.x-k8s.io/node" in {
         *node["metadata"].get("labels", {}),
         *node["metadata"].get("annotations", {}),

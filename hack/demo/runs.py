@@ -1,4 +1,4 @@
-"""How far a run is: read from kubectl or over REST, told in one line for each change."""
+"""The progress of a run: read with kubectl or over REST, printed as one line for each change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Final
 from demo import web
 from demo.terminal import DemoError, say
 
-_PATIENCE: Final = 300.0
+_TIMEOUT: Final = 300.0
 """Seconds that a run of the demo may take."""
 _POLL: Final = 0.3
 _ORDER: Final = {"Running": 1, "Retrying": 2, "Pending": 3}
@@ -31,7 +31,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Run:
-    """A run at one moment. `taken` is how long it took, in words, once it has ended."""
+    """A run at one moment. `taken` is its duration as text, once it has ended."""
 
     phase: str
     message: str = ""
@@ -40,12 +40,12 @@ class Run:
 
 
 def of_object(execution: dict[str, Any]) -> Run:
-    """A run as the custom resource has it."""
+    """A run, from its custom resource."""
     status = execution.get("status", {})
     steps = {
         name: Step(
             step["phase"],
-            # Ended well: how long it took. Else: why it waits or failed.
+            # If it completed, how long it took; else why it waits or failed.
             step.get("message") or _between(step.get("startTime"), step.get("completionTime")),
         )
         for name, step in status.get("steps", {}).items()
@@ -55,7 +55,7 @@ def of_object(execution: dict[str, Any]) -> Run:
 
 
 def of_answer(answer: dict[str, Any]) -> Run:
-    """A run as the facade answers it."""
+    """A run, from a response of the facade."""
     steps = {
         step["name"]: Step(step["status"].capitalize(), step.get("error") or _ended(step))
         for step in answer.get("stepExecutions", ())
@@ -76,10 +76,10 @@ def _between(start: str | None, end: str | None) -> str:
 
 
 def changes(before: Run | None, now: Run) -> list[str]:
-    """A line for everything that is new, the steps first."""
+    """A line for each change, the steps first."""
     old = before.steps if before else {}
     changed = [(name, step) for name, step in now.steps.items() if step != old.get(name)]
-    # The API server sorts by name; what has ended comes before what that lets begin.
+    # The API server sorts by name; a step that has ended comes before its successors.
     changed.sort(key=lambda named: _ORDER.get(named[1].phase, 0))
     lines = [f"{step.phase:<10} {name}{f' ({step.detail})' if step.detail else ''}" for name, step in changed]
     seen = (before.phase, before.message) if before else None
@@ -90,7 +90,7 @@ def changes(before: Run | None, now: Run) -> list[str]:
 
 
 def follow(run: Iterable[Run]) -> Run:
-    """Print each change of a run until it has ended; how it ended.
+    """Print each change of a run until it has ended; return its last state.
 
     Raises:
         DemoError: It did not end in time.
@@ -104,7 +104,7 @@ def follow(run: Iterable[Run]) -> Run:
         if now.phase in ENDED:
             return now
     raise DemoError(
-        f"The run has not ended within {_PATIENCE:.0f} s; it is {last.phase if last else 'unknown'}"
+        f"The run has not ended within {_TIMEOUT:.0f} s; it is {last.phase if last else 'unknown'}"
         f"{f' ({last.message})' if last and last.message else ''}."
     )
 
@@ -114,7 +114,7 @@ def watched(kubectl: str, kubeconfig: str, name: str) -> Iterator[Run]:
     command = [kubectl, f"--kubeconfig={kubeconfig}", "get", "wfe", name, "--watch", "-o", "json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        alarm = threading.Timer(_PATIENCE, process.kill)
+        alarm = threading.Timer(_TIMEOUT, process.kill)
         alarm.start()
         try:
             lines: list[str] = []
@@ -129,8 +129,8 @@ def watched(kubectl: str, kubeconfig: str, name: str) -> Iterator[Run]:
 
 
 def polled(url: str) -> Iterator[Run]:
-    """An execution again and again, over REST."""
-    deadline = time.monotonic() + _PATIENCE
+    """An execution, polled over REST."""
+    deadline = time.monotonic() + _TIMEOUT
     while time.monotonic() < deadline:
         yield of_answer(web.get_json(url))
         time.sleep(_POLL)

@@ -1,7 +1,7 @@
-"""Operator and facade as processes on this host, which go on when the demo has ended.
+"""Operator and facade as processes on this host, which keep running after the demo.
 
-What is written down of each is its process id with its start time, so that a second run finds
-its own processes again and never touches another that got the same id.
+A file records the process id of each with its start time, so that a second run finds its own processes
+and never touches another process with the same id.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Service:
     """A program of ours to keep running.
 
     Attributes:
-        name: What people call it, and the name of its files.
+        name: Its name in the output, and of its files.
         program: Its console script.
         folder: Where its log and its record are.
-        port: The port it would like for HTTP.
+        port: The port for HTTP that it gets if that is free.
         port_variable: The setting that names the port.
     """
 
@@ -50,16 +50,16 @@ class Service:
 
     @property
     def record(self) -> Path:
-        """What is written down of its process."""
+        """The file that records its process."""
         return self.folder / f"{self.name}.json"
 
 
 def start(service: Service, settings: Mapping[str, str]) -> str:
-    """Start a service, in the place of one from an earlier run; its address, once it is ready.
+    """Start a service, replacing one from an earlier run; return its address once it is ready.
 
     Args:
         service: What to start.
-        settings: Variables of the environment besides our own.
+        settings: Environment variables in addition to our own.
 
     Raises:
         DemoError: It ended, or was not ready in time.
@@ -83,14 +83,14 @@ def start(service: Service, settings: Mapping[str, str]) -> str:
 
 
 def stop(service: Service) -> bool:
-    """End a service if it runs; whether it did. It gets some seconds to end by itself."""
+    """Stop a service, with some seconds to shut down; return whether it was running."""
     try:
         process = Started(**json.loads(service.record.read_text()))
     except FileNotFoundError:
         return False
     except (ValueError, TypeError):
         raise DemoError(
-            f"{service.record} cannot be read. End the {service.name}, if it runs, then delete that file."
+            f"{service.record} cannot be read. Stop the {service.name}, if it runs, then delete that file."
         ) from None
     ran = processes.is_alive(process)
     processes.stop([process], _STOP_SECONDS)
@@ -99,14 +99,14 @@ def stop(service: Service) -> bool:
 
 
 def _port(service: Service) -> int:
-    """The port that the environment asks for, else the usual one, else, if that is taken, any.
+    """The port that the environment sets, else the usual one, or any free one if that is taken.
 
     Raises:
-        DemoError: What it asks for is no port.
+        DemoError: What the environment sets is not a port.
     """
     asked = os.environ.get(service.port_variable) or str(service.port)
     if not asked.isdecimal() or int(asked) > 65535:
-        raise DemoError(f"{service.port_variable} is {asked!r}, which is no port. Correct or unset it.")
+        raise DemoError(f"{service.port_variable} is {asked!r}, which is not a port. Correct or unset it.")
     if int(asked) != service.port:
         return int(asked) or ports.pick(["any"])["any"]
     with socket.socket() as probe:
@@ -115,8 +115,8 @@ def _port(service: Service) -> int:
             probe.bind(("127.0.0.1", service.port))
         except OSError:
             port = ports.pick(["any"])["any"]
-            say(f"port {service.port} is taken, so the {service.name} gets {port};")
-            say(f"to choose one yourself, set {service.port_variable}")
+            say(f"port {service.port} is taken, so the {service.name} uses {port};")
+            say(f"to choose another, set {service.port_variable}")
             return port
     return service.port
 
@@ -136,7 +136,7 @@ def _relative(path: Path) -> str:
 
 
 def explain(error: DemoError) -> str:
-    """The sentence of an error and, where there is a log, its end."""
+    """The message of an error and, if it has a log, the last lines of that."""
     if error.log is None:
         return str(error)
     return f"{error}\n  The last lines of {_relative(error.log)}:\n{last_lines(error.log)}"

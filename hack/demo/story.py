@@ -1,4 +1,4 @@
-"""What the demo shows, in order."""
+"""The steps of the demo, in order."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _BODY: Final = "examples/rest/prime-search.json"
 
 
 def up() -> None:
-    """The whole demo; everything runs on when it has ended.
+    """The whole demo; everything it has started keeps running.
 
     Raises:
-        DemoError: Something could not be done; the text says what to do.
+        DemoError: Something failed; the text says what to do.
     """
     cluster.need_curl()
     heading("1. A Kubernetes cluster")
     kubectl = cluster.bring_up()
-    heading("2. The custom resources, and places to run")
+    heading("2. Custom resources and Environments")
     places = cluster.install(kubectl)
     if not places.real:
-        say("\nThere is no real node, which needs root on Linux: Pods are only played, and write no logs.")
+        say("\nThere is no real node (that needs root on Linux): Pods are simulated and have no logs.")
     heading("3. Operator and facade")
     settings = {"NIGHTCRAWLER_KUBECONFIG": str(KUBECONFIG)}
     probes = services.start(OPERATOR, settings)
     address = services.start(FACADE, {**settings, "NIGHTCRAWLER_NAMESPACE": "default"})
-    heading("4. A workflow by manifest")
+    heading("4. A workflow as a manifest")
     by_manifest(kubectl, "image-classification", logs=places.real)
     heading("5. A workflow over REST")
     over_rest(address, logs=places.real)
-    heading("All of it runs on")
+    heading("Everything keeps running")
     say(_farewell(address, probes, places))
 
 
@@ -50,15 +50,15 @@ def down() -> None:
     """Stop operator and facade; the cluster is stopped by its own command."""
     for service in SERVICES:
         if services.stop(service):
-            say(f"{service.name} has ended")
+            say(f"{service.name} has stopped")
 
 
 def by_manifest(kubectl: Kubectl, example: str, *, logs: bool) -> None:
-    """Apply a Workflow, create an execution of it, and show how it goes and went."""
+    """Apply a Workflow, create an execution of it, and print its progress and result."""
     kubectl.show("apply", "-f", f"examples/{example}.yaml")
     created = kubectl.show("create", "-f", f"examples/run/{example}.yaml")
     name = created.split()[0].partition("/")[2]
-    say("\nA step that is over within two seconds is told of once, at its end:")
+    say("\nProgress, from `kubectl get wfe --watch` (a step shorter than two seconds is reported once):")
     run = runs.follow(runs.watched(kubectl.program, str(KUBECONFIG), name))
     execution = json.loads(kubectl.ask("get", "wfe", name, "-o", "json"))
     _must_complete(run)
@@ -71,7 +71,7 @@ def by_manifest(kubectl: Kubectl, example: str, *, logs: bool) -> None:
 
 
 def over_rest(address: str, *, logs: bool) -> None:
-    """Create a workflow with curl, execute it, and show how it goes and went."""
+    """Create a workflow with curl, execute it, and print its progress and result."""
     api = f"{address}/api/workflows"
     workflow = _curl("-X", "POST", api, "-H", "Content-Type: application/json", "-d", f"@{_BODY}")
     execute = '{"environment": "awsVirginia", "parameters": {"limit": 30000}}'
@@ -90,18 +90,18 @@ def over_rest(address: str, *, logs: bool) -> None:
 
 
 def _curl(*arguments: str, output: bool = True) -> Any:
-    """What the facade answers to a curl line that people can repeat; `output` prints the answer too.
+    """Run and print a curl command; return the response, which `output` prints too.
 
     Raises:
-        DemoError: It answered with an error, or not at all.
+        DemoError: The facade responded with an error, or not at all.
     """
-    # A proxy of the environment's is not for this machine's own addresses.
+    # A proxy that the environment sets is not for this machine's own addresses.
     env = {**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     text = shown(["curl", "-sS", *arguments], env=env, output=False)
     try:
         answer = json.loads(text)
     except ValueError:
-        raise DemoError(f"The facade's answer is not JSON: {text[:200]!r}", FACADE.log) from None
+        raise DemoError(f"The facade's response is not JSON: {text[:200]!r}", FACADE.log) from None
     if output:
         say(json.dumps(answer, indent=2, ensure_ascii=False))
     if "status" in answer and "title" in answer:
@@ -110,7 +110,7 @@ def _curl(*arguments: str, output: bool = True) -> Any:
 
 
 def _in_order(execution: dict[str, Any]) -> Sequence[dict[str, Any]]:
-    """The steps that have run, as they began."""
+    """The steps that have run, in the order in which they started."""
     steps = [{"name": name, **step} for name, step in execution["status"]["steps"].items()]
     begun = [step for step in steps if step.get("jobName")]
     return sorted(begun, key=lambda step: (datetime.fromisoformat(step["startTime"]), step["name"]))
@@ -118,7 +118,7 @@ def _in_order(execution: dict[str, Any]) -> Sequence[dict[str, Any]]:
 
 def _must_complete(run: runs.Run) -> None:
     if run.phase != "Completed":
-        raise DemoError(f"The run was to complete, but is {run.phase}: {run.message}", OPERATOR.log)
+        raise DemoError(f"The run should have completed, but is {run.phase}: {run.message}", OPERATOR.log)
 
 
 def _farewell(address: str, probes: str, places: Places) -> str:
@@ -127,8 +127,8 @@ def _farewell(address: str, probes: str, places: Places) -> str:
     if (BUILD / "bin" / "kubectl").exists():
         export.append(f"export PATH={BUILD / 'bin'}:$PATH")
     tries = [
-        "kubectl get wf,wfe,wfenv               # what there is, and how far it is",
-        "kubectl explain workflow.spec.steps    # every field is explained",
+        "kubectl get wf,wfe,wfenv               # all workflows, runs and Environments",
+        "kubectl explain workflow.spec.steps    # describes every field",
         f"curl {address}/api/workflows",
         _run("image-classification") + " && kubectl get wfe -w",
     ]
@@ -140,11 +140,11 @@ def _farewell(address: str, probes: str, places: Places) -> str:
     if places.real:
         tries.append(_run("retries"))
     return f"""\
-  dashboard API   {address}/docs   (interactive; every request of the REST API)
+  dashboard API   {address}/docs   (interactive documentation of the REST API)
   metrics         {address}/metrics, {probes}/metrics
   logs            {logs}
 
-For kubectl, in your shell:
+To use kubectl, in your shell:
 
   {_lines(export)}
 

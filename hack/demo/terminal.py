@@ -1,4 +1,4 @@
-"""Talking to the person at the terminal: plain lines that read as well in a log."""
+"""Output for a person at the terminal: plain lines that can be read in a log too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class DemoError(Exception):
-    """The demo cannot go on. The text says what is wrong and what to do; `log` is where more may stand."""
+    """The demo cannot go on. The text says what is wrong and what to do; `log` may have more."""
 
     def __init__(self, message: str, log: Path | None = None) -> None:
         super().__init__(message)
@@ -18,7 +18,7 @@ class DemoError(Exception):
 
 
 def heading(text: str) -> None:
-    """Begin a part of the demo."""
+    """Print the heading of a part of the demo."""
     print(f"\n=== {text}\n", flush=True)
 
 
@@ -40,16 +40,16 @@ def shown(
     program: str | None = None,
     output: bool = True,
 ) -> str:
-    """Print a command as one would type it, run it, print and return its output.
+    """Print a command as one would type it, run it, and print and return its output.
 
     Args:
-        command: The program, as a person would call it, and its arguments.
+        command: The program, by its name, and its arguments.
         env: Its environment; ours if None.
-        program: The file to run, if not the one of that name on PATH.
-        output: Whether its output is printed too.
+        program: The file to run instead of the one of that name on PATH.
+        output: Whether to print its output.
 
     Raises:
-        DemoError: It is not there, or it failed; with its own words.
+        DemoError: It is missing, or it failed; with its standard error.
     """
     say("$ " + as_typed(command))
     try:
@@ -72,5 +72,5 @@ def shown(
 
 
 def as_typed(command: Sequence[str]) -> str:
-    """A command line that a shell reads back as this command, quoted no more than it must be."""
+    """A command line that a shell reads as this command, with as few quotes as possible."""
     return " ".join(shlex.quote(word) for word in command)

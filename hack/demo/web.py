@@ -1,4 +1,4 @@
-"""Asking this machine's own servers, past any proxy that the environment names."""
+"""GET requests to this machine's own servers, without any proxy that the environment sets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def answers(url: str) -> bool:
-    """Whether a GET is answered with 200."""
+    """Whether the response to a GET is 200."""
     try:
         with _OPENER.open(url, timeout=2) as answer:
             return bool(answer.status == 200)
@@ -22,7 +22,7 @@ def answers(url: str) -> bool:
 
 
 def get_json(url: str) -> Any:
-    """What a GET is answered with; DemoError if it is not answered, or with an error."""
+    """The JSON response to a GET; DemoError if there is none, or an error."""
     try:
         with _OPENER.open(url, timeout=10) as answer:
             return json.load(answer)

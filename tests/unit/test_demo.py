@@ -1,4 +1,4 @@
-"""What the demo decides: the Environments that fit a cluster, and what it tells of a run."""
+"""What the demo decides: the Environments that fit a cluster, and the lines it prints of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from demo.runs import Run, Step, changes, of_answer, of_object
 from demo.terminal import as_typed
 
 SHIPPED = list(yaml.safe_load_all(ENVIRONMENTS.read_text()))
-PLAYED = {"kwok.x-k8s.io/node": "fake"}
+SIMULATED = {"kwok.x-k8s.io/node": "fake"}
 
 
 def node(**labels: str) -> dict[str, Any]:
@@ -20,9 +20,9 @@ def node(**labels: str) -> dict[str, Any]:
     }
 
 
-def played(**labels: str) -> dict[str, Any]:
+def simulated(**labels: str) -> dict[str, Any]:
     made = node(**labels)
-    made["metadata"]["labels"] |= PLAYED
+    made["metadata"]["labels"] |= SIMULATED
     return made
 
 
@@ -31,23 +31,23 @@ def specs(made: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def test_the_embedded_cluster_takes_the_environments_as_they_are() -> None:
-    assert environments(SHIPPED, [node(pool="local"), played(pool="gpu")]) == SHIPPED
+    assert environments(SHIPPED, [node(pool="local"), simulated(pool="gpu")]) == SHIPPED
 
 
-def test_without_a_real_node_local_means_the_played_ones() -> None:
-    made = specs(environments(SHIPPED, [played(pool="gpu")]))
+def test_without_a_real_node_local_means_the_simulated_ones() -> None:
+    made = specs(environments(SHIPPED, [simulated(pool="gpu")]))
     assert "nodeSelector" not in made["local"]
     assert made["local"]["tolerations"] == made["gpu"]["tolerations"]
     assert "production" in made["local"]["aliases"]
 
 
-def test_on_a_foreign_cluster_local_is_any_node_and_there_is_no_gpu() -> None:
+def test_on_another_cluster_local_is_any_node_and_there_is_no_gpu() -> None:
     made = specs(environments(SHIPPED, [node(role="worker"), node()]))
     assert made.keys() == {"local"}
     assert not made["local"].keys() & {"nodeSelector", "tolerations"}
 
 
-def test_only_changes_are_told_and_the_run_last() -> None:
+def test_only_changes_are_printed_and_the_run_last() -> None:
     before = Run("Running", "", steps={"Prepare": Step("Running"), "Train": Step("Pending", "pulling")})
     now = Run(
         "Failed",
@@ -62,7 +62,7 @@ def test_only_changes_are_told_and_the_run_last() -> None:
     assert changes(now, now) == []
 
 
-def test_an_execution_that_nobody_has_looked_at_is_pending() -> None:
+def test_an_execution_without_a_status_is_pending() -> None:
     assert changes(None, of_object({"metadata": {"name": "x"}})) == ["the run is Pending"]
 
 
@@ -82,7 +82,7 @@ def test_an_execution_is_read_with_the_time_its_steps_took() -> None:
     assert of_object({"status": status}) == Run("Completed", "", "75 s", {"Train": Step("Completed", "70 s")})
 
 
-def test_an_answer_of_the_facade_reads_like_the_custom_resource() -> None:
+def test_a_response_of_the_facade_reads_like_the_custom_resource() -> None:
     answer = {
         "status": "failed",
         "error": "Train: exit code 3",
