@@ -18,10 +18,10 @@ fail() {
     exit 1
 }
 
-# Everything that .venv depends on; scripts in it hold the clone's path, so a moved clone needs a new one.
+# Everything that .venv depends on. Its scripts contain the path of the clone, so a moved clone needs a new one.
 wanted_stamp() { cat pyproject.toml hack/setup.sh && pwd; }
 
-# Run a command with its words in the log; a line every ten seconds says that it goes on.
+# Run a command with its output in the log; print a line every ten seconds while it runs.
 quietly() {
     local what=$1 began=$SECONDS last_said=$SECONDS status=0
     shift
@@ -34,7 +34,7 @@ quietly() {
         sleep 0.2
         if ((SECONDS - last_said >= 10)); then
             last_said=$SECONDS
-            say "$what: still going on after $((SECONDS - began)) s"
+            say "$what: still running after $((SECONDS - began)) s"
         fi
     done
     wait "$job" || status=$?
@@ -53,8 +53,8 @@ install_debian_packages() {
     quietly "installing Debian packages: $*" apt-get install --yes --no-install-recommends "$@"
 }
 
-# The asked-for interpreter, or the first on PATH that is new enough. Being there is not enough: version
-# managers put stand-ins on PATH that only say what to install.
+# $PYTHON, or the first interpreter on PATH that is new enough. It has to be run to know: version managers
+# put stand-ins on PATH that only print what to install.
 find_python() {
     local candidate
     for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.14}; do
@@ -71,7 +71,7 @@ can_make_venvs() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
 choose_python() {
     local python
     if ! python=$(find_python); then
-        [[ -z ${PYTHON:-} ]] || fail "PYTHON is $PYTHON, which is no Python $OLDEST or later."
+        [[ -z ${PYTHON:-} ]] || fail "PYTHON is $PYTHON, which is not Python $OLDEST or later."
         on_debian_as_root || fail \
             "No Python $OLDEST or later on PATH. Install one (Debian: apt install python3 python3-venv)," \
             "or name it: make setup PYTHON=/path/to/python3"
@@ -94,7 +94,7 @@ choose_python() {
 make_venv() {
     local python
     if [[ -x $VENV/bin/pip && $(tail -n 1 "$STAMP" 2>/dev/null) == "$PWD" ]]; then
-        say "bringing $VENV up to date"
+        say "updating $VENV"
         return
     fi
     python=$(choose_python)

@@ -1,7 +1,7 @@
-"""Whether the tests of the tools are due: of the bench, the embedded cluster and the tests' own helpers.
+"""Whether the tests of the bench, the embedded cluster and the tests' own helpers are due.
 
-They test nothing that is installed, so `make test` runs them only if something they cover has changed
-since they last passed on this machine; where there is no record of that, they are due.
+They test nothing that is installed, so `make test` runs them only if something that they cover has changed
+since they last passed on this machine. Without a record of that, they are due.
 `python -m toolstests due` prints their folder if they are; `python -m toolstests passed` records that
 they passed.
 """
@@ -20,7 +20,7 @@ _COVERED: Final = ("hack", "tests/bench", "tests/support", _TESTS, "tests/confte
 
 
 def key() -> str:
-    """Stands for the content of everything that these tests cover."""
+    """A digest of everything that these tests cover."""
     files = sorted(file for covered in _COVERED for file in _files(_ROOT / covered))
     return cache.digest(
         *(part for file in files for part in (str(file.relative_to(_ROOT)), file.read_bytes()))
@@ -34,7 +34,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def main(arguments: list[str]) -> int:
-    """Answer, or record; 2 if it is asked for anything else."""
+    """Print or record; 2 for any other argument."""
     record = cache.root() / "tools-tests-passed"
     match arguments:
         case ["due"]:

@@ -17,11 +17,11 @@ from . import build
 
 
 def main() -> int:
-    """Do what the argument says; 0 if it went well."""
+    """Run the command; 0 if it succeeded."""
     parser = argparse.ArgumentParser(prog="container", description="Nightcrawler's container image.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("build", help="build it, or find it built, and print where its archive is")
-    commands.add_parser("load", help="give it to the cluster of `make cluster-up`")
+    commands.add_parser("build", help="build it if it is out of date, and print the path of its archive")
+    commands.add_parser("load", help="load it into the cluster of `make cluster-up`")
     command = parser.parse_args().command
     try:
         if command == "build":
@@ -35,21 +35,21 @@ def main() -> int:
 
 
 def load(places: Places, environment: Mapping[str, str] = os.environ) -> None:
-    """Give the image to the nodes of the cluster of `make cluster-up`.
+    """Load the image into the nodes of the cluster of `make cluster-up`.
 
     Raises:
-        ClusterError: If there is no such cluster, or it is one whose nodes are not ours.
+        ClusterError: If there is no such cluster, or its nodes are not managed here.
     """
     match choose.choose(environment, kind.works, places.kubeconfig):
         case Named(kubeconfig):
             raise ClusterError(
-                f"The nodes of the cluster of {kubeconfig} are not ours to write to. Push what `make images` "
-                "has made to the registry that they use (docker load, docker tag, docker push), and name it "
-                "in the chart's image.repository."
+                f"The cluster of {kubeconfig} is not managed here, so its nodes cannot be given an image. "
+                "Push what `make images` has built to the registry that they use (docker load, docker tag, "
+                "docker push), and set the chart's image.repository."
             )
         case Kind():
             archive = build.archive()
-            with heartbeat("giving the image to kind's node"):
+            with heartbeat("loading the image into kind's node"):
                 run("kind", "load", "image-archive", str(archive), f"--name={kind.NAME}")
         case Embedded():
             LocalCluster.open(places.cluster).load_image(build.archive())

@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="start it, or find it running")
     up.add_argument("--embedded", action="store_true", help="neither a named cluster nor kind")
-    up.add_argument("--kwok-nodes", type=int, default=2, help="how many nodes with eight GPUs kwok plays")
+    up.add_argument("--kwok-nodes", type=int, default=2, help="how many nodes with eight GPUs kwok simulates")
     commands.add_parser("down", help="end it and leave nothing")
     commands.add_parser("status", help="show what runs")
     prepare = commands.add_parser("prepare", help="build what it needs, and no more")

@@ -59,7 +59,7 @@ def kube() -> Path:
 
 
 def kwok() -> Path:
-    """The program that plays nodes.
+    """The program that simulates nodes.
 
     Raises:
         ClusterError: If Go is missing or too old, or the build fails.
@@ -68,7 +68,7 @@ def kwok() -> Path:
     def build(folder: Path) -> None:
         _go(
             folder,
-            "kwok, which plays the GPU nodes",
+            "kwok, which simulates the GPU nodes",
             "2 minutes on two cores",
             ["install", "-v", "-trimpath", "-ldflags=-s -w", KWOK],
             source=folder,
@@ -128,7 +128,7 @@ def kubernetes_version() -> str:
 
 
 def _link_flags(version: str) -> str:
-    """Linker flags that tell the programs their version: a module has none, and so says v0.0.0."""
+    """Linker flags that set the version of the programs; without them it is v0.0.0."""
     major, minor, _ = version.removeprefix("v").split(".", 2)
     values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
@@ -137,7 +137,7 @@ def _link_flags(version: str) -> str:
 
 
 def _helm_flags(kubernetes: str) -> str:
-    """Linker flags that tell helm its version, and for which Kubernetes it renders without a cluster."""
+    """Linker flags that set the version of helm, and of the Kubernetes that it assumes without a cluster."""
     major, minor, _ = kubernetes.removeprefix("v").split(".", 2)
     module = HELM.partition("/cmd/")[0]
     settings = [f"-X {module}/internal/version.version={HELM.rpartition('@')[2]}"]

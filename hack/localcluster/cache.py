@@ -60,7 +60,7 @@ def entry(name: str, key: str, build: Callable[[Path], None]) -> Path:
         if folder.is_dir():
             return folder
         for abandoned in root().glob(f".{name}-*"):
-            shutil.rmtree(abandoned)  # Whoever made it was killed: it did not have the lock any more.
+            shutil.rmtree(abandoned)  # Its maker was killed, and so no longer holds the lock.
         unfinished = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=root()))
         try:
             build(unfinished)

@@ -49,14 +49,14 @@ class LocalCluster:
         Args:
             folder: Its folder: made if missing; what an earlier, dead cluster left there is removed.
             node: Whether it has a real node, which runs real Pods; needs root.
-            kwok_nodes: Nodes that kwok plays.
+            kwok_nodes: Nodes that kwok simulates.
             users: Further users and their groups; `nightcrawler-operator` is always one, without any rights.
             extra_args: Further arguments by component (`kube-apiserver`, ...); they win over the usual ones.
             audit: Whether the API server writes every request to `audit.log` in the folder.
             outlive: Whether it goes on after this process; otherwise it ends with it, however that ends.
 
         Raises:
-            ClusterError: If it cannot be; nothing of it is left then but its logs.
+            ClusterError: If that fails; then only its logs are left.
         """
         folder = folder.absolute()
         teardown.refuse_if_running(folder)
@@ -178,7 +178,7 @@ class LocalCluster:
             self._supervisor.wait(lambda: self.api.is_ok("/readyz"), "the API server was ready", 60, (name,))
 
     def add_fake_nodes(self, *nodes: FakeNode) -> None:
-        """Add nodes that kwok plays, and wait until they are ready."""
+        """Add nodes that kwok simulates, and wait until they are ready."""
         kwok.start(self._supervisor, self._plan)
         kwok.add(self._supervisor, self.api, list(nodes))
 
@@ -187,7 +187,7 @@ class LocalCluster:
         self.api.delete(f"/api/v1/nodes/{name}")
 
     def lose_fake_node(self, name: str) -> None:
-        """Let a played node fall silent, as if its plug were pulled.
+        """Stop the heartbeat of a simulated node, as if it had lost power.
 
         Its Pods freeze. The controller manager finds it unreachable after
         `--node-monitor-grace-period` (50 s unless `extra_args` say otherwise).

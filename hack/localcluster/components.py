@@ -85,7 +85,7 @@ def _etcd(plan: Plan) -> list[str]:
         f"--listen-peer-urls={peer}",
         f"--initial-advertise-peer-urls={peer}",
         f"--initial-cluster=default={peer}",
-        # Nobody mourns this data after a power cut, and the disk would set the pace of every write.
+        # This data need not survive a power cut, and fsync would slow down every write.
         "--unsafe-no-fsync",
         "--log-level=warn",
     ]

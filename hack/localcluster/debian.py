@@ -64,7 +64,7 @@ def _install(packages: list[str]) -> None:
         _apt("update")
         _apt("install", "--yes", "--no-install-recommends", *packages)
     if "containerd" in packages and Path("/run/systemd/system").is_dir():
-        # It would start with the machine; whoever wants it as a service enables it.
+        # It would start with the machine; to have it as a service, enable it.
         run("systemctl", "disable", "--now", "containerd", check=False)
 
 

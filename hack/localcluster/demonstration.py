@@ -58,7 +58,7 @@ def up_kind(places: Places) -> None:
     """Start or find the kind cluster."""
     places.kubeconfig.unlink(missing_ok=True)
     kind.up(places.kubeconfig)
-    say("the kind cluster is up; it has no played GPU nodes")
+    say("the kind cluster is up; it has no simulated GPU nodes")
 
 
 def up_embedded(places: Places, *, node: bool, kwok_nodes: int) -> None:
@@ -85,7 +85,7 @@ def up_embedded(places: Places, *, node: bool, kwok_nodes: int) -> None:
 
 
 def down(places: Places) -> None:
-    """End the cluster, whichever it is, and make sure that nothing of it is left.
+    """Stop the cluster, whichever it is, and check that nothing of it is left.
 
     Raises:
         ClusterError: If something is left; named one by one.
@@ -120,10 +120,10 @@ def down(places: Places) -> None:
 
 def _start(places: Places, *, node: bool, kwok_nodes: int) -> LocalCluster:
     if node and os.geteuid() != 0:
-        say("NOT ROOT: this cluster has no real node. Control plane and played GPU nodes work, but no")
-        say("program really runs in a Pod; what asks for no played node stays Pending. Run as root for it.")
+        say("NOT ROOT: this cluster has no real node. Control plane and simulated GPU nodes work, but no")
+        say("program runs in a Pod, and a Pod for a real node stays Pending. Run as root to have one.")
         node = False
-    what = "control plane" + (", a real node" if node else "") + f", {kwok_nodes} played GPU nodes"
+    what = "control plane" + (", a real node" if node else "") + f", {kwok_nodes} simulated GPU nodes"
     say(f"starting the embedded cluster: {what}")
     return LocalCluster.start(
         places.cluster, node=node, kwok_nodes=fakenodes.gpu_nodes(kwok_nodes), outlive=True

@@ -1,4 +1,4 @@
-"""Nodes that kwok plays: as many GPUs as one likes, and Pods that only pretend to run. Pure: no I/O."""
+"""Nodes that kwok simulates, with any number of GPUs; no program runs in their Pods. Pure: no I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,6 +1,6 @@
 """A cluster with kind, where a Docker engine runs.
 
-It pulls the public images itself. It has no played GPU nodes: a step that asks
+It pulls the public images itself. It has no simulated GPU nodes: a step that asks
 for a GPU waits there, and says why.
 """
 

@@ -40,7 +40,7 @@ def heartbeat(what: str, every: float = 15.0, detail: Callable[[], str] = str) -
         while not ended.wait(every):
             more = detail()
             tail = f", {more}" if more else ""
-            say(f"{what}: still going on after {elapsed(time.monotonic() - began)}{tail}")
+            say(f"{what}: still running after {elapsed(time.monotonic() - began)}{tail}")
 
     say(f"{what} ...")
     thread = threading.Thread(target=beat, daemon=True)

@@ -1,4 +1,4 @@
-"""Ends a cluster so that nothing of it is left, whoever started it and however that ended."""
+"""Stops a cluster so that nothing of it is left, whichever process started it and however that ended."""
 
 import shutil
 from pathlib import Path

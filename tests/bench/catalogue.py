@@ -120,7 +120,7 @@ def ended(number: int, now: datetime) -> Json:
 def running(number: int, turn: int, now: datetime) -> Json:
     """The status of a run that runs: one step further with every turn.
 
-    After the last step it is another run that has just begun, as far as anybody can see.
+    After the last step it is another run that has just begun, for a client.
     """
     chance = random.Random(f"running {number}")
     round_, done = divmod(number + turn, len(STEPS))

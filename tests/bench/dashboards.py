@@ -61,10 +61,10 @@ async def visit(url: str, *, clients: int, seconds: float, as_fast: bool, runs: 
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", __name__, stdin=pipe, stdout=pipe, stderr=pipe
     )
-    told, complaints = await process.communicate(msgspec.json.encode(asked))
+    printed, complaints = await process.communicate(msgspec.json.encode(asked))
     if process.returncode:
         raise RuntimeError(f"the dashboards failed: {complaints.decode().strip().splitlines()[-1]}")
-    return msgspec.json.decode(told, type=Looks)
+    return msgspec.json.decode(printed, type=Looks)
 
 
 class _Office:

@@ -52,7 +52,7 @@ def distribution(seconds: Sequence[float], most: int = 60) -> list[tuple[float, 
     ordered = sorted(seconds)
     count = min(most, len(ordered))
     ranks = [math.ceil((n + 1) * len(ordered) / count) for n in range(count)]
-    # A wait that the clock cannot tell from none still has its place on a logarithmic axis.
+    # A wait below the resolution of the clock still needs a place on a logarithmic axis.
     return [
         (max(0.1, milliseconds(ordered[rank - 1])), round(100 * rank / len(ordered), 2)) for rank in ranks
     ]

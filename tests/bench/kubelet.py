@@ -1,4 +1,4 @@
-"""Ends of Pods, as a kubelet writes them: for when a Pod is to end just then, whatever kwok would play."""
+"""Ends of Pods, as a kubelet writes them: for when a Pod is to end just then, whatever kwok would simulate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AT_ONCE: Final = 16
 
 
 class _Nothing(msgspec.Struct):
-    """What is read of an answer that nobody needs."""
+    """A response whose content is not needed."""
 
 
 async def end_pod(store: Store, pod: str, code: int) -> None:

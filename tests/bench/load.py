@@ -9,7 +9,7 @@ from typing import Any, Final
 from tests.bench.engines import NAMESPACE, Defined
 from tests.bench.shapes import Shape
 from tests.bench.site import Site
-from tests.bench.watcher import Seen
+from tests.bench.timing import Seen
 
 _AT_ONCE: Final = 32
 """Requests under way at a time where there are thousands: all at once, the last would time out waiting."""
@@ -103,7 +103,7 @@ async def refuse_failures(site: Site, seen: Seen | None = None) -> int:
         raise RuntimeError(f"{len(found)} runs failed; the first: {found[0].get('status')}")
     if seen is None:
         return 0
-    # Runs and Pods have a watch each: a Pod's end may be told of after its run's.
+    # Runs and Pods have a watch each: a Pod's end may be reported after its run's.
     await seen.until(lambda: seen.succeeded.keys() >= seen.created.keys(), 30)
     if len(seen.pods) > len(seen.created):
         raise RuntimeError(f"{len(seen.pods)} Pods for {len(seen.created)} steps")

@@ -21,7 +21,7 @@ class Measured:
     its name (`nightcrawler-operator`, `kube-apiserver`, …). `curves` are lines for the plots: pairs of x and
     y by a title `<y> by <x>: <line>`, such as `PSS, MB by running runs: operator`; lines with the same
     `<y> by <x>` share a field. `tables` are numbers by title and name, such as requests by verb and resource.
-    `pods` is how many Pods ran, warm-up included, and each succeeded; 0 if nobody counted.
+    `pods` is how many Pods ran, warm-up included, and each succeeded; 0 if they were not counted.
     """
 
     figures: dict[str, float]

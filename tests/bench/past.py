@@ -18,7 +18,7 @@ from tests.bench.engines.nightcrawler import execution, workflow
 from tests.bench.load import side_by_side, submit
 from tests.bench.shapes import chain
 from tests.bench.site import Site
-from tests.bench.watcher import Seen
+from tests.bench.timing import Seen
 
 Status = dict[str, Any]
 
@@ -26,7 +26,7 @@ _PATIENCE: Final = 60.0
 
 
 class _Nothing(msgspec.Struct):
-    """What is read of an answer that nobody needs."""
+    """A response whose content is not needed."""
 
 
 async def status_of_one(here: Site, seen: Seen, of: Defined, name: str) -> Status:
@@ -56,7 +56,7 @@ async def make_ended(
 
 
 async def make_workflows(store: Store, numbers: range) -> None:
-    """Workflows `idle-<number>` of five steps that nobody runs."""
+    """Workflows `idle-<number>` of five steps without runs."""
     shape = chain(5, 1)
     await side_by_side(
         store.create(names.WORKFLOWS, NAMESPACE, workflow(f"idle-{number}", shape), _Nothing)

@@ -9,13 +9,12 @@ HEAD: Final = """\
 <!-- Made by `python -m tests.bench --report` from what `make bench` measured; not to be edited. -->
 # Performance
 
-What a step costs and how soon it starts, measured on a real control plane whose nodes are played by
-[kwok](https://kwok.sigs.k8s.io), so that the figures are those of Nightcrawler and Kubernetes and not those
-of the programs that run. Each is the median of its row's measurements; how many there were, and how they are
-made, stands [below](#how-it-is-measured).
+What a step costs and how soon it starts, measured on a real control plane whose nodes are simulated by
+[kwok](https://kwok.sigs.k8s.io): the figures are those of Nightcrawler and Kubernetes, not of the programs
+that run. Each is the median of its row's measurements; [below](#how-it-is-measured) is how they are made.
 
-The columns beside it: what is to be reached (*goal*), what would be splendid (*moonshot*), and what the
-controller of [Argo Workflows](https://argoproj.github.io/workflows/) does under the same load on the same
+The other columns: the target (*goal*), a far more ambitious target (*moonshot*), and the figure of the
+controller of [Argo Workflows](https://argoproj.github.io/workflows/) under the same load on the same
 kind of machine, tuned far beyond its defaults (512 requests a second, 128 workers, a requeue time of 1 s)."""
 
 SIZES: Final[Mapping[str, str]] = {
@@ -51,7 +50,7 @@ def load_of(name: str, sizes: Mapping[str, Any]) -> str:
 TRIED: Final = """\
 ## What was tried
 
-Each was measured side by side when it was made, on two cores; the commits say how.
+Each change was measured against the version before it, on two cores; the commits say how.
 
 | | before | with it | |
 | --- | --- | --- | --- |
@@ -75,32 +74,31 @@ Each was measured side by side when it was made, on two cores; the commits say h
 
 A profile of the operator under the load of the row Throughput: two thirds of a core, of which requests and
 TLS take about 30 parts in a hundred, Kopf's handling of events 22, decisions 14. The API server takes most of
-the machine, and is what bounds throughput: every step costs it the writes that are counted above. So Kopf
-keeps the watch of executions, and what would only save the operator time was left alone.
+the machine, and limits throughput: every step costs it the writes that are counted above. So Kopf keeps
+the watch of executions, and changes that would only save time in the operator were not made.
 
 API priority and fairness was left as it is: without the rights of an administrator, who is exempt, the
-operator's 25,053 requests of the row Throughput waited 0.3 ms each, and as many runs were done.
+operator's 25,053 requests of the row Throughput waited 0.3 ms each, and throughput was the same.
 
 Not tried: one Pod for a chain of short steps, and Indexed Jobs for steps that are alike. Either would save
-writes; but a step has a Job, retries, a timeout, resources and logs of its own, which people rely on.
+writes; but users rely on a Job, retries, a timeout, resources and logs for each step.
 """
 
 FOOT: Final = """\
 ## How it is measured
 
 - Each measurement of a row has a **control plane of its own**: etcd (without fsync), API server, controller
-  manager, scheduler and kwok as processes of this machine, together with operator, load and watcher.
-  Controller manager and scheduler may make 300 requests a second (bursts of 600): with their usual 20 they
-  would be what is measured. All other settings, Nightcrawler's too, are the usual ones; it logs warnings
-  only.
-- It is **warmed up** with some runs that do not count. The rows take turns, every other turn backwards, and
-  of all measurements the median and the range are shown; none is left out but those that failed, which the
-  row says.
-- An **independent watcher** takes the times: moments at which a watch of its own told of a Pod, or of a run
-  that has ended. Timestamps in objects have a grain of a second.
+  manager, scheduler and kwok as processes of this machine, together with the operator, the load
+  generator and the watch that takes the times. Controller manager and scheduler may make 300 requests a
+  second (bursts of 600): with the default of 20 they would be the bottleneck. All other settings, also those
+  of Nightcrawler, are the defaults, except that it logs warnings only.
+- It is **warmed up** with some runs that do not count. The rows take turns, every other turn in reverse
+  order. Median and range are of all measurements, except those that failed; the row says how many did.
+- An **independent watch** takes the times: when it reports a Pod, or a run that has ended. Timestamps in
+  objects have a resolution of a second.
 - kwok completes a Pod after the time in its annotation. Runs are created as the facade creates them,
-  straight at the API server. Every run must end well, or the measurement fails.
-- **Requests** are counted in runs that nobody times, for the API server's audit log costs time itself.
+  directly in the API server. Every run must complete, or the measurement fails.
+- **Requests** are counted in separate runs that are not timed, because the API server's audit log costs time.
 - **CPU time** is user and system time of each process between the end of the warm-up and the end of the
   load; **memory** is the proportional set size at that end.
 
@@ -121,12 +119,11 @@ tables, sizes and the machine.
 
 `make bench-compare` takes the binary of Argo's `workflow-controller`, the folder with the manifests of its
 custom resources and, as `ARGO_FLAGS`, further flags. `BENCH_ARGS` are those of `make bench`, and
-`--profile installed`, `tuned` (what it does without) or `harder`, several times if several are to take part.
-Both get the same load: every run must end well and every step have one Pod, and the Pods are counted.
+`--profile installed`, `tuned` (the default) or `harder`, repeated to compare several.
+Both get the same load: every run must complete and every step have exactly one Pod, which is checked.
 `build/bench-compare.json` has the medians by engine, row and figure; `build/bench-compare-details.json` has
-every run. The controller would serve its health at port 6060 of all addresses: the bench takes that port on
-the loopback address first, so that it cannot, and its metrics are off.
+every run. The controller would serve its health on port 6060 of all addresses. The bench binds that port on
+loopback first, so that it cannot; its metrics are off.
 
-Ratios between machines carry over, times do not: compare only what the same machine measured while it did
-nothing else.
+Ratios carry over between machines, times do not: compare only what one idle machine measured.
 """

@@ -35,7 +35,7 @@ class Record:
         self._details: dict[str, Details] = _read(details_path(out), part)
 
     def begin(self, rows: Sequence[str], sizes: Sizes, stamp: Mapping[str, Any]) -> None:
-        """These rows are to be measured anew."""
+        """These rows are to be measured again."""
         for row in rows:
             self._figures.pop(row, None)
             self._details[row] = {

@@ -12,7 +12,7 @@ import msgspec
 from nightcrawler_crds import names
 from tests.bench.engines import NAMESPACE, Meta
 from tests.bench.site import Site
-from tests.bench.watcher import Seen
+from tests.bench.timing import Seen
 
 A_DAY: Final = 86_400.0
 """How long a Pod runs that is to outlast any measurement, in seconds."""

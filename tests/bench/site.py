@@ -38,7 +38,7 @@ class Site:
     """A cluster with an engine in it, and the means to load and watch it.
 
     Attributes:
-        cluster: The control plane and the played nodes.
+        cluster: The control plane and the simulated nodes.
         store: The bench's own client.
         connection: Its connection.
         engine: What runs the workflows.
@@ -159,7 +159,7 @@ async def site(
 
     Args:
         engine: What runs the workflows.
-        nodes: How many nodes are played; each takes 10,000 Pods.
+        nodes: How many nodes are simulated; each takes 10,000 Pods.
         audit: Whether every request is written to `cluster.audit_log`.
         operator: Whether the engine is started; otherwise `start_operator` does it later.
         facade: Whether the facade is started too.
@@ -167,11 +167,11 @@ async def site(
         arguments: Further arguments of the control plane's components, by their names.
     """
     folder = Path(tempfile.mkdtemp(prefix="nightcrawler-bench-"))
-    played = [FakeNode(f"played-{number}", cpu="10000", pods=10_000) for number in range(nodes)]
+    simulated = [FakeNode(f"simulated-{number}", cpu="10000", pods=10_000) for number in range(nodes)]
     extra = {"kube-controller-manager": _QPS, "kube-scheduler": _QPS, **(arguments or {})}
     try:
         with LocalCluster.start(
-            folder / "cluster", kwok_nodes=played, extra_args=extra, audit=audit
+            folder / "cluster", kwok_nodes=simulated, extra_args=extra, audit=audit
         ) as cluster:
             connection = await Connection.open("bench", kubeconfig=str(cluster.kubeconfig))
             here = Site(cluster, Store(connection), connection, engine, folder, settings or {})

@@ -1,4 +1,4 @@
-"""Taking a measurement: once, told on the terminal, and written down whether it went well or not."""
+"""One measurement: taken, printed, and recorded whether it succeeded or not."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def take(
 
     `title` is what it is called on the terminal, if not by its name.
     """
-    told = title or row
+    shown = title or row
     began, load = time.monotonic(), os.getloadavg()[0]
     # What the rows before have left must not be looked through while this one is timed.
     gc.collect()
     gc.freeze()
-    print(f"{told}: measuring …", flush=True)
+    print(f"{shown}: measuring …", flush=True)
     try:
         measured = asyncio.run(measuring())
     except Exception as error:  # noqa: BLE001 - whatever it is, the other rows can still be measured
         why = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
-        print(f"{told}: FAILED after {time.monotonic() - began:.0f} s\n{why}", flush=True)
+        print(f"{shown}: FAILED after {time.monotonic() - began:.0f} s\n{why}", flush=True)
         record.fail(row, why)
         return False
     seconds = time.monotonic() - began
     record.add(row, measured, seconds=seconds, load_average=load)
     figures = ", ".join(f"{key} {value:g}" for key, value in measured.figures.items())
-    print(f"{told}: {figures}  ({seconds:.0f} s)", flush=True)
+    print(f"{shown}: {figures}  ({seconds:.0f} s)", flush=True)
     return True

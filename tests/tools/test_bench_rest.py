@@ -1,4 +1,4 @@
-"""What the bench tells from processes at rest, from growth, and from what comes back after a kill."""
+"""What the bench derives from idle processes, from growth, and from recovery after a kill."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ async def test_no_more_is_under_way_at_a_time_than_may_be() -> None:
         await asyncio.sleep(0)
         under_way.remove(number)
 
-    begun: list[int] = []
+    started: list[int] = []
 
     def work() -> Iterator[asyncio.Task[None]]:
         for number in range(20):
-            begun.append(number)
+            started.append(number)
             yield asyncio.ensure_future(one(number))
 
     await side_by_side(work(), at_once=3)
-    assert begun == list(range(20))
+    assert started == list(range(20))
     assert most == 3

@@ -1,4 +1,4 @@
-"""The embedded cluster itself: what its played nodes do, what it survives, and that it ends."""
+"""The embedded cluster itself: what its simulated nodes do, what it survives, and that it stops."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
         yield cluster
 
 
-def start_job(cluster: LocalCluster, name: str, played: Mapping[str, str], gpus: int = 0) -> None:
+def start_job(cluster: LocalCluster, name: str, annotations: Mapping[str, str], gpus: int = 0) -> None:
     container: dict[str, Any] = {"name": "step", "image": "busybox:1"}
     if gpus:
         container["resources"] = {"limits": {"nvidia.com/gpu": str(gpus)}}
     pod = {
-        "metadata": {"annotations": {f"kwok.nightcrawler.dev/{key}": value for key, value in played.items()}},
+        "metadata": {"annotations": {f"kwok.nightcrawler.dev/{key}": v for key, v in annotations.items()}},
         "spec": {"restartPolicy": "Never", "containers": [container]},
     }
     cluster.api.post(JOBS, {"metadata": {"name": name}, "spec": {"backoffLimit": 0, "template": pod}})
@@ -72,7 +72,7 @@ def is_ready(cluster: LocalCluster, node: str) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def test_a_job_for_eight_gpus_runs_on_the_played_node_and_completes(own: LocalCluster) -> None:
+def test_a_job_for_eight_gpus_runs_on_the_simulated_node_and_completes(own: LocalCluster) -> None:
     start_job(own, "eight", {"duration": "1500ms"}, gpus=8)
     running = pod_in(own, "eight", "Running")
     assert running["spec"]["nodeName"] == "gpu-node"

@@ -178,7 +178,7 @@ def test_a_hundred_runs_have_the_kinds_by_their_shares() -> None:
     assert hundred != [kind.name for kind in itertools.islice(mixture(2), 100)]
 
 
-def test_a_workflow_of_a_kind_keeps_its_history_and_plays_its_part() -> None:
+def test_a_workflow_of_a_kind_keeps_its_history_and_has_its_fault() -> None:
     failing = next(kind for kind in KINDS if kind.name == "failing")
     spec = manifest(failing, "w", history=3)["spec"]
     assert spec["history"] == {"completed": 3, "failed": 3}

@@ -43,7 +43,7 @@ def test_only_files_on_the_list_count_and_bytecode_never_does(tmp_path: Path) ->
 
 
 def test_the_image_of_a_cluster_that_somebody_names_is_theirs_to_push(tmp_path: Path) -> None:
-    with pytest.raises(ClusterError, match="Push what `make images` has made to the registry that they use"):
+    with pytest.raises(ClusterError, match="Push what `make images` has built to the registry that they use"):
         command.load(Places(tmp_path), {"NIGHTCRAWLER_KUBECONFIG": "/home/jane/.kube/config"})
 
 

@@ -19,7 +19,7 @@ Found = Mapping[str, Mapping[str, Details]]
 _WHAT: Final = """\
 The same rows through {who}, which took turns on this machine; each measurement had a control plane of its
 own with the same settings. Argo is set up in its own favour: its executor, which writes a result for each
-Pod, is played; its metrics are off and its leader election too; a run brings its whole workflow along; and
+Pod, is simulated; its metrics are off and its leader election too; a run brings its whole workflow along; and
 it leaves ended Pods where they are, while ours cleans up, which is in the cost of a step."""
 _READING: Final = """\
 Medians, with least and most where there are several measurements; × is how many times better Nightcrawler's

@@ -21,7 +21,7 @@ from tests.bench.shapes import Shape
 NAMESPACE = "default"
 """Everything of the bench is in it."""
 DURATION = "kwok.nightcrawler.dev/duration"
-"""A Pod's annotation: how long it is played to run, such as `0.1s`."""
+"""A Pod's annotation: how long kwok simulates it to run, such as `0.1s`."""
 Settings = Mapping[str, object]
 NO_SETTINGS: Final[Settings] = {}
 
@@ -30,7 +30,7 @@ PodKey = tuple[str, str]
 
 
 class Meta(msgspec.Struct, rename="camel", frozen=True, gc=False):
-    """The metadata that the watcher reads of objects of any engine."""
+    """The metadata that `timing` reads of objects of any engine."""
 
     name: str = ""
     namespace: str = ""

@@ -1,8 +1,8 @@
 """Argo Workflows: its workflow-controller as a process beside the cluster, of a binary that is brought along.
 
-What is in its favour: its Pods' executor is played, so it writes no WorkflowTaskResult; its metrics are off;
-it logs warnings only; a run brings its whole workflow along, which saves it the look-up of a template; and
-it leaves ended Pods where they are, as it is installed.
+What is in its favour: its Pods' executor is simulated, so it writes no WorkflowTaskResult; its metrics are
+off; it logs warnings only; a run brings its whole workflow along, which saves the look-up of a template;
+and it leaves ended Pods where they are, as it is installed.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class Argo:
     def version(self) -> str:
         """What the binary says of itself."""
         argv = [str(self._controller), "version", "--short"]
-        told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
-        return told.rpartition(" ")[2] or "unknown"
+        printed = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+        return printed.rpartition(" ")[2] or "unknown"
 
     def install(self, cluster: LocalCluster) -> None:
         """Create its custom resources and its configuration."""

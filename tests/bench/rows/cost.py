@@ -1,4 +1,4 @@
-"""Cost: requests a step, counted in the API server's audit log; a run of its own that nobody times.
+"""Cost: requests a step, counted in the API server's audit log; a separate run that is not timed.
 
 Runs are chains of ten steps of 0.1 s. Their Jobs are cleaned up one second after their run, and counting
 goes on until the last Pod is gone, so that what cleaning up takes is in the figures. (An engine that leaves
@@ -28,8 +28,8 @@ from tests.bench.measured import Measured
 from tests.bench.shapes import chain
 from tests.bench.site import BENCH, Site, site
 from tests.bench.sizes import Sizes
+from tests.bench.timing import watching
 from tests.bench.usage import Meter
-from tests.bench.watcher import watching
 
 _SETTLED_WITHIN = 120.0
 

@@ -15,8 +15,8 @@ from tests.bench.measured import Measured
 from tests.bench.shapes import chain
 from tests.bench.site import Site, site
 from tests.bench.sizes import Sizes
+from tests.bench.timing import Seen, watching
 from tests.bench.usage import Meter
-from tests.bench.watcher import Seen, watching
 
 
 async def measure(sizes: Sizes, engine: Engine = NIGHTCRAWLER) -> Measured:

@@ -171,7 +171,7 @@ async def _until_it_says(session: aiohttp.ClientSession, url: str, key: str, val
 
 @asynccontextmanager
 async def _life(here: Site, sizes: Sizes, now: datetime) -> AsyncIterator[None]:
-    """Within the block some of the live runs get one step further every second; one in five begins anew."""
+    """Within the block some of the live runs get one step further every second; one in five starts again."""
 
     async def go_on() -> None:
         for turn in itertools.count(1):

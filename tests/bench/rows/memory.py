@@ -24,8 +24,8 @@ from tests.bench.running import A_DAY, until_running
 from tests.bench.shapes import diamond
 from tests.bench.site import FACADE, Site, site
 from tests.bench.sizes import Sizes
+from tests.bench.timing import Seen, watching
 from tests.bench.usage import Meter
-from tests.bench.watcher import Seen, watching
 
 _OPERATOR: Final = NIGHTCRAWLER.name
 _BOTH: Final = (_OPERATOR, FACADE)

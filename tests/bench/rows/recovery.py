@@ -35,8 +35,8 @@ from tests.bench.running import A_DAY, until_running
 from tests.bench.shapes import chain
 from tests.bench.site import Site, site
 from tests.bench.sizes import Sizes
+from tests.bench.timing import Seen, watching
 from tests.bench.usage import Meter
-from tests.bench.watcher import Seen, watching
 
 _STEPS: Final = 5
 _PATIENCE: Final = 120.0

@@ -1,7 +1,7 @@
 """Growth: how the figures change with what is there already; a column of the table for each size.
 
-Three times anew, with ended runs (of the very workflows that are measured, and none beyond their history),
-with runs that go on, and with workflows that nobody runs. At each size the same is measured:
+Three times over, with ended runs (of the very workflows that are measured, and none beyond their history),
+with runs that go on, and with workflows without runs. At each size the same is measured:
 
 - `…_start_p50_ms`, `…_handover_p50_ms`: as the rows of those names, with fewer runs.
 - `…_cpu_ms_per_step`: the operator's CPU time over those hand-overs.
@@ -35,8 +35,8 @@ from tests.bench.running import A_DAY, until_running
 from tests.bench.shapes import chain
 from tests.bench.site import FACADE, Site, site
 from tests.bench.sizes import Sizes
+from tests.bench.timing import Seen, watching
 from tests.bench.usage import Meter
-from tests.bench.watcher import Seen, watching
 
 _OPERATOR: Final = NIGHTCRAWLER.name
 _CHAINS: Final = 5
@@ -147,7 +147,7 @@ async def _fill_workflows(ground: _Ground, numbers: range) -> None:
 
 
 async def _restart(here: Site) -> float:
-    """Start the operator anew once it has come to rest; seconds until it works."""
+    """Restart the operator once it is idle; seconds until it works."""
     await quiet_pss(here, [_OPERATOR])
     here.kill_operator()
     await free_lease(here.store)

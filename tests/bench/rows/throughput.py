@@ -17,8 +17,8 @@ from tests.bench.measured import Measured
 from tests.bench.shapes import chain, diamond
 from tests.bench.site import Site, site
 from tests.bench.sizes import Sizes
+from tests.bench.timing import Seen, watching
 from tests.bench.usage import Meter
-from tests.bench.watcher import Seen, watching
 
 _PATIENCE = 1_200.0
 _SECONDS = 1.0

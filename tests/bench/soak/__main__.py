@@ -20,7 +20,7 @@ def main() -> None:
     """Soak, write down what was found, and say whether it was well."""
     chosen = _arguments()
     if chosen.report:
-        report.tell(json.loads(chosen.out.read_text()))
+        report.show(json.loads(chosen.out.read_text()))
         return
     if chosen.remark:
         found = json.loads(chosen.out.read_text()) | {"remark": chosen.remark}
@@ -31,7 +31,7 @@ def main() -> None:
     print(f"soaking for {plan.minutes:g} minutes …", flush=True)
     soak = asyncio.run(drive.run(plan, lambda so_far: _keep(so_far, stamp, chosen.out)))
     found = _keep(soak, stamp, chosen.out)
-    report.tell(found)
+    report.show(found)
     print(f"written to {chosen.out}")
     if not found["passed"]:
         sys.exit("the soak has found something")
@@ -62,7 +62,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--report",
         action="store_true",
-        help="soak nothing: tell again what was found last (and "
+        help="run no soak: print the last result again (and "
         "`python -m tests.bench --report` puts it into docs/performance.md)",
     )
     parser.add_argument(

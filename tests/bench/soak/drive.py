@@ -22,8 +22,8 @@ from tests.bench.engines.nightcrawler import execution
 from tests.bench.site import FACADE, Site, site
 from tests.bench.soak import kinds, samples
 from tests.bench.soak.dashboard import Dashboard
-from tests.bench.soak.ledger import Ledger
 from tests.bench.soak.samples import Sample
+from tests.bench.soak.tracker import RunTracker
 from tests.bench.soak.watch import watching
 
 _PACKAGES: Final = ("crds/nightcrawler_crds", "operator/nightcrawler_operator", "api/nightcrawler_api")
@@ -64,7 +64,7 @@ class Soak:
     plan: Plan
     samples: list[Sample] = field(default_factory=list)
     outages_s: list[float] = field(default_factory=list)
-    ledger: Ledger = field(default_factory=Ledger)
+    tracker: RunTracker = field(default_factory=RunTracker)
     dashboard: Dashboard | None = None
     left: dict[str, int] = field(default_factory=dict)
     trouble: dict[str, list[str]] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Soak:
 
 
 class _Operator:
-    """The operator's lives."""
+    """The operator's processes, one after another."""
 
     def __init__(self, here: Site, soak: Soak) -> None:
         self._here, self._soak = here, soak
@@ -112,7 +112,7 @@ async def run(plan: Plan, keep: Callable[[Soak], object]) -> Soak:
             arguments={"kube-apiserver": [f"--event-ttl={_EVENTS_LIVE}"]},
         ) as here:
             workflows = await _define(here, plan)
-            async with watching(here.store, soak.ledger):
+            async with watching(here.store, soak.tracker):
                 await _load(here, soak, workflows, keep)
             soak.trouble = {
                 name: _trouble(here.folder / f"{name}.log") for name in (here.engine.name, FACADE)
@@ -179,20 +179,20 @@ async def _submit(here: Site, soak: Soak, workflows: dict[str, list[Defined]], u
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         of = workflows[kind.name][number % soak.plan.each]
         name = f"{kind.name}-run-{number}"
-        soak.ledger.ask(name, kind, time.monotonic())
+        soak.tracker.ask(name, kind, time.monotonic())
         soak.dashboard.recent.append((of.name, name))
-        task = asyncio.create_task(_ask_for(here, soak.ledger, of, name))
+        task = asyncio.create_task(_ask_for(here, soak.tracker, of, name))
         pending.add(task)
         task.add_done_callback(pending.discard)
     await asyncio.gather(*pending)
 
 
-async def _ask_for(here: Site, ledger: Ledger, of: Defined, name: str) -> None:
+async def _ask_for(here: Site, tracker: RunTracker, of: Defined, name: str) -> None:
     async def create() -> None:
         await here.store.create(names.EXECUTIONS, NAMESPACE, execution(of, name), ExecutionView)
 
     await _insist(create)
-    ledger.accept(name, time.monotonic())
+    tracker.accept(name, time.monotonic())
 
 
 async def _insist(create: Callable[[], Awaitable[None]]) -> None:
@@ -210,14 +210,14 @@ async def _insist(create: Callable[[], Awaitable[None]]) -> None:
 
 async def _drain(soak: Soak) -> None:
     """Wait until every run has ended and was judged; those that do not in time are lost."""
-    ledger, began = soak.ledger, time.monotonic()
+    tracker, began = soak.tracker, time.monotonic()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(soak.plan.patience):
-            await ledger.all_ended()
+            await tracker.all_ended()
     soak.seconds_to_drain = round(time.monotonic() - began, 1)
-    ledger.lose_the_rest()
+    tracker.record_lost()
     await asyncio.sleep(5)  # time for what should not come; nothing waits for it
-    ledger.settle(time.monotonic(), after=0)
+    tracker.settle(time.monotonic(), after=0)
 
 
 async def _until_clean(here: Site, soak: Soak) -> None:
@@ -239,8 +239,8 @@ async def _sample(
         due = began + number * soak.plan.every
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         now = time.monotonic()
-        soak.ledger.settle(now)
-        window = soak.ledger.take_window()
+        soak.tracker.settle(now)
+        window = soak.tracker.take_window()
         soak.samples.append(
             Sample(
                 at=round(now - began, 1),
@@ -249,9 +249,9 @@ async def _sample(
                 processes=samples.processes(here),
                 objects=await samples.objects(here.store),
                 etcd_mb=samples.etcd_mb(here.cluster.folder),
-                submitted=soak.ledger.submitted,
-                alive=soak.ledger.alive,
-                lag_s=round(soak.ledger.lag(now), 2),
+                submitted=soak.tracker.submitted,
+                alive=soak.tracker.alive,
+                lag_s=round(soak.tracker.lag(now), 2),
                 waits_ms=samples.waits(
                     {
                         "start": window.starts,
@@ -287,7 +287,7 @@ def frozen_code() -> Iterator[None]:
 
 
 def _trouble(log: Path, most: int = 20) -> list[str]:
-    """The first lines of a log that tell of an error."""
+    """The first lines of a log that report an error."""
     found: list[str] = []
     with log.open(errors="replace") as lines:
         for line in lines:
@@ -303,11 +303,11 @@ def as_json(soak: Soak) -> dict[str, Any]:
     dashboard = soak.dashboard
     return {
         "plan": asdict(soak.plan),
-        "runs": dict(soak.ledger.settled),
-        "submitted": soak.ledger.submitted,
-        "pods": soak.ledger.pods_seen,
-        "wrong": dict(soak.ledger.wrong),
-        "examples": soak.ledger.examples,
+        "runs": dict(soak.tracker.settled),
+        "submitted": soak.tracker.submitted,
+        "pods": soak.tracker.pods_seen,
+        "wrong": dict(soak.tracker.wrong),
+        "examples": soak.tracker.examples,
         "outages_s": soak.outages_s,
         "seconds_to_drain": soak.seconds_to_drain,
         "left": soak.left,

@@ -1,4 +1,4 @@
-"""Of what runs the soak's load is made, and what must become of each."""
+"""The kinds of runs in the soak's load, and the result that each must have."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _LONG: Final = 3_600.0
 _RETRY_DELAY: Final = "1s"
 
 
-class Play(enum.Enum):
-    """What the soak does to a run's first Pod once that runs."""
+class Fault(enum.Enum):
+    """What the soak injects into a run once its first Pod runs."""
 
-    NOTHING = "nothing"
+    NONE = "none"
     FAIL = "fail"
     DISRUPT = "disrupt"
     CANCEL = "cancel"
@@ -31,10 +31,10 @@ class Kind:
     """One kind of run.
 
     Attributes:
-        share: How many of a hundred runs are of it.
-        phase: In which phase it must end.
-        pods: How many Pods each step must have had in all; a step that is not named here has one.
-        exit_code: What the first step's Pods exit with.
+        share: How many of a hundred runs are of this kind.
+        phase: The phase in which it must end.
+        pods: How many Pods each step must have had; 1 for a step that is not named.
+        exit_code: The exit code of the first step's Pods.
         first_seconds: How long the first step's Pods run, if not as long as the others.
     """
 
@@ -42,14 +42,14 @@ class Kind:
     share: int
     shape: Shape
     phase: str = "Completed"
-    play: Play = Play.NOTHING
+    fault: Fault = Fault.NONE
     pods: Mapping[str, int] = field(default_factory=dict)
     retries: int = 0
     exit_code: int = 0
     first_seconds: float | None = None
 
     def pods_of(self, step: str) -> int:
-        """How many Pods a step must have had in the end."""
+        """How many Pods a step must have had at the end."""
         return self.pods.get(step, 1)
 
 
@@ -61,7 +61,7 @@ KINDS: Final = (
         name="retried",
         share=8,
         shape=chain(2, 1.0),
-        play=Play.FAIL,
+        fault=Fault.FAIL,
         retries=1,
         pods={"step-0": 2},
         first_seconds=_LONG,
@@ -79,7 +79,7 @@ KINDS: Final = (
         name="disrupted",
         share=3,
         shape=chain(2, 2.0),
-        play=Play.DISRUPT,
+        fault=Fault.DISRUPT,
         pods={"step-0": 2},
         first_seconds=_LONG,
     ),
@@ -88,16 +88,16 @@ KINDS: Final = (
         share=3,
         shape=chain(2, 1.0),
         phase="Cancelled",
-        play=Play.CANCEL,
+        fault=Fault.CANCEL,
         pods={"step-1": 0},
         first_seconds=_LONG,
     ),
 )
-"""Those whose first Pod is played with run long until then; the second attempt is ended as a success."""
+"""First Pods with a fault run until it is injected; their second attempt is completed as a success."""
 
 
 def manifest(kind: Kind, name: str, history: int) -> dict[str, Any]:
-    """A Workflow of this kind that keeps so many completed, and as many other, runs."""
+    """A Workflow of this kind; `history` is how many completed runs, and how many others, it keeps."""
     steps = []
     for number, step in enumerate(kind.shape.steps):
         seconds = kind.shape.seconds
@@ -121,7 +121,7 @@ def manifest(kind: Kind, name: str, history: int) -> dict[str, Any]:
 
 
 def mixture(seed: int) -> Iterator[Kind]:
-    """Kinds by their shares for ever, in an order that is the same for the same seed."""
+    """Kinds by their shares, endlessly, in an order that the seed determines."""
     order = random.Random(seed)
     while True:
         hundred = [kind for kind in KINDS for _ in range(kind.share)]

@@ -1,4 +1,4 @@
-"""What a soak found, for the terminal and as a section of `docs/performance.md`. Pure but for `tell`."""
+"""The result of a soak, for the terminal and as a section of `docs/performance.md`. Pure but for `show`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _WORDS: Final = {True: "ok", False: "**failed**", None: "too short to say"}
 _CLUSTER: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", BENCH)
 
 
-def tell(found: Mapping[str, Any]) -> None:
-    """Print the verdict."""
+def show(found: Mapping[str, Any]) -> None:
+    """Print the result."""
     for check in found["checks"]:
         value = f"{check['value']:g} {check['unit']}".strip()
         word = _WORDS[check["passed"]].strip("*")
@@ -37,11 +37,11 @@ def section(found: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     plan = found["plan"]
     what = (
         f"A steady load of {short(plan['rate'])} runs a minute for {short(plan['minutes'])} minutes: single "
-        "steps, chains, DAGs, runs whose steps fail and are retried, whose Pods are taken away, and that are "
+        "steps, chains, DAGs, runs whose steps fail and are retried, whose Pods are deleted, and that are "
         "cancelled; and a dashboard that asks the facade for something "
-        f"{short(plan['looks'])} times a second. {_kills(found)} An independent watcher holds every run to "
-        "what must become of it: its end, how many Pods each step had, that none began before those it "
-        "waits for, and that no attempt ran twice."
+        f"{short(plan['looks'])} times a second. {_kills(found)} An independent watch checks every run: "
+        "its result, how many Pods each step had, that none started before those it depends on, and that no "
+        "attempt ran twice."
     )
     parts = [
         "## Soak",

@@ -1,10 +1,10 @@
-"""Whether a soak went well: every run as it must be, and nothing that grows. Pure.
+"""Whether a soak passed: every run has the right result, and nothing grows. Pure.
 
 What grows is judged by a straight line (least squares) through the settled part: by how much it rises from
 that part's beginning to its end. A rise counts if it is above its limit and twice its standard error.
 
-The operator's memory is compared at equal ages, for each kill begins it anew: the last sample of each of its
-lives, over the lives; and besides, how it rises within a life.
+The operator's memory is compared at equal ages, because each kill starts a new process: the last sample of
+each process, over all processes; and also how it rises within one process.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HANDOVER_RISE_MS: Final = 15.0
 OBJECTS_RISE: Final = 0.10
 OBJECTS_LEAST: Final = 20.0
 OUTAGE_S: Final = 25.0
-"""The Lease of a leader that was killed must expire (15 s) before the next one may begin."""
+"""The Lease of a killed leader must expire (15 s) before its successor may start."""
 
 Points = Sequence[tuple[float, float]]
 
@@ -76,7 +76,7 @@ def trend(points: Points) -> Trend | None:
 
 
 def judge(found: Mapping[str, Any], samples: Sequence[Sample]) -> list[Check]:
-    """All checks of a soak, as it was written down."""
+    """All checks of a soak, from its record."""
     settled = [s for s in samples if s.at >= WARM * found["plan"]["minutes"] * 60 and _under_load(s, found)]
     quiet = [s for s in settled if s.age >= QUIET_AGE]
     ends = _last_of_lives(settled)
@@ -96,7 +96,7 @@ def judge(found: Mapping[str, Any], samples: Sequence[Sample]) -> list[Check]:
 
 
 def passed(checks: Iterable[Check]) -> bool:
-    """Whether nothing is wrong; what cannot be said is not wrong."""
+    """Whether no check failed; one with too little data has not."""
     return all(check.passed is not False for check in checks)
 
 

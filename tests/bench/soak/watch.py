@@ -1,4 +1,4 @@
-"""What the soak sees of runs and Pods, told to its ledger; and what it plays with some Pods."""
+"""Watches runs and Pods for the tracker, and injects the faults: fails, deletes and cancels some."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from nightcrawler_crds.kube.informer import Informer
 from nightcrawler_crds.kube.store import Store
 from tests.bench.engines import NAMESPACE, Meta
 from tests.bench.kubelet import end_pod
-from tests.bench.soak.kinds import Play
-from tests.bench.soak.ledger import Ledger, PodSeen
+from tests.bench.soak.kinds import Fault
+from tests.bench.soak.tracker import PodSeen, RunTracker
 
 _TRIES: Final = 5
 
@@ -40,51 +40,55 @@ class _Run(msgspec.Struct, frozen=True, gc=False):
     status: _Status = _Status()
 
 
-Part = Literal["fail", "disrupt", "cancel", "succeed"]
-_PARTS: Final[dict[Play, Part]] = {Play.FAIL: "fail", Play.DISRUPT: "disrupt", Play.CANCEL: "cancel"}
+Action = Literal["fail", "disrupt", "cancel", "succeed"]
+_ACTIONS: Final[dict[Fault, Action]] = {
+    Fault.FAIL: "fail",
+    Fault.DISRUPT: "disrupt",
+    Fault.CANCEL: "cancel",
+}
 
 
 class _Watch:
-    """Tells the ledger of changes, and keeps a list of what is to be played."""
+    """Passes changes to the tracker, and queues the faults to inject."""
 
-    def __init__(self, store: Store, ledger: Ledger) -> None:
-        self._store, self._ledger = store, ledger
-        self._to_play: asyncio.Queue[tuple[Part, PodSeen, str]] = asyncio.Queue()
+    def __init__(self, store: Store, tracker: RunTracker) -> None:
+        self._store, self._tracker = store, tracker
+        self._faults: asyncio.Queue[tuple[Action, PodSeen, str]] = asyncio.Queue()
 
     def pod(self, old: _Pod | None, new: _Pod | None) -> None:
         seen = _seen(new or old, new)
         if seen is None:
             return
         if new is None:
-            self._ledger.pod_gone(seen)
+            self._tracker.pod_gone(seen)
             return
         if old is None:
-            self._ledger.first_sight(seen)
-        self._ledger.pod(seen, time.monotonic())
+            self._tracker.first_sight(seen)
+        self._tracker.pod(seen, time.monotonic())
         has_started = seen.phase == "Running" and (old is None or old.status.phase != "Running")
-        if has_started and (part := _part(self._ledger, seen)) is not None:
-            self._to_play.put_nowait((part, seen, new.metadata.name))
+        if has_started and (action := _action(self._tracker, seen)) is not None:
+            self._faults.put_nowait((action, seen, new.metadata.name))
 
     def run(self, old: _Run | None, new: _Run | None) -> None:
         now = time.monotonic()
         if new is not None:
-            self._ledger.phase(new.metadata.name, new.status.phase, now)
+            self._tracker.phase(new.metadata.name, new.status.phase, now)
         elif old is not None:
-            self._ledger.run_gone(old.metadata.name, now)
+            self._tracker.run_gone(old.metadata.name, now)
 
-    async def play(self) -> None:
+    async def inject(self) -> None:
         while True:
-            part, seen, name = await self._to_play.get()
-            await _play(self._store, part, seen.run, name)
+            action, seen, name = await self._faults.get()
+            await _inject(self._store, action, seen.run, name)
 
 
 @asynccontextmanager
-async def watching(store: Store, ledger: Ledger) -> AsyncIterator[None]:
-    """Tell the ledger of all runs and Pods from now on, and play with the Pods it wants to be played with."""
-    watch = _Watch(store, ledger)
+async def watching(store: Store, tracker: RunTracker) -> AsyncIterator[None]:
+    """Watch all runs and Pods for the tracker from now on, and inject the faults of their kinds."""
+    watch = _Watch(store, tracker)
     pods = Informer(store, names.PODS, _Pod, namespace=NAMESPACE, on_change=watch.pod)
     runs = Informer(store, names.EXECUTIONS, _Run, namespace=NAMESPACE, on_change=watch.run)
-    tasks = [asyncio.create_task(work) for work in (pods.run(), runs.run(), watch.play())]
+    tasks = [asyncio.create_task(work) for work in (pods.run(), runs.run(), watch.inject())]
     try:
         await asyncio.gather(pods.synced.wait(), runs.synced.wait())
         yield
@@ -99,7 +103,7 @@ async def watching(store: Store, ledger: Ledger) -> AsyncIterator[None]:
 
 
 def _seen(known: _Pod | None, new: _Pod | None) -> PodSeen | None:
-    """What the ledger wants to know of a Pod; None of one that is no step's."""
+    """The state of a Pod for the tracker; None if it is not the Pod of a step."""
     if known is None:
         return None
     meta = known.metadata
@@ -116,25 +120,25 @@ def _seen(known: _Pod | None, new: _Pod | None) -> PodSeen | None:
     )
 
 
-def _part(ledger: Ledger, seen: PodSeen) -> Part | None:
-    """What to play with a Pod that has just started to run."""
-    kind = ledger.kind_of(seen.run)
-    if kind is None or kind.play is Play.NOTHING or seen.step != kind.shape.steps[0].name:
+def _action(tracker: RunTracker, seen: PodSeen) -> Action | None:
+    """What to do to a Pod that has just started to run, if anything."""
+    kind = tracker.kind_of(seen.run)
+    if kind is None or kind.fault is Fault.NONE or seen.step != kind.shape.steps[0].name:
         return None
-    return _PARTS[kind.play] if ledger.pods_of(seen.run, seen.step) == 1 else "succeed"
+    return _ACTIONS[kind.fault] if tracker.pods_of(seen.run, seen.step) == 1 else "succeed"
 
 
-async def _play(store: Store, part: Part, run: str, pod: str) -> None:
-    """Do to a Pod what its run's kind wants; whatever is gone by then needs nothing."""
+async def _inject(store: Store, action: Action, run: str, pod: str) -> None:
+    """Inject a fault into a Pod or its run; nothing to do if that is gone by then."""
     for _ in range(_TRIES):
         try:
-            if part == "cancel":
+            if action == "cancel":
                 body = {"spec": {"cancel": True}}
                 await store.patch(names.EXECUTIONS, NAMESPACE, run, body, dict[str, Any])
-            elif part == "disrupt":
+            elif action == "disrupt":
                 await store.delete(names.PODS, NAMESPACE, pod)
             else:
-                await end_pod(store, pod, 0 if part == "succeed" else 1)
+                await end_pod(store, pod, 0 if action == "succeed" else 1)
             return
         except errors.NotFound:
             return

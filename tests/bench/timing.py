@@ -1,6 +1,6 @@
-"""An independent watcher: when Pods came to be and ended, by its own clock.
+"""When Pods were created and ended, measured by an independent watch and its own clock.
 
-`creationTimestamp` has a grain of a second, so the times are those at which this watch told.
+`creationTimestamp` has a resolution of a second, so the times are those at which this watch reports changes.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class _Run(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass
 class Seen:
-    """When what was first seen, in seconds of the monotonic clock.
+    """When each change was first observed, in seconds of the monotonic clock.
 
     Attributes:
         created: Pods by run and step.
         succeeded: The same, when their phase was Succeeded.
-        ended: Runs by name, when they left the selection of those that live.
+        ended: Runs by name, when they left the selection of active ones.
         pods: The UIDs of those Pods: as many as `created` has, unless a step had several.
     """
 
@@ -60,15 +60,15 @@ class Seen:
         self.changed.set()
 
     async def end_of(self, run: str) -> None:
-        """Wait for the end of one run; of any number at once, which `until` would be too dear for."""
+        """Wait for the end of one run. Many may be awaited at once, which would be too slow with `until`."""
         if run not in self.ended:
             await self._awaited.setdefault(run, asyncio.get_running_loop().create_future())
 
     async def until(self, done: Callable[[], bool], patience: float) -> None:
-        """Wait until something holds, looking whenever anything was seen.
+        """Wait until a condition holds, checking it after each change.
 
         Raises:
-            TimeoutError: It did not come to hold in time.
+            TimeoutError: It did not hold in time.
         """
         async with asyncio.timeout(patience):
             while not done():

@@ -1,8 +1,8 @@
-"""What became of every run, held to what must become of it; bounded by the runs that are not settled yet.
+"""Compares every run with the result that its kind must have; holds only runs that are not settled yet.
 
-The ledger takes what a watch tells, in its order, and the moments at which it told. A run is settled some
-time after its end, when whatever is wrong with it has been seen; all that is kept of it then is a count.
-It has no clock of its own.
+The tracker takes the events of a watch, in order, with the time of each. A run is settled some time after
+its end, when anything wrong with it has been observed; after that only a count remains. It has no clock of
+its own.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Final, NamedTuple
 from tests.bench.soak.kinds import Kind
 
 SETTLED_AFTER: Final = 20.0
-"""Seconds from a run's end until it is judged: by then a Pod that should not be has been seen."""
+"""Seconds from a run's end until it is judged: by then any superfluous Pod has been observed."""
 _MOST_EXAMPLES: Final = 50
 _ENDED: Final = ("Succeeded", "Failed")
 _TERMINAL: Final = ("Completed", "Failed", "Cancelled")
 
 
 class PodSeen(NamedTuple):
-    """One state of a Pod, as a watch told of it."""
+    """One state of a Pod, as a watch reported it."""
 
     uid: str
     run: str
@@ -47,7 +47,7 @@ class _Pod:
 
     @property
     def may_be_repeated(self) -> bool:
-        """Whether another Pod of the same attempt is right: this one never started, or was taken away."""
+        """Whether another Pod of the same attempt is right: this one never started, or was disrupted."""
         return self.is_over and (not self.has_run or self.is_disrupted)
 
 
@@ -70,12 +70,12 @@ class Window(NamedTuple):
     handovers: list[float]
 
 
-class Ledger:
-    """Every run from its request until it is settled, and counts of all that were.
+class RunTracker:
+    """Every run from its submission until it is settled, and counts of those before.
 
     Attributes:
-        wrong: How often what was wrong, by what.
-        examples: Sentences on the first of those.
+        wrong: How many violations there were, by kind.
+        examples: Sentences on the first of them.
         settled: Runs that were judged, by kind.
     """
 
@@ -90,7 +90,7 @@ class Ledger:
         self._ended = asyncio.Event()
 
     def ask(self, name: str, kind: Kind, now: float) -> None:
-        """A run is about to be asked for."""
+        """A run is about to be submitted."""
         self.submitted += 1
         self._runs[name] = _Run(kind, now)
 
@@ -102,7 +102,7 @@ class Ledger:
     def pod(self, seen: PodSeen, now: float) -> None:
         """A Pod is new or has changed."""
         run = self._runs.get(seen.run)
-        if run is None:  # settled: its Pods change until they are cleaned up
+        if run is None:  # settled; its Pods change until they are cleaned up
             return
         known = run.pods.get(seen.uid)
         if known is None:
@@ -115,7 +115,7 @@ class Ledger:
             run.succeeded.setdefault(seen.step, now)
 
     def first_sight(self, seen: PodSeen) -> None:
-        """A Pod was created, whatever is known of its run."""
+        """A Pod was created, whether or not its run is known."""
         self.pods_seen += 1
         if seen.run not in self._runs:
             self._note("late Pod", f"{seen.run}: a Pod of {seen.step} came long after the run's end")
@@ -140,34 +140,34 @@ class Ledger:
             self._ended.set()
 
     def run_gone(self, name: str, now: float) -> None:
-        """A run has been deleted, which only those are that have ended."""
+        """A run has been deleted, which is right only once it has ended."""
         run = self._runs.get(name)
         if run is not None and run.ended is None:
-            self._note("deleted alive", f"{name}: deleted in phase {run.phase or 'none'}")
+            self._note("deleted while active", f"{name}: deleted in phase {run.phase or 'none'}")
             run.ended = now
             self._ended.set()
 
     def settle(self, now: float, after: float = SETTLED_AFTER) -> None:
-        """Judge the runs that ended long enough ago, and forget them."""
+        """Judge the runs that ended long enough ago, and drop them."""
         due = [name for name, run in self._runs.items() if run.ended is not None and now - run.ended >= after]
         for name in due:
             run = self._runs.pop(name)
             self.settled[run.kind.name] += 1
             self._judge(name, run)
 
-    def lose_the_rest(self) -> None:
-        """Note the runs that have not ended as lost."""
+    def record_lost(self) -> None:
+        """Record the runs that have not ended as lost."""
         for name, run in self._runs.items():
             if run.ended is None:
                 self._note("lost", f"{name}: {run.kind.name}, still in phase {run.phase or 'none'}")
 
     def kind_of(self, name: str) -> Kind | None:
-        """Of which kind a run is that is not settled."""
+        """The kind of a run that is not settled."""
         run = self._runs.get(name)
         return None if run is None else run.kind
 
     def pods_of(self, name: str, step: str) -> int:
-        """How many Pods of a step of such a run were seen."""
+        """How many Pods of a step of such a run were observed."""
         run = self._runs.get(name)
         return 0 if run is None else sum(pod.step == step for pod in run.pods.values())
 
@@ -182,7 +182,7 @@ class Ledger:
         return sum(run.ended is None for run in self._runs.values())
 
     async def all_ended(self) -> None:
-        """Wait until no run is alive."""
+        """Wait until no run is active."""
         while self.alive:
             self._ended.clear()
             await self._ended.wait()
@@ -197,7 +197,7 @@ class Ledger:
         return max(0.0, now - min(waiting, default=now))
 
     def take_window(self) -> Window:
-        """The waits since this was last asked."""
+        """The waits since the last call."""
         taken, self._window = self._window, Window([], [])
         return taken
 
