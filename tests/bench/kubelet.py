@@ -1,4 +1,4 @@
-"""Ends of Pods, as a kubelet writes them: for when a Pod is to end just then, whatever kwok would simulate."""
+"""Ends of Pods, as a kubelet writes them: for a Pod that is to end at once, whatever kwok would do."""
 
 from __future__ import annotations
 
