@@ -132,6 +132,25 @@ def test_a_variable_of_the_author_may_hold_a_parameter_and_a_secret(runs: dict[s
     assert runs["awkward"].log("Variable") == "report of $(SECRET).pdf\nthe same\n"
 
 
+def test_a_declared_parameter_without_a_value_is_an_empty_variable(here: Installation) -> None:
+    env: list[Manifest] = [{"name": "REPORT", "value": "<$(PARAM_x)>"}]
+    workflow = (
+        a_workflow("valueless", order="Graph")
+        .parameter("x")
+        .step("Argument", command=["echo"], args=["<$(PARAM_x)>"])
+        .step("Shell", command=shell('echo "<$PARAM_x>${PARAM_x+set}"'))
+        .step("Variable", command=shell('echo "$REPORT"'), env=env)
+    )
+    run = here.launch(workflow)["valueless"]
+    status = run.ended()
+    assert status["phase"] == "Completed", status["message"]
+    assert {step: run.log(step) for step in ("Argument", "Shell", "Variable")} == {
+        "Argument": "<>\n",
+        "Shell": "<>set\n",
+        "Variable": "<>\n",
+    }
+
+
 @pytest.mark.parametrize("step", ["Show", "Argument", "Shell", "Variable"])
 def test_no_parameter_brings_a_secret_to_light(runs: dict[str, Run], step: str) -> None:
     runs["awkward"].ended()

@@ -116,6 +116,35 @@ def test_an_unknown_environment_is_refused_with_those_there_are(shared: Team) ->
 
 
 @pytest.fixture
+def limiting(cluster: LocalCluster) -> Iterator[str]:
+    """An Environment that limits CPU to what is asked for."""
+    made = Team(cluster, "default")
+    made.apply(an_environment("limiting", cpu_limit="Request"))
+    yield "limiting"
+    made.delete(names.ENVIRONMENTS, "limiting")
+
+
+def test_an_environment_gives_the_limit_that_a_quota_demands(
+    limiting: str, operators: Operators, team: Team
+) -> None:
+    operators.start()
+    team.set_quota({"limits.cpu": "2"}, {"limits.cpu": "0"})
+    asks = {"cpu": "500m"}
+
+    (run,) = team.runs(a_workflow("asks", environments=[limiting]).step("one", resources=asks))
+    team.until_phase(run, "Completed")
+    (pod,) = team.pods(run)
+    assert pod["spec"]["containers"][0]["resources"]["limits"]["cpu"] == "500m"
+
+    # Only what is asked for is limited: a step of any other environment, or without cpu, stays refused.
+    unlimited = a_workflow("elsewhere", environments=["home"]).step("one", resources=asks)
+    silent = a_workflow("silent", environments=[limiting]).step("one", resources={"cpu": "None"})
+    for workflow in (unlimited, silent):
+        (run,) = team.runs(workflow)
+        assert team.until_phase(run, "Failed")["steps"]["one"]["reason"] == "PodForbidden"
+
+
+@pytest.fixture
 def no_default(cluster: LocalCluster) -> Iterator[None]:
     """The default Environment is none for a while."""
     path = f"/apis/{names.API_VERSION}/environments/home"

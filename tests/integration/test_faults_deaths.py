@@ -124,6 +124,32 @@ def test_deaths_at_a_write_of_a_retry_make_every_attempt_once(
     assert team.step(run, "s")["message"].endswith("(in the last of 3 attempts)")
 
 
+REFUSED: Final = {
+    "the Job that is not taken": Write("POST", "/jobs$"),
+    "the record of why it waits": Write("PATCH", STATUS, "APIServerUnavailable"),
+}
+
+
+@pytest.mark.parametrize("write", REFUSED.values(), ids=REFUSED)
+def test_deaths_while_a_job_is_refused_lose_neither_the_reason_nor_the_step(
+    write: Write, victim: Victim, proxy: FaultProxy, team: Team
+) -> None:
+    history = History(team)
+    proxy.on("POST", "/jobs$", status=503, times=10_000)
+    team.apply(workflow := a_chain("c", 2))
+    run = team.run(workflow)
+
+    victim.dies_at(write)
+    victim.start()
+    waits = team.until_step(run, "s1", reason="APIServerUnavailable")
+    assert "jobName" not in waits
+    proxy.calm()
+
+    status = team.until_phase(run, "Completed")
+    assert "reason" not in status["steps"]["s1"]
+    assert_ran_once(history, run, "s1/1", "s2/1")
+
+
 def test_a_death_at_the_freeing_of_a_deleted_pod_keeps_neither_the_pod_nor_a_result(
     victim: Victim, team: Team
 ) -> None:

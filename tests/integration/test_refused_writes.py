@@ -273,23 +273,13 @@ def test_rights_that_do_not_come_fail_the_step(operators: Operators, team: Team)
 # --- quotas on the number of objects -----------------------------------------------------------------
 
 
-def set_quota(team: Team, hard: dict[str, str], used: dict[str, str]) -> None:
-    path = f"/api/v1/namespaces/{team.namespace}/resourcequotas"
-    team.cluster.api.post(path, {"metadata": {"name": "count"}, "spec": {"hard": hard}})
-    eventually(
-        lambda: team.cluster.api.get(f"{path}/count").get("status", {}).get("used"),
-        until=lambda seen: seen == used,
-        what="the quota to be in force",
-    )
-
-
 @pytest.mark.parametrize("counted", ["count/jobs.batch", "count/pods"])
 def test_a_run_makes_room_with_its_own_finished_jobs_and_with_no_others(
     counted: str, operator: OperatorProcess, team: Team
 ) -> None:
     (other,) = team.runs(a_workflow("other").step("one"))
     team.until_phase(other, "Completed")
-    set_quota(team, {counted: "3"}, {counted: "1"})
+    team.set_quota({counted: "3"}, {counted: "1"})
 
     (run,) = team.runs(a_chain("c", 5))
 
@@ -302,7 +292,7 @@ def test_a_run_makes_room_with_its_own_finished_jobs_and_with_no_others(
 
 
 def test_the_limit_that_a_quota_demands_can_be_given(operator: OperatorProcess, team: Team) -> None:
-    set_quota(team, {"limits.cpu": "2"}, {"limits.cpu": "0"})
+    team.set_quota({"limits.cpu": "2"}, {"limits.cpu": "0"})
 
     (bare,) = team.runs(a_workflow("bare").step("one", resources={"cpu": "500m"}))
     (limited,) = team.runs(a_workflow("limited").step("one", resources={"cpu": "500m", "cpuLimit": 1}))

@@ -191,15 +191,18 @@ class FaultProxy:
         for rule in rules:
             await asyncio.sleep(rule.delay)
             self._break(rule, "before", request)
-            if rule.status:
-                return _refusal(rule.status)
+        status = next((rule.status for rule in rules if rule.status), 0)
+        answer = _refusal(status) if status else await self._ask(request, body)
+        for rule in rules:
+            self._break(rule, "after", request)
+        return answer
+
+    async def _ask(self, request: web.Request, body: bytes) -> web.Response:
         try:
             async with self._forward(request, body) as answer:
                 content = await answer.read()
         except aiohttp.ClientError:
             return _refusal(503)
-        for rule in rules:
-            self._break(rule, "after", request)
         return web.Response(status=answer.status, headers=_end_to_end(answer.headers), body=content)
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:

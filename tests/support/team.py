@@ -127,6 +127,16 @@ class Team:
         change = {"metadata": {"annotations": annotations}}
         self._api.merge(self.path(names.PODS, pod["metadata"]["name"]), change)
 
+    def set_quota(self, hard: dict[str, str], used: dict[str, str]) -> None:
+        """Create a quota, and wait until it is in force with so much used."""
+        path = f"/api/v1/namespaces/{self.namespace}/resourcequotas"
+        self._api.post(path, {"metadata": {"name": "quota"}, "spec": {"hard": hard}})
+        eventually(
+            lambda: self._api.get(f"{path}/quota").get("status", {}).get("used"),
+            until=lambda seen: seen == used,
+            what="the quota to be in force",
+        )
+
     # --- reading -------------------------------------------------------------------------------------
 
     def path(self, resource: Resource, name: str = "") -> str:
