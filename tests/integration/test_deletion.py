@@ -46,16 +46,6 @@ def test_deleting_a_workflow_ends_and_deletes_its_runs(shared: Team) -> None:
     eventually(lambda: not shared.every(names.REVISIONS, revisions), what="its revisions to go")
 
 
-def test_jobs_that_lost_their_execution_are_deleted_even_if_they_were_to_stay(shared: Team) -> None:
-    (run,) = shared.runs(a_workflow("orphaned").step("long", lasts=600))
-    shared.until_pod_runs(run)
-
-    # As kubectl delete --cascade=orphan does: the garbage collector leaves its Jobs alone.
-    shared.delete(names.EXECUTIONS, run, propagationPolicy="Orphan")
-
-    until_nothing_is_left(shared, run)
-
-
 def test_an_execution_of_the_same_name_gets_jobs_of_its_own(shared: Team) -> None:
     workflow = a_workflow("again").step("one", lasts=1.5)
     shared.apply(workflow)
