@@ -33,11 +33,15 @@ class Absence:
         self._operator = operator
 
     def begins(self, workflow: WorkflowBuilder) -> str:
-        """A run whose first Pod runs; then nobody is there."""
+        """A run whose first Pod runs and whose first Job is on record; then nobody is there.
+
+        What is deleted before it was recorded leaves no trace: its attempt is made as if for the first time.
+        """
         self._operator.start()
         self.team.apply(workflow)
         run = self.team.run(workflow)
         self.team.until_pod_runs(run)
+        eventually(lambda: self.team.status(run).get("steps"), what="the record of the first Job")
         self._operator.kill()
         return run
 
