@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import documented
 from tests.support.facade import Served
 
 _PROGRAM = Path(sys.executable).parent / "schemathesis"
@@ -21,16 +22,8 @@ _SEED = 20251126
 _EXAMPLES = 10
 _WITHIN = 280
 """Seconds, of a machine that does other things too; alone it takes a fraction."""
-_LEFT_OUT = ",".join(
-    (
-        # These are about authentication, and nobody is asked who they are.
-        "ignored_auth",
-        "object_level_authorization",
-        # Some limits of words (a GPU model's length behind its count) and all rules between steps (names that
-        # are unique, dependsOn that names one) are not in the schema, so valid data may still be refused.
-        "positive_data_acceptance",
-    )
-)
+_LEFT_OUT = "ignored_auth,object_level_authorization"
+"""Checks that are about authentication: nobody is asked who they are."""
 
 
 @pytest.mark.timeout(_WITHIN + 120)
@@ -51,7 +44,13 @@ def test_the_facade_does_as_its_document_says(served: Served, tmp_path: Path) ->
             "--no-color",
         ],
         cwd=tmp_path,
-        env={**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"},
+        env={
+            **os.environ,
+            "NO_PROXY": "127.0.0.1",
+            "no_proxy": "127.0.0.1",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "SCHEMATHESIS_HOOKS": documented.__name__,
+        },
         capture_output=True,
         text=True,
         timeout=_WITHIN,

@@ -162,8 +162,7 @@ def test_a_refusal_says_what_is_wrong_and_what_is_accepted(kind: str, word: Any,
         ("memory", "1e99", "more than 512Pi"),
         ("gpu", 1025, "more than 1,024 GPUs"),
         ("gpu", 0.5, "GPUs are given whole"),
-        ("gpu", "1x A" + "0" * 63, "at most 63 characters"),
-        ("gpu", "1x A" + "0" * 80, "longer than 80 characters"),
+        ("gpu", "1x A" + "0" * 60, "longer than 63 characters"),
         ("duration", "366 days", "more than 365 days"),
         ("duration", 1e300, "more than 365 days"),
     ],
@@ -213,7 +212,7 @@ def test_clocks_show_whole_seconds_that_have_passed(seconds: float, short: str, 
     assert words.clock_long(seconds) == long
 
 
-@pytest.mark.parametrize("word", [0, 0.0, "0", "0s", "0h 0m", "0.000s", "0.0001 ms", 0.0001])
+@pytest.mark.parametrize("word", [0, 0.0, "0", "0s", "0h 0m", "0.000s", "0.0001 ms", 0.0001, 0.0006])
 def test_a_timeout_of_no_time_is_refused(word: words.Word) -> None:
     with pytest.raises(words.WordError, match="it is no time at all; leave it out for the default"):
         words.parse_timeout(word, what="timeout")

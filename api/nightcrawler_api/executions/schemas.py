@@ -26,6 +26,8 @@ class ExecuteRequest(BaseModel):
         None,
         description="Values of the parameters, any JSON each; of a workflow that declares some, only those. "
         f"{MAX_PARAMETERS_BYTES} bytes in all.",
+        # In the document alone: the check of the name itself has a sentence for it.
+        json_schema_extra={"propertyNames": {"pattern": r"^[A-Za-z_][A-Za-z0-9_]*$", "maxLength": 128}},
     )
 
 

@@ -66,7 +66,7 @@ def _word(parse: Callable[[Any], object], pattern: str, forms: str, **number: fl
 
     schema = {
         "anyOf": [
-            {"type": "number", "minimum": 0, **number},
+            {"type": "number", **({"minimum": 0} | number)},
             {"type": "string", "pattern": pattern, "maxLength": words.WORD_MAX_LENGTH},
         ],
         "description": forms,
@@ -88,7 +88,7 @@ _timeout = _word(
     words.parse_timeout,
     words.TIMEOUT_PATTERN,
     words.TIMEOUT_FORMS,
-    exclusiveMinimum=0,
+    minimum=words.MIN_TIMEOUT_SECONDS,
     maximum=words.MAX_DURATION_SECONDS,
 )
 

@@ -14,7 +14,6 @@ from nightcrawler_crds.words.grammar import NUMBER, Kind, Word
 MAX_CORES: Final = 100_000
 MAX_BYTES: Final = 512 * 2**50
 MAX_GPUS: Final = 1024
-_MAX_MODEL_LENGTH: Final = 63  # the longest label value, which it is compared with
 
 _NONE: Final = "None|none|NONE"
 
@@ -212,8 +211,6 @@ def _gpu(count: int, model: str | None, written: Word) -> Gpu | None:
         raise _GPU.out_of_range("gpu", written, f"it is more than {MAX_GPUS:,} GPUs")
     if model is not None:
         model = " ".join(model.split())
-        if len(model) > _MAX_MODEL_LENGTH:
-            raise _GPU.out_of_range("gpu", written, f"a model has at most {_MAX_MODEL_LENGTH} characters")
         if re.fullmatch(r"gpus?(?:[ -]+gpus?)*", model.lower()):
             model = None
     return Gpu(count, model) if count else None

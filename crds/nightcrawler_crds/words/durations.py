@@ -79,7 +79,8 @@ def _seconds(milliseconds: Fraction, written: Word, what: str) -> float:
 def parse_timeout(value: Word, *, what: str = "duration") -> float:
     """Parse a duration that must not be 0; otherwise like `parse_duration`."""
     seconds = parse_duration(value, what=what)
-    if seconds < MIN_TIMEOUT_SECONDS:
+    # A number is compared with the schema's minimum before it is rounded.
+    if (seconds if isinstance(value, str) else value) < MIN_TIMEOUT_SECONDS:
         raise _TIMEOUT.out_of_range(what, value, "it is no time at all; leave it out for the default")
     return seconds
 

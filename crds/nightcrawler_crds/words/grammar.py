@@ -10,8 +10,8 @@ from typing import Final
 
 Word = str | int | float
 
-WORD_MAX_LENGTH: Final = 80
-"""Characters; enough for a four-digit count and a model as long as a label value can be."""
+WORD_MAX_LENGTH: Final = 63
+"""Characters: the longest label value, with which the model of a GPU is compared."""
 NUMBER: Final = r"[0-9]+(?:\.[0-9]+)?"
 
 

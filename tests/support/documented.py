@@ -1,0 +1,91 @@
+"""Hooks of schemathesis: what our requests must keep to beside their schema, for those that are to be valid.
+
+JSON schema knows no rules between items and fields (names that differ, a dependsOn that names a step), and
+the document leaves Kubernetes' own objects to Kubernetes. What is made from the schema breaks these rules
+almost always, so it is put right first. What is to be invalid is sent as it was made.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any, Final
+
+import schemathesis
+from nightcrawler_crds.schedules import CronError, cron_fields
+
+from nightcrawler_crds import jsonnumbers
+
+Json = dict[str, Any]
+
+_OF_KUBERNETES: Final = ("podTemplate", "envFrom")
+
+
+@schemathesis.hook
+def map_case(context: schemathesis.HookContext, case: schemathesis.Case) -> schemathesis.Case:
+    """Put the body of a request right that is to be valid."""
+    if case.meta is not None and case.meta.generation.mode.is_positive and isinstance(case.body, dict):
+        case.body = put_right(case.body)
+    return case
+
+
+def put_right(body: Json) -> Json:
+    """A body with which no rule between fields is broken, and without what is Kubernetes' own."""
+    body = copy.deepcopy(body)
+    if isinstance(body.get("steps"), list):
+        body["steps"] = list(_steps(body["steps"], body.get("order") != "Sequence"))
+    if isinstance(body.get("parameters"), list):
+        body["parameters"] = list(_named_once(body["parameters"]))
+        for parameter in body["parameters"]:
+            _keep_numbers(parameter, "default")
+    elif isinstance(body.get("parameters"), dict):
+        for name in list(body["parameters"]):
+            _keep_numbers(body["parameters"], name)
+    config = body.get("config") or {}
+    schedule = config.get("schedule") or {}
+    if schedule.get("type") == "cron":
+        schedule.pop("interval", None)
+        schedule["cron"] = _cron(schedule["cron"])
+    elif schedule.get("type") == "interval":
+        schedule.pop("cron", None)
+        schedule["interval"] = "6 hours"
+    asked = [owner.get("resources") or {} for owner in (config, *(body.get("steps") or ()))]
+    if any(resources.get("cpuLimit") is not None for resources in asked):
+        # A limit must not be less than what is asked for, here or there.
+        for resources in asked:
+            resources.pop("cpu", None)
+    return body
+
+
+def _named_once(items: list[Json]) -> Iterator[Json]:
+    seen: set[str] = set()
+    for item in items:
+        if item["name"] not in seen:
+            seen.add(item["name"])
+            yield item
+
+
+def _steps(steps: list[Json], graph: bool) -> Iterator[Json]:
+    above: list[str] = []
+    for step in _named_once(steps):
+        for field in _OF_KUBERNETES:
+            step.pop(field, None)
+        for variable in step.get("env") or ():
+            variable.pop("valueFrom", None)
+        if step.get("dependsOn"):
+            step["dependsOn"] = above[-1:] if graph else []
+        above.append(step["name"])
+        yield step
+
+
+def _cron(line: str) -> str:
+    try:
+        cron_fields(line)
+    except CronError:
+        return "0 0 * * 1"
+    return line
+
+
+def _keep_numbers(owner: Json, field: str) -> None:
+    if any(True for _ in jsonnumbers.not_kept(owner.get(field))):
+        owner[field] = None
