@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import schemathesis
-from nightcrawler_crds.schedules import CronError, cron_fields
 
 from nightcrawler_crds import jsonnumbers
+from nightcrawler_crds.validation.schedules import CronError, cron_fields
 
 Json = dict[str, Any]
 

@@ -194,7 +194,9 @@ def _of(node: Node, name: str) -> st.SearchStrategy[Any]:
             )
         case ListOf():
             items = _of(node.items, name)
-            return st.lists(items, min_size=node.least, max_size=2).map(lambda made: _differing(node, made))
+            return st.lists(items, min_size=node.least, max_size=node.most or 2).map(
+                lambda made: _differing(node, made)
+            )
         case MapOf():
             free = st.dictionaries(st.sampled_from(_KEYS), st.sampled_from(["", "a"]), max_size=2)
             return st.just(_amounts(node)) if isinstance(node.values, Quantity) else free

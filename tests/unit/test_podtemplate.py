@@ -21,6 +21,7 @@ from nightcrawler_operator.builders.merge import MERGE_KEYS
 from tests.support.podtemplates import ENVIRONMENT, Json, places, pod_of, templates
 
 STRICT = PodPolicy()
+NODE_TERMS = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms"
 LAX = PodPolicy(**{power.value: True for power in Power})
 
 
@@ -42,6 +43,12 @@ def volume(**sort: Any) -> Json:
 
 def beside(**fields: Any) -> Json:
     return {"spec": {"initContainers": [{"name": "a", "image": "b:1", **fields}]}}
+
+
+def on_nodes(*nodes: str) -> Json:
+    fields = [{"key": "metadata.name", "operator": "In", "values": [*nodes]}]
+    required = {"nodeSelectorTerms": [{"matchFields": fields}]}
+    return spec(affinity={"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}})
 
 
 def in_context(**fields: Any) -> Json:
@@ -97,8 +104,13 @@ REFUSED_ALWAYS: list[tuple[Json, str, str]] = [
                 "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}
             }
         ),
-        "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms",
+        NODE_TERMS,
         "must not be empty",
+    ),
+    (
+        on_nodes("a", "b"),
+        f"{NODE_TERMS}/0/matchFields/0/values",
+        "must not have more than 1 of its 2 items",
     ),
     (
         beside(resources={"limits": {"memroy": "1Gi"}}),

@@ -157,6 +157,8 @@ def _list(node: ListOf, value: Any, at: _Place, policy: PodPolicy) -> _Found:
         return
     if len(value) < node.least:
         yield at, "must not be empty: leave it out, or fill it"
+    if node.most is not None and len(value) > node.most:
+        yield at, f"must not have more than {node.most} of its {len(value)} items"
     seen: set[tuple[Any, ...]] = set()
     for index, item in enumerate(value):
         yield from _check(node.items, item, (*at, index), policy)

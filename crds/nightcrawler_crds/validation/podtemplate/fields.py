@@ -49,7 +49,11 @@ _NODE_REQUIREMENT: Final = Object(
     required=("key", "operator"),
 )
 _NODE_FIELD: Final = Object(
-    {"key": Choice(("metadata.name",)), "operator": Choice(("In", "NotIn")), "values": ListOf(NAME, least=1)},
+    {
+        "key": Choice(("metadata.name",)),
+        "operator": Choice(("In", "NotIn")),
+        "values": ListOf(NAME, least=1, most=1),
+    },
     required=("key", "operator", "values"),
 )
 _NODE_TERM: Final = Object(

@@ -85,11 +85,13 @@ class ListOf:
         items: The type of its items.
         key: The fields that together identify an item, with their defaults.
         least: The minimum number of items.
+        most: The maximum number of items; None if there is none.
     """
 
     items: Node
     key: Mapping[str, str | None] = field(default_factory=dict)
     least: int = 0
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
