@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from nightcrawler_api import refusals
 from nightcrawler_api.refusals import FieldError, at
+from nightcrawler_api.workflows.schemas import ONLY_IN_ANSWERS
 from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from nightcrawler_crds.validation import (
@@ -26,7 +27,6 @@ from nightcrawler_crds.validation import (
     workflow_problems,
 )
 
-_ONLY_IN_ANSWERS: Final = ("id", "status", "creator", "createdAt", "updatedAt", "lastRun", "conditions")
 _ONLY_IN_ANSWERS_OF_STEPS: Final = ("status", "duration")
 _ALWAYS_WRITTEN: Final = ("timeout", "retryDelay")
 """Fields of config that are written even if they repeat a response."""
@@ -42,7 +42,7 @@ _CONTROL_BUT_LINES: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 def desired_spec(current: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
     """The spec after merging a body into it."""
-    changes = {key: value for key, value in body.items() if key not in _ONLY_IN_ANSWERS}
+    changes = {key: value for key, value in body.items() if key not in ONLY_IN_ANSWERS}
     if "name" in changes:
         changes["displayName"] = changes.pop("name")
     if isinstance(changes.get("environments"), Mapping):
@@ -72,7 +72,7 @@ def without_repeated_defaults(
     default environment, the option for retries, a compute profile. Durations come from the installation's
     defaults only, and are written: a later default must not end a run whose caller sent 24 hours.
     """
-    if not any(field in body for field in _ONLY_IN_ANSWERS):
+    if not any(field in body for field in ONLY_IN_ANSWERS):
         return body
     config = {key: value for key, value in shown["config"].items() if key not in _ALWAYS_WRITTEN}
     written = {**current, "name": current["displayName"]} if "displayName" in current else current

@@ -27,7 +27,15 @@ _Tags = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=128, pattern=_ONE_LINE)]], Field(max_length=64)
 ]
 
+ONLY_IN_ANSWERS: Final = ("id", "status", "creator", "createdAt", "updatedAt", "lastRun", "conditions")
+
 Priority = Literal["low", "medium", "high", "critical"]
+
+
+def _tell_ignored(schema: dict[str, Any]) -> None:
+    """Add the fields that a body may have and that mean nothing in it."""
+    ignored = {"description": "Ignored: only answers say it."}
+    schema["properties"] |= dict.fromkeys(ONLY_IN_ANSWERS, ignored)
 
 
 class WorkflowUpdate(BaseModel):
@@ -36,7 +44,7 @@ class WorkflowUpdate(BaseModel):
     Read-only fields (id, status, creator and the like) are ignored, so that a response can be sent back.
     """
 
-    model_config = ConfigDict(alias_generator=to_camel)
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", json_schema_extra=_tell_ignored)
 
     # A factory, so that the document shows no default, which would be invalid.
     name: str = Field(

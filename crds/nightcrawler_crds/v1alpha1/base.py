@@ -66,7 +66,7 @@ def _word(parse: Callable[[Any], object], pattern: str, forms: str, **number: fl
 
     schema = {
         "anyOf": [
-            {"type": "number", **({"minimum": 0} | number)},
+            {"type": "number", "minimum": 0, **number},
             {"type": "string", "pattern": pattern, "maxLength": words.WORD_MAX_LENGTH},
         ],
         "description": forms,
