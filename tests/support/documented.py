@@ -1,28 +1,40 @@
 """Hooks of schemathesis: what our requests must keep to beside their schema, for those that are to be valid.
 
-JSON schema knows no rules between items and fields (names that differ, a dependsOn that names a step), and
-the document leaves Kubernetes' own objects to Kubernetes. What is made from the schema breaks these rules
+JSON schema knows no rules between items and fields (names that differ, a dependsOn that names a step) and no
+bounds of amounts in text, takes 90.0 for a whole number, and leaves Kubernetes' own objects to Kubernetes. What is made from the schema breaks these rules
 almost always, so it is put right first. What is to be invalid is sent as it was made.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import schemathesis
 
-from nightcrawler_crds import jsonnumbers
+from nightcrawler_api.workflows.schemas import ONLY_IN_ANSWERS
+from nightcrawler_crds import words
+from nightcrawler_crds.validation import jsonnumbers
 from nightcrawler_crds.validation.schedules import CronError, cron_fields
 
 Json = dict[str, Any]
 
 _OF_KUBERNETES: Final = ("podTemplate", "envFrom")
+_AMOUNTS: Final[dict[str, Callable[[Any], object]]] = {
+    "cpu": words.parse_cpu,
+    "cpuLimit": words.parse_cpu,
+    "memory": words.parse_memory,
+    "gpu": words.parse_gpu,
+    "persistentVolume": words.parse_memory,
+    "ephemeralStorage": words.parse_memory,
+    "timeout": words.parse_timeout,
+    "retryDelay": words.parse_duration,
+}
 
 
 @schemathesis.hook
-def map_case(context: schemathesis.HookContext, case: schemathesis.Case) -> schemathesis.Case:
+def map_case(context: schemathesis.HookContext, case: schemathesis.Case[Any]) -> schemathesis.Case[Any]:
     """Put the body of a request right that is to be valid."""
     if case.meta is not None and case.meta.generation.mode.is_positive and isinstance(case.body, dict):
         case.body = put_right(case.body)
@@ -32,6 +44,8 @@ def map_case(context: schemathesis.HookContext, case: schemathesis.Case) -> sche
 def put_right(body: Json) -> Json:
     """A body with which no rule between fields is broken, and without what is Kubernetes' own."""
     body = copy.deepcopy(body)
+    for field in ONLY_IN_ANSWERS:
+        body.pop(field, None)
     if isinstance(body.get("steps"), list):
         body["steps"] = list(_steps(body["steps"], body.get("order") != "Sequence"))
     if isinstance(body.get("parameters"), list):
@@ -49,6 +63,11 @@ def put_right(body: Json) -> Json:
     elif schedule.get("type") == "interval":
         schedule.pop("cron", None)
         schedule["interval"] = "6 hours"
+    for owner in (config, *(body.get("steps") or ())):
+        for part in (owner, owner.get("resources") or {}, owner.get("storage") or {}):
+            _bound(part)
+    for field in ("completed", "failed"):
+        _make_whole(body.get("history") or {}, field)
     asked = [owner.get("resources") or {} for owner in (config, *(body.get("steps") or ()))]
     if any(resources.get("cpuLimit") is not None for resources in asked):
         # A limit must not be less than what is asked for, here or there.
@@ -76,6 +95,24 @@ def _steps(steps: list[Json], graph: bool) -> Iterator[Json]:
             step["dependsOn"] = above[-1:] if graph else []
         above.append(step["name"])
         yield step
+
+
+def _bound(part: Json) -> None:
+    """Leave out amounts whose text is of the pattern and out of bounds; write whole numbers as such."""
+    for field, parse in _AMOUNTS.items():
+        if part.get(field) is None:
+            continue
+        try:
+            parse(part[field])
+        except words.WordRangeError:
+            del part[field]
+    for field in ("retries", "nodes"):
+        _make_whole(part, field)
+
+
+def _make_whole(owner: Json, field: str) -> None:
+    if isinstance(owner.get(field), float):
+        owner[field] = int(owner[field])
 
 
 def _cron(line: str) -> str:
