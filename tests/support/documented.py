@@ -1,8 +1,9 @@
 """Hooks of schemathesis: what our requests must keep to beside their schema, for those that are to be valid.
 
 JSON schema knows no rules between items and fields (names that differ, a dependsOn that names a step) and no
-bounds of amounts in text, takes 90.0 for a whole number, and leaves Kubernetes' own objects to Kubernetes. What is made from the schema breaks these rules
-almost always, so it is put right first. What is to be invalid is sent as it was made.
+bounds of amounts in text, takes 90.0 for a whole number, and leaves Kubernetes' own objects to Kubernetes.
+What is made from the schema breaks these rules almost always, so it is put right first. What is to be invalid
+is sent as it was made.
 """
 
 from __future__ import annotations
@@ -56,13 +57,7 @@ def put_right(body: Json) -> Json:
         for name in list(body["parameters"]):
             _keep_numbers(body["parameters"], name)
     config = body.get("config") or {}
-    schedule = config.get("schedule") or {}
-    if schedule.get("type") == "cron":
-        schedule.pop("interval", None)
-        schedule["cron"] = _cron(schedule["cron"])
-    elif schedule.get("type") == "interval":
-        schedule.pop("cron", None)
-        schedule["interval"] = "6 hours"
+    _set_time(config.get("schedule") or {})
     for owner in (config, *(body.get("steps") or ())):
         for part in (owner, owner.get("resources") or {}, owner.get("storage") or {}):
             _bound(part)
@@ -95,6 +90,15 @@ def _steps(steps: list[Json], graph: bool) -> Iterator[Json]:
             step["dependsOn"] = above[-1:] if graph else []
         above.append(step["name"])
         yield step
+
+
+def _set_time(schedule: Json) -> None:
+    if schedule.get("type") == "cron":
+        schedule.pop("interval", None)
+        schedule["cron"] = _cron(schedule["cron"])
+    elif schedule.get("type") == "interval":
+        schedule.pop("cron", None)
+        schedule["interval"] = "6 hours"
 
 
 def _bound(part: Json) -> None:
