@@ -15,6 +15,7 @@ import uvicorn
 
 from nightcrawler_api.app import create_app, in_front
 from nightcrawler_api.dependencies import Facade
+from nightcrawler_api.http.draining import DrainingServer
 from nightcrawler_api.http.protocol import MAX_HEAD_BYTES, HttpProtocol
 from nightcrawler_api.settings import Settings, load
 from nightcrawler_crds import logformat, runtime
@@ -85,7 +86,7 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
         log.info("serving namespace %s of %s at http://%s", settings.namespace, connection.server, address)
         settling = asyncio.create_task(_settle(app.state.facade))
         _outlive_signals()
-        await uvicorn.Server(config).serve(sockets=[listening])
+        await DrainingServer(config, settings.drain_timeout).serve(sockets=[listening])
         settling.cancel()
     finally:
         await connection.close()

@@ -11,7 +11,7 @@ from pydantic_settings import NoDecode
 
 from nightcrawler_crds import names
 from nightcrawler_crds import settings as common
-from nightcrawler_crds.settings import DnsLabel, Port, Span, pod_namespace, variable
+from nightcrawler_crds.settings import DnsLabel, Port, Span, Wait, pod_namespace, variable
 
 
 def _list(value: object) -> object:
@@ -53,6 +53,11 @@ class Settings(common.CommonSettings):
         75.0,
         description="How long an idle connection is kept. It must be longer than whatever is in front keeps "
         "its own, or requests get lost: 75 seconds suit most proxies, 620 Google's load balancers.",
+    )
+    drain_timeout: Wait = Field(
+        0.0,
+        description="How long a facade that is told to end keeps connections for their next request, whose "
+        "answer closes them. 0: idle ones are closed at once. The chart sets 10 seconds.",
     )
     allow_unauthenticated: bool = Field(
         False,

@@ -24,7 +24,7 @@ SET_BY_THE_CHART = {
     *("kubeconfig", "watch_namespace", "probe_host", "probe_port"),
     *("leader_election", "lease_name", "lease_namespace"),
     *("pod_name", "pod_namespace", "pod_uid", "container_name"),
-    *("namespace", "allow_own_namespace", "api_host", "api_port", "allow_unauthenticated"),
+    *("namespace", "allow_own_namespace", "api_host", "api_port", "allow_unauthenticated", "drain_timeout"),
 }
 
 
