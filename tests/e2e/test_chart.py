@@ -1,147 +1,144 @@
-"""The chart's life on a real node: install, use, test, upgrade, uninstall, install again."""
+"""The life of an installation, by Helm itself: each test leaves a release that the next one goes on with."""
 
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from container import build
 from localcluster import ClusterError, LocalCluster
 from localcluster.api import RefusedError
+from localcluster.credentials import NODE_NAME
+from localcluster.fakenodes import gpu_nodes
 from nightcrawler_crds import names
-from tests.support.chart import CHART, HOME, NAMESPACE, helm
+from tests.support.builders import a_workflow
+from tests.support.chart import NAMESPACE
+from tests.support.examples import FOLDER
+from tests.support.history import History
 from tests.support.polling import eventually
+from tests.support.release import PLAYED, Release, chart_before
 from tests.support.resources import Json
 
 pytestmark = [pytest.mark.real_node, pytest.mark.timeout(900)]
 
-_READY_WITHIN = 300.0
-_FACADE = f"/api/v1/namespaces/{NAMESPACE}/services/nightcrawler-api:http/proxy"
+_IN_FLIGHT = 20
+_OUTAGE_SECONDS = 30
 _WORKFLOW: Json = {
     "name": "Greeting",
     "steps": [{"name": "Greet", "image": "busybox:1", "command": ["echo", "hello from the chart"]}],
 }
 
 
-class Release:
-    """The chart on a cluster whose node has the image; the facade is asked through its Service."""
-
-    def __init__(self, cluster: LocalCluster) -> None:
-        self.cluster = cluster
-
-    def helm(self, *arguments: str) -> str:
-        return helm(*arguments, f"--namespace={NAMESPACE}", kubeconfig=self.cluster.kubeconfig)
-
-    def install(self, *arguments: str) -> None:
-        until_ready = ("--wait", f"--timeout={_READY_WITHIN:.0f}s")
-        command = ("upgrade", "--install", "nightcrawler", str(CHART), "--create-namespace")
-        self.helm(*command, *until_ready, *arguments)
-
-    def get(self, path: str) -> Any:
-        return self.cluster.api.get(f"{_FACADE}{path}")
-
-    def post(self, path: str, body: Json) -> Any:
-        return self.cluster.api.post(f"{_FACADE}{path}", body)
-
-    def run(self, workflow: str) -> Json:
-        """Run a workflow over REST; its execution once it has ended."""
-        return self.ended(workflow, self.start(workflow))
-
-    def start(self, workflow: str) -> str:
-        """Start a run over REST; its name."""
-        return str(self.post(f"/api/workflows/{workflow}/execute", {})["executionId"])
-
-    def ended(self, workflow: str, run: str) -> Json:
-        """A run, once it has ended."""
-        path = f"/api/workflows/{workflow}/executions/{run}"
-
-        def ended(execution: Json) -> bool:
-            return execution["status"] in ("completed", "failed", "cancelled")
-
-        seen: Json = eventually(lambda: self.get(path), until=ended, what=f"the end of {run}", within=180)
-        return seen
-
-    def pods(self, run: str) -> list[str]:
-        """The names of a run's Pods."""
-        chosen = (f"--namespace={HOME}", f"--selector={names.LABEL_EXECUTION}={run}", "--output=name")
-        return self.cluster.kubectl("get", "pods", *chosen).split()
-
-    @property
-    def leader(self) -> str:
-        """The name of the Pod that leads; empty if none does."""
-        path = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/nightcrawler-operator"
-        holder = str(self.cluster.api.get(path)["spec"].get("holderIdentity") or "")
-        pods = self.cluster.kubectl("get", "pods", f"--namespace={NAMESPACE}", "--output=name").split()
-        return next((pod for name in pods if (pod := name.partition("/")[2]) in holder), "")
-
-    def runs(self) -> set[str]:
-        """The names of the runs that the cluster has."""
-        return set(self.cluster.kubectl("get", "wfe", f"--namespace={HOME}", "--output=name").split())
-
-
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    """The chart of before its last change, installed for the whole cluster."""
     if os.geteuid() != 0:
         pytest.skip("a real node needs root: run the tests as root to see the chart installed")
     archive = build.archive()
-    with LocalCluster.start(tmp_path_factory.mktemp("chart") / "cluster", node=True) as cluster:
+    folder = tmp_path_factory.mktemp("chart")
+    with LocalCluster.start(folder / "cluster", node=True, kwok_nodes=gpu_nodes(1)) as cluster:
         cluster.load_image(archive)
         made = Release(cluster)
-        made.install()
+        chart, what = chart_before(folder)
+        print(f"installing {what}")  # noqa: T201 - pytest shows it if a test fails
+        made.install(f"--set=image.tag={build.version()}", chart=chart)
+        cluster.kubectl("apply", "-f", str(FOLDER / "environments.yaml"))
         yield made
 
 
-def test_a_release_lives_through_upgrade_and_reinstallation(release: Release) -> None:
-    for part in ("operator", "api"):
-        chosen = (f"--namespace={NAMESPACE}", f"--selector=app.kubernetes.io/component={part}")
-        pods = release.cluster.kubectl("get", "pods", *chosen, "--output=name")
-        assert len(pods.split()) == 2
-
-    # A run over REST, through the Service, by the operator in its Pod with the rights of the chart.
+def test_runs_and_requests_go_on_through_an_upgrade_and_its_roll_back(release: Release) -> None:
     workflow = release.post("/api/workflows", _WORKFLOW)["id"]
-    assert release.run(workflow)["status"] == "completed"
+    assert release.run(workflow)["status"] == "completed", "over REST, by the operator in its Pod"
+
+    history = History(release.team)
+    runs = release.start_runs("upgraded", _IN_FLIGHT)
+    before = release.restarts.keys()
+    with release.load() as load:
+        release.install("--set=operator.settings.workers=8", "--set=facade.settings.defaultUser=somebody")
+        upgraded = release.restarts.keys()
+        assert not upgraded & before, "both Deployments were rolled"
+        release.roll_back()
+        assert not release.restarts.keys() & upgraded
+    release.finish(runs, history)
+    assert load.failed == []
+    assert load.answered > 100
 
     assert "Succeeded" in release.helm("test", "nightcrawler", "--timeout=180s")
 
-    release.install("--set=operator.settings.workers=8", "--set=facade.replicas=1")
-    assert release.run(workflow)["status"] == "completed"
-    before = release.runs()
-    assert len(before) == 2
+
+def test_runs_outlive_the_release_and_go_on_with_the_next_of_one_namespace_only(release: Release) -> None:
+    history = History(release.team)
+    runs = release.start_runs("orphaned", 3)
+    there = {run["metadata"]["name"] for run in release.team.every(names.EXECUTIONS)}
 
     release.helm("uninstall", "nightcrawler", "--wait")
-    assert release.runs() == before, "runs, their namespace and the custom resources stay"
+    left = {run["metadata"]["name"] for run in release.team.every(names.EXECUTIONS)}
+    assert left == there, "runs, their namespace and the custom resources stay"
     with pytest.raises(RefusedError):
         release.get("/api/workflows")
 
-    release.install()
-    assert release.runs() == before
-    assert release.run(workflow)["status"] == "completed"
-
-
-def test_a_run_goes_on_when_the_leader_is_killed(release: Release) -> None:
-    slow = {**_WORKFLOW, "name": "Slow", "steps": [{**_WORKFLOW["steps"][0], "command": ["sleep", "5"]}]}
-    workflow = release.post("/api/workflows", slow)["id"]
-    run = release.start(workflow)
-    eventually(lambda: release.pods(run), what="a Pod of the run", within=60)
-    leader = release.leader
-    assert leader
-    now = ("--grace-period=0", "--force")
-    release.cluster.kubectl("delete", "pod", leader, f"--namespace={NAMESPACE}", *now)
-    assert release.ended(workflow, run)["status"] == "completed"
-    assert len(release.pods(run)) == 1, "nothing runs twice"
-    eventually(lambda: release.leader not in ("", leader), what="another leader", within=60)
-
-
-def test_the_upgrade_of_a_namespaced_release_needs_no_cluster_wide_rights(release: Release) -> None:
     release.install("--set=scope=namespace")
-    workflow = release.post("/api/workflows", {**_WORKFLOW, "name": "Namespaced"})["id"]
-    assert release.run(workflow)["status"] == "completed"
+    release.finish(runs, history)
     account = f"--as=system:serviceaccount:{NAMESPACE}:nightcrawler-operator"
     asked = release.cluster.kubectl("auth", "can-i", "--list", "--namespace=default", account)
     assert "jobs.batch" not in asked
+
+
+def test_another_replica_works_within_seconds_when_the_leader_is_killed(release: Release) -> None:
+    history = History(release.team)
+    runs = release.start_runs("bereft", 1)
+    release.team.apply(a_workflow("next").step("only"))
+    leader = release.leader
+    release.kill_operator(leader)
+    killed = time.monotonic()
+    run = release.team.run("next", environment=PLAYED)
+    eventually(lambda: release.team.jobs(run), what="a Job by another leader", within=60)
+    took = time.monotonic() - killed
+    print(f"another leader worked {took:.1f} s after the kill")  # noqa: T201 - pytest shows it if a test fails
+    assert release.leader not in ("", leader)
+    assert took < 5
+    release.finish(runs, history)
+
+
+def test_a_drain_leaves_a_replica_of_each_part_until_another_is_ready(release: Release) -> None:
+    before = release.restarts.keys()
+    drained: list[str] = []
+    ours = "--pod-selector=app.kubernetes.io/name=nightcrawler"
+
+    def drain() -> None:
+        drained.append(release.cluster.kubectl("drain", NODE_NAME, ours, "--timeout=240s"))
+
+    with release.load() as load:
+        draining = threading.Thread(target=drain)
+        draining.start()
+        try:
+            # There is no other real node, so that what was evicted has nowhere to go yet.
+            eventually(lambda: all(map(release.waits_for_a_node, ("operator", "api"))), within=90)
+            release.team.apply(a_workflow("meanwhile").step("only"))
+            release.team.until_phase(release.team.run("meanwhile", environment=PLAYED), "Completed")
+            assert draining.is_alive(), "the budgets hold it up"
+        finally:
+            release.cluster.kubectl("uncordon", NODE_NAME)
+            draining.join()
+    assert drained, "the drain has ended"
+    assert not release.restarts.keys() & before
+    assert load.failed == []
+
+
+def test_runs_and_reading_go_on_through_an_outage_of_the_api_server(release: Release) -> None:
+    runs = release.start_runs("cut-off", 3)
+    before = release.restarts
+    with release.load("--reads-only") as load:
+        release.cluster.stop_component("kube-apiserver", kill=True)
+        load.go_on(_OUTAGE_SECONDS)
+        release.cluster.start_component("kube-apiserver")
+        release.finish(runs)
+    assert load.failed == []
+    assert release.restarts == before, "no probe has ended a process that can do nothing about it"
 
 
 def test_the_image_has_no_shell_and_says_what_is_in_it(release: Release) -> None:

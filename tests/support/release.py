@@ -1,0 +1,262 @@
+"""The chart's release on a real node: what a person does with Helm, and what its Pods are asked.
+
+Runs are on played nodes: twenty of them at once cost the machine next to nothing, and the operator does for
+them what it does for any other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from localcluster import LocalCluster, namespaces
+from localcluster.state import load as load_state
+from tests.support.builders import a_workflow
+from tests.support.chart import CHART, HOME, NAMESPACE, helm
+from tests.support.history import History
+from tests.support.once import assert_ran_once, assert_there_once
+from tests.support.polling import eventually
+from tests.support.resources import Json
+from tests.support.team import Team
+
+NAME: Final = "nightcrawler"
+ROOT: Final = CHART.parents[1]
+PLAYED: Final = "gpu"
+"""The Environment of the played nodes."""
+_READY_WITHIN: Final = 300.0
+_SERVICE: Final = "nightcrawler-api"
+_FACADE: Final = f"/api/v1/namespaces/{NAMESPACE}/services/{_SERVICE}:http/proxy"
+_QUICK: Final = tuple(f"s{number}" for number in range(1, 6))
+_HELD: Final = "held"
+_AN_HOUR: Final = 3600.0
+
+
+class Release:
+    """The chart on a cluster whose node has the image; the facade is asked through its Service.
+
+    Attributes:
+        cluster: The cluster, with its administrator's rights.
+        team: The namespace of the workflows.
+    """
+
+    def __init__(self, cluster: LocalCluster) -> None:
+        self.cluster = cluster
+        self.team = Team(cluster, HOME)
+
+    # --- Helm ----------------------------------------------------------------------------------------
+
+    def helm(self, *arguments: str) -> str:
+        """What helm prints."""
+        return helm(*arguments, f"--namespace={NAMESPACE}", kubeconfig=self.cluster.kubeconfig)
+
+    def install(self, *arguments: str, chart: Path = CHART) -> None:
+        """Install or upgrade, and wait until all Pods are ready."""
+        command = ("upgrade", "--install", NAME, str(chart), "--create-namespace")
+        self.helm(*command, *_until_ready(), *arguments)
+
+    def roll_back(self) -> None:
+        """Go back to the revision before this one, and wait until all Pods are ready."""
+        self.helm("rollback", NAME, *_until_ready())
+
+    # --- the facade ----------------------------------------------------------------------------------
+
+    def get(self, path: str) -> Any:
+        """The facade's answer."""
+        return self.cluster.api.get(f"{_FACADE}{path}")
+
+    def post(self, path: str, body: Json) -> Any:
+        """The facade's answer."""
+        return self.cluster.api.post(f"{_FACADE}{path}", body)
+
+    def run(self, workflow: str) -> Json:
+        """Run a workflow over REST; its execution once it has ended."""
+        run = str(self.post(f"/api/workflows/{workflow}/execute", {})["executionId"])
+        path = f"/api/workflows/{workflow}/executions/{run}"
+
+        def ended(execution: Json) -> bool:
+            return execution["status"] in ("completed", "failed", "cancelled")
+
+        seen: Json = eventually(lambda: self.get(path), until=ended, what=f"the end of {run}", within=180)
+        return seen
+
+    @contextlib.contextmanager
+    def load(self, *arguments: str) -> Iterator[Load]:
+        """A steady load on the facade's Service, from the cluster's own network, until the block ends."""
+        state = load_state(self.cluster.folder)
+        assert state is not None
+        service = self.cluster.api.get(f"/api/v1/namespaces/{NAMESPACE}/services/{_SERVICE}")
+        url = f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
+        command = [sys.executable, "-m", "tests.support.steadyload", url, *arguments]
+        process = subprocess.Popen(
+            [*namespaces.network(state.network).enter(), *command],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        running = Load(process)
+        try:
+            yield running
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            running.wait()
+
+    # --- its Pods ------------------------------------------------------------------------------------
+
+    def pods(self, part: str) -> list[Json]:
+        """The Pods of `operator` or `api`."""
+        chosen = (f"--namespace={NAMESPACE}", f"--selector=app.kubernetes.io/component={part}")
+        listed = json.loads(self.cluster.kubectl("get", "pods", *chosen, "--output=json"))
+        found: list[Json] = listed["items"]
+        return found
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        """How often the containers of its Pods were restarted."""
+        return {
+            pod["metadata"]["name"]: sum(s["restartCount"] for s in pod["status"]["containerStatuses"])
+            for part in ("operator", "api")
+            for pod in self.pods(part)
+        }
+
+    @property
+    def leader(self) -> str:
+        """The name of the Pod that leads; empty if none does."""
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/nightcrawler-operator"
+        holder = str(self.cluster.api.get(path)["spec"].get("holderIdentity") or "")
+        return holder.rpartition("_")[0]
+
+    def waits_for_a_node(self, part: str) -> bool:
+        """Whether one Pod of `operator` or `api` is ready, and one finds no node."""
+        pods = self.pods(part)
+        ready = [
+            pod for pod in pods if _condition(pod, "Ready") and "deletionTimestamp" not in pod["metadata"]
+        ]
+        return len(ready) == 1 and any(pod["status"]["phase"] == "Pending" for pod in pods)
+
+    def kill_operator(self, pod: str) -> None:
+        """Kill the program in a Pod of the operator, as running out of memory does; its Pod stays."""
+        (uid,) = [p["metadata"]["uid"] for p in self.pods("operator") if p["metadata"]["name"] == pod]
+        os.kill(_pid_in(uid, "nightcrawler-operator"), signal.SIGKILL)
+
+    # --- runs ----------------------------------------------------------------------------------------
+
+    def start_runs(self, workflow: str, count: int) -> list[str]:
+        """Start runs of some quick steps and one that goes on until `finish`; wait until all of them run."""
+        built = a_workflow(workflow)
+        for step in _QUICK:
+            built = built.step(step, lasts=2)
+        self.team.apply(built.step(_HELD, lasts=_AN_HOUR))
+        runs = [self.team.run(workflow, environment=PLAYED) for _ in range(count)]
+        for run in runs:
+            self.team.until_phase(run, "Running")
+        return runs
+
+    def finish(self, runs: list[str], history: History | None = None) -> None:
+        """Let runs end, and assert that each step had one Job and one Pod.
+
+        Args:
+            runs: What `start_runs` gave.
+            history: What the API server saw of them; without it, what there is now is counted.
+        """
+        for run in runs:
+            self.team.finish(self.team.until_pod_runs(run, _HELD))
+        for run in runs:
+            self.team.until_phase(run, "Completed", within=120)
+        attempts = [f"{step}/1" for step in (*_QUICK, _HELD)]
+        for run in runs:
+            if history is None:
+                assert_there_once(self.team, run, *attempts)
+            else:
+                assert_ran_once(history, run, *attempts)
+
+
+class Load:
+    """Requests that go on beside a test."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._printed = ""
+
+    def go_on(self, seconds: float) -> None:
+        """Let it go on for some seconds.
+
+        Raises:
+            AssertionError: It has ended by itself.
+        """
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+            raise AssertionError("the load has ended before its time")
+
+    def wait(self) -> None:
+        """Wait until it has ended."""
+        printed, _ = self._process.communicate(timeout=300)
+        self._printed += printed
+
+    @property
+    def answered(self) -> int:
+        """How many requests were answered well; once it has ended."""
+        return int(self._report["answered"])
+
+    @property
+    def failed(self) -> list[str]:
+        """What became of each request that was not; once it has ended."""
+        failed: list[str] = self._report["failed"]
+        return failed
+
+    @property
+    def _report(self) -> Json:
+        report: Json = json.loads(self._printed)
+        return report
+
+
+def chart_before(folder: Path) -> tuple[Path, str]:
+    """The chart as it was before the last commit that changed it, and a sentence that says which it is.
+
+    A shallow clone has no such commit. There it is today's chart under an older version: the upgrade shows
+    that no field that cannot be changed depends on the version, but not that older templates can be upgraded.
+    """
+    where = str(CHART.relative_to(ROOT))
+    last = _git("log", "-1", "--format=%H", "--", where)
+    archive = folder / "before.tar"
+    if last and _git("archive", f"--output={archive}", f"{last}~", where) is not None:
+        with tarfile.open(archive) as files:
+            files.extractall(folder, filter="data")
+        return folder / where, f"the chart of before commit {last[:7]}"
+    helm("package", str(CHART), "--version=0.0.1", f"--destination={folder}")
+    return folder / f"{NAME}-0.0.1.tgz", "today's chart under an older version, for git knows no earlier one"
+
+
+def _condition(pod: Json, kind: str) -> bool:
+    return any(c["type"] == kind and c["status"] == "True" for c in pod["status"].get("conditions", ()))
+
+
+def _pid_in(pod_uid: str, program: str) -> int:
+    """The process of a program in a Pod: Pods have PIDs of their own, and the host's for us."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            of_pod = folder.name.isdecimal() and pod_uid in (folder / "cgroup").read_text()
+            if of_pod and program in (folder / "cmdline").read_text():
+                found.append(int(folder.name))
+    assert len(found) == 1, f"{program} runs in the Pod {pod_uid} as {found}"
+    return found[0]
+
+
+def _git(*arguments: str) -> str | None:
+    """What git prints; None if it fails, as it does where there is no repository."""
+    asked = ["git", "-C", str(ROOT), *arguments]
+    ended = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return ended.stdout.strip() if ended.returncode == 0 else None
+
+
+def _until_ready() -> tuple[str, str]:
+    return "--wait", f"--timeout={_READY_WITHIN:.0f}s"
