@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.real_node, pytest.mark.timeout(900)]
 
 _IN_FLIGHT = 20
 _OUTAGE_SECONDS = 30
+_LEASE_SECONDS = 60
 _WORKFLOW: Json = {
     "name": "Greeting",
     "steps": [{"name": "Greet", "image": "busybox:1", "command": ["echo", "hello from the chart"]}],
@@ -81,33 +82,36 @@ def test_runs_outlive_the_release_and_go_on_with_the_next_of_one_namespace_only(
     with pytest.raises(RefusedError):
         release.get("/api/workflows")
 
-    release.install("--set=scope=namespace")
+    # Nobody waits for so long a Lease: whoever follows a killed leader knows that it is dead.
+    lease = f"--set=operator.settings.leaseDuration={_LEASE_SECONDS} seconds"
+    release.install("--set=scope=namespace", lease)
     release.finish(runs, history)
     account = f"--as=system:serviceaccount:{NAMESPACE}:nightcrawler-operator"
     asked = release.cluster.kubectl("auth", "can-i", "--list", "--namespace=default", account)
     assert "jobs.batch" not in asked
 
 
-def test_another_replica_works_within_seconds_when_the_leader_is_killed(release: Release) -> None:
+def test_a_killed_leader_is_followed_long_before_its_lease_expires(release: Release) -> None:
     history = History(release.team)
     runs = release.start_runs("bereft", 1)
     release.team.apply(a_workflow("next").step("only"))
     leader = release.leader
-    release.kill_operator(leader)
+    release.kill(leader)
     killed = time.monotonic()
     run = release.team.run("next", environment=PLAYED)
-    eventually(lambda: release.team.jobs(run), what="a Job by another leader", within=60)
+    eventually(lambda: release.team.jobs(run), what="a Job by another leader", within=_LEASE_SECONDS)
     took = time.monotonic() - killed
+    # A calm machine takes 3 to 5 s, most of it until the kubelet reports the end.
     print(f"another leader worked {took:.1f} s after the kill")  # noqa: T201 - pytest shows it if a test fails
     assert release.leader not in ("", leader)
-    assert took < 5
+    assert took < _LEASE_SECONDS / 3
     release.finish(runs, history)
 
 
 def test_a_drain_leaves_a_replica_of_each_part_until_another_is_ready(release: Release) -> None:
     before = release.restarts.keys()
     drained: list[str] = []
-    ours = "--pod-selector=app.kubernetes.io/name=nightcrawler"
+    ours = "--pod-selector=app.kubernetes.io/component in (operator, api)"
 
     def drain() -> None:
         drained.append(release.cluster.kubectl("drain", NODE_NAME, ours, "--timeout=240s"))
@@ -124,7 +128,8 @@ def test_a_drain_leaves_a_replica_of_each_part_until_another_is_ready(release: R
         finally:
             release.cluster.kubectl("uncordon", NODE_NAME)
             draining.join()
-    assert drained, "the drain has ended"
+    assert drained, "it has ended"
+    release.until_rolled_out()
     assert not release.restarts.keys() & before
     assert load.failed == []
 

@@ -122,17 +122,25 @@ class Release:
     def restarts(self) -> dict[str, int]:
         """How often the containers of its Pods were restarted."""
         return {
-            pod["metadata"]["name"]: sum(s["restartCount"] for s in pod["status"]["containerStatuses"])
+            pod["metadata"]["name"]: sum(
+                status["restartCount"] for status in pod["status"].get("containerStatuses", ())
+            )
             for part in ("operator", "api")
             for pod in self.pods(part)
         }
 
     @property
     def leader(self) -> str:
-        """The name of the Pod that leads; empty if none does."""
+        """The identity of the process that leads, `POD_…`; empty if none does."""
         path = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/nightcrawler-operator"
-        holder = str(self.cluster.api.get(path)["spec"].get("holderIdentity") or "")
-        return holder.rpartition("_")[0]
+        return str(self.cluster.api.get(path)["spec"].get("holderIdentity") or "")
+
+    def until_rolled_out(self) -> None:
+        """Wait until all replicas are ready."""
+        for part in ("operator", "api"):
+            deployment = f"deployment/{NAME}-{part}"
+            namespace = f"--namespace={NAMESPACE}"
+            self.cluster.kubectl("rollout", "status", deployment, namespace, *_until_ready()[1:])
 
     def waits_for_a_node(self, part: str) -> bool:
         """Whether one Pod of `operator` or `api` is ready, and one finds no node."""
@@ -142,8 +150,9 @@ class Release:
         ]
         return len(ready) == 1 and any(pod["status"]["phase"] == "Pending" for pod in pods)
 
-    def kill_operator(self, pod: str) -> None:
-        """Kill the program in a Pod of the operator, as running out of memory does; its Pod stays."""
+    def kill(self, leader: str) -> None:
+        """Kill the program of the leader, as the kernel does when memory runs out; its Pod stays."""
+        pod = leader.rpartition("_")[0]
         (uid,) = [p["metadata"]["uid"] for p in self.pods("operator") if p["metadata"]["name"] == pod]
         os.kill(_pid_in(uid, "nightcrawler-operator"), signal.SIGKILL)
 
@@ -151,7 +160,7 @@ class Release:
 
     def start_runs(self, workflow: str, count: int) -> list[str]:
         """Start runs of some quick steps and one that goes on until `finish`; wait until all of them run."""
-        built = a_workflow(workflow)
+        built = a_workflow(workflow, history={"completed": count})
         for step in _QUICK:
             built = built.step(step, lasts=2)
         self.team.apply(built.step(_HELD, lasts=_AN_HOUR))
@@ -168,7 +177,7 @@ class Release:
             history: What the API server saw of them; without it, what there is now is counted.
         """
         for run in runs:
-            self.team.finish(self.team.until_pod_runs(run, _HELD))
+            self.team.finish(self.team.until_pod_runs(run, _HELD, within=120))
         for run in runs:
             self.team.until_phase(run, "Completed", within=120)
         attempts = [f"{step}/1" for step in (*_QUICK, _HELD)]
