@@ -101,7 +101,7 @@ def test_a_killed_leader_is_followed_long_before_its_lease_expires(release: Rele
     run = release.team.run("next", environment=PLAYED)
     eventually(lambda: release.team.jobs(run), what="a Job by another leader", within=_LEASE_SECONDS)
     took = time.monotonic() - killed
-    # A calm machine takes 3 to 5 s, most of it until the kubelet reports the end.
+    # Seconds, most of them until the kubelet reports the end; how many depends on what else the machine does.
     print(f"another leader worked {took:.1f} s after the kill")  # noqa: T201 - pytest shows it if a test fails
     assert release.leader not in ("", leader)
     assert took < _LEASE_SECONDS / 3

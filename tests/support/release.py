@@ -25,6 +25,7 @@ from tests.support.history import History
 from tests.support.once import assert_ran_once, assert_there_once
 from tests.support.polling import eventually
 from tests.support.resources import Json
+from tests.support.steadyload import UNDER_WAY
 from tests.support.team import Team
 
 NAME: Final = "nightcrawler"
@@ -103,6 +104,7 @@ class Release:
         )
         running = Load(process)
         try:
+            running.until_under_way()
             yield running
         finally:
             if process.poll() is None:
@@ -194,6 +196,11 @@ class Load:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self._printed = ""
+
+    def until_under_way(self) -> None:
+        """Wait until it has begun."""
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline().strip() == UNDER_WAY
 
     def go_on(self, seconds: float) -> None:
         """Let it go on for some seconds.

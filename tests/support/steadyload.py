@@ -18,12 +18,14 @@ from typing import Final
 
 import httpx
 
+UNDER_WAY: Final = "under way"
+"""The line that it prints when it begins."""
 _CLIENTS: Final = 3
 """Of each sort."""
 _PAUSE: Final = 0.1
 _BETWEEN_WRITES: Final = 10
 """Every so many-th request creates a workflow."""
-_AT_MOST_SECONDS: Final = 300.0
+_AT_MOST_SECONDS: Final = 600.0
 _PATIENCE: Final = 10.0
 
 
@@ -95,6 +97,8 @@ def main() -> None:
     arguments = parser.parse_args()
     load = SteadyLoad(arguments.url, writes=not arguments.reads_only)
     signal.signal(signal.SIGTERM, lambda *_: load.over.set())
+    sys.stdout.write(f"{UNDER_WAY}\n")
+    sys.stdout.flush()
     load.run(min(arguments.seconds, _AT_MOST_SECONDS))
     json.dump({"answered": load.answered, "failed": load.failed}, sys.stdout)
 
