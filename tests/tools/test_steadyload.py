@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from tests.support.steadyload import UNDER_WAY
 
 _ROOT = Path(__file__).parents[2]
@@ -29,6 +31,7 @@ class _Facade(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["content-length"]))
         self._answer(503)
 
+    @override
     def log_message(self, *_: Any) -> None:
         """Nothing."""
 
