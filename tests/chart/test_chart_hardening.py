@@ -101,6 +101,8 @@ def test_every_binding_binds_an_account_of_the_release_to_a_role_that_is_there(c
     objects = manifests(case=case)
     accounts = {account["metadata"]["name"] for account in of(objects, "ServiceAccount")}
     for binding in (*of(objects, "RoleBinding"), *of(objects, "ClusterRoleBinding")):
+        if is_of_a_team(binding):
+            continue
         role = one(objects, binding["roleRef"]["kind"], binding["roleRef"]["name"])
         assert role["metadata"].get("namespace", binding["metadata"].get("namespace")) == binding[
             "metadata"
@@ -111,6 +113,20 @@ def test_every_binding_binds_an_account_of_the_release_to_a_role_that_is_there(c
 
 
 @every_case
+def test_bindings_of_teams_bind_groups_in_namespaces_of_their_own(case: Path | None) -> None:
+    for binding in filter(is_of_a_team, manifests(case=case)):
+        if "roleRef" in binding:
+            assert binding["kind"] == "RoleBinding"
+            assert binding["metadata"]["namespace"] != NAMESPACE
+            assert binding["roleRef"]["name"] in ("view", "edit", "admin")
+            assert {subject["kind"] for subject in binding["subjects"]} == {"Group"}
+
+
+def is_of_a_team(made: Manifest) -> bool:
+    return "nightcrawler.dev/team" in made["metadata"]["labels"]
+
+
+@every_case
 def test_nothing_is_exposed_beyond_the_cluster_but_by_an_ingress(case: Path | None) -> None:
     assert {service["spec"].get("type", "ClusterIP") for service in of(manifests(case=case), "Service")} == {
         "ClusterIP"
@@ -118,10 +134,10 @@ def test_nothing_is_exposed_beyond_the_cluster_but_by_an_ingress(case: Path | No
 
 
 @every_case
-def test_nothing_is_in_the_namespace_of_workflows_but_rights(case: Path | None) -> None:
+def test_nothing_is_in_the_namespaces_of_workflows_but_rights_and_limits(case: Path | None) -> None:
     objects = manifests(case=case)
     there = {o["kind"] for o in objects if o["metadata"].get("namespace") not in (None, NAMESPACE)}
-    assert there <= {"Role", "RoleBinding"}
+    assert there <= {"Role", "RoleBinding", "ResourceQuota", "LimitRange"}
 
 
 @pytest.mark.parametrize("kind", ["Namespace", "CustomResourceDefinition"])

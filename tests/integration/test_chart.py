@@ -10,7 +10,7 @@ import pytest
 from localcluster import ClusterError, LocalCluster
 from tests.support.chart import CASES, HOME, NAMESPACE, rendered
 
-_HOMES = (HOME, "runs", "team-a")
+_HOMES = (HOME, "runs", "team-a", "vision", "vision-nightly")
 
 
 @pytest.fixture(scope="module")

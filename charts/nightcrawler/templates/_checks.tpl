@@ -1,19 +1,13 @@
 {{/* What the schema cannot see: values that do not go together, and names. Each refusal says what to do. */}}
 {{- define "nightcrawler.checks" -}}
-{{- $home := .Values.homeNamespace.name -}}
-{{- if eq $home .Release.Namespace -}}
-{{- fail (printf "homeNamespace.name is %q, the release's own namespace: whoever may create a workflow there would run programs beside the operator. Choose another name, or install the release elsewhere (--namespace nightcrawler --create-namespace)." $home) -}}
+{{- include "nightcrawler.namespaceName" (list . "homeNamespace.name" .Values.homeNamespace.name) -}}
+{{- if .Values.homeNamespace.create -}}
+{{- include "nightcrawler.notTaken" (list . "homeNamespace.name" .Values.homeNamespace.name "homeNamespace.create") -}}
 {{- end -}}
-{{- if hasPrefix "kube-" $home -}}
-{{- fail (printf "homeNamespace.name is %q: names that begin with kube- are Kubernetes' own. Choose another." $home) -}}
-{{- end -}}
+{{- include "nightcrawler.dnsLabel" (list "defaultEnvironment.name" .Values.defaultEnvironment.name) -}}
+{{- include "nightcrawler.teams.checks" . -}}
 {{- if eq .Values.image.tag "latest" -}}
 {{- fail "image.tag is latest: nobody could tell what runs, nor roll it back. Name a version, or leave it empty for that of the chart." -}}
-{{- end -}}
-{{- range $field, $name := dict "homeNamespace.name" $home "defaultEnvironment.name" .Values.defaultEnvironment.name -}}
-{{- if or (not (regexMatch "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" $name)) (gt (len $name) 63) -}}
-{{- fail (printf "%s is %q: it must be lower-case letters, digits and, between them, dashes; at most 63 characters." $field $name) -}}
-{{- end -}}
 {{- end -}}
 {{- include "nightcrawler.words" . -}}
 {{- if .Values.ingress.enabled -}}
@@ -58,6 +52,9 @@ nightcrawler_crds/words.py, which a test sees to. */}}
 {{- include "nightcrawler.word" (list (printf "operator.settings.%s" .) (get $own .) $duration) -}}
 {{- end -}}
 {{- include "nightcrawler.word" (list "facade.settings.keepAlive" .Values.facade.settings.keepAlive $duration) -}}
+{{- range $index, $team := .Values.teams -}}
+{{- include "nightcrawler.word" (list (printf "teams[%d].maxTimeout" $index) $team.maxTimeout $duration) -}}
+{{- end -}}
 {{- end -}}
 
 {{/* One word; (list "settings.defaultCpu" value kind). */}}
