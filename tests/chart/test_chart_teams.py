@@ -11,7 +11,11 @@ from tests.support.chart import HOME, Manifest, Values, manifests, of, refusal
 VISION: Values = {
     "name": "vision",
     "namespaces": ["vision", "vision-nightly"],
-    "groups": [{"name": "engineers"}, {"name": "leads", "role": "admin"}, {"name": "oidc:all", "role": "view"}],
+    "groups": [
+        {"name": "engineers"},
+        {"name": "leads", "role": "admin"},
+        {"name": "oidc:all", "role": "view"},
+    ],
     "quota": {"gpus": 8, "cpu": 64, "memory": "256Gi", "runs": 50},
     "maxPriority": "high",
     "maxTimeout": "2 days",
@@ -157,7 +161,10 @@ def team(**values: Any) -> Values:
             {**team(groups=[{"name": "g"}]), "rbac": {"aggregate": False}},
             "teams[0].groups needs rbac.create and rbac.aggregate",
         ),
-        ({**team(groups=[{"name": "g"}]), "rbac": {"create": False}}, "Set both to true, or leave the groups"),
+        (
+            {**team(groups=[{"name": "g"}]), "rbac": {"create": False}},
+            "Set both to true, or leave the groups",
+        ),
         (team(maxTimeout="soon"), 'teams[0].maxTimeout is "soon", which cannot be used. Accepted: "2 hours"'),
         (team(namespaces=[]), "at '/teams/0/namespaces': minItems: got 0, want 1"),
         (team(groups=[{"name": "g", "role": "owner"}]), "value must be one of 'view', 'edit', 'admin'"),

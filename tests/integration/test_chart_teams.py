@@ -44,14 +44,18 @@ def space(cluster: LocalCluster) -> Iterator[str]:
         ]
         cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
         path = f"/api/v1/namespaces/{namespace}/resourcequotas/nightcrawler-{namespace}"
-        eventually(lambda: cluster.api.get(path), until=lambda quota: quota["status"].get("used"), what="quota")
+        eventually(
+            lambda: cluster.api.get(path), until=lambda quota: quota["status"].get("used"), what="quota"
+        )
         eventually(lambda: why_not(cluster, namespace, priority="high"), until=bool, what="the policy")
         try:
             yield namespace
         finally:
             for made in objects:
                 if made["kind"] in _CLUSTER_WIDE:
-                    cluster.api.delete(f"{_POLICIES}/{_CLUSTER_WIDE[made['kind']]}/{made['metadata']['name']}")
+                    cluster.api.delete(
+                        f"{_POLICIES}/{_CLUSTER_WIDE[made['kind']]}/{made['metadata']['name']}"
+                    )
 
 
 def why_not(cluster: LocalCluster, namespace: str, **spec: Any) -> str:
@@ -100,7 +104,9 @@ def test_a_higher_priority_than_the_teams_is_refused(
 ) -> None:
     said = why_not(cluster, space, **({"priority": priority} if priority else {}))
     if priority in ("high", "critical"):
-        assert f"the priority of team {space} is at most medium, and this workflow's is {priority}: set" in said
+        assert (
+            f"the priority of team {space} is at most medium, and this workflow's is {priority}: set" in said
+        )
     else:
         assert said == ""
 
@@ -193,7 +199,9 @@ def test_a_namespace_that_is_there_already_is_refused_with_what_to_do(
         crds = "--set=crds.install=false"  # those of the tests are not of the release
         helm(*command, crds, f"--set-json={value}", kubeconfig=cluster.kubeconfig)
 
-    with pytest.raises(HelmError, match=f"homeNamespace.name: there is a namespace {namespace} already") as home:
+    with pytest.raises(
+        HelmError, match=f"homeNamespace.name: there is a namespace {namespace} already"
+    ) as home:
         install(f'homeNamespace={{"name": "{namespace}"}}')
     assert "Set homeNamespace.create to false to use it as it is, or choose another name." in str(home.value)
     with pytest.raises(HelmError, match=r"Set teams\[0\].create to false to use it as it is"):

@@ -145,6 +145,30 @@ def test_an_environment_gives_the_limit_that_a_quota_demands(
 
 
 @pytest.fixture
+def any_name(cluster: LocalCluster) -> Iterator[None]:
+    """The default Environment takes any name for a while."""
+    path = f"/apis/{names.API_VERSION}/environments/{HOME.name}"
+    cluster.api.merge(path, {"spec": {"acceptAnyName": True}})
+    yield
+    cluster.api.merge(path, {"spec": {"acceptAnyName": None}})
+
+
+@pytest.mark.usefixtures("any_name")
+def test_a_name_that_no_environment_has_means_a_default_one_that_takes_any(shared: Team) -> None:
+    workflow = a_workflow("found").step("one")
+    shared.apply(workflow)
+    run = shared.begin(an_execution(workflow, environment="mars"))
+
+    shared.until_phase(run, "Completed")
+
+    environment, message = placed(shared, run)
+    assert environment == "home"
+    assert message == (
+        "runs in home: the default Environment, which takes any name: no Environment is called 'mars'"
+    )
+
+
+@pytest.fixture
 def no_default(cluster: LocalCluster) -> Iterator[None]:
     """The default Environment is none for a while."""
     path = f"/apis/{names.API_VERSION}/environments/home"

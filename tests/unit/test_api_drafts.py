@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nightcrawler_api.executions.requests import request_findings
+from nightcrawler_api.executions.schemas import ExecuteRequest
 from nightcrawler_api.workflows.drafts import (
     desired_spec,
     difference,
@@ -204,6 +206,25 @@ def test_a_template_gives_steps_and_config_and_what_they_need_and_no_more() -> N
         "parameters": [{"name": "p"}],
         "config": {"timeout": "1h", "resources": {"cpu": 1, "gpu": 1}},
     }
+
+
+@pytest.mark.parametrize("takes_any", [True, False])
+def test_any_environment_is_taken_where_the_default_one_takes_any_name(takes_any: bool) -> None:
+    body = {"name": "n", "steps": [STEP], "environments": ["mars"]}
+    there = [environment("local", default=True, acceptAnyName=takes_any), environment("gpu")]
+    found = findings(body, None, desired_spec({}, body), there, PodPolicy())
+    assert [field["pointer"] for field in found] == ([] if takes_any else ["/environments/0"])
+
+
+@pytest.mark.parametrize("takes_any", [True, False])
+@pytest.mark.parametrize(("asked", "listed"), [("mars", None), (None, ["mars"])])
+def test_a_run_goes_anywhere_where_the_default_environment_takes_any_name(
+    takes_any: bool, asked: str | None, listed: list[str] | None
+) -> None:
+    spec = WorkflowSpec.model_validate({"steps": [STEP], "environments": listed})
+    there = [environment("local", default=True, acceptAnyName=takes_any), environment("gpu")]
+    found = request_findings(ExecuteRequest(environment=asked), spec, there)
+    assert [field["pointer"] for field in found] == ([] if takes_any else ["/environment"])
 
 
 def test_all_that_a_manifest_may_say_can_be_said_over_rest() -> None:

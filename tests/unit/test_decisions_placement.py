@@ -61,6 +61,46 @@ def test_of_two_defaults_the_oldest_is_taken() -> None:
     assert placed(None, an_environment("other", created=9, default=True), DEFAULT).name == "lab"
 
 
+ANY = an_environment("lab", created=2, default=True, acceptAnyName=True, aliases=["home"])
+
+
+def test_a_name_that_no_environment_has_means_the_default_one_that_takes_any() -> None:
+    found = placed("mars", STAGING, ANY)
+
+    assert (found.name, found.reason) == ("lab", conditions.CHOSEN)
+    assert found.message == (
+        "runs in lab: the default Environment, which takes any name: no Environment is called 'mars'"
+    )
+    assert placed(None, STAGING, ANY, listed=("mars",)).name == "lab"
+
+
+@pytest.mark.parametrize(("asked", "name"), [("test", "staging"), ("staging", "staging"), ("home", "lab")])
+def test_names_and_aliases_that_are_there_come_before_any_name(asked: str, name: str) -> None:
+    found = placed(asked, STAGING, ANY)
+
+    assert found.name == name
+    assert "takes any name" not in found.message
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [an_environment("side", acceptAnyName=True)],
+        [DEFAULT, an_environment("newer", created=9, default=True, acceptAnyName=True)],
+        [an_environment("lab", default=True, acceptAnyName=False)],
+    ],
+    ids=["not the default", "not the oldest default", "not set"],
+)
+def test_any_name_is_taken_by_the_default_one_alone(others: list[EnvironmentView]) -> None:
+    assert refused("mars", STAGING, *others)[0] == conditions.UNKNOWN_ENVIRONMENT
+
+
+def test_a_run_is_put_there_for_any_name_only_if_no_environment_of_that_name_was_just_made() -> None:
+    assert hangs_on_absence(placed("mars", ANY))
+    assert not hangs_on_absence(placed("home", ANY))
+    assert not hangs_on_absence(placed(None, ANY))
+
+
 def test_without_a_default_and_without_a_word_there_is_no_place() -> None:
     reason, message = refused(None, STAGING)
 

@@ -17,9 +17,9 @@ from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from nightcrawler_crds.validation import (
     NONE_CHOSEN,
     PodPolicy,
+    default_environment,
     environment_problems,
     find_environment,
-    oldest,
     parameter_problems,
     unknown_environment,
     workflow_problems,
@@ -76,10 +76,7 @@ def _placement_errors(
 ) -> list[FieldError]:
     """The podTemplates that select nodes outside the environment of the run."""
     wanted = asked or next(iter(spec.environments or ()), None)
-    if wanted is None:
-        chosen = oldest(e for e in environments if e.spec.get("default"))
-    else:
-        chosen = find_environment(wanted, environments)
+    chosen = find_environment(wanted, environments) if wanted else default_environment(environments)
     if chosen is None:
         return []
     selector = chosen.spec.get("nodeSelector") or {}

@@ -76,6 +76,10 @@ class EnvironmentSpec(ApiModel):
         default=None,
         description="Whether runs that name no environment use this one; of several, the oldest wins.",
     )
+    accept_any_name: bool | None = Field(
+        default=None,
+        description="For the default Environment: whether it is used for names that no Environment has.",
+    )
     node_selector: NodeSelector | None = Field(default=None, description="Node selector of every step's Pod.")
     tolerations: list[FreeForm] | None = Field(
         default=None, max_length=64, description="Tolerations of every step's Pod."

@@ -6,8 +6,10 @@ the problem in `Accepted`. Both use the same sentences.
 
 from nightcrawler_crds.validation.environments import (
     NONE_CHOSEN,
+    default_environment,
     environment_problems,
     find_environment,
+    is_called,
     oldest,
     unknown_environment,
 )
@@ -20,9 +22,11 @@ __all__ = [
     "NONE_CHOSEN",
     "PodPolicy",
     "Problem",
+    "default_environment",
     "environment_problems",
     "filled_parameters",
     "find_environment",
+    "is_called",
     "oldest",
     "parameter_problems",
     "pointer_part",

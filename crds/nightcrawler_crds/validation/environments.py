@@ -15,11 +15,30 @@ NONE_CHOSEN: Final = "no environment is asked for, and its list of environments 
 
 
 def find_environment(wanted: str, environments: Collection[EnvironmentView]) -> EnvironmentView | None:
-    """An Environment by metadata.name, else by alias, the oldest first; None if there is none."""
+    """An Environment by metadata.name, else by alias, the oldest first; None if there is none.
+
+    Else it is the default one, if that accepts any name (`acceptAnyName`).
+    """
     for environment in environments:
         if environment.metadata.name == wanted:
             return environment
-    return oldest(e for e in environments if wanted in (e.spec.get("aliases") or ()))
+    named = oldest(e for e in environments if wanted in (e.spec.get("aliases") or ()))
+    return named or _for_any_name(environments)
+
+
+def is_called(environment: EnvironmentView, name: str) -> bool:
+    """Whether a name is the Environment's own: its metadata.name or an alias."""
+    return name == environment.metadata.name or name in (environment.spec.get("aliases") or ())
+
+
+def default_environment(environments: Iterable[EnvironmentView]) -> EnvironmentView | None:
+    """The Environment of runs that name none."""
+    return oldest(e for e in environments if e.spec.get("default"))
+
+
+def _for_any_name(environments: Iterable[EnvironmentView]) -> EnvironmentView | None:
+    default = default_environment(environments)
+    return default if default is not None and default.spec.get("acceptAnyName") else None
 
 
 def oldest(environments: Iterable[EnvironmentView]) -> EnvironmentView | None:

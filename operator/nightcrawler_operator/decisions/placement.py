@@ -7,22 +7,32 @@ says.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, WorkflowSpec, conditions
-from nightcrawler_crds.validation import NONE_CHOSEN, find_environment, oldest, unknown_environment
+from nightcrawler_crds.validation import (
+    NONE_CHOSEN,
+    default_environment,
+    find_environment,
+    is_called,
+    unknown_environment,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The chosen Environment: `name` is its metadata.name, or None for this cluster as it is."""
+    """The chosen Environment: `name` is its metadata.name, or None for this cluster as it is.
+
+    With `any_name` it was chosen because no Environment has the name that was asked for.
+    """
 
     name: str | None
     spec: EnvironmentSpec
     reason: str
     message: str
+    any_name: bool = False
 
 
 def place(
@@ -42,7 +52,7 @@ def place(
             "there are no Environments: it runs in this cluster",
         )
     if asked is None:
-        default = oldest(e for e in environments if e.spec.get("default"))
+        default = default_environment(environments)
         if default is None:
             message = (
                 "no environment is asked for and no Environment is the default; name one, or make one default"
@@ -52,6 +62,9 @@ def place(
     found = find_environment(asked, environments)
     if found is None:
         return conditions.UNKNOWN_ENVIRONMENT, unknown_environment(asked, environments)
+    if not is_called(found, asked):
+        why = f"the default Environment, which takes any name: no Environment is called {asked!r}"
+        return replace(_place(found, why), any_name=True)
     source = "asked for by the execution" if wanted else "the workflow's first"
     return _place(found, source if asked == found.metadata.name else f"{source}, as {asked!r}")
 
@@ -64,7 +77,7 @@ def depends_on_absence(chosen: Place | tuple[str, str]) -> bool:
     """
     if not isinstance(chosen, Place):
         return True
-    return chosen.reason == conditions.THIS_CLUSTER and chosen.name is not None
+    return chosen.any_name or (chosen.reason == conditions.THIS_CLUSTER and chosen.name is not None)
 
 
 def recorded_place(name: str | None, environments: Collection[EnvironmentView]) -> EnvironmentSpec:
