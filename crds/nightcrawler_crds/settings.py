@@ -8,17 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args, get_origin
 
 from annotated_types import Ge, Le
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nightcrawler_crds import defaults, words
 from nightcrawler_crds.errors import ConfigurationError
-from nightcrawler_crds.validation.podtemplate import PodPolicy, Power
+from nightcrawler_crds.validation.podtemplate import BEYOND, Level, PodPolicy, Power
 
 PREFIX: Final = "NIGHTCRAWLER_"
 
@@ -128,6 +135,11 @@ class CommonSettings(BaseSettings):
     allow_priority_class: bool = Field(
         False, description="Whether a podTemplate may set priorityClassName, and so preempt other Pods."
     )
+    steps_pod_security: Annotated[Level, BeforeValidator(_lower)] = Field(
+        "privileged",
+        description="The Pod Security level that the Pods of steps have to pass, where their namespaces "
+        "enforce it: what a podTemplate leaves out is filled in, and what it asks for beyond is refused.",
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         "info", description="The lowest level that is logged."
     )
@@ -138,7 +150,19 @@ class CommonSettings(BaseSettings):
     @property
     def pod_policy(self) -> PodPolicy:
         """What podTemplates may set."""
-        return PodPolicy(**{power.value: getattr(self, power.value) for power in Power})
+        allowed = {power.value: getattr(self, power.value) for power in Power}
+        return PodPolicy(**allowed, level=self.steps_pod_security)
+
+    @model_validator(mode="after")
+    def _level_allows_the_powers(self) -> Self:
+        for power in Power:
+            if power in BEYOND[self.steps_pod_security] and getattr(self, power.value):
+                raise ValueError(
+                    f"{power.setting} is true, and {variable('steps_pod_security')} is "
+                    f"{self.steps_pod_security}: Pods of that level may not have what it allows. "
+                    f"Leave {power.setting} out, or set {variable('steps_pod_security')}=privileged."
+                )
+        return self
 
 
 S = TypeVar("S", bound=CommonSettings)

@@ -14,7 +14,19 @@ from nightcrawler_api.settings import Settings as FacadeSettings
 from nightcrawler_crds import words
 from nightcrawler_crds.settings import CommonSettings, variable
 from nightcrawler_operator.settings import Settings as OperatorSettings
-from tests.support.chart import CASES, CHART, HOME, Values, helm, manifests, one, refusal, rendered, variables
+from tests.support.chart import (
+    CASES,
+    CHART,
+    HOME,
+    Values,
+    helm,
+    manifests,
+    of,
+    one,
+    refusal,
+    rendered,
+    variables,
+)
 
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -25,6 +37,8 @@ SET_BY_THE_CHART = {
     *("leader_election", "lease_name", "lease_namespace"),
     *("pod_name", "pod_namespace", "pod_uid", "container_name"),
     *("namespace", "allow_own_namespace", "api_host", "api_port", "allow_unauthenticated", "drain_timeout"),
+    *("namespace", "allow_own_namespace", "api_host", "api_port", "allow_unauthenticated"),
+    "steps_pod_security",  # steps.podSecurity, which gives namespaces their label too
 }
 
 
@@ -87,6 +101,7 @@ def test_values_become_the_variables_that_the_programs_read(monkeypatch: pytest.
     objects = manifests(
         {
             "settings": {"defaultTimeout": "1h30m", "defaultRetryDelay": 5, "allowHostPath": True},
+            "steps": {"podSecurity": "privileged"},
             "operator": {"settings": {"workers": 200, "managedJobs": False, "historyFailed": 0}},
             "facade": {"settings": {"corsOrigins": "https://a.example,https://b.example"}},
         }
@@ -105,6 +120,17 @@ def test_values_become_the_variables_that_the_programs_read(monkeypatch: pytest.
     assert variable("queue_timeout") not in operator, "an empty value leaves the default to the programs"
 
 
+@pytest.mark.parametrize("level", ["restricted", "baseline", "privileged"])
+def test_both_programs_and_all_namespaces_have_one_pod_security_level(level: str) -> None:
+    team = {"name": "a", "namespaces": ["a", "b"]}
+    objects = manifests({"steps": {"podSecurity": level}, "teams": [team]})
+    spaces = of(objects, "Namespace")
+    assert [o["metadata"]["name"] for o in spaces] == [HOME, "a", "b"]
+    assert {o["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] for o in spaces} == {level}
+    for deployment in ("nightcrawler-operator", "nightcrawler-api"):
+        assert variables(objects, deployment)["NIGHTCRAWLER_STEPS_POD_SECURITY"] == level
+
+
 def test_in_namespaced_scope_the_operator_watches_the_home_namespace_alone() -> None:
     objects = manifests({"scope": "namespace", "homeNamespace": {"name": "team-a"}})
     assert variables(objects, "nightcrawler-operator")["NIGHTCRAWLER_WATCH_NAMESPACE"] == "team-a"
@@ -114,6 +140,16 @@ def test_in_namespaced_scope_the_operator_watches_the_home_namespace_alone() -> 
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
+        # Pod Security
+        (
+            {"homeNamespace": {"labels": {"pod-security.kubernetes.io/enforce": "baseline"}}},
+            "which steps.podSecurity gives: leave it out, and set that.",
+        ),
+        (
+            {"settings": {"allowHostPath": True}},
+            "settings.allowHostPath is true, and steps.podSecurity is restricted: Pods of that level may not",
+        ),
+        ({"steps": {"podSecurity": "strict"}}, "must be one of 'restricted', 'baseline', 'privileged'"),
         # Names
         (
             {"homeNamespace": {"name": "nightcrawler"}},
@@ -226,6 +262,7 @@ def test_the_default_environment_is_made_where_its_kind_is_known() -> None:
         "displayName": "This cluster",
         "default": True,
         "aliases": ["production"],
+        "acceptAnyName": True,
         "nodeSelector": {"pool": "cpu"},
         "tolerations": [],
         "forceDeleteOnLostNode": False,

@@ -125,6 +125,18 @@ def careful(cluster: LocalCluster) -> Iterator[str]:
     cluster.api.delete(f"/api/v1/namespaces/{name}")
 
 
+@pytest.fixture(scope="module")
+def restricted(cluster: LocalCluster, careful: str) -> Iterator[str]:
+    """The path of the Pods of a namespace that takes those of the restricted level only."""
+    name = "restricted"
+    labels = {"pod-security.kubernetes.io/enforce": name}
+    cluster.api.post("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+    account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+    eventually(lambda: cluster.api.exists(account), what="the namespace's service account")
+    yield careful.replace("baseline", name)
+    cluster.api.delete(f"/api/v1/namespaces/{name}")
+
+
 def refusal(cluster: LocalCluster, pods: str, pod: Json) -> str:
     """What the API server says against a Pod, misspelt fields included; empty if it takes it."""
     try:
@@ -152,3 +164,40 @@ def test_whatever_passes_makes_a_pod_of_the_baseline_level(
 ) -> None:
     assert [*template_problems(template, PodPolicy())] == []
     assert refusal(cluster, careful, pod_of(template)) == ""
+
+
+# --- its restricted level ------------------------------------------------------------------------
+
+
+def restricted_pod(template: Json) -> Json:
+    made = pod_of(template, "restricted")
+    return {**made, "metadata": {**made["metadata"], "namespace": "restricted"}}
+
+
+def test_a_pod_of_which_nothing_is_said_passes_only_what_is_filled_in(
+    cluster: LocalCluster, restricted: str
+) -> None:
+    assert refusal(cluster, restricted, restricted_pod({})) == ""
+    assert "violates PodSecurity" in refusal(cluster, restricted, pod_of({}))
+
+
+def test_each_field_and_value_is_refused_by_us_or_makes_a_pod_of_the_restricted_level(
+    cluster: LocalCluster, restricted: str
+) -> None:
+    differ = []
+    for path, template in each_field():
+        ours = [sentence for _, sentence in template_problems(template, PodPolicy(level="restricted"))]
+        theirs = refusal(cluster, restricted, restricted_pod(template))
+        if bool(ours) != bool(theirs):
+            differ.append(f"{path}: {ours} {theirs}")
+    assert not differ, "\n".join(differ)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[*HealthCheck])
+@given(templates())
+def test_whatever_is_not_refused_makes_a_pod_of_the_restricted_level(
+    cluster: LocalCluster, restricted: str, template: Json
+) -> None:
+    ours = [sentence for _, sentence in template_problems(template, PodPolicy(level="restricted"))]
+    theirs = refusal(cluster, restricted, restricted_pod(template))
+    assert bool(ours) == bool(theirs), (ours, theirs)

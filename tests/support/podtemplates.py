@@ -9,6 +9,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
+from nightcrawler_crds.validation.podtemplate import Level, PodPolicy
 from nightcrawler_crds.validation.podtemplate.fields import POD_TEMPLATE
 from nightcrawler_crds.validation.podtemplate.grammar import (
     Choice,
@@ -371,7 +372,7 @@ ENVIRONMENT: Final[Json] = {
 }
 
 
-def pod_of(template: Json) -> Json:
+def pod_of(template: Json, level: Level = "privileged") -> Json:
     """The Pod that the operator builds from a podTemplate, in an Environment with a selector of its own."""
     step = a_step("train", podTemplate=template, resources={"ephemeralStorage": "1 GB"})
     run = Run(
@@ -383,5 +384,6 @@ def pod_of(template: Json) -> Json:
         parameters={"epochs": 3},
         environment=EnvironmentSpec.model_validate(ENVIRONMENT),
     )
-    made = job(run, NewJob("train", 1, "train-1"), Limits())["spec"]["template"]
+    limits = Limits(pod_policy=PodPolicy(level=level))
+    made = job(run, NewJob("train", 1, "train-1"), limits)["spec"]["template"]
     return {"apiVersion": "v1", "kind": "Pod", **made, "metadata": {**made["metadata"], "name": "train-1"}}

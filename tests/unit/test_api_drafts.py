@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightcrawler_api.executions.requests import request_findings
+from nightcrawler_api.executions.requests import request_errors
 from nightcrawler_api.executions.schemas import ExecuteRequest
 from nightcrawler_api.workflows.drafts import (
     desired_spec,
@@ -212,7 +212,7 @@ def test_a_template_gives_steps_and_config_and_what_they_need_and_no_more() -> N
 def test_any_environment_is_taken_where_the_default_one_takes_any_name(takes_any: bool) -> None:
     body = {"name": "n", "steps": [STEP], "environments": ["mars"]}
     there = [environment("local", default=True, acceptAnyName=takes_any), environment("gpu")]
-    found = findings(body, None, desired_spec({}, body), there, PodPolicy())
+    found = validate(body, None, desired_spec({}, body), there, PodPolicy())
     assert [field["pointer"] for field in found] == ([] if takes_any else ["/environments/0"])
 
 
@@ -223,7 +223,7 @@ def test_a_run_goes_anywhere_where_the_default_environment_takes_any_name(
 ) -> None:
     spec = WorkflowSpec.model_validate({"steps": [STEP], "environments": listed})
     there = [environment("local", default=True, acceptAnyName=takes_any), environment("gpu")]
-    found = request_findings(ExecuteRequest(environment=asked), spec, there)
+    found = request_errors(ExecuteRequest(environment=asked), spec, there)
     assert [field["pointer"] for field in found] == ([] if takes_any else ["/environment"])
 
 

@@ -96,9 +96,9 @@ def test_any_name_is_taken_by_the_default_one_alone(others: list[EnvironmentView
 
 
 def test_a_run_is_put_there_for_any_name_only_if_no_environment_of_that_name_was_just_made() -> None:
-    assert hangs_on_absence(placed("mars", ANY))
-    assert not hangs_on_absence(placed("home", ANY))
-    assert not hangs_on_absence(placed(None, ANY))
+    assert depends_on_absence(placed("mars", ANY))
+    assert not depends_on_absence(placed("home", ANY))
+    assert not depends_on_absence(placed(None, ANY))
 
 
 def test_without_a_default_and_without_a_word_there_is_no_place() -> None:

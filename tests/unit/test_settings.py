@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from nightcrawler_crds import settings as common
 from nightcrawler_crds.errors import ConfigurationError
-from nightcrawler_crds.validation import PodPolicy
+from nightcrawler_crds.validation.podtemplate import PodPolicy, Power
 from nightcrawler_crds.words import Bytes, Cpu
 from nightcrawler_operator import settings
 from nightcrawler_operator.decisions.death import Container
@@ -92,9 +93,40 @@ def test_every_number_reaches_the_limits(environment: Environment) -> None:
     assert not as_by_default, "a limit without a setting here may be one that no setting reaches"
 
 
-@pytest.mark.parametrize("switch", list(PodPolicy.__dataclass_fields__))
+@pytest.mark.parametrize("switch", [power.value for power in Power])
 def test_each_switch_allows_what_it_names_and_no_more(environment: Environment, switch: str) -> None:
-    assert environment.load(**{switch.upper(): "yes"}).pod_policy == PodPolicy(**{switch: True})
+    allowed: dict[str, Any] = {switch: True}
+    assert environment.load(**{switch.upper(): "yes"}).pod_policy == PodPolicy(**allowed)
+
+
+def test_the_pod_security_level_of_steps_is_part_of_the_policy(environment: Environment) -> None:
+    assert environment.load().pod_policy.level == "privileged"
+    assert environment.load(STEPS_POD_SECURITY="Restricted").pod_policy.level == "restricted"
+
+
+def test_an_unknown_pod_security_level_is_refused(environment: Environment) -> None:
+    said = environment.refusal(STEPS_POD_SECURITY="strict")
+    assert "'strict' cannot be used. Accepted: privileged or baseline or restricted." in said
+
+
+@pytest.mark.parametrize("level", ["baseline", "restricted"])
+@pytest.mark.parametrize("switch", ["host_namespaces", "host_ports", "host_path", "privileged"])
+def test_what_a_pod_security_level_forbids_cannot_be_allowed(
+    environment: Environment, level: str, switch: str
+) -> None:
+    name = f"ALLOW_{switch.upper()}"
+    said = environment.refusal(STEPS_POD_SECURITY=level, **{name: "true"})
+    assert said == (
+        f"NIGHTCRAWLER_{name} is true, and NIGHTCRAWLER_STEPS_POD_SECURITY is {level}: Pods of that level "
+        f"may not have what it allows. Leave NIGHTCRAWLER_{name} out, or set "
+        "NIGHTCRAWLER_STEPS_POD_SECURITY=privileged."
+    )
+
+
+@pytest.mark.parametrize("switch", ["service_account", "direct_volumes", "node_name", "priority_class"])
+def test_what_no_level_speaks_of_can_be_allowed_under_each(environment: Environment, switch: str) -> None:
+    loaded = environment.load(STEPS_POD_SECURITY="restricted", **{f"ALLOW_{switch.upper()}": "true"})
+    assert getattr(loaded.pod_policy, f"allow_{switch}")
 
 
 def test_none_asks_for_nothing(environment: Environment) -> None:

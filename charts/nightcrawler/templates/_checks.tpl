@@ -6,6 +6,16 @@
 {{- end -}}
 {{- include "nightcrawler.dnsLabel" (list "defaultEnvironment.name" .Values.defaultEnvironment.name) -}}
 {{- include "nightcrawler.teams.checks" . -}}
+{{- if hasKey (.Values.homeNamespace.labels | default dict) "pod-security.kubernetes.io/enforce" -}}
+{{- fail "homeNamespace.labels has pod-security.kubernetes.io/enforce, which steps.podSecurity gives: leave it out, and set that." -}}
+{{- end -}}
+{{- if ne .Values.steps.podSecurity "privileged" -}}
+{{- range list "allowHostNamespaces" "allowHostPorts" "allowHostPath" "allowPrivileged" -}}
+{{- if get $.Values.settings . -}}
+{{- fail (printf "settings.%s is true, and steps.podSecurity is %s: Pods of that level may not have what it allows. Leave it out, or set steps.podSecurity to privileged." . $.Values.steps.podSecurity) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if eq .Values.image.tag "latest" -}}
 {{- fail "image.tag is latest: nobody could tell what runs, nor roll it back. Name a version, or leave it empty for that of the chart." -}}
 {{- end -}}

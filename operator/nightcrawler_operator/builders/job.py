@@ -11,6 +11,7 @@ from typing import Any
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.views import WholeJobView
 from nightcrawler_crds.v1alpha1 import Step
+from nightcrawler_operator.builders import podsecurity
 from nightcrawler_operator.builders.merge import merge_pod
 from nightcrawler_operator.builders.pod import pod_spec
 from nightcrawler_operator.limits import Limits
@@ -93,6 +94,7 @@ def _template(
         # The Environment's last: a podTemplate may narrow it, but not leave it.
         asked = merged["spec"].get("nodeSelector") or {}
         merged["spec"]["nodeSelector"] = {**asked, **run.environment.node_selector}
+    merged["spec"] = podsecurity.filled(merged["spec"], limits.pod_policy.level)
     metadata = merged.setdefault("metadata", {})
     # Ours last: a podTemplate must not make a Pod look like another execution's.
     metadata["labels"] = {**(metadata.get("labels") or {}), **labels}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from nightcrawler_crds.validation.podtemplate import level
 from nightcrawler_crds.validation.podtemplate.containers import ENV_FROM, VALUE_FROM
 from nightcrawler_crds.validation.podtemplate.fields import POD_TEMPLATE
 from nightcrawler_crds.validation.podtemplate.forms import PORT_NAME, QUANTITY
@@ -45,7 +47,8 @@ _SHOWN: Final = 60
 
 def template_problems(template: Mapping[str, Any], policy: PodPolicy) -> Iterator[Located]:
     """Everything wrong with a podTemplate, in the order in which it is written."""
-    return _located("podTemplate", _check(POD_TEMPLATE, template, (), policy))
+    beyond = level.against(template, policy.level)
+    return _located("podTemplate", itertools.chain(_check(POD_TEMPLATE, template, (), policy), beyond))
 
 
 def env_problems(

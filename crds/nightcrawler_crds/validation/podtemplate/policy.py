@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
+
+Level = Literal["privileged", "baseline", "restricted"]
+"""A level of Kubernetes' Pod Security Standards; privileged demands nothing."""
 
 
 class Power(Enum):
@@ -31,7 +35,7 @@ class Power(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodPolicy:
-    """The powers that an installation allows; none by default."""
+    """The powers that an installation allows, none by default, and the level that Pods must pass."""
 
     allow_service_account: bool = False
     allow_host_namespaces: bool = False
@@ -43,6 +47,8 @@ class PodPolicy:
     allow_node_name: bool = False
     allow_scheduler_name: bool = False
     allow_priority_class: bool = False
+    level: Level = "privileged"
+    """What the Pods of steps have to pass besides."""
 
     def allows(self, power: Power) -> bool:
         """Whether the installation allows it."""
