@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -17,7 +18,7 @@ from nightcrawler_operator.election.leadership import SoleLeader
 from nightcrawler_operator.keys import WorkKey
 from nightcrawler_operator.telemetry import Telemetry
 from nightcrawler_operator.workqueue import WorkQueue
-from tests.support.chart import manifests, of
+from tests.support.chart import manifests, of, one
 
 _APIS = ("monitoring.coreos.com/v1",)
 _ON = {"monitoring": {"serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}}}
@@ -37,6 +38,35 @@ async def offered() -> set[str]:
     facade = create_app(Settings(), store).state.facade.metrics
     text = generate_latest(telemetry.registry) + generate_latest(facade.registry)
     return set(re.findall(r"^# TYPE (\w+) ", text.decode(), re.MULTILINE))
+
+
+def dashboard() -> dict[str, Any]:
+    made = one(
+        manifests({"monitoring": {"dashboard": {"enabled": True}}}), "ConfigMap", "nightcrawler-dashboard"
+    )
+    assert made["metadata"]["labels"]["grafana_dashboard"] == "1"
+    shown: dict[str, Any] = json.loads(made["data"]["nightcrawler.json"])
+    return shown
+
+
+async def test_the_dashboard_shows_metrics_that_there_are() -> None:
+    there = await offered()
+    there |= {f"{name}_bucket" for name in there}  # of histograms
+    for panel in dashboard()["panels"]:
+        for target in panel["targets"]:
+            metrics = re.findall(r"(\w+)\{([^}]*)\}", target["expr"])
+            assert metrics, panel["title"]
+            for name, selector in metrics:
+                assert name in there, panel["title"]
+                assert selector.startswith('namespace="$namespace"'), panel["title"]
+            assert len(metrics) == len(re.findall(r"nightcrawler_\w+|process_\w+", target["expr"]))
+
+
+def test_panels_of_the_dashboard_differ_and_say_what_they_show() -> None:
+    panels = dashboard()["panels"]
+    for field in ("id", "title"):
+        assert len({panel[field] for panel in panels}) == len(panels)
+    assert all(panel["description"].endswith(".") for panel in panels)
 
 
 async def test_alerts_speak_of_metrics_that_there_are() -> None:

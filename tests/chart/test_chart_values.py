@@ -42,6 +42,13 @@ SET_BY_THE_CHART = {
 }
 
 
+ROUTE = {
+    "authenticated": True,
+    "parentRefs": [{"name": "public", "namespace": "gateways"}],
+    "hostnames": ["workflows.example.com"],
+}
+
+
 def leaves(values: Any, path: str = "") -> Iterator[str]:
     """Every value by its path; an empty map or a list is one value, and so are resources."""
     if isinstance(values, dict) and values and not path.endswith("resources"):
@@ -171,6 +178,20 @@ def test_in_namespaced_scope_the_operator_watches_the_home_namespace_alone() -> 
             {"ingress": {"enabled": True}, "facade": {"enabled": False}},
             "there would be nothing behind the Ingress",
         ),
+        ({"gateway": {"enabled": True}}, "gateway.enabled needs gateway.parentRefs, the Gateways that"),
+        (
+            {"gateway": {"enabled": True, "parentRefs": [{"name": "public"}]}},
+            "gateway.enabled needs gateway.hostnames, the names under which people reach",
+        ),
+        (
+            {"gateway": {"enabled": True, **ROUTE, "authenticated": False}},
+            "for the facade asks nobody who they",
+        ),
+        ({"gateway": {"enabled": True, **ROUTE}}, "needs the custom resources of the Gateway API"),
+        (
+            {"gateway": {"enabled": True}, "facade": {"enabled": False}},
+            "there would be nothing behind the route",
+        ),
         ({"defaultEnvironment": {"create": True}}, "install without it, then run helm upgrade with it"),
         (
             {"monitoring": {"serviceMonitor": {"enabled": True}}},
@@ -267,6 +288,15 @@ def test_the_default_environment_is_made_where_its_kind_is_known() -> None:
         "tolerations": [],
         "forceDeleteOnLostNode": False,
     }
+
+
+def test_a_route_of_the_gateway_api_leads_to_the_facade() -> None:
+    values = {"gateway": {"enabled": True, **ROUTE}, "facade": {"service": {"port": 8000}}}
+    route = one(manifests(values, apis=("gateway.networking.k8s.io/v1",)), "HTTPRoute", "nightcrawler-api")[
+        "spec"
+    ]
+    assert (route["parentRefs"], route["hostnames"]) == (ROUTE["parentRefs"], ROUTE["hostnames"])
+    assert route["rules"][0]["backendRefs"] == [{"name": "nightcrawler-api", "port": 8000}]
 
 
 def test_the_version_is_that_of_the_programs() -> None:

@@ -30,7 +30,15 @@ _OUTAGE_SECONDS = 30
 _LEASE_SECONDS = 60
 _WORKFLOW: Json = {
     "name": "Greeting",
-    "steps": [{"name": "Greet", "image": "busybox:1", "command": ["echo", "hello from the chart"]}],
+    "steps": [
+        {
+            "name": "Greet",
+            "image": "busybox:1",
+            "command": ["echo", "hello from the chart"],
+            # The image runs as root, which the chart's namespaces do not allow.
+            "podTemplate": {"spec": {"securityContext": {"runAsUser": 65534}}},
+        }
+    ],
 }
 
 

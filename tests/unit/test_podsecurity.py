@@ -153,7 +153,7 @@ def test_a_volume_of_nfs_is_beyond_the_restricted_level_though_it_is_allowed() -
     ids=str,
 )
 def test_what_is_no_podtemplate_is_refused_for_that_alone(template: Json) -> None:
-    assert [*template_problems(template, RESTRICTED)] == [*findings(template, PodPolicy())] != []
+    assert [*template_problems(template, RESTRICTED)] == [*template_problems(template, PodPolicy())] != []
 
 
 def test_a_workflow_that_has_to_be_root_is_refused_with_its_step_and_field() -> None:

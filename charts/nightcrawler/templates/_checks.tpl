@@ -31,11 +31,32 @@
 {{- fail "ingress.enabled would let everyone who reaches the Ingress run programs in the cluster, for the facade asks nobody who they are. Let the ingress controller ask (ingress.annotations, for oauth2-proxy say), and then confirm it with ingress.authenticated=true." -}}
 {{- end -}}
 {{- end -}}
+{{- include "nightcrawler.gateway.checks" . -}}
 {{- if and .Values.defaultEnvironment.create (not (.Capabilities.APIVersions.Has "nightcrawler.dev/v1alpha1/Environment")) -}}
 {{- fail "defaultEnvironment.create needs the custom resources in the cluster, and they are not there yet: install without it, then run helm upgrade with it." -}}
 {{- end -}}
 {{- if and (or .Values.monitoring.serviceMonitor.enabled .Values.monitoring.prometheusRule.enabled) (not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) -}}
 {{- fail "monitoring.* needs the custom resources of Prometheus' operator (monitoring.coreos.com/v1), which the cluster does not have: install that first, or leave monitoring.serviceMonitor.enabled and monitoring.prometheusRule.enabled at false." -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "nightcrawler.gateway.checks" -}}
+{{- if .Values.gateway.enabled -}}
+{{- if not .Values.facade.enabled -}}
+{{- fail "gateway.enabled needs facade.enabled: there would be nothing behind the route." -}}
+{{- end -}}
+{{- if not .Values.gateway.parentRefs -}}
+{{- fail "gateway.enabled needs gateway.parentRefs, the Gateways that the route is for: [{name: public, namespace: gateways}]." -}}
+{{- end -}}
+{{- if not .Values.gateway.hostnames -}}
+{{- fail "gateway.enabled needs gateway.hostnames, the names under which people reach the API: [workflows.example.com]." -}}
+{{- end -}}
+{{- if not .Values.gateway.authenticated -}}
+{{- fail "gateway.enabled would let everyone who reaches the Gateway run programs in the cluster, for the facade asks nobody who they are. Let the Gateway ask, and then confirm it with gateway.authenticated=true." -}}
+{{- end -}}
+{{- if not (.Capabilities.APIVersions.Has "gateway.networking.k8s.io/v1") -}}
+{{- fail "gateway.enabled needs the custom resources of the Gateway API (gateway.networking.k8s.io/v1), which the cluster does not have: install them first, or use ingress.enabled." -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
