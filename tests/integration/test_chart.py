@@ -47,4 +47,5 @@ def test_pod_security_admission_finds_nothing_to_warn_of(cluster: LocalCluster) 
     cluster.api.merge(f"/api/v1/namespaces/{NAMESPACE}", {"metadata": {"labels": labels}})
     made = rendered({"crds": {"install": False}})
     arguments = ("--server-side", "--dry-run=server", "--field-manager=helm", "--warnings-as-errors")
+    # Other tests of this cluster may have made roles of these names.
     cluster.kubectl("apply", *arguments, "--force-conflicts", "-f", "-", stdin=made)
