@@ -88,6 +88,7 @@ class Lookups:
         """
         meta, name = snapshot.execution.metadata, lookup.name
         job, pods = await find_children(self._store, self._cluster, meta.namespace, name)
+        self._cluster.results_of(meta.uid).note_look_up(name, utcnow())
         which = _which(snapshot, name)
         if which is not None:
             keep_children(self._cluster, meta.uid, which, job=job, pods=pods)

@@ -114,6 +114,7 @@ class Snapshot:
         obstacle: Why it refused what has to be written before Jobs.
         room_made: When finished Jobs were last deleted to make room under a quota.
         deadlines_set: When the deadline of a Pod was sent to the API server, by UID.
+        looked_up: When a Job and its Pods were last read from the API server, by Job name.
         fresh: Whether the workflow was read after the execution was observed. Each kind has a watch of its
             own, and that of executions may be ahead.
         fresh_environments: The same of the Environments.
@@ -137,6 +138,7 @@ class Snapshot:
     obstacle: Refusal | None = None
     room_made: datetime | None = None
     deadlines_set: Mapping[str, datetime] = field(default_factory=dict)
+    looked_up: Mapping[str, datetime] = field(default_factory=dict)
     fresh: bool = True
     fresh_environments: bool = True
     recorded_at: datetime | None = None

@@ -41,6 +41,7 @@ NOT_RUN: Final = {
     "helm test": "tests/e2e/test_chart.py",
     "helm upgrade": "tests/e2e/test_chart.py",
     "helm uninstall": "tests/e2e/test_chart.py",
+    "helm rollback": "tests/e2e/test_chart.py",
     "make": "its targets are checked in tests/unit/test_docs.py; CI runs `make test`",
     "docker ": "it needs a Docker engine; tests/unit/test_container.py has what is decided there",
     "pip install .": "`make setup` installs the same, editable",

@@ -59,7 +59,8 @@ def test_a_step_that_has_run_is_not_told_to_have_waited_too_long_when_its_pod_is
 
 
 def test_the_timeout_of_a_step_holds_on_a_node_that_does_not_answer() -> None:
-    lost = a_snapshot(a_step(TRAIN, timeout=60)).recorded(TRAIN, "Running", **RAN).knowing(nodes=Nodes())
+    lost = a_snapshot(a_step(TRAIN, timeout=60)).recorded(TRAIN, "Running", **RAN)
+    lost = lost.knowing(nodes=Nodes(), looked_up={job_name(TRAIN): at(100)})
     plan = planned(lost.with_pod(a_pod().running().allowed(62)), 100)
     assert step_of(plan)["reason"] == conditions.STEP_TIMED_OUT
 

@@ -6,13 +6,15 @@ from typing import Any, Final
 
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.plan import Deadline, OldObject, Plan, Waiting
+from nightcrawler_operator.plan import Deadline, LookForJob, OldObject, Plan, Waiting
 from tests.support.snapshots import PodMaker, SnapshotMaker, a_pod, a_snapshot, a_step, at, job_name, wire
 
 BACKSTOP: Final = 86_400 + 61
 POD: Final = f"{job_name('train')}-x7k2p"
 STRICT: Final = a_step(timeout=60, retries=1, retryDelay=30)
 FINAL: Final = a_step(timeout=60)
+LOOKED_UP: Final[dict[str, Any]] = {"looked_up": {job_name("train"): at(130)}}
+"""The Pod was read from the API server when its time was over."""
 
 
 def running(pod: PodMaker, *, retries: bool = True) -> SnapshotMaker:
@@ -56,7 +58,7 @@ def test_no_deadline_is_set_before_the_program_has_started_or_without_a_timeout(
 
 
 def test_a_kubelet_that_does_not_end_a_program_in_time_is_given_half_a_minute() -> None:
-    early, late = planned(running(TOLD), 129), planned(running(TOLD), 130)
+    early, late = planned(running(TOLD), 129), planned(running(TOLD).knowing(**LOOKED_UP), 130)
 
     assert (early.status, early.outcome) == (None, Waiting(at(130)))
     assert late.status is not None
@@ -70,11 +72,19 @@ def test_a_kubelet_that_is_told_late_is_given_as_long_from_then_on() -> None:
     assert len(planned(back, 500).deadlines) == 1
     assert planned(back, 500).status is None
     assert planned(told, 529).status is None
-    assert planned(told, 530).status is not None
+    assert planned(told.knowing(looked_up={job_name("train"): at(530)}), 530).status is not None
+
+
+def test_a_program_is_looked_up_before_it_is_called_out_of_time() -> None:
+    """The cache of Pods may be stale, and the program may have ended in time."""
+    stale, early = planned(running(TOLD), 130), running(TOLD).knowing(looked_up={job_name("train"): at(129)})
+
+    assert (stale.status, stale.lookups) == (None, (LookForJob(job_name("train"), has_run=True),))
+    assert planned(early, 130).lookups == stale.lookups
 
 
 def test_that_a_program_is_out_of_time_is_on_record_before_it_is_ended() -> None:
-    first = planned(running(TOLD), 130)
+    first = planned(running(TOLD).knowing(**LOOKED_UP), 130)
     said: dict[str, Any] = {
         "reason": conditions.STEP_TIMED_OUT,
         "completionTime": wire(130),
@@ -89,7 +99,7 @@ def test_that_a_program_is_out_of_time_is_on_record_before_it_is_ended() -> None
 
 
 def test_a_step_that_fails_for_its_timeout_is_on_record_before_the_run_is_ended() -> None:
-    first = planned(running(TOLD, retries=False), 130)
+    first = planned(running(TOLD, retries=False).knowing(**LOOKED_UP), 130)
     said: dict[str, Any] = {
         "reason": conditions.STEP_TIMED_OUT,
         "completionTime": wire(130),

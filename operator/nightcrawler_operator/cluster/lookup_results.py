@@ -30,6 +30,7 @@ class LookupResults:
     obstacle_recorded: str = ""
     room_made: datetime | None = None
     deadlines_set: Mapping[str, datetime] = field(default_factory=lambda: _NONE_SET)
+    looked_up: Mapping[str, datetime] = field(default_factory=lambda: _NONE_SET)
     fresh: bool = False
     fresh_environments: bool = False
     status_deferred: bool = False
@@ -47,6 +48,10 @@ class LookupResults:
             child: replace(why, ask_again=ask_again, tries=0) if why.reason == conditions.STEP_QUOTA else why
             for child, why in self.refusals.items()
         }
+
+    def note_look_up(self, job: str, now: datetime) -> None:
+        """Note that a Job and its Pods were read from the API server."""
+        self.looked_up = {**self.looked_up, job: now}
 
     def note_deadline(self, pod_uid: str, now: datetime) -> None:
         """Note that a Pod's deadline was sent, whether the API server accepted it or not."""

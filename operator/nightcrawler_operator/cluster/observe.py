@@ -53,6 +53,7 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
         obstacle=results.obstacle,
         room_made=results.room_made,
         deadlines_set=results.deadlines_set,
+        looked_up=results.looked_up,
         fresh=results.fresh,
         fresh_environments=results.fresh_environments,
         recorded_at=cluster.recorded_at.get(meta.uid),

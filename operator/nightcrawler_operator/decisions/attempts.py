@@ -74,7 +74,7 @@ def _observed_state(ctx: StepContext, job_name: str, attempt: Attempt) -> Attemp
     # One success among several Pods is a success: the Job controller may have created a second one.
     for result in sorted(results, key=lambda r: isinstance(r, Failed)):
         return result
-    if live is not None and (running := _running(ctx, live)) is not None:
+    if live is not None and (running := _running(ctx, job_name, live)) is not None:
         return running
     if job is None:
         return _job_gone(job_name, live, snapshot)
@@ -131,7 +131,7 @@ def _has_hook(step: Step) -> bool:
     return any(lifecycle.get("postStart") for lifecycle in own)
 
 
-def _running(ctx: StepContext, pod: PodView) -> AttemptState | None:
+def _running(ctx: StepContext, job_name: str, pod: PodView) -> AttemptState | None:
     status = step_status(pod)
     if status is None or status.state.running is None:
         return None
@@ -140,7 +140,11 @@ def _running(ctx: StepContext, pod: PodView) -> AttemptState | None:
     end_at = _end_at(ctx, pod, started)
     if deadline is None and end_at is not None and ctx.now >= end_at:
         message = f"took longer than its timeout of {ctx.step.timeout}"
-        return Failed(Blame.PROGRAM, conditions.STEP_TIMED_OUT, message, ctx.now, started)
+        looked_up = ctx.snapshot.looked_up.get(job_name)
+        # The cache of Pods may be stale: a program that has ended in time must not be called late.
+        sure = looked_up is not None and looked_up >= end_at
+        lookups = () if sure else (LookForJob(job_name, has_run=True),)
+        return Failed(Blame.PROGRAM, conditions.STEP_TIMED_OUT, message, ctx.now, started, lookups=lookups)
     lost = _lost(ctx, pod)
     if lost is None:
         return _beside(pod, started, end_at, ctx.now, deadline)
