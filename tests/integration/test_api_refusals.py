@@ -175,7 +175,16 @@ SERVER_RULES: list[tuple[Json, str, str]] = [
     ),
     ({"steps": [{**STEP, "nodes": 2}]}, "/steps/0/nodes", "a step on several nodes is not supported yet"),
     (
-        {"steps": [{**STEP, "env": [{"name": "A", "value": "x", "valueFrom": {"fieldRef": {}}}]}]},
+        {
+            "steps": [
+                {
+                    **STEP,
+                    "env": [
+                        {"name": "A", "value": "x", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+                    ],
+                }
+            ]
+        },
         "/steps/0/env/0",
         "a variable has either value or valueFrom",
     ),

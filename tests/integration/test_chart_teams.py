@@ -193,10 +193,13 @@ def test_more_than_the_quota_is_refused(
 def test_a_namespace_that_is_there_already_is_refused_with_what_to_do(
     cluster: LocalCluster, namespace: str
 ) -> None:
-    def install(value: str) -> None:
+    def install(*values: str) -> None:
         command = ("install", "nightcrawler", str(CHART), "--dry-run=server", "--namespace=nightcrawler")
-        crds = "--set=crds.install=false"  # those of the tests are not of the release
-        helm(*command, crds, f"--set-json={value}", kubeconfig=cluster.kubeconfig)
+        # Other tests of this cluster have made the custom resources, and roles of the usual names.
+        apart = ("--set=crds.install=false", f"--set=fullnameOverride=nc-{namespace}")
+        helm(*command, *apart, *(f"--set-json={value}" for value in values), kubeconfig=cluster.kubeconfig)
+
+    home_of_its_own = f'homeNamespace={{"name": "home-{namespace}"}}'
 
     with pytest.raises(
         HelmError, match=rf"homeNamespace\.name: there is a namespace {namespace} already"
@@ -204,5 +207,5 @@ def test_a_namespace_that_is_there_already_is_refused_with_what_to_do(
         install(f'homeNamespace={{"name": "{namespace}"}}')
     assert "Set homeNamespace.create to false to use it as it is, or choose another name." in str(home.value)
     with pytest.raises(HelmError, match=r"Set teams\[0\].create to false to use it as it is"):
-        install(f'teams=[{{"name": "a", "namespaces": ["{namespace}"]}}]')
-    install(f'teams=[{{"name": "a", "namespaces": ["{namespace}"], "create": false}}]')
+        install(home_of_its_own, f'teams=[{{"name": "a", "namespaces": ["{namespace}"]}}]')
+    install(home_of_its_own, f'teams=[{{"name": "a", "namespaces": ["{namespace}"], "create": false}}]')

@@ -122,13 +122,14 @@ class Release:
 
     @property
     def restarts(self) -> dict[str, int]:
-        """How often the containers of its Pods were restarted."""
+        """How often the containers of its Pods were restarted; not of Pods that are being deleted."""
         return {
             pod["metadata"]["name"]: sum(
                 status["restartCount"] for status in pod["status"].get("containerStatuses", ())
             )
             for part in ("operator", "api")
             for pod in self.pods(part)
+            if "deletionTimestamp" not in pod["metadata"]
         }
 
     @property
