@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.support.skips", "tests.support.budget", "tests.support.workers"]
+pytest_plugins = ["tests.support.skips", "tests.support.workers", "tests.support.budget"]
 
 
 # How long an example takes depends on what else the machine does.

@@ -14,17 +14,17 @@ from tests.support.resources import KIND, path_of, schema_of
 from tests.support.violations import nodes
 
 EXPLAINED: Final = {
-    "wf": "A Workflow says what to run",
+    "wf": "A Workflow defines what to run",
     "wfe": "A WorkflowExecution is one run of a Workflow",
-    "wfenv": "An Environment is a place to run",
+    "wfenv": "An Environment is a set of nodes to run on",
     "wfprofile": "A ComputeProfile is a preset of resources",
     "wf.spec.steps.resources.gpu": 'a count and a model such as "8x NVIDIA A100"',
-    "wf.spec.steps.podTemplate": "A PodTemplateSpec merged over the Pod that is built",
-    "wf.spec.config.schedule.catchUp": "Run what was missed, oldest first, one at a time.",
-    "wf.spec.config.security.permissions.access": "What it may: 'Execute, Edit'.",
-    "wfe.spec.cancel": "true ends the run; it never goes back to false.",
+    "wf.spec.steps.podTemplate": "A PodTemplateSpec merged into the step's Pod.",
+    "wf.spec.config.schedule.catchUp": "Whether missed runs are made up for, oldest first, one at a time.",
+    "wf.spec.config.security.permissions.access": "Its permissions: 'Execute, Edit'.",
+    "wfe.spec.cancel": "true cancels the run; it cannot be set back to false.",
     "wfe.status.steps.exitCode": "Exit code of the step's container.",
-    "wfenv.spec.maintenance.end": "When it ends.",
+    "wfenv.spec.maintenance.end": "End.",
     "wfprofile.spec.sharedMemory": "Size of /dev/shm: '16 GB'.",
 }
 

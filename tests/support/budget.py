@@ -14,9 +14,10 @@ from typing import Final
 import pytest
 
 from tests.support.skips import tier_of
+from tests.support.workers import TOGETHER
 
 BUDGET_MINUTES: Final[Mapping[str, float]] = {"tests/unit": 3, "tests/integration": 12, "tests/e2e": 10}
-"""The time that a tier's tests may take, one after the other."""
+"""The time that a tier takes of the run: that of its tests, shared by the workers that have them."""
 RUN_MINUTES: Final = 12.0
 """The time that `make test` may take; its workers do several things at once."""
 
@@ -31,7 +32,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Where all tiers ran, report the time of each and of the run beside the budget."""
     reports = [r for kind in ("passed", "failed", "error") for r in terminalreporter.stats.get(kind, ())]
-    taken = seconds_by_tier((r.nodeid, r.duration) for r in reports if isinstance(r, pytest.TestReport))
+    workers = getattr(config.option, "numprocesses", None) or 1
+    taken = seconds_by_tier(
+        ((r.nodeid, r.duration) for r in reports if isinstance(r, pytest.TestReport)), workers
+    )
     if not taken.keys() >= BUDGET_MINUTES.keys():
         return
     terminalreporter.section("time")
@@ -39,11 +43,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(line, yellow=over, bold=over)
 
 
-def seconds_by_tier(durations: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """The seconds that the tests of each tier took, their fixtures included."""
+def seconds_by_tier(durations: Iterable[tuple[str, float]], workers: int) -> dict[str, float]:
+    """The seconds that each tier took of the run, fixtures included; the real node has one worker."""
     taken: defaultdict[str, float] = defaultdict(float)
     for nodeid, seconds in durations:
-        taken[tier_of(nodeid)] += seconds
+        tier = tier_of(nodeid)
+        taken[tier] += seconds if tier == TOGETHER else seconds / workers
     return dict(taken)
 
 

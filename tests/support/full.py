@@ -171,6 +171,7 @@ def environment() -> Manifest:
         "tolerations": [{"key": "gpu", "operator": "Exists"}],
         "forceDeleteOnLostNode": False,
         "cpuLimit": "Request",
+        "acceptAnyName": True,
         "prices": {"currency": "USD", "cpuHour": 0.04, "memoryGbHour": 0.005, "gpuHour": 2},
         "speed": 1.5,
         "maintenance": [

@@ -18,13 +18,13 @@ from xdist.scheduler import LoadScopeScheduling
 if TYPE_CHECKING:
     from xdist.remote import Producer
 
-_TOGETHER: Final = "tests/e2e"
+TOGETHER: Final = "tests/e2e"
 
 
 def unit_of_work(nodeid: str) -> str:
     """What runs on one worker, in order: a file, or all that needs the real node."""
     file = nodeid.partition("::")[0]
-    return _TOGETHER if PurePosixPath(file).is_relative_to(_TOGETHER) else file
+    return TOGETHER if PurePosixPath(file).is_relative_to(TOGETHER) else file
 
 
 class FilesOnWorkers(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist ships no types

@@ -8,12 +8,10 @@ from tests.support.budget import report, seconds_by_tier
 from tests.support.workers import unit_of_work
 
 
-def test_a_tier_took_what_its_tests_took() -> None:
+def test_workers_share_a_tier_and_one_has_the_real_node() -> None:
     durations = [("tests/unit/test_a.py::test_x", 1.0), ("tests/unit/test_b.py::test_y[1]", 2.0)]
-    assert seconds_by_tier([*durations, ("tests/e2e/test_c.py::test_z", 4.0)]) == {
-        "tests/unit": 3.0,
-        "tests/e2e": 4.0,
-    }
+    taken = seconds_by_tier([*durations, ("tests/e2e/test_c.py::test_z", 4.0)], workers=2)
+    assert taken == {"tests/unit": 1.5, "tests/e2e": 4.0}
 
 
 def test_what_is_over_its_budget_is_said_so() -> None:

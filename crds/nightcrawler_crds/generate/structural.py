@@ -150,9 +150,9 @@ def _word(raw: Json, where: str) -> Json:
     if len(forms) <= longest:
         raise SchemaError(f"{where}: the sentence of accepted forms would pass for a word; make it longer")
     word = {key: value for branch in (number, text) for key, value in branch.items() if key != "type"}
-    if "exclusiveMinimum" in word:
+    if 0 < word.get("minimum", 0) < 1:
         # The server truncates bounds for integers: a minimum of 0.001 would accept 0.
-        word |= {"minimum": word["exclusiveMinimum"], "exclusiveMinimum": True}
+        word |= {"minimum": 0, "exclusiveMinimum": True}
     return {
         "description": f"{raw['description']} Accepted: {forms}.",
         "x-kubernetes-preserve-unknown-fields": True,
