@@ -196,7 +196,8 @@ def test_a_sentence_is_cut_to_what_the_schema_allows() -> None:
 
 def stored(status: ExecutionStatusView) -> int:
     """The bytes of a status as the API server keeps it: without nulls, and with <, > and & escaped."""
-    text = json.dumps(without_nulls(json.loads(msgspec.json.encode(status))), ensure_ascii=False)
+    whole = without_nulls(json.loads(msgspec.json.encode(status)))
+    text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
     text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     return len(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026").encode())
 
