@@ -159,6 +159,8 @@ class Simulation:
             case "strip pod" | "strip job":
                 self.cluster.strip_labels(names.JOBS if of_job else names.PODS, where)
             case "delete pod":
+                # Times in a status are whole seconds: within the same one a deletion counts as the cause.
+                self.server.now += timedelta(seconds=1)
                 self.cluster.delete_pod(where)
             case "delete job":
                 self.server.delete(names.JOBS, where)
