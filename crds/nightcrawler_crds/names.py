@@ -74,7 +74,7 @@ WORKFLOWS: Final = Resource(GROUP, VERSION, "workflows", "Workflow")
 EXECUTIONS: Final = Resource(GROUP, VERSION, "workflowexecutions", "WorkflowExecution")
 ENVIRONMENTS: Final = Resource(GROUP, VERSION, "environments", "Environment", namespaced=False)
 COMPUTE_PROFILES: Final = Resource(GROUP, VERSION, "computeprofiles", "ComputeProfile", namespaced=False)
-OURS: Final = (WORKFLOWS, EXECUTIONS, ENVIRONMENTS)
+OURS: Final = (WORKFLOWS, EXECUTIONS, ENVIRONMENTS, COMPUTE_PROFILES)
 """The custom resources that are read."""
 JOBS: Final = Resource("batch", "v1", "jobs", "Job")
 PODS: Final = Resource("", "v1", "pods", "Pod")

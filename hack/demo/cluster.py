@@ -22,6 +22,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 BUILD: Final = ROOT / "build"
 KUBECONFIG: Final = BUILD / "kubeconfig"
 ENVIRONMENTS: Final = ROOT / "examples" / "environments.yaml"
+PROFILES: Final = ROOT / "examples" / "compute-profiles.yaml"
 POOL: Final = "nightcrawler.dev/pool"
 _SERVED_SECONDS: Final = 30.0
 
@@ -91,7 +92,7 @@ def bring_up() -> Kubectl:
 
 
 def install(kubectl: Kubectl) -> Places:
-    """Apply custom resources and Environments; return what this cluster can run."""
+    """Apply custom resources, Environments and compute profiles; return what this cluster can run."""
     kubectl.show("apply", "-f", "crds/")
     _wait_until_served(kubectl)
     nodes = json.loads(kubectl.ask("get", "nodes", "--output=json"))["items"]
@@ -102,6 +103,7 @@ def install(kubectl: Kubectl) -> Places:
     else:
         say(f"(The Environments of {ENVIRONMENTS.relative_to(ROOT)}, changed to fit this cluster's nodes:)")
         say(kubectl.ask("apply", "--filename=-", stdin=yaml.safe_dump_all(fitting)).rstrip())
+    kubectl.show("apply", "-f", str(PROFILES.relative_to(ROOT)))
     return Places(
         real=any(not _is_simulated(node) for node in nodes),
         gpu=any(environment["metadata"]["name"] == "gpu" for environment in fitting),

@@ -101,7 +101,10 @@ class Children:
             raise DecideAgain
 
     async def _make_job(self, snapshot: Snapshot, run: Run, new: NewJob) -> bool:
-        """Create a Job and its Pod; False if the API server refused one, which is then recorded."""
+        """Create a Job and its Pod; False if the API server refused one, which is then recorded.
+
+        False too if the Job was there before, of another revision: the run began with that one.
+        """
         body = job(run, new, self._limits, managed=self._managed)
         uid = run.execution_uid
         try:
@@ -112,7 +115,11 @@ class Children:
         self._cluster.clear_refusal(uid, new.name)
         keep_children(self._cluster, uid, (new.step, new.attempt), job=made.slim)
         self._on_made(snapshot, new)
-        return await self._make_pod(uid, made)
+        begun_before = (
+            snapshot.execution.status.revision is None
+            and made.metadata.annotations.revision != run.revision.name
+        )
+        return await self._make_pod(uid, made) and not begun_before
 
     async def _create_or_adopt(self, run: Run, new: NewJob, body: Mapping[str, Any]) -> WholeJobView:
         try:

@@ -114,7 +114,7 @@ def registry(operator: Operator) -> kopf.OperatorRegistry:
     async def login(**_: Any) -> kopf.AiohttpSession:
         return await credentials(operator.connection)
 
-    for resource in (names.WORKFLOWS, names.EXECUTIONS, names.ENVIRONMENTS):
+    for resource in names.OURS:
         _watch(handlers, operator, resource)
     return handlers
 

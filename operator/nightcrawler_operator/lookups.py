@@ -12,6 +12,7 @@ from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import (
     EnvironmentView,
     EventView,
+    ProfileView,
     RevisionView,
     WorkflowView,
 )
@@ -23,6 +24,7 @@ from nightcrawler_operator.plan import (
     LookForEnvironments,
     LookForEvents,
     LookForJob,
+    LookForProfiles,
     LookForRevision,
     LookForWorkflow,
     Lookup,
@@ -48,6 +50,8 @@ class Lookups:
                     changed |= await self._workflow(snapshot)
                 case LookForEnvironments():
                     changed |= await self._environments(snapshot)
+                case LookForProfiles():
+                    changed |= await self._profiles(snapshot)
                 case LookForJob():
                     changed |= await self._job(snapshot, lookup)
                 case LookForEvents():
@@ -78,6 +82,12 @@ class Lookups:
         found, version = await self._store.list_with_version(names.ENVIRONMENTS, "", EnvironmentView)
         self._cluster.environments.replace_all(found, version)
         self._cluster.results_of(snapshot.execution.metadata.uid).fresh_environments = True
+        return True
+
+    async def _profiles(self, snapshot: Snapshot) -> bool:
+        found, version = await self._store.list_with_version(names.COMPUTE_PROFILES, "", ProfileView)
+        self._cluster.profiles.replace_all(found, version)
+        self._cluster.results_of(snapshot.execution.metadata.uid).fresh_profiles = True
         return True
 
     async def _job(self, snapshot: Snapshot, lookup: LookForJob) -> bool:

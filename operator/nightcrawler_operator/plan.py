@@ -148,7 +148,14 @@ class LookForEnvironments:
     """
 
 
-Lookup = LookForWorkflow | LookForEnvironments | LookForJob | LookForEvents | LookForRevision
+@dataclass(frozen=True, slots=True)
+class LookForProfiles:
+    """List the ComputeProfiles, because the workflow names one that is not cached."""
+
+
+Lookup = (
+    LookForWorkflow | LookForEnvironments | LookForProfiles | LookForJob | LookForEvents | LookForRevision
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """One resolved step: what is in force for a step, from all levels that have a say. Pure.
 
 The levels, weakest first: built-in (`Limits`, `defaults`) < compute profile < Environment < workflow < step.
-Compute profiles have no effect yet; `ResolvedStep.resources` and its like are where they will come in.
-Builders, retries and waits all use it.
+Builders, retries and waits all use it; what the facade shows comes from the same `effective_resources`.
 """
 
 from __future__ import annotations
@@ -12,9 +11,18 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from nightcrawler_crds import defaults, words
-from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Resources, Step, StepResources, Storage, WorkflowSpec
+from nightcrawler_crds.v1alpha1 import (
+    ComputeProfileSpec,
+    EnvironmentSpec,
+    EnvVar,
+    Step,
+    StepResources,
+    WorkflowSpec,
+)
+from nightcrawler_crds.validation import effective_resources, first_word
 from nightcrawler_crds.words.gpumodels import Wanted, wanted
 from nightcrawler_operator.limits import Limits
+from nightcrawler_operator.snapshot import Revision
 
 
 @dataclass(frozen=True)
@@ -25,21 +33,12 @@ class ResolvedStep:
     spec: WorkflowSpec
     environment: EnvironmentSpec
     limits: Limits
+    profile: ComputeProfileSpec | None = None
 
     @cached_property
     def resources(self) -> StepResources:
-        """Field by field the step's words, else those of `config`, as they are written."""
-        config = self.spec.config
-        of_all = (config and config.resources) or Resources()
-        storage = (config and config.storage) or Storage()
-        own = self.step.resources or StepResources()
-        return StepResources(
-            cpu=_first(own.cpu, of_all.cpu),
-            cpu_limit=_first(own.cpu_limit, of_all.cpu_limit),
-            memory=_first(own.memory, of_all.memory),
-            gpu=_first(own.gpu, of_all.gpu),
-            ephemeral_storage=_first(own.ephemeral_storage, storage.ephemeral_storage),
-        )
+        """Field by field the step's words, else those of `config`, else the profile's, as written."""
+        return effective_resources(self.step, self.spec, self.profile)
 
     @cached_property
     def cpu(self) -> tuple[words.Cpu | None, words.Cpu | None]:
@@ -59,9 +58,28 @@ class ResolvedStep:
 
     @cached_property
     def memory(self) -> words.Bytes | None:
-        """Requested, and the limit as well: more than that would take other Pods down."""
+        """Requested, and the limit as well: more than that would take other Pods down.
+
+        What is written to /dev/shm counts as memory of the container, so its size is added.
+        """
         asked = self.resources.memory
-        return words.parse_memory(asked) if asked is not None else self.limits.default_memory
+        memory = words.parse_memory(asked) if asked is not None else self.limits.default_memory
+        shared = self.shared_memory
+        return memory if memory is None or shared is None else words.Bytes(memory.count + shared.count)
+
+    @cached_property
+    def shared_memory(self) -> words.Bytes | None:
+        """The size of /dev/shm; None for the 64 MB that container runtimes give."""
+        asked = self.profile.shared_memory if self.profile else None
+        return words.parse_memory(asked) if asked is not None else None
+
+    @cached_property
+    def env(self) -> tuple[EnvVar, ...]:
+        """The variables of the profile, then the step's own, which win where both have one."""
+        own = tuple(self.step.env or ())
+        named = {variable.name for variable in own}
+        preset = (self.profile and self.profile.env) or ()
+        return (*(variable for variable in preset if variable.name not in named), *own)
 
     @cached_property
     def ephemeral_storage(self) -> words.Bytes | None:
@@ -96,16 +114,17 @@ class ResolvedStep:
     @cached_property
     def retry_delay(self) -> float:
         """Seconds between an error of the program and the next attempt."""
-        written = _first(self.step.retry_delay, self.spec.config.retry_delay if self.spec.config else None)
+        of_all = self.spec.config.retry_delay if self.spec.config else None
+        written = first_word(self.step.retry_delay, of_all)
         return self.limits.default_retry_delay if written is None else words.parse_duration(written)
+
+
+def resolve(step: Step, revision: Revision, environment: EnvironmentSpec, limits: Limits) -> ResolvedStep:
+    """A step of a run in its Environment."""
+    return ResolvedStep(step, revision.spec, environment, limits, revision.profile_of(step))
 
 
 def run_timeout(spec: WorkflowSpec, limits: Limits) -> float:
     """Seconds that a run may take once its first Pod has started: the workflow's value, else built-in."""
     written = spec.config.timeout if spec.config else None
     return limits.default_timeout if written is None else words.parse_duration(written)
-
-
-def _first(*levels: words.Word | None) -> words.Word | None:
-    """The value of the strongest level that has one; strongest first."""
-    return next((value for value in levels if value is not None), None)

@@ -130,6 +130,7 @@ class Operator:
 
     async def _list_ours(self) -> None:
         await self._list(names.ENVIRONMENTS)
+        await self._list(names.COMPUTE_PROFILES)
         await self._list(names.WORKFLOWS)
         await self._list(names.EXECUTIONS, names.PHASE_SELECTOR_LIVE)
 

@@ -13,24 +13,31 @@ from nightcrawler_crds.kube.views import (
     ExecutionView,
     JobView,
     PodView,
+    ProfileView,
     StepStatusView,
     WorkflowView,
 )
-from nightcrawler_crds.v1alpha1 import Step, WorkflowSpec, conditions
+from nightcrawler_crds.v1alpha1 import ComputeProfileSpec, Step, WorkflowSpec, conditions
+from nightcrawler_crds.validation import NO_PROFILES, Profiles, profile_name
 from nightcrawler_operator.limits import Limits
 
 
 @dataclass(frozen=True)
 class Revision:
-    """The content of a workflow that a run uses, with the name of its ControllerRevision."""
+    """What a run uses of its workflow and its profiles, with the name of its ControllerRevision."""
 
     name: str
     spec: WorkflowSpec
+    profiles: Profiles = field(default_factory=lambda: NO_PROFILES)
 
     @cached_property
     def steps(self) -> Mapping[str, Step]:
         """The steps by name, in the order of the spec."""
         return {step.name: step for step in self.spec.steps or ()}
+
+    def profile_of(self, step: Step) -> ComputeProfileSpec | None:
+        """The compute profile of a step; None if it uses none."""
+        return self.profiles.get(profile_name(step, self.spec) or "")
 
     @cached_property
     def depends(self) -> Mapping[str, tuple[str, ...]]:
@@ -118,6 +125,7 @@ class Snapshot:
         fresh: Whether the workflow was read after the execution was observed. Each kind has a watch of its
             own, and that of executions may be ahead.
         fresh_environments: The same of the Environments.
+        fresh_profiles: The same of the ComputeProfiles.
         recorded_at: When this process last wrote the status.
         completed: The steps that it observed to complete and has not recorded yet.
     """
@@ -130,6 +138,7 @@ class Snapshot:
     named_revision: str | None = None
     lost_revision: bool = False
     environments: tuple[EnvironmentView, ...] = ()
+    profiles: tuple[ProfileView, ...] = ()
     nodes: Nodes = Nodes()
     attempts: Mapping[tuple[str, int], Attempt] = field(default_factory=dict)
     events: Mapping[str, ObservedEvents] = field(default_factory=dict)
@@ -141,5 +150,6 @@ class Snapshot:
     looked_up: Mapping[str, datetime] = field(default_factory=dict)
     fresh: bool = True
     fresh_environments: bool = True
+    fresh_profiles: bool = True
     recorded_at: datetime | None = None
     completed: Mapping[str, StepStatusView] = field(default_factory=dict)

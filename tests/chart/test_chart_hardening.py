@@ -177,6 +177,6 @@ def test_the_facade_has_rights_in_the_namespace_that_it_serves_alone() -> None:
     (everywhere,) = one(objects, "ClusterRole", "nightcrawler-api")["rules"]
     assert everywhere == {
         "apiGroups": ["nightcrawler.dev"],
-        "resources": ["environments"],
+        "resources": ["environments", "computeprofiles"],
         "verbs": ["list", "watch"],
     }

@@ -14,7 +14,11 @@ Rights = set[tuple[str, str, str, str]]
 """Group, resource, name (if for one only) and verb."""
 
 _PROVEN: Final = Path(__file__).parents[2] / "hack" / "rbac.yaml"
-_CLUSTERWIDE: Final = {("nightcrawler.dev", "environments"), ("", "nodes")}
+_CLUSTERWIDE: Final = {
+    ("nightcrawler.dev", "environments"),
+    ("nightcrawler.dev", "computeprofiles"),
+    ("", "nodes"),
+}
 
 
 def granted(*roles: Manifest) -> Rights:
@@ -49,7 +53,7 @@ def test_the_rights_are_those_that_the_tests_run_with(kind: str, name: str) -> N
     assert ours == theirs, "change hack/rbac.yaml and the chart's templates together"
 
 
-def test_in_namespaced_scope_only_reading_environments_and_nodes_is_cluster_wide() -> None:
+def test_in_namespaced_scope_only_reading_what_has_no_namespace_is_cluster_wide() -> None:
     objects = manifests({"scope": "namespace"})
     everywhere = granted(one(objects, "ClusterRole", "nightcrawler-operator"))
     assert {(group, resource) for group, resource, _, _ in everywhere} == _CLUSTERWIDE

@@ -50,8 +50,8 @@ ROUTE = {
 
 
 def leaves(values: Any, path: str = "") -> Iterator[str]:
-    """Every value by its path; an empty map or a list is one value, and so are resources."""
-    if isinstance(values, dict) and values and not path.endswith("resources"):
+    """Every value by its path; an empty map or a list is one value, and so are resources and profiles."""
+    if isinstance(values, dict) and values and not path.endswith(("resources", ".profiles")):
         for name, value in values.items():
             yield from leaves(value, f"{path}.{name}".lstrip("."))
     else:
@@ -125,6 +125,31 @@ def test_values_become_the_variables_that_the_programs_read(monkeypatch: pytest.
     assert (served.namespace, served.api_host) == (HOME, "0.0.0.0")
     assert served.cors_origins == ("https://a.example", "https://b.example")
     assert variable("queue_timeout") not in operator, "an empty value leaves the default to the programs"
+
+
+PROFILE_API = "nightcrawler.dev/v1alpha1/ComputeProfile"
+
+
+def test_profiles_come_once_their_kind_is_in_the_cluster() -> None:
+    assert not of(manifests(), "ComputeProfile")
+    made = of(manifests(apis=(PROFILE_API,)), "ComputeProfile")
+    shown = [profile["spec"]["displayName"] for profile in made]
+    assert shown == ["CPU-Optimized", "GPU-Optimized", "Memory-Optimized", "Standard"]
+    assert not of(manifests({"computeProfiles": {"create": False}}, apis=(PROFILE_API,)), "ComputeProfile")
+
+
+def test_a_profile_can_be_changed_left_out_and_added() -> None:
+    changes = {
+        "standard": {"resources": {"cpu": "500m"}},
+        "gpu-optimized": None,
+        "night": {"displayName": "Night", "priorityClassName": "night", "sharedMemory": "1 GB"},
+    }
+    made = of(manifests({"computeProfiles": {"profiles": changes}}, apis=(PROFILE_API,)), "ComputeProfile")
+    specs = {profile["metadata"]["name"]: profile["spec"] for profile in made}
+    assert specs["standard"] == {"displayName": "Standard", "resources": {"cpu": "500m", "memory": "2Gi"}}
+    assert "gpu-optimized" not in specs
+    assert specs["night"] == changes["night"]
+    assert "cpus" in refusal({"computeProfiles": {"profiles": {"x": {"resources": {"cpus": 1}}}}})
 
 
 @pytest.mark.parametrize("level", ["restricted", "baseline", "privileged"])

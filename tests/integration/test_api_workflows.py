@@ -365,3 +365,19 @@ def test_filters_narrow_the_list(many: Served, query: dict[str, Any], expected: 
     answer = many.ask("GET", "", pageSize=100, **query)
     assert {int(name.split()[1]) for name in names(answer)} == expected
     assert answer["total"] == len(expected)
+
+
+def test_an_unknown_compute_profile_is_refused_with_those_there_are(served: Served) -> None:
+    body = {"name": "x", "steps": [STEP], "config": {"computeProfile": "Huge"}}
+    problem = served.refused("POST", "", body, code=422)
+    detail = (
+        "there is no compute profile 'Huge'; there are: "
+        "CPU-Optimized, GPU-Optimized, Memory-Optimized, Standard"
+    )
+    assert problem["errors"] == [{"pointer": "/config/computeProfile", "detail": detail}]
+    workflow = served.create(steps=[STEP], config={"computeProfile": "CPU-Optimized"})
+    shown = served.ask("GET", f"/{workflow}", code=200)["config"]
+    assert shown["resources"] == {"cpu": 8, "memory": "8Gi", "gpu": "None"}
+    # Sent back as it was answered, the profile's values do not become the workflow's own.
+    served.ask("PUT", f"/{workflow}", served.ask("GET", f"/{workflow}", code=200), code=200)
+    assert "resources" not in spec_of(served, workflow)["config"]

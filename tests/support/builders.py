@@ -130,6 +130,11 @@ class EnvironmentBuilder(Builder):
     """An Environment."""
 
 
+@dataclass(frozen=True)
+class ProfileBuilder(Builder):
+    """A ComputeProfile."""
+
+
 def a_workflow(name: str, **fields: Any) -> WorkflowBuilder:
     """A Workflow without steps; `fields` are the spec's."""
     return WorkflowBuilder("Workflow", name, _fields(fields))
@@ -155,3 +160,8 @@ def an_execution(of: str | WorkflowBuilder, name: str = "", **fields: Any) -> Ex
 def an_environment(name: str, **fields: Any) -> EnvironmentBuilder:
     """An Environment; `fields` are the spec's."""
     return EnvironmentBuilder("Environment", name, _fields(fields))
+
+
+def a_profile(name: str, **fields: Any) -> ProfileBuilder:
+    """A ComputeProfile; `fields` are the spec's."""
+    return ProfileBuilder("ComputeProfile", name, _fields(fields))

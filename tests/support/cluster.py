@@ -20,12 +20,14 @@ _PATIENCE: Final = 30.0
 _QUICK: Final = ("--kube-api-qps=300", "--kube-api-burst=600")
 _UNTHROTTLED: Final = {"kube-controller-manager": _QUICK, "kube-scheduler": _QUICK}
 CRDS: Final = Path(__file__).parents[2] / "crds"
+PROFILES: Final = Path(__file__).parents[2] / "examples" / "compute-profiles.yaml"
 
 
 def install_crds(cluster: LocalCluster) -> None:
-    """Create or renew our custom resources, and wait until the API server serves them."""
+    """Create or renew our custom resources and profiles, and wait until the API server serves them."""
     cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
     eventually(lambda: _is_published(cluster), within=_PATIENCE, what="the API server to publish our kinds")
+    cluster.kubectl("apply", "--server-side", "-f", str(PROFILES))
 
 
 def _is_published(cluster: LocalCluster) -> bool:

@@ -23,7 +23,7 @@ from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.reading import from_body
 from nightcrawler_crds.kube.store import OnUnreadable, Store
-from nightcrawler_crds.kube.views import ExecutionView, JobView, NodeView, PodView, WorkflowView
+from nightcrawler_crds.kube.views import ExecutionView, JobView, NodeView, PodView, ProfileView, WorkflowView
 from nightcrawler_crds.names import Resource
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_operator import act, children, lookups
@@ -242,6 +242,7 @@ class Replica:
         self._observed = {resource: len(self._server.log.get(resource.plural, ())) for resource, _ in WATCHED}
         for workflow in self._server.of(names.WORKFLOWS).values():
             self.cluster.workflows.upsert(_as(workflow, WorkflowView))
+        self.hear_profiles()
         ready = {"type": "Ready", "status": "True"}
         node = {"metadata": {"name": "node-1", "resourceVersion": "1"}, "status": {"conditions": [ready]}}
         self.cluster.nodes.cache.upsert(_as(node, NodeView))
@@ -254,6 +255,11 @@ class Replica:
         self._hear_version()
         for key in self.cluster.leftovers():
             self._wake(key)
+
+    def hear_profiles(self) -> None:
+        """Hear all of the compute profiles; their watch is one of the few that are never late here."""
+        found = [_as(body, ProfileView) for body in self._server.of(names.COMPUTE_PROFILES).values()]
+        self.cluster.profiles.replace_all(found, self._server.version)
 
     def deliver(self, resource: Resource, most: int) -> None:
         """Hear the next few events of a kind; the rest stays on its way."""

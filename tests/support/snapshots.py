@@ -21,6 +21,7 @@ from nightcrawler_crds.kube.views import (
     ExecutionView,
     JobView,
     PodView,
+    ProfileView,
     WorkflowView,
 )
 from nightcrawler_crds.v1alpha1 import Step, WorkflowSpec, conditions
@@ -202,6 +203,12 @@ def an_environment(name: str, created: float = 0, **spec: Any) -> EnvironmentVie
     return msgspec.convert(body, EnvironmentView, strict=False)
 
 
+def a_profile(name: str, created: float = 0, **spec: Any) -> ProfileView:
+    """A ComputeProfile."""
+    body = {"metadata": {"name": name, "creationTimestamp": wire(created)}, "spec": spec}
+    return msgspec.convert(body, ProfileView, strict=False)
+
+
 def a_workflow(spec: WorkflowSpec | Json, **metadata: Any) -> WorkflowView:
     """A Workflow."""
     written = (
@@ -358,7 +365,7 @@ class SnapshotMaker:
         )
 
     def _revision(self, workflow: WorkflowView) -> Revision:
-        revision = revision_of(workflow)
+        revision = revision_of(workflow, self.more.get("profiles", ()))
         return replace(revision, name=self.status.get("revision") or revision.name)
 
     def _attempts(self) -> dict[tuple[str, int], Attempt]:

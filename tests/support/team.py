@@ -30,7 +30,15 @@ Json = dict[str, Any]
 ENDED: Final = ("Completed", "Failed", "Cancelled")
 _BY_KIND: Final = {
     r.kind: r
-    for r in (names.WORKFLOWS, names.EXECUTIONS, names.ENVIRONMENTS, names.JOBS, names.PODS, names.REVISIONS)
+    for r in (
+        names.WORKFLOWS,
+        names.EXECUTIONS,
+        names.ENVIRONMENTS,
+        names.COMPUTE_PROFILES,
+        names.JOBS,
+        names.PODS,
+        names.REVISIONS,
+    )
 }
 
 

@@ -23,6 +23,7 @@ from nightcrawler_api.workflows.schemas import WorkflowCreate, WorkflowUpdate
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from nightcrawler_crds.validation import PodPolicy
 from tests.support.full import workflow as full_workflow
+from tests.support.snapshots import a_profile
 from tests.support.views import environment
 
 Json = dict[str, Any]
@@ -231,7 +232,7 @@ def test_all_that_a_manifest_may_say_can_be_said_over_rest() -> None:
     spec = full_workflow()["spec"]
     body = {("name" if key == "displayName" else key): value for key, value in spec.items()}
     assert desired_spec({}, body) == spec
-    assert validate(body, None, spec, [], PodPolicy()) == []
+    assert validate(body, None, spec, [], PodPolicy(), [a_profile("gpu", displayName="GPU-Optimized")]) == []
 
 
 def test_the_documented_bodies_have_every_field_of_the_spec() -> None:

@@ -64,7 +64,6 @@ LATER: Final[dict[str, dict[str, Any]]] = {
     "spec.suspend": {"suspend": True},
     "spec.options.enableNotifications": {"options": {"enableNotifications": True}},
     "spec.options.enableLogging": {"options": {"enableLogging": True}},
-    "spec.config.computeProfile": {"config": {"computeProfile": "GPU-Optimized"}},
     "spec.config.storage.persistentVolume": {"config": {"storage": {"persistentVolume": "1 GB"}}},
     "spec.config.notifications": {"config": {"notifications": {"email": True}}},
     "spec.config.notificationEvents": {"config": {"notificationEvents": ["fail"]}},

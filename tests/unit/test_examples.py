@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
+import yaml
 
-from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Step, WorkflowExecutionSpec, WorkflowSpec
-from nightcrawler_crds.validation import PodPolicy, parameter_problems, workflow_problems
+from nightcrawler_crds.kube.views import ProfileView
+from nightcrawler_crds.v1alpha1 import (
+    ComputeProfileSpec,
+    EnvironmentSpec,
+    Step,
+    WorkflowExecutionSpec,
+    WorkflowSpec,
+)
+from nightcrawler_crds.validation import PodPolicy, parameter_problems, profile_problems, workflow_problems
 from tests.support import examples
+from tests.support.chart import CHART
 
 PUBLIC_IMAGES = {"busybox:1", "python:3.11-slim-bookworm"}
 
@@ -20,7 +30,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def test_every_example_has_a_run_and_every_run_an_example() -> None:
     files = {file.stem for file in examples.FOLDER.glob("*.yaml")}
-    assert files - {"environments"} == set(examples.NAMES)
+    assert files - {"environments", "compute-profiles"} == set(examples.NAMES)
 
 
 def test_the_workflow_can_run(name: str) -> None:
@@ -49,6 +59,22 @@ def test_environments_that_are_named_are_there(name: str) -> None:
     named = set(examples.workflow(name)["spec"].get("environments", ()))
     run = examples.run(name)["spec"].get("environment")
     assert named | ({run} if run else set()) <= known
+
+
+def test_profiles_that_are_named_are_there(name: str) -> None:
+    here = examples.of_kind(examples.FOLDER / f"{name}.yaml", "ComputeProfile")
+    shipped = examples.documents(examples.FOLDER / "compute-profiles.yaml")
+    known = [msgspec.convert(document, ProfileView) for document in (*here, *shipped)]
+    spec = WorkflowSpec.model_validate(examples.workflow(name)["spec"])
+    assert profile_problems(spec, known) == []
+
+
+def test_the_profiles_are_those_of_the_chart() -> None:
+    chart = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))["computeProfiles"]["profiles"]
+    shipped = examples.documents(examples.FOLDER / "compute-profiles.yaml")
+    assert {document["metadata"]["name"]: document["spec"] for document in shipped} == chart
+    for spec in chart.values():
+        ComputeProfileSpec.model_validate(spec)
 
 
 def test_the_readme_lists_every_example(name: str) -> None:

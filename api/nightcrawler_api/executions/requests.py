@@ -11,7 +11,7 @@ from nightcrawler_api import refusals
 from nightcrawler_api.executions.schemas import ExecuteRequest
 from nightcrawler_api.refusals import FieldError, at
 from nightcrawler_crds import names
-from nightcrawler_crds.kube.views import EnvironmentView, WorkflowView
+from nightcrawler_crds.kube.views import EnvironmentView, ProfileView, WorkflowView
 from nightcrawler_crds.names import EXECUTIONS, WORKFLOWS
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from nightcrawler_crds.validation import (
@@ -21,7 +21,10 @@ from nightcrawler_crds.validation import (
     environment_problems,
     find_environment,
     parameter_problems,
+    profile_problems,
+    profile_selector_problems,
     unknown_environment,
+    used_profiles,
     workflow_problems,
 )
 
@@ -34,7 +37,9 @@ def readable_spec(workflow: WorkflowView) -> WorkflowSpec | list[FieldError]:
         return refusals.from_model(error.errors(include_url=False), workflow.spec)
 
 
-def not_runnable_reason(name: str, spec: WorkflowSpec, policy: PodPolicy) -> str | None:
+def not_runnable_reason(
+    name: str, spec: WorkflowSpec, policy: PodPolicy, profiles: Collection[ProfileView] = ()
+) -> str | None:
     """Why a workflow cannot run whatever the request, and what to do; None if it can."""
     if not spec.steps:
         return (
@@ -42,7 +47,7 @@ def not_runnable_reason(name: str, spec: WorkflowSpec, policy: PodPolicy) -> str
             "Workflows created from now on get steps by themselves if the installation names a template "
             "(NIGHTCRAWLER_TEMPLATE_WORKFLOW)."
         )
-    problems = workflow_problems(spec, policy)
+    problems = workflow_problems(spec, policy) or profile_problems(spec, profiles)
     if problems:
         found = refusals.summary(refusals.from_problems(problems))
         return f"the workflow {name!r} cannot run: {found}; change it with PUT /api/workflows/{name}"
@@ -60,7 +65,10 @@ def no_environment_reason(name: str, request: ExecuteRequest, spec: WorkflowSpec
 
 
 def request_errors(
-    request: ExecuteRequest, spec: WorkflowSpec, environments: Collection[EnvironmentView]
+    request: ExecuteRequest,
+    spec: WorkflowSpec,
+    environments: Collection[EnvironmentView],
+    profiles: Collection[ProfileView] = (),
 ) -> list[FieldError]:
     """The errors in a request's environment and parameters."""
     found = [
@@ -68,19 +76,26 @@ def request_errors(
     ]
     if environments and (problem := _environment_finding(request.environment, spec, environments)):
         found.append(at("/environment", problem))
-    return found + _placement_errors(request.environment, spec, environments)
+    return found + _placement_errors(request.environment, spec, environments, profiles)
 
 
 def _placement_errors(
-    asked: str | None, spec: WorkflowSpec, environments: Collection[EnvironmentView]
+    asked: str | None,
+    spec: WorkflowSpec,
+    environments: Collection[EnvironmentView],
+    profiles: Collection[ProfileView],
 ) -> list[FieldError]:
-    """The podTemplates that select nodes outside the environment of the run."""
+    """The podTemplates and profiles that select nodes outside the environment of the run."""
     wanted = asked or next(iter(spec.environments or ()), None)
     chosen = find_environment(wanted, environments) if wanted else default_environment(environments)
     if chosen is None:
         return []
     selector = chosen.spec.get("nodeSelector") or {}
-    problems = environment_problems(spec.steps or (), chosen.metadata.name, selector)
+    name = chosen.metadata.name
+    problems = [
+        *environment_problems(spec.steps or (), name, selector),
+        *profile_selector_problems(spec, used_profiles(spec, profiles), name, selector),
+    ]
     return [at("/environment", problem.message) for problem in problems]
 
 

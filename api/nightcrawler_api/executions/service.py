@@ -57,7 +57,8 @@ class ExecutionService:
         spec = self._runnable(entry)
         if why := requests.no_environment_reason(workflow, request, spec):
             raise StateConflict(why)
-        if found := requests.request_errors(request, spec, self._cluster.environments()):
+        environments, profiles = self._cluster.environments(), self._cluster.profiles()
+        if found := requests.request_errors(request, spec, environments, profiles):
             raise Invalid(found)
 
         async def create(name: str) -> ExecutionView:
@@ -122,7 +123,7 @@ class ExecutionService:
         spec = requests.readable_spec(entry.view)
         if isinstance(spec, list):
             raise StateConflict(f"the workflow {name!r} cannot run: {refusals.summary(spec)}")
-        if why := requests.not_runnable_reason(name, spec, self._policy):
+        if why := requests.not_runnable_reason(name, spec, self._policy, self._cluster.profiles()):
             raise StateConflict(why)
         return spec
 

@@ -23,8 +23,8 @@ from nightcrawler_crds.errors import NotFound
 from nightcrawler_crds.kube.cache import Cache, HasMeta
 from nightcrawler_crds.kube.informer import Informer
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, WorkflowView
-from nightcrawler_crds.names import ENVIRONMENTS, EXECUTIONS, WORKFLOWS, Resource
+from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, ProfileView, WorkflowView
+from nightcrawler_crds.names import COMPUTE_PROFILES, ENVIRONMENTS, EXECUTIONS, WORKFLOWS, Resource
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ STALE_AFTER_SECONDS: Final = 150.0
 
 
 class ClusterCache:
-    """The workflows and executions of one namespace, and the Environments of the cluster."""
+    """The workflows and executions of one namespace; the cluster's Environments and ComputeProfiles."""
 
     def __init__(self, store: Store, namespace: str) -> None:
         self.namespace = namespace
@@ -55,10 +55,11 @@ class ClusterCache:
         self._workflows = informer(WORKFLOWS, WorkflowView, namespace)
         self._executions = informer(EXECUTIONS, ExecutionView, namespace)
         self._environments = informer(ENVIRONMENTS, EnvironmentView)
+        self._profiles = informer(COMPUTE_PROFILES, ProfileView)
 
     @property
     def _informers(self) -> tuple[Informer[Any], ...]:
-        return (self._workflows, self._executions, self._environments)
+        return (self._workflows, self._executions, self._environments, self._profiles)
 
     @property
     def unsynced(self) -> list[str]:
@@ -151,6 +152,10 @@ class ClusterCache:
             for environment in self._environments.cache
             if not environment.metadata.deletion_timestamp
         ]
+
+    def profiles(self) -> list[ProfileView]:
+        """All ComputeProfiles that are not being deleted."""
+        return [profile for profile in self._profiles.cache if not profile.metadata.deletion_timestamp]
 
     async def refresh_workflow(self, name: str) -> WorkflowEntry:
         """A workflow, read anew from the API server; raises as `workflow` does."""

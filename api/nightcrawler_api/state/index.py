@@ -225,7 +225,7 @@ class Index:
             case EXECUTIONS.plural:
                 self.execution_changed(change.old, change.new)
             case _:
-                pass  # Environments are few, and read from their cache
+                pass  # Environments and ComputeProfiles are few, and read from their caches
 
     def workflow_changed(self, old: WorkflowView | None, new: WorkflowView | None) -> None:
         """Update the index for a change of one workflow."""

@@ -17,12 +17,13 @@ from pydantic import ValidationError
 from nightcrawler_api import refusals
 from nightcrawler_api.refusals import FieldError, at
 from nightcrawler_api.workflows.schemas import ONLY_IN_ANSWERS
-from nightcrawler_crds.kube.views import EnvironmentView
+from nightcrawler_crds.kube.views import EnvironmentView, ProfileView
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from nightcrawler_crds.validation import (
     PodPolicy,
     find_environment,
     pointer_part,
+    profile_problems,
     unknown_environment,
     workflow_problems,
 )
@@ -94,6 +95,7 @@ def validate(
     spec: Mapping[str, Any],
     environments: Collection[EnvironmentView],
     policy: PodPolicy,
+    profiles: Collection[ProfileView] = (),
 ) -> list[FieldError]:
     """The errors in a body or in the resulting spec; `current` is None when creating."""
     found = [
@@ -111,7 +113,8 @@ def validate(
         return found + [field for field in model if field.get("pointer") not in named]
     found += _texts(parsed)
     size = len(msgspec.json.encode(spec))
-    return found + refusals.from_problems(workflow_problems(parsed, policy, size=size, steps_required=False))
+    problems = workflow_problems(parsed, policy, size=size, steps_required=False)
+    return found + refusals.from_problems(problems or profile_problems(parsed, profiles))
 
 
 def merge(target: Any, patch: Any) -> Any:

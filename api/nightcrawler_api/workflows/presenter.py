@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
@@ -18,8 +18,9 @@ from nightcrawler_api.workflows.schemas import (
     WorkflowUpdated,
 )
 from nightcrawler_crds import clock, defaults, words
-from nightcrawler_crds.kube.views import StepStatusView, WorkflowView
+from nightcrawler_crds.kube.views import ProfileView, StepStatusView, WorkflowView
 from nightcrawler_crds.plaintext import plain
+from nightcrawler_crds.validation import find_profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +93,9 @@ def updated(entry: WorkflowEntry) -> WorkflowUpdated:
     }
 
 
-def detail(entry: WorkflowEntry, fallbacks: Fallbacks, now: datetime) -> WorkflowDetail:
+def detail(
+    entry: WorkflowEntry, fallbacks: Fallbacks, now: datetime, profiles: Collection[ProfileView] = ()
+) -> WorkflowDetail:
     """A workflow in full."""
     view, spec = entry.view, entry.view.spec
     summary = row(entry)
@@ -109,7 +112,7 @@ def detail(entry: WorkflowEntry, fallbacks: Fallbacks, now: datetime) -> Workflo
         "environments": spec.get("environments") or [],
         "tags": spec.get("tags") or [],
         "steps": steps(entry, now),
-        "config": config(spec, fallbacks),
+        "config": config(spec, fallbacks, profiles),
         **{field: spec[field] for field in AS_WRITTEN if spec.get(field) is not None},
         "conditions": _conditions(view),
     }
@@ -151,7 +154,9 @@ def _seconds(step: StepStatusView | None, now: datetime) -> float:
     return ((step.completion_time or now) - step.start_time).total_seconds()
 
 
-def config(spec: Mapping[str, Any], fallbacks: Fallbacks) -> dict[str, Any]:
+def config(
+    spec: Mapping[str, Any], fallbacks: Fallbacks, profiles: Collection[ProfileView] = ()
+) -> dict[str, Any]:
     """The config of the spec, with effective defaults for unset fields that the document requires."""
     written: Mapping[str, Any] = spec.get("config") or {}
     enabled = (spec.get("options") or {}).get("enableRetry")
@@ -165,6 +170,7 @@ def config(spec: Mapping[str, Any], fallbacks: Fallbacks) -> dict[str, Any]:
             "cpu": fallbacks.cpu or "None",
             "memory": fallbacks.memory or "None",
             "gpu": "None",
+            **_preset(written.get("computeProfile"), profiles),
             **(written.get("resources") or {}),
         },
     }
@@ -172,6 +178,13 @@ def config(spec: Mapping[str, Any], fallbacks: Fallbacks) -> dict[str, Any]:
         if written.get(part) is not None:
             shown[part] = {**required, **written[part]}
     return shown
+
+
+def _preset(name: Any, profiles: Collection[ProfileView]) -> Mapping[str, Any]:
+    """The resources that the workflow's compute profile sets, of those that the document requires."""
+    found = find_profile(name, profiles) if isinstance(name, str) else None
+    preset = ((found and found.spec.get("resources")) or {}) if name else {}
+    return {field: preset[field] for field in ("cpu", "memory", "gpu") if field in preset}
 
 
 def _created_at(view: WorkflowView) -> str:

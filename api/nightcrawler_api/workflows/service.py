@@ -63,7 +63,9 @@ class WorkflowService:
 
     async def show(self, name: str, caller: Caller) -> WorkflowDetail:
         """A workflow in full."""
-        return presenter.detail(await self._cluster.workflow(name), self._in_force, clock.utcnow())
+        return presenter.detail(
+            await self._cluster.workflow(name), self._in_force, clock.utcnow(), self._cluster.profiles()
+        )
 
     async def create(self, body: Mapping[str, Any], caller: Caller) -> WorkflowCreated:
         """Create a workflow; without steps it takes the template's."""
@@ -156,7 +158,7 @@ class WorkflowService:
 
     async def _merge(self, entry: WorkflowEntry, body: Mapping[str, Any]) -> None:
         current = entry.view.spec
-        shown = presenter.detail(entry, self._in_force, clock.utcnow())
+        shown = presenter.detail(entry, self._in_force, clock.utcnow(), self._cluster.profiles())
         body = drafts.without_repeated_defaults(body, current, shown)
         spec = drafts.desired_spec(current, body)
         self._check(body, current, spec)
@@ -175,7 +177,9 @@ class WorkflowService:
     def _check(
         self, body: Mapping[str, Any], current: Mapping[str, Any] | None, spec: Mapping[str, Any]
     ) -> None:
-        found = drafts.validate(body, current, spec, self._cluster.environments(), self._policy)
+        found = drafts.validate(
+            body, current, spec, self._cluster.environments(), self._policy, self._cluster.profiles()
+        )
         if found:
             raise Invalid(found)
 

@@ -112,8 +112,7 @@ KINDS: Final = (
     Kind(
         names.COMPUTE_PROFILES,
         "wfprofile",
-        "A ComputeProfile is a preset of resources that workflows refer to in config.computeProfile. "
-        "Accepted and kept; takes effect in a later release.",
+        "A ComputeProfile is a preset of resources that workflows refer to in config.computeProfile.",
         ComputeProfileSpec,
         ComputeProfileStatus,
         (

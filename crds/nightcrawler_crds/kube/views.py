@@ -123,6 +123,13 @@ class EnvironmentView(_Read, frozen=True):
     spec: dict[str, Any] = {}
 
 
+class ProfileView(_Read, frozen=True):
+    """A ComputeProfile; `spec` is parsed into `v1alpha1.ComputeProfileSpec` where it is used."""
+
+    metadata: Meta
+    spec: dict[str, Any] = {}
+
+
 # --- Kubernetes' kinds ---------------------------------------------------------------------------
 
 

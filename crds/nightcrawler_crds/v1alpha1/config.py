@@ -127,7 +127,8 @@ class WorkflowConfig(ApiModel):
         default=None,
         min_length=1,
         max_length=256,
-        description="displayName or name of a ComputeProfile." + LISTED_LATER,
+        description="displayName or name of a ComputeProfile, whose values apply where neither the "
+        "workflow nor the step sets any; None: no profile.",
     )
     resources: Resources | None = Field(
         default=None, description="Resources of each step, unless the step overrides them."

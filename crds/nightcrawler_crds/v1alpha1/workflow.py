@@ -112,6 +112,12 @@ class Step(ApiModel):
         max_length=64,
         description="Secrets and ConfigMaps whose keys become environment variables.",
     )
+    compute_profile: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=256,
+        description="Overrides config.computeProfile for this step; None: no profile.",
+    )
     resources: StepResources | None = Field(
         default=None, description="Resources of the step; they override config.resources."
     )

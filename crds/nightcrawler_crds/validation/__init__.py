@@ -16,20 +16,42 @@ from nightcrawler_crds.validation.environments import (
 from nightcrawler_crds.validation.parameters import filled_parameters, parameter_problems
 from nightcrawler_crds.validation.podtemplate import PodPolicy
 from nightcrawler_crds.validation.problems import Problem, pointer_part
+from nightcrawler_crds.validation.profiles import (
+    NO_PROFILES,
+    Profiles,
+    effective_resources,
+    find_profile,
+    first_word,
+    profile_name,
+    profile_problems,
+    profile_selector_problems,
+    unknown_profile,
+    used_profiles,
+)
 from nightcrawler_crds.validation.workflow import workflow_problems
 
 __all__ = [
     "NONE_CHOSEN",
+    "NO_PROFILES",
     "PodPolicy",
     "Problem",
+    "Profiles",
     "default_environment",
+    "effective_resources",
     "environment_problems",
     "filled_parameters",
     "find_environment",
+    "find_profile",
+    "first_word",
     "is_called",
     "oldest",
     "parameter_problems",
     "pointer_part",
+    "profile_name",
+    "profile_problems",
+    "profile_selector_problems",
     "unknown_environment",
+    "unknown_profile",
+    "used_profiles",
     "workflow_problems",
 ]

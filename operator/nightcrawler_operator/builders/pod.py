@@ -3,43 +3,49 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from nightcrawler_crds import names
-from nightcrawler_crds.v1alpha1 import Step
+from nightcrawler_crds.v1alpha1 import EnvVar, Step
 from nightcrawler_crds.words.gpumodels import Wanted
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import NewJob, Run
-from nightcrawler_operator.resolved import ResolvedStep
+from nightcrawler_operator.resolved import ResolvedStep, resolve
 
 SCRATCH_PATH: Final = "/scratch"
+SHARED_MEMORY_PATH: Final = "/dev/shm"  # noqa: S108 - where programs expect it, in the step's own container
+_SCRATCH: Final = "scratch"
+_SHARED_MEMORY: Final = "shared-memory"
 _NO_PRODUCT: Final = "none-there"
 _LONGEST_DEADLINE: Final = 2**31 - 1
 
 
 def pod_spec(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any]:
     """The Pod's spec."""
-    resolved = ResolvedStep(step, run.revision.spec, run.environment, limits)
-    scratch = resolved.ephemeral_storage
+    resolved = resolve(step, run.revision, run.environment, limits)
+    volumes = _volumes(resolved)
     gpus = resolved.gpus(run.gpu_products)
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
         # A step gets a token only if its podTemplate names a service account.
         "automountServiceAccountToken": _names_account(step),
         "enableServiceLinks": False,
-        "containers": [_container(run, step, new, _requirements(resolved, gpus), scratch is not None)],
+        "containers": [_container(run, resolved, new, _requirements(resolved, gpus), volumes)],
+        **_of_profile(resolved),
     }
     if resolved.timeout is not None:
         spec["activeDeadlineSeconds"] = _backstop(resolved.timeout, limits)
-    if scratch is not None:
-        spec["volumes"] = [{"name": "scratch", "emptyDir": {"sizeLimit": scratch.quantity}}]
+    if volumes:
+        spec["volumes"] = [{"name": name, "emptyDir": source} for name, (_, source) in volumes.items()]
     if run.environment.node_selector:
-        spec["nodeSelector"] = dict(run.environment.node_selector)
+        spec["nodeSelector"] = {**spec.get("nodeSelector", {}), **run.environment.node_selector}
     if run.environment.tolerations:
-        spec["tolerations"] = [dict(toleration) for toleration in run.environment.tolerations]
+        preset = spec.get("tolerations", [])
+        more = [dict(one) for one in run.environment.tolerations if one not in preset]
+        spec["tolerations"] = [*preset, *more]
     if gpus is not None and gpus.products is not None:
         # If the last node of the model is gone, the Pod waits and does not take another GPU.
         spec["affinity"] = _on_products(gpus.products or (_NO_PRODUCT,))
@@ -56,13 +62,40 @@ def _backstop(timeout: float, limits: Limits) -> int:
     return min(math.ceil(timeout + limits.queue_timeout) + 1, _LONGEST_DEADLINE)
 
 
+def _of_profile(resolved: ResolvedStep) -> dict[str, Any]:
+    """What a compute profile sets of the Pod itself."""
+    profile = resolved.profile
+    if profile is None:
+        return {}
+    fields = {
+        "nodeSelector": profile.node_selector and dict(profile.node_selector),
+        "tolerations": profile.tolerations and [dict(one) for one in profile.tolerations],
+        "runtimeClassName": profile.runtime_class_name,
+        "priorityClassName": profile.priority_class_name,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _volumes(resolved: ResolvedStep) -> dict[str, tuple[str, dict[str, str]]]:
+    """The volumes of the step's own, each with its path and its emptyDir."""
+    scratch, shared = resolved.ephemeral_storage, resolved.shared_memory
+    volumes = {}
+    if scratch is not None:
+        volumes[_SCRATCH] = (SCRATCH_PATH, {"sizeLimit": scratch.quantity})
+    if shared is not None:
+        in_memory = {"medium": "Memory", "sizeLimit": shared.quantity}
+        volumes[_SHARED_MEMORY] = (SHARED_MEMORY_PATH, in_memory)
+    return volumes
+
+
 def _container(
-    run: Run, step: Step, new: NewJob, requirements: Mapping[str, Any], scratch: bool
+    run: Run, resolved: ResolvedStep, new: NewJob, requirements: Mapping[str, Any], volumes: Mapping[str, Any]
 ) -> dict[str, Any]:
+    step = resolved.step
     container: dict[str, Any] = {
         "name": names.STEP_CONTAINER,
         "image": step.image,
-        "env": environment_variables(run, step, new),
+        "env": environment_variables(run, resolved.env, new),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
     if step.command is not None:
@@ -75,13 +108,13 @@ def _container(
         container["envFrom"] = [dict(source) for source in step.env_from]
     if requirements:
         container["resources"] = dict(requirements)
-    if scratch:
-        container["volumeMounts"] = [{"name": "scratch", "mountPath": SCRATCH_PATH}]
+    if volumes:
+        container["volumeMounts"] = [{"name": name, "mountPath": path} for name, (path, _) in volumes.items()]
     return container
 
 
-def environment_variables(run: Run, step: Step, new: NewJob) -> list[dict[str, Any]]:
-    """The container's variables: parameters, names of workflow, execution and step, then the step's own.
+def environment_variables(run: Run, written: Iterable[EnvVar], new: NewJob) -> list[dict[str, Any]]:
+    """The container's variables: parameters, names of workflow, execution and step, then those `written`.
 
     Kubernetes expands `$(NAME)` in values from variables before them. Parameters come first and have every
     `$` doubled, so that whoever runs the workflow cannot read another variable, a Secret's for instance.
@@ -96,7 +129,7 @@ def environment_variables(run: Run, step: Step, new: NewJob) -> list[dict[str, A
         "NIGHTCRAWLER_STEP": new.step,
         "NIGHTCRAWLER_ATTEMPT": str(new.attempt),
     }
-    own = [variable.model_dump(by_alias=True, exclude_unset=True) for variable in step.env or ()]
+    own = [variable.model_dump(by_alias=True, exclude_unset=True) for variable in written]
     return [*parameters, *({"name": n, "value": _escaped(v)} for n, v in about.items()), *own]
 
 

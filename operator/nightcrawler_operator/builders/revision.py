@@ -1,31 +1,37 @@
-"""ControllerRevisions: what a run uses of its workflow, named by the hash of that content."""
+"""ControllerRevisions: what a run uses of its workflow and profiles, named by the hash of that content."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from nightcrawler_crds import names
-from nightcrawler_crds.kube.views import RevisionView, WorkflowView
-from nightcrawler_crds.v1alpha1 import WorkflowSpec
+from nightcrawler_crds.kube.views import ProfileView, RevisionView, WorkflowView
+from nightcrawler_crds.v1alpha1 import ComputeProfileSpec, WorkflowSpec
+from nightcrawler_crds.validation import NO_PROFILES, Profiles, used_profiles
 from nightcrawler_operator.snapshot import Revision
 
 _RUN_RELEVANT: Final = ("steps", "order", "parameters", "options", "config", "environments")
 """The fields that a run depends on; a new description makes no new revision."""
 
+_PROFILES: Final = "profiles"
+"""The compute profiles by the names that the workflow uses; no field of a workflow is called so."""
 
-def revision_of(workflow: WorkflowView) -> Revision:
-    """The revision of a workflow as it is now.
+
+def revision_of(workflow: WorkflowView, profiles: Collection[ProfileView] = ()) -> Revision:
+    """The revision of a workflow as it and the profiles are now.
 
     Raises:
         ValueError: The spec cannot be read; pydantic's error says where.
     """
-    data = content(workflow.spec)
+    spec = read(content(workflow.spec))
+    used = used_profiles(spec, profiles)
+    data = _data(workflow.spec, used)
     text = msgspec.json.encode(data, order="deterministic").decode()
     name = names.revision_name(workflow.metadata.name, workflow.metadata.uid, text)
-    return Revision(name, read(data))
+    return Revision(name, spec, used)
 
 
 def read(data: Mapping[str, Any]) -> WorkflowSpec:
@@ -38,8 +44,16 @@ def read(data: Mapping[str, Any]) -> WorkflowSpec:
 
 
 def recorded(view: RevisionView) -> Revision:
-    """A revision as it was written."""
-    return Revision(view.metadata.name, read(view.data))
+    """A revision as it was written.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
+    profiles = {
+        name: ComputeProfileSpec.model_validate(profile, extra="ignore")
+        for name, profile in view.data.get(_PROFILES, NO_PROFILES).items()
+    }
+    return Revision(view.metadata.name, read(view.data), profiles)
 
 
 def content(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,8 +74,18 @@ def manifest(workflow: WorkflowView, revision: Revision) -> dict[str, Any]:
             "ownerReferences": [owner(workflow)],
         },
         "revision": max(1, meta.generation),
-        "data": content(workflow.spec),
+        "data": _data(workflow.spec, revision.profiles),
     }
+
+
+def _data(spec: Mapping[str, Any], profiles: Profiles) -> dict[str, Any]:
+    data = content(spec)
+    if profiles:
+        data[_PROFILES] = {
+            name: profile.model_dump(by_alias=True, exclude_unset=True, mode="json")
+            for name, profile in profiles.items()
+        }
+    return data
 
 
 def owner(workflow: WorkflowView, *, controller: bool = True) -> dict[str, Any]:

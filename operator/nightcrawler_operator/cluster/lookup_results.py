@@ -33,6 +33,7 @@ class LookupResults:
     looked_up: Mapping[str, datetime] = field(default_factory=lambda: _NONE_SET)
     fresh: bool = False
     fresh_environments: bool = False
+    fresh_profiles: bool = False
     status_deferred: bool = False
     completed: Mapping[str, StepStatusView] = field(default_factory=dict)
     unwatched: dict[tuple[str, int], Unwatched] = field(default_factory=dict)

@@ -45,6 +45,7 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
         named_revision=named,
         lost_revision=bool(named) and (meta.namespace, named) in cluster.lost_revisions,
         environments=tuple(cluster.environments),
+        profiles=tuple(cluster.profiles),
         nodes=cluster.node_facts,
         attempts=attempts,
         events=results.events,
@@ -56,18 +57,19 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
         looked_up=results.looked_up,
         fresh=results.fresh,
         fresh_environments=results.fresh_environments,
+        fresh_profiles=results.fresh_profiles,
         recorded_at=cluster.recorded_at.get(meta.uid),
         completed=results.completed,
     )
 
 
 def live_revision(cluster: ClusterState, workflow: WorkflowView) -> Revision | None:
-    """The revision of a workflow's current spec; None if it cannot be parsed."""
+    """The revision of a workflow's current spec and profiles; None if it cannot be parsed."""
     key = (workflow.metadata.uid, workflow.metadata.generation)
     known = cluster.live_revisions.get(key)
     if known is None:
         try:
-            known = revisions.revision_of(workflow)
+            known = revisions.revision_of(workflow, tuple(cluster.profiles))
         except ValueError:
             return None
         cluster.cache_live_revision(key, known)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.cache import Cache, Key
@@ -25,6 +25,7 @@ from nightcrawler_crds.kube.views import (
     JobView,
     NodeView,
     PodView,
+    ProfileView,
     WorkflowView,
 )
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
@@ -51,6 +52,7 @@ class ClusterState:
         self.workflows: Cache[WorkflowView] = Cache(self._workflow_changed)
         self.executions: Cache[ExecutionView] = Cache(self._execution_changed)
         self.environments: Cache[EnvironmentView] = Cache(self._environment_changed)
+        self.profiles: Cache[ProfileView] = Cache(self._profile_changed)
         # Objects of our own kinds that exist and cannot be parsed; see `watch_events`.
         self.unreadable = {kind: Unreadables(kind) for kind in names.OURS}
         children = partial(
@@ -240,6 +242,15 @@ class ClusterState:
                 if execution.status.environment == new.metadata.name:
                     self._wake(ExecutionKey(*execution.metadata.key))
 
+    def _profile_changed(self, old: ProfileView | None, new: ProfileView | None) -> None:
+        if old is not None and new is not None and old.metadata.generation == new.metadata.generation:
+            return
+        # Profiles change seldom: what was resolved with them is resolved anew.
+        self.live_revisions.clear()
+        for workflow in self.workflows:
+            if names_profile(workflow.spec):
+                self._wake(WorkflowKey(*workflow.metadata.key))
+
     def _job_changed(self, old: JobView | None, new: JobView | None) -> None:
         some = new or old
         assert some is not None
@@ -319,6 +330,13 @@ class ClusterState:
     def _is_live(self, uid: str, namespace: str, execution: str) -> bool:
         known = self.executions.get((namespace, execution))
         return known is not None and known.metadata.uid == uid
+
+
+def names_profile(spec: Mapping[str, Any]) -> bool:
+    """Whether a workflow, or a step of it, names a compute profile; `spec` may be any JSON."""
+    config, steps = spec.get("config"), spec.get("steps")
+    parts = [config, *(steps if isinstance(steps, list) else ())]
+    return any(isinstance(part, Mapping) and part.get("computeProfile") is not None for part in parts)
 
 
 def _job_state(job: JobView) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ from nightcrawler_crds import errors, names
 from nightcrawler_crds.errors import Unreadable
 from nightcrawler_crds.kube.cache import Cache
 from nightcrawler_crds.kube.reading import from_body
-from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, WorkflowView
+from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, ProfileView, WorkflowView
 from nightcrawler_crds.names import Resource
 from nightcrawler_operator.cluster.state import ClusterState
 
@@ -22,6 +22,7 @@ VIEWS: Final[Mapping[Resource, type[Any]]] = {
     names.ENVIRONMENTS: EnvironmentView,
     names.WORKFLOWS: WorkflowView,
     names.EXECUTIONS: ExecutionView,
+    names.COMPUTE_PROFILES: ProfileView,
 }
 
 
@@ -31,6 +32,7 @@ def cache_of(cluster: ClusterState, resource: Resource) -> Cache[Any]:
         names.WORKFLOWS: cluster.workflows,
         names.EXECUTIONS: cluster.executions,
         names.ENVIRONMENTS: cluster.environments,
+        names.COMPUTE_PROFILES: cluster.profiles,
     }
     return caches[resource]
 

@@ -16,6 +16,8 @@ from nightcrawler_crds.validation import (
     Problem,
     environment_problems,
     parameter_problems,
+    profile_problems,
+    profile_selector_problems,
     workflow_problems,
 )
 from nightcrawler_operator.decisions.placement import Place, depends_on_absence, place
@@ -52,7 +54,12 @@ class CheckEnvironments:
     """It depends on Environments that the cache may lack: list them first."""
 
 
-Answer = Refused | NotYet
+@dataclass(frozen=True, slots=True)
+class CheckProfiles:
+    """The workflow names ComputeProfiles that the cache lacks: list them first."""
+
+
+Answer = Refused | NotYet | CheckProfiles
 Rule = Callable[[Snapshot], Answer | None]
 
 
@@ -68,9 +75,11 @@ def admit(snapshot: Snapshot) -> Admitted | CheckEnvironments | Answer:
         return CheckEnvironments()
     if not isinstance(chosen, Place):
         return Refused(chosen[0], chosen[1])
-    leaving = environment_problems(
-        snapshot.revision.spec.steps or (), chosen.name, chosen.spec.node_selector or {}
-    )
+    revision, selector = snapshot.revision, chosen.spec.node_selector or {}
+    leaving = [
+        *environment_problems(revision.spec.steps or (), chosen.name, selector),
+        *profile_selector_problems(revision.spec, revision.profiles, chosen.name, selector),
+    ]
     if leaving:
         return _refused(leaving)
     return Admitted(snapshot.revision, chosen)
@@ -106,6 +115,16 @@ def _workflow_sound(snapshot: Snapshot) -> Answer | None:
     return _refused(problems) if problems else None
 
 
+def _profiles_sound(snapshot: Snapshot) -> Answer | None:
+    assert snapshot.revision is not None
+    if snapshot.named_revision:
+        return None  # Jobs were created from it: it has the profiles, whatever became of them since
+    problems = profile_problems(snapshot.revision.spec, snapshot.profiles)
+    if not problems:
+        return None
+    return _refused(problems) if snapshot.fresh_profiles else CheckProfiles()
+
+
 def _parameters_sound(snapshot: Snapshot) -> Answer | None:
     assert snapshot.revision is not None
     problems = parameter_problems(snapshot.revision.spec, snapshot.execution.spec.parameters)
@@ -120,5 +139,6 @@ RULES: Final[Sequence[Rule]] = (
     _workflow_there,  # kubectl apply may send the execution before the workflow
     _workflow_readable,
     _workflow_sound,
+    _profiles_sound,  # they only add to what the workflow says itself
     _parameters_sound,  # after the workflow's own problems, which are more fundamental
 )

@@ -143,8 +143,10 @@ def _success(end: EndedPod) -> Result | None:
 def _out_of_memory(end: EndedPod) -> Result | None:
     if end.terminated is None or end.terminated.reason != "OOMKilled":
         return None
-    memory = end.ctx.resolved.resources.memory
-    limit = f" (its limit is {memory})" if memory is not None else ""
+    resolved = end.ctx.resolved
+    memory, shared = resolved.resources.memory, resolved.shared_memory
+    more = f", and {shared.quantity} for /dev/shm" if shared is not None else ""
+    limit = f" (its limit is {memory}{more})" if memory is not None else ""
     message = f"ran out of memory{limit}; give it more in resources.memory"
     return _failed(end, Blame.PROGRAM, conditions.STEP_OUT_OF_MEMORY, message)
 

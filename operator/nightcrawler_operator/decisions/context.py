@@ -12,7 +12,7 @@ from nightcrawler_crds.kube.views import StepStatusView
 from nightcrawler_crds.v1alpha1 import Step
 from nightcrawler_operator.decisions.status import sentence
 from nightcrawler_operator.plan import Run
-from nightcrawler_operator.resolved import ResolvedStep
+from nightcrawler_operator.resolved import ResolvedStep, resolve
 from nightcrawler_operator.snapshot import Attempt, Snapshot
 
 NOT_BEGUN: Final = StepStatusView(phase="Pending")
@@ -36,7 +36,7 @@ class StepContext:
     @cached_property
     def resolved(self) -> ResolvedStep:
         """What is in force for the step."""
-        return ResolvedStep(self.step, self.run.revision.spec, self.run.environment, self.snapshot.limits)
+        return resolve(self.step, self.run.revision, self.run.environment, self.snapshot.limits)
 
     @property
     def force_deletes(self) -> bool:

@@ -14,11 +14,19 @@ from nightcrawler_crds.kube.views import ExecutionStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, conditions
 from nightcrawler_crds.validation import filled_parameters
 from nightcrawler_operator.decisions import progress, refusals, run_end
-from nightcrawler_operator.decisions.admission import Admitted, CheckEnvironments, NotYet, Refused, admit
+from nightcrawler_operator.decisions.admission import (
+    Admitted,
+    CheckEnvironments,
+    CheckProfiles,
+    NotYet,
+    Refused,
+    admit,
+)
 from nightcrawler_operator.decisions.placement import lost_place, recorded_place
 from nightcrawler_operator.decisions.status import condition, status_patch
 from nightcrawler_operator.plan import (
     LookForEnvironments,
+    LookForProfiles,
     LookForRevision,
     LookForWorkflow,
     Plan,
@@ -52,6 +60,8 @@ def decide(snapshot: Snapshot) -> Plan:
             return _not_yet(snapshot, answer)
         case CheckEnvironments():
             return Plan(lookups=(LookForEnvironments(),))
+        case CheckProfiles():
+            return Plan(lookups=(LookForProfiles(),))
         case Admitted() if _cannot_be_written(snapshot):
             assert snapshot.obstacle is not None
             message = f"cannot begin: {snapshot.obstacle.message}"

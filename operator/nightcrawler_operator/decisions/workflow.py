@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from nightcrawler_crds import words
 from nightcrawler_crds.kube.metadata import Condition
-from nightcrawler_crds.kube.views import WorkflowView
+from nightcrawler_crds.kube.views import ProfileView, WorkflowView
 from nightcrawler_crds.v1alpha1 import WorkflowConfig, WorkflowSpec, conditions
-from nightcrawler_crds.validation import PodPolicy, workflow_problems
+from nightcrawler_crds.validation import PodPolicy, profile_problems, workflow_problems
 from nightcrawler_operator.decisions.status import condition, merge_patch
 
 
@@ -28,7 +28,13 @@ class LastRun:
 
 
 def status_patch(
-    workflow: WorkflowView, policy: PodPolicy, *, active: int, last: LastRun | None, now: datetime
+    workflow: WorkflowView,
+    policy: PodPolicy,
+    profiles: Collection[ProfileView] = (),
+    *,
+    active: int,
+    last: LastRun | None,
+    now: datetime,
 ) -> dict[str, Any]:
     """The merge patch of a workflow's status; empty if nothing changes."""
     recorded = workflow.status
@@ -37,7 +43,7 @@ def status_patch(
         recorded,
         observed_generation=generation,
         active=active,
-        conditions=_conditions(workflow, policy, now),
+        conditions=_conditions(workflow, policy, profiles, now),
     )
     if last is not None and not (recorded.last_run_time and last.created < recorded.last_run_time):
         wanted = msgspec.structs.replace(
@@ -46,7 +52,9 @@ def status_patch(
     return merge_patch(recorded, wanted)
 
 
-def _conditions(workflow: WorkflowView, policy: PodPolicy, now: datetime) -> tuple[Condition, ...]:
+def _conditions(
+    workflow: WorkflowView, policy: PodPolicy, profiles: Collection[ProfileView], now: datetime
+) -> tuple[Condition, ...]:
     spec: WorkflowSpec | None = None
     try:
         spec = WorkflowSpec.model_validate(workflow.spec, extra="ignore")
@@ -56,7 +64,7 @@ def _conditions(workflow: WorkflowView, policy: PodPolicy, now: datetime) -> tup
         error_ = first.get("ctx", {}).get("error", first["msg"])  # our sentence, without pydantic's prefix
         accepted = ("False", conditions.INVALID_SPEC, f"spec{where}: {error_}")
     else:
-        problems = workflow_problems(spec, policy)
+        problems = workflow_problems(spec, policy) or profile_problems(spec, profiles)
         accepted = ("True", conditions.VALID, _can_run(spec))
         if problems:
             accepted = ("False", problems[0].reason, "; ".join(p.message for p in problems[:5]))
@@ -92,7 +100,6 @@ _DEFERRED: Final[Sequence[tuple[str, _Is]]] = (
     ("suspend", lambda spec, _: bool(spec.suspend)),
     ("options.enableNotifications", lambda spec, _: bool(spec.options and spec.options.enable_notifications)),
     ("options.enableLogging", lambda spec, _: bool(spec.options and spec.options.enable_logging)),
-    ("config.computeProfile", lambda _, config: _is_word(config.compute_profile)),
     (
         "config.storage.persistentVolume",
         lambda _, config: bool(config.storage and _is_word(config.storage.persistent_volume)),

@@ -97,7 +97,12 @@ class WorkflowReconciler:
         for execution in live:
             self._note_run(where, execution)
         patch = status_patch(
-            workflow, self._limits.pod_policy, active=len(live), last=self._last.get(where), now=utcnow()
+            workflow,
+            self._limits.pod_policy,
+            tuple(self._cluster.profiles),
+            active=len(live),
+            last=self._last.get(where),
+            now=utcnow(),
         )
         if not patch:
             return True
