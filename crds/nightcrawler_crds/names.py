@@ -27,6 +27,8 @@ ANNOTATION_REVISION: Final = f"{GROUP}/revision"
 ANNOTATION_CREATOR: Final = f"{GROUP}/creator"
 ANNOTATION_UPDATED_AT: Final = f"{GROUP}/updated-at"
 ANNOTATION_HOLDER: Final = f"{GROUP}/holder"
+ANNOTATION_DUTIES_DONE: Final = f"{GROUP}/duties-done"
+"""On an ended execution: the duties that the facade has done for it, separated by commas."""
 
 MANAGED_BY: Final = f"{GROUP}/operator"
 """`spec.managedBy` of our Jobs: the operator creates their Pods and writes their status."""
@@ -39,13 +41,6 @@ STEP_CONTAINER: Final = "step"
 GPU_RESOURCE: Final = "nvidia.com/gpu"
 MIG_RESOURCE_PREFIX: Final = "nvidia.com/mig-"
 GPU_PRODUCT_LABEL: Final = "nvidia.com/gpu.product"
-
-PHASE_SELECTOR_LIVE: Final = "status.phase!=Completed,status.phase!=Failed,status.phase!=Cancelled"
-"""Field selector of the executions that have not finished."""
-PHASE_SELECTOR_ENDED: Final = (
-    "status.phase!=,status.phase!=Pending,status.phase!=Running,status.phase!=Cancelling"
-)
-"""Field selector of finished executions; a new execution has no phase yet."""
 
 MAX_WORKFLOW_NAME: Final = 40
 MAX_EXECUTION_NAME: Final = 52

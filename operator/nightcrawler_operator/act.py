@@ -18,7 +18,6 @@ from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, RevisionView
-from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.children import Children, remove_finalizers, report_job_ends, set_deadlines
 from nightcrawler_operator.cluster.state import ClusterState
@@ -227,7 +226,7 @@ class Actor:
         written = await self._patch(execution, body, subresource="status")
         self._cluster.recorded_at[execution.metadata.uid] = utcnow()
         self._metrics.recorded(execution, written)
-        if written.status.phase in TERMINAL_PHASES:
+        if written.status.has_ended:
             self._on_ended(written)
 
     async def _patch(

@@ -16,7 +16,7 @@ import aiohttp
 import kopf
 from typing_extensions import override
 
-from nightcrawler_crds import clock, errors, names
+from nightcrawler_crds import clock, errors, names, phases
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.names import Resource
 from nightcrawler_operator.service import Operator
@@ -88,7 +88,7 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.chunk_size = 500
     settings.watching.server_timeout = 300
     settings.watching.field_selectors[names.GROUP, names.VERSION, names.EXECUTIONS.plural] = (
-        names.PHASE_SELECTOR_LIVE
+        phases.LIVE_SELECTOR
     )
     settings.queueing.idle_timeout = 1.0
     settings.networking.error_backoffs = _ForEver()

@@ -45,4 +45,17 @@ class LeftoverKey:
         return {"namespace": self.namespace, "execution": self.name}
 
 
-WorkKey = ExecutionKey | WorkflowKey | LeftoverKey
+@dataclass(frozen=True, slots=True)
+class DutyKey:
+    """An execution that has ended and still owes something."""
+
+    namespace: str
+    name: str
+
+    @property
+    def subject(self) -> dict[str, str]:
+        """The names for its log records."""
+        return {"namespace": self.namespace, "execution": self.name}
+
+
+WorkKey = ExecutionKey | WorkflowKey | LeftoverKey | DutyKey

@@ -48,6 +48,10 @@ class Limits:
     """Between two writes of one execution's status that only record steps that began or completed."""
     max_disruptions: int = 5
     """Attempts after failures of the infrastructure, which use up no retry; a count."""
+    duty_timeout: float = 3600.0
+    """How long something that is owed to an ended execution may take before it is given up."""
+    max_owing_runs: int = 2_000
+    """Ended executions that may owe something at the same time; a count."""
     history_completed: int = 10
     """Completed executions kept of each workflow that sets no number; a count."""
     history_failed: int = 10

@@ -106,6 +106,8 @@ def checks_of(operator: Operator) -> Checks:
     def readiness() -> Problems:
         if operator.synced.is_set():
             return []
+        if operator.problem:
+            return [operator.problem]
         unlisted = [i.resource.plural for i in informers if not i.synced.is_set()]
         return [f"not listed yet: {', '.join(unlisted) or 'our own kinds'}"]
 

@@ -12,19 +12,21 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, Final
 
-from nightcrawler_crds import errors, names
+from nightcrawler_crds import errors, names, phases
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import ExecutionView
+from nightcrawler_crds.kube.views import ExecutionView, OwingView
 from nightcrawler_crds.names import Resource
 from nightcrawler_operator.act import Actor
+from nightcrawler_operator.cluster import installed
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.cluster.watch_events import VIEWS, apply_event, apply_list
 from nightcrawler_operator.controller import Controller
 from nightcrawler_operator.election.elector import Elector
 from nightcrawler_operator.election.holder import Witness, own_holder, write_identity
 from nightcrawler_operator.election.leadership import Leadership, SoleLeader
-from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
+from nightcrawler_operator.keys import DutyKey, ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
+from nightcrawler_operator.reconcilers.duties import DutyReconciler
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.reconcilers.leftovers import LeftoverReconciler
 from nightcrawler_operator.reconcilers.workflow import WorkflowReconciler
@@ -48,7 +50,9 @@ class Operator:
         self.telemetry = Telemetry()
         self.queue: WorkQueue[WorkKey] = WorkQueue()
         self.store = Store(connection)
-        self.cluster = ClusterState(self.store, settings.watch_namespace, self._wake)
+        self.cluster = ClusterState(
+            self.store, settings.watch_namespace, self._wake, max_owing_runs=settings.max_owing_runs
+        )
         self.own = own_holder(settings.container)
         self.election = self._election()
         limits = settings.limits
@@ -70,6 +74,13 @@ class Operator:
                 ExecutionKey: ExecutionReconciler(self.cluster, actor, limits),
                 WorkflowKey: self._workflows,
                 LeftoverKey: self._leftovers,
+                DutyKey: DutyReconciler(
+                    self.store,
+                    self.cluster,
+                    limits,
+                    metrics=self.telemetry,
+                    on_settled=self._run_settled,
+                ),
             },
             metrics=self.telemetry,
             leads=lambda: self.election.is_leader,
@@ -78,6 +89,8 @@ class Operator:
         self._tasks: list[asyncio.Task[None]] = []
         self._workers: list[asyncio.Task[None]] = []
         self.synced = asyncio.Event()
+        self.problem = ""
+        """What keeps it from running anything, and what to do; empty if nothing does."""
 
     # --- life ----------------------------------------------------------------------------------------
 
@@ -104,6 +117,7 @@ class Operator:
         await self.connection.close()
 
     async def _sync_then_lead(self) -> None:
+        await self._wait_for_our_kinds()
         await self.election.observe_lease()
         await self._list_ours()
         for informer in self.cluster.informers:
@@ -120,6 +134,21 @@ class Operator:
         self._spawn(self._resync(), "resync")
         await self.election.run()
 
+    async def _wait_for_our_kinds(self) -> None:
+        """Wait until the installed custom resources are those that this version needs."""
+        while True:
+            try:
+                problem = await installed.missing(self.store, self.settings.watch_namespace)
+            except errors.ApiError as error:
+                log.warning("the custom resources cannot be checked yet: %s", error)
+            else:
+                if problem and problem != self.problem:
+                    log.error("%s", problem)
+                self.problem = problem
+                if not problem:
+                    return
+            await asyncio.sleep(_RETRY_LIST)
+
     async def _resync(self) -> None:
         """List our kinds again every resync period: Kopf misses deletions while its watch is broken."""
         while True:
@@ -132,7 +161,7 @@ class Operator:
         await self._list(names.ENVIRONMENTS)
         await self._list(names.COMPUTE_PROFILES)
         await self._list(names.WORKFLOWS)
-        await self._list(names.EXECUTIONS, names.PHASE_SELECTOR_LIVE)
+        await self._list(names.EXECUTIONS, phases.LIVE_SELECTOR)
 
     async def _list(self, resource: Resource, field_selector: str = "") -> None:
         namespace = self.settings.watch_namespace if resource.namespaced else ""
@@ -180,6 +209,10 @@ class Operator:
     def _run_ended(self, execution: ExecutionView) -> None:
         self._workflows.run_ended(execution)
         self._leftovers.run_ended(execution)
+
+    def _run_settled(self, execution: OwingView) -> None:
+        self._workflows.run_settled(execution)
+        self._wake(WorkflowKey(execution.metadata.namespace, execution.spec.workflow_ref.name))
 
     def _wake(self, key: WorkKey) -> None:
         # The caches are built before the controller, and report nothing before they are started.

@@ -123,6 +123,16 @@ class Settings(common.CommonSettings):
     job_cleanup_after: Wait = Field(
         _DEFAULT.job_cleanup_after, description="How long the Jobs of a run stay after it has ended."
     )
+    duty_timeout: Span = Field(
+        _DEFAULT.duty_timeout,
+        description="How long something that is owed to an ended run, such as the entry in its schedule, may "
+        "take before it is given up.",
+    )
+    max_owing_runs: Count = Field(
+        _DEFAULT.max_owing_runs,
+        description="How many ended runs may owe something at the same time; beyond that, what the "
+        "oldest owe is given up.",
+    )
     history_completed: Count = Field(
         _DEFAULT.history_completed, description="Completed runs kept of each workflow that does not say."
     )
@@ -194,6 +204,8 @@ class Settings(common.CommonSettings):
             status_window=self.status_window,
             status_spacing=self.status_spacing,
             max_disruptions=self.max_disruptions,
+            duty_timeout=self.duty_timeout,
+            max_owing_runs=self.max_owing_runs,
             history_completed=self.history_completed,
             history_failed=self.history_failed,
             default_cpu=None if self.default_cpu is None else words.parse_cpu(self.default_cpu),

@@ -12,6 +12,7 @@ from nightcrawler_crds.kube.views import (
     EventView,
     ExecutionView,
     JobView,
+    OwingView,
     PodView,
     ProfileView,
     StepStatusView,
@@ -153,3 +154,17 @@ class Snapshot:
     fresh_profiles: bool = True
     recorded_at: datetime | None = None
     completed: Mapping[str, StepStatusView] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OwingSnapshot:
+    """Everything a decision on an execution that has ended and owes something may look at.
+
+    `too_many`: more owe something than may, and this is the one that ended first.
+    """
+
+    now: datetime
+    execution: OwingView
+    limits: Limits
+    workflow: WorkflowView | None = None
+    too_many: bool = False

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter as Tally
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
-from typing import Final
+from typing import Final, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -28,7 +28,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
-from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, TERMINAL_STEP_PHASES, conditions
+from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, DutyName, conditions
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.election.leadership import Leadership
 from nightcrawler_operator.keys import ExecutionKey, WorkKey
@@ -63,6 +63,12 @@ class Telemetry:
             "nightcrawler_step_retries",
             "Attempts that failed and are repeated, by what failed: the program or the infrastructure.",
             "kind",
+        )
+        self._undone = self._counter(
+            "nightcrawler_duties_given_up",
+            "Duties of ended executions that were given up, by duty and reason.",
+            "duty",
+            "reason",
         )
         self._writes = self._counter(
             "nightcrawler_operator_status_writes", "Writes of an execution's status that succeeded."
@@ -124,7 +130,7 @@ class Telemetry:
     def recorded(self, before: ExecutionView, after: ExecutionView) -> None:
         """A status was written."""
         self._writes.inc()
-        if after.status.phase in TERMINAL_PHASES and before.status.phase not in TERMINAL_PHASES:
+        if after.status.has_ended and not before.status.has_ended:
             self._executions.labels(after.status.phase, _reason(after)).inc()
         known = before.status.steps
         for name, step in after.status.steps.items():
@@ -140,6 +146,11 @@ class Telemetry:
     def conflicted(self) -> None:
         """A write was refused: the execution had changed since it was read."""
         self._conflicts.inc()
+
+    def gave_up(self, undone: Sequence[str], reason: str) -> None:
+        """These duties of an execution were given up."""
+        for duty in undone:
+            self._undone.labels(duty, reason).inc()
 
     # --- what the controller reports -----------------------------------------------------------------
 
@@ -203,6 +214,15 @@ class _Gauges(Collector):
         for phase in ("Pending", "Running", "Cancelling"):
             executions.add_metric([phase], phases[phase])
         yield executions
+        owed = Tally(duty for execution in cluster.owing for duty in execution.status.duties or ())
+        duties = GaugeMetricFamily(
+            "nightcrawler_duties_owed",
+            "Duties of ended executions that are not done, by duty.",
+            labels=["duty"],
+        )
+        for duty in get_args(DutyName):
+            duties.add_metric([duty], owed[duty])
+        yield duties
         objects = GaugeMetricFamily(
             "nightcrawler_operator_informer_objects", "Objects in the caches, by kind.", labels=["kind"]
         )
@@ -217,9 +237,9 @@ class _Gauges(Collector):
             labels=["kind"],
         )
         for informer in cluster.informers:
-            objects.add_metric([informer.resource.kind], len(informer.cache))
-            silence.add_metric([informer.resource.kind], now - informer.last_contact)
-            unreadable.add_metric([informer.resource.kind], len(informer.unreadable))
+            objects.add_metric([informer.title], len(informer.cache))
+            silence.add_metric([informer.title], now - informer.last_contact)
+            unreadable.add_metric([informer.title], len(informer.unreadable))
         for resource, ours in cluster.unreadable.items():
             unreadable.add_metric([resource.kind], len(ours))
         yield objects

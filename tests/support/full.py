@@ -156,6 +156,8 @@ def execution() -> Manifest:
         "completionTime": "2025-07-10T16:01:25Z",
         "progress": "2/5",
         "conditions": [_condition()],
+        "settled": False,
+        "duties": ["Logs", "Archive"],
         "steps": {"training": step},
     }
     return _manifest("WorkflowExecution", spec, status)

@@ -8,7 +8,8 @@ from typing import Final
 
 from nightcrawler_crds import names
 from nightcrawler_crds.names import Resource
-from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, TERMINAL_STEP_PHASES, conditions
+from nightcrawler_crds.phases import TERMINAL_PHASES
+from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
 from tests.support.modelserver import Json, ModelServer, is_live, is_over, job_uid, marks_of, state_of
 
 _ORDER: Final = ("", "Pending", "Running", "Cancelling", "Completed", "Failed", "Cancelled")
@@ -23,14 +24,22 @@ class BrokenLawError(AssertionError):
 class Laws:
     """Checks every write of one run.
 
-    `depends` names for each step those before it; `keep` is for how many seconds Jobs stay after the run.
+    `depends` names for each step those before it; `keep` is for how many seconds Jobs stay after the run, and
+    `patience` for how many something may be owed.
     """
 
     def __init__(
-        self, server: ModelServer, depends: dict[str, list[str]], *, replicas: int, keep: float
+        self,
+        server: ModelServer,
+        depends: dict[str, list[str]],
+        *,
+        replicas: int,
+        keep: float,
+        patience: float,
     ) -> None:
         self.server = server
         self.keep = timedelta(seconds=keep)
+        self.patience = timedelta(seconds=patience)
         self.depends = depends
         self.replicas = replicas
         self.succeeded: set[str] = set()
@@ -100,6 +109,7 @@ class Laws:
         ends = [moment(end) for pod in pods if (end := state_of(pod).get("terminated", {}).get("finishedAt"))]
         kept = self.server.now >= max(ends, default=self.server.now - self.keep) + self.keep - _GRAIN
         due = kept and self._status().get("phase") in TERMINAL_PHASES
+        due = due and "Logs" not in self._status().get("duties", ())
         self._require(
             due or not pods or not all(map(is_over, pods)),
             f"the Job of a step that has completed is kept: {step}, at {self.server.now}",
@@ -134,7 +144,12 @@ class Laws:
     def _recorded(self, old: Json, new: Json) -> None:
         was, is_now = old.get("phase", ""), new.get("phase", "")
         if was in TERMINAL_PHASES:
-            self._require(old == new, f"what has ended is not written any more: {was} to {is_now}")
+            self._require(
+                _without_duties(old) == _without_duties(new),
+                f"what has ended is not written any more: {was} to {is_now}",
+            )
+            if old != new:
+                self._duties_recorded(old, new)
         self._require(_ORDER.index(is_now) >= _ORDER.index(was), f"a phase goes back: {was} to {is_now}")
         for step, before in old.get("steps", {}).items():
             self._step_recorded(step, before, new["steps"][step])
@@ -149,6 +164,20 @@ class Laws:
         if is_now in TERMINAL_PHASES:
             self._require("completionTime" in new, "an end has a time")
 
+    def _duties_recorded(self, old: Json, new: Json) -> None:
+        owed, left = set(old.get("duties", ())), set(new.get("duties", ()))
+        self._require(left < owed, f"what a run owes only becomes less: {owed} to {left}")
+        self._require(new.get("settled") is (not left), f"settled: {new.get('settled')}, and owes {left}")
+        run = next(iter(self.server.of(names.EXECUTIONS).values()))
+        noted = run["metadata"].get("annotations", {}).get(names.ANNOTATION_DUTIES_DONE, "").split(",")
+        overdue = self.server.now >= moment(new["completionTime"]) + self.patience
+        said = [c for c in new["conditions"] if c["type"] == conditions.DUTIES_DONE]
+        for duty in owed - left - set(noted):
+            self._require(overdue, f"{duty} is given up before its time")
+            self._require(
+                bool(said) and duty in said[0]["message"], f"{duty} was not done, and that is not said"
+            )
+
     def _step_recorded(self, step: str, before: Json, after: Json) -> None:
         if before["phase"] in TERMINAL_STEP_PHASES:
             self._require(before == after, f"a step that has ended is not written any more: {step}")
@@ -162,6 +191,13 @@ class Laws:
             not disrupted or step in self.disturbed,
             f"{step} is recorded as disrupted, but nothing disrupted it",
         )
+
+
+def _without_duties(status: Json) -> Json:
+    """A status without what may still change after the end of the run."""
+    rest = {key: value for key, value in status.items() if key not in ("settled", "duties")}
+    rest["conditions"] = [c for c in rest.get("conditions", ()) if c["type"] != conditions.DUTIES_DONE]
+    return rest
 
 
 def moment(text: str) -> datetime:

@@ -21,7 +21,7 @@ import pytest
 from localcluster import LocalCluster
 from localcluster.fakenodes import gpu_nodes
 from nightcrawler_crds import names
-from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
+from nightcrawler_crds.phases import TERMINAL_PHASES
 from tests.support.builders import Manifest, WorkflowBuilder, an_execution
 from tests.support.cluster import install_crds
 from tests.support.examples import FOLDER

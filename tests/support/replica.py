@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -23,18 +23,27 @@ from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.reading import from_body
 from nightcrawler_crds.kube.store import OnUnreadable, Store
-from nightcrawler_crds.kube.views import ExecutionView, JobView, NodeView, PodView, ProfileView, WorkflowView
+from nightcrawler_crds.kube.views import (
+    ExecutionView,
+    JobView,
+    NodeView,
+    OwingView,
+    PodView,
+    ProfileView,
+    WorkflowView,
+)
 from nightcrawler_crds.names import Resource
-from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
+from nightcrawler_crds.phases import has_ended
 from nightcrawler_operator import act, children, lookups
 from nightcrawler_operator.act import Actor
 from nightcrawler_operator.cluster import missing_children, observe, state
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.cluster.watch_events import apply_event
-from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
+from nightcrawler_operator.keys import DutyKey, ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import DecideAgain, NewJob, Waiting
-from nightcrawler_operator.reconcilers import leftovers
+from nightcrawler_operator.reconcilers import duties, leftovers
+from nightcrawler_operator.reconcilers.duties import DutyReconciler
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.reconcilers.leftovers import LeftoverReconciler
 from nightcrawler_operator.snapshot import Snapshot
@@ -200,12 +209,36 @@ class Nobody:
     def conflicted(self) -> None:
         """Not counted."""
 
+    def gave_up(self, undone: Sequence[str], reason: str) -> None:
+        """Not counted."""
 
-WATCHED: Final[tuple[tuple[Resource, Any], ...]] = (
-    (names.EXECUTIONS, ExecutionView),
-    (names.JOBS, JobView),
-    (names.PODS, PodView),
-)
+
+def _is_live(body: Json) -> bool:
+    return not has_ended(body.get("status", {}).get("phase"))
+
+
+def _is_labelled(body: Json) -> bool:
+    return names.LABEL_EXECUTION_UID in body["metadata"].get("labels", {})
+
+
+def _owes(body: Json) -> bool:
+    return body.get("status", {}).get("settled") is False
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A watch of the operator: what it selects, and the view of it."""
+
+    resource: Resource
+    kind: Any
+    selects: Callable[[Json], bool]
+
+
+EXECUTIONS: Final = Watch(names.EXECUTIONS, ExecutionView, _is_live)
+JOBS: Final = Watch(names.JOBS, JobView, _is_labelled)
+PODS: Final = Watch(names.PODS, PodView, _is_labelled)
+OWING: Final = Watch(names.EXECUTIONS, OwingView, _owes)
+WATCHED: Final = (EXECUTIONS, JOBS, PODS, OWING)
 
 
 class Replica:
@@ -218,6 +251,7 @@ class Replica:
         self._limits = limits
         self._others_wait = others_wait or self._most_often
         self.deaths = 0
+        self.settled: list[OwingView] = []
         self._asked = 0
         self.start()
 
@@ -226,7 +260,8 @@ class Replica:
         self.store = ModelStore(self._server)
         self.dirty: dict[WorkKey, None] = {}
         self.timers: dict[WorkKey, datetime] = {}
-        self.cluster = ClusterState(self.store, "", self._wake)
+        most = self._limits.max_owing_runs
+        self.cluster = ClusterState(self.store, "", self._wake, max_owing_runs=most)
         self._leftovers = LeftoverReconciler(self.store, self.cluster, self._limits)
         actor = Actor(
             self.store,
@@ -239,19 +274,22 @@ class Replica:
             on_ended=self._leftovers.run_ended,
         )
         self._executions = ExecutionReconciler(self.cluster, actor, self._limits)
-        self._observed = {resource: len(self._server.log.get(resource.plural, ())) for resource, _ in WATCHED}
+        self._duties = DutyReconciler(
+            self.store, self.cluster, self._limits, metrics=Nobody(), on_settled=self.settled.append
+        )
+        self._observed = {watch: len(self._server.log.get(watch.resource.plural, ())) for watch in WATCHED}
         for workflow in self._server.of(names.WORKFLOWS).values():
             self.cluster.workflows.upsert(_as(workflow, WorkflowView))
         self.hear_profiles()
         ready = {"type": "Ready", "status": "True"}
         node = {"metadata": {"name": "node-1", "resourceVersion": "1"}, "status": {"conditions": [ready]}}
         self.cluster.nodes.cache.upsert(_as(node, NodeView))
-        for resource, kind in WATCHED:
-            for body in self._server.of(resource).values():
-                if resource == names.EXECUTIONS and _is_watched(resource, body):
-                    apply_event(self.cluster, resource, None, body)
-                elif resource != names.EXECUTIONS and _is_watched(resource, body):
-                    self._cache(resource).upsert(_as(body, kind))
+        for watch in WATCHED:
+            for body in filter(watch.selects, self._server.of(watch.resource).values()):
+                if watch is EXECUTIONS:
+                    apply_event(self.cluster, watch.resource, None, body)
+                else:
+                    self._cache(watch).upsert(_as(body, watch.kind))
         self._hear_version()
         for key in self.cluster.leftovers():
             self._wake(key)
@@ -261,35 +299,35 @@ class Replica:
         found = [_as(body, ProfileView) for body in self._server.of(names.COMPUTE_PROFILES).values()]
         self.cluster.profiles.replace_all(found, self._server.version)
 
-    def deliver(self, resource: Resource, most: int) -> None:
-        """Hear the next few events of a kind; the rest stays on its way."""
-        kind = dict(WATCHED)[resource]
-        log = self._server.log.get(resource.plural, [])
-        begin = self._observed[resource]
+    def deliver(self, watch: Watch, most: int) -> None:
+        """Deliver the next few events of a watch; the rest stays on its way."""
+        log = self._server.log.get(watch.resource.plural, [])
+        begin = self._observed[watch]
         for what, body in log[begin : begin + most]:
-            if resource == names.EXECUTIONS:
-                apply_event(self.cluster, resource, what if _is_watched(resource, body) else "DELETED", body)
+            gone = what == "DELETED" or not watch.selects(body)
+            if watch is EXECUTIONS:
+                apply_event(self.cluster, watch.resource, "DELETED" if gone else what, body)
                 continue
-            view = _as(body, kind)
+            view = _as(body, watch.kind)
             meta = view.metadata
-            if what == "DELETED" or not _is_watched(resource, body):
-                self._cache(resource).forget(meta.key, meta.uid, meta.version)
+            if gone:
+                self._cache(watch).forget(meta.key, meta.uid, meta.version)
             else:
-                self._cache(resource).upsert(view)
-        self._observed[resource] = min(len(log), begin + most)
+                self._cache(watch).upsert(view)
+        self._observed[watch] = min(len(log), begin + most)
         self._hear_version()
 
     def _hear_version(self) -> None:
         """The informer of Jobs knows up to which version it has observed."""
-        log, observed = self._server.log.get(names.JOBS.plural, []), self._observed[names.JOBS]
+        log, observed = self._server.log.get(names.JOBS.plural, []), self._observed[JOBS]
         self.cluster.jobs._version = (
             log[observed - 1][1]["metadata"]["resourceVersion"] if observed else "100"
         )
 
     def deliver_all(self) -> None:
         """Hear everything."""
-        for resource, _ in WATCHED:
-            self.deliver(resource, 10**9)
+        for watch in WATCHED:
+            self.deliver(watch, 10**9)
 
     async def work(self) -> bool:
         """Work on the key that has waited longest; False if there is none. After a death it starts again."""
@@ -306,6 +344,8 @@ class Replica:
                     outcome = await self._executions.reconcile(key)
                 case LeftoverKey():
                     outcome = await self._leftovers.reconcile(key)
+                case DutyKey():
+                    outcome = await self._duties.reconcile(key)
                 case WorkflowKey():
                     raise AssertionError(key)
         except KilledError:
@@ -331,16 +371,14 @@ class Replica:
         if not isinstance(key, WorkflowKey):  # the reconcile of workflows is not simulated
             self.dirty[key] = None
 
-    def _cache(self, resource: Resource) -> Any:
+    def _cache(self, watch: Watch) -> Any:
         cluster = self.cluster
-        return {names.JOBS: cluster.jobs.cache, names.PODS: cluster.pods.cache}[resource]
-
-
-def _is_watched(resource: Resource, body: Json) -> bool:
-    """Whether it is what its watch selects: live executions by a field, their children by a label."""
-    if resource == names.EXECUTIONS:
-        return body.get("status", {}).get("phase") not in TERMINAL_PHASES
-    return names.LABEL_EXECUTION_UID in body["metadata"].get("labels", {})
+        caches: dict[Watch, Any] = {
+            JOBS: cluster.jobs.cache,
+            PODS: cluster.pods.cache,
+            OWING: cluster.owing.informer.cache,
+        }
+        return caches[watch]
 
 
 @contextlib.contextmanager
@@ -356,7 +394,7 @@ def the_servers_time(server: ModelServer) -> Iterator[asyncio.Runner]:
             return server.now.timestamp()
 
     with contextlib.ExitStack() as stack:
-        for module in (observe, act, children, missing_children, lookups, leftovers):
+        for module in (observe, act, children, missing_children, lookups, leftovers, duties):
             stack.enter_context(mock.patch.object(module, "utcnow", now))
         for module in (state, lookups):
             stack.enter_context(mock.patch.object(module, "time", Monotonic))

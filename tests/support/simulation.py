@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.names import Resource
-from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
+from nightcrawler_crds.phases import has_ended
+from nightcrawler_crds.v1alpha1 import DutyName
 from nightcrawler_operator.limits import Limits
 from tests.support.laws import Laws
 from tests.support.modelserver import Gate, Json, ModelCluster, ModelServer
 from tests.support.replica import WATCHED, Death, Replica, the_servers_time
 
-LIMITS: Final = Limits(max_disruptions=2, default_retry_delay=5, job_cleanup_after=300)
+LIMITS: Final = Limits(max_disruptions=2, default_retry_delay=5, job_cleanup_after=300, duty_timeout=900)
 RUN: Final = ("default", "run")
+BY_THE_FACADE: Final[tuple[DutyName, ...]] = ("Archive", "Logs")
 _PATIENCE: Final = 2_000
 
 
@@ -39,7 +41,7 @@ deaths = st.builds(Death, st.integers(0, 8), st.booleans())
 happenings = st.one_of(
     st.builds(Act, st.just("work"), replica=replica, death=deaths),
     st.builds(Act, st.just("work"), replica=replica),
-    st.builds(Act, st.just("observe"), which=st.integers(0, 2), replica=replica, many=st.integers(1, 3)),
+    st.builds(Act, st.just("observe"), which=st.integers(0, 3), replica=replica, many=st.integers(1, 3)),
     st.builds(Act, st.just("control"), which=which),
     st.builds(Act, st.sampled_from(["kubelet", "kubelet", "fail", "evict", "late end"]), which=which),
     st.builds(Act, st.just("time"), many=st.integers(1, 40)),
@@ -50,6 +52,7 @@ happenings = st.one_of(
 )
 troubles = happenings | st.builds(Act, st.sampled_from(["away", "away", "back"]), which=st.integers(0, 1))
 interventions = st.builds(Act, st.sampled_from(["delete pod", "delete job", "garbage"]), which=which)
+notes = st.builds(Act, st.just("note"), which=which)
 strippings = st.builds(Act, st.sampled_from(["strip pod", "strip job"]), which=which)
 
 thorough = settings(
@@ -88,7 +91,13 @@ class Simulation:
         self.server.create(names.EXECUTIONS, an_object("WorkflowExecution", RUN[1], run))
         depends = {step["name"]: step.get("dependsOn", []) for step in steps}
         # A request that arrives late is that of a second writer who does not know what has come to pass.
-        self.laws = Laws(self.server, depends, replicas=replicas + late, keep=LIMITS.job_cleanup_after)
+        self.laws = Laws(
+            self.server,
+            depends,
+            replicas=replicas + late,
+            keep=LIMITS.job_cleanup_after,
+            patience=LIMITS.duty_timeout,
+        )
         self.replicas = [Replica(self.server, LIMITS) for _ in range(replicas)]
 
     @property
@@ -103,7 +112,7 @@ class Simulation:
             one.store.live_until(act.death)
             await one.work()
         elif act.what == "observe":
-            one.deliver(WATCHED[act.which][0], act.many)
+            one.deliver(WATCHED[act.which], act.many)
         elif act.what == "catch up":
             one.store.live_until(act.death)
             await self._catch_up(one)
@@ -119,10 +128,22 @@ class Simulation:
             self.server.gates = []
         elif act.what == "garbage":
             self.cluster.collect_garbage()
+        elif act.what == "note":
+            self._note_a_duty(act.which)
         elif act.what == "arrive":
             self.server.arrive(act.which)
         else:
             self._to_a_child(act)
+
+    def _note_a_duty(self, which: int) -> None:
+        """The facade notes on a run that has ended what it has done for it."""
+        run = self.server.get(names.EXECUTIONS, RUN)
+        if not has_ended(self.status.get("phase")):
+            return
+        done = set(run["metadata"].get("annotations", {}).get(names.ANNOTATION_DUTIES_DONE, "").split(","))
+        noted = ",".join(sorted({*done, BY_THE_FACADE[which % len(BY_THE_FACADE)]} - {""}))
+        marks = {names.ANNOTATION_DUTIES_DONE: noted}
+        self.server.patch(names.EXECUTIONS, RUN, {"metadata": {"annotations": marks}})
 
     async def _catch_up(self, one: Replica) -> None:
         """A replica works until there is nothing left to do for now, which must not take for ever."""
@@ -187,7 +208,8 @@ class Simulation:
 
     def _is_over(self, clean: bool) -> bool:
         children = [*self.server.of(names.JOBS), *self.server.of(names.PODS)]
-        return self.status.get("phase") in TERMINAL_PHASES and not (clean and children)
+        owes = self.status.get("settled") is False
+        return has_ended(self.status.get("phase")) and not (clean and (children or owes))
 
     def _pass_time(self) -> None:
         """To the next moment at which somebody wants to look; nobody is woken otherwise."""

@@ -28,6 +28,10 @@ def a_run(name: str, phase: str, created: float, **metadata: Any) -> EndedRun:
     return msgspec.convert({"metadata": meta, "status": {"phase": phase}}, EndedRun, strict=False)
 
 
+def owing(run: EndedRun) -> EndedRun:
+    return msgspec.structs.replace(run, status=msgspec.structs.replace(run.status, settled=False))
+
+
 def going(runs: Iterable[EndedRun], shelf: KeptRuns, keep: int) -> list[str]:
     return [run.metadata.name for run in sorted_out(runs, shelf, keep, "wf-uid")[1]]
 
@@ -43,6 +47,18 @@ def test_the_oldest_ended_runs_beyond_the_history_go() -> None:
         "c4",
         "c3",
         "c2",
+    ]
+
+
+def test_a_run_that_still_owes_something_stays_however_old_it_is() -> None:
+    runs = [a_run(f"c{i}", "Completed", created=i) for i in range(5)]
+    runs[0], runs[4] = owing(runs[0]), owing(runs[4])
+
+    assert going(runs, KeptRuns.COMPLETED, 2) == ["c2", "c1"]
+    assert [run.metadata.name for run in sorted_out(runs, KeptRuns.COMPLETED, 2, "wf-uid")[0]] == [
+        "c4",
+        "c3",
+        "c0",
     ]
 
 

@@ -248,10 +248,13 @@ def test_status_is_a_subresource(kind: Kind) -> None:
     assert definition(kind)["spec"]["versions"][0]["subresources"] == {"status": {}}
 
 
-def test_only_executions_are_selected_by_phase() -> None:
+def test_only_executions_are_selected_by_phase_and_by_what_they_owe() -> None:
     versions = {kind.resource.kind: definition(kind)["spec"]["versions"][0] for kind in KINDS}
     selectable = {kind: version.get("selectableFields") for kind, version in versions.items()}
-    assert selectable.pop("WorkflowExecution") == [{"jsonPath": ".status.phase"}]
+    assert selectable.pop("WorkflowExecution") == [
+        {"jsonPath": ".status.phase"},
+        {"jsonPath": ".status.settled"},
+    ]
     assert set(selectable.values()) == {None}
 
 

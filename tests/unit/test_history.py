@@ -108,18 +108,23 @@ class Desk:
         """How many there are."""
         return len(self.server.of(names.REVISIONS))
 
-    def end(self, phase: str = "Completed", *, noted: bool = True) -> str:
+    def end(self, phase: str = "Completed", *, noted: bool = True, **status: Any) -> str:
         """A run has ended."""
         name = f"run-{self.server.made:06}"
         body = {
             "metadata": self._of_it(name),
             "spec": {"workflowRef": {"name": WHERE[1]}},
-            "status": {"phase": phase, "revision": self.revision},
+            "status": {"phase": phase, "revision": self.revision, **status},
         }
         made = self.server.create(names.EXECUTIONS, body)
         if noted:
             self.history.run_ended(WHERE, msgspec.convert(made, ExecutionView, strict=False))
         return name
+
+    def settle(self, name: str) -> None:
+        """A run owes nothing any more."""
+        self.server.patch(names.EXECUTIONS, (WHERE[0], name), {"status": {"settled": True}}, "status")
+        self.history.run_settled(WHERE, "Completed")
 
     def runs(self, kind: KeptRuns = KeptRuns.COMPLETED) -> list[str]:
         """The runs there are, the oldest first."""
@@ -143,6 +148,37 @@ async def test_a_short_history_is_kept_to_the_number_whatever_others_delete() ->
         if number == 6:
             desk.server.delete(names.EXECUTIONS, (WHERE[0], desk.runs()[1]))
         assert len(desk.runs()) == min(number + 1, 3) - (number == 6)
+
+
+async def test_runs_that_owe_something_stay_beyond_the_limit_and_go_once_they_are_settled() -> None:
+    desk = Desk(completed=2)
+    owing = [desk.end(settled=False) for _ in range(3)]
+    settled = [desk.end() for _ in range(3)]
+    await desk.prune()
+    assert desk.runs() == [*owing, *settled[1:]]
+
+    desk.settle(owing[1])
+    await desk.prune()
+    assert desk.runs() == [owing[0], owing[2], *settled[1:]]
+
+
+async def test_runs_that_owe_something_do_not_have_a_long_history_listed_for_each_end() -> None:
+    keep = 400
+    desk = Desk(completed=keep)
+    owing = [desk.end(noted=False, settled=False) for _ in range(keep)]
+    for _ in range(keep):
+        desk.end(noted=False)
+    desk.end()
+    await desk.prune()
+    assert len(desk.runs()) == 2 * keep
+    desk.store.listed = 0
+
+    for name in owing[: keep // 2]:
+        desk.end(settled=False)
+        desk.settle(name)
+        await desk.prune()
+
+    assert cost_of_a_run(desk, keep) <= 2 * (SHARE + 1)
 
 
 @pytest.mark.parametrize("keep", [200, 2_000])

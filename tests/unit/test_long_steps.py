@@ -11,7 +11,7 @@ import pytest
 from nightcrawler_crds import names
 from nightcrawler_operator.limits import Limits
 from tests.support.modelserver import Json, ModelCluster, ModelServer
-from tests.support.replica import Replica, the_servers_time
+from tests.support.replica import JOBS, PODS, Replica, the_servers_time
 
 RUN: Final = ("default", "run")
 STEPS: Final = [
@@ -50,8 +50,8 @@ class Run:
     def end_first_step(self) -> None:
         """The first step succeeds. The watches report that, but not the execution."""
         self._life()
-        self.operator.deliver(names.PODS, 100)
-        self.operator.deliver(names.JOBS, 100)
+        self.operator.deliver(PODS, 100)
+        self.operator.deliver(JOBS, 100)
         self._work()
 
     @property

@@ -119,7 +119,14 @@ async def test_a_fresh_operator_is_well_but_not_ready_and_says_what_it_waits_for
         health, ready = await ask(port, "/healthz"), await ask(port, "/readyz")
     assert health.status_code == 200
     assert ready.status_code == 503
-    assert ready.json()["problems"] == ["not listed yet: jobs, pods, nodes"]
+    assert ready.json()["problems"] == ["not listed yet: jobs, pods, nodes, workflowexecutions"]
+
+
+async def test_what_keeps_an_operator_from_running_anything_is_what_it_says() -> None:
+    async with an_operator() as operator, serve(operator) as port:
+        operator.problem = "the installed custom resource is of another version: apply crds/"
+        ready = await ask(port, "/readyz")
+    assert (ready.status_code, ready.json()["problems"]) == (503, [operator.problem])
 
 
 async def test_an_operator_that_stands_by_is_ready() -> None:
@@ -144,7 +151,9 @@ async def test_informers_that_hear_nothing_of_an_api_server_that_answers_make_it
     async with api_server() as server, an_operator(server) as operator:
         assert await checks_of(operator).health() == []
         silence(operator)
-        assert await checks_of(operator).health() == ["nothing received about jobs, pods, nodes for 300 s"]
+        assert await checks_of(operator).health() == [
+            "nothing received about jobs, pods, nodes, workflowexecutions for 300 s"
+        ]
 
 
 async def test_an_api_server_that_is_away_is_no_reason_to_restart() -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.names import Resource
-from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, conditions
+from nightcrawler_crds.phases import TERMINAL_PHASES
+from nightcrawler_crds.v1alpha1 import conditions
 from tests.support.modelserver import Json
 from tests.support.replica import Death, the_servers_time
 from tests.support.simulation import (

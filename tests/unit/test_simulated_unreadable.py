@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from nightcrawler_crds import names
-from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
+from nightcrawler_crds.phases import TERMINAL_PHASES
 from tests.support.modelserver import Json
 from tests.support.replica import the_servers_time
 from tests.support.simulation import (

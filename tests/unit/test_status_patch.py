@@ -230,7 +230,7 @@ class Large:
             Condition(f"Type{n}", "True", "R" * 64, messages[n % len(messages)], at(1), 1) for n in range(6)
         ]
         return ExecutionStatusView(
-            "Running", messages[0], "e" * 253, "r" * 253, at(1), at(2), "1/1000", tuple(said), of_steps
+            "Running", messages[0], "e" * 253, "r" * 253, at(1), at(2), "1/1000", tuple(said), steps=of_steps
         )
 
 

@@ -153,6 +153,18 @@ async def test_gauges_count_executions_in_flight_by_phase() -> None:
     assert counts == {"Pending": 2, "Running": 1, "Cancelling": 0}
 
 
+async def test_what_ended_runs_owe_is_counted_by_duty_and_what_is_given_up_by_reason() -> None:
+    seen = Observed()
+    for name, duties in (("a", ["Logs"]), ("b", ["Logs", "Archive"])):
+        ended = execution(name, phase="Failed", settled=False, duties=duties)
+        seen.cluster.owing.record_ended(ended)
+    assert [seen.value("duties_owed", duty=duty) for duty in ("Logs", "Archive", "Trace")] == [2, 1, 0]
+    assert seen.value("operator_informer_objects", kind="WorkflowExecution/owing") == 2
+
+    seen.telemetry.gave_up(("Logs", "Archive"), "DutyOverdue")
+    assert seen.value("duties_given_up_total", duty="Logs", reason="DutyOverdue") == 1
+
+
 async def test_gauges_say_whether_this_process_leads() -> None:
     seen = Observed()
     assert seen.value("operator_leader") == 0

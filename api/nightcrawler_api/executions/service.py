@@ -25,7 +25,7 @@ from nightcrawler_api.state.statuses import ExecutionStatus, execution_status
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.names import EXECUTIONS
-from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, WorkflowSpec
+from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from nightcrawler_crds.validation import PodPolicy
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class ExecutionService:
         }
 
     def _refuse_ended(self, execution: ExecutionView) -> None:
-        if execution.status.phase in TERMINAL_PHASES:
+        if execution.status.has_ended:
             raise StateConflict(
                 f"the execution {execution.metadata.name!r} has ended: it is {execution_status(execution)}; "
                 "there is nothing to cancel"

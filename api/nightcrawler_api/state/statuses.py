@@ -75,6 +75,6 @@ def started(execution: ExecutionView) -> datetime:
 
 def ended(execution: ExecutionView) -> datetime | None:
     """When an execution ended; None while it has not."""
-    if execution.status.phase not in _ENDED:
+    if not execution.status.has_ended:
         return None
     return execution.status.completion_time or started(execution)

@@ -92,7 +92,7 @@ KINDS: Final = (
             Column("Message", ".status.message", "Why it waits, or how it finished."),
         ),
         max_name=names.MAX_EXECUTION_NAME,
-        selectable=(".status.phase",),
+        selectable=(".status.phase", ".status.settled"),
     ),
     Kind(
         names.ENVIRONMENTS,

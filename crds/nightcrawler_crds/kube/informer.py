@@ -79,6 +79,8 @@ class Informer(Generic[V]):
         self.last_contact = time.monotonic()
         """When the API server last sent anything, by the monotonic clock; bookmarks come once a minute."""
         self.resource = resource
+        self.title = resource.kind
+        """The kind of the objects; to be changed where another informer has the same."""
         self.unreadable = Unreadables(resource)
         self.failure = ""
         """The last error; empty once the watch works again."""

@@ -53,6 +53,7 @@ class OurAnnotations(_Read, frozen=True):
     revision: str = msgspec.field(default="", name=names.ANNOTATION_REVISION)
     creator: str = msgspec.field(default="", name=names.ANNOTATION_CREATOR)
     updated_at: str = msgspec.field(default="", name=names.ANNOTATION_UPDATED_AT)
+    duties_done: str = msgspec.field(default="", name=names.ANNOTATION_DUTIES_DONE)
 
     @property
     def attempt_number(self) -> int:

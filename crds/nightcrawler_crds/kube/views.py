@@ -8,13 +8,14 @@ that nothing reads does not belong here.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.metadata import Condition, Meta
 from nightcrawler_crds.kube.sharing import share
+from nightcrawler_crds.phases import has_ended
 
 
 class _Read(msgspec.Struct, rename="camel", frozen=True, gc=False):
@@ -80,6 +81,8 @@ class ExecutionStatusView(_Read, frozen=True):
     completion_time: datetime | None = None
     progress: str | None = None
     conditions: tuple[Condition, ...] = ()
+    settled: bool | None = None
+    duties: tuple[str, ...] | None = None
     steps: dict[str, StepStatusView] = {}
 
     def __post_init__(self) -> None:
@@ -88,6 +91,11 @@ class ExecutionStatusView(_Read, frozen=True):
         for condition in self.conditions:
             share(condition, "type", "status", "reason", "message")
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the execution has ended; otherwise it is live."""
+        return has_ended(self.phase)
+
 
 class ExecutionView(_Read, frozen=True):
     """A WorkflowExecution."""
@@ -95,6 +103,50 @@ class ExecutionView(_Read, frozen=True):
     metadata: Meta
     spec: ExecutionSpecView = ExecutionSpecView()
     status: ExecutionStatusView = ExecutionStatusView()
+
+
+class OwingSpecView(_Read, frozen=True):
+    """An execution's spec, without what only its steps need."""
+
+    workflow_ref: WorkflowRef = WorkflowRef()
+    trigger: Trigger = Trigger()
+
+
+class OwingStatusView(_Read, frozen=True):
+    """The status of an execution that has ended, without its steps."""
+
+    phase: str = ""
+    completion_time: datetime | None = None
+    conditions: tuple[Condition, ...] = ()
+    settled: bool | None = None
+    duties: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Intern repeated strings."""
+        share(self, "phase")
+        for condition in self.conditions:
+            share(condition, "type", "status", "reason", "message")
+
+
+class OwingView(_Read, frozen=True):
+    """A WorkflowExecution that has ended and owes something; thousands may, so this has no steps."""
+
+    metadata: Meta
+    spec: OwingSpecView = OwingSpecView()
+    status: OwingStatusView = OwingStatusView()
+
+    @classmethod
+    def of(cls, execution: ExecutionView) -> Self:
+        """This view of an execution."""
+        spec, status = execution.spec, execution.status
+        kept = OwingStatusView(
+            phase=status.phase,
+            completion_time=status.completion_time,
+            conditions=status.conditions,
+            settled=status.settled,
+            duties=status.duties,
+        )
+        return cls(execution.metadata, OwingSpecView(spec.workflow_ref, spec.trigger), kept)
 
 
 class WorkflowStatusView(_Read, frozen=True):

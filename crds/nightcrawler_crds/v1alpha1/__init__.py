@@ -12,8 +12,8 @@ from nightcrawler_crds.v1alpha1.config import (
 )
 from nightcrawler_crds.v1alpha1.environment import EnvironmentSpec, EnvironmentStatus
 from nightcrawler_crds.v1alpha1.execution import (
-    TERMINAL_PHASES,
     TERMINAL_STEP_PHASES,
+    DutyName,
     Phase,
     StepPhase,
     StepStatus,
@@ -40,11 +40,11 @@ __all__ = [
     "MAX_PARAMETERS_BYTES",
     "MAX_SPEC_BYTES",
     "MAX_STEPS",
-    "TERMINAL_PHASES",
     "TERMINAL_STEP_PHASES",
     "ComputeProfileSpec",
     "ComputeProfileStatus",
     "Condition",
+    "DutyName",
     "EnvVar",
     "EnvironmentSpec",
     "EnvironmentStatus",

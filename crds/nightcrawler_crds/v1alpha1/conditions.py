@@ -17,6 +17,8 @@ FINISHED: Final = "Finished"
 """WorkflowExecution: it has finished; the reason says how. False: it has not, or is being cancelled."""
 DEFERRED: Final = "Deferred"
 """Workflow: fields are set that take effect in a later release; the message lists them."""
+DUTIES_DONE: Final = "DutiesDone"
+"""WorkflowExecution: only ever False: it has finished and is settled, but not all it owed was done."""
 
 # --- Accepted ---
 VALID: Final = "Valid"
@@ -82,6 +84,12 @@ TIMED_OUT: Final = "TimedOut"
 """The run took longer than config.timeout, or a step waited longer than the queue timeout."""
 REFUSED: Final = "NotAccepted"
 """It was not accepted; the condition Accepted says why."""
+
+# --- DutiesDone ---
+DUTY_OVERDUE: Final = "DutyOverdue"
+"""It was not done in the time that a duty may take; the message says which and how long that is."""
+TOO_MANY_OWE: Final = "TooManyOwe"
+"""More runs owed something than may at the same time, and this was among the oldest."""
 
 # --- Deferred ---
 LATER_RELEASE: Final = "LaterRelease"

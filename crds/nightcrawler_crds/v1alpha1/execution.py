@@ -19,9 +19,7 @@ from nightcrawler_crds.v1alpha1.base import (
 
 Phase = Literal["Pending", "Running", "Cancelling", "Completed", "Failed", "Cancelled"]
 StepPhase = Literal["Pending", "Running", "Retrying", "Completed", "Failed", "Skipped", "Cancelled"]
-
-TERMINAL_PHASES: frozenset[str] = frozenset({"Completed", "Failed", "Cancelled"})
-"""Phases that never change again."""
+DutyName = Literal["Schedule", "Notifications", "Logs", "Archive", "Trace"]
 
 TERMINAL_STEP_PHASES: frozenset[str] = frozenset({"Completed", "Failed", "Skipped", "Cancelled"})
 
@@ -134,8 +132,20 @@ class WorkflowExecutionStatus(ApiModel):
     conditions: list[Condition] | None = Field(
         default=None,
         max_length=16,
-        description="Accepted: whether it can run. Placed: where. Finished: whether and how it finished.",
+        description="Accepted: whether it can run. Placed: where. Finished: whether and how it finished. "
+        "DutiesDone: False if something that the finished run owed was not done.",
         json_schema_extra=list_map("type"),
+    )
+    settled: bool | None = Field(
+        default=None,
+        description="false while a finished run still owes something, see duties; then true. "
+        "Not set if nothing is owed.",
+    )
+    duties: list[DutyName] | None = Field(
+        default=None,
+        max_length=8,
+        description="What is still to be done for a finished run before it is settled, and may be pruned.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     steps: Annotated[dict[str, StepStatus], Field(max_length=1000)] | None = Field(
         default=None, description="Observed state of each step, by its name."

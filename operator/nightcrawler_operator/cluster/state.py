@@ -24,12 +24,13 @@ from nightcrawler_crds.kube.views import (
     ExecutionView,
     JobView,
     NodeView,
+    OwingView,
     PodView,
     ProfileView,
     WorkflowView,
 )
-from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_operator.cluster.lookup_results import LookupResults
+from nightcrawler_operator.cluster.owing import OwingRuns
 from nightcrawler_operator.decisions.ownership import is_owned_by, owner_name
 from nightcrawler_operator.decisions.pods import (
     ENDED,
@@ -38,16 +39,25 @@ from nightcrawler_operator.decisions.pods import (
     pod_condition,
     step_status,
 )
-from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
+from nightcrawler_operator.keys import DutyKey, ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
+from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.snapshot import Nodes, Refusal, Revision
 
+_DEFAULT: Final = Limits()
 _REVISIONS_KEPT: Final = 2_000
 
 
 class ClusterState:
     """The caches, their indexes, and what was looked up besides."""
 
-    def __init__(self, store: Store, namespace: str, wake: Callable[[WorkKey], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        namespace: str,
+        wake: Callable[[WorkKey], None],
+        *,
+        max_owing_runs: int = _DEFAULT.max_owing_runs,
+    ) -> None:
         self._wake = wake
         self.workflows: Cache[WorkflowView] = Cache(self._workflow_changed)
         self.executions: Cache[ExecutionView] = Cache(self._execution_changed)
@@ -67,6 +77,7 @@ class ClusterState:
         self.nodes = Informer(
             store, names.NODES, NodeView, on_change=self._node_changed, keep_unreadable=True
         )
+        self.owing = OwingRuns(store, namespace, max_owing_runs, self._owing_changed)
         # By the UID of the execution, taken from a label: a copy in another namespace has it too.
         self.jobs_of: dict[str, dict[Key, JobView]] = {}
         self.pods_of: dict[str, dict[Key, PodView]] = {}
@@ -85,9 +96,11 @@ class ClusterState:
         self._own_write: WorkKey | None = None
 
     @property
-    def informers(self) -> tuple[Informer[JobView], Informer[PodView], Informer[NodeView]]:
+    def informers(
+        self,
+    ) -> tuple[Informer[JobView], Informer[PodView], Informer[NodeView], Informer[OwingView]]:
         """The informers to run, and to have synced before anything is decided."""
-        return (self.jobs, self.pods, self.nodes)
+        return (self.jobs, self.pods, self.nodes, self.owing.informer)
 
     def record_own_write(self, written: ExecutionView) -> None:
         """Cache the response to our own write, without queueing the execution for it."""
@@ -95,7 +108,8 @@ class ClusterState:
         self._observed_at[meta.uid] = time.monotonic()
         self._own_write = ExecutionKey(*meta.key)
         try:
-            if written.status.phase in TERMINAL_PHASES:
+            if written.status.has_ended:
+                self.owing.record_ended(written)
                 self.executions.forget(meta.key, meta.uid, meta.version)
             else:
                 self.executions.upsert(written)
@@ -233,6 +247,17 @@ class ClusterState:
         key = ExecutionKey(*meta.key)
         if key != self._own_write:
             self._wake(key)
+
+    def _owing_changed(self, old: OwingView | None, new: OwingView | None) -> None:
+        some = new or old
+        assert some is not None
+        meta = some.metadata
+        if new is not None:
+            self._wake(DutyKey(*meta.key))
+        elif self.has_jobs(meta.uid, meta.namespace):
+            self._wake(LeftoverKey(*meta.key, meta.uid))  # its Jobs may have stayed for a duty
+        if (oldest := self.owing.one_too_many()) is not None:
+            self._wake(DutyKey(*oldest))
 
     def _environment_changed(self, old: EnvironmentView | None, new: EnvironmentView | None) -> None:
         # Runs keep their Environment, whose spec is read from the cache for every Job. But a run whose

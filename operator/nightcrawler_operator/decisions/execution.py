@@ -11,7 +11,7 @@ from typing import Any
 
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import ExecutionStatusView
-from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES, conditions
+from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.validation import filled_parameters
 from nightcrawler_operator.decisions import progress, refusals, run_end
 from nightcrawler_operator.decisions.admission import (
@@ -40,7 +40,7 @@ def decide(snapshot: Snapshot) -> Plan:
     """What to write for an execution, and when to look again."""
     execution = snapshot.execution
     status = execution.status
-    if execution.metadata.deletion_timestamp is not None or status.phase in TERMINAL_PHASES:
+    if execution.metadata.deletion_timestamp is not None or status.has_ended:
         return Plan()
     if accepted(status):
         return _go_on(snapshot)

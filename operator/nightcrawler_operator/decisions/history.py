@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from nightcrawler_crds.kube.views import RevisionView
-from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
+from nightcrawler_crds.phases import has_ended
 from nightcrawler_operator.decisions.ownership import is_owned_by
 
 EXACT: Final = 100
@@ -32,7 +32,7 @@ class KeptRuns(Enum):
     @staticmethod
     def of(phase: str | None) -> KeptRuns | None:
         """The history of a run in this phase; None for one that has not ended."""
-        if phase not in TERMINAL_PHASES:
+        if not has_ended(phase):
             return None
         return KeptRuns.COMPLETED if phase == "Completed" else KeptRuns.OTHERS
 
@@ -54,10 +54,11 @@ class EndedMeta(msgspec.Struct, rename="camel", frozen=True, gc=False):
 
 
 class EndedStatus(msgspec.Struct, rename="camel", frozen=True, gc=False):
-    """How it ended, and the revision that it used."""
+    """How it ended, the revision that it used, and whether it still owes something (false)."""
 
     phase: str | None = None
     revision: str | None = None
+    settled: bool | None = None
 
 
 class EndedRun(msgspec.Struct, frozen=True, gc=False):
@@ -97,7 +98,8 @@ def sorted_out(
 ) -> tuple[list[EndedRun], list[EndedRun]]:
     """The runs of a history that are kept, and the oldest beyond `keep`, which are deleted.
 
-    Runs that have the workflow's label and another owner are neither counted nor deleted.
+    One that still owes something is kept, however old it is. Runs that have the workflow's label and another
+    owner are neither counted nor deleted.
     """
     there = [
         run
@@ -107,7 +109,9 @@ def sorted_out(
         and any(owner.uid == workflow_uid for owner in run.metadata.owner_references)
     ]
     there.sort(key=lambda run: (run.metadata.creation_timestamp, run.metadata.name), reverse=True)
-    return there[:keep], there[keep:]
+    beyond = there[keep:]
+    owing = [run for run in beyond if run.status.settled is False]
+    return there[:keep] + owing, [run for run in beyond if run.status.settled is not False]
 
 
 def unneeded_revisions(

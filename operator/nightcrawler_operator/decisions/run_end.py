@@ -10,6 +10,7 @@ import msgspec
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
+from nightcrawler_operator.decisions.duties import with_duties
 from nightcrawler_operator.decisions.jobs import orphaned_pods, unfinished_jobs
 from nightcrawler_operator.decisions.status import condition, sentence, status_patch
 from nightcrawler_operator.plan import Plan
@@ -44,11 +45,12 @@ def cancelled_before_it_began(snapshot: Snapshot) -> Plan:
 def finish(
     snapshot: Snapshot, status: ExecutionStatusView, phase: str, reason: str, message: str
 ) -> ExecutionStatusView:
-    """The last status of a run."""
+    """The last status of a run, with what it owes from now on."""
     changed = _with(snapshot, status.conditions, conditions.FINISHED, "True", reason, message)
-    return replace_status(
+    ended = replace_status(
         status, phase=phase, message=message[:4096], completion_time=snapshot.now, conditions=changed
     )
+    return with_duties(snapshot, ended)
 
 
 def cancelling(snapshot: Snapshot, status: ExecutionStatusView, message: str) -> ExecutionStatusView:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
-from nightcrawler_crds import errors, names
+from nightcrawler_crds import errors, names, phases
 from nightcrawler_crds.kube.cache import Key
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, RevisionView, WorkflowView
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 _REMEMBERED: Final = 10_000
 _SELECTORS: Final = {
     KeptRuns.COMPLETED: "status.phase=Completed",
-    KeptRuns.OTHERS: names.PHASE_SELECTOR_ENDED + ",status.phase!=Completed",
+    KeptRuns.OTHERS: phases.ENDED_SELECTOR + ",status.phase!=Completed",
 }
 
 
@@ -62,11 +62,11 @@ class History:
 
     def run_ended(self, where: Key, execution: ExecutionView) -> None:
         """Note a run that has ended; the workflow's next `prune` counts it."""
-        self._to_prune.add(where)
-        history, kind = self._histories.get(where), KeptRuns.of(execution.status.phase)
-        count = history.counts.get(kind) if history is not None and kind is not None else None
-        if count is not None:
-            count.since += 1
+        self._note(where, execution.status.phase)
+
+    def run_settled(self, where: Key, phase: str) -> None:
+        """Note a run that may be deleted only now, because it owes nothing any more."""
+        self._note(where, phase)
 
     def forget(self, where: Key) -> None:
         """Forget a deleted workflow; its runs are garbage collected."""
@@ -94,6 +94,13 @@ class History:
             self._to_prune.add(where)
             self._histories.pop(where, None)
             raise
+
+    def _note(self, where: Key, phase: str) -> None:
+        self._to_prune.add(where)
+        history, kind = self._histories.get(where), KeptRuns.of(phase)
+        count = history.counts.get(kind) if history is not None and kind is not None else None
+        if count is not None:
+            count.since += 1
 
     async def _prune(self, workflow: WorkflowView, history: _WorkflowHistory) -> None:
         live = self._in_use(workflow)
@@ -137,7 +144,8 @@ class History:
             on_unreadable=_keep_unreadable,
         )
         kept, old = sorted_out(runs, kind, self._keep(workflow, kind), workflow.metadata.uid)
-        count.listed = len(kept)
+        # Of those beyond the limit that owe something, each counts when it is settled.
+        count.listed = min(len(kept), self._keep(workflow, kind))
         used = {run.status.revision for run in kept}
         history.unreferenced |= {run.status.revision for run in old if run.status.revision} - used
         for run in old:

@@ -11,11 +11,11 @@ from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
-from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
 from nightcrawler_operator.children import delete_all, remove_finalizers, report_job_ends
 from nightcrawler_operator.cluster.missing_children import find_children
 from nightcrawler_operator.cluster.observe import attempts_of
 from nightcrawler_operator.cluster.state import ClusterState
+from nightcrawler_operator.decisions.duties import needs_jobs
 from nightcrawler_operator.decisions.jobs import ended_jobs, freed_pods
 from nightcrawler_operator.decisions.leftovers import Keep, Remove, StopLive, leftovers
 from nightcrawler_operator.decisions.ownership import is_owned_by
@@ -64,10 +64,11 @@ class LeftoverReconciler:
             execution = await self._get_execution(key)
             if execution is None:
                 return Done()  # the garbage collector deletes what a deleted execution owned
-            if execution.status.phase not in TERMINAL_PHASES:
+            if not execution.status.has_ended:
                 # It is live; the cache was stale. Adding it queues it.
                 self._cluster.executions.upsert(execution)
                 return Done()
+            self._cluster.owing.record_ended(execution)
             self._terminal.add(key)
         attempts = attempts_of(self._cluster, key.uid, key.namespace)
         verdict = self._decide(attempts)
@@ -80,6 +81,8 @@ class LeftoverReconciler:
             case Keep(until):
                 return Waiting(until)
             case Remove():
+                if self._are_needed(key):
+                    return Done()  # queued again when the execution is settled
                 return await self._remove(key)
             case StopLive(live):
                 log.warning(
@@ -91,6 +94,10 @@ class LeftoverReconciler:
 
     def _decide(self, attempts: Attempts) -> Keep | Remove | StopLive:
         return leftovers(attempts.values(), now=utcnow(), keep=self._limits.job_cleanup_after)
+
+    def _are_needed(self, key: LeftoverKey) -> bool:
+        owing = self._cluster.owing.get((key.namespace, key.name), key.uid)
+        return owing is not None and needs_jobs(owing.status)
 
     async def _recheck(self, key: LeftoverKey, attempts: Attempts, verdict: StopLive) -> Attempts:
         """Read the attempts that seem to be running: a Pod that no watch reports may have ended."""

@@ -11,8 +11,8 @@ from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.cache import Key
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
-from nightcrawler_crds.v1alpha1 import TERMINAL_PHASES
+from nightcrawler_crds.kube.views import ExecutionView, OwingView, WorkflowView
+from nightcrawler_crds.phases import has_ended
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.workflow import LastRun, status_patch
 from nightcrawler_operator.keys import WorkflowKey
@@ -51,6 +51,11 @@ class WorkflowReconciler:
         self._history.run_ended(key, execution)
         self._note_run(key, execution)
 
+    def run_settled(self, execution: OwingView) -> None:
+        """Note a run that owes nothing any more; the workflow's next reconcile may prune it."""
+        key = (execution.metadata.namespace, execution.spec.workflow_ref.name)
+        self._history.run_settled(key, execution.status.phase)
+
     async def reconcile(self, key: WorkflowKey) -> Outcome:
         """Prune the history and write the status; returns when to requeue."""
         where = (key.namespace, key.name)
@@ -71,11 +76,11 @@ class WorkflowReconciler:
         """Read the run that status names as the last, if it ended while no operator observed it."""
         recorded, known = workflow.status, self._last.get(where)
         name = recorded.last_execution
-        if not name or not recorded.last_phase or recorded.last_phase in TERMINAL_PHASES:
+        if not name or not recorded.last_phase or has_ended(recorded.last_phase):
             return
         if self._cluster.executions.get((where[0], name)) is not None or (known and known.name != name):
             return
-        if known and known.phase in TERMINAL_PHASES:
+        if known and has_ended(known.phase):
             return
         try:
             execution = await self._store.get(names.EXECUTIONS, where[0], name, ExecutionView)
@@ -84,7 +89,7 @@ class WorkflowReconciler:
                 # Deleted while it ran: it never gets a final phase.
                 self._last[where] = LastRun(name, None, recorded.last_run_time)
             return
-        if execution.status.phase in TERMINAL_PHASES:
+        if execution.status.has_ended:
             self.run_ended(execution)
 
     async def _write(self, where: Key, workflow: WorkflowView) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from localcluster import LocalCluster
-from nightcrawler_crds import names
+from nightcrawler_crds import names, phases
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, LeaseView, WorkflowView
 from nightcrawler_crds.settings import variable
@@ -27,7 +27,7 @@ class Nightcrawler:
     """
 
     name = "nightcrawler-operator"
-    live = Selection(names.EXECUTIONS, field_selector=names.PHASE_SELECTOR_LIVE)
+    live = Selection(names.EXECUTIONS, field_selector=phases.LIVE_SELECTOR)
     failed = Selection(names.EXECUTIONS, field_selector="status.phase=Failed")
     tidy: Settings = _TIDY
     # The Job controller would make a Job's Pod, and write the Job's status at least three times.
