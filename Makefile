@@ -15,7 +15,7 @@ PYTEST := $(BIN)/pytest -n $(WORKERS)
 TOOLS_TESTS := $(PYTHON_HERE) -m toolstests
 
 .PHONY: help setup prepare lint format test test-unit test-chart test-integration test-e2e test-tools test-image bench \
-	bench-compare argo-given soak generate verify demo images load-images cluster-up cluster-down clean
+	bench-compare argo-given soak generate verify demo kind-demo dev images load-images cluster-up cluster-down clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,8 +85,14 @@ verify: setup ## Fail if a generated file is out of date
 	$(PYTHON_HERE) -m nightcrawler_crds.generate --check
 	$(PYTHON_HERE) -m settingsdoc --check
 
-demo: setup ## Start a cluster, operator and facade, run workflows, and leave it all running
+demo: setup ## Start a cluster, install the Helm chart, run workflows, and leave it all running
 	@$(PYTHON_HERE) -m demo up
+
+kind-demo: setup ## The same in a cluster made with kind; needs Docker and kind
+	@env -u NIGHTCRAWLER_KUBECONFIG $(PYTHON_HERE) -m demo up --kind
+
+dev: setup ## The same with operator and facade as processes on this host, restarted each time
+	@$(PYTHON_HERE) -m demo dev
 
 images: setup ## Build the container image, with Docker or without, and print the path of its archive
 	@$(PYTHON_HERE) -m container build

@@ -10,8 +10,7 @@ from localcluster.choose import Embedded, Kind, Named
 from localcluster.cluster import LocalCluster
 from localcluster.demonstration import Places
 from localcluster.errors import ClusterError
-from localcluster.host import run
-from localcluster.progress import heartbeat, say
+from localcluster.progress import say
 
 from . import build
 
@@ -48,9 +47,7 @@ def load(places: Places, environment: Mapping[str, str] = os.environ) -> None:
                 "docker push), and set the chart's image.repository."
             )
         case Kind():
-            archive = build.archive()
-            with heartbeat("loading the image into kind's node"):
-                run("kind", "load", "image-archive", str(archive), f"--name={kind.NAME}")
+            kind.load(build.archive())
         case Embedded():
             LocalCluster.open(places.cluster).load_image(build.archive())
     say(f"the cluster has the image {build.name()}")

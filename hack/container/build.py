@@ -6,7 +6,6 @@ by the content of all that the Dockerfile copies, so that nothing is built twice
 """
 
 import os
-import shutil
 import subprocess
 import tempfile
 import tomllib
@@ -48,7 +47,7 @@ def archive() -> Path:
         ClusterError: If it cannot be built; with the last lines of the build.
     """
     made = cache.entry("image", cache.digest(*_contents()), _build)
-    _forget_old(made)
+    cache.forget("image", made, _KEPT)
     return made / _FILE
 
 
@@ -136,11 +135,3 @@ def _run(what: str, command: Sequence[str]) -> None:
             f"{what} failed:\n  {last}\n"
             "Can pip reach its index (PIP_INDEX_URL, PIP_CERT), and are 2 GB of disk free? Then try again."
         )
-
-
-def _forget_old(current: Path) -> None:
-    """Remove the archives that have not been made or asked for lately."""
-    current.touch()
-    made = sorted(cache.root().glob("image-*"), key=lambda entry: entry.stat().st_mtime, reverse=True)
-    for old in made[_KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""`python -m demo up` and `down`; `make demo` and `make cluster-down` call them."""
+"""`python -m demo up | dev | down`, for `make demo`, `make kind-demo`, `make dev` and `make cluster-down`."""
 
 from __future__ import annotations
 
@@ -9,20 +9,28 @@ import sys
 from demo import services, story
 from demo.cluster import ROOT
 from demo.terminal import DemoError
+from localcluster import ClusterError
 
 
 def main() -> int:
-    """Run one of the two; return the exit code."""
+    """Run one of them; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
-    parser.add_argument("what", choices=["up", "down"])
-    what = parser.parse_args().what
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="operator and facade installed by the Helm chart")
+    up.add_argument("--kind", action="store_true", help="in a cluster made with kind, or not at all")
+    commands.add_parser("dev", help="operator and facade as processes on this host")
+    commands.add_parser("down", help="stop what runs on this host")
+    arguments = parser.parse_args()
     os.chdir(ROOT)  # the printed commands name files relative to the root
     try:
-        if what == "up":
-            story.up()
-        else:
-            story.down()
-    except DemoError as error:
+        match arguments.command:
+            case "up":
+                story.up(in_kind=arguments.kind)
+            case "dev":
+                story.dev()
+            case _:
+                story.down()
+    except (DemoError, ClusterError) as error:
         sys.stdout.flush()
         print(f"\n{services.explain(error)}", file=sys.stderr)
         return 1

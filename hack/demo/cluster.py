@@ -1,4 +1,4 @@
-"""The demo's cluster: starts it, and installs custom resources and Environments that fit its nodes."""
+"""The demo's cluster: starts it, and gives it Environments that fit its nodes, and compute profiles."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,6 @@ KUBECONFIG: Final = BUILD / "kubeconfig"
 ENVIRONMENTS: Final = ROOT / "examples" / "environments.yaml"
 PROFILES: Final = ROOT / "examples" / "compute-profiles.yaml"
 POOL: Final = "nightcrawler.dev/pool"
-_SERVED_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True)
@@ -37,19 +35,20 @@ class Places:
 
 @dataclass(frozen=True)
 class Kubectl:
-    """kubectl with the demo's kubeconfig; it is printed without it, as after `export KUBECONFIG`."""
+    """kubectl with the kubeconfig of a cluster; it is printed without it, as after `export KUBECONFIG`."""
 
     program: str
+    kubeconfig: Path
 
     def show(self, *arguments: str) -> str:
         """Print the command, run it, print and return its output; DemoError if it fails."""
-        return shown(["kubectl", *arguments], env=self._env(), program=self.program)
+        return shown(["kubectl", *arguments], env=self.environment(), program=self.program)
 
     def ask(self, *arguments: str, stdin: str | None = None) -> str:
         """The output of a command that is not printed; DemoError if it fails."""
         ended = subprocess.run(
             [self.program, *arguments],
-            env=self._env(),
+            env=self.environment(),
             input=stdin,
             capture_output=True,
             text=True,
@@ -59,8 +58,9 @@ class Kubectl:
             raise DemoError(f"`kubectl {' '.join(arguments)}` failed: {ended.stderr.strip()}")
         return ended.stdout
 
-    def _env(self) -> dict[str, str]:
-        return {**os.environ, "KUBECONFIG": str(KUBECONFIG)}
+    def environment(self) -> dict[str, str]:
+        """Our environment with the kubeconfig; helm takes it too."""
+        return {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
 
 
 def need_curl() -> None:
@@ -79,23 +79,40 @@ def need_curl() -> None:
         raise DemoError(str(error)) from None
 
 
-def bring_up() -> Kubectl:
-    """Start the cluster, or find it running; it prints its own progress."""
-    ended = subprocess.run([sys.executable, "-m", "localcluster", "up"], cwd=ROOT, check=False)
+def bring_up(*images: Path) -> Kubectl:
+    """Start the cluster, or find it running; it prints its own progress.
+
+    Args:
+        images: Archives of images that its real nodes are to have.
+
+    Raises:
+        DemoError: It does not start, or there is no kubectl.
+    """
+    command = [sys.executable, "-m", "localcluster", "up", *(f"--image={archive}" for archive in images)]
+    ended = subprocess.run(command, cwd=ROOT, check=False)
     if ended.returncode != 0:
         raise DemoError("The cluster did not start; the lines above say what to do.")
     built = BUILD / "bin" / "kubectl"
     program = str(built) if built.exists() else shutil.which("kubectl")
     if program is None:
         raise DemoError("There is no kubectl, neither in build/bin nor on PATH. Install it and try again.")
-    return Kubectl(program)
+    return Kubectl(program, KUBECONFIG)
 
 
-def install(kubectl: Kubectl) -> Places:
-    """Apply custom resources, Environments and compute profiles; return what this cluster can run."""
-    kubectl.show("apply", "-f", "crds/")
-    _wait_until_served(kubectl)
-    nodes = json.loads(kubectl.ask("get", "nodes", "--output=json"))["items"]
+def nodes_of(kubectl: Kubectl) -> list[dict[str, Any]]:
+    """The cluster's nodes."""
+    nodes: list[dict[str, Any]] = json.loads(kubectl.ask("get", "nodes", "--output=json"))["items"]
+    return nodes
+
+
+def have_real(nodes: Sequence[dict[str, Any]]) -> bool:
+    """Whether any of the nodes runs programs."""
+    return any(not _is_simulated(node) for node in nodes)
+
+
+def add_places(kubectl: Kubectl) -> Places:
+    """Apply Environments, as they fit, and compute profiles; return what this cluster can run."""
+    nodes = nodes_of(kubectl)
     shipped = [document for document in yaml.safe_load_all(ENVIRONMENTS.read_text()) if document]
     fitting = environments(shipped, nodes)
     if fitting == shipped:
@@ -105,23 +122,8 @@ def install(kubectl: Kubectl) -> Places:
         say(kubectl.ask("apply", "--filename=-", stdin=yaml.safe_dump_all(fitting)).rstrip())
     kubectl.show("apply", "-f", str(PROFILES.relative_to(ROOT)))
     return Places(
-        real=any(not _is_simulated(node) for node in nodes),
-        gpu=any(environment["metadata"]["name"] == "gpu" for environment in fitting),
+        real=have_real(nodes), gpu=any(environment["metadata"]["name"] == "gpu" for environment in fitting)
     )
-
-
-def _wait_until_served(kubectl: Kubectl) -> None:
-    """Wait until the API server serves our kinds, and their schemas, which takes a little longer."""
-    kubectl.ask("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds/")
-    deadline = time.monotonic() + _SERVED_SECONDS
-    while True:
-        try:
-            kubectl.ask("explain", "environments.nightcrawler.dev")
-            return
-        except DemoError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(0.2)
 
 
 def environments(shipped: Sequence[dict[str, Any]], nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -135,7 +137,7 @@ def environments(shipped: Sequence[dict[str, Any]], nodes: Sequence[dict[str, An
     local, gpu = (next(e for e in shipped if e["metadata"]["name"] == name) for name in ("local", "gpu"))
     if "local" not in pools:
         spec = {key: value for key, value in local["spec"].items() if key != "nodeSelector"}
-        if nodes and all(_is_simulated(node) for node in nodes):
+        if nodes and not have_real(nodes):
             spec["tolerations"] = gpu["spec"]["tolerations"]
         local = {**local, "spec": spec}
     return [local, gpu] if "gpu" in pools else [local]

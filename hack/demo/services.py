@@ -1,4 +1,4 @@
-"""Operator and facade as processes on this host, which keep running after the demo.
+"""Processes on this host that keep running after the demo.
 
 A file records the process id of each with its start time, so that a second run finds its own processes
 and never touches another process with the same id.
@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,19 +25,32 @@ _STOP_SECONDS: Final = 15.0
 
 
 @dataclass(frozen=True)
+class Installed:
+    """Operator and facade, however they were started.
+
+    Attributes:
+        address: The facade's, from this host.
+        metrics: Where people find the metrics of both.
+        logs: Where people find the logs of both.
+    """
+
+    address: str
+    metrics: str
+    logs: str
+
+
+@dataclass(frozen=True)
 class Service:
-    """A program of ours to keep running.
+    """A process to keep running.
 
     Attributes:
         name: Its name in the output, and of its files.
-        program: Its console script.
         folder: Where its log and its record are.
         port: The port for HTTP that it gets if that is free.
-        port_variable: The setting that names the port.
+        port_variable: The setting by which people choose another; the process is given it too.
     """
 
     name: str
-    program: str
     folder: Path
     port: int
     port_variable: str
@@ -54,11 +66,12 @@ class Service:
         return self.folder / f"{self.name}.json"
 
 
-def start(service: Service, settings: Mapping[str, str]) -> str:
-    """Start a service, replacing one from an earlier run; return its address once it is ready.
+def start(service: Service, command: Sequence[str], settings: Mapping[str, str]) -> str:
+    """Start a service, replacing one from an earlier run; return its address once `/readyz` answers there.
 
     Args:
         service: What to start.
+        command: Its program, by its full path, and the arguments.
         settings: Environment variables in addition to our own.
 
     Raises:
@@ -69,7 +82,7 @@ def start(service: Service, settings: Mapping[str, str]) -> str:
     service.folder.mkdir(parents=True, exist_ok=True)
     service.log.unlink(missing_ok=True)
     process = processes.spawn(
-        [str(Path(sys.executable).with_name(service.program))],
+        command,
         log=service.log,
         cluster=service.folder,
         # Not the cluster's mark: the cluster ends its own processes only.
@@ -78,7 +91,8 @@ def start(service: Service, settings: Mapping[str, str]) -> str:
     service.record.write_text(json.dumps({"pid": process.pid, "ticks": process.ticks}))
     address = f"http://127.0.0.1:{port}"
     _wait_until_ready(service, process, address)
-    say(f"{service.name} is ready: process {process.pid}, {address}, log in {_relative(service.log)}")
+    log = os.path.relpath(service.log)
+    say(f"{service.name} is ready: process {process.pid}, {address}, log in {log}")
     return address
 
 
@@ -131,12 +145,9 @@ def _wait_until_ready(service: Service, process: Started, address: str) -> None:
         time.sleep(0.1)
 
 
-def _relative(path: Path) -> str:
-    return os.path.relpath(path)
-
-
-def explain(error: DemoError) -> str:
+def explain(error: Exception) -> str:
     """The message of an error and, if it has a log, the last lines of that."""
-    if error.log is None:
+    log = error.log if isinstance(error, DemoError) else None
+    if log is None:
         return str(error)
-    return f"{error}\n  The last lines of {_relative(error.log)}:\n{last_lines(error.log)}"
+    return f"{error}\n  The last lines of {os.path.relpath(log)}:\n{last_lines(log)}"

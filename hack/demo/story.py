@@ -8,21 +8,49 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from demo import cluster, runs, services
-from demo.cluster import BUILD, KUBECONFIG, Kubectl, Places
-from demo.services import Service
+from container import build
+from demo import cluster, host, release, runs, services
+from demo.cluster import BUILD, Kubectl, Places
+from demo.services import Installed
 from demo.terminal import DemoError, heading, say, shown
-
-FOLDER: Final = BUILD / "demo"
-OPERATOR: Final = Service("operator", "nightcrawler-operator", FOLDER, 8081, "NIGHTCRAWLER_PROBE_PORT")
-FACADE: Final = Service("facade", "nightcrawler-api", FOLDER, 8080, "NIGHTCRAWLER_API_PORT")
-SERVICES: Final = (FACADE, OPERATOR)
+from localcluster import choose, kind
+from localcluster import demonstration as localcluster
 
 _BODY: Final = "examples/rest/prime-search.json"
 
 
-def up() -> None:
+def up(*, in_kind: bool) -> None:
     """The whole demo; everything it has started keeps running.
+
+    Args:
+        in_kind: Whether the cluster has to be one of kind's.
+
+    Raises:
+        DemoError: Something failed; the text says what to do.
+        ClusterError: The same, of the cluster or the image.
+    """
+    cluster.need_curl()
+    _refuse_named()
+    if in_kind:
+        kind.require()
+    heading("1. A Kubernetes cluster")
+    image = build.archive() if _can_have_image() else None
+    kubectl = cluster.bring_up(*([image] if image else []))
+    _stop_processes()
+    if image and cluster.have_real(cluster.nodes_of(kubectl)):
+        heading("2. Operator and facade, installed by the Helm chart")
+        release.offer_helm()
+        release.install(kubectl, image)
+        installed = release.forward(kubectl)
+    else:
+        say("\nThere is no real node (that needs root on Linux): Pods are simulated and have no logs,")
+        say("and operator and facade run as processes on this host.")
+        installed = _on_host(kubectl)
+    tell(kubectl, installed)
+
+
+def dev() -> None:
+    """The same with operator and facade as processes on this host.
 
     Raises:
         DemoError: Something failed; the text says what to do.
@@ -30,38 +58,68 @@ def up() -> None:
     cluster.need_curl()
     heading("1. A Kubernetes cluster")
     kubectl = cluster.bring_up()
-    heading("2. Custom resources and Environments")
-    places = cluster.install(kubectl)
-    if not places.real:
-        say("\nThere is no real node (that needs root on Linux): Pods are simulated and have no logs.")
-    heading("3. Operator and facade")
-    settings = {"NIGHTCRAWLER_KUBECONFIG": str(KUBECONFIG)}
-    probes = services.start(OPERATOR, settings)
-    address = services.start(FACADE, {**settings, "NIGHTCRAWLER_NAMESPACE": "default"})
-    heading("4. A workflow as a manifest")
-    by_manifest(kubectl, "image-classification", logs=places.real)
-    heading("5. A workflow over REST")
-    over_rest(address, logs=places.real)
-    heading("Everything keeps running")
-    say(_farewell(address, probes, places))
+    release.refuse_if_installed(kubectl)
+    tell(kubectl, _on_host(kubectl))
 
 
 def down() -> None:
-    """Stop operator and facade; the cluster is stopped by its own command."""
-    for service in SERVICES:
+    """Stop what runs on this host; the cluster is stopped by its own command."""
+    _stop_processes()
+
+
+def tell(kubectl: Kubectl, installed: Installed) -> None:
+    """What comes once operator and facade run: Environments, compute profiles, workflows, and what to try next.
+
+    Raises:
+        DemoError: Something failed; the text says what to do.
+    """
+    heading("3. Where and with what steps run")
+    places = cluster.add_places(kubectl)
+    heading("4. A workflow as a manifest")
+    by_manifest(kubectl, installed, "image-classification", logs=places.real)
+    heading("5. A workflow over REST")
+    over_rest(installed, logs=places.real)
+    heading("Everything keeps running")
+    say(_farewell(kubectl, installed, places))
+
+
+def _on_host(kubectl: Kubectl) -> Installed:
+    heading("2. Operator and facade, as processes on this host")
+    host.install(kubectl)
+    return host.start(kubectl)
+
+
+def _stop_processes() -> None:
+    for service in (release.FORWARD, host.FACADE, host.OPERATOR):
         if services.stop(service):
             say(f"{service.name} has stopped")
 
 
-def by_manifest(kubectl: Kubectl, example: str, *, logs: bool) -> None:
+def _can_have_image() -> bool:
+    """Whether the image can be built here and the cluster has a node that runs it."""
+    return os.geteuid() == 0 or kind.works()
+
+
+def _refuse_named() -> None:
+    """The nodes of a cluster of the user's own cannot be given an image from here."""
+    chosen = choose.choose(os.environ, lambda: False, localcluster.Places().kubeconfig)
+    if isinstance(chosen, choose.Named):
+        raise DemoError(
+            f"{choose.VARIABLE} names a cluster of your own, whose nodes cannot be given the image that is "
+            "built here. Run operator and facade on this host with `make dev`, or push the image and install "
+            "the chart as docs/installing.md says."
+        )
+
+
+def by_manifest(kubectl: Kubectl, installed: Installed, example: str, *, logs: bool) -> None:
     """Apply a Workflow, create an execution of it, and print its progress and result."""
     kubectl.show("apply", "-f", f"examples/{example}.yaml")
     created = kubectl.show("create", "-f", f"examples/run/{example}.yaml")
     name = created.split()[0].partition("/")[2]
     say("\nProgress, from `kubectl get wfe --watch` (a step shorter than two seconds is reported once):")
-    run = runs.follow(runs.watched(kubectl.program, str(KUBECONFIG), name))
+    run = runs.follow(runs.watched(kubectl.program, str(kubectl.kubeconfig), name))
     execution = json.loads(kubectl.ask("get", "wfe", name, "-o", "json"))
-    _must_complete(run)
+    _must_complete(run, installed)
     if logs:
         for step in _in_order(execution):
             say(f"\n{step['name']}:")
@@ -70,9 +128,9 @@ def by_manifest(kubectl: Kubectl, example: str, *, logs: bool) -> None:
     kubectl.show("get", "wf,wfe")
 
 
-def over_rest(address: str, *, logs: bool) -> None:
+def over_rest(installed: Installed, *, logs: bool) -> None:
     """Create a workflow with curl, execute it, and print its progress and result."""
-    api = f"{address}/api/workflows"
+    api = f"{installed.address}/api/workflows"
     workflow = _curl("-X", "POST", api, "-H", "Content-Type: application/json", "-d", f"@{_BODY}")
     execute = '{"environment": "awsVirginia", "parameters": {"limit": 30000}}'
     own = f"{api}/{workflow['id']}"
@@ -80,7 +138,7 @@ def over_rest(address: str, *, logs: bool) -> None:
     url = f"{own}/executions/{begun['executionId']}"
     say()
     run = runs.follow(runs.polled(url))
-    _must_complete(run)
+    _must_complete(run, installed)
     say()
     answer = _curl(url, output=False)
     for step in answer["stepExecutions"]:
@@ -101,11 +159,11 @@ def _curl(*arguments: str, output: bool = True) -> Any:
     try:
         answer = json.loads(text)
     except ValueError:
-        raise DemoError(f"The facade's response is not JSON: {text[:200]!r}", FACADE.log) from None
+        raise DemoError(f"The facade's response is not JSON: {text[:200]!r}") from None
     if output:
         say(json.dumps(answer, indent=2, ensure_ascii=False))
     if "status" in answer and "title" in answer:
-        raise DemoError(f"The facade refused: {answer.get('detail', answer['title'])}", FACADE.log)
+        raise DemoError(f"The facade refused: {answer.get('detail', answer['title'])}")
     return answer
 
 
@@ -116,20 +174,21 @@ def _in_order(execution: dict[str, Any]) -> Sequence[dict[str, Any]]:
     return sorted(begun, key=lambda step: (datetime.fromisoformat(step["startTime"]), step["name"]))
 
 
-def _must_complete(run: runs.Run) -> None:
+def _must_complete(run: runs.Run, installed: Installed) -> None:
     if run.phase != "Completed":
-        raise DemoError(f"The run should have completed, but is {run.phase}: {run.message}", OPERATOR.log)
+        raise DemoError(
+            f"The run should have completed, but is {run.phase}: {run.message}\nLogs: {installed.logs}"
+        )
 
 
-def _farewell(address: str, probes: str, places: Places) -> str:
-    logs = ", ".join(os.path.relpath(service.log) for service in (OPERATOR, FACADE))
-    export = [f"export KUBECONFIG={KUBECONFIG}"]
+def _farewell(kubectl: Kubectl, installed: Installed, places: Places) -> str:
+    export = [f"export KUBECONFIG={kubectl.kubeconfig}"]
     if (BUILD / "bin" / "kubectl").exists():
         export.append(f"export PATH={BUILD / 'bin'}:$PATH")
     tries = [
         "kubectl get wf,wfe,wfenv               # all workflows, runs and Environments",
         "kubectl explain workflow.spec.steps    # describes every field",
-        f"curl {address}/api/workflows",
+        f"curl {installed.address}/api/workflows",
         _run("image-classification") + " && kubectl get wfe -w",
     ]
     if places.gpu:
@@ -140,9 +199,9 @@ def _farewell(address: str, probes: str, places: Places) -> str:
     if places.real:
         tries.append(_run("retries"))
     return f"""\
-  dashboard API   {address}/docs   (interactive documentation of the REST API)
-  metrics         {address}/metrics, {probes}/metrics
-  logs            {logs}
+  dashboard API   {installed.address}/docs   (interactive documentation of the REST API)
+  metrics         {installed.metrics}
+  logs            {installed.logs}
 
 To use kubectl, in your shell:
 

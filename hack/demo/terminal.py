@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+_ROOT = Path(__file__).parents[2]
+
 
 class DemoError(Exception):
     """The demo cannot go on. The text says what is wrong and what to do; `log` may have more."""
@@ -40,7 +42,7 @@ def shown(
     program: str | None = None,
     output: bool = True,
 ) -> str:
-    """Print a command as one would type it, run it, and print and return its output.
+    """Print a command as one would type it in the repository, run it, and print and return its output.
 
     Args:
         command: The program, by its name, and its arguments.
@@ -56,6 +58,7 @@ def shown(
         ended = subprocess.run(
             [program or command[0], *command[1:]],
             env=env,
+            cwd=_ROOT,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

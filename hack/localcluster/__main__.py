@@ -41,6 +41,13 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="start it, or find it running")
     up.add_argument("--embedded", action="store_true", help="neither a named cluster nor kind")
     up.add_argument("--kwok-nodes", type=int, default=2, help="how many nodes with eight GPUs kwok simulates")
+    up.add_argument(
+        "--image",
+        type=Path,
+        action="append",
+        default=[],
+        help="an archive of images that real nodes are to have, as `docker save` writes it",
+    )
     commands.add_parser("down", help="end it and leave nothing")
     commands.add_parser("status", help="show what runs")
     prepare = commands.add_parser("prepare", help="build what it needs, and no more")
@@ -55,9 +62,11 @@ def _up(places: Places, arguments: argparse.Namespace) -> None:
         case Named(kubeconfig):
             demonstration.up_named(places, kubeconfig)
         case Kind():
-            demonstration.up_kind(places)
+            demonstration.up_kind(places, arguments.image)
         case Embedded():
-            demonstration.up_embedded(places, node=arguments.node, kwok_nodes=arguments.kwok_nodes)
+            demonstration.up_embedded(
+                places, arguments.image, node=arguments.node, kwok_nodes=arguments.kwok_nodes
+            )
     print(f"export KUBECONFIG={places.kubeconfig}")
 
 

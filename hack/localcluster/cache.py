@@ -32,6 +32,20 @@ def digest(*parts: bytes | str) -> str:
     return total.hexdigest()[:16]
 
 
+def forget(name: str, current: Path, kept: int) -> None:
+    """Remove the entries of a name that were not made or asked for lately.
+
+    Args:
+        name: What they are.
+        current: The entry that is asked for now.
+        kept: How many may stay.
+    """
+    current.touch()
+    made = sorted(root().glob(f"{name}-*"), key=lambda entry: entry.stat().st_mtime, reverse=True)
+    for old in made[kept:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
 @contextmanager
 def locked(name: str) -> Iterator[None]:
     """Hold the lock `name` among all processes of this user."""

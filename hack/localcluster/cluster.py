@@ -43,6 +43,7 @@ class LocalCluster:
         extra_args: Mapping[str, Sequence[str]] | None = None,
         audit: bool = False,
         outlive: bool = False,
+        images: Sequence[Path] = (),
     ) -> Self:
         """Start a cluster and wait until it can be used.
 
@@ -54,6 +55,8 @@ class LocalCluster:
             extra_args: Further arguments by component (`kube-apiserver`, ...); they win over the usual ones.
             audit: Whether the API server writes every request to `audit.log` in the folder.
             outlive: Whether it goes on after this process; otherwise it ends with it, however that ends.
+            images: Archives of images that the real node has from the start, as `docker save` writes them.
+                Each is in a file that never changes: they are unpacked once, and kept by the file's name.
 
         Raises:
             ClusterError: If that fails; then only its logs are left.
@@ -68,7 +71,7 @@ class LocalCluster:
             leash = None if outlive else watchdog.start(folder)
             try:
                 cluster = cls(
-                    _new_state(folder, users or {}, extra_args or {}, node=node, audit=audit), leash
+                    _new_state(folder, users or {}, extra_args or {}, images, node=node, audit=audit), leash
                 )
                 cluster._bring_up(kwok_nodes)
             except BaseException as error:
@@ -100,6 +103,11 @@ class LocalCluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    @property
+    def has_node(self) -> bool:
+        """Whether it has a real node."""
+        return bool(self._state.network)
 
     @property
     def server_url(self) -> str:
@@ -199,17 +207,21 @@ class LocalCluster:
         self.api.merge(f"/api/v1/nodes/{name}", {"metadata": {"labels": {MANAGED: "fake"}}})
 
     def load_image(self, archive: Path) -> None:
-        """Give the real node the images of an archive, as `docker save` writes it.
+        """Give the real node the images of an archive, as `docker save` writes it, unless it has them.
 
         Raises:
             ClusterError: If there is no real node, or containerd refuses the archive.
         """
-        if not self._state.network:
+        if not self.has_node:
             raise ClusterError(
                 "The cluster has no real node, so nothing runs an image in it: start it as root."
             )
+        if str(archive) in self._state.images:
+            return
         with heartbeat(f"giving the node {archive.name}"):
             realnode.load_image(self.folder, archive)
+        self._state.images.append(str(archive))
+        self._state.save()
 
     def stop(self) -> None:
         """End it and delete its data; its logs stay in the folder."""
@@ -237,6 +249,7 @@ def _new_state(
     folder: Path,
     users: Mapping[str, Sequence[str]],
     extra_args: Mapping[str, Sequence[str]],
+    images: Sequence[Path],
     *,
     node: bool,
     audit: bool,
@@ -244,7 +257,7 @@ def _new_state(
     """Prepare the folder, and the namespaces if it has a node: all but the processes."""
     programs = binaries.kube()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    network = realnode.prepare(folder) if node else None
+    network = realnode.prepare(folder, images) if node else None
     state = State(
         folder=str(folder),
         programs=str(programs),
@@ -253,6 +266,7 @@ def _new_state(
         tokens=credentials.new_tokens({OPERATOR: (), **users}, folder / "tokens.csv"),
         extra_args={name: list(arguments) for name, arguments in extra_args.items()},
         audit=audit,
+        images=[str(archive) for archive in images] if node else [],
         pods_reach_it=network is not None,
         network=network.name if network else "",
     )

@@ -4,7 +4,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,15 +54,17 @@ def up_named(places: Places, named: Path) -> None:
     say(f"using the cluster of {named} as it is (NIGHTCRAWLER_KUBECONFIG)")
 
 
-def up_kind(places: Places) -> None:
-    """Start or find the kind cluster."""
+def up_kind(places: Places, images: Sequence[Path] = ()) -> None:
+    """Start or find the kind cluster, and give its nodes images."""
     places.kubeconfig.unlink(missing_ok=True)
     kind.up(places.kubeconfig)
+    for archive in images:
+        kind.load(archive)
     say("the kind cluster is up; it has no simulated GPU nodes")
 
 
-def up_embedded(places: Places, *, node: bool, kwok_nodes: int) -> None:
-    """Start the embedded cluster, or find it running and mend what has died of it."""
+def up_embedded(places: Places, images: Sequence[Path] = (), *, node: bool, kwok_nodes: int) -> None:
+    """Start the embedded cluster, or find it running and mend what has died of it; give its node images."""
     began = time.monotonic()
     with _alone(places):
         running = _running(places)
@@ -73,8 +75,10 @@ def up_embedded(places: Places, *, node: bool, kwok_nodes: int) -> None:
                 + (f"; restarted {mended}" if mended else "")
             )
             cluster = running
+            for archive in images if running.has_node else ():
+                running.load_image(archive)
         else:
-            cluster = _start(places, node=node, kwok_nodes=kwok_nodes)
+            cluster = _start(places, images, node=node, kwok_nodes=kwok_nodes)
             say(f"the cluster is ready after {elapsed(time.monotonic() - began)}, at {cluster.server_url}")
         places.kubeconfig.unlink(missing_ok=True)
         places.kubeconfig.touch(mode=0o600)
@@ -118,7 +122,7 @@ def down(places: Places) -> None:
         say("no embedded cluster was up")
 
 
-def _start(places: Places, *, node: bool, kwok_nodes: int) -> LocalCluster:
+def _start(places: Places, images: Sequence[Path], *, node: bool, kwok_nodes: int) -> LocalCluster:
     if node and os.geteuid() != 0:
         say("NOT ROOT: this cluster has no real node. Control plane and simulated GPU nodes work, but no")
         say("program runs in a Pod, and a Pod for a real node stays Pending. Run as root to have one.")
@@ -126,7 +130,7 @@ def _start(places: Places, *, node: bool, kwok_nodes: int) -> LocalCluster:
     what = "control plane" + (", a real node" if node else "") + f", {kwok_nodes} simulated GPU nodes"
     say(f"starting the embedded cluster: {what}")
     return LocalCluster.start(
-        places.cluster, node=node, kwok_nodes=fakenodes.gpu_nodes(kwok_nodes), outlive=True
+        places.cluster, node=node, kwok_nodes=fakenodes.gpu_nodes(kwok_nodes), outlive=True, images=images
     )
 
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import binaries, cache, debian, images, processes
@@ -18,6 +19,9 @@ from .progress import heartbeat
 
 NAMESPACE = "k8s.io"
 _PATIENCE = 20.0
+_WITH_MORE = "node-images"
+_KEPT = 3
+"""Stores with further images that are kept: each has the image of some sources of ours."""
 
 
 def store() -> Path:
@@ -32,9 +36,37 @@ def store() -> Path:
     return cache.entry("images", key, _make)
 
 
-def give_to(target: Path, cluster: Path) -> None:
-    """Make `target`, which does not exist, a store of its own with the same images, for a cluster."""
-    source = store()
+def give_to(target: Path, cluster: Path, archives: Sequence[Path] = ()) -> None:
+    """Make `target`, which does not exist, a store of its own for a cluster.
+
+    Args:
+        target: The folder.
+        cluster: The cluster's folder.
+        archives: Further images, each in a file that never changes.
+    """
+    source = _store_with(archives) if archives else store()
+    _copy(source, target, cluster)
+
+
+def _store_with(archives: Sequence[Path]) -> Path:
+    """The kept store with further images in it, made now unless it is there already."""
+    base = store()
+
+    def build(folder: Path) -> None:
+        folder.rmdir()
+        _copy(base, folder, None)
+        with (
+            tempfile.TemporaryDirectory(prefix="nightcrawler-images-") as scratch,
+            heartbeat(f"unpacking {', '.join(archive.name for archive in archives)}"),
+        ):
+            _fill(folder, archives, Path(scratch))
+
+    made = cache.entry(_WITH_MORE, cache.digest(base.name, *map(str, archives)), build)
+    cache.forget(_WITH_MORE, made, _KEPT)
+    return made
+
+
+def _copy(source: Path, target: Path, cluster: Path | None) -> None:
     if source.stat().st_dev == target.parent.stat().st_dev:
         run("cp", "--archive", "--link", str(source), str(target), cluster=cluster)
         for database in target.rglob("*.db"):
@@ -52,7 +84,7 @@ def _make(folder: Path) -> None:
             _fill(folder, archives, scratch)
 
 
-def _fill(folder: Path, archives: list[Path], scratch: Path) -> None:
+def _fill(folder: Path, archives: Sequence[Path], scratch: Path) -> None:
     """Import the archives with a containerd that is there only for it."""
     socket = scratch / "containerd.sock"
     configuration = scratch / "containerd.toml"

@@ -60,6 +60,16 @@ def up(kubeconfig: Path) -> None:
     _kind("export", "kubeconfig", f"--name={NAME}", f"--kubeconfig={kubeconfig}")
 
 
+def load(archive: Path) -> None:
+    """Give the cluster's nodes the images of an archive.
+
+    Raises:
+        ClusterError: If kind is missing or fails.
+    """
+    with heartbeat(f"giving kind's node {archive.name}"):
+        _kind("load", "image-archive", str(archive), f"--name={NAME}")
+
+
 def down() -> None:
     """Delete the cluster.
 
@@ -69,13 +79,31 @@ def down() -> None:
     _kind("delete", "cluster", f"--name={NAME}")
 
 
-def _kind(*arguments: str) -> str:
+def require() -> None:
+    """Check that a cluster can be made with kind.
+
+    Raises:
+        ClusterError: If no Docker engine answers, or kind is missing.
+    """
+    if not engine_answers():
+        raise ClusterError(
+            "kind makes clusters with Docker, and no Docker engine answers. Start it, or use `make demo`, "
+            "which does without."
+        )
+    _require_program()
+
+
+def _require_program() -> None:
     if shutil.which("kind") is None:
         raise ClusterError(
             "A Docker engine answers, but there is no `kind` to make a cluster with. Install it "
             "(`go install sigs.k8s.io/kind@latest`), or name a cluster in NIGHTCRAWLER_KUBECONFIG, "
             "or take the embedded one (`python -m localcluster up --embedded`)."
         )
+
+
+def _kind(*arguments: str) -> str:
+    _require_program()
     ended = subprocess.run(["kind", *arguments], capture_output=True, text=True, check=False)
     if ended.returncode != 0:
         raise ClusterError(f"`kind {' '.join(arguments)}` failed:\n{ended.stderr.strip()}")

@@ -1,6 +1,7 @@
 """The real node: containerd, kubelet and kube-proxy in the cluster's own namespaces."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import cgroups, debian, imagestore, kwok, namespaces, nodeconfig
@@ -14,8 +15,12 @@ from .supervisor import Supervisor
 _PATIENCE = 60.0
 
 
-def prepare(folder: Path) -> Network:
+def prepare(folder: Path, archives: Sequence[Path]) -> Network:
     """Claim and build the namespaces of the cluster in `folder`, and put the images there. Needs root.
+
+    Args:
+        folder: The cluster's.
+        archives: Images besides those that every node has.
 
     Raises:
         ClusterError: If that cannot be.
@@ -25,7 +30,7 @@ def prepare(folder: Path) -> Network:
     for name in ("kernel", *nodeconfig.COVERED):
         (node / name).mkdir(parents=True)
     (node / "containerd").rmdir()
-    imagestore.give_to(node / "containerd", folder)
+    imagestore.give_to(node / "containerd", folder, archives)
     with namespaces.lock():
         net = namespaces.claim(folder)
         namespaces.build(net, _mounts(node), folder)

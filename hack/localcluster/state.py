@@ -36,6 +36,7 @@ class State(msgspec.Struct):
         pods_reach_it: Whether it has a real node.
         extra_args: Further arguments of its components.
         audit: Whether the API server keeps an audit log.
+        images: The archives of images that its node was given.
         network: The name of its network namespace; empty without one.
         processes: Its programs by name, in the order of their start.
         ready: Whether its start came to a good end.
@@ -49,6 +50,7 @@ class State(msgspec.Struct):
     pods_reach_it: bool = False
     extra_args: dict[str, list[str]] = {}
     audit: bool = False
+    images: list[str] = []
     network: str = ""
     processes: dict[str, Process] = {}
     ready: bool = False

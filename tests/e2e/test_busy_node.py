@@ -41,7 +41,7 @@ def test_every_job_and_its_log_outlast_a_load_under_which_the_kubelet_is_late(
     eventually(lambda: not [p for p in team.every(names.PODS) if is_live(p)], what="all ends", within=_WITHIN)
 
     assert len(team.every(names.JOBS)) == RUNS * len(STEPS)
-    assert "are still live" not in here.operator.log
+    assert "are still live" not in here.operator_log
     for run in runs:
         log = here.kubectl(
             "logs",

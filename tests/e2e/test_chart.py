@@ -51,12 +51,14 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     """The chart of before its last change, installed for the whole cluster."""
     if os.geteuid() != 0:
         pytest.skip("a real node needs root: run the tests as root to see the chart installed")
-    archive = build.archive()
     folder = tmp_path_factory.mktemp("chart")
     with LocalCluster.start(
-        folder / "cluster", node=True, kwok_nodes=gpu_nodes(1), extra_args=_PATIENT_WITH_NODES
+        folder / "cluster",
+        node=True,
+        kwok_nodes=gpu_nodes(1),
+        extra_args=_PATIENT_WITH_NODES,
+        images=[build.archive()],
     ) as cluster:
-        cluster.load_image(archive)
         made = Release(cluster)
         chart, what = chart_before(folder)
         print(f"installing {what}")  # noqa: T201 - pytest shows it if a test fails

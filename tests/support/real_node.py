@@ -1,7 +1,7 @@
 """A whole installation: a cluster with a real node, operator and facade, and runs on it.
 
-Operator and facade are processes with the rights of `hack/rbac.yaml` and no others, as a person who
-installs Nightcrawler would have them.
+Operator and facade are Pods of the image that the Dockerfile makes, installed by the Helm chart as `make
+demo` installs them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,15 +19,16 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from localcluster import LocalCluster
+from container import build
+from demo import release, services
+from demo.cluster import Kubectl
+from demo.services import Installed, Service
+from localcluster import LocalCluster, binaries, ports
 from localcluster.fakenodes import gpu_nodes
 from nightcrawler_crds import names
 from nightcrawler_crds.phases import TERMINAL_PHASES
 from tests.support.builders import Manifest, WorkflowBuilder, an_execution
-from tests.support.cluster import install_crds
 from tests.support.examples import FOLDER
-from tests.support.facade import FacadeProcess
-from tests.support.operator import OperatorProcess, operators_in
 from tests.support.polling import eventually
 from tests.support.resources import Json, path_of
 
@@ -34,9 +36,13 @@ NAMESPACE: Final = "default"
 """What the facade serves, and where kubectl works unless told otherwise."""
 PULL_TIMEOUT: Final = 15
 """Seconds for which pulling an image may keep failing; the default would be two minutes of waiting."""
+_QUICK_TO_TELL: Final = (f"--set=operator.settings.imagePullTimeout={PULL_TIMEOUT} seconds",)
 
 PYTHON: Final = "python:3.11-slim-bookworm"
 _ENDS_WITHIN: Final = 120.0
+_BUGS: Final = re.compile(
+    r"Traceback \(most recent call last\)|a bug: |was never (?:awaited|retrieved)|Unclosed"
+)
 
 
 @dataclass(frozen=True)
@@ -45,13 +51,36 @@ class Installation:
 
     Attributes:
         cluster: The cluster, with its administrator's rights.
+        demo: What the demo's steps are given.
+        image: The archive of the image that the Pods run.
+        installed: Where the demo finds the facade.
         http: A client of the facade.
-        operator: The operator's process.
     """
 
     cluster: LocalCluster
+    demo: Kubectl
+    image: Path
+    installed: Installed
     http: httpx.Client
-    operator: OperatorProcess
+
+    @property
+    def operator_log(self) -> str:
+        """What the operator has logged."""
+        return self._log("operator")
+
+    def assert_no_bugs(self) -> None:
+        """Fail if a program has logged a bug, or was restarted."""
+        pods = json.loads(self.kubectl("get", "pods", f"--namespace={release.NAMESPACE}", "--output=json"))
+        states = [status for pod in pods["items"] for status in pod["status"]["containerStatuses"]]
+        assert [status["restartCount"] for status in states if status["restartCount"]] == []
+        for part in ("operator", "api"):
+            log = self._log(part)
+            print(f"--- {part}\n{log}")  # noqa: T201 - pytest shows it if a test fails
+            assert not _BUGS.search(log), f"the {part} logged a bug:\n{log[-6_000:]}"
+
+    def _log(self, part: str) -> str:
+        where = f"--namespace={release.NAMESPACE}", f"deployment/{release.NAME}-{part}"
+        return self.kubectl("logs", *where, "--tail=-1")
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """What kubectl prints; ClusterError if it fails."""
@@ -202,16 +231,19 @@ def installation(folder: Path) -> Iterator[Installation]:
     """Cluster, operator and facade, gone when the block is left. Skips where no real node can be."""
     if os.geteuid() != 0:
         pytest.skip("a real node needs root: run the tests as root to see Pods that really run")
-    with LocalCluster.start(folder / "cluster", node=True, kwok_nodes=gpu_nodes(2)) as cluster:
-        install_crds(cluster)
+    image = build.archive()
+    forwarding = Service("forward", folder, ports.pick(["api"])["api"], release.FORWARD.port_variable)
+    with LocalCluster.start(
+        folder / "cluster", node=True, kwok_nodes=gpu_nodes(2), images=[image]
+    ) as cluster:
+        demo = Kubectl(str(binaries.kube() / "kubectl"), cluster.kubeconfig)
+        release.install(demo, image, *_QUICK_TO_TELL, folder=folder)
         cluster.kubectl("apply", "-f", str(FOLDER / "environments.yaml"))
-        with operators_in(cluster, NAMESPACE, folder) as operators:
-            operator = operators.start(
-                watch_namespace="", image_pull_timeout=f"{PULL_TIMEOUT} seconds", log_level="info"
-            )
-            facade = FacadeProcess(cluster, NAMESPACE, folder)
-            try:
-                facade.start()
-                yield Installation(cluster, facade.http, operator)
-            finally:
-                facade.close()
+        try:
+            installed = release.forward(demo, forwarding)
+            with httpx.Client(base_url=installed.address, timeout=30, trust_env=False) as http:
+                here = Installation(cluster, demo, image, installed, http)
+                yield here
+                here.assert_no_bugs()
+        finally:
+            services.stop(forwarding)

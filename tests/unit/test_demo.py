@@ -1,14 +1,22 @@
-"""What the demo decides: the Environments that fit a cluster, and the lines it prints of a run."""
+"""What the demo decides: the cluster, the Environments that fit it, and the lines it prints of a run.
+
+tests/e2e/test_demo.py runs all of it but for the cluster, whose own start is in tests/tools.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from demo import story
 from demo.cluster import ENVIRONMENTS, environments
 from demo.runs import Run, Step, changes, of_answer, of_object
-from demo.terminal import as_typed
+from demo.terminal import DemoError, as_typed
+from localcluster import ClusterError, demonstration, kind
+from localcluster.demonstration import Places
 
 SHIPPED = list(yaml.safe_load_all(ENVIRONMENTS.read_text()))
 SIMULATED = {"kwok.x-k8s.io/node": "fake"}
@@ -103,3 +111,41 @@ def test_a_response_of_the_facade_reads_like_the_custom_resource() -> None:
 
 def test_commands_are_shown_as_a_shell_takes_them() -> None:
     assert as_typed(["curl", "-d", '{"a": 1}', "http://x/y"]) == "curl -d '{\"a\": 1}' http://x/y"
+
+
+def test_a_cluster_of_the_users_own_is_for_processes_on_this_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTCRAWLER_KUBECONFIG", "/home/jane/.kube/config")
+    with pytest.raises(
+        DemoError, match="Run operator and facade on this host with `make dev`, or push the image"
+    ):
+        story.up(in_kind=False)
+
+
+def test_kind_without_docker_is_refused_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ClusterError, match=r"no Docker engine answers[.] Start it, or use `make demo`"):
+        kind.require()
+
+
+def test_of_kind_the_demo_asks_for_a_cluster_its_kubeconfig_and_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No Docker engine runs here: these are the commands, and the rest of the demo is the same."""
+    asked = tmp_path / "asked"
+    for name, says in {"docker": "echo 28", "kind": f'echo "$@" >>{asked}'}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{says}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    kind.require()
+    places = Places(tmp_path / "build")
+    demonstration.up_kind(places, [Path("/image.tar")])
+    assert asked.read_text().splitlines() == [
+        "get clusters",
+        f"create cluster --name=nightcrawler --config={kind.CONFIGURATION} --wait=120s",
+        f"export kubeconfig --name=nightcrawler --kubeconfig={places.kubeconfig}",
+        "load image-archive /image.tar --name=nightcrawler",
+    ]
+    nodes = yaml.safe_load(kind.CONFIGURATION.read_text())["nodes"]
+    assert environments(SHIPPED, [{"metadata": {"labels": one["labels"]}} for one in nodes]) == SHIPPED[:1]
