@@ -82,7 +82,10 @@ def _status(places: Places) -> None:
 def _prepare(*, node: bool) -> None:
     binaries.kube()
     binaries.kwok()
-    binaries.helm()
+    for major in binaries.HELM:
+        binaries.helm(major)
+    for version in binaries.OTHER_KUBERNETES:
+        binaries.openapi(version)
     if not node:
         return
     if os.geteuid() == 0:

@@ -18,8 +18,12 @@ from .errors import ClusterError
 from .progress import heartbeat, say
 
 SOURCES = Path(__file__).parent
-HELM = "helm.sh/helm/v3/cmd/helm@v3.19.0"
+HELM = {3: "helm.sh/helm/v3/cmd/helm@v3.19.0", 4: "helm.sh/helm/v4/cmd/helm@v4.3.1"}
+_HELM_NEEDS = {3: (1, 24), 4: (1, 26)}
 KWOK = "sigs.k8s.io/kwok/cmd/kwok@v0.7.0"
+OTHER_KUBERNETES = ("v1.32.13", "v1.34.4", "v1.37.2")
+"""Releases whose API the chart is checked with, besides the one that is built: the oldest that it supports,
+one between, and the newest."""
 COMPONENTS = (
     "etcd",
     "kube-apiserver",
@@ -79,26 +83,59 @@ def kwok() -> Path:
     return cache.entry("kwok", cache.digest(KWOK), build) / "kwok"
 
 
-def helm() -> Path:
+def helm(major: int = 3) -> Path:
     """The program that installs charts.
+
+    Args:
+        major: Which of its versions, of those that people use.
 
     Raises:
         ClusterError: If Go is missing or too old, or the build fails.
     """
-    flags = _helm_flags(kubernetes_version())
+    package = HELM[major]
+    flags = _helm_flags(package, kubernetes_version())
 
     def build(folder: Path) -> None:
         _go(
             folder,
-            "helm, which installs the chart",
+            f"helm {major}, which installs the chart",
             "3 minutes on two cores",
-            ["install", "-v", "-trimpath", f"-ldflags={flags}", HELM],
+            ["install", "-v", "-trimpath", f"-ldflags={flags}", package],
             source=folder,
-            needs=(1, 24),
+            needs=_HELM_NEEDS[major],
             GOBIN=str(folder),
         )
 
-    return cache.entry("helm", cache.digest(HELM, flags), build) / "helm"
+    return cache.entry("helm", cache.digest(package, flags), build) / "helm"
+
+
+def openapi(version: str) -> Path:
+    """The OpenAPI documents that a release of Kubernetes publishes of its API: a folder with a file a group.
+
+    Args:
+        version: The release, such as ``"v1.32.13"``, of those that the Go module proxy has.
+
+    Raises:
+        ClusterError: If Go is missing or too old, or the release cannot be fetched.
+    """
+
+    def build(folder: Path) -> None:
+        modules = folder / "modules"  # not the user's own: all but a few files of a hundred megabytes go
+        _go(
+            folder,
+            f"the API's description of Kubernetes {version}",
+            "seconds",
+            ["mod", "download", "-modcacherw", f"k8s.io/kubernetes@{version}"],
+            source=folder,
+            needs=_TOOLCHAINS_SINCE,
+            GOMODCACHE=str(modules),
+        )
+        source = modules / "k8s.io" / f"kubernetes@{version}" / "api" / "openapi-spec" / "v3"
+        for file in source.glob("*.json"):
+            shutil.copy(file, folder)
+        shutil.rmtree(modules)
+
+    return cache.entry("openapi", cache.digest(version), build)
 
 
 def pause() -> Path:
@@ -136,14 +173,14 @@ def _link_flags(version: str) -> str:
     return " ".join(["-s", "-w", *settings])
 
 
-def _helm_flags(kubernetes: str) -> str:
-    """Linker flags that set the version of helm, and of the Kubernetes that it assumes without a cluster."""
+def _helm_flags(package: str, kubernetes: str) -> str:
+    """Linker flags that set the version of helm, and of the Kubernetes that 3 assumes without a cluster."""
     major, minor, _ = kubernetes.removeprefix("v").split(".", 2)
-    module = HELM.partition("/cmd/")[0]
-    settings = [f"-X {module}/internal/version.version={HELM.rpartition('@')[2]}"]
-    for package in ("pkg/chartutil", "pkg/lint/rules"):
-        settings += [f"-X {module}/{package}.k8sVersionMajor={major}"]
-        settings += [f"-X {module}/{package}.k8sVersionMinor={minor}"]
+    module = package.partition("/cmd/")[0]
+    settings = [f"-X {module}/internal/version.version={package.rpartition('@')[2]}"]
+    for assumes in ("pkg/chartutil", "pkg/lint/rules"):
+        settings += [f"-X {module}/{assumes}.k8sVersionMajor={major}"]
+        settings += [f"-X {module}/{assumes}.k8sVersionMinor={minor}"]
     return " ".join(["-s", "-w", *settings])
 
 

@@ -15,11 +15,9 @@ from nightcrawler_crds import words
 from nightcrawler_crds.settings import CommonSettings, variable
 from nightcrawler_operator.settings import Settings as OperatorSettings
 from tests.support.chart import (
-    CASES,
     CHART,
     HOME,
     Values,
-    helm,
     manifests,
     of,
     one,
@@ -286,18 +284,6 @@ def test_the_words_are_those_of_the_programs() -> None:
     patterns = (words.DURATION_PATTERN, words.CPU_PATTERN, words.MEMORY_PATTERN)
     for text in (*patterns, words.DURATION_FORMS, words.CPU_FORMS, words.MEMORY_FORMS):
         assert f"`{text}`" in checks
-
-
-def test_a_cluster_that_is_too_old_is_refused() -> None:
-    with pytest.raises(AssertionError, match=r"requires kubeVersion: >=1\.32\.0-0 which is incompatible"):
-        helm("template", "nightcrawler", str(CHART), "--kube-version=1.31.9")
-
-
-@pytest.mark.parametrize("case", [None, *CASES], ids=str)
-def test_helm_finds_nothing_to_complain_of(case: Any) -> None:
-    assert "0 chart(s) failed" in helm(
-        "lint", "--strict", str(CHART), *([f"--values={case}"] if case else [])
-    )
 
 
 def test_the_default_environment_is_made_where_its_kind_is_known() -> None:

@@ -26,17 +26,17 @@ class HelmError(AssertionError):
 
 
 @functools.cache
-def _helm() -> str:
-    return str(binaries.helm())
+def _helm(major: int) -> str:
+    return str(binaries.helm(major))
 
 
-def helm(*arguments: str, stdin: str | None = None, kubeconfig: Path | None = None) -> str:
-    """What helm prints.
+def helm(*arguments: str, stdin: str | None = None, kubeconfig: Path | None = None, major: int = 3) -> str:
+    """What helm of this major version prints.
 
     Raises:
         HelmError: If it fails.
     """
-    command = [_helm(), *arguments, *([f"--kubeconfig={kubeconfig}"] if kubeconfig else [])]
+    command = [_helm(major), *arguments, *([f"--kubeconfig={kubeconfig}"] if kubeconfig else [])]
     ended = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     if ended.returncode != 0:
         raise HelmError(ended.stderr.strip())
@@ -49,13 +49,14 @@ def rendered(
     case: Path | None = None,
     namespace: str = NAMESPACE,
     apis: tuple[str, ...] = (),
+    major: int = 3,
 ) -> str:
     """The manifests as text; the values of a file in `ci/`, then the others, over the chart's own."""
-    return _rendered(json.dumps(values or {}, sort_keys=True), case, namespace, apis)
+    return _rendered(json.dumps(values or {}, sort_keys=True), case, namespace, apis, major)
 
 
 @functools.cache
-def _rendered(values: str, case: Path | None, namespace: str, apis: tuple[str, ...]) -> str:
+def _rendered(values: str, case: Path | None, namespace: str, apis: tuple[str, ...], major: int) -> str:
     """Once for each question: helm takes half a second to answer."""
     return helm(
         "template",
@@ -66,6 +67,7 @@ def _rendered(values: str, case: Path | None, namespace: str, apis: tuple[str, .
         "--values=-",
         *(f"--api-versions={api}" for api in apis),
         stdin=values,
+        major=major,
     )
 
 
@@ -75,9 +77,10 @@ def manifests(
     case: Path | None = None,
     namespace: str = NAMESPACE,
     apis: tuple[str, ...] = (),
+    major: int = 3,
 ) -> list[Manifest]:
     """The objects that the chart makes."""
-    text = rendered(values, case=case, namespace=namespace, apis=apis)
+    text = rendered(values, case=case, namespace=namespace, apis=apis, major=major)
     return [document for document in yaml.safe_load_all(text) if document]
 
 

@@ -1,9 +1,10 @@
 {{/* What the schema cannot see: values that do not go together, and names. Each refusal says what to do. */}}
 {{- define "nightcrawler.checks" -}}
-{{- include "nightcrawler.namespaceName" (list . "homeNamespace.name" .Values.homeNamespace.name) -}}
-{{- if .Values.homeNamespace.create -}}
-{{- include "nightcrawler.notTaken" (list . "homeNamespace.name" .Values.homeNamespace.name "homeNamespace.create") -}}
+{{- /* Not by kubeVersion in Chart.yaml: what Helm says then does not tell what to do. */ -}}
+{{- if not (semverCompare ">=1.32.0-0" .Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "This cluster runs Kubernetes %s, and Nightcrawler needs 1.32 or later: older ones lack what README.md of the chart lists. Upgrade the cluster, or install into another (--kube-context)." .Capabilities.KubeVersion.Version) -}}
 {{- end -}}
+{{- include "nightcrawler.namespaceName" (list . "homeNamespace.name" .Values.homeNamespace.name) -}}
 {{- include "nightcrawler.dnsLabel" (list "defaultEnvironment.name" .Values.defaultEnvironment.name) -}}
 {{- include "nightcrawler.teams.checks" . -}}
 {{- if hasKey (.Values.homeNamespace.labels | default dict) "pod-security.kubernetes.io/enforce" -}}
@@ -20,6 +21,7 @@
 {{- fail "image.tag is latest: nobody could tell what runs, nor roll it back. Name a version, or leave it empty for that of the chart." -}}
 {{- end -}}
 {{- include "nightcrawler.words" . -}}
+{{- include "what is in the cluster already. Installing takes the rights of a cluster administrator; docs/troubleshooting.md says what can be left out" . -}}
 {{- if .Values.ingress.enabled -}}
 {{- if not .Values.facade.enabled -}}
 {{- fail "ingress.enabled needs facade.enabled: there would be nothing behind the Ingress." -}}

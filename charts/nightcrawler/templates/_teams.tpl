@@ -20,9 +20,6 @@
 {{- if and (eq $.Values.scope "namespace") (ne $namespace $home) -}}
 {{- fail (printf "%s has %q, whose workflows nobody would run: with scope namespace the operator runs those of %s alone. Set scope to cluster, or leave the namespace out." $where $namespace $home) -}}
 {{- end -}}
-{{- if and (dig "create" true $team) (ne $namespace $home) -}}
-{{- include "nightcrawler.notTaken" (list $ $where $namespace (printf "%s.create" $field)) -}}
-{{- end -}}
 {{- end -}}
 {{- if and $team.groups (not (and $.Values.rbac.create $.Values.rbac.aggregate)) -}}
 {{- fail (printf "%s.groups needs rbac.create and rbac.aggregate: without them Kubernetes' roles view, edit and admin say nothing of workflows. Set both to true, or leave the groups out and bind them yourself." $field) -}}
@@ -41,21 +38,6 @@
 {{- end -}}
 {{- if hasPrefix "kube-" $name -}}
 {{- fail (printf "%s is %q: names that begin with kube- are Kubernetes' own. Choose another." $field $name) -}}
-{{- end -}}
-{{- end -}}
-
-{{/* That a namespace which the chart is to make is not there, or was made by this release; (list $ "homeNamespace.name"
-name "homeNamespace.create"). Without a cluster, as in helm template, there is nothing to look at. */}}
-{{- define "nightcrawler.notTaken" -}}
-{{- $root := index . 0 -}}
-{{- $name := index . 2 -}}
-{{- $there := lookup "v1" "Namespace" "" $name -}}
-{{- if $there -}}
-{{- $marks := $there.metadata.annotations | default dict -}}
-{{- $ours := and (eq (get $marks "meta.helm.sh/release-name") $root.Release.Name) (eq (get $marks "meta.helm.sh/release-namespace") $root.Release.Namespace) -}}
-{{- if not $ours -}}
-{{- fail (printf "%s: there is a namespace %s already, which this release did not make. Set %s to false to use it as it is, or choose another name." (index . 1) $name (index . 3)) -}}
-{{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -1,0 +1,80 @@
+"""What Helm says of an installation for which something is missing or taken in the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from localcluster import LocalCluster
+from tests.support.chart import CHART, HelmError, helm
+
+APART = "--set=crds.install=false"
+"""The tests' cluster has the custom resources from kubectl."""
+
+
+def install(cluster: LocalCluster, name: str, *values: str, user: str = "") -> str:
+    """What Helm would do, as a user if one is named; HelmError with what it says against it."""
+    command = ("install", name, str(CHART), f"--namespace={name}", "--create-namespace")
+    impersonated = [f"--kube-as-user={user}"] if user else []
+    dry = ("--dry-run=server", f"--set=homeNamespace.name={name}-runs")
+    return helm(*command, *dry, *impersonated, *values, kubeconfig=cluster.kubeconfig)
+
+
+@pytest.fixture(scope="module")
+def other(cluster: LocalCluster) -> Iterator[str]:
+    """Another release, for one namespace; its name."""
+    apart = (APART, "--set=fullnameOverride=first", "--set=homeNamespace.name=first-runs")
+    command = ("upgrade", "--install", "first", str(CHART), "--namespace=first", "--create-namespace")
+    helm(*command, *apart, "--set=scope=namespace", kubeconfig=cluster.kubeconfig)
+    yield "first"
+    helm("uninstall", "first", "--namespace=first", kubeconfig=cluster.kubeconfig)
+    cluster.kubectl("delete", "namespace", "first", "first-runs", "--wait=false")
+
+
+def test_custom_resources_that_somebody_else_installed_are_not_taken_over(cluster: LocalCluster) -> None:
+    with pytest.raises(
+        HelmError, match="are in the cluster already, installed by somebody without Helm"
+    ) as said:
+        install(cluster, "second")
+    assert "Set crds.install to false to use them as they are, or hand them over to this release" in str(
+        said.value
+    )
+
+
+def test_a_name_that_another_release_has_is_refused(cluster: LocalCluster, other: str) -> None:
+    with pytest.raises(
+        HelmError, match="The name first is taken by the release first in namespace first"
+    ) as said:
+        install(cluster, "second", APART, f"--set=fullnameOverride={other}")
+    assert "install this release under another name, or set fullnameOverride" in str(said.value)
+
+
+def test_two_operators_are_not_installed_for_the_same_workflows(cluster: LocalCluster, other: str) -> None:
+    with pytest.raises(
+        HelmError, match="would run the workflows of the release first in namespace first too"
+    ):
+        install(cluster, "second", APART, "--set=scope=cluster")
+    assert "second-nightcrawler-operator" in install(cluster, "second", APART, "--set=scope=namespace")
+
+    apart = (APART, "--set=fullnameOverride=first", "--set=homeNamespace.name=first-runs")
+    helm(
+        "upgrade",
+        other,
+        str(CHART),
+        "--namespace=first",
+        *apart,
+        "--set=scope=cluster",
+        kubeconfig=cluster.kubeconfig,
+    )
+    for scope in ("cluster", "namespace"):
+        with pytest.raises(HelmError, match="runs the workflows of the whole cluster already, and two would"):
+            install(cluster, "second", APART, f"--set=scope={scope}")
+
+
+def test_who_may_not_install_is_told_which_right_is_missing_and_what_to_do(cluster: LocalCluster) -> None:
+    with pytest.raises(HelmError, match='User "jane" cannot get resource "namespaces"') as said:
+        install(cluster, "second", APART, user="jane")
+    assert "Installing takes the rights of a cluster administrator; docs/troubleshooting.md says" in str(
+        said.value
+    )
