@@ -68,7 +68,7 @@ def down() -> None:
 
 
 def tell(kubectl: Kubectl, installed: Installed) -> None:
-    """What comes once operator and facade run: Environments, compute profiles, workflows, and what to try next.
+    """What comes once operator and facade run: where steps run, workflows, and what to try next.
 
     Raises:
         DemoError: Something failed; the text says what to do.

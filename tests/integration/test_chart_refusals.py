@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from localcluster import LocalCluster
 from tests.support.chart import CHART, HelmError, helm
 
-APART = "--set=crds.install=false"
-"""The tests' cluster has the custom resources from kubectl."""
+APART = "--set=crds.install=false,computeProfiles.create=false"
+"""The tests' cluster has the custom resources and the compute profiles from kubectl."""
 
 
 def install(cluster: LocalCluster, name: str, *values: str, user: str = "") -> str:
@@ -70,6 +71,30 @@ def test_two_operators_are_not_installed_for_the_same_workflows(cluster: LocalCl
     for scope in ("cluster", "namespace"):
         with pytest.raises(HelmError, match="runs the workflows of the whole cluster already, and two would"):
             install(cluster, "second", APART, f"--set=scope={scope}")
+
+
+def test_a_profile_or_environment_that_somebody_else_made_is_not_taken_over(cluster: LocalCluster) -> None:
+    profile = {
+        "apiVersion": "nightcrawler.dev/v1alpha1",
+        "kind": "ComputeProfile",
+        "metadata": {"name": "theirs"},
+    }
+    environment = {**profile, "kind": "Environment"}
+    for one in (profile | {"spec": {}}, environment | {"spec": {"displayName": "Theirs"}}):
+        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(one))
+    try:
+        only = '--set-json=computeProfiles={"create": true, "profiles": {"theirs": {}}}'
+        with pytest.raises(
+            HelmError, match="there is such a compute profile already, made by somebody without"
+        ):
+            install(cluster, "second", "--set=crds.install=false", only)
+        named = "--set=defaultEnvironment.create=true,defaultEnvironment.name=theirs"
+        with pytest.raises(
+            HelmError, match="there is such an Environment already, made by somebody without Helm"
+        ):
+            install(cluster, "second", APART, named)
+    finally:
+        cluster.kubectl("delete", "computeprofile/theirs", "environment/theirs")
 
 
 def test_who_may_not_install_is_told_which_right_is_missing_and_what_to_do(cluster: LocalCluster) -> None:

@@ -195,8 +195,11 @@ def test_a_namespace_that_is_there_already_is_refused_with_what_to_do(
 ) -> None:
     def install(*values: str) -> None:
         command = ("install", "nightcrawler", str(CHART), "--dry-run=server", "--namespace=nightcrawler")
-        # Other tests of this cluster have made the custom resources, and roles of the usual names.
-        apart = ("--set=crds.install=false", f"--set=fullnameOverride=nc-{namespace}")
+        # Other tests have made the custom resources, compute profiles, and roles of the usual names.
+        apart = (
+            "--set=crds.install=false,computeProfiles.create=false",
+            f"--set=fullnameOverride=nc-{namespace}",
+        )
         helm(*command, *apart, *(f"--set-json={value}" for value in values), kubeconfig=cluster.kubeconfig)
 
     home_of_its_own = f'homeNamespace={{"name": "home-{namespace}"}}'
