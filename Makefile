@@ -80,10 +80,12 @@ soak: prepare ## Run a steady load for an hour and kill the operator again and a
 generate: setup ## Write the generated files: custom resources, tables in the docs
 	$(PYTHON_HERE) -m nightcrawler_crds.generate
 	$(PYTHON_HERE) -m settingsdoc
+	$(PYTHON_HERE) -m valuesdoc
 
 verify: setup ## Fail if a generated file is out of date
 	$(PYTHON_HERE) -m nightcrawler_crds.generate --check
 	$(PYTHON_HERE) -m settingsdoc --check
+	$(PYTHON_HERE) -m valuesdoc --check
 
 demo: setup ## Start a cluster, install the Helm chart, run workflows, and leave it all running
 	@$(PYTHON_HERE) -m demo up

@@ -10,8 +10,8 @@ import pytest
 from localcluster import LocalCluster
 from tests.support.chart import CHART, HelmError, helm
 
-APART = "--set=crds.install=false,computeProfiles.create=false"
-"""The tests' cluster has the custom resources and the compute profiles from kubectl."""
+APART = "--set=crds.install=false"
+"""The tests' cluster has the custom resources from kubectl."""
 
 
 def install(cluster: LocalCluster, name: str, *values: str, user: str = "") -> str:
@@ -43,6 +43,28 @@ def test_custom_resources_that_somebody_else_installed_are_not_taken_over(cluste
     )
 
 
+def test_profiles_that_somebody_else_made_are_left_alone_and_environments_are_refused(
+    cluster: LocalCluster,
+) -> None:
+    made = {"apiVersion": "nightcrawler.dev/v1alpha1", "metadata": {"name": "theirs"}}
+    profile = made | {"kind": "ComputeProfile", "spec": {}}
+    environment = made | {"kind": "Environment", "spec": {"displayName": "Theirs"}}
+    for one in (profile, environment):
+        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(one))
+    try:
+        profiles = '--set-json=computeProfiles.profiles={"theirs": {}, "ours": {}}'
+        rendered = install(cluster, "second", "--set=crds.install=false", profiles)
+        assert "name: ours\n" in rendered
+        assert "name: theirs\n" not in rendered
+        named = "--set=defaultEnvironment.create=true,defaultEnvironment.name=theirs"
+        with pytest.raises(
+            HelmError, match="there is such an Environment already, made by somebody without Helm"
+        ):
+            install(cluster, "second", APART, named)
+    finally:
+        cluster.kubectl("delete", "computeprofile/theirs", "environment/theirs")
+
+
 def test_a_name_that_another_release_has_is_refused(cluster: LocalCluster, other: str) -> None:
     with pytest.raises(
         HelmError, match="The name first is taken by the release first in namespace first"
@@ -71,30 +93,6 @@ def test_two_operators_are_not_installed_for_the_same_workflows(cluster: LocalCl
     for scope in ("cluster", "namespace"):
         with pytest.raises(HelmError, match="runs the workflows of the whole cluster already, and two would"):
             install(cluster, "second", APART, f"--set=scope={scope}")
-
-
-def test_a_profile_or_environment_that_somebody_else_made_is_not_taken_over(cluster: LocalCluster) -> None:
-    profile = {
-        "apiVersion": "nightcrawler.dev/v1alpha1",
-        "kind": "ComputeProfile",
-        "metadata": {"name": "theirs"},
-    }
-    environment = {**profile, "kind": "Environment"}
-    for one in (profile | {"spec": {}}, environment | {"spec": {"displayName": "Theirs"}}):
-        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(one))
-    try:
-        only = '--set-json=computeProfiles={"create": true, "profiles": {"theirs": {}}}'
-        with pytest.raises(
-            HelmError, match="there is such a compute profile already, made by somebody without"
-        ):
-            install(cluster, "second", "--set=crds.install=false", only)
-        named = "--set=defaultEnvironment.create=true,defaultEnvironment.name=theirs"
-        with pytest.raises(
-            HelmError, match="there is such an Environment already, made by somebody without Helm"
-        ):
-            install(cluster, "second", APART, named)
-    finally:
-        cluster.kubectl("delete", "computeprofile/theirs", "environment/theirs")
 
 
 def test_who_may_not_install_is_told_which_right_is_missing_and_what_to_do(cluster: LocalCluster) -> None:

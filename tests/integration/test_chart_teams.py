@@ -195,7 +195,7 @@ def test_a_namespace_that_is_there_already_is_refused_with_what_to_do(
 ) -> None:
     def install(*values: str) -> None:
         command = ("install", "nightcrawler", str(CHART), "--dry-run=server", "--namespace=nightcrawler")
-        # Other tests have made the custom resources, compute profiles, and roles of the usual names.
+        # Other tests of this cluster have made the custom resources, and roles of the usual names.
         apart = (
             "--set=crds.install=false,computeProfiles.create=false",
             f"--set=fullnameOverride=nc-{namespace}",

@@ -19,13 +19,6 @@ say anything if they are missing; so the name of this one does, which is in what
 {{- fail (printf "crds.install: the custom resources are in the cluster already, installed by %s. Set crds.install to false to use them as they are, or hand them over to this release as docs/installing.md says." .) -}}
 {{- end -}}
 {{- end -}}
-{{- if and .Values.computeProfiles.create (.Capabilities.APIVersions.Has "nightcrawler.dev/v1alpha1/ComputeProfile") -}}
-{{- range $name := keys .Values.computeProfiles.profiles | sortAlpha -}}
-{{- with include "nightcrawler.maker" (list $ (lookup "nightcrawler.dev/v1alpha1" "ComputeProfile" "" $name)) -}}
-{{- fail (printf "computeProfiles.profiles has %s, and there is such a compute profile already, made by %s. Set computeProfiles.create to false, or this profile to null, to use it as it is." $name .) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
 {{- if and .Values.defaultEnvironment.create (.Capabilities.APIVersions.Has "nightcrawler.dev/v1alpha1/Environment") -}}
 {{- with include "nightcrawler.maker" (list . (lookup "nightcrawler.dev/v1alpha1" "Environment" "" .Values.defaultEnvironment.name)) -}}
 {{- fail (printf "defaultEnvironment.name is %s, and there is such an Environment already, made by %s. Choose another name, or set defaultEnvironment.create to false." $.Values.defaultEnvironment.name .) -}}
