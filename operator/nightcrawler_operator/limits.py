@@ -60,5 +60,7 @@ class Limits:
     """Request of steps for which none is set; None requests nothing."""
     default_memory: Bytes | None = None
     """Request of steps for which none is set; None requests nothing."""
+    priority_class_prefix: str = ""
+    """What precedes a workflow's priority in the names of PriorityClasses; empty: Pods get none for it."""
     pod_policy: PodPolicy = field(default_factory=PodPolicy)
     """What Pod templates may contain."""

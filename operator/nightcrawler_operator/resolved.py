@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
-from nightcrawler_crds import defaults, words
+from nightcrawler_crds import defaults, names, words
 from nightcrawler_crds.v1alpha1 import (
     ComputeProfileSpec,
     EnvironmentSpec,
@@ -20,7 +20,7 @@ from nightcrawler_crds.v1alpha1 import (
     WorkflowSpec,
 )
 from nightcrawler_crds.validation import effective_resources, first_word
-from nightcrawler_crds.words.gpumodels import Wanted, wanted
+from nightcrawler_crds.words.gpumodels import Declared, Wanted, wanted
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.snapshot import Revision
 
@@ -90,7 +90,23 @@ class ResolvedStep:
     def gpus(self, products: Collection[str]) -> Wanted | None:
         """The GPUs that the step gets; `products` are those of the nodes (`nvidia.com/gpu.product`)."""
         asked = words.parse_gpu(self.resources.gpu) if self.resources.gpu is not None else None
-        return wanted(asked, products) if asked is not None else None
+        return wanted(asked, products, self._declared_gpus) if asked is not None else None
+
+    @cached_property
+    def _declared_gpus(self) -> tuple[Declared, ...]:
+        return tuple(
+            Declared(one.model, one.resource_name or names.GPU_RESOURCE, one.node_selector or {})
+            for one in self.environment.gpu_models or ()
+        )
+
+    @property
+    def priority_class(self) -> str | None:
+        """The PriorityClass of the Pod: of the workflow's priority, else the profile's, else of medium."""
+        prefix, written = self.limits.priority_class_prefix, self.spec.priority
+        preset = self.profile.priority_class_name if self.profile else None
+        if not prefix or (written is None and preset):
+            return preset
+        return f"{prefix}{written or defaults.PRIORITY}"
 
     @cached_property
     def timeout(self) -> float | None:

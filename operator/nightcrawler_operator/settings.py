@@ -31,6 +31,7 @@ _DEFAULT: Final = Limits()
 # client-go's: a retry may be late by a fifth, and the lease must survive one that is.
 _JITTER: Final = 1.2
 
+_ClassPrefix = Annotated[str, Field(pattern=r"^(?:[a-z0-9][-a-z0-9.]*)?$", max_length=200)]
 _Name = Annotated[str, Field(max_length=253)]
 
 
@@ -118,6 +119,13 @@ class Settings(common.CommonSettings):
     max_disruptions: Count = Field(
         _DEFAULT.max_disruptions,
         description="How often a step is repeated for free when nodes or the cluster fail under it.",
+    )
+
+    priority_class_prefix: _ClassPrefix = Field(
+        _DEFAULT.priority_class_prefix,
+        description="What precedes a workflow's priority in the names of PriorityClasses: with "
+        "`nightcrawler-`, steps of priority high are of the class `nightcrawler-high`. Unset: priority sets "
+        "no class.",
     )
 
     job_cleanup_after: Wait = Field(
@@ -210,6 +218,7 @@ class Settings(common.CommonSettings):
             history_failed=self.history_failed,
             default_cpu=None if self.default_cpu is None else words.parse_cpu(self.default_cpu),
             default_memory=None if self.default_memory is None else words.parse_memory(self.default_memory),
+            priority_class_prefix=self.priority_class_prefix,
             pod_policy=self.pod_policy,
         )
 

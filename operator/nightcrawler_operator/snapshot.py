@@ -16,6 +16,7 @@ from nightcrawler_crds.kube.views import (
     PodView,
     ProfileView,
     StepStatusView,
+    Taint,
     WorkflowView,
 )
 from nightcrawler_crds.v1alpha1 import ComputeProfileSpec, Step, WorkflowSpec, conditions
@@ -79,11 +80,24 @@ class Unwatched:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeRoom:
+    """A node as far as placement looks at it; `allocatable` has numbers of cores, bytes and devices."""
+
+    name: str
+    labels: Mapping[str, str]
+    allocatable: Mapping[str, float]
+    taints: tuple[Taint, ...] = ()
+    open: bool = True
+    """Whether it is ready and schedulable."""
+
+
+@dataclass(frozen=True, slots=True)
 class Nodes:
-    """The GPU models of the nodes, and which nodes are ready."""
+    """The GPU models of the nodes, which nodes are ready, and what each has."""
 
     gpu_products: frozenset[str] = frozenset()
     ready: frozenset[str] = frozenset()
+    rooms: tuple[NodeRoom, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

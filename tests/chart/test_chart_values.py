@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -13,6 +13,7 @@ import yaml
 from nightcrawler_api.settings import Settings as FacadeSettings
 from nightcrawler_crds import words
 from nightcrawler_crds.settings import CommonSettings, variable
+from nightcrawler_crds.v1alpha1.workflow import Priority
 from nightcrawler_operator.settings import Settings as OperatorSettings
 from tests.support.chart import (
     CHART,
@@ -36,6 +37,7 @@ SET_BY_THE_CHART = {
     *("pod_name", "pod_namespace", "pod_uid", "container_name"),
     *("namespace", "allow_own_namespace", "api_host", "api_port", "allow_unauthenticated", "drain_timeout"),
     *("namespace", "allow_own_namespace", "api_host", "api_port", "allow_unauthenticated"),
+    "priority_class_prefix",  # priorityClasses.create
     "steps_pod_security",  # steps.podSecurity, which gives namespaces their label too
 }
 
@@ -123,6 +125,24 @@ def test_values_become_the_variables_that_the_programs_read(monkeypatch: pytest.
     assert (served.namespace, served.api_host) == (HOME, "0.0.0.0")
     assert served.cors_origins == ("https://a.example", "https://b.example")
     assert variable("queue_timeout") not in operator, "an empty value leaves the default to the programs"
+
+
+def test_a_workflows_priority_is_that_of_a_class_of_the_release() -> None:
+    objects = manifests()
+    classes = {o["metadata"]["name"]: o for o in of(objects, "PriorityClass")}
+    prefix = variables(objects, "nightcrawler-operator")[variable("priority_class_prefix")]
+    assert [f"{prefix}{level}" for level in get_args(Priority)] == list(classes)
+    values = [o["value"] for o in classes.values()]
+    assert values == sorted(values)
+    assert {o["preemptionPolicy"] for o in classes.values()} == {"Never"}
+    preempting = of(manifests({"priorityClasses": {"preemption": True}}), "PriorityClass")
+    assert {o["preemptionPolicy"] for o in preempting} == {"PreemptLowerPriority"}
+
+
+def test_without_the_classes_no_pod_is_to_have_one() -> None:
+    objects = manifests({"priorityClasses": {"create": False}})
+    assert not of(objects, "PriorityClass")
+    assert variable("priority_class_prefix") not in variables(objects, "nightcrawler-operator")
 
 
 PROFILE_API = "nightcrawler.dev/v1alpha1/ComputeProfile"

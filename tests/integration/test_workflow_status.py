@@ -43,7 +43,6 @@ def test_fields_without_effect_yet_are_listed_and_kept(shared: Team) -> None:
 
     assert deferred["reason"] == "LaterRelease"
     for field in (
-        "priority",
         "environmentStrategy",
         "suspend",
         "options.enableLogging",

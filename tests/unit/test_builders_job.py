@@ -227,7 +227,7 @@ WORKFLOW: Final[Json] = {
 
 
 def test_a_revision_holds_what_a_run_depends_on_and_nothing_else() -> None:
-    assert set(content(WORKFLOW)) == {"steps", "config", "environments"}
+    assert set(content(WORKFLOW)) == {"steps", "config", "environments", "priority"}
 
 
 def test_a_new_description_makes_no_new_revision_and_a_new_image_does() -> None:
@@ -283,3 +283,19 @@ def test_a_node_affinity_of_the_template_stands_beside_that_for_the_gpu_model(
 
     required = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
     assert required == {"nodeSelectorTerms": merged}
+
+
+def test_an_environments_pod_template_is_merged_before_the_steps_own() -> None:
+    for_all = {
+        "metadata": {"annotations": {"team": "all", "zone": "a"}},
+        "spec": {"dnsPolicy": "Default", "nodeSelector": {"pool": "other", "disk": "ssd"}},
+    }
+    own = {"metadata": {"annotations": {"team": "mine"}}, "spec": {"nodeSelector": {"gpu": "none"}}}
+    gpu_model = {"model": "H100", "nodeSelector": {"gpu": "h100"}}
+    step = a_step(podTemplate=own, resources={"gpu": "H100"})
+    made = built(step, nodeSelector={"pool": "lab"}, podTemplate=for_all, gpuModels=[gpu_model])
+    template = made["spec"]["template"]
+    assert template["metadata"]["annotations"].items() >= {"team": "mine", "zone": "a"}.items()
+    assert template["spec"]["dnsPolicy"] == "Default"
+    # Neither leaves the nodes of the Environment, nor those of the GPUs that it declares.
+    assert template["spec"]["nodeSelector"] == {"pool": "lab", "disk": "ssd", "gpu": "h100"}

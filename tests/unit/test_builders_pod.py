@@ -325,3 +325,32 @@ def test_a_pod_that_names_a_service_account_gets_its_token() -> None:
     made = built(a_step(podTemplate={"spec": {"serviceAccountName": "trainer"}}))
 
     assert made["automountServiceAccountToken"] is True
+
+
+AMD: Final = {"model": "AMD MI300X", "resourceName": "amd.com/gpu", "nodeSelector": {"gpu": "mi300x"}}
+
+
+def test_gpus_of_another_vendor_are_its_resource_on_the_nodes_that_are_declared() -> None:
+    spec = built(a_step(resources={"gpu": "2x MI300X"}), environment={"gpuModels": [AMD]})
+    assert spec["containers"][0]["resources"]["limits"] == {"amd.com/gpu": "2"}
+    assert spec["nodeSelector"] == {"gpu": "mi300x"}
+    assert "affinity" not in spec
+
+
+def test_an_environments_account_is_used_without_its_token_unless_the_step_names_one() -> None:
+    environment = {"serviceAccountName": "trainer"}
+    spec = built(a_step(), environment=environment)
+    assert (spec["serviceAccountName"], spec["automountServiceAccountToken"]) == ("trainer", False)
+    own = built(a_step(podTemplate={"spec": {"serviceAccountName": "mine"}}), environment=environment)
+    assert "serviceAccountName" not in own
+    assert own["automountServiceAccountToken"]
+
+
+@pytest.mark.parametrize(("priority", "name"), [(None, "nc-medium"), ("critical", "nc-critical")])
+def test_the_priority_of_a_workflow_is_a_class_where_the_installation_has_them(
+    priority: str | None, name: str
+) -> None:
+    workflow: Json = {"priority": priority} if priority else {}
+    with_classes = Limits(priority_class_prefix="nc-")
+    assert built(a_step(), defaults=with_classes, **workflow)["priorityClassName"] == name
+    assert "priorityClassName" not in built(a_step(), **workflow)

@@ -261,3 +261,63 @@ def test_the_wait_for_a_workflow_is_as_long_as_the_installation_says() -> None:
 
     assert decide(impatient.at(1).build()).outcome == Waiting(at(0) + timedelta(seconds=2))
     assert refusal(impatient.at(2))[0] == conditions.WORKFLOW_NOT_FOUND
+
+
+CLOSED: Any = an_environment("closed", default=True, state="Cordoned")
+
+
+def test_a_run_waits_for_a_cordoned_environment_and_says_so() -> None:
+    execution = a_new_execution().knowing(environments=(CLOSED,))
+    plan = decide(execution.at(5).build())
+    status = status_of(plan)
+    assert status["phase"] == "Pending"
+    assert status["message"] == "waits for its environment to be opened (closed: it is cordoned)"
+    (accepted,) = status["conditions"]
+    assert (accepted["status"], accepted["reason"]) == ("Unknown", conditions.CORDONED)
+    assert plan.outcome == Waiting(at(24 * 3600))
+    reason, message = refusal(execution.at(24 * 3600))
+    assert reason == conditions.CORDONED
+    assert message.startswith("waited longer than the queue timeout of 86400 s: it waits for its environment")
+
+
+def test_a_run_is_placed_when_the_maintenance_is_over() -> None:
+    window = {"start": wire(0), "end": wire(60)}
+    execution = a_new_execution().knowing(
+        environments=(an_environment("lab", default=True, maintenance=[window]),)
+    )
+    assert decide(execution.at(5).build()).outcome == Waiting(at(60))
+    assert status_of(decide(execution.at(60).build()))["environment"] == "lab"
+
+
+def test_a_bad_template_of_the_environment_is_told_from_one_of_the_workflow() -> None:
+    bad = an_environment("lab", default=True, podTemplate={"spec": {"tolerationz": []}})
+    reason, message = refusal(a_new_execution().knowing(environments=(bad,)))
+    assert reason == conditions.INVALID_POD_TEMPLATE
+    assert message.startswith("the environment 'lab' has a bad podTemplate.spec.tolerationz")
+    powerful = an_environment("lab", default=True, podTemplate={"spec": {"hostNetwork": True}})
+    assert decide(a_new_execution().knowing(environments=(powerful,)).build()).first_jobs
+
+
+def test_later_steps_wait_while_the_environment_is_cordoned_and_say_so() -> None:
+    begun = (
+        a_snapshot("one", "two")
+        .with_status(
+            environment="lab",
+            conditions=[
+                {"type": "Accepted", "status": "True", "reason": "Valid"},
+                {"type": "Placed", "status": "True", "reason": "EnvironmentChosen"},
+            ],
+        )
+        .recorded("one", "Completed", completionTime=wire(3))
+    )
+    window = {"start": wire(0), "end": wire(60), "description": "upgrade"}
+    closed = begun.knowing(environments=(an_environment("lab", maintenance=[window]),)).at(5)
+    plan = decide(closed.build())
+    assert not plan.first_jobs
+    step = status_of(plan)["steps"]["two"]
+    assert step["reason"] == conditions.STEP_CORDONED
+    assert step["message"] == (
+        f"step 'two' waits for the environment 'lab': it is under maintenance until {wire(60)} (upgrade)"
+    )
+    assert plan.outcome == Waiting(at(60))
+    assert decide(closed.at(60).build()).first_jobs

@@ -6,8 +6,15 @@ import pytest
 
 from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_operator.decisions.placement import Place, depends_on_absence, place, recorded_place
-from tests.support.snapshots import a_spec, an_environment
+from nightcrawler_operator.decisions.candidates import NoPlace
+from nightcrawler_operator.decisions.placement import (
+    Later,
+    Place,
+    depends_on_absence,
+    place,
+    recorded_place,
+)
+from tests.support.snapshots import a_spec, an_environment, at, wire
 
 STAGING = an_environment("staging", created=0, aliases=["test", "shared"])
 VIRGINIA = an_environment(
@@ -17,15 +24,15 @@ DEFAULT = an_environment("lab", created=2, default=True)
 
 
 def placed(wanted: str | None, *there: EnvironmentView, listed: tuple[str, ...] = ()) -> Place:
-    found = place(wanted, a_spec("train", environments=list(listed) or None), there)
+    found = place(wanted, a_spec("train", environments=list(listed) or None), there, at(0))
     assert isinstance(found, Place)
     return found
 
 
 def refused(wanted: str | None, *there: EnvironmentView) -> tuple[str, str]:
-    found = place(wanted, a_spec("train"), there)
-    assert not isinstance(found, Place)
-    return found
+    found = place(wanted, a_spec("train"), there, at(0))
+    assert isinstance(found, NoPlace)
+    return found.reason, found.message
 
 
 def test_what_the_execution_asks_for_comes_before_the_workflows_list() -> None:
@@ -125,13 +132,13 @@ def test_without_any_environment_any_name_means_this_cluster() -> None:
 def test_only_what_an_environment_more_would_change_for_a_name_depends_on_absence() -> None:
     listed = a_spec("train", environments=["prod"])
 
-    assert depends_on_absence(place("prod", a_spec("train"), [DEFAULT]))
-    assert depends_on_absence(place(None, a_spec("train"), [STAGING]))
-    assert depends_on_absence(place("prod", a_spec("train"), []))
-    assert depends_on_absence(place(None, listed, []))
-    assert not depends_on_absence(place("lab", listed, [DEFAULT]))
-    assert not depends_on_absence(place(None, a_spec("train"), [DEFAULT]))
-    assert not depends_on_absence(place(None, a_spec("train"), []))
+    assert depends_on_absence(place("prod", a_spec("train"), [DEFAULT], at(0)))
+    assert depends_on_absence(place(None, a_spec("train"), [STAGING], at(0)))
+    assert depends_on_absence(place("prod", a_spec("train"), [], at(0)))
+    assert depends_on_absence(place(None, listed, [], at(0)))
+    assert not depends_on_absence(place("lab", listed, [DEFAULT], at(0)))
+    assert not depends_on_absence(place(None, a_spec("train"), [DEFAULT], at(0)))
+    assert not depends_on_absence(place(None, a_spec("train"), [], at(0)))
 
 
 def test_a_recorded_place_is_read_as_it_is_now_and_empty_once_it_is_gone() -> None:
@@ -148,8 +155,46 @@ def test_fields_of_other_versions_are_passed_over() -> None:
 @pytest.mark.parametrize("there", [(), (STAGING,), (STAGING, DEFAULT)], ids=len)
 def test_an_empty_list_is_no_environment_whatever_there_is(there: tuple[EnvironmentView, ...]) -> None:
     nothing_ticked = a_spec("train", environments=[])
-    found = place(None, nothing_ticked, there)
-    assert not isinstance(found, Place)
-    assert found[0] == conditions.NO_ENVIRONMENT
-    assert "its list of environments is empty" in found[1]
-    assert isinstance(place("staging", nothing_ticked, there), Place)
+    found = place(None, nothing_ticked, there, at(0))
+    assert isinstance(found, NoPlace)
+    assert found.reason == conditions.NO_ENVIRONMENT
+    assert "its list of environments is empty" in found.message
+    assert isinstance(place("staging", nothing_ticked, there, at(0)), Place)
+
+
+# --- cordoned and under maintenance ------------------------------------------------------------------
+
+
+WINDOW = {"start": wire(100), "end": wire(200), "description": "new disks"}
+UPKEEP = an_environment("upkeep", maintenance=[WINDOW])
+CLOSED = an_environment("closed", state="Cordoned")
+
+
+def test_a_cordoned_environment_is_passed_over_for_the_next_on_the_list() -> None:
+    found = placed(None, CLOSED, STAGING, listed=("closed", "staging"))
+    assert found.name == "staging"
+    assert found.message == (
+        "runs in staging: the workflow's number 2; passed over, because cordoned: closed"
+    )
+    assert placed(None, an_environment("a", state="Open"), listed=("a",)).name == "a"
+
+
+@pytest.mark.parametrize(("moment", "open_"), [(99, True), (100, False), (199, False), (200, True)])
+def test_maintenance_is_a_planned_cordon(moment: float, open_: bool) -> None:
+    found = place("upkeep", a_spec("train"), [UPKEEP], at(moment))
+    assert isinstance(found, Place if open_ else Later)
+    if isinstance(found, Later):
+        assert found.until == at(200)
+        assert found.message == (
+            "waits for its environment to be opened "
+            f"(upkeep: it is under maintenance until {wire(200)} (new disks))"
+        )
+
+
+def test_if_all_are_cordoned_the_first_that_opens_is_waited_for() -> None:
+    both = a_spec("train", environments=["closed", "upkeep"])
+    found = place(None, both, [CLOSED, UPKEEP], at(150))
+    assert isinstance(found, Later)
+    assert found.until == at(200)
+    assert "closed: it is cordoned; upkeep:" in found.message
+    assert not depends_on_absence(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -158,3 +159,29 @@ def test_the_delay_before_the_next_attempt_is(
     due = next_attempt_at(resolved(made, **workflow), at(100), reason, disruptions)
 
     assert due == at(100 + seconds)
+
+
+def test_being_preempted_uses_up_neither_retries_nor_disruptions() -> None:
+    preempted = replace(failed(Blame.INFRASTRUCTURE), preempted=True)
+    step = resolved(a_step(retries=0))
+    counts: Any = Again(0, 0)
+    for attempt in range(1, 101):
+        counts = after_failure(step, preempted, attempt, counts.disruptions, counts.preemptions)
+        assert counts == Again(attempt, attempt)
+    # All that it had is still there: five disruptions, and then no more.
+    for attempt in range(101, 106):
+        counts = after_failure(
+            step, failed(Blame.INFRASTRUCTURE), attempt, counts.disruptions, counts.preemptions
+        )
+        assert isinstance(counts, Again)
+    over = after_failure(step, failed(Blame.INFRASTRUCTURE), 106, counts.disruptions, counts.preemptions)
+    assert isinstance(over, Over)
+    assert over.message.endswith("(disrupted 6 times, that is enough)")
+    assert isinstance(after_failure(step, failed(Blame.PROGRAM), 106, 105, 100), Over)
+
+
+def test_what_happens_while_the_environment_is_cordoned_counts_no_more_than_a_preemption() -> None:
+    step, evicted = resolved(a_step()), failed(Blame.INFRASTRUCTURE)
+    assert after_failure(step, evicted, 9, 5, 0, cordoned=True) == Again(6, 1)
+    assert isinstance(after_failure(step, evicted, 9, 5, 0), Over)
+    assert isinstance(after_failure(step, failed(Blame.PROGRAM), 1, 0, 0, cordoned=True), Over)

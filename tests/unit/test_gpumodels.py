@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightcrawler_crds import words
-from nightcrawler_crds.words.gpumodels import Wanted, model_matches, wanted
+from nightcrawler_crds.words.gpumodels import Declared, Wanted, model_matches, wanted
 
 GPU: Final = "nvidia.com/gpu"
 A100: Final = "NVIDIA-A100-SXM4-80GB"
@@ -110,3 +110,26 @@ def test_a_model_with_a_word_that_a_product_lacks_never_means_it(
 ) -> None:
     if set(asked) - set(product):
         assert not model_matches(" ".join(asked), "-".join(product))
+
+
+AMD: Final = Declared("AMD Instinct MI300X", "amd.com/gpu", {"accelerator": "mi300x"})
+FROM_ZERO: Final = Declared("NVIDIA H100 80GB", node_selector={"pool": "h100"})
+TO_COME: Final = Declared("NVIDIA-L40S")
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("2x MI300X", Wanted(2, "amd.com/gpu", node_selector={"accelerator": "mi300x"})),
+        ("AMD MI300X", Wanted(1, "amd.com/gpu", node_selector={"accelerator": "mi300x"})),
+        ("8x H100", Wanted(8, node_selector={"pool": "h100"})),
+        ("L40S", Wanted(1, products=("NVIDIA-L40S",))),
+        ("L40", Wanted(1, products=())),
+        ("A100", Wanted(1, products=(A100,))),
+        ("4", Wanted(4, "amd.com/gpu")),
+    ],
+)
+def test_declared_models_come_before_the_products_of_nodes(word: str, expected: Wanted) -> None:
+    asked = words.parse_gpu(word)
+    assert asked is not None
+    assert wanted(asked, [A100], [AMD, FROM_ZERO, TO_COME]) == expected

@@ -68,6 +68,7 @@ def test_every_number_reaches_the_limits(environment: Environment) -> None:
         HISTORY_FAILED="0",
         DEFAULT_CPU="250m",
         DEFAULT_MEMORY="128 MB",
+        PRIORITY_CLASS_PREFIX="nc-",
         ALLOW_HOST_PATH="true",
     )
     assert loaded.limits == Limits(
@@ -89,6 +90,7 @@ def test_every_number_reaches_the_limits(environment: Environment) -> None:
         history_failed=0,
         default_cpu=Cpu(250),
         default_memory=Bytes(128_000_000),
+        priority_class_prefix="nc-",
         pod_policy=PodPolicy(allow_host_path=True),
     )
     as_by_default = [

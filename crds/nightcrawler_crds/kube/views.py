@@ -7,6 +7,7 @@ that nothing reads does not belong here.
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from typing import Any, Final, Self
 
@@ -64,6 +65,7 @@ class StepStatusView(_Read, frozen=True):
     exit_code: int | None = None
     reason: str | None = None
     message: str | None = None
+    preemptions: int = 0
 
     def __post_init__(self) -> None:
         """Intern repeated strings."""
@@ -361,12 +363,6 @@ class PodView(_Read, frozen=True):
     status: PodStatusView = PodStatusView()
 
 
-class NodeLabels(_Read, frozen=True):
-    """The node label with the GPU model."""
-
-    gpu_product: str = msgspec.field(default="", name=names.GPU_PRODUCT_LABEL)
-
-
 class NodeMeta(_Read, frozen=True):
     """A node's metadata: `Meta` with other labels."""
 
@@ -374,7 +370,17 @@ class NodeMeta(_Read, frozen=True):
     uid: str = ""
     resource_version: str = "0"
     deletion_timestamp: datetime | None = None
-    labels: NodeLabels = NodeLabels()
+    labels: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        """Intern labels: nodes of a pool have most of them in common."""
+        interned = {sys.intern(key): sys.intern(value) for key, value in self.labels.items()}
+        msgspec.structs.force_setattr(self, "labels", interned)
+
+    @property
+    def gpu_product(self) -> str:
+        """The GPU model by its label; empty without one."""
+        return self.labels.get(names.GPU_PRODUCT_LABEL, "")
 
     @property
     def key(self) -> tuple[str, str]:
@@ -387,16 +393,44 @@ class NodeMeta(_Read, frozen=True):
         return int(self.resource_version)
 
 
+class Taint(_Read, frozen=True):
+    """A taint of a node."""
+
+    key: str = ""
+    value: str = ""
+    effect: str = ""
+
+    def __post_init__(self) -> None:
+        """Intern repeated strings."""
+        share(self, "key", "value", "effect")
+
+
+class NodeSpecView(_Read, frozen=True):
+    """What keeps Pods from a node."""
+
+    unschedulable: bool = False
+    taints: tuple[Taint, ...] = ()
+
+
 class NodeStatusView(_Read, frozen=True):
-    """A node's conditions."""
+    """A node's conditions, and what it has for Pods."""
 
     conditions: tuple[Condition, ...] = ()
+    allocatable: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        """Intern amounts, and keep of the conditions only Ready, which is read."""
+        interned = {sys.intern(key): sys.intern(value) for key, value in self.allocatable.items()}
+        msgspec.structs.force_setattr(self, "allocatable", interned)
+        ready = tuple(c for c in self.conditions if c.type == "Ready")
+        msgspec.structs.force_setattr(self, "conditions", ready)
 
 
 class NodeView(_Read, frozen=True):
-    """A node: its GPU model, and whether it is ready."""
+    """A node: its labels and taints, what it has, and whether it is ready."""
 
     metadata: NodeMeta
+    spec: NodeSpecView = NodeSpecView()
     status: NodeStatusView = NodeStatusView()
 
     @property

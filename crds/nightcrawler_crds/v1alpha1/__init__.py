@@ -10,7 +10,7 @@ from nightcrawler_crds.v1alpha1.config import (
     Storage,
     WorkflowConfig,
 )
-from nightcrawler_crds.v1alpha1.environment import EnvironmentSpec, EnvironmentStatus
+from nightcrawler_crds.v1alpha1.environment import EnvironmentSpec, EnvironmentStatus, GpuModel
 from nightcrawler_crds.v1alpha1.execution import (
     TERMINAL_STEP_PHASES,
     DutyName,
@@ -48,6 +48,7 @@ __all__ = [
     "EnvVar",
     "EnvironmentSpec",
     "EnvironmentStatus",
+    "GpuModel",
     "History",
     "Notifications",
     "Options",

@@ -34,6 +34,27 @@ class Prices(ApiModel):
     gpu_hour: Price | None = Field(default=None, description="Price of one GPU per hour: 2.5.")
 
 
+class GpuModel(ApiModel):
+    """GPUs of one model, for nodes whose labels do not tell it."""
+
+    model: str = Field(
+        min_length=1,
+        max_length=128,
+        description="Model, as a step may ask for it: 'NVIDIA A100 80GB', 'AMD Instinct MI300X'.",
+    )
+    node_selector: NodeSelector | None = Field(
+        default=None,
+        description="Labels of the nodes that have it; needed if there may be none of them at the moment, "
+        "as in a pool that scales from zero.",
+    )
+    resource_name: str | None = Field(
+        default=None,
+        max_length=317,
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+        description="Resource that its device plugin publishes: amd.com/gpu. Default: nvidia.com/gpu.",
+    )
+
+
 class MaintenanceWindow(ApiModel):
     """A period in which no step is started here."""
 
@@ -94,12 +115,39 @@ class EnvironmentSpec(ApiModel):
         description="CPU limit of steps without resources.cpuLimit. Request: the same as the request, "
         "which some quotas require. None, the default: no limit.",
     )
+    nodes: Literal["Autoscaled", "Fixed"] | None = Field(
+        default=None,
+        description="Fixed: a run with a step that no node could hold even if it were empty is refused at "
+        "once. Autoscaled, the default: its Pod waits, so that an autoscaler may add a node.",
+    )
+    gpu_models: list[GpuModel] | None = Field(
+        default=None,
+        max_length=64,
+        description="GPU models of nodes that have no label nvidia.com/gpu.product: those of other vendors, "
+        "and pools that scale from zero. The first that matches a step's words is used.",
+        json_schema_extra=list_map("model"),
+    )
+    pod_template: FreeForm | None = Field(
+        default=None,
+        description="A PodTemplateSpec merged into every step's Pod, before the step's own podTemplate.",
+    )
+    service_account_name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=253,
+        description="Service account of every step's Pod, which must exist in the run's namespace. Its token "
+        "is mounted only into steps that name it themselves.",
+    )
+    state: Literal["Open", "Cordoned"] | None = Field(
+        default=None,
+        description="Cordoned: no step is started here; those that run go on. Open is the default.",
+    )
     prices: Prices | None = Field(default=None, description="Prices per hour." + LATER)
     speed: Annotated[float, Field(gt=0, le=1000)] | None = Field(
         default=None, description="Relative speed of steps here; 2 is twice as fast as 1." + LATER
     )
     maintenance: list[MaintenanceWindow] | None = Field(
-        default=None, max_length=64, description="Periods in which no step is started here." + LATER
+        default=None, max_length=64, description="Periods in which the environment is Cordoned."
     )
     cluster: Cluster | None = Field(
         default=None, description="Cluster to run steps in; not set: the operator's own." + LATER

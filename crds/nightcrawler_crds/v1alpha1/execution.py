@@ -93,6 +93,11 @@ class StepStatus(ApiModel):
         default=None,
         description="Attempts that the cluster ended, such as by an eviction; they do not count as retries.",
     )
+    preemptions: int | None = Field(
+        default=None,
+        description="Those disruptions that no limit applies to: preemptions by Pods of higher priority, and "
+        "what happened while the environment was cordoned.",
+    )
     start_time: str | None = Field(
         default=None, description="When this attempt's container started.", json_schema_extra=TIME
     )

@@ -162,7 +162,7 @@ class WorkflowSpec(ApiModel):
 
     display_name: str | None = Field(default=None, min_length=1, max_length=256, description="Display name.")
     description: str | None = Field(default=None, max_length=4096, description="Description.")
-    priority: Priority | None = Field(default=None, description="Priority; medium if not set." + LISTED_LATER)
+    priority: Priority | None = Field(default=None, description="Priority of its Pods; medium if not set.")
     tags: list[Annotated[str, Field(min_length=1, max_length=128)]] | None = Field(
         default=None, max_length=64, description="Tags for searching."
     )

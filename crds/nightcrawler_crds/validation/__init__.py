@@ -6,11 +6,14 @@ the problem in `Accepted`. Both use the same sentences.
 
 from nightcrawler_crds.validation.environments import (
     NONE_CHOSEN,
+    Cordon,
+    cordon,
     default_environment,
     environment_problems,
     find_environment,
     is_called,
     oldest,
+    own_template_problems,
     unknown_environment,
 )
 from nightcrawler_crds.validation.parameters import filled_parameters, parameter_problems
@@ -33,9 +36,11 @@ from nightcrawler_crds.validation.workflow import workflow_problems
 __all__ = [
     "NONE_CHOSEN",
     "NO_PROFILES",
+    "Cordon",
     "PodPolicy",
     "Problem",
     "Profiles",
+    "cordon",
     "default_environment",
     "effective_resources",
     "environment_problems",
@@ -45,6 +50,7 @@ __all__ = [
     "first_word",
     "is_called",
     "oldest",
+    "own_template_problems",
     "parameter_problems",
     "pointer_part",
     "profile_name",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from nightcrawler_crds.kube.views import EnvironmentView
-from nightcrawler_crds.v1alpha1 import Step, conditions
-from nightcrawler_crds.validation.podtemplate import selector_problems
+from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Step, conditions
+from nightcrawler_crds.validation.podtemplate import ALL_POWERS, selector_problems, template_problems
 from nightcrawler_crds.validation.problems import Problem
 
 NONE_CHOSEN: Final = "no environment is asked for, and its list of environments is empty"
@@ -55,6 +57,34 @@ def unknown_environment(wanted: str, environments: Collection[EnvironmentView]) 
         | {a for e in environments for a in e.spec.get("aliases") or ()}
     )
     return f"there is no environment {wanted!r}; there are: {', '.join(known)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cordon:
+    """Why no step is started in an Environment, as a part of a sentence, and until when, if that is known."""
+
+    why: str
+    until: datetime | None = None
+
+
+def cordon(spec: EnvironmentSpec, now: datetime) -> Cordon | None:
+    """Whether an Environment is cordoned; None if it is open."""
+    if spec.state == "Cordoned":
+        return Cordon("it is cordoned")
+    for window in spec.maintenance or ():
+        start, end = datetime.fromisoformat(window.start), datetime.fromisoformat(window.end)
+        if start <= now < end:
+            what = f" ({window.description})" if window.description else ""
+            return Cordon(f"it is under maintenance until {window.end}{what}", end)
+    return None
+
+
+def own_template_problems(environment: str | None, spec: EnvironmentSpec) -> list[Problem]:
+    """What is wrong with an Environment's podTemplate. An administrator may use every power in it."""
+    return [
+        Problem("", conditions.INVALID_POD_TEMPLATE, f"the environment {environment!r} has a bad {message}")
+        for _, message in template_problems(spec.pod_template or {}, ALL_POWERS)
+    ]
 
 
 def environment_problems(

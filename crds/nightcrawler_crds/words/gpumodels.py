@@ -16,8 +16,8 @@ Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from nightcrawler_crds import names
@@ -31,8 +31,17 @@ _PROFILE: Final = re.compile(r"(?:[0-9]+c\.)?[0-9]+g\.[0-9]+gb(?:\.[a-z]+)*")
 
 
 @dataclass(frozen=True, slots=True)
+class Declared:
+    """A model that an administrator declares: its resource, and the labels of the nodes that have it."""
+
+    model: str
+    resource: str = names.GPU_RESOURCE
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
-    """The GPUs of a container: how many of which resource, on nodes with which products.
+    """The GPUs of a container: how many of which resource, on nodes with which products and labels.
 
     `products` is None for any node, and empty if no node has such a GPU.
     """
@@ -40,13 +49,22 @@ class Wanted:
     count: int
     resource: str = names.GPU_RESOURCE
     products: tuple[str, ...] | None = None
+    node_selector: Mapping[str, str] = field(default_factory=dict)
 
 
-def wanted(gpu: Gpu, available: Collection[str]) -> Wanted:
-    """Resolve GPUs to a resource and to those of the available products that match."""
+def wanted(gpu: Gpu, available: Collection[str], declared: Sequence[Declared] = ()) -> Wanted:
+    """Resolve GPUs to a resource, and to those of the available products that match or to declared labels.
+
+    Declared models come first, in their order. GPUs of any model are of the first one's resource.
+    """
     asked = _words(gpu.model or "")
     if not asked:
-        return Wanted(gpu.count)
+        return Wanted(gpu.count, declared[0].resource) if declared else Wanted(gpu.count)
+    entry = next((one for one in declared if _matches(asked, one.model)), None)
+    if entry is not None and (entry.node_selector or entry.resource != names.GPU_RESOURCE):
+        return Wanted(gpu.count, entry.resource, node_selector=entry.node_selector)
+    if entry is not None:
+        available = {*available, entry.model}  # a product that no node has yet
     profile = next((word for word in asked if _PROFILE.fullmatch(word)), None)
     matching = tuple(sorted(product for product in available if _matches(asked, product)))
     if profile is None or matching:

@@ -13,9 +13,10 @@ from nightcrawler_crds.kube.views import WholeJobView
 from nightcrawler_crds.v1alpha1 import Step
 from nightcrawler_operator.builders import podsecurity
 from nightcrawler_operator.builders.merge import merge_pod
-from nightcrawler_operator.builders.pod import pod_spec
+from nightcrawler_operator.builders.pod import fixed_selector, pod_spec
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import NewJob, Run
+from nightcrawler_operator.resolved import resolve
 
 
 def job(run: Run, new: NewJob, limits: Limits, *, managed: bool = True) -> dict[str, Any]:
@@ -89,11 +90,13 @@ def _template(
     run: Run, step: Step, new: NewJob, limits: Limits, labels: dict[str, str], annotations: dict[str, str]
 ) -> dict[str, Any]:
     built = {"metadata": {}, "spec": pod_spec(run, step, new, limits)}
-    merged = merge_pod(built, step.pod_template or {})
-    if run.environment.node_selector:
+    of_environment = merge_pod(built, run.environment.pod_template or {})
+    merged = merge_pod(of_environment, step.pod_template or {})
+    resolved = resolve(step, run.revision, run.environment, limits)
+    if selector := fixed_selector(run, resolved.gpus(run.gpu_products)):
         # The Environment's last: a podTemplate may narrow it, but not leave it.
         asked = merged["spec"].get("nodeSelector") or {}
-        merged["spec"]["nodeSelector"] = {**asked, **run.environment.node_selector}
+        merged["spec"]["nodeSelector"] = {**asked, **selector}
     merged["spec"] = podsecurity.filled(merged["spec"], limits.pod_policy.level)
     metadata = merged.setdefault("metadata", {})
     # Ours last: a podTemplate must not make a Pod look like another execution's.

@@ -36,12 +36,16 @@ def pod_spec(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any
         "containers": [_container(run, resolved, new, _requirements(resolved, gpus), volumes)],
         **_of_profile(resolved),
     }
+    if resolved.priority_class:
+        spec["priorityClassName"] = resolved.priority_class
+    if run.environment.service_account_name and not _names_account(step):
+        spec["serviceAccountName"] = run.environment.service_account_name
     if resolved.timeout is not None:
         spec["activeDeadlineSeconds"] = _backstop(resolved.timeout, limits)
     if volumes:
         spec["volumes"] = [{"name": name, "emptyDir": source} for name, (_, source) in volumes.items()]
-    if run.environment.node_selector:
-        spec["nodeSelector"] = {**spec.get("nodeSelector", {}), **run.environment.node_selector}
+    if selector := fixed_selector(run, gpus):
+        spec["nodeSelector"] = {**spec.get("nodeSelector", {}), **selector}
     if run.environment.tolerations:
         preset = spec.get("tolerations", [])
         more = [dict(one) for one in run.environment.tolerations if one not in preset]
@@ -62,6 +66,11 @@ def _backstop(timeout: float, limits: Limits) -> int:
     return min(math.ceil(timeout + limits.queue_timeout) + 1, _LONGEST_DEADLINE)
 
 
+def fixed_selector(run: Run, gpus: Wanted | None) -> dict[str, str]:
+    """The node labels that no podTemplate may change: the Environment's, and those of its GPU models."""
+    return {**(gpus.node_selector if gpus else {}), **(run.environment.node_selector or {})}
+
+
 def _of_profile(resolved: ResolvedStep) -> dict[str, Any]:
     """What a compute profile sets of the Pod itself."""
     profile = resolved.profile
@@ -71,7 +80,6 @@ def _of_profile(resolved: ResolvedStep) -> dict[str, Any]:
         "nodeSelector": profile.node_selector and dict(profile.node_selector),
         "tolerations": profile.tolerations and [dict(one) for one in profile.tolerations],
         "runtimeClassName": profile.runtime_class_name,
-        "priorityClassName": profile.priority_class_name,
     }
     return {name: value for name, value in fields.items() if value}
 

@@ -13,7 +13,16 @@ from nightcrawler_crds.v1alpha1 import ComputeProfileSpec, WorkflowSpec
 from nightcrawler_crds.validation import NO_PROFILES, Profiles, used_profiles
 from nightcrawler_operator.snapshot import Revision
 
-_RUN_RELEVANT: Final = ("steps", "order", "parameters", "options", "config", "environments")
+_RUN_RELEVANT: Final = (
+    "steps",
+    "order",
+    "parameters",
+    "options",
+    "config",
+    "environments",
+    "environmentStrategy",
+    "priority",
+)
 """The fields that a run depends on; a new description makes no new revision."""
 
 _PROFILES: Final = "profiles"

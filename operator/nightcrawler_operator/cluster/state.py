@@ -29,6 +29,7 @@ from nightcrawler_crds.kube.views import (
     ProfileView,
     WorkflowView,
 )
+from nightcrawler_crds.words.quantities import parse_quantity
 from nightcrawler_operator.cluster.lookup_results import LookupResults
 from nightcrawler_operator.cluster.owing import OwingRuns
 from nightcrawler_operator.decisions.ownership import is_owned_by, owner_name
@@ -41,7 +42,7 @@ from nightcrawler_operator.decisions.pods import (
 )
 from nightcrawler_operator.keys import DutyKey, ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import Nodes, Refusal, Revision
+from nightcrawler_operator.snapshot import NodeRoom, Nodes, Refusal, Revision
 
 _DEFAULT: Final = Limits()
 _REVISIONS_KEPT: Final = 2_000
@@ -91,6 +92,7 @@ class ClusterState:
         self.lost_revisions: set[Key] = set()
         self.live_revisions: OrderedDict[tuple[str, int], Revision] = OrderedDict()
         self.node_facts = Nodes()
+        self._rooms: dict[str, NodeRoom] = {}
         self._observed_at: dict[str, float] = {}
         self._workflow_read_at: dict[Key, float] = {}
         self._own_write: WorkKey | None = None
@@ -260,12 +262,13 @@ class ClusterState:
             self._wake(DutyKey(*oldest))
 
     def _environment_changed(self, old: EnvironmentView | None, new: EnvironmentView | None) -> None:
-        # Runs keep their Environment, whose spec is read from the cache for every Job. But a run whose
-        # Environment was deleted waits for it.
-        if old is None and new is not None:
-            for execution in self.executions:
-                if execution.status.environment == new.metadata.name:
-                    self._wake(ExecutionKey(*execution.metadata.key))
+        # Runs keep their Environment, whose spec is read from the cache for every Job. But a run may wait
+        # for one that was deleted or is cordoned.
+        if new is None or (old is not None and old.metadata.generation == new.metadata.generation):
+            return
+        for execution in self.executions:
+            if execution.status.environment in (new.metadata.name, None):
+                self._wake(ExecutionKey(*execution.metadata.key))
 
     def _profile_changed(self, old: ProfileView | None, new: ProfileView | None) -> None:
         if old is not None and new is not None and old.metadata.generation == new.metadata.generation:
@@ -323,11 +326,15 @@ class ClusterState:
             return
         before = self.node_facts
         nodes = list(self.nodes.cache)
+        some = new or old
+        assert some is not None
+        self._rooms.pop(some.metadata.name, None)
+        if new is not None:
+            self._rooms[new.metadata.name] = _room(new)
         self.node_facts = Nodes(
-            gpu_products=frozenset(
-                n.metadata.labels.gpu_product for n in nodes if n.metadata.labels.gpu_product
-            ),
+            gpu_products=frozenset(n.metadata.gpu_product for n in nodes if n.metadata.gpu_product),
             ready=frozenset(n.metadata.name for n in nodes if n.ready),
+            rooms=tuple(self._rooms.values()),
         )
         if before != self.node_facts:
             # Rare, and any of them may be waiting for this.
@@ -402,4 +409,23 @@ def _container_state(state: ContainerState) -> str:
 
 
 def _node_state(node: NodeView) -> tuple[object, ...]:
-    return (node.ready, node.metadata.labels.gpu_product, node.metadata.deletion_timestamp)
+    """What placement and steps look at; heartbeats, images and addresses change all the time."""
+    meta, status, spec = node.metadata, node.status, node.spec
+    return (
+        node.ready,
+        meta.deletion_timestamp,
+        meta.labels,
+        status.allocatable,
+        spec.taints,
+        spec.unschedulable,
+    )
+
+
+def _room(node: NodeView) -> NodeRoom:
+    return NodeRoom(
+        name=node.metadata.name,
+        labels=node.metadata.labels,
+        allocatable={name: parse_quantity(amount) for name, amount in node.status.allocatable.items()},
+        taints=node.spec.taints,
+        open=node.ready and not node.spec.unschedulable,
+    )

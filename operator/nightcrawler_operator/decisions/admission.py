@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Final
 
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.validation import (
     Problem,
-    environment_problems,
     parameter_problems,
     profile_problems,
-    profile_selector_problems,
     workflow_problems,
 )
-from nightcrawler_operator.decisions.placement import Place, depends_on_absence, place
+from nightcrawler_operator.decisions.candidates import NoPlace, objections
+from nightcrawler_operator.decisions.placement import Later, Place, depends_on_absence, place
 from nightcrawler_operator.snapshot import Revision, Snapshot
 
 
@@ -70,19 +70,33 @@ def admit(snapshot: Snapshot) -> Admitted | CheckEnvironments | Answer:
         if answer is not None:
             return answer
     assert snapshot.revision is not None
-    chosen = place(snapshot.execution.spec.environment, snapshot.revision.spec, snapshot.environments)
+    revision, wanted = snapshot.revision, snapshot.execution.spec.environment
+    chosen = place(wanted, revision.spec, snapshot.environments, snapshot.now)
     if depends_on_absence(chosen) and not snapshot.fresh_environments:
         return CheckEnvironments()
-    if not isinstance(chosen, Place):
-        return Refused(chosen[0], chosen[1])
-    revision, selector = snapshot.revision, chosen.spec.node_selector or {}
-    leaving = [
-        *environment_problems(revision.spec.steps or (), chosen.name, selector),
-        *profile_selector_problems(revision.spec, revision.profiles, chosen.name, selector),
-    ]
-    if leaving:
-        return _refused(leaving)
-    return Admitted(snapshot.revision, chosen)
+    match chosen:
+        case NoPlace(reason, message):
+            return Refused(reason, message)
+        case Later():
+            return _wait_for_opening(snapshot, chosen)
+        case Place(candidate=candidate):
+            if candidate is None:
+                return Admitted(revision, chosen)
+            found = list(islice(objections(candidate, revision, snapshot.nodes, snapshot.limits), 5))
+            if found:
+                return Refused(found[0].reason, "; ".join(objection.message for objection in found))
+            return Admitted(revision, chosen)
+
+
+def _wait_for_opening(snapshot: Snapshot, later: Later) -> Answer:
+    """All Environments are cordoned: it waits as long as a step may wait for its Pod."""
+    limit = snapshot.limits.queue_timeout
+    created = snapshot.execution.metadata.creation_timestamp or snapshot.now
+    over = created + timedelta(seconds=limit)
+    if snapshot.now >= over:
+        message = f"waited longer than the queue timeout of {limit:g} s: it {later.message}"
+        return Refused(conditions.CORDONED, message)
+    return NotYet(conditions.CORDONED, later.message, min(later.until or over, over))
 
 
 def _workflow_there(snapshot: Snapshot) -> Answer | None:

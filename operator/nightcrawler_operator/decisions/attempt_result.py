@@ -7,7 +7,7 @@ Rules in order; the first that answers decides. What they rely on is documented 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -27,6 +27,7 @@ from nightcrawler_operator.decisions.pods import (
     step_termination,
 )
 
+_PREEMPTED: Final = "PreemptionByScheduler"
 _KILLED: Final = (137, 143)
 """Exit codes of programs that SIGKILL and SIGTERM ended."""
 _KUBELET_IS_DONE: Final = timedelta(seconds=5)
@@ -96,9 +97,10 @@ def _disrupted(end: EndedPod) -> Result | None:
     condition = disruption(end.pod)
     if condition is not None and not_after(condition.last_transition_time, end.finished):
         why = one_line(condition.message) or condition.reason
-        return _failed(
+        failed = _failed(
             end, Blame.INFRASTRUCTURE, conditions.STEP_DISRUPTED, f"was ended by the cluster: {why}"
         )
+        return replace(failed, preempted=condition.reason == _PREEMPTED)
     return None
 
 

@@ -64,7 +64,7 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It ended in any other way."""
+    """It ended in any other way. `preempted`: the scheduler ended it for a Pod of higher priority."""
 
     blame: Blame
     reason: str
@@ -73,6 +73,7 @@ class Failed:
     started: datetime | None = None
     exit_code: int | None = None
     lookups: tuple[Lookup, ...] = field(default=())
+    preempted: bool = False
 
 
 AttemptState = Waits | Runs | Succeeded | Failed

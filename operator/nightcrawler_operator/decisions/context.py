@@ -10,6 +10,7 @@ from typing import Final
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.views import StepStatusView
 from nightcrawler_crds.v1alpha1 import Step
+from nightcrawler_crds.validation import Cordon, cordon
 from nightcrawler_operator.decisions.status import sentence
 from nightcrawler_operator.plan import Run
 from nightcrawler_operator.resolved import ResolvedStep, resolve
@@ -37,6 +38,11 @@ class StepContext:
     def resolved(self) -> ResolvedStep:
         """What is in force for the step."""
         return resolve(self.step, self.run.revision, self.run.environment, self.snapshot.limits)
+
+    @cached_property
+    def cordon(self) -> Cordon | None:
+        """Why no step is started in the run's Environment now; None if it is open."""
+        return cordon(self.run.environment, self.now)
 
     @property
     def force_deletes(self) -> bool:

@@ -26,7 +26,7 @@ class Blocked:
 
 def what_blocks(ctx: StepContext, name: str) -> StepStatusView | Blocked | None:
     """What keeps the Job of this name from being created now, or the end of its step."""
-    return _refused(ctx, name) or _environment_gone(ctx) or _no_such_gpu(ctx)
+    return _refused(ctx, name) or _environment_gone(ctx) or _cordoned(ctx) or _no_such_gpu(ctx)
 
 
 def _environment_gone(ctx: StepContext) -> Blocked | None:
@@ -35,6 +35,14 @@ def _environment_gone(ctx: StepContext) -> Blocked | None:
         return None
     message = f"waits for the Environment {lost!r}, in which the run began and which is gone"
     return Blocked(conditions.UNKNOWN_ENVIRONMENT, message)
+
+
+def _cordoned(ctx: StepContext) -> Blocked | None:
+    if ctx.cordon is None:
+        return None
+    place = ctx.snapshot.execution.status.environment
+    message = f"waits for the environment {place!r}: {ctx.cordon.why}"
+    return Blocked(conditions.STEP_CORDONED, message, ctx.cordon.until)
 
 
 def _refused(ctx: StepContext, name: str) -> StepStatusView | Blocked | None:

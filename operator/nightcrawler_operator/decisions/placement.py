@@ -1,24 +1,19 @@
-"""Where an execution runs: the Environment it names, else the workflow's first, else the default one.
+"""Where an execution runs: the first of its candidates that is not cordoned.
 
-A workflow with an empty list of environments (every box of the form unticked) runs only where an execution
-says.
+Cordoned ones are waited for if no other is left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, WorkflowSpec, conditions
-from nightcrawler_crds.validation import (
-    NONE_CHOSEN,
-    default_environment,
-    find_environment,
-    is_called,
-    unknown_environment,
-)
+from nightcrawler_crds.validation import NONE_CHOSEN
+from nightcrawler_operator.decisions.candidates import Candidate, NoPlace, candidates, read_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,50 +28,69 @@ class Place:
     reason: str
     message: str
     any_name: bool = False
+    candidate: Candidate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """All candidates are cordoned; `until` is when the first of them opens, if that is known."""
+
+    message: str
+    until: datetime | None
 
 
 def place(
-    wanted: str | None, workflow: WorkflowSpec, environments: Collection[EnvironmentView]
-) -> Place | tuple[str, str]:
-    """The place to run, or the reason and message why there is none."""
-    if not wanted and workflow.environments == []:
-        message = f"{NONE_CHOSEN}; name one for the run, or give the workflow one"
-        return conditions.NO_ENVIRONMENT, message
-    asked = wanted or next(iter(workflow.environments or ()), None)
+    wanted: str | None, workflow: WorkflowSpec, environments: Collection[EnvironmentView], now: datetime
+) -> Place | Later | NoPlace:
+    """The place to run, or why there is none."""
     if not environments:
+        if not wanted and workflow.environments == []:
+            message = f"{NONE_CHOSEN}; name one for the run, or give the workflow one"
+            return NoPlace(conditions.NO_ENVIRONMENT, message)
         # Without Environments any name is taken: an installation may do without them.
         return Place(
-            asked,
+            wanted or next(iter(workflow.environments or ()), None),
             EnvironmentSpec(),
             conditions.THIS_CLUSTER,
             "there are no Environments: it runs in this cluster",
         )
-    if asked is None:
-        default = default_environment(environments)
-        if default is None:
-            message = (
-                "no environment is asked for and no Environment is the default; name one, or make one default"
-            )
-            return conditions.NO_ENVIRONMENT, message
-        return _place(default, "the default Environment")
-    found = find_environment(asked, environments)
-    if found is None:
-        return conditions.UNKNOWN_ENVIRONMENT, unknown_environment(asked, environments)
-    if not is_called(found, asked):
-        why = f"the default Environment, which takes any name: no Environment is called {asked!r}"
-        return replace(_place(found, why), any_name=True)
-    source = "asked for by the execution" if wanted else "the workflow's first"
-    return _place(found, source if asked == found.metadata.name else f"{source}, as {asked!r}")
+    found = candidates(wanted, workflow, environments)
+    if isinstance(found, NoPlace):
+        return found
+    open_ = [candidate for candidate in found if candidate.cordon(now) is None]
+    if not open_:
+        return _later(found, now)
+    chosen = open_[0]
+    why = chosen.source
+    if chosen is not found[0]:
+        passed = ", ".join(c.name for c in found[: found.index(chosen)])
+        why = f"{why}; passed over, because cordoned: {passed}"
+    return Place(
+        chosen.name,
+        chosen.spec,
+        conditions.CHOSEN,
+        f"runs in {chosen.name}: {why}",
+        chosen.any_name,
+        chosen,
+    )
 
 
-def depends_on_absence(chosen: Place | tuple[str, str]) -> bool:
+def _later(found: Sequence[Candidate], now: datetime) -> Later:
+    closed = [(candidate.name, cordon) for candidate in found if (cordon := candidate.cordon(now))]
+    ends = [cordon.until for _, cordon in closed if cordon.until is not None]
+    whys = "; ".join(f"{name}: {cordon.why}" for name, cordon in closed)
+    which = "its environment" if len(closed) == 1 else "one of its environments"
+    return Later(f"waits for {which} to be opened ({whys})", min(ends, default=None))
+
+
+def depends_on_absence(chosen: Place | Later | NoPlace) -> bool:
     """Whether the choice depends on an Environment being absent, so that a stale cache would matter.
 
     A run that names none and finds none runs in this cluster at once: most installations have none, and only
     the very first one could be missed.
     """
     if not isinstance(chosen, Place):
-        return True
+        return isinstance(chosen, NoPlace)
     return chosen.any_name or (chosen.reason == conditions.THIS_CLUSTER and chosen.name is not None)
 
 
@@ -93,13 +107,3 @@ def lost_place(
     chosen = any(c.type == conditions.PLACED and c.reason == conditions.CHOSEN for c in recorded)
     gone = chosen and all(e.metadata.name != name for e in environments)
     return name if gone else None
-
-
-def read_environment(environment: EnvironmentView) -> EnvironmentSpec:
-    """The spec of an Environment; fields of other versions are ignored."""
-    return EnvironmentSpec.model_validate(environment.spec, extra="ignore")
-
-
-def _place(environment: EnvironmentView, why: str) -> Place:
-    name = environment.metadata.name
-    return Place(name, read_environment(environment), conditions.CHOSEN, f"runs in {name}: {why}")

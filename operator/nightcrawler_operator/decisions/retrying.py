@@ -26,9 +26,10 @@ INFRASTRUCTURE_REASONS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Another attempt follows; `disruptions` is the new count."""
+    """Another attempt follows, with the new counts."""
 
     disruptions: int
+    preemptions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +38,40 @@ class Over:
 
     disruptions: int
     message: str
+    preemptions: int = 0
 
 
-def after_failure(resolved: ResolvedStep, failed: Failed, attempt: int, disruptions: int) -> Again | Over:
-    """Whether the step gets another attempt. `disruptions` is the count before this failure."""
+def after_failure(
+    resolved: ResolvedStep,
+    failed: Failed,
+    attempt: int,
+    disruptions: int,
+    preemptions: int = 0,
+    *,
+    cordoned: bool = False,
+) -> Again | Over:
+    """Whether the step gets another attempt. The counts are those before this failure.
+
+    Preemptions are among the disruptions, and none of them is too many: the step cannot help that others come
+    first. The same holds while the Environment is `cordoned`, for its nodes are being emptied.
+    """
     if failed.blame is Blame.DEFINITION:
-        return Over(disruptions, failed.message)
+        return Over(disruptions, failed.message, preemptions)
     if failed.blame is Blame.INFRASTRUCTURE:
-        if disruptions < resolved.limits.max_disruptions:
-            return Again(disruptions + 1)
-        return Over(disruptions + 1, f"{failed.message} (disrupted {disruptions + 1} times, that is enough)")
+        if failed.preempted or cordoned:
+            return Again(disruptions + 1, preemptions + 1)
+        counted = disruptions - preemptions + 1
+        if counted <= resolved.limits.max_disruptions:
+            return Again(disruptions + 1, preemptions)
+        message = f"{failed.message} (disrupted {counted} times, that is enough)"
+        return Over(disruptions + 1, message, preemptions)
     allowed = resolved.retries
     if attempt - disruptions <= allowed:
-        return Again(disruptions)
+        return Again(disruptions, preemptions)
     return Over(
         disruptions,
         failed.message if not allowed else f"{failed.message} (in the last of {allowed + 1} attempts)",
+        preemptions,
     )
 
 

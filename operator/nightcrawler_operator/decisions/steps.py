@@ -90,7 +90,11 @@ def _blocked(
     why = what_blocks(ctx, name)
     if why is None:
         return None
-    counts = {"attempt": waiting.attempt, "disruptions": waiting.disruptions}
+    counts = {
+        "attempt": waiting.attempt,
+        "disruptions": waiting.disruptions,
+        "preemptions": waiting.preemptions,
+    }
     if isinstance(why, StepStatusView):
         return Progress(msgspec.structs.replace(why, **counts))
     limit = ctx.snapshot.limits.queue_timeout
@@ -148,7 +152,11 @@ def _last_ended(ctx: StepContext, attempt: int) -> datetime | None:
 def _record(ctx: StepContext, name: str, attempt: Attempt, state: AttemptState) -> Progress:
     recorded = ctx.recorded
     base = StepStatusView(
-        phase=recorded.phase, attempt=recorded.attempt, disruptions=recorded.disruptions, job_name=name
+        phase=recorded.phase,
+        attempt=recorded.attempt,
+        disruptions=recorded.disruptions,
+        preemptions=recorded.preemptions,
+        job_name=name,
     )
     match state:
         case Succeeded(lookups=lookups) | Failed(lookups=lookups) if lookups:
@@ -213,7 +221,14 @@ def _waits(ctx: StepContext, base: StepStatusView, waits: Waits) -> Progress:
 
 
 def _failed(ctx: StepContext, base: StepStatusView, failed: Failed, attempt: Attempt) -> Progress:
-    next_ = retrying.after_failure(ctx.resolved, failed, base.attempt, base.disruptions)
+    next_ = retrying.after_failure(
+        ctx.resolved,
+        failed,
+        base.attempt,
+        base.disruptions,
+        base.preemptions,
+        cordoned=ctx.cordon is not None,
+    )
     ended = _not_before(failed.finished, failed.started)
     again = isinstance(next_, retrying.Again)
     message = failed.message if isinstance(next_, retrying.Again) else next_.message
@@ -221,6 +236,7 @@ def _failed(ctx: StepContext, base: StepStatusView, failed: Failed, attempt: Att
         base,
         phase="Retrying" if again else "Failed",
         disruptions=next_.disruptions,
+        preemptions=next_.preemptions,
         start_time=failed.started or ctx.recorded.start_time,
         completion_time=ended,
         exit_code=failed.exit_code,
@@ -256,7 +272,12 @@ def _retrying(ctx: StepContext) -> Progress:
     if not over and name not in ctx.snapshot.absent:
         return Progress(recorded, lookups=(LookForJob(name, has_run=True),))
     attempt = recorded.attempt + 1
-    status = StepStatusView(phase="Pending", attempt=attempt, disruptions=recorded.disruptions)
+    status = StepStatusView(
+        phase="Pending",
+        attempt=attempt,
+        disruptions=recorded.disruptions,
+        preemptions=recorded.preemptions,
+    )
     return _create_recorded(replace(ctx, recorded=status), ctx.job_name(attempt))
 
 

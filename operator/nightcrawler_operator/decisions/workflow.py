@@ -94,7 +94,6 @@ def _is_word(value: words.Word | None) -> bool:
 _Is = Callable[[WorkflowSpec, WorkflowConfig], bool]
 
 _DEFERRED: Final[Sequence[tuple[str, _Is]]] = (
-    ("priority", lambda spec, _: spec.priority is not None),
     ("environmentStrategy", lambda spec, _: spec.environment_strategy is not None),
     ("traceLevel", lambda spec, _: spec.trace_level is not None),
     ("suspend", lambda spec, _: bool(spec.suspend)),

@@ -7,9 +7,10 @@ compares a podTemplate with all of it, and `level` with a level of the Pod Secur
 
 from nightcrawler_crds.validation.podtemplate.check import env_problems, selector_problems, template_problems
 from nightcrawler_crds.validation.podtemplate.level import BEYOND
-from nightcrawler_crds.validation.podtemplate.policy import Level, PodPolicy, Power
+from nightcrawler_crds.validation.podtemplate.policy import ALL_POWERS, Level, PodPolicy, Power
 
 __all__ = [
+    "ALL_POWERS",
     "BEYOND",
     "Level",
     "PodPolicy",

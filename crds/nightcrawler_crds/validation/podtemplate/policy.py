@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from typing import Final, Literal
 
 Level = Literal["privileged", "baseline", "restricted"]
 """A level of Kubernetes' Pod Security Standards; privileged demands nothing."""
@@ -54,3 +54,7 @@ class PodPolicy:
         """Whether the installation allows it."""
         allowed: bool = getattr(self, power.value)
         return allowed
+
+
+ALL_POWERS: Final = PodPolicy(**{power.value: True for power in Power})  # type: ignore[arg-type]
+"""What an administrator may do who writes a podTemplate for all steps of an Environment."""

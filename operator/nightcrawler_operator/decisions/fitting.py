@@ -1,0 +1,135 @@
+"""Whether a step could run on a node of an Environment, were the node empty.
+
+Only what is certain speaks against a node: labels, taints and amounts. Affinities of a podTemplate and the
+resources of side-cars are left to the scheduler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from nightcrawler_crds import names
+from nightcrawler_crds.kube.views import Taint
+from nightcrawler_crds.v1alpha1 import EnvironmentSpec
+from nightcrawler_crds.words import Bytes, Cpu
+from nightcrawler_operator.limits import Limits
+from nightcrawler_operator.resolved import ResolvedStep, resolve
+from nightcrawler_operator.snapshot import NodeRoom, Nodes, Revision
+
+_KEEPS_OUT: Final = ("NoSchedule", "NoExecute")
+_OF_THE_CLUSTER: Final = "node.kubernetes.io/"
+"""Taints of a node's condition, which come and go."""
+
+
+def requests(resolved: ResolvedStep, products: Iterable[str]) -> dict[str, float]:
+    """What the step's container asks for, in cores, bytes and devices."""
+    asked: dict[str, float] = {}
+    cpu, _ = resolved.cpu
+    gpus = resolved.gpus(tuple(products))
+    if cpu is not None:
+        asked["cpu"] = cpu.millicores / 1000
+    if resolved.memory is not None:
+        asked["memory"] = float(resolved.memory.count)
+    if resolved.ephemeral_storage is not None:
+        asked["ephemeral-storage"] = float(resolved.ephemeral_storage.count)
+    if gpus is not None:
+        asked[gpus.resource] = float(gpus.count)
+    return asked
+
+
+def nodes_of(spec: EnvironmentSpec, nodes: Nodes) -> list[NodeRoom]:
+    """The nodes of an Environment: those that its selector and tolerations allow."""
+    selector, tolerations = spec.node_selector or {}, spec.tolerations or ()
+    return [room for room in nodes.rooms if _selected(room, selector) and _tolerated(room, tolerations)]
+
+
+def fits(room: NodeRoom, asked: Mapping[str, float]) -> bool:
+    """Whether an empty node has as much of everything."""
+    return all(amount <= room.allocatable.get(resource, 0.0) for resource, amount in asked.items())
+
+
+def allowed_nodes(resolved: ResolvedStep, nodes: Nodes) -> list[NodeRoom]:
+    """The nodes that the step may use in its Environment, whatever room they have."""
+    gpus = resolved.gpus(nodes.gpu_products)
+    template: Mapping[str, Any] = (resolved.step.pod_template or {}).get("spec") or {}
+    profile = resolved.profile
+    selector = {
+        **((profile and profile.node_selector) or {}),
+        **(template.get("nodeSelector") or {}),
+        **(gpus.node_selector if gpus else {}),
+        **(resolved.environment.node_selector or {}),
+    }
+    tolerations = [
+        *((profile and profile.tolerations) or ()),
+        *(resolved.environment.tolerations or ()),
+        *(template.get("tolerations") or ()),
+    ]
+    products = gpus.products if gpus else None
+    return [
+        room
+        for room in nodes.rooms
+        if _selected(room, selector)
+        and _tolerated(room, tolerations)
+        and (products is None or room.labels.get(names.GPU_PRODUCT_LABEL) in products)
+    ]
+
+
+def too_large(
+    environment: str, spec: EnvironmentSpec, revision: Revision, nodes: Nodes, limits: Limits
+) -> str | None:
+    """The sentence about the first step that no node could hold; None if each fits somewhere."""
+    for step in revision.steps.values():
+        resolved = resolve(step, revision, spec, limits)
+        asked = requests(resolved, nodes.gpu_products)
+        rooms = allowed_nodes(resolved, nodes)
+        if any(fits(room, asked) for room in rooms):
+            continue
+        what = f"no node of the environment {environment!r} could hold the step {step.name!r}"
+        if not rooms:
+            return f"{what}: no node has the labels and GPUs that it asks for"
+        for resource, amount in asked.items():
+            largest = max(rooms, key=lambda room: room.allocatable.get(resource, 0.0))
+            most = largest.allocatable.get(resource, 0.0)
+            if amount > most:
+                return (
+                    f"{what}: it asks for {_shown(resource, amount)}, and the largest node, {largest.name}, "
+                    f"has {_shown(resource, most)}"
+                )
+        return f"{what}: it asks for {_all(asked)} together, and no single node has all of that"
+    return None
+
+
+def _all(asked: Mapping[str, float]) -> str:
+    return ", ".join(_shown(resource, amount) for resource, amount in asked.items())
+
+
+def _shown(resource: str, amount: float) -> str:
+    """An amount for a sentence: 4 CPUs, 64Gi of memory, 8 nvidia.com/gpu."""
+    if resource == "cpu":
+        return f"{Cpu(round(amount * 1000)).quantity} CPU"
+    if resource in ("memory", "ephemeral-storage"):
+        return f"{Bytes(round(amount)).quantity} of {resource}"
+    return f"{amount:g} {resource}"
+
+
+def _selected(room: NodeRoom, selector: Mapping[str, str]) -> bool:
+    return all(room.labels.get(label) == value for label, value in selector.items())
+
+
+def _tolerated(room: NodeRoom, tolerations: Iterable[Mapping[str, Any]]) -> bool:
+    there = list(tolerations)
+    return all(
+        any(_tolerates(toleration, taint) for toleration in there)
+        for taint in room.taints
+        if taint.effect in _KEEPS_OUT and not taint.key.startswith(_OF_THE_CLUSTER)
+    )
+
+
+def _tolerates(toleration: Mapping[str, Any], taint: Taint) -> bool:
+    if toleration.get("effect") not in (None, "", taint.effect):
+        return False
+    key = toleration.get("key")
+    if toleration.get("operator") == "Exists":
+        return key in (None, "", taint.key)
+    return key == taint.key and (toleration.get("value") or "") == taint.value
