@@ -103,6 +103,11 @@ def child_name(execution: str, execution_uid: str, step: str, attempt: int) -> s
     return f"{readable}-{_digest(execution_uid, step, str(attempt))}"
 
 
+def event_name(execution: str, execution_uid: str, *what: str) -> str:
+    """The name of the Event about something that happened to an execution."""
+    return f"{execution}.{_digest(execution_uid, *what)}"
+
+
 def revision_name(workflow: str, workflow_uid: str, content: str) -> str:
     """The name of the ControllerRevision with this content of a workflow."""
     return f"{workflow[:_READABLE].rstrip('-')}-{_digest(workflow_uid, content)}"

@@ -56,7 +56,8 @@ class Actor:
     """Carries out plans. `time_left` is for how many seconds this process surely holds the Lease.
 
     For `managed` Jobs, Pods are created here too, if the API server supports `spec.managedBy`. `others_wait`
-    is whether further executions are queued.
+    is whether further executions are queued. `on_recorded` is called with the execution before and after each
+    write of its status.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Actor:
         time_left: Callable[[], float],
         others_wait: Callable[[], bool],
         metrics: Metrics,
-        on_ended: Callable[[ExecutionView], None],
+        on_recorded: Callable[[ExecutionView, ExecutionView], None],
     ) -> None:
         self._store = store
         self._cluster = cluster
@@ -79,7 +80,7 @@ class Actor:
         self._time_left = time_left
         self._others_wait = others_wait
         self._metrics = metrics
-        self._on_ended = on_ended
+        self._on_recorded = on_recorded
         self._lookups = Lookups(store, cluster)
 
     async def carry_out(self, snapshot: Snapshot, plan: Plan) -> Outcome:
@@ -226,8 +227,7 @@ class Actor:
         written = await self._patch(execution, body, subresource="status")
         self._cluster.recorded_at[execution.metadata.uid] = utcnow()
         self._metrics.recorded(execution, written)
-        if written.status.has_ended:
-            self._on_ended(written)
+        self._on_recorded(execution, written)
 
     async def _patch(
         self, execution: ExecutionView, body: Mapping[str, Any], subresource: str = ""

@@ -11,18 +11,19 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from nightcrawler_crds import errors
 from nightcrawler_crds.clock import utcnow
-from nightcrawler_operator.keys import WorkKey
+from nightcrawler_operator.keys import EffectKey, WorkKey
 from nightcrawler_operator.logs import about
 from nightcrawler_operator.plan import DecideAgain, Done, NotLeading, Outcome, Waiting
 from nightcrawler_operator.workqueue import QueueClosed, WorkQueue
 
 log = logging.getLogger(__name__)
 
-K_contra = TypeVar("K_contra", bound=WorkKey, contravariant=True)
+K = TypeVar("K", bound=WorkKey | EffectKey)
+K_contra = TypeVar("K_contra", bound=WorkKey | EffectKey, contravariant=True)
 
 
 class Metrics(Protocol):
@@ -39,7 +40,7 @@ class Reconciler(Protocol[K_contra]):
     wake_delay: float
     """Seconds by which a change is delayed, so that several share one reconcile; 0 means at once."""
 
-    def all_keys(self) -> Iterable[WorkKey]:
+    def all_keys(self) -> Iterable[Any]:
         """Every key, most urgent first: a new leader reconciles them all."""
         ...
 
@@ -48,13 +49,13 @@ class Reconciler(Protocol[K_contra]):
         ...
 
 
-class Controller:
+class Controller(Generic[K]):
     """Takes keys from the queue and calls the reconciler of each one's kind."""
 
     def __init__(
         self,
-        queue: WorkQueue[WorkKey],
-        reconcilers: Mapping[type[WorkKey], Reconciler[Any]],
+        queue: WorkQueue[K],
+        reconcilers: Mapping[type[K], Reconciler[Any]],
         *,
         metrics: Metrics,
         leads: Callable[[], bool],
@@ -70,7 +71,7 @@ class Controller:
             for key in reconciler.all_keys():
                 self._queue.add(key)
 
-    def wake(self, key: WorkKey) -> None:
+    def wake(self, key: K) -> None:
         """Queue one key, because something about it has changed."""
         if self._leads():
             self._queue.add_after(key, self._reconcilers[type(key)].wake_delay)
@@ -87,7 +88,7 @@ class Controller:
             finally:
                 self._queue.done(key)
 
-    async def _one(self, key: WorkKey) -> None:
+    async def _one(self, key: K) -> None:
         if not self._leads():
             return  # another replica leads; a new leader reconciles everything
         began = time.monotonic()
@@ -114,7 +115,7 @@ class Controller:
                 log.exception("a bug: please report it; retrying in %.1f s", later)
         self._metrics.reconciled(type(key).__name__.removesuffix("Key"), time.monotonic() - began, error)
 
-    def _requeue(self, key: WorkKey, outcome: Outcome, wake_delay: float) -> None:
+    def _requeue(self, key: K, outcome: Outcome, wake_delay: float) -> None:
         match outcome:
             case Done():
                 self._queue.forget(key)

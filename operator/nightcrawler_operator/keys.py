@@ -58,4 +58,20 @@ class DutyKey:
         return {"namespace": self.namespace, "execution": self.name}
 
 
+@dataclass(frozen=True, slots=True)
+class EventsKey:
+    """An execution about which Kubernetes Events are to be sent."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def subject(self) -> dict[str, str]:
+        """The names for its log records."""
+        return {"namespace": self.namespace, "execution": self.name}
+
+
+EffectKey = EventsKey
+"""What the effects' queue holds."""
 WorkKey = ExecutionKey | WorkflowKey | LeftoverKey | DutyKey

@@ -153,6 +153,21 @@ class LookForProfiles:
     """List the ComputeProfiles, because the workflow names one that is not cached."""
 
 
+@dataclass(frozen=True, slots=True)
+class RunEvent:
+    """One Kubernetes Event about an execution.
+
+    `key` tells it from the others of the execution: an Event with the same key is the same one. `at` is when
+    it happened, None for now.
+    """
+
+    reason: str
+    message: str
+    key: tuple[str, ...]
+    at: datetime | None = None
+    warning: bool = False
+
+
 Lookup = (
     LookForWorkflow | LookForEnvironments | LookForProfiles | LookForJob | LookForEvents | LookForRevision
 )

@@ -22,10 +22,19 @@ from nightcrawler_operator.cluster import installed
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.cluster.watch_events import VIEWS, apply_event, apply_list
 from nightcrawler_operator.controller import Controller
+from nightcrawler_operator.effects.events import EventEffect
 from nightcrawler_operator.election.elector import Elector
 from nightcrawler_operator.election.holder import Witness, own_holder, write_identity
 from nightcrawler_operator.election.leadership import Leadership, SoleLeader
-from nightcrawler_operator.keys import DutyKey, ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
+from nightcrawler_operator.keys import (
+    DutyKey,
+    EffectKey,
+    EventsKey,
+    ExecutionKey,
+    LeftoverKey,
+    WorkflowKey,
+    WorkKey,
+)
 from nightcrawler_operator.reconcilers.duties import DutyReconciler
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.reconcilers.leftovers import LeftoverReconciler
@@ -37,6 +46,7 @@ from nightcrawler_operator.workqueue import WorkQueue
 log = logging.getLogger(__name__)
 
 _RETRY_LIST: Final = 2.0
+_EFFECT_WORKERS: Final = 2
 _GC_THRESHOLDS: Final = (50_000, 50, 1_000)
 """Full collections walk the caches, which hold no garbage: 200 to 480 ms with 22,000 objects."""
 
@@ -57,7 +67,10 @@ class Operator:
         self.election = self._election()
         limits = settings.limits
         self._workflows = WorkflowReconciler(self.store, self.cluster, limits)
-        self._leftovers = LeftoverReconciler(self.store, self.cluster, limits)
+        self._events = EventEffect(
+            self.store, instance=self.own.identity, metrics=self.telemetry, wake=self._wake_effect
+        )
+        self._leftovers = LeftoverReconciler(self.store, self.cluster, limits, on_found=self._found_ended)
         actor = Actor(
             self.store,
             self.cluster,
@@ -66,7 +79,7 @@ class Operator:
             time_left=self.election.time_left,
             others_wait=lambda: len(self.queue) > 0,
             metrics=self.telemetry,
-            on_ended=self._run_ended,
+            on_recorded=self._recorded,
         )
         self.controller = Controller(
             self.queue,
@@ -85,7 +98,13 @@ class Operator:
             metrics=self.telemetry,
             leads=lambda: self.election.is_leader,
         )
-        self.telemetry.register_gauges(self.queue, self.election, self.cluster)
+        self.effects = Controller(
+            WorkQueue[EffectKey](),
+            {EventsKey: self._events},
+            metrics=self.telemetry,
+            leads=lambda: self.election.is_leader,
+        )
+        self.telemetry.register_gauges(self.queue, self.election, self.cluster, events=self._events)
         self._tasks: list[asyncio.Task[None]] = []
         self._workers: list[asyncio.Task[None]] = []
         self.synced = asyncio.Event()
@@ -105,6 +124,8 @@ class Operator:
             self._spawn(informer.run(), f"informer of {informer.resource.plural}")
         self._spawn(self._sync_then_lead(), "election")
         self._workers = [asyncio.create_task(self.controller.work()) for _ in range(self.settings.workers)]
+        for number in range(_EFFECT_WORKERS):
+            self._spawn(self.effects.work(), f"effects {number}")
 
     async def stop(self) -> None:
         """Stop in order: finish the writes under way, then release the Lease."""
@@ -206,13 +227,23 @@ class Operator:
         """Apply an event from Kopf; `kind` is ADDED, MODIFIED, DELETED, or None if it was listed."""
         apply_event(self.cluster, resource, kind, body)
 
-    def _run_ended(self, execution: ExecutionView) -> None:
-        self._workflows.run_ended(execution)
-        self._leftovers.run_ended(execution)
+    def _recorded(self, before: ExecutionView, after: ExecutionView) -> None:
+        if after.status.has_ended:
+            self._workflows.run_ended(after)
+            self._leftovers.run_ended(after)
+        if self.settings.events:
+            self._events.recorded(before, after)
+
+    def _found_ended(self, execution: ExecutionView) -> None:
+        if self.settings.events:
+            self._events.repeat_recent([execution])
 
     def _run_settled(self, execution: OwingView) -> None:
         self._workflows.run_settled(execution)
         self._wake(WorkflowKey(execution.metadata.namespace, execution.spec.workflow_ref.name))
+
+    def _wake_effect(self, key: EffectKey) -> None:
+        self.effects.wake(key)
 
     def _wake(self, key: WorkKey) -> None:
         # The caches are built before the controller, and report nothing before they are started.
@@ -230,10 +261,13 @@ class Operator:
         log.info("leading")
         self.cluster.invalidate()
         self._workflows.invalidate()
+        if self.settings.events:
+            self._events.repeat_recent(self.cluster.executions)
         self.controller.wake_all()
 
     def _follow(self) -> None:
         log.info("not leading")
         self.queue.clear()
+        self._events.clear()
         # Another leader may delete revisions that are cached here.
         self.cluster.invalidate_revisions()

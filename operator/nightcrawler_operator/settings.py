@@ -149,6 +149,11 @@ class Settings(common.CommonSettings):
         description="Failed and cancelled runs kept of each workflow that does not say.",
     )
 
+    events: bool = Field(
+        True,
+        description="Whether Kubernetes Events are recorded for executions: what `kubectl describe` shows.",
+    )
+
     probe_host: str = Field(
         "127.0.0.1",
         description="The address of /healthz, /readyz and /metrics; 0.0.0.0 in a Pod, for the kubelet.",

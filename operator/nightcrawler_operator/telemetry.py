@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter as Tally
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from importlib.metadata import version
 from typing import Final, get_args
 
@@ -70,6 +70,10 @@ class Telemetry:
             "duty",
             "reason",
         )
+        self._sent = self._counter("nightcrawler_events_sent", "Kubernetes Events recorded for executions.")
+        self._dropped = self._counter(
+            "nightcrawler_events_dropped", "Kubernetes Events that were not recorded, by the reason.", "why"
+        )
         self._writes = self._counter(
             "nightcrawler_operator_status_writes", "Writes of an execution's status that succeeded."
         )
@@ -107,11 +111,16 @@ class Telemetry:
         GCCollector(registry=self.registry)
 
     def register_gauges(
-        self, queue: WorkQueue[WorkKey], leadership: Leadership, cluster: ClusterState
+        self,
+        queue: WorkQueue[WorkKey],
+        leadership: Leadership,
+        cluster: ClusterState,
+        *,
+        events: Sized = (),
     ) -> None:
-        """Read the gauges from these from now on; to be called once."""
+        """Read the gauges from these from now on; to be called once. `events` are those to be sent."""
         self._queue = queue
-        self.registry.register(_Gauges(queue, leadership, cluster))
+        self.registry.register(_Gauges(queue, leadership, cluster, events))
 
     # --- what the actor reports ----------------------------------------------------------------------
 
@@ -147,6 +156,14 @@ class Telemetry:
         """A write was refused: the execution had changed since it was read."""
         self._conflicts.inc()
 
+    def sent_event(self) -> None:
+        """One was recorded, or existed already."""
+        self._sent.inc()
+
+    def dropped_event(self, why: str) -> None:
+        """One was given up."""
+        self._dropped.labels(why).inc()
+
     def gave_up(self, undone: Sequence[str], reason: str) -> None:
         """These duties of an execution were given up."""
         for duty in undone:
@@ -172,7 +189,10 @@ def _reason(execution: ExecutionView) -> str:
 class _Gauges(Collector):
     """Gauges, read from the queue, the election and the caches at each scrape."""
 
-    def __init__(self, queue: WorkQueue[WorkKey], leadership: Leadership, cluster: ClusterState) -> None:
+    def __init__(
+        self, queue: WorkQueue[WorkKey], leadership: Leadership, cluster: ClusterState, events: Sized
+    ) -> None:
+        self._events = events
         self._queue = queue
         self._leadership = leadership
         self._cluster = cluster
@@ -185,6 +205,9 @@ class _Gauges(Collector):
     def collect(self) -> Iterator[Metric]:
         """Read all."""
         yield from self._queue_metrics()
+        yield GaugeMetricFamily(
+            "nightcrawler_events_waiting", "Kubernetes Events to be recorded.", len(self._events)
+        )
         yield from self._cache_metrics()
         leads, changes = self._leadership.is_leader, self._leadership.leader_changes
         yield GaugeMetricFamily("nightcrawler_operator_leader", "1 if this process leads, else 0.", leads)

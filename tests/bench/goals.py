@@ -97,11 +97,12 @@ GOALS: Final[Mapping[str, RowGoals]] = {
         "Chains of ten steps, until their Jobs and Pods are cleaned up; requests from the API server's audit "
         "log. Own writes are those of the operator: Jobs, executions, deletions of collections, and all "
         "else but its Lease. They do not count what it does in the Job controller's place (the Pods of its "
-        "Jobs, and their status), which stands beside them. The cluster's are all writes of all "
-        "components, Events among them, but Leases. Argo makes Pods without Jobs.",
+        "Jobs, and their status), nor Events about executions; both stand beside them. The cluster's are all "
+        "writes of all components, Events among them, but Leases. Argo makes Pods without Jobs.",
         (
             Figure(key="own_requests_per_step", name="own writes", unit="", goal=2.3, moonshot=1.2),
             Figure(key="own_writes_per_step", name="… with those for the Job controller", unit=""),
+            Figure(key="own_events_per_step", name="… and its Events", unit=""),
             Figure(key="cluster_requests_per_step", name="writes of all", unit="", goal=16, moonshot=11),
             _ms("operator_cpu_ms_per_step", "the operator's CPU time", None, None, 26.8),
         ),

@@ -109,7 +109,9 @@ def test_values_become_the_variables_that_the_programs_read(monkeypatch: pytest.
         {
             "settings": {"defaultTimeout": "1h30m", "defaultRetryDelay": 5, "allowHostPath": True},
             "steps": {"podSecurity": "privileged"},
-            "operator": {"settings": {"workers": 200, "managedJobs": False, "historyFailed": 0}},
+            "operator": {
+                "settings": {"workers": 200, "managedJobs": False, "events": False, "historyFailed": 0}
+            },
             "facade": {"settings": {"corsOrigins": "https://a.example,https://b.example"}},
         }
     )
@@ -120,6 +122,7 @@ def test_values_become_the_variables_that_the_programs_read(monkeypatch: pytest.
             monkeypatch.setenv(name, value)
     read, served = OperatorSettings(), FacadeSettings()
     assert (read.workers, read.managed_jobs, read.history_failed) == (200, False, 0)
+    assert read.events is False
     assert (read.default_timeout, read.default_retry_delay, read.allow_host_path) == (5400, 5, True)
     assert (read.lease_namespace, read.probe_host, read.watch_namespace) == ("nightcrawler", "0.0.0.0", "")
     assert (served.namespace, served.api_host) == (HOME, "0.0.0.0")

@@ -39,6 +39,8 @@ from nightcrawler_operator.act import Actor
 from nightcrawler_operator.cluster import missing_children, observe, state
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.cluster.watch_events import apply_event
+from nightcrawler_operator.effects import events
+from nightcrawler_operator.effects.events import EventEffect
 from nightcrawler_operator.keys import DutyKey, ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import DecideAgain, NewJob, Waiting
@@ -209,6 +211,12 @@ class Nobody:
     def conflicted(self) -> None:
         """Not counted."""
 
+    def sent_event(self) -> None:
+        """Not counted."""
+
+    def dropped_event(self, why: str) -> None:
+        """Not counted."""
+
     def gave_up(self, undone: Sequence[str], reason: str) -> None:
         """Not counted."""
 
@@ -262,7 +270,10 @@ class Replica:
         self.timers: dict[WorkKey, datetime] = {}
         most = self._limits.max_owing_runs
         self.cluster = ClusterState(self.store, "", self._wake, max_owing_runs=most)
-        self._leftovers = LeftoverReconciler(self.store, self.cluster, self._limits)
+        self.events = EventEffect(self.store, instance="replica", metrics=Nobody(), wake=lambda _: None)
+        self._leftovers = LeftoverReconciler(
+            self.store, self.cluster, self._limits, on_found=lambda run: self.events.repeat_recent([run])
+        )
         actor = Actor(
             self.store,
             self.cluster,
@@ -271,7 +282,7 @@ class Replica:
             time_left=lambda: math.inf,
             others_wait=self._others_wait,
             metrics=Nobody(),
-            on_ended=self._leftovers.run_ended,
+            on_recorded=self._recorded,
         )
         self._executions = ExecutionReconciler(self.cluster, actor, self._limits)
         self._duties = DutyReconciler(
@@ -291,6 +302,7 @@ class Replica:
                 else:
                     self._cache(watch).upsert(_as(body, watch.kind))
         self._hear_version()
+        self.events.repeat_recent(self.cluster.executions)
         for key in self.cluster.leftovers():
             self._wake(key)
 
@@ -362,6 +374,20 @@ class Replica:
             self.timers[key] = min(outcome.until, self.timers.get(key, outcome.until))
         return True
 
+    async def send_events(self) -> None:
+        """Send the Events that wait. After a death it starts again."""
+        try:
+            for key in self.events.all_keys():
+                await self.events.reconcile(key)
+        except KilledError:
+            self.deaths += 1
+            self.start()
+
+    def _recorded(self, before: ExecutionView, after: ExecutionView) -> None:
+        if after.status.has_ended:
+            self._leftovers.run_ended(after)
+        self.events.recorded(before, after)
+
     def _most_often(self) -> bool:
         """Whether others wait: a run without others would never have to."""
         self._asked += 1
@@ -394,7 +420,7 @@ def the_servers_time(server: ModelServer) -> Iterator[asyncio.Runner]:
             return server.now.timestamp()
 
     with contextlib.ExitStack() as stack:
-        for module in (observe, act, children, missing_children, lookups, leftovers, duties):
+        for module in (observe, act, children, missing_children, lookups, leftovers, duties, events):
             stack.enter_context(mock.patch.object(module, "utcnow", now))
         for module in (state, lookups):
             stack.enter_context(mock.patch.object(module, "time", Monotonic))

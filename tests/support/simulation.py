@@ -53,6 +53,7 @@ happenings = st.one_of(
 troubles = happenings | st.builds(Act, st.sampled_from(["away", "away", "back"]), which=st.integers(0, 1))
 interventions = st.builds(Act, st.sampled_from(["delete pod", "delete job", "garbage"]), which=which)
 notes = st.builds(Act, st.just("note"), which=which)
+sends = st.builds(Act, st.just("send"), replica=replica, death=st.none() | deaths)
 strippings = st.builds(Act, st.sampled_from(["strip pod", "strip job"]), which=which)
 
 thorough = settings(
@@ -108,14 +109,11 @@ class Simulation:
     async def happens(self, act: Act) -> None:
         """Let something happen."""
         one = self.replicas[act.replica % len(self.replicas)]
-        if act.what == "work":
+        if act.what in ("work", "catch up", "send"):
             one.store.live_until(act.death)
-            await one.work()
+            await self._works(one, act.what)
         elif act.what == "observe":
             one.deliver(WATCHED[act.which], act.many)
-        elif act.what == "catch up":
-            one.store.live_until(act.death)
-            await self._catch_up(one)
         elif act.what == "life":
             self._live_on(fails=act.which)
         elif act.what == "time":
@@ -134,6 +132,15 @@ class Simulation:
             self.server.arrive(act.which)
         else:
             self._to_a_child(act)
+
+    async def _works(self, one: Replica, what: str) -> None:
+        match what:
+            case "work":
+                await one.work()
+            case "send":
+                await one.send_events()
+            case _:
+                await self._catch_up(one)
 
     def _note_a_duty(self, which: int) -> None:
         """The facade notes on a run that has ended what it has done for it."""

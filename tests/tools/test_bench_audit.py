@@ -70,6 +70,7 @@ def test_own_writes_are_all_but_the_lease_and_what_is_done_for_others_stands_bes
         _line(OPERATOR, "patch", "workflows", subresource="status"),
         _line(OPERATOR, "deletecollection"),
         *[_line(OPERATOR, "patch", "leases")] * 4,
+        *[_line(OPERATOR, "create", "events")] * 2,
         *[_line(OPERATOR, "get", "workflows")] * 5,
         *[_line("kwok", "patch", "pods", subresource="status")] * 20,
         *[_line("kwok", "update", "leases")] * 9,
@@ -80,12 +81,13 @@ def test_own_writes_are_all_but_the_lease_and_what_is_done_for_others_stands_bes
     assert cost.requests(counts, NIGHTCRAWLER, 10) == {
         "own_requests_per_step": 2.3,
         "own_writes_per_step": 4.2,
-        "cluster_requests_per_step": 7.2,
+        "own_events_per_step": 0.2,
+        "cluster_requests_per_step": 7.4,
     }
     tables = cost.tables(counts, OPERATOR, 10)
     own = tables[f"requests a step of {OPERATOR}"]
     assert own["get workflows"] == 0.5
     assert own["patch leases"] == 0.4
-    assert sum(own.values()) == pytest.approx(5.1)
+    assert sum(own.values()) == pytest.approx(5.3)
     assert "create workflowexecutions" not in tables["requests a step of the others"]
     assert tables["writes a step by user agent"]["kwok"] == 2.9

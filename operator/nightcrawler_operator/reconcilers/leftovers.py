@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -33,14 +33,25 @@ _REMOVAL: Final = timedelta(seconds=10)
 
 
 class LeftoverReconciler:
-    """Reads the execution from the API server before it deletes anything."""
+    """Reads the execution from the API server before it deletes anything.
+
+    `on_found` is called with one that another process has ended.
+    """
 
     wake_delay = 0.0
 
-    def __init__(self, store: Store, cluster: ClusterState, limits: Limits) -> None:
+    def __init__(
+        self,
+        store: Store,
+        cluster: ClusterState,
+        limits: Limits,
+        *,
+        on_found: Callable[[ExecutionView], None],
+    ) -> None:
         self._store = store
         self._cluster = cluster
         self._limits = limits
+        self._on_found = on_found
         self._terminal: set[LeftoverKey] = set()
         self._removed: dict[LeftoverKey, datetime] = {}
 
@@ -69,6 +80,7 @@ class LeftoverReconciler:
                 self._cluster.executions.upsert(execution)
                 return Done()
             self._cluster.owing.record_ended(execution)
+            self._on_found(execution)
             self._terminal.add(key)
         attempts = attempts_of(self._cluster, key.uid, key.namespace)
         verdict = self._decide(attempts)

@@ -7,7 +7,9 @@ ended Pods where they are is counted until it is done with the last one.)
 - `own_requests_per_step`: the operator's writes for a run's sake: creations of Jobs, patches of executions
   and of their status, deletions of collections, and whatever else it writes but its Lease, and but what it
   does in the Job controller's place (`Engine.in_place_of_others`).
-- `own_writes_per_step`: the same with that. The details have each by verb and resource, reads too.
+- `own_writes_per_step`: the same with that.
+- `own_events_per_step`: Kubernetes Events about executions, in neither of the two: no step waits for them,
+  and they are sent at a bounded pace. The details have each by verb and resource, reads too.
 - `cluster_requests_per_step`: writes of everybody (controllers, scheduler, kwok, and the operator), Events
   among them; not Leases, which tick along anyway, nor what the bench itself creates.
 - `operator_cpu_ms_per_step`: the operator's CPU time.
@@ -70,11 +72,13 @@ def requests(counts: Counter[Asked], engine: Engine, steps: int) -> dict[str, fl
     counted = Counter(
         {a: n for a, n in counts.items() if a.is_write and a.what != "leases" and a.agent != BENCH}
     )
-    own = audit.only(counted, agent=engine.name)
+    events = audit.only(counted, agent=engine.name, verb="create", what="events")
+    own = audit.only(counted, agent=engine.name) - events
     for_others = sum(n for asked, n in own.items() if asked.text in engine.in_place_of_others)
     return {
         "own_requests_per_step": round((own.total() - for_others) / steps, 3),
         "own_writes_per_step": round(own.total() / steps, 3),
+        "own_events_per_step": round(events.total() / steps, 3),
         "cluster_requests_per_step": round(counted.total() / steps, 3),
     }
 

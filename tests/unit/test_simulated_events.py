@@ -1,0 +1,84 @@
+"""The Events of runs in whole stories, with deaths between any two writes; as `test_simulated_faults`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from nightcrawler_crds import names
+from nightcrawler_crds.v1alpha1 import conditions
+from tests.support.laws import PROGRAMS_FAULT
+from tests.support.modelserver import Json
+from tests.support.replica import the_servers_time
+from tests.support.simulation import Act, Simulation, graphs, happenings, noted, sends, thorough
+
+
+def story(steps: list[Json], acts: list[Act], replicas: int) -> Simulation:
+    """A run to its end, after which all that wait are sent."""
+    made = Simulation(steps, replicas)
+
+    async def told() -> None:
+        for act in acts:
+            await made.happens(act)
+        await made.be_fair()
+        for one in made.replicas:
+            one.store.live_until(None)
+            await one.send_events()
+
+    with the_servers_time(made.server) as runner:
+        runner.run(told())
+    return made
+
+
+def events_of(made: Simulation) -> list[Json]:
+    return list(made.server.of(names.EVENTS).values())
+
+
+def ends(made: Simulation) -> list[str]:
+    every = (conditions.EVENT_COMPLETED, conditions.EVENT_FAILED, conditions.EVENT_CANCELLED)
+    return [one["reason"] for one in events_of(made) if one["reason"] in every]
+
+
+@thorough
+@given(graphs(), st.lists(happenings | sends, min_size=20, max_size=80), st.integers(1, 2))
+def test_whoever_dies_nothing_is_told_twice_and_nothing_that_is_not_so(
+    steps: list[Json], acts: list[Act], replicas: int
+) -> None:
+    made = noted(story(steps, acts, replicas))
+    recorded = made.status["steps"]
+    told = Counter(one["reason"] for one in events_of(made))
+
+    assert told[conditions.EVENT_STARTED] <= 1
+    assert ends(made) in ([], [made.status["phase"]])
+    assert told[conditions.EVENT_STEP_FAILED] <= sum(s["phase"] == "Failed" for s in recorded.values())
+    assert told[conditions.EVENT_STEP_DISRUPTED] <= sum(s.get("disruptions", 0) for s in recorded.values())
+    event(f"Events: {sum(told.values()) // 3 * 3} or more")
+
+
+@thorough
+@given(
+    graphs(),
+    st.lists((happenings | sends).map(lambda act: replace(act, death=None)), min_size=20, max_size=80),
+)
+def test_where_nobody_dies_everything_is_told_that_people_look_for(
+    steps: list[Json], acts: list[Act]
+) -> None:
+    made = noted(story(steps, acts, replicas=1))
+    recorded = made.status["steps"]
+    told = Counter(one["reason"] for one in events_of(made))
+
+    assert ends(made) == [made.status["phase"]]
+    assert told[conditions.EVENT_STARTED] == int("startTime" in made.status)
+    assert told[conditions.EVENT_STEP_FAILED] == sum(s["phase"] == "Failed" for s in recorded.values())
+    faults = sum(len(attempts) for attempts in made.laws.faults.values())
+    last = sum(s["phase"] == "Failed" and s["reason"] in PROGRAMS_FAULT for s in recorded.values())
+    assert told[conditions.EVENT_STEP_RETRIED] == faults - last
+
+
+def test_a_run_that_goes_well_has_two_events_however_many_steps_it_has() -> None:
+    steps = [{"name": f"s{number}", "image": "b:1", "retries": 0} for number in range(6)]
+    told = [one["reason"] for one in events_of(story(steps, [], replicas=1))]
+    assert told == [conditions.EVENT_STARTED, conditions.EVENT_COMPLETED]
