@@ -22,6 +22,7 @@ from nightcrawler_api.http.heads import HeadAsGet
 from nightcrawler_api.http.origins import SameOrigin
 from nightcrawler_api.metrics import Measured, Metrics
 from nightcrawler_api.openapi import document_problem_type, document_rules
+from nightcrawler_api.schedules import endpoints as schedules
 from nightcrawler_api.settings import Settings, is_loopback
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.workflows import endpoints as workflows
@@ -55,6 +56,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.state.facade = facade
     app.include_router(workflows.router)
     app.include_router(executions.router)
+    app.include_router(schedules.router)
     app.include_router(health.router)
     document_problem_type(app)
     document_rules(app)

@@ -11,3 +11,5 @@ RETRY_DELAY: Final = 30.0
 RETRIES_IF_ENABLED: Final = 3
 """Retries of a workflow with enableRetry that sets no number; others have none."""
 PRIORITY: Final = "medium"
+TIME_ZONE: Final = "UTC"
+"""Time zone of schedules that name none."""

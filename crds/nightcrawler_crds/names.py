@@ -35,6 +35,9 @@ MANAGED_BY: Final = f"{GROUP}/operator"
 JOB_TRACKING: Final = "batch.kubernetes.io/job-tracking"
 """The Job controller's finalizer of Pods; it removes it once the Job is deleted, whoever managed the Job."""
 
+SCHEDULE_EXECUTOR: Final = "schedule"
+"""`spec.executor` of runs that the schedule started."""
+
 STEP_CONTAINER: Final = "step"
 """The name of the container that runs a step; its result is the step's."""
 
@@ -111,3 +114,8 @@ def event_name(execution: str, execution_uid: str, *what: str) -> str:
 def revision_name(workflow: str, workflow_uid: str, content: str) -> str:
     """The name of the ControllerRevision with this content of a workflow."""
     return f"{workflow[:_READABLE].rstrip('-')}-{_digest(workflow_uid, content)}"
+
+
+def scheduled_run_name(workflow: str, workflow_uid: str, scheduled_time: str) -> str:
+    """The name of the run of one scheduled time of a workflow: at most 51 characters, a DNS label."""
+    return f"{workflow[:_READABLE].rstrip('-')}-{_digest(workflow_uid, scheduled_time)}"

@@ -26,6 +26,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from nightcrawler_crds import defaults, words
 from nightcrawler_crds.errors import ConfigurationError
 from nightcrawler_crds.validation.podtemplate import BEYOND, Level, PodPolicy, Power
+from nightcrawler_crds.validation.schedules import zone_problem
 
 PREFIX: Final = "NIGHTCRAWLER_"
 
@@ -72,6 +73,12 @@ def _parsed_by(parse: Callable[[str], object]) -> Callable[[str | None, Validati
     return check
 
 
+def _known_zone(name: str, info: ValidationInfo) -> str:
+    if why := zone_problem(name):
+        raise ValueError(f"{variable(info.field_name or '')} {why}.")
+    return name
+
+
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -99,6 +106,9 @@ class CommonSettings(BaseSettings):
     default_timeout: Span = Field(defaults.TIMEOUT, description="Timeout of runs whose workflow sets none.")
     default_retry_delay: Wait = Field(
         defaults.RETRY_DELAY, description="The delay before a retry where no retryDelay is set."
+    )
+    default_time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        defaults.TIME_ZONE, description="Time zone of schedules that name none: an IANA name."
     )
     default_cpu: Annotated[str | None, AfterValidator(_parsed_by(words.parse_cpu))] = Field(
         None, description="CPU request of steps that set none. Unset: none."

@@ -1,6 +1,6 @@
-"""The queue's workers, and the registry: kind of key -> reconciler.
+"""The queues' workers, and the registry: kind of key -> reconciler.
 
-Workers always run; keys are queued only while this process leads, and the queue is emptied when it
+Workers always run; keys are queued only while this process leads, and the queues are emptied when it
 stops leading. The next leader starts from its caches, and timers need not be handed over: they follow
 from status.
 """
@@ -49,12 +49,27 @@ class Reconciler(Protocol[K_contra]):
         ...
 
 
+class Queue(Protocol[K_contra]):
+    """Where keys wait: one queue, or one of several."""
+
+    def add(self, key: K_contra) -> None:
+        """Queue a key for the next free worker."""
+        ...
+
+    def add_after(self, key: K_contra, seconds: float) -> None:
+        """Queue a key in so many seconds."""
+        ...
+
+
 class Controller(Generic[K]):
-    """Takes keys from the queue and calls the reconciler of each one's kind."""
+    """Takes keys from the queue and calls the reconciler of each one's kind.
+
+    `queue` may be several, as `Lanes` are; each worker serves one of them.
+    """
 
     def __init__(
         self,
-        queue: WorkQueue[K],
+        queue: Queue[K],
         reconcilers: Mapping[type[K], Reconciler[Any]],
         *,
         metrics: Metrics,
@@ -76,19 +91,19 @@ class Controller(Generic[K]):
         if self._leads():
             self._queue.add_after(key, self._reconcilers[type(key)].wake_delay)
 
-    async def work(self) -> None:
-        """One worker: reconciles until the queue is closed."""
+    async def work(self, queue: WorkQueue[K]) -> None:
+        """One worker of a queue: reconciles until that is closed."""
         while True:
             try:
-                key = await self._queue.get()
+                key = await queue.get()
             except QueueClosed:
                 return
             try:
-                await self._one(key)
+                await self._one(key, queue)
             finally:
-                self._queue.done(key)
+                queue.done(key)
 
-    async def _one(self, key: K) -> None:
+    async def _one(self, key: K, queue: WorkQueue[K]) -> None:
         if not self._leads():
             return  # another replica leads; a new leader reconciles everything
         began = time.monotonic()
@@ -96,31 +111,31 @@ class Controller(Generic[K]):
         reconciler = self._reconcilers[type(key)]
         with about(**key.subject):
             try:
-                self._requeue(key, await reconciler.reconcile(key), reconciler.wake_delay)
+                self._requeue(key, queue, await reconciler.reconcile(key), reconciler.wake_delay)
             except DecideAgain:
-                self._queue.add(key)
+                queue.add(key)
             except NotLeading:
                 error = "NotLeading"
                 if self._leads():
-                    self._queue.retry(key)
+                    queue.retry(key)
                 else:
                     log.info("no longer leading: not reconciled")
             except errors.ApiError as failure:
                 error = type(failure).__name__
-                later = self._queue.retry(key, at_least=failure.retry_after or 0.0)
+                later = queue.retry(key, at_least=failure.retry_after or 0.0)
                 log.warning("%s; retrying in %.1f s", failure.message, later)
             except Exception as failure:
                 error = type(failure).__name__
-                later = self._queue.retry(key)
+                later = queue.retry(key)
                 log.exception("a bug: please report it; retrying in %.1f s", later)
         self._metrics.reconciled(type(key).__name__.removesuffix("Key"), time.monotonic() - began, error)
 
-    def _requeue(self, key: K, outcome: Outcome, wake_delay: float) -> None:
+    def _requeue(self, key: K, queue: WorkQueue[K], outcome: Outcome, wake_delay: float) -> None:
         match outcome:
             case Done():
-                self._queue.forget(key)
+                queue.forget(key)
                 if not wake_delay:  # otherwise a delayed change may be queued just now
-                    self._queue.drop_deadline(key)
+                    queue.drop_deadline(key)
             case Waiting(until):
-                self._queue.forget(key)
-                self._queue.add_after(key, max(0.0, (until - utcnow()) / timedelta(seconds=1)))
+                queue.forget(key)
+                queue.add_after(key, max(0.0, (until - utcnow()) / timedelta(seconds=1)))

@@ -72,6 +72,19 @@ class EventsKey:
         return {"namespace": self.namespace, "execution": self.name}
 
 
+@dataclass(frozen=True, slots=True)
+class ScheduleKey:
+    """The schedule of a workflow."""
+
+    namespace: str
+    name: str
+
+    @property
+    def subject(self) -> dict[str, str]:
+        """The names for its log records."""
+        return {"namespace": self.namespace}
+
+
 EffectKey = EventsKey
 """What the effects' queue holds."""
-WorkKey = ExecutionKey | WorkflowKey | LeftoverKey | DutyKey
+WorkKey = ExecutionKey | WorkflowKey | LeftoverKey | DutyKey | ScheduleKey

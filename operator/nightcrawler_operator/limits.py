@@ -56,6 +56,10 @@ class Limits:
     """Completed executions kept of each workflow that sets no number; a count."""
     history_failed: int = 10
     """Failed and cancelled executions kept of each workflow that sets no number; a count."""
+    default_time_zone: str = defaults.TIME_ZONE
+    """Time zone of cron expressions whose schedule names none."""
+    catch_up_most: int = 100
+    """How many missed times a schedule with catchUp makes up for, the newest; a count."""
     default_cpu: Cpu | None = None
     """Request of steps for which none is set; None requests nothing."""
     default_memory: Bytes | None = None

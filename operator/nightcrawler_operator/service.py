@@ -22,6 +22,7 @@ from nightcrawler_operator.cluster import installed
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.cluster.watch_events import VIEWS, apply_event, apply_list
 from nightcrawler_operator.controller import Controller
+from nightcrawler_operator.decisions.schedules.snapshot import SCHEDULED, has_schedule
 from nightcrawler_operator.effects.events import EventEffect
 from nightcrawler_operator.election.elector import Elector
 from nightcrawler_operator.election.holder import Witness, own_holder, write_identity
@@ -32,12 +33,15 @@ from nightcrawler_operator.keys import (
     EventsKey,
     ExecutionKey,
     LeftoverKey,
+    ScheduleKey,
     WorkflowKey,
     WorkKey,
 )
+from nightcrawler_operator.lanes import Lane, Lanes
 from nightcrawler_operator.reconcilers.duties import DutyReconciler
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.reconcilers.leftovers import LeftoverReconciler
+from nightcrawler_operator.reconcilers.schedule import ScheduleReconciler
 from nightcrawler_operator.reconcilers.workflow import WorkflowReconciler
 from nightcrawler_operator.settings import Settings
 from nightcrawler_operator.telemetry import Telemetry
@@ -58,7 +62,7 @@ class Operator:
         self.settings = settings
         self.connection = connection
         self.telemetry = Telemetry()
-        self.queue: WorkQueue[WorkKey] = WorkQueue()
+        self.lanes = Lanes(self._lane_of)
         self.store = Store(connection)
         self.cluster = ClusterState(
             self.store, settings.watch_namespace, self._wake, max_owing_runs=settings.max_owing_runs
@@ -71,18 +75,21 @@ class Operator:
             self.store, instance=self.own.identity, metrics=self.telemetry, wake=self._wake_effect
         )
         self._leftovers = LeftoverReconciler(self.store, self.cluster, limits, on_found=self._found_ended)
+        self._schedules = ScheduleReconciler(
+            self.store, self.cluster, limits, time_left=self.election.time_left, metrics=self.telemetry
+        )
         actor = Actor(
             self.store,
             self.cluster,
             limits=limits,
             managed=settings.managed_jobs,
             time_left=self.election.time_left,
-            others_wait=lambda: len(self.queue) > 0,
+            others_wait=lambda: len(self.lanes) > 0,
             metrics=self.telemetry,
             on_recorded=self._recorded,
         )
         self.controller = Controller(
-            self.queue,
+            self.lanes,
             {
                 ExecutionKey: ExecutionReconciler(self.cluster, actor, limits),
                 WorkflowKey: self._workflows,
@@ -94,17 +101,19 @@ class Operator:
                     metrics=self.telemetry,
                     on_settled=self._run_settled,
                 ),
+                ScheduleKey: self._schedules,
             },
             metrics=self.telemetry,
             leads=lambda: self.election.is_leader,
         )
+        self._effect_queue = WorkQueue[EffectKey]()
         self.effects = Controller(
-            WorkQueue[EffectKey](),
+            self._effect_queue,
             {EventsKey: self._events},
             metrics=self.telemetry,
             leads=lambda: self.election.is_leader,
         )
-        self.telemetry.register_gauges(self.queue, self.election, self.cluster, events=self._events)
+        self.telemetry.register_gauges(self.lanes, self.election, self.cluster, events=self._events)
         self._tasks: list[asyncio.Task[None]] = []
         self._workers: list[asyncio.Task[None]] = []
         self.synced = asyncio.Event()
@@ -123,13 +132,18 @@ class Operator:
         for informer in self.cluster.informers:
             self._spawn(informer.run(), f"informer of {informer.resource.plural}")
         self._spawn(self._sync_then_lead(), "election")
-        self._workers = [asyncio.create_task(self.controller.work()) for _ in range(self.settings.workers)]
+        workers = {Lane.PEOPLE: self.settings.workers, Lane.SCHEDULE: self.settings.schedule_workers}
+        self._workers = [
+            asyncio.create_task(self.controller.work(self.lanes[lane]))
+            for lane in Lane
+            for _ in range(workers[lane])
+        ]
         for number in range(_EFFECT_WORKERS):
-            self._spawn(self.effects.work(), f"effects {number}")
+            self._spawn(self.effects.work(self._effect_queue), f"effects {number}")
 
     async def stop(self) -> None:
         """Stop in order: finish the writes under way, then release the Lease."""
-        self.queue.close()
+        self.lanes.close()
         if self._workers:
             await asyncio.wait(self._workers, timeout=5)
         for task in [*self._workers, *reversed(self._tasks)]:
@@ -238,6 +252,22 @@ class Operator:
         if self.settings.events:
             self._events.repeat_recent([execution])
 
+    def _lane_of(self, key: WorkKey) -> Lane:
+        """What schedules start has a lane of its own; what is not cached is a person's until it is."""
+        where = (key.namespace, key.name)
+        match key:
+            case ScheduleKey() | DutyKey():
+                return Lane.SCHEDULE
+            case ExecutionKey():
+                execution = self.cluster.executions.get(where)
+                scheduled = execution is not None and execution.spec.trigger.type == SCHEDULED
+            case WorkflowKey():
+                workflow = self.cluster.workflows.get(where)
+                scheduled = workflow is not None and has_schedule(workflow)
+            case LeftoverKey():
+                scheduled = False
+        return Lane.SCHEDULE if scheduled else Lane.PEOPLE
+
     def _run_settled(self, execution: OwingView) -> None:
         self._workflows.run_settled(execution)
         self._wake(WorkflowKey(execution.metadata.namespace, execution.spec.workflow_ref.name))
@@ -267,7 +297,7 @@ class Operator:
 
     def _follow(self) -> None:
         log.info("not leading")
-        self.queue.clear()
+        self.lanes.clear()
         self._events.clear()
         # Another leader may delete revisions that are cached here.
         self.cluster.invalidate_revisions()

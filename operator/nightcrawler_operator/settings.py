@@ -44,6 +44,15 @@ class Settings(common.CommonSettings):
     workers: Annotated[int, Ge(1), Le(256)] = Field(
         16, description="How many keys (executions, workflows, leftovers) are reconciled at the same time."
     )
+    schedule_workers: Annotated[int, Ge(1), Le(256)] = Field(
+        4,
+        description="How many schedules, and runs that they have started, are reconciled at the same time: "
+        "a lane of their own, so that a person's run does not stand behind thousands that are due together.",
+    )
+    catch_up_most: Annotated[int, Ge(1), Le(1000)] = Field(
+        _DEFAULT.catch_up_most,
+        description="How many missed times a schedule with catchUp makes up for at most: the newest.",
+    )
     resync_period: Span = Field(
         600.0, description="How often everything is listed and reconciled again, in case an event was missed."
     )
@@ -219,6 +228,8 @@ class Settings(common.CommonSettings):
             max_disruptions=self.max_disruptions,
             duty_timeout=self.duty_timeout,
             max_owing_runs=self.max_owing_runs,
+            default_time_zone=self.default_time_zone,
+            catch_up_most=self.catch_up_most,
             history_completed=self.history_completed,
             history_failed=self.history_failed,
             default_cpu=None if self.default_cpu is None else words.parse_cpu(self.default_cpu),

@@ -30,14 +30,16 @@ from typing_extensions import override
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, DutyName, conditions
 from nightcrawler_operator.cluster.state import ClusterState
+from nightcrawler_operator.decisions.schedules.snapshot import has_schedule
 from nightcrawler_operator.election.leadership import Leadership
-from nightcrawler_operator.keys import ExecutionKey, WorkKey
+from nightcrawler_operator.keys import ExecutionKey
+from nightcrawler_operator.lanes import Lanes
 from nightcrawler_operator.plan import NewJob
 from nightcrawler_operator.snapshot import Snapshot
-from nightcrawler_operator.workqueue import WorkQueue
 
 _RECONCILE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _HANDOVER_BUCKETS: Final = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_DELAY_BUCKETS: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0, 86400.0)
 _NO_STEP: Final = StepStatusView(phase="")
 
 
@@ -46,7 +48,7 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._queue: WorkQueue[WorkKey] | None = None
+        self._queue: Lanes | None = None
         self._executions = self._counter(
             "nightcrawler_executions_finished",
             "Executions that ended, by phase and reason.",
@@ -73,6 +75,18 @@ class Telemetry:
         self._sent = self._counter("nightcrawler_events_sent", "Kubernetes Events recorded for executions.")
         self._dropped = self._counter(
             "nightcrawler_events_dropped", "Kubernetes Events that were not recorded, by the reason.", "why"
+        )
+        self._times = self._counter(
+            "nightcrawler_schedule_times",
+            "Scheduled times decided on, by outcome and reason.",
+            "outcome",
+            "reason",
+        )
+        self._delay = Histogram(
+            "nightcrawler_schedule_delay_seconds",
+            "From a scheduled time until its run was decided on.",
+            registry=self.registry,
+            buckets=_DELAY_BUCKETS,
         )
         self._writes = self._counter(
             "nightcrawler_operator_status_writes", "Writes of an execution's status that succeeded."
@@ -112,7 +126,7 @@ class Telemetry:
 
     def register_gauges(
         self,
-        queue: WorkQueue[WorkKey],
+        queue: Lanes,
         leadership: Leadership,
         cluster: ClusterState,
         *,
@@ -169,6 +183,13 @@ class Telemetry:
         for duty in undone:
             self._undone.labels(duty, reason).inc()
 
+    def scheduled(self, outcome: str, reason: str, late: float) -> None:
+        """A decision on a scheduled time was recorded, so many seconds after it."""
+        if outcome == "Started":
+            self._delay.observe(max(0.0, late))
+            reason = ""
+        self._times.labels(outcome, reason).inc()
+
     # --- what the controller reports -----------------------------------------------------------------
 
     def reconciled(self, kind: str, seconds: float, error: str | None) -> None:
@@ -189,9 +210,7 @@ def _reason(execution: ExecutionView) -> str:
 class _Gauges(Collector):
     """Gauges, read from the queue, the election and the caches at each scrape."""
 
-    def __init__(
-        self, queue: WorkQueue[WorkKey], leadership: Leadership, cluster: ClusterState, events: Sized
-    ) -> None:
+    def __init__(self, queue: Lanes, leadership: Leadership, cluster: ClusterState, events: Sized) -> None:
         self._events = events
         self._queue = queue
         self._leadership = leadership
@@ -209,6 +228,7 @@ class _Gauges(Collector):
             "nightcrawler_events_waiting", "Kubernetes Events to be recorded.", len(self._events)
         )
         yield from self._cache_metrics()
+        yield self._schedule_metrics()
         leads, changes = self._leadership.is_leader, self._leadership.leader_changes
         yield GaugeMetricFamily("nightcrawler_operator_leader", "1 if this process leads, else 0.", leads)
         yield CounterMetricFamily(
@@ -227,6 +247,18 @@ class _Gauges(Collector):
         )
         yield CounterMetricFamily(f"{prefix}adds", "Keys added.", queue.added)
         yield CounterMetricFamily(f"{prefix}retries", "Keys requeued after a failure.", queue.retried)
+
+    def _schedule_metrics(self) -> Metric:
+        scheduled = [workflow for workflow in self._cluster.workflows if has_schedule(workflow)]
+        suspended = sum(bool(workflow.spec.get("suspend")) for workflow in scheduled)
+        schedules = GaugeMetricFamily(
+            "nightcrawler_schedules",
+            "Workflows with a schedule, by whether it is suspended.",
+            labels=["suspended"],
+        )
+        schedules.add_metric(["false"], len(scheduled) - suspended)
+        schedules.add_metric(["true"], suspended)
+        return schedules
 
     def _cache_metrics(self) -> Iterator[Metric]:
         cluster, now = self._cluster, time.monotonic()

@@ -143,6 +143,20 @@ GOALS: Final[Mapping[str, RowGoals]] = {
             Figure(key="standby_first_s", name="standby's first successor", unit="s", goal=5, moonshot=1),
         ),
     ),
+    "schedule": RowGoals(
+        "Schedules",
+        "5,000 workflows with a schedule are due in the same minute. Before that, with nothing to do: the "
+        "operator's memory, and its CPU time a second, for 1,000 of them. Then from the scheduled time until "
+        "the last run was created; and meanwhile a person's runs, one after another, as in Start.",
+        (
+            Figure(key="created_s", name="last run created", unit="s", goal=60),
+            _ms("manual_p50_ms", "a person's run meanwhile, p50", None, None),
+            _ms("idle_p50_ms", "a person's run before, p50", None, None),
+            Figure(key="times_idle", name="meanwhile, times before", unit="", goal=2),
+            Figure(key="mb_per_1000", name="memory of 1,000 at rest", unit="MB"),
+            Figure(key="cpu_ms_per_1000", name="CPU time a second of 1,000 at rest", unit="ms"),
+        ),
+    ),
     "scale": RowGoals(
         "Growth",
         "The same figures with 100, 1,000 and 10,000 executions: no worse than linear in what runs, constant "

@@ -39,6 +39,9 @@ class Sizes:
     # recovery: how many are in flight, and of how many the Pod ends
     recovery_runs: int = 5_000
     recovery_ended: int = 500
+    # schedule: how many workflows are due in the same minute, and a person's runs before that
+    schedules: int = 5_000
+    schedule_starts: int = 50
     # scale: how many of each there are, and how much is measured at each size
     scale_ended: tuple[int, ...] = (100, 1_000, 10_000)
     scale_running: tuple[int, ...] = (100, 1_000, 5_000)
@@ -64,6 +67,8 @@ SHORT = Sizes(
     memory_running=(200,),
     recovery_runs=200,
     recovery_ended=50,
+    schedules=200,
+    schedule_starts=10,
     scale_ended=(100, 1_000),
     scale_running=(100,),
     scale_workflows=(),

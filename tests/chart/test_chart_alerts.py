@@ -15,9 +15,8 @@ from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.election.leadership import SoleLeader
-from nightcrawler_operator.keys import WorkKey
+from nightcrawler_operator.lanes import Lane, Lanes
 from nightcrawler_operator.telemetry import Telemetry
-from nightcrawler_operator.workqueue import WorkQueue
 from tests.support.chart import manifests, of, one
 
 _APIS = ("monitoring.coreos.com/v1",)
@@ -34,7 +33,9 @@ async def offered() -> set[str]:
     store = Store(Connection(Identity("http://localhost"), "test"))
     telemetry = Telemetry()
     leadership = SoleLeader(on_started=lambda: None, on_stopped=lambda: None)
-    telemetry.register_gauges(WorkQueue[WorkKey](), leadership, ClusterState(store, "", lambda _: None))
+    telemetry.register_gauges(
+        Lanes(lambda _: Lane.PEOPLE), leadership, ClusterState(store, "", lambda _: None)
+    )
     facade = create_app(Settings(), store).state.facade.metrics
     text = generate_latest(telemetry.registry) + generate_latest(facade.registry)
     return set(re.findall(r"^# TYPE (\w+) ", text.decode(), re.MULTILINE))

@@ -16,7 +16,9 @@ pytestmark = pytest.mark.real_node
 _NO_HEADER: Final = "ERROR file 2 of 3 has no header line"
 ENDS: Final = {
     "failing": ("Failed", f"step 'Import' ended with exit code 3: {_NO_HEADER} (in the last of 2 attempts)"),
+    "every-six-hours": ("Completed", "its step completed"),
     "hello": ("Completed", "its step completed"),
+    "nightly": ("Completed", "its step completed"),
 }
 """Phase and message of the runs; of all others that all steps completed."""
 

@@ -53,6 +53,8 @@ def test_kubectl_get_shows_workflows_and_executions_at_a_glance(
         "NAME",
         "ACCEPTED",
         "SCHEDULE",
+        "NEXT",
+        "LAST",
         "SUSPENDED",
         "ACTIVE",
         "LAST RUN",
@@ -62,6 +64,8 @@ def test_kubectl_get_shows_workflows_and_executions_at_a_glance(
     assert workflow["NAME"] == "workflow.nightcrawler.dev/full"
     assert workflow["ACCEPTED"] == "True"
     assert workflow["SCHEDULE"] == "0 0 * * 1"
+    assert workflow["NEXT"] == "2025-07-13T22:00:00Z"
+    assert workflow["LAST"] == "2025-07-06T22:00:00Z"
     assert workflow["SUSPENDED"] == "true"
     assert workflow["ACTIVE"] == "1"
     assert re.fullmatch(r"\d+d", workflow["LAST RUN"]) or "y" in workflow["LAST RUN"]

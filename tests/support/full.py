@@ -58,6 +58,24 @@ def workflow() -> Manifest:
         "lastRunTime": "2025-07-10T14:45:00Z",
         "lastExecution": "image-classification-x7k2p",
         "lastPhase": "Completed",
+        "schedule": {
+            "anchor": "2025-07-01T00:00:00Z",
+            "specHash": "0123456789abcdef",
+            "lastScheduledTime": "2025-07-06T22:00:00Z",
+            "nextScheduledTime": "2025-07-13T22:00:00Z",
+            "lastStarted": "2025-07-06T22:00:00Z",
+            "skipNext": False,
+            "message": "a clock was wrong",
+            "recent": [
+                {
+                    "time": "2025-07-06T22:00:00Z",
+                    "outcome": "Started",
+                    "reason": "Completed",
+                    "message": "it has ended",
+                    "execution": "image-classification-0123456789",
+                }
+            ],
+        },
         "conditions": [_condition()],
     }
     return _manifest("Workflow", spec, status)
@@ -108,6 +126,11 @@ def _config() -> Manifest:
             "description": "Runs every Monday at midnight",
             "skipOnFailure": True,
             "catchUp": False,
+            "timeZone": "Europe/Berlin",
+            "startingDeadline": "10 minutes",
+            "concurrencyPolicy": "Replace",
+            "start": "2025-07-01T00:00:00Z",
+            "end": "2025-12-31T23:59:59Z",
         },
         "security": {
             "visibility": "Team",

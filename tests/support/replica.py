@@ -41,7 +41,7 @@ from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.cluster.watch_events import apply_event
 from nightcrawler_operator.effects import events
 from nightcrawler_operator.effects.events import EventEffect
-from nightcrawler_operator.keys import DutyKey, ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
+from nightcrawler_operator.keys import DutyKey, ExecutionKey, LeftoverKey, ScheduleKey, WorkflowKey, WorkKey
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import DecideAgain, NewJob, Waiting
 from nightcrawler_operator.reconcilers import duties, leftovers
@@ -358,7 +358,7 @@ class Replica:
                     outcome = await self._leftovers.reconcile(key)
                 case DutyKey():
                     outcome = await self._duties.reconcile(key)
-                case WorkflowKey():
+                case WorkflowKey() | ScheduleKey():
                     raise AssertionError(key)
         except KilledError:
             self.deaths += 1
@@ -394,7 +394,7 @@ class Replica:
         return self._asked % 4 != 0
 
     def _wake(self, key: WorkKey) -> None:
-        if not isinstance(key, WorkflowKey):  # the reconcile of workflows is not simulated
+        if not isinstance(key, WorkflowKey | ScheduleKey):  # these reconciles are not simulated here
             self.dirty[key] = None
 
     def _cache(self, watch: Watch) -> Any:

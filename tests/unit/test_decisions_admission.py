@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nightcrawler_crds import names
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.execution import decide
 from nightcrawler_operator.plan import (
@@ -321,3 +322,17 @@ def test_later_steps_wait_while_the_environment_is_cordoned_and_say_so() -> None
     )
     assert plan.outcome == Waiting(at(60))
     assert decide(closed.at(60).build()).first_jobs
+
+
+def test_a_run_that_another_workflow_owns_is_waited_for_and_then_refused() -> None:
+    before = a_new_execution()
+    owner = {"apiVersion": names.API_VERSION, "kind": "Workflow", "name": "wf", "uid": "of-another"}
+    before.meta = {**before.meta, "ownerReferences": [owner]}
+
+    waiting = decide(before.at(3).build())
+    assert waiting.outcome == Waiting(at(30))
+    assert not waiting.adopt
+    reason, message = refusal(before.at(31))
+    assert reason == conditions.WORKFLOW_NOT_FOUND
+    assert "was deleted; one of that name is another workflow" in message
+    assert not decide(before.at(31).build()).adopt

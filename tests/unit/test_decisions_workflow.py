@@ -49,24 +49,22 @@ def test_a_spec_that_cannot_be_read_names_the_field() -> None:
 
 
 def test_what_takes_effect_later_is_listed() -> None:
-    spec = STEPS | {"suspend": True, "config": {"schedule": {"type": "cron", "cron": "0 3 * * *"}}}
+    spec = STEPS | {"traceLevel": "min", "config": {"notificationEvents": ["fail"]}}
 
     status, reason, message = said(spec)[conditions.DEFERRED]
 
     assert (status, reason) == ("True", conditions.LATER_RELEASE)
-    assert message.endswith("spec.suspend, spec.config.schedule")
+    assert message.endswith("spec.traceLevel, spec.config.notificationEvents")
 
 
 LATER: Final[dict[str, dict[str, Any]]] = {
     "spec.environmentStrategy": {"environmentStrategy": "cost"},
     "spec.traceLevel": {"traceLevel": "min"},
-    "spec.suspend": {"suspend": True},
     "spec.options.enableNotifications": {"options": {"enableNotifications": True}},
     "spec.options.enableLogging": {"options": {"enableLogging": True}},
     "spec.config.storage.persistentVolume": {"config": {"storage": {"persistentVolume": "1 GB"}}},
     "spec.config.notifications": {"config": {"notifications": {"email": True}}},
     "spec.config.notificationEvents": {"config": {"notificationEvents": ["fail"]}},
-    "spec.config.schedule": {"config": {"schedule": {"type": "interval", "interval": "1h"}}},
     "spec.config.security": {"config": {"security": {"visibility": "Private"}}},
 }
 
@@ -80,8 +78,13 @@ def test_fields_that_have_effect_are_not_listed() -> None:
     effective = a_spec(
         a_step("a", retries=1),
         options={"enableRetry": True, "enableLogging": False},
-        config={"retries": 2, "timeout": "1h", "storage": {"ephemeralStorage": "1 GB"}},
-        suspend=False,
+        config={
+            "retries": 2,
+            "timeout": "1h",
+            "storage": {"ephemeralStorage": "1 GB"},
+            "schedule": {"type": "interval", "interval": "1h"},
+        },
+        suspend=True,
     )
 
     assert deferred_fields(effective) == []

@@ -71,7 +71,7 @@ class Office:
         controller = Controller(
             self.queue, {EventsKey: self.effect}, metrics=self.telemetry, leads=lambda: True
         )
-        self.workers = [asyncio.create_task(controller.work()) for _ in range(2)]
+        self.workers = [asyncio.create_task(controller.work(self.queue)) for _ in range(2)]
 
     def start(self, *runs: str) -> None:
         """These runs start."""

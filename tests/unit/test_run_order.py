@@ -13,9 +13,9 @@ from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.controller import Controller
 from nightcrawler_operator.keys import ExecutionKey, WorkKey
+from nightcrawler_operator.lanes import Lane, Lanes
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
-from nightcrawler_operator.workqueue import WorkQueue
 from tests.support.modelserver import ModelCluster, ModelServer
 from tests.support.replica import Replica, the_servers_time
 from tests.support.snapshots import EXECUTION, EXECUTION_UID, PodMaker, a_pod, wire
@@ -64,13 +64,13 @@ def test_a_finished_pod_counts_as_unrecorded_until_it_is_in_status(
 async def test_of_all_runs_those_with_an_unrecorded_end_are_queued_first() -> None:
     others = [_run(f"other-{n}", f"uid-{n}", train=_RUNNING) for n in range(3)]
     cluster = _cluster(*others, _run(EXECUTION, EXECUTION_UID, train=_RUNNING), pod=a_pod().exited(0))
-    queue: WorkQueue[WorkKey] = WorkQueue()
+    lanes = Lanes(lambda _: Lane.PEOPLE)
     reconcilers: dict[type[WorkKey], Any] = {ExecutionKey: ExecutionReconciler(cluster, _NOTHING, Limits())}
-    controller = Controller(queue, reconcilers, metrics=_NOTHING, leads=lambda: True)
+    controller = Controller(lanes, reconcilers, metrics=_NOTHING, leads=lambda: True)
     controller.wake_all()
-    first = cast("ExecutionKey", await queue.get())
+    first = cast("ExecutionKey", await lanes[Lane.PEOPLE].get())
     assert first.name == EXECUTION
-    assert len(queue) == 3
+    assert len(lanes) == 3
 
 
 class _Story:

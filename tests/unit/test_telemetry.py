@@ -14,10 +14,10 @@ from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.election.leadership import SoleLeader
-from nightcrawler_operator.keys import ExecutionKey, WorkKey
+from nightcrawler_operator.keys import ExecutionKey
+from nightcrawler_operator.lanes import Lane, Lanes
 from nightcrawler_operator.plan import NewJob
 from nightcrawler_operator.telemetry import Telemetry
-from nightcrawler_operator.workqueue import WorkQueue
 from tests.support.snapshots import EXECUTION, SnapshotMaker, a_spec, job_name
 from tests.support.views import execution
 
@@ -28,13 +28,14 @@ class Observed:
     """Telemetry with real parts behind its gauges; the world never asks an API server for anything here."""
 
     def __init__(self) -> None:
-        self.queue = WorkQueue[WorkKey]()
+        self.lanes = Lanes(lambda _: Lane.PEOPLE)
+        self.queue = self.lanes[Lane.PEOPLE]
         self.leadership = SoleLeader(on_started=lambda: None, on_stopped=lambda: None)
         self.cluster = ClusterState(
             Store(Connection(Identity("http://localhost"), "test")), "", lambda _: None
         )
         self.telemetry = Telemetry()
-        self.telemetry.register_gauges(self.queue, self.leadership, self.cluster)
+        self.telemetry.register_gauges(self.lanes, self.leadership, self.cluster)
 
     def value(self, name: str, **labels: str) -> float:
         return self.telemetry.registry.get_sample_value(f"nightcrawler_{name}", labels) or 0.0

@@ -14,7 +14,7 @@ from nightcrawler_api.executions.schemas import (
     StepExecution,
 )
 from nightcrawler_api.state.statuses import ended, execution_status, has_started, started, step_status
-from nightcrawler_crds import clock, words
+from nightcrawler_crds import clock, names, words
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
 from nightcrawler_crds.plaintext import plain
 from nightcrawler_crds.v1alpha1 import conditions
@@ -43,7 +43,7 @@ def row(execution: ExecutionView, default_user: str) -> Execution:
         "id": execution.metadata.name,
         "status": execution_status(execution),
         "startTime": clock.to_wire(started(execution)),
-        "executor": execution.spec.executor or default_user,
+        "executor": _executor(execution, default_user),
     }
     if (end := ended(execution)) is not None:
         shown["endTime"] = clock.to_wire(end)
@@ -56,7 +56,16 @@ def row(execution: ExecutionView, default_user: str) -> Execution:
         shown["environment"] = environment
     if status.progress:
         shown["progress"] = status.progress
+    if scheduled := execution.spec.trigger.scheduled_time:
+        shown["scheduledTime"] = clock.to_wire(scheduled)
     return shown
+
+
+def _executor(execution: ExecutionView, default_user: str) -> str:
+    spec = execution.spec
+    if spec.trigger.type == "Schedule" and spec.executor == names.SCHEDULE_EXECUTOR:
+        return "System"
+    return spec.executor or default_user
 
 
 def detail(

@@ -57,6 +57,7 @@ class Execution(TypedDict):
     message: NotRequired[str]
     environment: NotRequired[str]
     progress: NotRequired[str]
+    scheduledTime: NotRequired[str]
 
 
 class ExecutionList(TypedDict):

@@ -65,6 +65,8 @@ def row(entry: WorkflowEntry) -> WorkflowRow:
     }
     if (last := last_run(entry)) is not None:
         shown["lastRun"] = clock.to_wire(last)
+    if (following := next_run(entry)) is not None:
+        shown["nextRun"] = clock.to_wire(following)
     return shown
 
 
@@ -106,8 +108,9 @@ def detail(
     }
     if view.metadata.annotations.updated_at:
         shown["updatedAt"] = view.metadata.annotations.updated_at
-    if "lastRun" in summary:
-        shown["lastRun"] = summary["lastRun"]
+    for field in ("lastRun", "nextRun"):
+        if field in summary:
+            shown[field] = summary[field]
     shown |= {
         "environments": spec.get("environments") or [],
         "tags": spec.get("tags") or [],
@@ -123,6 +126,12 @@ def last_run(entry: WorkflowEntry) -> datetime | None:
     """When the latest execution started; from the status once the execution is pruned from history."""
     latest = entry.runs.latest
     return started(latest) if latest else entry.view.status.last_run_time
+
+
+def next_run(entry: WorkflowEntry) -> datetime | None:
+    """When the schedule starts the next run, as far as the operator has worked it out."""
+    schedule = entry.view.status.schedule
+    return schedule.next_scheduled_time if schedule is not None and entry.scheduled else None
 
 
 def creator(view: WorkflowView, fallbacks: Fallbacks) -> str:

@@ -27,7 +27,16 @@ _Tags = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=128, pattern=_ONE_LINE)]], Field(max_length=64)
 ]
 
-ONLY_IN_ANSWERS: Final = ("id", "status", "creator", "createdAt", "updatedAt", "lastRun", "conditions")
+ONLY_IN_ANSWERS: Final = (
+    "id",
+    "status",
+    "creator",
+    "createdAt",
+    "updatedAt",
+    "lastRun",
+    "nextRun",
+    "conditions",
+)
 
 Priority = Literal["low", "medium", "high", "critical"]
 
@@ -77,7 +86,7 @@ class WorkflowUpdate(BaseModel):
     steps: Annotated[list[Step], Field(max_length=MAX_STEPS)] | None = Field(
         None, description="The containers to run, as in a manifest."
     )
-    suspend: bool | None = Field(None, description="Kept; no effect yet.")
+    suspend: bool | None = Field(None, description="Whether the schedule is suspended.")
     history: History | None = Field(None, description="How many ended executions are kept.")
     config: WorkflowConfig | None = None
 
@@ -101,6 +110,7 @@ class WorkflowRow(TypedDict):
     status: WorkflowStatus
     priority: str
     lastRun: NotRequired[str]
+    nextRun: NotRequired[str]
 
 
 class WorkflowList(TypedDict):
@@ -141,6 +151,7 @@ class WorkflowDetail(TypedDict):
     createdAt: str
     updatedAt: NotRequired[str]
     lastRun: NotRequired[str]
+    nextRun: NotRequired[str]
     environments: list[str]
     tags: list[str]
     steps: list[WorkflowStep]

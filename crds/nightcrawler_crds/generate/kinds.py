@@ -66,6 +66,9 @@ KINDS: Final = (
             Column("Accepted", _condition("Accepted", "status"), "Whether it can run."),
             # One of the two is set, and a union shows the first that exists.
             Column("Schedule", ".spec.config.schedule['cron','interval']", "When runs start automatically."),
+            # Text, because kubectl shows dates as ages, and the future has none.
+            Column("Next", ".status.schedule.nextScheduledTime", "The next scheduled time."),
+            Column("Last", ".status.schedule.lastStarted", "The last scheduled time that was run."),
             Column("Suspended", ".spec.suspend", "Whether the schedule is suspended.", "boolean"),
             Column("Active", ".status.active", "Number of active executions.", "integer"),
             Column("Last run", ".status.lastRunTime", "When the latest execution was created.", "date"),

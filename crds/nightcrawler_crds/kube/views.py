@@ -15,6 +15,7 @@ import msgspec
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.metadata import Condition, Meta
+from nightcrawler_crds.kube.scheduleviews import ScheduleStatusView
 from nightcrawler_crds.kube.sharing import share
 from nightcrawler_crds.phases import has_ended
 
@@ -40,6 +41,11 @@ class Trigger(_Read, frozen=True):
     """What created an execution."""
 
     type: str = "Manual"
+    scheduled_time: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Intern repeated strings."""
+        share(self, "type")
 
 
 class ExecutionSpecView(_Read, frozen=True):
@@ -159,6 +165,7 @@ class WorkflowStatusView(_Read, frozen=True):
     last_run_time: datetime | None = None
     last_execution: str | None = None
     last_phase: str | None = None
+    schedule: ScheduleStatusView | None = None
     conditions: tuple[Condition, ...] = ()
 
 

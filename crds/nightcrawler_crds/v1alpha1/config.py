@@ -8,6 +8,7 @@ from pydantic import Field
 
 from nightcrawler_crds.v1alpha1.base import (
     LISTED_LATER,
+    TIME,
     ApiModel,
     Cpu,
     Duration,
@@ -17,6 +18,8 @@ from nightcrawler_crds.v1alpha1.base import (
     Timeout,
     rule,
 )
+
+ConcurrencyPolicy = Literal["Forbid", "Allow", "Replace"]
 
 
 class Resources(ApiModel):
@@ -88,6 +91,35 @@ class Schedule(ApiModel):
     catch_up: bool | None = Field(
         default=None, description="Whether missed runs are made up for, oldest first, one at a time."
     )
+    time_zone: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=64,
+        description="Time zone of the cron expression: 'Europe/Berlin'. "
+        "Default: the installation's setting, UTC.",
+    )
+    starting_deadline: Timeout | None = Field(
+        default=None,
+        description="How late a run may start without catchUp: '10 minutes'. "
+        "Default: half the time to the next one, at most an hour.",
+    )
+    concurrency_policy: ConcurrencyPolicy | None = Field(
+        default=None,
+        description="What happens while the last scheduled run is still running. Forbid, the default: "
+        "the time is skipped, with catchUp it waits; Allow: both run; Replace: the earlier one is cancelled.",
+    )
+    start: str | None = Field(
+        default=None,
+        max_length=64,
+        description="No run before: '2025-07-10T14:45:00Z'. An interval counts from it.",
+        json_schema_extra=TIME,
+    )
+    end: str | None = Field(
+        default=None,
+        max_length=64,
+        description="No run after: '2025-12-31T23:59:59Z'.",
+        json_schema_extra=TIME,
+    )
 
 
 class Permission(ApiModel):
@@ -144,7 +176,7 @@ class WorkflowConfig(ApiModel):
     )
     schedule: Schedule | None = Field(
         default=None,
-        description="When runs start automatically." + LISTED_LATER,
+        description="When runs start automatically.",
         json_schema_extra=rule(
             # dyn(), because CEL does not see fields without a type, such as words.
             "self.type == 'cron' ? has(self.cron) : has(dyn(self).interval)",

@@ -196,9 +196,7 @@ class WorkflowSpec(ApiModel):
         description="Containers to run.",
         json_schema_extra=list_map("name"),
     )
-    suspend: bool | None = Field(
-        default=None, description="Whether the schedule is suspended." + LISTED_LATER
-    )
+    suspend: bool | None = Field(default=None, description="Whether the schedule is suspended.")
     history: History | None = Field(default=None, description="How many finished executions are kept.")
     config: WorkflowConfig | None = Field(default=None, description="How steps run.")
 
@@ -208,6 +206,62 @@ class WorkflowSpec(ApiModel):
         if self.order is not None:
             return self.order
         return "Graph" if any(step.depends_on for step in self.steps or ()) else "Sequence"
+
+
+class ScheduleOutcome(ApiModel):
+    """What became of one scheduled time."""
+
+    time: str = Field(
+        description="The scheduled time; of several that were dropped together, the last.",
+        json_schema_extra=TIME,
+    )
+    outcome: Literal["Started", "Skipped", "Dropped"] = Field(
+        description="Started: there is a run for it. Skipped: the schedule's own options left it out. "
+        "Dropped: it could not be run."
+    )
+    reason: str | None = Field(
+        default=None, max_length=128, description="How the run goes, or why there is none, in one word."
+    )
+    message: str | None = Field(default=None, max_length=1024, description="The reason in a sentence.")
+    execution: str | None = Field(default=None, description="Name of the run.")
+
+
+class ScheduleStatus(ApiModel):
+    """Observed state of the schedule."""
+
+    anchor: str | None = Field(
+        default=None,
+        description="When the operator first observed the schedule as it is now; it has no times before.",
+        json_schema_extra=TIME,
+    )
+    spec_hash: str | None = Field(
+        default=None, max_length=64, description="Hash of the fields that the times follow from."
+    )
+    last_scheduled_time: str | None = Field(
+        default=None,
+        description="The last time that was decided on: all up to it are, none after it.",
+        json_schema_extra=TIME,
+    )
+    next_scheduled_time: str | None = Field(
+        default=None,
+        description="The next time; not set while the schedule is suspended, or if there is none.",
+        json_schema_extra=TIME,
+    )
+    last_started: str | None = Field(
+        default=None,
+        description="The last scheduled time for which a run was started.",
+        json_schema_extra=TIME,
+    )
+    skip_next: bool | None = Field(
+        default=None,
+        description="Whether the next time is skipped, because a run has failed (skipOnFailure).",
+    )
+    message: str | None = Field(
+        default=None, max_length=1024, description="Something about the schedule that a person should know."
+    )
+    recent: list[ScheduleOutcome] | None = Field(
+        default=None, max_length=10, description="What became of the last scheduled times, oldest first."
+    )
 
 
 class WorkflowStatus(ApiModel):
@@ -225,6 +279,7 @@ class WorkflowStatus(ApiModel):
         default=None,
         description="Phase of the latest execution; not set if it was deleted before it finished.",
     )
+    schedule: ScheduleStatus | None = Field(default=None, description="Observed state of the schedule.")
     conditions: list[Condition] | None = Field(
         default=None,
         max_length=16,

@@ -40,7 +40,8 @@ from nightcrawler_operator.decisions.pods import (
     pod_condition,
     step_status,
 )
-from nightcrawler_operator.keys import DutyKey, ExecutionKey, LeftoverKey, WorkflowKey, WorkKey
+from nightcrawler_operator.decisions.schedules.snapshot import SCHEDULED, has_schedule
+from nightcrawler_operator.keys import DutyKey, ExecutionKey, LeftoverKey, ScheduleKey, WorkflowKey, WorkKey
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.snapshot import NodeRoom, Nodes, Refusal, Revision
 
@@ -83,6 +84,7 @@ class ClusterState:
         self.jobs_of: dict[str, dict[Key, JobView]] = {}
         self.pods_of: dict[str, dict[Key, PodView]] = {}
         self.executions_of: dict[Key, set[str]] = {}
+        self.owing_of: dict[Key, set[str]] = {}
         self.recorded_at: dict[str, datetime] = {}
         # By the UID of the Job: its Pod that was seen to be deleted, and Jobs whose final status is refused.
         self.lost_pods: dict[str, str] = {}
@@ -220,6 +222,11 @@ class ClusterState:
             self._workflow_read_at.pop(some.metadata.key, None)
         if old is None or new is None or old.metadata.generation != new.metadata.generation:
             self._wake(key)
+            if has_schedule(some):
+                self._wake(ScheduleKey(*some.metadata.key))
+        if old is None or new is None or old.status.schedule != new.status.schedule:
+            for name in self.owing_of.get(some.metadata.key, ()):
+                self._wake(DutyKey(some.metadata.namespace, name))
         if new is not None and old is None:
             for name in self.executions_of.get(some.metadata.key, ()):
                 self._wake(ExecutionKey(some.metadata.namespace, name))
@@ -230,15 +237,13 @@ class ClusterState:
         meta = some.metadata
         self.unreadable[names.EXECUTIONS].clear(meta.key, meta.uid, meta.version)
         workflow = (meta.namespace, some.spec.workflow_ref.name)
-        if old is None:
-            self.executions_of.setdefault(workflow, set()).add(meta.name)
+        if old is None or new is None:
+            _index(self.executions_of, workflow, meta.name, there=new is not None)
         if old is None or new is None or old.status.phase != new.status.phase:
             self._wake(WorkflowKey(*workflow))  # its status counts live runs, and has the last one's phase
+        if new is None and some.spec.trigger.type == SCHEDULED:
+            self._wake(ScheduleKey(*workflow))
         if new is None:
-            of_workflow = self.executions_of.get(workflow, set())
-            of_workflow.discard(meta.name)
-            if not of_workflow:
-                self.executions_of.pop(workflow, None)
             self.lookup_results.pop(meta.uid, None)
             self._observed_at.pop(meta.uid, None)
             self.recorded_at.pop(meta.uid, None)
@@ -254,8 +259,11 @@ class ClusterState:
         some = new or old
         assert some is not None
         meta = some.metadata
+        _index(self.owing_of, (meta.namespace, some.spec.workflow_ref.name), meta.name, there=new is not None)
         if new is not None:
             self._wake(DutyKey(*meta.key))
+            if old is None and some.spec.trigger.type == SCHEDULED:
+                self._wake(ScheduleKey(meta.namespace, some.spec.workflow_ref.name))
         elif self.has_jobs(meta.uid, meta.namespace):
             self._wake(LeftoverKey(*meta.key, meta.uid))  # its Jobs may have stayed for a duty
         if (oldest := self.owing.one_too_many()) is not None:
@@ -429,3 +437,13 @@ def _room(node: NodeView) -> NodeRoom:
         taints=node.spec.taints,
         open=node.ready and not node.spec.unschedulable,
     )
+
+
+def _index(index: dict[Key, set[str]], workflow: Key, execution: str, *, there: bool) -> None:
+    """Note in an index by workflow that an execution is there, or is not there any more."""
+    if there:
+        index.setdefault(workflow, set()).add(execution)
+    elif workflow in index:
+        index[workflow].discard(execution)
+        if not index[workflow]:
+            del index[workflow]

@@ -20,6 +20,7 @@ from nightcrawler_crds.validation import (
     workflow_problems,
 )
 from nightcrawler_operator.decisions.candidates import NoPlace, objections
+from nightcrawler_operator.decisions.ownership import workflow_of
 from nightcrawler_operator.decisions.placement import Later, Place, depends_on_absence, place
 from nightcrawler_operator.snapshot import Revision, Snapshot
 
@@ -102,8 +103,12 @@ def _wait_for_opening(snapshot: Snapshot, later: Later) -> Answer:
 def _workflow_there(snapshot: Snapshot) -> Answer | None:
     execution = snapshot.execution
     workflow = snapshot.workflow
+    owner = workflow_of(execution.metadata)
     if workflow is not None and workflow.metadata.deletion_timestamp is None:
-        return None
+        if owner in ("", workflow.metadata.uid):
+            return None
+        # It is of a Workflow that was deleted; the one that has its name now is another.
+        workflow = None
     name = execution.spec.workflow_ref.name
     made = execution.metadata.creation_timestamp or snapshot.now
     until = made + timedelta(seconds=snapshot.limits.workflow_grace)
@@ -112,6 +117,10 @@ def _workflow_there(snapshot: Snapshot) -> Answer | None:
         message = f"waits for workflow {name!r}, which is not {where} (yet)"
         return NotYet(conditions.WORKFLOW_MISSING, message, until)
     message = f"there is no workflow {name!r} {where}; apply it and run it again"
+    if owner and snapshot.workflow is not None:
+        message = (
+            f"the workflow {name!r} that it is a run of was deleted; one of that name is another workflow"
+        )
     return Refused(conditions.WORKFLOW_NOT_FOUND, message)
 
 

@@ -22,6 +22,7 @@ from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import ExecutionStatusView, OwingStatusView
 from nightcrawler_crds.v1alpha1 import DutyName, conditions
 from nightcrawler_crds.words import format_duration_words
+from nightcrawler_operator.decisions.schedules import duty as schedule_duty
 from nightcrawler_operator.decisions.status import condition, merge_patch
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import Done, Outcome, Waiting
@@ -55,7 +56,7 @@ class Duty:
     timeout: Callable[[Limits], float] = _as_set
 
 
-DUTIES: Final[Sequence[Duty]] = ()
+DUTIES: Final[Sequence[Duty]] = (Duty("Schedule", schedule_duty.is_owed, schedule_duty.is_done),)
 """All duties."""
 
 

@@ -22,6 +22,7 @@ from nightcrawler_operator.decisions.admission import (
     Refused,
     admit,
 )
+from nightcrawler_operator.decisions.ownership import workflow_of
 from nightcrawler_operator.decisions.placement import lost_place, recorded_place
 from nightcrawler_operator.decisions.status import condition, status_patch
 from nightcrawler_operator.plan import (
@@ -159,7 +160,7 @@ def _begin(snapshot: Snapshot, admitted: Admitted) -> Plan:
 def _is_foreign(snapshot: Snapshot) -> bool:
     """Whether the execution lacks its workflow as owner or label, as when kubectl created it."""
     execution, workflow = snapshot.execution, snapshot.workflow
-    if workflow is None:
+    if workflow is None or workflow_of(execution.metadata) not in ("", workflow.metadata.uid):
         return False
     owned = any(o.uid == workflow.metadata.uid for o in execution.metadata.owner_references)
     return not owned or execution.metadata.labels.workflow != workflow.metadata.name

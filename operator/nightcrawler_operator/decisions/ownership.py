@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from nightcrawler_crds import names
 from nightcrawler_crds.kube.metadata import Meta
 from nightcrawler_crds.kube.views import JobView, PodView
 
@@ -18,6 +19,19 @@ _SUFFIX: Final = len("-x7k2p")
 def is_owned_by(meta: Meta, uid: str) -> bool:
     """Whether an object has this owner."""
     return any(owner.uid == uid for owner in meta.owner_references)
+
+
+def workflow_of(meta: Meta) -> str:
+    """The UID of the Workflow that owns an execution; empty if none does."""
+    ours = f"{names.GROUP}/"
+    return next(
+        (
+            o.uid
+            for o in meta.owner_references
+            if o.kind == names.WORKFLOWS.kind and o.api_version.startswith(ours)
+        ),
+        "",
+    )
 
 
 def owner_name(meta: Meta, uid: str) -> str:

@@ -96,7 +96,6 @@ _Is = Callable[[WorkflowSpec, WorkflowConfig], bool]
 _DEFERRED: Final[Sequence[tuple[str, _Is]]] = (
     ("environmentStrategy", lambda spec, _: spec.environment_strategy is not None),
     ("traceLevel", lambda spec, _: spec.trace_level is not None),
-    ("suspend", lambda spec, _: bool(spec.suspend)),
     ("options.enableNotifications", lambda spec, _: bool(spec.options and spec.options.enable_notifications)),
     ("options.enableLogging", lambda spec, _: bool(spec.options and spec.options.enable_logging)),
     (
@@ -105,7 +104,6 @@ _DEFERRED: Final[Sequence[tuple[str, _Is]]] = (
     ),
     ("config.notifications", lambda _, config: config.notifications is not None),
     ("config.notificationEvents", lambda _, config: config.notification_events is not None),
-    ("config.schedule", lambda _, config: config.schedule is not None),
     ("config.security", lambda _, config: config.security is not None),
 )
 

@@ -1,0 +1,1 @@
+"""Schedules before they are saved: what is wrong with one, and when it would run."""
