@@ -57,6 +57,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.include_router(workflows.router)
     app.include_router(executions.router)
     app.include_router(schedules.router)
+    app.include_router(executions.all_of_them)
     app.include_router(health.router)
     document_problem_type(app)
     document_rules(app)

@@ -14,13 +14,14 @@ from nightcrawler_api.executions.podlogs import pod_of
 from nightcrawler_api.executions.schemas import Execution, ExecutionDetail
 from nightcrawler_crds.kube.views import PodView
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
-from tests.support.views import execution
+from tests.support.views import at, execution
 
 T = "2025-07-10T"
+NOW = at("16:00:00")
 
 
 def shown(**status: Any) -> dict[str, Any]:
-    row = presenter.row(execution(**status), "anonymous")
+    row = presenter.row(execution(**status), "anonymous", NOW)
     TypeAdapter(Execution).validate_python(row)
     return dict(row)
 
@@ -56,7 +57,7 @@ def test_a_live_execution_that_is_to_be_cancelled_is_so_at_once(
         ({"phase": "Pending", "message": "no \x1b[1mnode\x1b[0m"}, {"message": "no node"}),
         (
             {"phase": "Running", "startTime": T + "14:45:00Z", "progress": "1/5", "environment": "local"},
-            {"startTime": T + "14:45:00Z", "progress": "1/5", "environment": "local"},
+            {"startTime": T + "14:45:00Z", "duration": "01:15:00", "progress": "1/5", "environment": "local"},
         ),
         (
             {
@@ -111,7 +112,7 @@ def test_a_failed_execution_always_says_why(status: dict[str, Any], error: str) 
 
 def detail(steps: dict[str, Any], order: tuple[str, ...] = (), logs: presenter.StepLogs | None = None) -> Any:
     one = execution(phase="Running", startTime=T + "14:45:00Z", steps=steps)
-    answer = presenter.detail(one, "anonymous", order, logs)
+    answer = presenter.detail(one, "anonymous", order, logs, NOW)
     TypeAdapter(ExecutionDetail).validate_python(answer)
     return answer
 
@@ -141,7 +142,7 @@ def detail(steps: dict[str, Any], order: tuple[str, ...] = (), logs: presenter.S
         ),
         (
             {"phase": "Running", "attempt": 1, "startTime": T + "14:45:00Z"},
-            {"status": "running", "startTime": T + "14:45:00Z", "attempt": 1},
+            {"status": "running", "startTime": T + "14:45:00Z", "duration": "01:15:00", "attempt": 1},
         ),
         (
             {

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightcrawler_api.state.index import Index, Runs, Timeline, WorkflowEntry, WorkflowQuery
+from nightcrawler_api.state import ordering
+from nightcrawler_api.state.index import Index, WorkflowEntry, WorkflowQuery
+from nightcrawler_api.state.ordering import Order, Ordering, Timeline, part
+from nightcrawler_api.state.runs import ExecutionQuery, Run, Runs
 from nightcrawler_crds.kube.cache import Cache
 from nightcrawler_crds.kube.views import ExecutionView
 from tests.support.views import execution, workflow
@@ -18,7 +24,7 @@ PHASES = ("", "Pending", "Running", "Cancelling", "Completed", "Failed", "Cancel
 keys = st.tuples(st.integers(0, 5).map(float), st.sampled_from("abcdefgh"))
 
 
-def ids(known: list[WorkflowEntry]) -> list[str]:
+def ids(known: Sequence[WorkflowEntry]) -> list[str]:
     return [one.view.metadata.name for one in known]
 
 
@@ -26,21 +32,68 @@ def names(executions: list[ExecutionView]) -> list[str]:
     return [one.metadata.name for one in executions]
 
 
+@dataclass(frozen=True)
+class Entry:
+    """An entry of a list with nothing but its order, and a value to sort by."""
+
+    order: Order
+    value: float | None = None
+
+
 @given(st.lists(keys, unique_by=lambda key: key[1]), st.data())
 def test_a_timeline_is_the_sorted_list_however_it_came_to_be(
     keys: list[tuple[float, str]], data: st.DataObject
 ) -> None:
-    timeline = Timeline()
-    for key in keys:
-        timeline.add(*key)
-    gone = data.draw(st.sets(st.sampled_from(keys)) if keys else st.just(set()))
-    for key in gone:
-        timeline.remove(*key)
+    timeline: Timeline[Entry] = Timeline()
+    entries = [Entry((at, "", name)) for at, name in keys]
+    for entry in entries:
+        timeline.add(entry)
+        if data.draw(st.booleans()):
+            timeline.replace(entry)  # a read in between
+    gone = data.draw(st.sets(st.sampled_from(entries)) if keys else st.just(set()))
+    for entry in gone:
+        timeline.remove(Entry(entry.order))
     offset, limit = data.draw(st.integers(0, 12)), data.draw(st.integers(0, 12))
-    newest = [name for _, name in sorted(set(keys) - gone, reverse=True)]
+    newest = sorted(set(entries) - gone, key=lambda entry: entry.order, reverse=True)
     assert list(timeline) == newest
     assert timeline.page(offset, limit) == newest[offset : offset + limit]
     assert len(timeline) == len(newest)
+
+
+entries = st.lists(
+    st.builds(Entry, st.tuples(st.sampled_from([0.0, 1.0]), st.just(""), st.sampled_from("abcdefghij"))),
+    unique_by=lambda entry: entry.order,
+)
+values = st.none() | st.integers(0, 3).map(float)
+
+
+@given(entries, st.data(), st.booleans(), st.booleans(), st.integers(1, 4), st.booleans())
+def test_pages_and_cursors_cut_a_sorted_list_without_gap_or_repetition(
+    unsorted: list[Entry], data: st.DataObject, by_value: bool, descending: bool, limit: int, few: bool
+) -> None:
+    there = sorted(
+        (replace(entry, value=data.draw(values)) for entry in unsorted), key=lambda entry: entry.order
+    )
+    value_of = (lambda entry: entry.value) if by_value else None
+    valued = [entry for entry in there if not by_value or entry.value is not None]
+    valued.sort(key=lambda e: (e.value if by_value else 0, e.order), reverse=descending)
+    without = [entry for entry in there if entry not in valued]
+    expected = valued + (without[::-1] if descending else without)
+
+    found: list[Entry] = []
+    pages: list[Entry] = []
+    after = None
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ordering, "_FEW", 2_000 if few else 0)
+        while True:
+            page = part(there, Ordering("x", descending, after), 0, limit, value_of)
+            assert page.total == len(there)
+            found += page.entries
+            if (after := page.next) is None:
+                break
+        for offset in range(0, len(there) + limit, limit):
+            pages += part(there, Ordering("x", descending), offset, limit, value_of).entries
+    assert found == pages == expected
 
 
 changes = st.lists(
@@ -82,14 +135,26 @@ def test_counts_and_pages_of_a_status_agree_with_the_executions_themselves(
     assert known.status == ("active" if live else "inactive")
 
 
+def second(number: int) -> float:
+    return datetime(2025, 1, 1, 0, 0, number, tzinfo=UTC).timestamp()
+
+
 def filled() -> Index:
     index = Index()
     listed = [
-        workflow("w1", created="2025-01-01T00:00:01Z", displayName="GPU Training", priority="high"),
+        workflow(
+            "w1",
+            created="2025-01-01T00:00:01Z",
+            displayName="GPU Training",
+            priority="high",
+            tags=["gpu", "nightly"],
+            environments=["awsVirginia"],
+            annotations={"nightcrawler.dev/creator": "ann"},
+        ),
         workflow(
             "w2", created="2025-01-01T00:00:03Z", displayName="Nightly report", description="Sums UP the day"
         ),
-        workflow("w3", created="2025-01-01T00:00:02Z", displayName="gpu check", priority="low"),
+        workflow("w3", created="2025-01-01T00:00:02Z", displayName="gpu check", priority="low", tags=["gpu"]),
         workflow(
             "w4", created="2025-01-01T00:00:02Z", displayName="Straße", config={"schedule": {"type": "cron"}}
         ),
@@ -117,21 +182,31 @@ def filled() -> Index:
         ({"search": "reportSums"}, []),
         ({"search": "gpu", "status": "active", "priority": "high"}, ["w1"]),
         ({"search": "w1"}, []),
+        ({"tags": frozenset({"gpu"})}, ["w3", "w1"]),
+        ({"tags": frozenset({"gpu", "nightly"})}, ["w1"]),
+        ({"creators": {"ann"}}, ["w1"]),
+        ({"creators": {"anonymous", ""}}, ["w2", "w4", "w3"]),
+        ({"environments": frozenset({"virginia", "awsVirginia"})}, ["w1"]),
+        ({"begin": second(2), "end": second(3)}, ["w4", "w3"]),
+        ({"ordering": Ordering("name", descending=False)}, ["w3", "w1", "w2", "w4"]),
+        ({"ordering": Ordering("priority")}, ["w1", "w2", "w4", "w3"]),
+        ({"ordering": Ordering("lastRun")}, ["w1", "w2", "w4", "w3"]),
+        ({"ordering": Ordering("createdAt", descending=False)}, ["w1", "w3", "w4", "w2"]),
     ],
 )
 def test_a_list_has_what_fits_all_filters_newest_first(question: dict[str, Any], expected: list[str]) -> None:
-    known, total = filled().page(0, 10, WorkflowQuery(**question))
-    assert (ids(known), total) == (expected, len(expected))
+    found = filled().page(0, 10, WorkflowQuery(**question))
+    assert (ids(found.entries), found.total) == (expected, len(expected))
 
 
 @pytest.mark.parametrize("filters", [{}, {"search": "a"}])
 def test_pages_cut_the_list_and_the_total_stays(filters: dict[str, Any]) -> None:
     index = filled()
-    everything, total = index.page(0, 100, WorkflowQuery(**filters))
+    everything = index.page(0, 100, WorkflowQuery(**filters))
     pages = [index.page(offset, 2, WorkflowQuery(**filters)) for offset in range(0, 8, 2)]
-    assert [one for page, _ in pages for one in page] == everything
-    assert {count for _, count in pages} == {total}
-    assert pages[-1][0] == []
+    assert [one for page in pages for one in page.entries] == everything.entries
+    assert {page.total for page in pages} == {everything.total}
+    assert pages[-1].entries == []
 
 
 def test_executions_may_be_heard_of_before_their_workflow() -> None:
@@ -155,7 +230,8 @@ def test_what_is_being_deleted_is_not_there_any_more() -> None:
     assert known.runs.latest is None
     index.workflow_changed(view, workflow("w", deleted="2025-07-10T15:00:00Z"))
     assert index.workflow(("default", "w")) is None
-    assert index.page(0, 10) == ([], 0)
+    assert index.page(0, 10).total == 0
+    assert index.runs.count() == 0
 
 
 def test_nothing_is_left_of_a_workflow_and_its_executions_once_all_are_gone() -> None:
@@ -171,13 +247,13 @@ def test_nothing_is_left_of_a_workflow_and_its_executions_once_all_are_gone() ->
         for end in ends if order else reversed(ends):
             end()
         assert index._runs == {}
-        assert len(index) == 0
+        assert (len(index), len(index.runs)) == (0, 0)
 
 
 def test_the_latest_execution_is_the_newest_by_creation() -> None:
     runs = Runs()
-    runs.change(None, execution("new", created="2025-07-11T00:00:00Z"))
-    runs.change(None, execution("old", created="2025-07-10T00:00:00Z"))
+    runs.add(Run(execution("new", created="2025-07-11T00:00:00Z")))
+    runs.add(Run(execution("old", created="2025-07-10T00:00:00Z")))
     assert runs.latest
     assert runs.latest.metadata.name == "new"
 
@@ -209,7 +285,7 @@ def test_runs_of_an_earlier_workflow_of_the_same_name_are_not_of_this_one() -> N
     known = index.workflow(("default", "w"))
     assert known
     assert set(names(known.runs.page(0, 10))) == {"adopted", "not-adopted-yet"}
-    assert known.runs.get("of-before") is None
+    assert known.runs.get("default", "of-before") is None
 
 
 def test_a_workflow_that_comes_again_takes_over_the_runs_that_are_its_own() -> None:
@@ -226,7 +302,7 @@ def test_a_workflow_that_comes_again_takes_over_the_runs_that_are_its_own() -> N
     assert names(known.runs.page(0, 10)) == ["loose"]
     adopted = execution("loose", of="w", owner="second", version=2)
     index.execution_changed(loose, adopted)
-    assert known.runs.get("loose") is adopted
+    assert known.runs.get("default", "loose") is adopted
     index.execution_changed(of_first, None)
     index.execution_changed(adopted, None)
     index.workflow_changed(second, None)
@@ -251,3 +327,68 @@ def test_an_execution_that_its_cancellation_moved_to_another_workflow_is_only_th
     assert (names(first.runs.page(0, 10)), names(second.runs.page(0, 10))) == ([], ["run"])
     cache.forget(("default", "run"), "uid-of-run", 9)
     assert (len(first.runs), len(second.runs), index._runs) == (0, 0, {})
+
+
+def with_runs() -> Index:
+    """Runs of two workflows and of one that does not exist, each started in a minute of its own."""
+    index = Index()
+    index.workflow_changed(None, workflow("w1", tags=["gpu"]))
+    index.workflow_changed(None, workflow("w2"))
+    for view in (
+        execution("a", of="w1", created="2025-01-01T00:01:00Z"),
+        execution("b", of="w1", created="2025-01-01T00:02:00Z", phase="Pending", spec={"cancel": True}),
+        execution(
+            "c",
+            of="w2",
+            created="2025-01-01T00:03:00Z",
+            phase="Running",
+            startTime="2025-01-01T00:08:00Z",
+            environment="virginia",
+            spec={"executor": "ann"},
+        ),
+        execution(
+            "d",
+            of="w1",
+            created="2025-01-01T00:04:00Z",
+            phase="Completed",
+            startTime="2025-01-01T00:04:00Z",
+            completionTime="2025-01-01T00:05:00Z",
+            spec={"environment": "awsVirginia"},
+        ),
+        execution("e", of="gone", created="2025-01-01T00:05:00Z", phase="Pending"),
+    ):
+        index.execution_changed(None, view)
+    return index
+
+
+def minute(number: int) -> float:
+    return datetime(2025, 1, 1, 0, number, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ({}, "edcba"),
+        ({"status": "running"}, "eca"),
+        ({"pending": True}, "ea"),
+        ({"status": "completed", "pending": True}, ""),
+        ({"workflow": "w1"}, "dba"),
+        ({"workflow": "gone"}, "e"),
+        ({"tags": frozenset({"gpu"})}, "dba"),
+        ({"environments": {"virginia", "awsVirginia"}}, "dc"),
+        ({"executors": {"ann"}}, "c"),
+        ({"executors": {"anonymous", None}}, "edba"),
+        ({"begin": minute(4)}, "edc"),
+        ({"end": minute(4)}, "ba"),
+        ({"ordering": Ordering("startTime")}, "cedba"),
+        ({"ordering": Ordering("endTime", descending=False)}, "dabce"),
+        ({"ordering": Ordering("duration")}, "cdeba"),
+        ({"status": "running", "workflow": "w1", "begin": minute(1)}, "a"),
+    ],
+)
+def test_executions_of_all_workflows_are_filtered_and_sorted(question: dict[str, Any], expected: str) -> None:
+    index = with_runs()
+    now = datetime(2025, 1, 1, 0, 10, tzinfo=UTC)
+    found = index.executions(index.runs, 0, 10, ExecutionQuery(**question), now)
+    assert "".join(run.view.metadata.name for run in found.entries) == expected
+    assert found.total == len(expected)

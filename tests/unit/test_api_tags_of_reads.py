@@ -22,7 +22,7 @@ from tests.support.answering import store_of
 from tests.support.views import execution, workflow
 
 LISTS = ("/api/workflows?pageSize=5", "/api/workflows/w/executions?limit=5")
-READS = (*LISTS, "/api/workflows/w", "/api/workflows/w/executions/e?logs=false")
+READS = (*LISTS, "/api/executions?status=all", "/api/workflows/w", "/api/workflows/w/executions/e?logs=false")
 
 
 async def absent(_: web.Request) -> web.StreamResponse:

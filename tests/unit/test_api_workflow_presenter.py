@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from nightcrawler_api.state.index import Runs, WorkflowEntry
+from nightcrawler_api.state.index import WorkflowEntry
+from nightcrawler_api.state.runs import Run, Runs
 from nightcrawler_api.workflows import presenter
 from nightcrawler_api.workflows.presenter import Fallbacks
 from nightcrawler_api.workflows.schemas import WorkflowDetail, WorkflowRow
@@ -21,7 +22,7 @@ NOW = at("16:00:00")
 def known(view: WorkflowView, *executions: ExecutionView) -> WorkflowEntry:
     runs = Runs()
     for one in executions:
-        runs.change(None, one)
+        runs.add(Run(one))
     return WorkflowEntry(view, runs)
 
 

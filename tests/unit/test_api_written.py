@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from nightcrawler_api.state.index import Runs, WorkflowEntry
+from nightcrawler_api.state.index import WorkflowEntry
+from nightcrawler_api.state.runs import Runs
 from nightcrawler_api.workflows import presenter
 from nightcrawler_api.workflows.drafts import desired_spec, without_repeated_defaults
 from nightcrawler_api.workflows.presenter import Fallbacks

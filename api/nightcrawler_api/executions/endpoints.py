@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Response
-from pydantic import BeforeValidator
 
 from nightcrawler_api.dependencies import CallerOf, Executions
 from nightcrawler_api.errors import BODIES, WRITES
 from nightcrawler_api.executions import examples
+from nightcrawler_api.executions.queries import AllExecutionsParameters, ExecutionParameters
 from nightcrawler_api.executions.schemas import (
+    AllExecutionsList,
     Cancelling,
     ExecuteRequest,
     ExecutionDetail,
@@ -19,9 +20,7 @@ from nightcrawler_api.executions.schemas import (
 )
 from nightcrawler_api.http.json_body import JsonRoute
 from nightcrawler_api.openapi import answers, reads
-from nightcrawler_api.pagination import WindowQuery
 from nightcrawler_api.responses import ETagResponse, json
-from nightcrawler_api.state.statuses import ExecutionStatus
 
 router = APIRouter(prefix="/api/workflows/{workflowId}", tags=["executions"], route_class=JsonRoute)
 
@@ -30,11 +29,8 @@ ExecutionId = Annotated[
     str, Path(alias="executionId", description="The execution's id, which is its metadata.name.")
 ]
 
-_Status = Annotated[
-    ExecutionStatus | None,
-    BeforeValidator(lambda word: word or None),
-    Query(description="Only executions with this status."),
-]
+all_of_them = APIRouter(prefix="/api/executions", tags=["executions"], route_class=JsonRoute)
+
 _Logs = Annotated[
     bool, Query(description="Whether to include the logs of the steps, which take the longest to read.")
 ]
@@ -75,11 +71,10 @@ async def list_executions(
     executions: Executions,
     caller: CallerOf,
     workflow_id: WorkflowId,
-    window: WindowQuery,
-    status: _Status = None,
+    asked: Annotated[ExecutionParameters, Query()],
 ) -> Response:
     """Executions, newest first; those created in the same second by descending id."""
-    return ETagResponse(await executions.page(workflow_id, window, status, caller))
+    return ETagResponse(await executions.page(workflow_id, asked, caller))
 
 
 @router.get(
@@ -120,3 +115,15 @@ async def cancel_execution(
 ) -> Response:
     """Idempotent while the execution is being cancelled; 409 once it has ended."""
     return json(await executions.cancel(workflow_id, execution_id, caller), 202)
+
+
+@all_of_them.get(
+    "",
+    summary="List executions of all workflows",
+    responses=reads(AllExecutionsList, "A page of executions.", examples.LIST_OF_ALL, 422, 503),
+)
+async def list_all_executions(
+    executions: Executions, caller: CallerOf, asked: Annotated[AllExecutionsParameters, Query()]
+) -> Response:
+    """Executions that match all filters, newest first; `workflow` is missing if it has been deleted."""
+    return ETagResponse(executions.page_of_all(asked, caller))

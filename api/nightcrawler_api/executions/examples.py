@@ -47,6 +47,17 @@ LIST: Final[dict[str, Any]] = {
     "offset": 0,
 }
 
+LIST_OF_ALL: Final[dict[str, Any]] = {
+    "executions": [
+        {"id": row["id"], "workflowId": "wf-1001", **row, "workflow": "Image Classification Training"}
+        for row in LIST["executions"]
+    ],
+    "total": 3,
+    "limit": 2,
+    "offset": 0,
+    "nextCursor": "WyItY3JlYXRlZEF0IixudWxsLDE3NTE3MDc4MDAuMCwidGVhbS1hIiwiZXhlYy00ODkyIl0",
+}
+
 DETAIL: Final[dict[str, Any]] = {
     "id": "exec-5001",
     "workflowId": "wf-1001",

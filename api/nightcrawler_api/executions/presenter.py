@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 from nightcrawler_api.executions.schemas import (
     Execution,
     ExecutionDetail,
+    ExecutionOfWorkflow,
     ExecutionStarted,
     LogLine,
     StepExecution,
@@ -36,7 +37,7 @@ def started_now(execution: ExecutionView, estimated_seconds: float) -> Execution
     }
 
 
-def row(execution: ExecutionView, default_user: str) -> Execution:
+def row(execution: ExecutionView, default_user: str, now: datetime) -> Execution:
     """An execution in the list."""
     status = execution.status
     shown: Execution = {
@@ -48,6 +49,8 @@ def row(execution: ExecutionView, default_user: str) -> Execution:
     if (end := ended(execution)) is not None:
         shown["endTime"] = clock.to_wire(end)
         shown["duration"] = words.clock_long((end - started(execution)).total_seconds())
+    elif status.start_time is not None:
+        shown["duration"] = words.clock_long((now - status.start_time).total_seconds())
     if status.phase == "Failed":
         shown["error"] = plain(_error(execution))
     elif status.message and status.phase != "Completed":
@@ -68,16 +71,31 @@ def _executor(execution: ExecutionView, default_user: str) -> str:
     return spec.executor or default_user
 
 
+def row_of_workflow(
+    execution: ExecutionView, workflow: str | None, default_user: str, now: datetime
+) -> ExecutionOfWorkflow:
+    """An execution in a list across workflows; `workflow` is the name of its workflow, if that exists."""
+    head = row(execution, default_user, now)
+    shown: dict[str, Any] = {"id": head["id"], "workflowId": execution.spec.workflow_ref.name, **head}
+    if workflow is not None:
+        shown["workflow"] = workflow
+    return cast("ExecutionOfWorkflow", shown)
+
+
 def detail(
-    execution: ExecutionView, default_user: str, order: Sequence[str], logs: StepLogs | None
+    execution: ExecutionView,
+    default_user: str,
+    order: Sequence[str],
+    logs: StepLogs | None,
+    now: datetime,
 ) -> ExecutionDetail:
     """An execution in full; `order` is that of the workflow's steps; without `logs` none are shown."""
-    head = row(execution, default_user)
+    head = row(execution, default_user, now)
     shown: dict[str, Any] = {
         "id": head["id"],
         "workflowId": execution.spec.workflow_ref.name,
         **head,
-        "stepExecutions": [_step(execution, name, logs) for name in started_steps(execution, order)],
+        "stepExecutions": [_step(execution, name, logs, now) for name in started_steps(execution, order)],
         "parameters": execution.spec.parameters,
     }
     return cast("ExecutionDetail", shown)
@@ -103,7 +121,7 @@ def _own_begin(step: StepStatusView) -> datetime | None:
     return step.start_time or step.completion_time
 
 
-def _step(execution: ExecutionView, name: str, logs: StepLogs | None) -> StepExecution:
+def _step(execution: ExecutionView, name: str, logs: StepLogs | None, now: datetime) -> StepExecution:
     step = execution.status.steps[name]
     word = step_status(step)
     assert word != "pending", "only steps that have begun are shown"
@@ -116,6 +134,8 @@ def _step(execution: ExecutionView, name: str, logs: StepLogs | None) -> StepExe
         shown["endTime"] = clock.to_wire(step.completion_time)
         seconds = (step.completion_time - _begin(execution, step)).total_seconds()
         shown["duration"] = words.clock_long(seconds)
+    elif step.phase == "Running" and step.start_time:
+        shown["duration"] = words.clock_long((now - step.start_time).total_seconds())
     if step.phase == "Cancelled":
         shown["error"] = "cancelled"
     elif step.phase == "Failed":

@@ -44,7 +44,8 @@ class ExecutionStarted(TypedDict):
 class Execution(TypedDict):
     """An execution in the list.
 
-    `error` says why it failed; `message` why a live one waits, or how it was cancelled.
+    `error` says why it failed; `message` why a live one waits, or how it was cancelled. `duration` of a
+    live one is that so far, once a step has started.
     """
 
     id: str
@@ -61,12 +62,33 @@ class Execution(TypedDict):
 
 
 class ExecutionList(TypedDict):
-    """A page of a workflow's executions, newest first; `total` counts all that match."""
+    """A page of a workflow's executions.
+
+    `total` counts all that match; `nextCursor` is there if others follow.
+    """
 
     executions: list[Execution]
     total: int
     limit: int
     offset: int
+    nextCursor: NotRequired[str]
+
+
+class ExecutionOfWorkflow(Execution):
+    """An execution in a list across workflows; `workflow` is the name for people of one that exists."""
+
+    workflowId: str
+    workflow: NotRequired[str]
+
+
+class AllExecutionsList(TypedDict):
+    """A page of executions of all workflows, as a list of one's."""
+
+    executions: list[ExecutionOfWorkflow]
+    total: int
+    limit: int
+    offset: int
+    nextCursor: NotRequired[str]
 
 
 class LogLine(TypedDict):

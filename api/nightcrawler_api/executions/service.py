@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from typing import Final
 
 from nightcrawler_api import refusals
@@ -10,7 +11,9 @@ from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid, StateConflict
 from nightcrawler_api.estimates import RUNS_CONSIDERED, estimated_seconds
 from nightcrawler_api.executions import podlogs, presenter, requests
+from nightcrawler_api.executions.queries import AllExecutionsParameters, ExecutionParameters, query_of
 from nightcrawler_api.executions.schemas import (
+    AllExecutionsList,
     Cancelling,
     ExecuteRequest,
     ExecutionDetail,
@@ -18,10 +21,13 @@ from nightcrawler_api.executions.schemas import (
     ExecutionStarted,
 )
 from nightcrawler_api.ids import create_named
-from nightcrawler_api.pagination import Window
+from nightcrawler_api.pagination import continued
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import WorkflowEntry
-from nightcrawler_api.state.statuses import ExecutionStatus, execution_status
+from nightcrawler_api.state.ordering import Part
+from nightcrawler_api.state.runs import Run, Runs
+from nightcrawler_api.state.statuses import execution_status
+from nightcrawler_crds import clock
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.names import EXECUTIONS
@@ -70,18 +76,40 @@ class ExecutionService:
         log.info("%s started a run of workflow %s", caller, workflow, extra=_about(view))
         return presenter.started_now(view, self._estimate(entry, spec))
 
-    async def page(
-        self, workflow: str, window: Window, status: ExecutionStatus | None, caller: Caller
-    ) -> ExecutionList:
-        """A page of a workflow's executions, newest first."""
+    async def page(self, workflow: str, asked: ExecutionParameters, caller: Caller) -> ExecutionList:
+        """A page of a workflow's executions."""
         runs = (await self._cluster.workflow(workflow)).runs
-        page = runs.page(window.offset, window.limit, status)
-        return {
-            "executions": [presenter.row(execution, self._default_user) for execution in page],
-            "total": runs.count(status),
-            "limit": window.limit,
-            "offset": window.offset,
+        now = clock.utcnow()
+        part = self._part(runs, asked, now)
+        shown: ExecutionList = {
+            "executions": [presenter.row(run.view, self._default_user, now) for run in part.entries],
+            "total": part.total,
+            "limit": asked.limit,
+            "offset": asked.offset,
         }
+        return continued(shown, asked.sort, part.next)
+
+    def page_of_all(self, asked: AllExecutionsParameters, caller: Caller) -> AllExecutionsList:
+        """A page of the executions of all workflows."""
+        now = clock.utcnow()
+        index = self._cluster.index
+        part = self._part(index.runs, asked, now)
+        rows = []
+        for run in part.entries:
+            entry = index.workflow((run.order[1], run.view.spec.workflow_ref.name))
+            name = entry.name if entry else None
+            rows.append(presenter.row_of_workflow(run.view, name, self._default_user, now))
+        shown: AllExecutionsList = {
+            "executions": rows,
+            "total": part.total,
+            "limit": asked.limit,
+            "offset": asked.offset,
+        }
+        return continued(shown, asked.sort, part.next)
+
+    def _part(self, runs: Runs, asked: ExecutionParameters, now: datetime) -> Part[Run]:
+        query = query_of(asked, self._default_user, self._cluster.environments())
+        return self._cluster.index.executions(runs, asked.offset, asked.limit, query, now)
 
     async def show(self, workflow: str, name: str, caller: Caller, *, with_logs: bool) -> ExecutionDetail:
         """An execution in full."""
@@ -90,7 +118,7 @@ class ExecutionService:
         logs = None
         if with_logs:
             logs = await podlogs.read_logs(self._store, execution, presenter.started_steps(execution, order))
-        return presenter.detail(execution, self._default_user, order, logs)
+        return presenter.detail(execution, self._default_user, order, logs, clock.utcnow())
 
     async def cancel(self, workflow: str, name: str, caller: Caller) -> Cancelling:
         """Request the cancellation of an execution; idempotent."""

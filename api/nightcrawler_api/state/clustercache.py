@@ -137,10 +137,10 @@ class ClusterCache:
     async def execution(self, workflow: str, name: str) -> tuple[WorkflowEntry, ExecutionView]:
         """A workflow and one of its executions; raises as `workflow` does."""
         entry = await self.workflow(workflow)
-        execution = entry.runs.get(name)
+        execution = entry.runs.get(self.namespace, name)
         if execution is None:
             await self._look_up(EXECUTIONS, name, ExecutionView, self._executions.cache)
-            execution = entry.runs.get(name)
+            execution = entry.runs.get(self.namespace, name)
         if execution is None:
             raise NotFound(f"the workflow {workflow!r} has no execution {name!r}")
         return entry, execution

@@ -37,6 +37,11 @@ def execution_status(execution: ExecutionView) -> ExecutionStatus:
     return "cancelling" if execution.spec.cancel or execution.status.phase == "Cancelling" else "running"
 
 
+def is_pending(execution: ExecutionView) -> bool:
+    """Whether no step of an execution has started yet, and it is not being cancelled."""
+    return execution.status.phase in ("", "Pending") and not execution.spec.cancel
+
+
 def step_status(step: StepStatusView | None) -> StepStatus:
     """The status of a step; one that has not started, or never will, is pending."""
     if step is None:

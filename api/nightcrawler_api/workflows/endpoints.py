@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Response
-from pydantic import BeforeValidator
 
 from nightcrawler_api.dependencies import CallerOf, Workflows
 from nightcrawler_api.errors import BODIES, WRITES
 from nightcrawler_api.http.json_body import JsonRoute
 from nightcrawler_api.openapi import answers, reads
-from nightcrawler_api.pagination import PageQuery
 from nightcrawler_api.responses import ETagResponse, json
-from nightcrawler_api.state.index import WorkflowQuery
 from nightcrawler_api.workflows import examples
+from nightcrawler_api.workflows.queries import WorkflowParameters
 from nightcrawler_api.workflows.schemas import (
     CreateBody,
     Deleted,
@@ -31,18 +29,6 @@ WorkflowId = Annotated[
     str, Path(alias="workflowId", description="The workflow's id, which is its metadata.name.")
 ]
 
-# Forms send an empty string for an unset field.
-_Unset = BeforeValidator(lambda word: word or None)
-_Status = Annotated[
-    Literal["active", "inactive"] | None, _Unset, Query(description="Only workflows with this status.")
-]
-_Priority = Annotated[
-    Literal["low", "medium", "high", "critical"] | None,
-    _Unset,
-    Query(description="Only workflows with this priority."),
-]
-_Search = Annotated[str, Query(max_length=256, description="Text in the name or description, ignoring case.")]
-
 
 @router.get(
     "",
@@ -50,15 +36,10 @@ _Search = Annotated[str, Query(max_length=256, description="Text in the name or 
     responses=reads(WorkflowList, "A page of workflows.", examples.LIST, 422, 503),
 )
 async def list_workflows(
-    workflows: Workflows,
-    caller: CallerOf,
-    page: PageQuery,
-    status: _Status = None,
-    priority: _Priority = None,
-    search: _Search = "",
+    workflows: Workflows, caller: CallerOf, asked: Annotated[WorkflowParameters, Query()]
 ) -> Response:
     """Workflows that match all filters, newest first; those created in the same second by descending id."""
-    return ETagResponse(workflows.page(page, WorkflowQuery(status, priority, search), caller))
+    return ETagResponse(workflows.page(asked, caller))
 
 
 @router.post(

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 from nightcrawler_api.state.index import WorkflowEntry
-from nightcrawler_api.state.statuses import started, step_status
+from nightcrawler_api.state.statuses import step_status
 from nightcrawler_api.workflows.schemas import (
     ShownCondition,
     WorkflowCreated,
@@ -63,7 +63,7 @@ def row(entry: WorkflowEntry) -> WorkflowRow:
         "status": entry.status,
         "priority": entry.priority,
     }
-    if (last := last_run(entry)) is not None:
+    if (last := entry.last_run) is not None:
         shown["lastRun"] = clock.to_wire(last)
     if (following := next_run(entry)) is not None:
         shown["nextRun"] = clock.to_wire(following)
@@ -120,12 +120,6 @@ def detail(
         "conditions": _conditions(view),
     }
     return cast("WorkflowDetail", shown)
-
-
-def last_run(entry: WorkflowEntry) -> datetime | None:
-    """When the latest execution started; from the status once the execution is pruned from history."""
-    latest = entry.runs.latest
-    return started(latest) if latest else entry.view.status.last_run_time
 
 
 def next_run(entry: WorkflowEntry) -> datetime | None:

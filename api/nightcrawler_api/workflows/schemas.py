@@ -114,12 +114,13 @@ class WorkflowRow(TypedDict):
 
 
 class WorkflowList(TypedDict):
-    """A page of workflows, newest first; `total` counts all that match."""
+    """A page of workflows; `total` counts all that match, `nextCursor` is there if others follow."""
 
     workflows: list[WorkflowRow]
     total: int
     page: int
     pageSize: int
+    nextCursor: NotRequired[str]
 
 
 class WorkflowStep(TypedDict):

@@ -12,11 +12,12 @@ from weakref import WeakValueDictionary
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid
 from nightcrawler_api.ids import create_named
-from nightcrawler_api.pagination import Page
+from nightcrawler_api.pagination import continued
 from nightcrawler_api.state.clustercache import ClusterCache
-from nightcrawler_api.state.index import WorkflowEntry, WorkflowQuery
+from nightcrawler_api.state.index import WorkflowEntry
 from nightcrawler_api.workflows import drafts, presenter
 from nightcrawler_api.workflows.presenter import Fallbacks
+from nightcrawler_api.workflows.queries import WorkflowParameters
 from nightcrawler_api.workflows.schemas import WorkflowCreated, WorkflowDetail, WorkflowList, WorkflowUpdated
 from nightcrawler_crds import clock, names
 from nightcrawler_crds.errors import Conflict, NotFound
@@ -51,15 +52,17 @@ class WorkflowService:
         self._template = template
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def page(self, page: Page, query: WorkflowQuery, caller: Caller) -> WorkflowList:
-        """A page of the workflows that fit a query, newest first."""
-        entry, total = self._cluster.index.page(page.window.offset, page.window.limit, query)
-        return {
-            "workflows": [presenter.row(one) for one in entry],
-            "total": total,
-            "page": page.number,
-            "pageSize": page.size,
+    def page(self, asked: WorkflowParameters, caller: Caller) -> WorkflowList:
+        """A page of the workflows that fit a query."""
+        query = asked.query(self._in_force.user, self._cluster.environments())
+        part = self._cluster.index.page(asked.window.offset, asked.window.limit, query)
+        shown: WorkflowList = {
+            "workflows": [presenter.row(entry) for entry in part.entries],
+            "total": part.total,
+            "page": asked.page,
+            "pageSize": asked.page_size,
         }
+        return continued(shown, asked.sort, part.next)
 
     async def show(self, name: str, caller: Caller) -> WorkflowDetail:
         """A workflow in full."""

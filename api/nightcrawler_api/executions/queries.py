@@ -1,0 +1,108 @@
+"""The query of a list of executions: its parameters, and what they ask the index for; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from nightcrawler_api.filters import environment_names, executors
+from nightcrawler_api.pagination import (
+    DEFAULT_SIZE,
+    Continued,
+    Moment,
+    QueryParameters,
+    Size,
+    Unset,
+    Window,
+    ordering,
+)
+from nightcrawler_api.state.runs import ExecutionQuery
+from nightcrawler_api.state.statuses import EXECUTION_STATUSES, ExecutionStatus
+from nightcrawler_crds.kube.views import EnvironmentView
+
+Tag = Annotated[str, Field(min_length=1, max_length=128)]
+
+ExecutionSort = Literal[
+    "createdAt",
+    "-createdAt",
+    "startTime",
+    "-startTime",
+    "endTime",
+    "-endTime",
+    "duration",
+    "-duration",
+]
+
+
+class ExecutionFilters(QueryParameters):
+    """Filters of executions."""
+
+    status: Annotated[Literal[ExecutionStatus, "pending", "all"] | None, Unset] = Field(
+        None,
+        description="Only executions with this status. pending: running ones of which no step has started; "
+        "all is no filter.",
+    )
+    environment: Annotated[Annotated[str, Field(max_length=253)] | None, Unset] = Field(
+        None, description="Only executions in this environment, by its name or an alias."
+    )
+    executor: Annotated[Annotated[str, Field(max_length=256)] | None, Unset] = Field(
+        None, description="Only executions that this user started."
+    )
+    tags: list[Tag] = Field(
+        [],
+        max_length=64,
+        description="Only executions of workflows with this tag; if it is repeated, with all of them.",
+    )
+    from_: Moment = Field(
+        None, alias="from", description="Only those started at this time or later: RFC 3339, or a date."
+    )
+    to: Moment = Field(None, description="Only those started before this time: RFC 3339, or a date.")
+
+
+class ExecutionParameters(ExecutionFilters, Continued):
+    """Query parameters of a workflow's executions."""
+
+    sort: Annotated[ExecutionSort, Field(description="Field to sort by; - before it: descending.")] = (
+        "-createdAt"
+    )
+    limit: Size = Field(DEFAULT_SIZE, description="Executions in the answer.")
+    offset: int = Field(0, ge=0, description="Executions to leave out before them.")
+
+    @property
+    def window(self) -> Window:
+        """The entries in the answer."""
+        return Window(self.offset, self.limit)
+
+
+class AllExecutionsParameters(ExecutionParameters):
+    """Query parameters of the executions of all workflows."""
+
+    workflow: Annotated[Annotated[str, Field(max_length=253)] | None, Unset] = Field(
+        None, description="Only executions of the workflow with this id."
+    )
+
+
+_STATUSES: Final[dict[str, ExecutionStatus]] = {word: word for word in EXECUTION_STATUSES}
+"""Statuses by their words; the other words of the parameter are none."""
+
+
+def query_of(
+    asked: ExecutionFilters, default_user: str, environments: Collection[EnvironmentView]
+) -> ExecutionQuery:
+    """What to ask the index for; raises `Invalid` for a cursor that cannot be used."""
+    order = ordering("-createdAt", None, None)
+    if isinstance(asked, ExecutionParameters):
+        order = ordering(asked.sort, asked.cursor, "offset" if asked.offset else None)
+    return ExecutionQuery(
+        status=_STATUSES.get(asked.status or ""),
+        pending=asked.status == "pending",
+        workflow=getattr(asked, "workflow", None),
+        environments=environment_names(asked.environment, environments),
+        executors=executors(asked.executor, default_user),
+        tags=frozenset(asked.tags),
+        begin=asked.from_.timestamp() if asked.from_ else None,
+        end=asked.to.timestamp() if asked.to else None,
+        ordering=order,
+    )

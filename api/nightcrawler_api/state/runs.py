@@ -1,0 +1,180 @@
+"""Executions in list order, with filters and counts; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from nightcrawler_api.state.ordering import NEWEST_FIRST, Order, Ordering, SortValue, Timeline
+from nightcrawler_api.state.statuses import (
+    EXECUTION_STATUSES,
+    IN_FLIGHT,
+    ExecutionStatus,
+    created,
+    ended,
+    execution_status,
+    is_pending,
+    started,
+)
+from nightcrawler_crds.kube.views import ExecutionView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionQuery:
+    """The filters of a list of executions; all that are set must match. Times are seconds since 1970.
+
+    Attributes:
+        pending: Only those of which no step has started.
+        workflow: The id of their workflow.
+        environments: Names of one environment, by any of which a run may have asked for it.
+        executors: Names of one executor; None stands for runs that name none.
+        tags: Tags that their workflow has, all of them.
+        begin: The earliest start, inclusive; of a run that has not started, its creation.
+        end: The latest start, exclusive.
+    """
+
+    status: ExecutionStatus | None = None
+    pending: bool = False
+    workflow: str | None = None
+    environments: Collection[str] | None = None
+    executors: Collection[str | None] | None = None
+    tags: frozenset[str] = frozenset()
+    begin: float | None = None
+    end: float | None = None
+    ordering: Ordering = NEWEST_FIRST
+
+    @property
+    def narrows(self) -> bool:
+        """Whether any filter is set."""
+        return self != ExecutionQuery(ordering=self.ordering)
+
+
+class Run:
+    """An execution, and what filters and orders read of it precomputed."""
+
+    __slots__ = ("ended", "environment", "order", "started", "status", "view")
+
+    def __init__(self, view: ExecutionView) -> None:
+        meta = view.metadata
+        self.order: Order = (created(view).timestamp(), meta.namespace, meta.name)
+        self.update(view)
+
+    def update(self, view: ExecutionView) -> None:
+        """Take over a later state of the same execution."""
+        self.view = view
+        self.status: ExecutionStatus = execution_status(view)
+        self.environment = view.status.environment or view.spec.environment
+        self.started = started(view).timestamp()
+        end = ended(view)
+        self.ended = None if end is None else end.timestamp()
+
+
+class Runs:
+    """Executions: those of one workflow, or all."""
+
+    __slots__ = ("_all", "_by_status", "_runs", "in_flight")
+
+    def __init__(self) -> None:
+        self._all: Timeline[Run] = Timeline()
+        self._by_status: dict[ExecutionStatus, Timeline[Run]] = {
+            word: Timeline() for word in EXECUTION_STATUSES
+        }
+        self._runs: dict[tuple[str, str], Run] = {}
+        self.in_flight = 0
+        """How many have not ended; a counter, because filters read it for every workflow."""
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    @property
+    def latest(self) -> ExecutionView | None:
+        """The newest one."""
+        newest = self._all.oldest_first()
+        return newest[-1].view if newest else None
+
+    def count(self, word: ExecutionStatus | None = None) -> int:
+        """The number with a status, or of all."""
+        return len(self._all if word is None else self._by_status[word])
+
+    def get(self, namespace: str, name: str) -> ExecutionView | None:
+        """One by its namespace and name."""
+        run = self._runs.get((namespace, name))
+        return run.view if run else None
+
+    def page(self, offset: int, limit: int, word: ExecutionStatus | None = None) -> list[ExecutionView]:
+        """Up to `limit` with a status, or of all, newest first."""
+        timeline = self._all if word is None else self._by_status[word]
+        return [run.view for run in timeline.page(offset, limit)]
+
+    def live(self) -> list[ExecutionView]:
+        """All that have not ended."""
+        return [run.view for word in IN_FLIGHT for run in self._by_status[word]]
+
+    def all(self) -> Sequence[ExecutionView]:
+        """All, unordered."""
+        return tuple(run.view for run in self._runs.values())
+
+    def matching(self, query: ExecutionQuery) -> Sequence[Run]:
+        """Those that fit a query's filters but the workflow and its tags, oldest first."""
+        word = "running" if query.pending else query.status
+        if query.pending and query.status not in (None, "running"):
+            return ()
+        found = (self._all if word is None else self._by_status[word]).oldest_first()
+        # One pass per filter, each a loop without calls: there may be 100,000 runs.
+        if query.pending:
+            found = [run for run in found if is_pending(run.view)]
+        if query.environments is not None:
+            names = query.environments
+            found = [run for run in found if run.environment in names]
+        if query.executors is not None:
+            executors = query.executors
+            found = [run for run in found if (run.view.spec.executor or None) in executors]
+        if query.begin is not None:
+            begin = query.begin
+            found = [run for run in found if run.started >= begin]
+        if query.end is not None:
+            end = query.end
+            found = [run for run in found if run.started < end]
+        return found
+
+    def add(self, run: Run) -> None:
+        """Add a run."""
+        self._runs[run.order[1:]] = run
+        self._all.add(run)
+        self._by_status[run.status].add(run)
+        self.in_flight += run.status in IN_FLIGHT
+
+    def remove(self, run: Run, was: ExecutionStatus) -> None:
+        """Remove a run; `was` is the status with which it is listed here."""
+        del self._runs[run.order[1:]]
+        self._all.remove(run)
+        self._by_status[was].remove(run)
+        self.in_flight -= was in IN_FLIGHT
+
+    def moved(self, run: Run, was: ExecutionStatus) -> None:
+        """Note that a run's status may have changed."""
+        if run.status != was:
+            self._by_status[was].remove(run)
+            self._by_status[run.status].add(run)
+            self.in_flight += (run.status in IN_FLIGHT) - (was in IN_FLIGHT)
+
+
+def sort_values(now: datetime) -> Mapping[str, Callable[[Run], SortValue]]:
+    """What executions are sorted by, other than creation; a live run's duration is that until `now`."""
+    at = now.timestamp()
+
+    def duration(run: Run) -> float | None:
+        if run.ended is None and run.view.status.start_time is None:
+            return None
+        return (at if run.ended is None else run.ended) - run.started
+
+    return {
+        "startTime": lambda run: run.started,
+        "endTime": lambda run: run.ended,
+        "duration": duration,
+    }
+
+
+EXECUTION_SORTS: Final = ("createdAt", "startTime", "endTime", "duration")
