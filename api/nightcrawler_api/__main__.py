@@ -86,7 +86,8 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
         log.info("serving namespace %s of %s at http://%s", settings.namespace, connection.server, address)
         settling = asyncio.create_task(_settle(app.state.facade))
         _outlive_signals()
-        await DrainingServer(config, settings.drain_timeout).serve(sockets=[listening])
+        server = DrainingServer(config, settings.drain_timeout, app.state.facade.streams.close)
+        await server.serve(sockets=[listening])
         settling.cancel()
     finally:
         await connection.close()

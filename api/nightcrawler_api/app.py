@@ -16,10 +16,13 @@ from starlette.types import ASGIApp
 from nightcrawler_api import errors, health
 from nightcrawler_api.caller import Identified
 from nightcrawler_api.dependencies import Facade
+from nightcrawler_api.events import endpoints as events
+from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions import endpoints as executions
 from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.http.heads import HeadAsGet
 from nightcrawler_api.http.origins import SameOrigin
+from nightcrawler_api.http.streams import Streams
 from nightcrawler_api.metrics import Measured, Metrics
 from nightcrawler_api.openapi import document_problem_type, document_rules
 from nightcrawler_api.schedules import endpoints as schedules
@@ -58,6 +61,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.include_router(executions.router)
     app.include_router(schedules.router)
     app.include_router(executions.all_of_them)
+    app.include_router(events.router)
     app.include_router(health.router)
     document_problem_type(app)
     document_rules(app)
@@ -87,6 +91,7 @@ def in_front(app: FastAPI) -> ASGIApp:
 
 def _wire(settings: Settings, store: Store) -> Facade:
     cluster = ClusterCache(store, settings.namespace)
+    streams = Streams(settings.max_streams)
     fallbacks = Fallbacks(
         user=settings.default_user,
         timeout=settings.default_timeout,
@@ -111,7 +116,9 @@ def _wire(settings: Settings, store: Store) -> Facade:
             default_timeout=settings.default_timeout,
             policy=settings.pod_policy,
         ),
-        metrics=Metrics(cluster),
+        events=EventService(cluster, default_user=settings.default_user),
+        streams=streams,
+        metrics=Metrics(cluster, streams),
     )
 
 

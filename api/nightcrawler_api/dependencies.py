@@ -14,7 +14,9 @@ from fastapi import Depends, Request
 
 from nightcrawler_api.caller import CALLER, Caller
 from nightcrawler_api.errors import NotReady
+from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions.service import ExecutionService
+from nightcrawler_api.http.streams import Streams
 from nightcrawler_api.metrics import Metrics
 from nightcrawler_api.settings import Settings
 from nightcrawler_api.state.clustercache import ClusterCache
@@ -29,6 +31,8 @@ class Facade:
     cluster: ClusterCache
     workflows: WorkflowService
     executions: ExecutionService
+    events: EventService
+    streams: Streams
     metrics: Metrics
     watch_task: asyncio.Task[None] | None = field(default=None)
     """The task that watches the cluster; None before the application starts."""
@@ -52,6 +56,15 @@ async def _executions(request: Request) -> ExecutionService:
     return _ready(request).executions
 
 
+async def _events(request: Request) -> EventService:
+    return _ready(request).events
+
+
+async def _streams(request: Request) -> Streams:
+    facade: Facade = request.app.state.facade
+    return facade.streams
+
+
 async def _caller(request: Request) -> Caller:
     caller: Caller = request.scope[CALLER]
     return caller
@@ -67,4 +80,6 @@ def _ready(request: Request) -> Facade:
 FacadeOf = Annotated[Facade, Depends(_facade)]
 Workflows = Annotated[WorkflowService, Depends(_workflows)]
 Executions = Annotated[ExecutionService, Depends(_executions)]
+Events = Annotated[EventService, Depends(_events)]
+StreamsOf = Annotated[Streams, Depends(_streams)]
 CallerOf = Annotated[Caller, Depends(_caller)]

@@ -66,6 +66,10 @@ class NotReady(Refused):
     """The caches are not synced yet."""
 
 
+class TooManyStreams(Refused):
+    """No further stream can be served here, now."""
+
+
 class BadBody(HTTPException):
     """A body refused while it is read, where FastAPI passes on no other exceptions."""
 
@@ -84,6 +88,7 @@ STATUSES: Final[Mapping[type[NightcrawlerError], int]] = {
     Invalid: 422,
     StateConflict: 409,
     NotReady: 503,
+    TooManyStreams: 503,
     cluster.NotFound: 404,
     cluster.Conflict: 409,
     cluster.AlreadyExists: 409,
@@ -107,7 +112,7 @@ _MEANINGS: Final[Mapping[int, str]] = {
     422: "The request is invalid; errors says where.",
     429: "The API server is overloaded; see Retry-After.",
     502: "The object exists but cannot be decoded: another version wrote it, or someone by hand.",
-    503: "The API server is unavailable, or the caches are not synced yet; try again.",
+    503: "The API server is unavailable, caches are not synced yet, or there are too many streams.",
 }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sized
 from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     GCCollector,
     Histogram,
     PlatformCollector,
@@ -31,7 +32,7 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 class Metrics:
     """The registry and metrics of one application."""
 
-    def __init__(self, cluster: ClusterCache) -> None:
+    def __init__(self, cluster: ClusterCache, streams: Sized) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "nightcrawler_api_requests",
@@ -46,6 +47,10 @@ class Metrics:
             registry=self.registry,
             buckets=_BUCKETS,
         )
+        self.streams = Gauge(
+            "nightcrawler_api_streams", "Open streams of events and logs.", registry=self.registry
+        )
+        self.streams.set_function(lambda: len(streams))
         self.registry.register(_CachedState(cluster))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)

@@ -21,7 +21,8 @@ def document_problem_type(app: FastAPI) -> None:
         for operation in operations.values():
             for status, response in operation["responses"].items():
                 if status >= "400":
-                    response["content"] = {errors.MEDIA_TYPE: response["content"].pop("application/json")}
+                    _, content = response["content"].popitem()
+                    response["content"] = {errors.MEDIA_TYPE: content}
 
 
 def document_rules(app: FastAPI) -> None:

@@ -59,6 +59,10 @@ class Settings(common.CommonSettings):
         description="How long a facade that is told to end keeps connections for their next request, whose "
         "answer closes them. 0: idle ones are closed at once. The chart sets 10 seconds.",
     )
+    max_streams: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        1_000,
+        description="How many streams of events and logs a facade serves at once; a further one is 503.",
+    )
     allow_unauthenticated: bool = Field(
         False,
         description="Whether to listen beyond loopback although nobody is asked who they are: "

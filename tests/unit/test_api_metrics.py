@@ -14,7 +14,7 @@ from nightcrawler_crds.kube.store import Store
 
 
 async def test_made_up_methods_are_counted_as_one() -> None:
-    metrics = Metrics(ClusterCache(Store(Connection(Identity("http://localhost"), "test")), "default"))
+    metrics = Metrics(ClusterCache(Store(Connection(Identity("http://localhost"), "test")), "default"), [])
     inner = FastAPI()
     inner.add_api_route("/there", lambda: "x")
     app = Measured(inner, metrics)

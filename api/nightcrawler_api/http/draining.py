@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Final
 
 import uvicorn
@@ -22,15 +23,20 @@ class DrainingServer(uvicorn.Server):
     Args:
         config: As for `uvicorn.Server`.
         drain: For how many seconds connections are kept for their next request, whose answer closes them.
+        end_streams: Called first: responses that go on would keep their connections for as long as they may.
     """
 
-    def __init__(self, config: uvicorn.Config, drain: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, drain: float, end_streams: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(config)
         self._drain_seconds = drain
+        self._end_streams = end_streams
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then end as uvicorn does."""
+        self._end_streams()
         await self._drain()
         await super().shutdown(sockets)
 

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 from nightcrawler_api.state.hub import Hub
 from nightcrawler_api.state.index import Index, WorkflowEntry
+from nightcrawler_api.state.journal import Journal
 from nightcrawler_api.state.reachability import Reachability
 from nightcrawler_crds import names
 from nightcrawler_crds.errors import NotFound
@@ -46,6 +47,7 @@ class ClusterCache:
         self.index = Index()
         self.changes.subscribe(self.index.follow)
         self.reachability = Reachability(store, namespace)
+        self._journal: Journal | None = None
         self._store = store
 
         def informer(resource: Resource, kind: type[V], namespace: str = "") -> Informer[V]:
@@ -56,6 +58,14 @@ class ClusterCache:
         self._executions = informer(EXECUTIONS, ExecutionView, namespace)
         self._environments = informer(ENVIRONMENTS, EnvironmentView)
         self._profiles = informer(COMPUTE_PROFILES, ProfileView)
+
+    @property
+    def journal(self) -> Journal:
+        """What has changed lately; kept from the first use on, and after the index, which it is read with."""
+        if self._journal is None:
+            self._journal = Journal()
+            self.changes.subscribe(self._journal.follow)
+        return self._journal
 
     @property
     def _informers(self) -> tuple[Informer[Any], ...]:

@@ -1,0 +1,1 @@
+"""Changes of workflows and executions, as server-sent events."""
