@@ -33,6 +33,7 @@ NOT_RUN: Final = {
     "RUN=": "a placeholder; the test sets it",
     "export KUBECONFIG=": "of the demo's cluster",
     "kubectl get wfe -w": "it does not end; the same without -w is run",
+    "curl --no-buffer": "it does not end: tests/integration/test_api_events.py",
     "kubectl apply -f training.yaml": "what the API server answers to an invalid manifest of the reader's",
     "kubectl wait --for=condition=Finished": "it waits for the end of a run, and no operator runs here",
     "kubectl logs job/": "it needs a real Pod: tests/e2e reads every log like this",
