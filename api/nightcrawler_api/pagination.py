@@ -14,8 +14,18 @@ from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Final, TypeVar, cast
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from nightcrawler_api.errors import Invalid
 from nightcrawler_api.state.ordering import Ordering, Position
@@ -30,8 +40,20 @@ _TEXTS: Final = ("name",)
 
 Size = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 
-Unset = BeforeValidator(lambda word: word or None)
-"""Forms send an empty string for an unset field."""
+
+class Unset:
+    """Annotates a word of a query that may be empty: forms send an empty string for an unset field."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """The word's own schema, and None for an empty string."""
+        return core_schema.no_info_before_validator_function(lambda word: word or None, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The word's own schema, or an empty string."""
+        shown = handler(schema)
+        return {"anyOf": [*shown.get("anyOf", [shown]), {"type": "string", "maxLength": 0}]}
 
 
 def _moment(text: object) -> object:
@@ -54,7 +76,13 @@ Moment = Annotated[
     datetime | None,
     BeforeValidator(_moment),
     WithJsonSchema(
-        {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}
+        {
+            "anyOf": [
+                {"type": "string", "format": "date-time"},
+                {"type": "string", "format": "date"},
+                {"type": "string", "maxLength": 0},
+            ]
+        }
     ),
 ]
 """A time in a query; None if it is not set."""
@@ -69,7 +97,7 @@ class QueryParameters(BaseModel):
 class Continued(QueryParameters):
     """The parameter with which a list is continued."""
 
-    cursor: Annotated[Annotated[str, Field(max_length=_MAX_CURSOR)] | None, Unset] = Field(
+    cursor: Annotated[Annotated[str, Field(max_length=_MAX_CURSOR)] | None, Unset()] = Field(
         None,
         description="The nextCursor of a response to the same filters and sort: what follows it. "
         "It takes the place of a page's number or offset.",

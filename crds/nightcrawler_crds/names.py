@@ -47,6 +47,7 @@ GPU_PRODUCT_LABEL: Final = "nvidia.com/gpu.product"
 
 MAX_WORKFLOW_NAME: Final = 40
 MAX_EXECUTION_NAME: Final = 52
+MAX_REVISION_NAME: Final = 51
 DNS_LABEL_PATTERN: Final = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
 _READABLE: Final = 40

@@ -31,6 +31,8 @@ class Revision:
     name: str
     spec: WorkflowSpec
     profiles: Profiles = field(default_factory=lambda: NO_PROFILES)
+    owner: str = ""
+    """The UID of the workflow that it is of."""
 
     @cached_property
     def steps(self) -> Mapping[str, Step]:
@@ -129,7 +131,8 @@ class Snapshot:
     """Everything a decision on one execution may look at.
 
     Attributes:
-        named_revision: The revision that the run uses, by its status or else by one of its Jobs.
+        named_revision: The revision that the run uses, by its status, else by one of its Jobs, else by its
+            spec.
         events: The Events that were looked up, by the UID of their object.
         absent: Jobs that a look-up found gone, or ended, without a Pod.
         refusals: Why the API server refused Jobs, by Job name.

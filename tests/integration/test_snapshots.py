@@ -92,3 +92,28 @@ def test_a_revision_goes_with_the_last_run_that_used_it(shared: Team) -> None:
 
     assert left == [new]
     assert shared.get(names.EXECUTIONS, first) is None
+
+
+def test_a_run_of_a_named_revision_has_its_content_and_keeps_it_from_being_pruned(shared: Team) -> None:
+    shared.apply(a_workflow("rerun", history={"completed": 1}).step("one", image="one:1"))
+    old = shared.until_phase(shared.run("rerun", "rerun-1"), "Completed")["revision"]
+    shared.edit(a_workflow("rerun", history={"completed": 1}).step("one", image="two:1"))
+    again = shared.run("rerun", "rerun-2", revision=old, trigger={"type": "Rerun", "rerunOf": "rerun-1"})
+
+    status = shared.until_phase(again, "Completed")
+
+    (job,) = shared.jobs(again)
+    assert (status["revision"], image_of(job)) == (old, "one:1")
+    assert old in revisions(shared, "rerun")
+
+
+def test_a_run_of_a_revision_of_another_workflow_is_refused(shared: Team) -> None:
+    (other,) = shared.runs(a_workflow("other").step("one"))
+    theirs = shared.until_phase(other, "Completed")["revision"]
+    shared.apply(a_workflow("mine").step("one"))
+
+    status = shared.until_phase(shared.run("mine", revision=theirs), "Failed")
+
+    accepted = next(c for c in status["conditions"] if c["type"] == "Accepted")
+    assert accepted["reason"] == "RevisionNotFound"
+    assert "'mine'" in status["message"]

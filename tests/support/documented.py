@@ -64,6 +64,7 @@ def put_right(body: Json) -> Json:
     config = body.get("config") or {}
     _set_time(config.get("schedule") or {})
     for owner in (config, *(body.get("steps") or ())):
+        owner.pop("computeProfile", None)  # there is none in the cluster
         for part in (owner, owner.get("resources") or {}, owner.get("storage") or {}):
             _bound(part)
     for field in ("completed", "failed"):

@@ -88,8 +88,7 @@ class Simulation:
         self.cluster = ModelCluster(self.server, polite=polite)
         spec = {"steps": steps, "order": "Graph"}
         self.server.create(names.WORKFLOWS, an_object("Workflow", "wf", spec))
-        run = {"workflowRef": {"name": "wf"}, "cancel": False}
-        self.server.create(names.EXECUTIONS, an_object("WorkflowExecution", RUN[1], run))
+        self.server.create(names.EXECUTIONS, an_object("WorkflowExecution", RUN[1], self.run()))
         depends = {step["name"]: step.get("dependsOn", []) for step in steps}
         # A request that arrives late is that of a second writer who does not know what has come to pass.
         self.laws = Laws(
@@ -100,6 +99,10 @@ class Simulation:
             patience=LIMITS.duty_timeout,
         )
         self.replicas = [Replica(self.server, LIMITS) for _ in range(replicas)]
+
+    def run(self) -> Json:
+        """The spec of the run, which is created after its workflow."""
+        return {"workflowRef": {"name": "wf"}, "cancel": False}
 
     @property
     def status(self) -> Json:

@@ -354,7 +354,7 @@ class SnapshotMaker:
         given: Json = {
             "workflow": workflow,
             "revision": self._revision(workflow),
-            "named_revision": self.status.get("revision"),
+            "named_revision": self.status.get("revision") or self.wanted.get("revision"),
         }
         return Snapshot(
             now=at(self.now),

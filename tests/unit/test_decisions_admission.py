@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -336,3 +337,25 @@ def test_a_run_that_another_workflow_owns_is_waited_for_and_then_refused() -> No
     assert reason == conditions.WORKFLOW_NOT_FOUND
     assert "was deleted; one of that name is another workflow" in message
     assert not decide(before.at(31).build()).adopt
+
+
+def test_a_revision_that_the_run_names_is_looked_for_and_must_be_of_its_workflow() -> None:
+    asking = a_new_execution("a").asking(revision="wf-old")
+    revision = asking.build().revision
+    assert revision is not None
+
+    assert decide(asking.knowing(revision=None).build()) == Plan(lookups=(LookForRevision("wf-old"),))
+    for there in (None, replace(revision, owner="another workflow's uid")):
+        reason, message = refusal(asking.knowing(revision=there, lost_revision=there is None))
+        assert reason == conditions.REVISION_NOT_FOUND
+        assert "'wf-old'" in message
+
+
+def test_a_revision_that_the_run_names_is_not_written_anew() -> None:
+    asking = a_new_execution("a").asking(revision="wf-old")
+
+    plan = decide(asking.build())
+
+    assert plan.revision is None
+    assert [new.step for new in plan.first_jobs] == ["a"]
+    assert decide(a_new_execution("a").build()).revision is not None

@@ -45,7 +45,7 @@ async def follow_changes(
     caller: CallerOf,
     workflow: Annotated[
         Annotated[str, Query(max_length=253)] | None,
-        Unset,
+        Unset(),
         Query(description="Only changes of the workflow with this id, and of its executions."),
     ] = None,
     last_event_id: Annotated[

@@ -39,15 +39,15 @@ ExecutionSort = Literal[
 class ExecutionFilters(QueryParameters):
     """Filters of executions."""
 
-    status: Annotated[Literal[ExecutionStatus, "pending", "all"] | None, Unset] = Field(
+    status: Annotated[Literal[ExecutionStatus, "pending", "all"] | None, Unset()] = Field(
         None,
         description="Only executions with this status. pending: running ones of which no step has started; "
         "all is no filter.",
     )
-    environment: Annotated[Annotated[str, Field(max_length=253)] | None, Unset] = Field(
+    environment: Annotated[Annotated[str, Field(max_length=253)] | None, Unset()] = Field(
         None, description="Only executions in this environment, by its name or an alias."
     )
-    executor: Annotated[Annotated[str, Field(max_length=256)] | None, Unset] = Field(
+    executor: Annotated[Annotated[str, Field(max_length=256)] | None, Unset()] = Field(
         None, description="Only executions that this user started."
     )
     tags: list[Tag] = Field(
@@ -79,7 +79,7 @@ class ExecutionParameters(ExecutionFilters, Continued):
 class AllExecutionsParameters(ExecutionParameters):
     """Query parameters of the executions of all workflows."""
 
-    workflow: Annotated[Annotated[str, Field(max_length=253)] | None, Unset] = Field(
+    workflow: Annotated[Annotated[str, Field(max_length=253)] | None, Unset()] = Field(
         None, description="Only executions of the workflow with this id."
     )
 

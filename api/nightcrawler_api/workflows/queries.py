@@ -22,20 +22,20 @@ WorkflowSort = Literal[
 class WorkflowParameters(Continued):
     """Query parameters of the list of workflows."""
 
-    status: Annotated[Literal["active", "inactive", "all"] | None, Unset] = Field(
+    status: Annotated[Literal["active", "inactive", "all"] | None, Unset()] = Field(
         None, description="Only workflows with this status; all is no filter."
     )
-    priority: Annotated[Literal["low", "medium", "high", "critical"] | None, Unset] = Field(
+    priority: Annotated[Literal["low", "medium", "high", "critical"] | None, Unset()] = Field(
         None, description="Only workflows with this priority."
     )
     search: str = Field("", max_length=256, description="Text in the name or description, ignoring case.")
     tags: list[Tag] = Field(
         [], max_length=64, description="Only workflows with this tag; if it is repeated, with all of them."
     )
-    creator: Annotated[Annotated[str, Field(max_length=256)] | None, Unset] = Field(
+    creator: Annotated[Annotated[str, Field(max_length=256)] | None, Unset()] = Field(
         None, description="Only workflows of this creator."
     )
-    environment: Annotated[Annotated[str, Field(max_length=253)] | None, Unset] = Field(
+    environment: Annotated[Annotated[str, Field(max_length=253)] | None, Unset()] = Field(
         None, description="Only workflows that name this environment, by its name or an alias."
     )
     from_: Moment = Field(

@@ -42,6 +42,7 @@ class Trigger(_Read, frozen=True):
 
     type: str = "Manual"
     scheduled_time: datetime | None = None
+    rerun_of: str | None = None
 
     def __post_init__(self) -> None:
         """Intern repeated strings."""
@@ -54,6 +55,7 @@ class ExecutionSpecView(_Read, frozen=True):
     workflow_ref: WorkflowRef = WorkflowRef()
     parameters: dict[str, Any] = {}
     environment: str | None = None
+    revision: str | None = None
     executor: str | None = None
     trigger: Trigger = Trigger()
     cancel: bool = False

@@ -69,6 +69,13 @@ class WorkflowExecutionSpec(ApiModel):
         max_length=253,
         description="Environment to run in: name or alias. Not set: the workflow's first, else the default.",
     )
+    revision: str | None = Field(
+        default=None,
+        pattern=names.DNS_LABEL_PATTERN,
+        max_length=names.MAX_REVISION_NAME,
+        description="The ControllerRevision of the workflow to run, such as the one that an earlier run "
+        "names in its status. Not set: the workflow as it is.",
+    )
     executor: str | None = Field(
         default=None, max_length=256, description="User who started the run; informational."
     )

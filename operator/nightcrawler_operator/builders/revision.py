@@ -40,7 +40,7 @@ def revision_of(workflow: WorkflowView, profiles: Collection[ProfileView] = ()) 
     data = _data(workflow.spec, used)
     text = msgspec.json.encode(data, order="deterministic").decode()
     name = names.revision_name(workflow.metadata.name, workflow.metadata.uid, text)
-    return Revision(name, spec, used)
+    return Revision(name, spec, used, owner=workflow.metadata.uid)
 
 
 def read(data: Mapping[str, Any]) -> WorkflowSpec:
@@ -62,7 +62,8 @@ def recorded(view: RevisionView) -> Revision:
         name: ComputeProfileSpec.model_validate(profile, extra="ignore")
         for name, profile in view.data.get(_PROFILES, NO_PROFILES).items()
     }
-    return Revision(view.metadata.name, read(view.data), profiles)
+    owners = (one.uid for one in view.metadata.owner_references if one.kind == names.WORKFLOWS.kind)
+    return Revision(view.metadata.name, read(view.data), profiles, owner=next(owners, ""))
 
 
 def content(spec: Mapping[str, Any]) -> dict[str, Any]:

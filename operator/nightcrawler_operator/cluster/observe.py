@@ -34,6 +34,9 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
             # Most often the workflow has not changed since the run began.
             live = live_revision(cluster, workflow)
             revision = live if live is not None and live.name == named else None
+    elif named := execution.spec.revision:
+        # It has to exist: were it the live one by its name alone, nothing would keep its content for the run.
+        revision = cluster.revisions.get((meta.namespace, named))
     else:
         revision = live_revision(cluster, workflow) if workflow is not None else None
     return Snapshot(

@@ -124,6 +124,21 @@ def _workflow_there(snapshot: Snapshot) -> Answer | None:
     return Refused(conditions.WORKFLOW_NOT_FOUND, message)
 
 
+def _revision_there(snapshot: Snapshot) -> Answer | None:
+    wanted = snapshot.execution.spec.revision
+    assert snapshot.workflow is not None
+    if wanted is None or (
+        snapshot.revision is not None and snapshot.revision.owner == snapshot.workflow.metadata.uid
+    ):
+        return None
+    name = snapshot.workflow.metadata.name
+    message = (
+        f"there is no ControllerRevision {wanted!r} of workflow {name!r}; it goes with the last run that "
+        "used it: leave spec.revision out to run the workflow as it is"
+    )
+    return Refused(conditions.REVISION_NOT_FOUND, message)
+
+
 def _workflow_readable(snapshot: Snapshot) -> Answer | None:
     if snapshot.revision is None:
         name = snapshot.execution.spec.workflow_ref.name
@@ -160,6 +175,7 @@ def _refused(problems: Sequence[Problem]) -> Refused:
 
 RULES: Final[Sequence[Rule]] = (
     _workflow_there,  # kubectl apply may send the execution before the workflow
+    _revision_there,
     _workflow_readable,
     _workflow_sound,
     _profiles_sound,  # they only add to what the workflow says itself

@@ -46,7 +46,7 @@ def decide(snapshot: Snapshot) -> Plan:
     if accepted(status):
         return _go_on(snapshot)
     if snapshot.named_revision and snapshot.revision is None and not snapshot.lost_revision:
-        # Jobs were created and that was not recorded: the revision that they name is the run's.
+        # By the run itself; or by Jobs that were created, which was not recorded: then it is the run's.
         return Plan(lookups=(LookForRevision(snapshot.named_revision),))
     if execution.spec.cancel and not snapshot.attempts:
         return replace(run_end.cancelled_before_it_began(snapshot), adopt=_is_foreign(snapshot))
@@ -154,7 +154,9 @@ def _begin(snapshot: Snapshot, admitted: Admitted) -> Plan:
     )
     run = replace(run_of(snapshot, admitted.revision), environment=place.spec, lost_environment=None)
     plan = progress.plan(snapshot, run, status)
-    return replace(plan, adopt=_is_foreign(snapshot), revision=admitted.revision)
+    # One that the run names exists: what would be written is the workflow as it is.
+    missing = admitted.revision if execution.spec.revision is None else None
+    return replace(plan, adopt=_is_foreign(snapshot), revision=missing)
 
 
 def _is_foreign(snapshot: Snapshot) -> bool:

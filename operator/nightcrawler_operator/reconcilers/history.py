@@ -176,7 +176,7 @@ class History:
             for run in self._cluster.executions_of.get((namespace, name), ())
             if (execution := self._cluster.executions.get((namespace, run))) is not None
         ]
-        used = {e.status.revision for e in live if e.status.revision}
+        used = {revision for e in live if (revision := e.status.revision or e.spec.revision)}
         # A run with Jobs and no status yet names its revision only in them.
         jobs = (j for e in live for j in self._cluster.jobs_of.get(e.metadata.uid, {}).values())
         used |= {job.metadata.annotations.revision for job in jobs}
