@@ -23,6 +23,8 @@ from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.http.heads import HeadAsGet
 from nightcrawler_api.http.origins import SameOrigin
 from nightcrawler_api.http.streams import Streams
+from nightcrawler_api.logs import endpoints as logs
+from nightcrawler_api.logs.service import LogService
 from nightcrawler_api.metrics import Measured, Metrics
 from nightcrawler_api.openapi import document_problem_type, document_rules
 from nightcrawler_api.schedules import endpoints as schedules
@@ -61,6 +63,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.include_router(executions.router)
     app.include_router(schedules.router)
     app.include_router(executions.all_of_them)
+    app.include_router(logs.router)
     app.include_router(events.router)
     app.include_router(health.router)
     document_problem_type(app)
@@ -117,6 +120,7 @@ def _wire(settings: Settings, store: Store) -> Facade:
             policy=settings.pod_policy,
         ),
         events=EventService(cluster, default_user=settings.default_user),
+        logs=LogService(store, cluster),
         streams=streams,
         metrics=Metrics(cluster, streams),
     )

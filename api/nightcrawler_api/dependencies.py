@@ -17,6 +17,7 @@ from nightcrawler_api.errors import NotReady
 from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.http.streams import Streams
+from nightcrawler_api.logs.service import LogService
 from nightcrawler_api.metrics import Metrics
 from nightcrawler_api.settings import Settings
 from nightcrawler_api.state.clustercache import ClusterCache
@@ -32,6 +33,7 @@ class Facade:
     workflows: WorkflowService
     executions: ExecutionService
     events: EventService
+    logs: LogService
     streams: Streams
     metrics: Metrics
     watch_task: asyncio.Task[None] | None = field(default=None)
@@ -60,6 +62,10 @@ async def _events(request: Request) -> EventService:
     return _ready(request).events
 
 
+async def _logs(request: Request) -> LogService:
+    return _ready(request).logs
+
+
 async def _streams(request: Request) -> Streams:
     facade: Facade = request.app.state.facade
     return facade.streams
@@ -81,5 +87,6 @@ FacadeOf = Annotated[Facade, Depends(_facade)]
 Workflows = Annotated[WorkflowService, Depends(_workflows)]
 Executions = Annotated[ExecutionService, Depends(_executions)]
 Events = Annotated[EventService, Depends(_events)]
+Logs = Annotated[LogService, Depends(_logs)]
 StreamsOf = Annotated[Streams, Depends(_streams)]
 CallerOf = Annotated[Caller, Depends(_caller)]

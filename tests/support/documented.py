@@ -44,6 +44,7 @@ def map_case(context: schemathesis.HookContext, case: schemathesis.Case[Any]) ->
     # A cursor is made by the facade: what it is, no schema says.
     if case.query:
         case.query.pop("cursor", None)
+        case.query.pop("follow", None)  # it would not end while the step has not
     return case
 
 

@@ -29,6 +29,10 @@ class EventSource:
         self.last_id = ""
         self.status = 0
 
+    def use(self, http: httpx.Client) -> None:
+        """Connect by this client from now on."""
+        self._http = http
+
     def events(self) -> Iterator[Event]:
         """Connect, and yield what comes until the server ends it; leaving the loop closes the connection."""
         headers = {"Last-Event-ID": self.last_id} if self.last_id else {}

@@ -9,14 +9,20 @@ from fastapi import APIRouter, Body, Path, Query, Response
 from nightcrawler_api.dependencies import CallerOf, Executions
 from nightcrawler_api.errors import BODIES, WRITES
 from nightcrawler_api.executions import examples
-from nightcrawler_api.executions.queries import AllExecutionsParameters, ExecutionParameters
+from nightcrawler_api.executions.queries import (
+    AllExecutionsParameters,
+    BulkCancelParameters,
+    ExecutionParameters,
+)
 from nightcrawler_api.executions.schemas import (
     AllExecutionsList,
+    BulkCancelled,
     Cancelling,
     ExecuteRequest,
     ExecutionDetail,
     ExecutionList,
     ExecutionStarted,
+    RerunRequest,
 )
 from nightcrawler_api.http.json_body import JsonRoute
 from nightcrawler_api.openapi import answers, reads
@@ -115,6 +121,53 @@ async def cancel_execution(
 ) -> Response:
     """Idempotent while the execution is being cancelled; 409 once it has ended."""
     return json(await executions.cancel(workflow_id, execution_id, caller), 202)
+
+
+@router.post(
+    "/executions/{executionId}/rerun",
+    status_code=201,
+    summary="Repeat an execution",
+    responses=answers(
+        201,
+        ExecutionStarted,
+        "The execution is created; Location has its URL.",
+        examples.STARTED,
+        404,
+        *BODIES,
+        *WRITES,
+    ),
+)
+async def rerun_execution(
+    executions: Executions,
+    caller: CallerOf,
+    workflow_id: WorkflowId,
+    execution_id: ExecutionId,
+    body: Annotated[RerunRequest | None, Body(openapi_examples=examples.RERUN)] = None,
+) -> Response:
+    """A new execution in the same environment, with the same parameters unless others are sent.
+
+    409 says why it cannot be repeated, for example because its revision is gone.
+    """
+    started = await executions.rerun(workflow_id, execution_id, body or RerunRequest(), caller)
+    location = f"/api/workflows/{workflow_id}/executions/{started['executionId']}"
+    return json(started, 201, {"Location": location})
+
+
+@all_of_them.post(
+    "/cancel",
+    summary="Cancel executions",
+    responses=answers(
+        200, BulkCancelled, "What is, or would be, cancelled.", examples.BULK_CANCELLED, 422, 503
+    ),
+)
+async def cancel_executions(
+    executions: Executions, caller: CallerOf, asked: Annotated[BulkCancelParameters, Query()]
+) -> Response:
+    """All running executions that match the filters, at most 1,000 at once; with `dryRun`, only their ids.
+
+    At least one filter is required; `status=all` stands for all executions.
+    """
+    return json(await executions.cancel_all(asked, caller))
 
 
 @all_of_them.get(

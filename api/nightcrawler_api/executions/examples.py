@@ -88,6 +88,21 @@ DETAIL: Final[dict[str, Any]] = {
     "parameters": PARAMETERS,
 }
 
+RERUN: Final[dict[str, Any]] = {
+    "as it was": {"summary": "What the run did, with its parameters", "value": {}},
+    "changed": {
+        "summary": "The workflow as it is now, with other parameters",
+        "value": {"revision": "latest", "parameters": PARAMETERS},
+    },
+}
+
+BULK_CANCELLED: Final[dict[str, Any]] = {
+    "dryRun": False,
+    "executions": ["exec-5002", "exec-5003"],
+    "notCancelled": [{"id": "exec-5004", "detail": "the execution 'exec-5004' has ended: it is completed"}],
+    "remaining": 0,
+}
+
 CANCELLING: Final[dict[str, Any]] = {
     "success": True,
     "message": "Execution cancellation requested",

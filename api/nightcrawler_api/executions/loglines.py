@@ -37,10 +37,11 @@ _json_line = msgspec.json.Decoder(_Levelled)
 
 def parse_log(text: str) -> list[LogLine]:
     """A log with the API server's timestamp before each line, in order."""
-    return [_parse(line) for line in text.split("\n") if line]
+    return [parse_line(line) for line in text.split("\n") if line]
 
 
-def _parse(line: str) -> LogLine:
+def parse_line(line: str) -> LogLine:
+    """A line with the API server's timestamp before it."""
     stamp = _STAMP.match(line)
     at = _seconds_in_utc(stamp[1], stamp[3]) if stamp else None
     if stamp is None or at is None:

@@ -61,7 +61,7 @@ async def read_logs(
         step = execution.status.steps[name]
         pod = pod_of(name, step, pods)
         if pod is None:
-            return (), _why_no_pod(step)
+            return (), why_no_pod(step)
         try:
             async with asyncio.timeout_at(deadline), turns:
                 return await _read_one(store, pod, share)
@@ -71,10 +71,44 @@ async def read_logs(
     return dict(zip(wanted, await asyncio.gather(*map(read, wanted)), strict=True))
 
 
-def _why_no_pod(step: StepStatusView) -> str:
+def why_no_pod(step: StepStatusView | None) -> str:
+    """Why there is no Pod of a step's last attempt."""
+    if step is None:
+        return NEVER
     if step.start_time is not None:
         return GONE
     return NOT_YET if step_status(step) == "running" else NEVER
+
+
+async def read_attempt(store: Store, execution: ExecutionView, step: str, attempt: int) -> StepLog:
+    """The last log lines of one attempt of a step, and why they are missing or truncated."""
+    try:
+        async with asyncio.timeout(_WITHIN_SECONDS):
+            pod = await pod_of_attempt(store, execution, step, attempt)
+            if pod is None:
+                return (), why_no_pod(execution.status.steps.get(step))
+            return await _read_one(store, pod, MAX_BYTES_OF_STEP)
+    except TimeoutError:
+        return (), TOO_SLOW
+    except ApiError as error:
+        return (), _unreadable(error)
+
+
+async def pod_of_attempt(store: Store, execution: ExecutionView, step: str, attempt: int) -> PodView | None:
+    """The Pod of one attempt of a step, the newest if there are several; None if there is none."""
+    meta = execution.metadata
+    pods = await store.list_all(
+        PODS, meta.namespace, PodView, label_selector=f"{LABEL_EXECUTION_UID}={meta.uid}"
+    )
+    recorded = execution.status.steps.get(step)
+    job = recorded.job_name if recorded is not None and recorded.attempt == attempt else None
+    own = [
+        pod
+        for pod in pods
+        if (pod.metadata.annotations.step == step and pod.metadata.annotations.attempt_number == attempt)
+        or (job is not None and pod.metadata.labels.job_name == job)
+    ]
+    return max(own, key=lambda pod: str(pod.metadata.creation_timestamp), default=None)
 
 
 def pod_of(name: str, step: StepStatusView, pods: Iterable[PodView]) -> PodView | None:

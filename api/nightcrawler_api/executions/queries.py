@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from nightcrawler_api.filters import environment_names, executors
 from nightcrawler_api.pagination import (
@@ -82,6 +82,17 @@ class AllExecutionsParameters(ExecutionParameters):
     workflow: Annotated[Annotated[str, Field(max_length=253)] | None, Unset()] = Field(
         None, description="Only executions of the workflow with this id."
     )
+
+
+class BulkCancelParameters(ExecutionFilters):
+    """Query parameters of a cancellation of many executions."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    workflow: Annotated[Annotated[str, Field(max_length=253)] | None, Unset()] = Field(
+        None, description="Only executions of the workflow with this id."
+    )
+    dry_run: bool = Field(False, description="Only answer what would be cancelled.")
 
 
 _STATUSES: Final[dict[str, ExecutionStatus]] = {word: word for word in EXECUTION_STATUSES}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -121,7 +122,21 @@ def _environment_finding(
     )
 
 
-def manifest(name: str, workflow: WorkflowView, request: ExecuteRequest, executor: str) -> Mapping[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """The earlier run that a request repeats, and the revision to run, if it is not the workflow as it is."""
+
+    execution: str
+    revision: str | None
+
+
+def manifest(
+    name: str,
+    workflow: WorkflowView,
+    request: ExecuteRequest,
+    executor: str,
+    repeated: Repeated | None = None,
+) -> Mapping[str, Any]:
     """The WorkflowExecution of a request, owned by its workflow.
 
     blockOwnerDeletion is false: nothing needs it, and some clusters require rights on finalizers for it.
@@ -143,6 +158,10 @@ def manifest(name: str, workflow: WorkflowView, request: ExecuteRequest, executo
         spec["environment"] = request.environment
     if request.parameters is not None:
         spec["parameters"] = request.parameters
+    if repeated is not None:
+        spec["trigger"] = {"type": "Rerun", "rerunOf": repeated.execution}
+        if repeated.revision is not None:
+            spec["revision"] = repeated.revision
     return {
         "apiVersion": EXECUTIONS.api_version,
         "kind": EXECUTIONS.kind,

@@ -31,6 +31,21 @@ class ExecuteRequest(BaseModel):
     )
 
 
+class RerunRequest(BaseModel):
+    """How to repeat a run; all optional, and so is the body."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    parameters: Annotated[dict[str, Any], Field(max_length=128)] | None = Field(
+        None,
+        description="Values of the parameters, in place of all of the earlier run's; not set: those.",
+        json_schema_extra={"propertyNames": {"pattern": r"^[A-Za-z_][A-Za-z0-9_]*$", "maxLength": 128}},
+    )
+    revision: Literal["same", "latest"] = Field(
+        "same", description="same: what the earlier run did. latest: the workflow as it is now."
+    )
+
+
 class ExecutionStarted(TypedDict):
     """An execution that has just been created."""
 
@@ -122,6 +137,25 @@ class ExecutionDetail(Execution):
     workflowId: str
     stepExecutions: list[StepExecution]
     parameters: dict[str, Any]
+
+
+class NotCancelled(TypedDict):
+    """An execution that could not be cancelled, and why."""
+
+    id: str
+    detail: str
+
+
+class BulkCancelled(TypedDict):
+    """The response to a cancellation of many: the ids of what is, or would be, cancelled.
+
+    `remaining` is the number of others that match, beyond the most that one request cancels.
+    """
+
+    dryRun: bool
+    executions: list[str]
+    notCancelled: list[NotCancelled]
+    remaining: int
 
 
 class Cancelling(TypedDict):

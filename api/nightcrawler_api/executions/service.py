@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import datetime
 from typing import Final
+
+from pydantic import ValidationError
 
 from nightcrawler_api import refusals
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid, StateConflict
 from nightcrawler_api.estimates import RUNS_CONSIDERED, estimated_seconds
 from nightcrawler_api.executions import podlogs, presenter, requests
-from nightcrawler_api.executions.queries import AllExecutionsParameters, ExecutionParameters, query_of
+from nightcrawler_api.executions.queries import (
+    AllExecutionsParameters,
+    BulkCancelParameters,
+    ExecutionParameters,
+    query_of,
+)
 from nightcrawler_api.executions.schemas import (
     AllExecutionsList,
+    BulkCancelled,
     Cancelling,
     ExecuteRequest,
     ExecutionDetail,
     ExecutionList,
     ExecutionStarted,
+    NotCancelled,
+    RerunRequest,
 )
 from nightcrawler_api.ids import create_named
 from nightcrawler_api.pagination import continued
@@ -28,15 +39,18 @@ from nightcrawler_api.state.ordering import Part
 from nightcrawler_api.state.runs import Run, Runs
 from nightcrawler_api.state.statuses import execution_status
 from nightcrawler_crds import clock
+from nightcrawler_crds.errors import ApiError, NotFound
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import ExecutionView
-from nightcrawler_crds.names import EXECUTIONS
+from nightcrawler_crds.kube.views import ExecutionView, RevisionView
+from nightcrawler_crds.names import EXECUTIONS, REVISIONS
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from nightcrawler_crds.validation import PodPolicy
 
 log = logging.getLogger(__name__)
 
 _PREFIX: Final = "exec-"
+_AT_ONCE: Final = 16
+_MOST_CANCELLED: Final = 1_000
 
 
 class ExecutionService:
@@ -63,18 +77,67 @@ class ExecutionService:
         spec = self._runnable(entry)
         if why := requests.no_environment_reason(workflow, request, spec):
             raise StateConflict(why)
+        return await self._start(entry, spec, request, caller)
+
+    async def rerun(
+        self, workflow: str, name: str, request: RerunRequest, caller: Caller
+    ) -> ExecutionStarted:
+        """Create an execution that repeats another."""
+        entry, earlier = await self._cluster.execution(workflow, name)
+        revision = None
+        if request.revision == "latest":
+            spec = self._runnable(entry)
+        else:
+            revision = earlier.status.revision
+            spec = await self._spec_of_revision(earlier)
+        asked = ExecuteRequest(
+            environment=earlier.spec.environment,
+            parameters=earlier.spec.parameters if request.parameters is None else request.parameters,
+        )
+        if why := requests.no_environment_reason(workflow, asked, spec):
+            raise StateConflict(why)
+        return await self._start(entry, spec, asked, caller, requests.Repeated(name, revision))
+
+    async def _start(
+        self,
+        entry: WorkflowEntry,
+        spec: WorkflowSpec,
+        request: ExecuteRequest,
+        caller: Caller,
+        repeated: requests.Repeated | None = None,
+    ) -> ExecutionStarted:
+        workflow = entry.view.metadata.name
         environments, profiles = self._cluster.environments(), self._cluster.profiles()
         if found := requests.request_errors(request, spec, environments, profiles):
             raise Invalid(found)
 
         async def create(name: str) -> ExecutionView:
-            body = requests.manifest(name, entry.view, request, caller.name)
+            body = requests.manifest(name, entry.view, request, caller.name, repeated)
             return await self._store.create(EXECUTIONS, self._cluster.namespace, body, ExecutionView)
 
         view = await create_named(_PREFIX, create)
         self._cluster.cache_execution(view)
         log.info("%s started a run of workflow %s", caller, workflow, extra=_about(view))
         return presenter.started_now(view, self._estimate(entry, spec))
+
+    async def _spec_of_revision(self, earlier: ExecutionView) -> WorkflowSpec:
+        """What an earlier run did; raises `StateConflict` if that is not known."""
+        name = earlier.metadata.name
+        otherwise = 'send {"revision": "latest"} to run the workflow as it is now'
+        if not earlier.status.revision:
+            raise StateConflict(
+                f"the execution {name!r} has not begun, so there is nothing to repeat; {otherwise}"
+            )
+        try:
+            revision = await self._store.get(
+                REVISIONS, self._cluster.namespace, earlier.status.revision, RevisionView
+            )
+            return WorkflowSpec.model_validate(revision.data, extra="ignore")
+        except (NotFound, ValidationError) as error:
+            raise StateConflict(
+                f"the revision {earlier.status.revision!r} that the execution {name!r} ran is gone or "
+                f"unreadable; {otherwise}"
+            ) from error
 
     async def page(self, workflow: str, asked: ExecutionParameters, caller: Caller) -> ExecutionList:
         """A page of a workflow's executions."""
@@ -124,20 +187,57 @@ class ExecutionService:
         """Request the cancellation of an execution; idempotent."""
         _, execution = await self._cluster.execution(workflow, name)
         if execution_status(execution) != "cancelling":
-            self._refuse_ended(execution)
-            execution = await self._store.patch(
-                EXECUTIONS, self._cluster.namespace, name, {"spec": {"cancel": True}}, ExecutionView
-            )
-            self._cluster.cache_execution(execution)
-            # It may have ended after the cached state, and then the write has changed nothing.
-            self._refuse_ended(execution)
-            log.info("%s cancelled a run of workflow %s", caller, workflow, extra=_about(execution))
+            await self._cancel(execution, caller)
         return {
             "success": True,
             "message": "Execution cancellation requested",
             "executionId": name,
             "status": "cancelling",
         }
+
+    async def cancel_all(self, asked: BulkCancelParameters, caller: Caller) -> BulkCancelled:
+        """Request the cancellation of all live executions that match, the newest first, up to a thousand.
+
+        Raises:
+            Invalid: No filter is set: that all are meant must be said, by `status=all`.
+        """
+        query = query_of(asked, self._default_user, self._cluster.environments())
+        if not query.narrows and asked.status is None:
+            raise Invalid([{"parameter": "status", "detail": "name a filter; status=all cancels all"}])
+        index = self._cluster.index
+        live = [run.view for run in index.matching(index.runs, query) if run.status == "running"][::-1]
+        chosen, others = live[:_MOST_CANCELLED], live[_MOST_CANCELLED:]
+        failed: list[NotCancelled] = []
+        if not asked.dry_run:
+            turns = asyncio.Semaphore(_AT_ONCE)
+
+            async def cancel(execution: ExecutionView) -> None:
+                async with turns:
+                    try:
+                        await self._cancel(execution, caller)
+                    except (ApiError, StateConflict) as error:
+                        failed.append({"id": execution.metadata.name, "detail": str(error)})
+
+            await asyncio.gather(*map(cancel, chosen))
+        left = {one["id"] for one in failed}
+        return {
+            "dryRun": asked.dry_run,
+            "executions": [e.metadata.name for e in chosen if e.metadata.name not in left],
+            "notCancelled": sorted(failed, key=lambda one: one["id"]),
+            "remaining": len(others),
+        }
+
+    async def _cancel(self, execution: ExecutionView, caller: Caller) -> None:
+        self._refuse_ended(execution)
+        name = execution.metadata.name
+        execution = await self._store.patch(
+            EXECUTIONS, self._cluster.namespace, name, {"spec": {"cancel": True}}, ExecutionView
+        )
+        self._cluster.cache_execution(execution)
+        # It may have ended after the cached state, and then the write has changed nothing.
+        self._refuse_ended(execution)
+        workflow = execution.spec.workflow_ref.name
+        log.info("%s cancelled a run of workflow %s", caller, workflow, extra=_about(execution))
 
     def _refuse_ended(self, execution: ExecutionView) -> None:
         if execution.status.has_ended:

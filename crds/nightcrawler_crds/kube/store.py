@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, TypeVar
@@ -18,6 +17,7 @@ import msgspec
 
 from nightcrawler_crds import errors
 from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.lines import bounded_lines, last_bytes, lines_of
 from nightcrawler_crds.kube.reading import from_json
 from nightcrawler_crds.kube.refusals import translate
 from nightcrawler_crds.names import Resource
@@ -35,6 +35,7 @@ _REQUEST_TIMEOUT: Final = 15.0
 _WATCH_TIMEOUT: Final = 290
 # The API server sends bookmarks about once a minute; a watch without any for longer is broken.
 _WATCH_SILENCE: Final = 100.0
+_LOG_SILENCE: Final = 300.0
 
 
 class ListMeta(msgspec.Struct, rename="camel"):
@@ -256,7 +257,7 @@ class Store:
         async with self._response(
             "GET", _path(resource, namespace), params=params, timeout=timeout
         ) as response:
-            yield _lines(response)
+            yield lines_of(response)
 
     async def logs(
         self, namespace: str, pod: str, *, container: str, tail_lines: int, max_bytes: int
@@ -270,10 +271,27 @@ class Store:
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
         limits = aiohttp.ClientTimeout(total=self._timeout)
         async with self._response("GET", path, params=params, timeout=limits) as response:
-            kept, whole = await _last_bytes(response, max_bytes)
+            kept, whole = await last_bytes(response, max_bytes)
         if not whole:
             kept = kept[kept.find(b"\n", 0, -1) + 1 :]
         return kept.decode(errors="replace"), whole
+
+    @asynccontextmanager
+    async def log_lines(
+        self, namespace: str, pod: str, *, container: str, follow: bool, since: str | None = None
+    ) -> AsyncGenerator[AsyncGenerator[list[bytes], None], None]:
+        """The lines of a container's log with timestamps, as they arrive, without their ends.
+
+        A line longer than 1 MiB is cut there. With `follow` it goes on until the container has terminated; if
+        it is silent for five minutes, `Unavailable` is raised, since the connection may be lost.
+        """
+        params = {"container": container, "timestamps": "true", "follow": "true" if follow else "false"}
+        if since:
+            params["sinceTime"] = since
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        timeout = aiohttp.ClientTimeout(total=None, connect=10, sock_read=_LOG_SILENCE)
+        async with self._response("GET", path, params=params, timeout=timeout) as response:
+            yield bounded_lines(response)
 
     async def reachable(self) -> None:
         """Check that the API server is ready."""
@@ -347,30 +365,3 @@ def _path(resource: Resource, namespace: str, name: str = "", subresource: str =
     root = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
     where = f"/namespaces/{namespace}" if namespace and resource.namespaced else ""
     return root + where + "/" + "/".join(part for part in (resource.plural, name, subresource) if part)
-
-
-async def _lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
-    # Not `async for line in response.content`, which refuses lines longer than its buffer:
-    # an object may be 1.5 MB.
-    rest = b""
-    async for chunk in response.content.iter_any():
-        data = rest + chunk if rest else chunk
-        end = data.rfind(b"\n") + 1
-        rest = data[end:]
-        for line in data[:end].splitlines():
-            if line:
-                yield line
-
-
-async def _last_bytes(response: aiohttp.ClientResponse, most: int) -> tuple[bytes, bool]:
-    """The last bytes of a response, and whether that is all of it, without keeping much more in memory."""
-    chunks: deque[bytes] = deque()
-    size, whole = 0, True
-    async for chunk in response.content.iter_any():
-        chunks.append(chunk)
-        size += len(chunk)
-        while size - len(chunks[0]) >= most:
-            size -= len(chunks.popleft())
-            whole = False
-    kept = b"".join(chunks)
-    return kept[-most:], whole and size <= most
