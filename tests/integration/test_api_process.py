@@ -135,7 +135,8 @@ def test_openapi_has_an_example_and_every_problem_of_each_request(served: Served
             if not path.startswith("/api/"):
                 continue
             good = next(iter(code for code in operation["responses"] if code < "300"))
-            content = operation["responses"][good]["content"]["application/json"]
+            found = operation["responses"][good]["content"]
+            content = found["text/event-stream" if path == "/api/events" else "application/json"]
             assert content["example"], (path, verb)
             assert content["schema"], (path, verb)
             bad = {code for code in operation["responses"] if code >= "400"}

@@ -127,8 +127,8 @@ def test_a_method_that_is_not_taken_names_those_that_are(served: Served) -> None
 @pytest.mark.parametrize(
     ("path", "query", "parameter", "says"),
     [
-        ("", {"status": "running"}, "status", "must be active or inactive, not 'running'"),
-        ("", {"status": "ACTIVE"}, "status", "must be active or inactive, not 'ACTIVE'"),
+        ("", {"status": "running"}, "status", "must be active, inactive or all, not 'running'"),
+        ("", {"status": "ACTIVE"}, "status", "must be active, inactive or all, not 'ACTIVE'"),
         ("", {"priority": "urgent"}, "priority", "must be low, medium, high or critical, not 'urgent'"),
         ("", {"page": "0"}, "page", "must be at least 1"),
         ("", {"page": "-1"}, "page", "must be at least 1"),
