@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
+from nightcrawler_crds import names
 from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.validation import find_environment, is_called
+
+SCHEDULED: Final = "System"
+"""The executor that is shown of scheduled runs."""
 
 
 def environment_names(word: str | None, environments: Collection[EnvironmentView]) -> frozenset[str] | None:
@@ -30,4 +35,6 @@ def executors(word: str | None, default_user: str) -> frozenset[str | None] | No
     """The executors in specs that are shown as this one."""
     if word is None:
         return None
+    if word == SCHEDULED:
+        return frozenset((word, names.SCHEDULE_EXECUTOR))
     return frozenset((word, None)) if word == default_user else frozenset((word,))

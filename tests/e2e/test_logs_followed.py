@@ -86,7 +86,7 @@ def test_a_line_without_end_is_cut_and_the_next_one_is_there(here: Installation,
 
 
 def test_what_is_not_there_is_said_at_once(here: Installation, run: Run) -> None:
-    for query in ({"step": "None"}, {"step": "Short", "attempt": 3}):
-        run.ended()
-        answer = here.http.get(path_of(run), params={**query, "follow": True})
+    run.ended()
+    for query in ({"step": "None"}, {"step": "Short", "attempt": "3"}):
+        answer = here.http.get(path_of(run), params={**query, "follow": "true"})
         assert answer.status_code == 404, query

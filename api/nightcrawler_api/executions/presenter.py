@@ -14,6 +14,7 @@ from nightcrawler_api.executions.schemas import (
     LogLine,
     StepExecution,
 )
+from nightcrawler_api.filters import SCHEDULED
 from nightcrawler_api.state.statuses import ended, execution_status, has_started, started, step_status
 from nightcrawler_crds import clock, names, words
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
@@ -67,7 +68,7 @@ def row(execution: ExecutionView, default_user: str, now: datetime) -> Execution
 def _executor(execution: ExecutionView, default_user: str) -> str:
     spec = execution.spec
     if spec.trigger.type == "Schedule" and spec.executor == names.SCHEDULE_EXECUTOR:
-        return "System"
+        return SCHEDULED
     return spec.executor or default_user
 
 
