@@ -291,6 +291,7 @@ def test_a_facade_that_starts_before_its_cluster_waits_for_it(
             "workflows",
             "workflowexecutions",
             "environments",
+            "computeprofiles",
         ]
         problem = served.refused("GET", "", code=503)
         assert "has not yet read the cluster's workflows" in problem["detail"]
