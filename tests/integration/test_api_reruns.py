@@ -100,12 +100,12 @@ def test_executions_are_cancelled_by_the_filters_of_their_list(served: Served) -
     eventually(
         lambda: served.ask("GET", f"/{workflow}/executions", status="pending")["total"] == 1, what="it to run"
     )
-    rehearsal = cancel(served, tags="bulk", dryRun=True)
+    rehearsal = cancel(served, status="all", tags="bulk", dryRun=True)
     assert (set(rehearsal["executions"]), rehearsal["dryRun"]) == ({running, pending}, True)
     assert not spec_of(served, running)["cancel"]
 
     assert cancel(served, tags="bulk", status="pending")["executions"] == [pending]
-    assert cancel(served, workflow=workflow) == {
+    assert cancel(served, status="running", workflow=workflow) == {
         "dryRun": False,
         "executions": [running],
         "notCancelled": [],
@@ -120,7 +120,8 @@ def test_executions_are_cancelled_by_the_filters_of_their_list(served: Served) -
 
 
 @pytest.mark.parametrize(
-    ("query", "parameter"), [({}, "status"), ({"dryRun": True}, "status"), ({"workflw": "x"}, "workflw")]
+    ("query", "parameter"),
+    [({}, "status"), ({"dryRun": True}, "status"), ({"status": "all", "workflw": "x"}, "workflw")],
 )
 def test_nothing_is_cancelled_by_a_request_without_filter_or_with_a_misspelt_one(
     served: Served, query: Json, parameter: str

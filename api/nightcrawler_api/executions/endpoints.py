@@ -165,7 +165,7 @@ async def cancel_executions(
 ) -> Response:
     """All running executions that match the filters, at most 1,000 at once; with `dryRun`, only their ids.
 
-    At least one filter is required; `status=all` stands for all executions.
+    `status` is required, so that nothing is cancelled by a request that forgot its filters.
     """
     return json(await executions.cancel_all(asked, caller))
 

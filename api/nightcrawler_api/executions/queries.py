@@ -87,8 +87,12 @@ class AllExecutionsParameters(ExecutionParameters):
 class BulkCancelParameters(ExecutionFilters):
     """Query parameters of a cancellation of many executions."""
 
+    # A misspelt filter would cancel more than is meant.
     model_config = ConfigDict(extra="forbid")
 
+    status: Literal["running", "pending", "all"] = Field(
+        description="pending: only those of which no step has started. running, all: all live ones."
+    )
     workflow: Annotated[Annotated[str, Field(max_length=253)] | None, Unset()] = Field(
         None, description="Only executions of the workflow with this id."
     )

@@ -45,11 +45,6 @@ class ExecutionQuery:
     end: float | None = None
     ordering: Ordering = NEWEST_FIRST
 
-    @property
-    def narrows(self) -> bool:
-        """Whether any filter is set."""
-        return self != ExecutionQuery(ordering=self.ordering)
-
 
 class Run:
     """An execution, and what filters and orders read of it precomputed."""
