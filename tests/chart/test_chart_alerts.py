@@ -17,7 +17,7 @@ from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.election.leadership import SoleLeader
 from nightcrawler_operator.lanes import Lane, Lanes
 from nightcrawler_operator.telemetry import Telemetry
-from tests.support.chart import manifests, of, one
+from tests.support.chart import CHART, manifests, of, one
 
 _APIS = ("monitoring.coreos.com/v1",)
 _ON = {"monitoring": {"serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}}}
@@ -103,3 +103,8 @@ def test_the_service_monitor_finds_both_services() -> None:
         assert wanted <= service["metadata"]["labels"].items()
     ports = {port["name"] for service in of(objects, "Service") for port in service["spec"]["ports"]}
     assert ports == {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]}
+
+
+def test_each_alert_is_explained_in_the_guide() -> None:
+    guide = (CHART.parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(Nightcrawler\w+)` \|", guide, re.MULTILINE) == list(rules())

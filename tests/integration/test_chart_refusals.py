@@ -101,3 +101,24 @@ def test_who_may_not_install_is_told_which_right_is_missing_and_what_to_do(clust
     assert "Installing takes the rights of a cluster administrator; docs/troubleshooting.md says" in str(
         said.value
     )
+
+
+def test_who_administers_a_namespace_installs_there_what_the_guide_says(
+    cluster: LocalCluster, namespace: str
+) -> None:
+    parts = (
+        "crds.install",
+        "rbac.create",
+        "homeNamespace.create",
+        "computeProfiles.create",
+        "priorityClasses.create",
+    )
+    guide = (CHART.parents[1] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    assert all(f"`{part}`" in guide.rpartition("then installs with")[2] for part in parts)
+    cluster.kubectl(
+        "create", "rolebinding", "jane", "--clusterrole=admin", "--user=jane", f"--namespace={namespace}"
+    )
+    command = ("install", "mine", str(CHART), f"--namespace={namespace}", "--kube-as-user=jane")
+    helm(*command, *(f"--set={part}=false" for part in parts), kubeconfig=cluster.kubeconfig)
+    made = cluster.kubectl("get", "deployments", f"--namespace={namespace}", "--output=name").split()
+    assert made == ["deployment.apps/mine-nightcrawler-api", "deployment.apps/mine-nightcrawler-operator"]

@@ -54,14 +54,14 @@ class Release:
 
     # --- Helm ----------------------------------------------------------------------------------------
 
-    def helm(self, *arguments: str) -> str:
-        """What helm prints."""
-        return helm(*arguments, f"--namespace={NAMESPACE}", kubeconfig=self.cluster.kubeconfig)
+    def helm(self, *arguments: str, major: int = 3) -> str:
+        """What helm of this major version prints."""
+        return helm(*arguments, f"--namespace={NAMESPACE}", kubeconfig=self.cluster.kubeconfig, major=major)
 
-    def install(self, *arguments: str, chart: Path = CHART) -> None:
+    def install(self, *arguments: str, chart: Path = CHART, major: int = 3) -> None:
         """Install or upgrade, and wait until all Pods are ready."""
         command = ("upgrade", "--install", NAME, str(chart), "--create-namespace")
-        self.helm(*command, *_until_ready(), *arguments)
+        self.helm(*command, *_until_ready(), *arguments, major=major)
 
     def roll_back(self) -> None:
         """Go back to the revision before this one, and wait until all Pods are ready."""
@@ -152,6 +152,13 @@ class Release:
             pod for pod in pods if _condition(pod, "Ready") and "deletionTimestamp" not in pod["metadata"]
         ]
         return len(ready) == 1 and any(pod["status"]["phase"] == "Pending" for pod in pods)
+
+    def is_reported_dead(self, leader: str) -> bool:
+        """Whether the kubelet has reported the end of the leader's container."""
+        pod = leader.rpartition("_")[0]
+        (found,) = [p for p in self.pods("operator") if p["metadata"]["name"] == pod]
+        (state,) = found["status"]["containerStatuses"]
+        return bool(state["restartCount"]) or "terminated" in state["state"]
 
     def kill(self, leader: str) -> None:
         """Kill the program of the leader, as the kernel does when memory runs out; its Pod stays."""

@@ -1,12 +1,12 @@
 """What the documentation names exists: pages, files, targets of make, settings, metrics, values of the chart.
 
-Its commands for kubectl and curl are run by tests/integration/test_docs.py.
+Its commands for kubectl, curl and helm are run by tests/integration/test_docs.py and by tests/e2e.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,7 +78,7 @@ def test_metrics_that_are_named_exist(page: Path) -> None:
 
 def test_every_command_is_run_or_there_is_a_reason_why_not() -> None:
     commands = [command for page in PAGES for command in docs.commands(page)]
-    run = ("kubectl ", "curl ", "HOST=", "API=")
+    run = ("kubectl ", "curl ", "HOST=", "API=", "OF_SERVER=")
     unknown = [c for c in commands if c.not_run is None and not c.text.startswith(run)]
     assert unknown == []
     assert set(docs.NOT_RUN) - {command.not_run for command in commands} == set(), (
@@ -86,10 +86,24 @@ def test_every_command_is_run_or_there_is_a_reason_why_not() -> None:
     )
 
 
+def test_commands_for_helm_are_those_of_the_page_on_installing() -> None:
+    """A test on real Pods runs that page; `--wait` only says when helm answers."""
+
+    def of(pages: Iterable[Path]) -> set[str]:
+        found = (c.text.removesuffix(" --wait") for page in pages for c in docs.commands(page))
+        return {text for text in found if text.startswith("helm ")}
+
+    assert of(PAGES) == of([ROOT / "docs" / "installing.md"])
+
+
 def values_in_tables(page: Path) -> Iterator[str]:
     """The values of the chart in the last column of a page's tables."""
     for row in re.findall(r"^\| .* \| (.*) \|$", docs.text_of(page), re.MULTILINE):
-        yield from (code for code in re.findall(r"`([^`]+)`", row) if code[0].islower())
+        yield from (
+            code
+            for code in re.findall(r"`([^`]+)`", row)
+            if code[0].islower() and not code.startswith("make ")
+        )
 
 
 def test_values_of_the_chart_that_are_named_exist() -> None:

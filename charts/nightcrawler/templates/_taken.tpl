@@ -27,6 +27,12 @@ say anything if they are missing; so the name of this one does, which is in what
 {{- if .Values.rbac.create -}}
 {{- include "nightcrawler.taken.work" (list . (lookup "rbac.authorization.k8s.io/v1" "ClusterRole" "" "")) -}}
 {{- end -}}
+{{- if .Values.priorityClasses.create -}}
+{{- $name := printf "%s-low" (include "nightcrawler.fullname" .) -}}
+{{- with include "nightcrawler.maker" (list . (lookup "scheduling.k8s.io/v1" "PriorityClass" "" $name)) -}}
+{{- fail (printf "priorityClasses.create: there is a PriorityClass %s already, made by %s. Install this release under another name, set fullnameOverride, or leave them out." $name .) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* That a namespace which the chart is to make is not there; (list $ "homeNamespace.name" name "homeNamespace.create" namespace). */}}
