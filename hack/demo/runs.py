@@ -128,6 +128,23 @@ def watched(kubectl: str, kubeconfig: str, name: str) -> Iterator[Run]:
             process.kill()
 
 
+def scheduled(url: str) -> str:
+    """The URL of the first execution in a workflow's list that its schedule starts.
+
+    Raises:
+        DemoError: There is none in time.
+    """
+    deadline = time.monotonic() + _TIMEOUT
+    while time.monotonic() < deadline:
+        for execution in web.get_json(url)["executions"]:
+            if "scheduledTime" in execution:
+                by, due = execution["executor"], execution["scheduledTime"]
+                say(f"  {execution['id']} was started by {by} for {due}")
+                return f"{url}/{execution['id']}"
+        time.sleep(_POLL)
+    raise DemoError(f"The schedule has started nothing within {_TIMEOUT:.0f} s.")
+
+
 def polled(url: str) -> Iterator[Run]:
     """An execution, polled over REST."""
     deadline = time.monotonic() + _TIMEOUT

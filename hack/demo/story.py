@@ -78,7 +78,9 @@ def tell(kubectl: Kubectl, installed: Installed) -> None:
     heading("4. A workflow as a manifest")
     by_manifest(kubectl, installed, "image-classification", logs=places.real)
     heading("5. A workflow over REST")
-    over_rest(installed, logs=places.real)
+    workflow = over_rest(installed, logs=places.real)
+    heading("6. The same, by a schedule")
+    by_schedule(kubectl, installed, workflow)
     heading("Everything keeps running")
     say(_farewell(kubectl, installed, places))
 
@@ -128,8 +130,8 @@ def by_manifest(kubectl: Kubectl, installed: Installed, example: str, *, logs: b
     kubectl.show("get", "wf,wfe")
 
 
-def over_rest(installed: Installed, *, logs: bool) -> None:
-    """Create a workflow with curl, execute it, and print its progress and result."""
+def over_rest(installed: Installed, *, logs: bool) -> str:
+    """Create a workflow with curl, execute it, and print its progress and result; the workflow's id."""
     api = f"{installed.address}/api/workflows"
     workflow = _curl("-X", "POST", api, "-H", "Content-Type: application/json", "-d", f"@{_BODY}")
     execute = '{"environment": "awsVirginia", "parameters": {"limit": 30000}}'
@@ -145,6 +147,19 @@ def over_rest(installed: Installed, *, logs: bool) -> None:
         say(f"{step['name']} took {step['duration']}")
         for line in step.get("logs", ()) if logs else ():
             say(f"  {line['timestamp']} {line['level']:<7} {line['message']}")
+    return str(workflow["id"])
+
+
+def by_schedule(kubectl: Kubectl, installed: Installed, workflow: str) -> None:
+    """Give a workflow a schedule, print the run that it starts, and suspend it."""
+    own = f"{installed.address}/api/workflows/{workflow}"
+    every = '{"config": {"schedule": {"type": "interval", "interval": "10 seconds"}}}'
+    _curl("-X", "PUT", own, "-H", "Content-Type: application/json", "-d", every)
+    run = runs.follow(runs.polled(runs.scheduled(f"{own}/executions")))
+    _must_complete(run, installed)
+    say()
+    kubectl.show("get", "wf", workflow)
+    _curl("-X", "PUT", own, "-H", "Content-Type: application/json", "-d", '{"suspend": true}')
 
 
 def _curl(*arguments: str, output: bool = True) -> Any:

@@ -60,11 +60,12 @@ class DutyKey:
 
 @dataclass(frozen=True, slots=True)
 class EventsKey:
-    """An execution about which Kubernetes Events are to be sent."""
+    """An execution, or a workflow, about which Kubernetes Events are to be sent."""
 
     namespace: str
     name: str
     uid: str
+    kind: str = "WorkflowExecution"
 
     @property
     def subject(self) -> dict[str, str]:

@@ -14,14 +14,16 @@ from typing import Any, Final
 
 from nightcrawler_crds import errors, names, phases
 from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.scheduleviews import OutcomeView
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import ExecutionView, OwingView
+from nightcrawler_crds.kube.views import ExecutionView, OwingView, WorkflowView
 from nightcrawler_crds.names import Resource
 from nightcrawler_operator.act import Actor
 from nightcrawler_operator.cluster import installed
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.cluster.watch_events import VIEWS, apply_event, apply_list
 from nightcrawler_operator.controller import Controller
+from nightcrawler_operator.decisions.schedules.events import event_of
 from nightcrawler_operator.decisions.schedules.snapshot import SCHEDULED, has_schedule
 from nightcrawler_operator.effects.events import EventEffect
 from nightcrawler_operator.election.elector import Elector
@@ -76,7 +78,12 @@ class Operator:
         )
         self._leftovers = LeftoverReconciler(self.store, self.cluster, limits, on_found=self._found_ended)
         self._schedules = ScheduleReconciler(
-            self.store, self.cluster, limits, time_left=self.election.time_left, metrics=self.telemetry
+            self.store,
+            self.cluster,
+            limits,
+            time_left=self.election.time_left,
+            metrics=self.telemetry,
+            on_outcome=self._scheduled,
         )
         actor = Actor(
             self.store,
@@ -247,6 +254,10 @@ class Operator:
             self._leftovers.run_ended(after)
         if self.settings.events:
             self._events.recorded(before, after)
+
+    def _scheduled(self, workflow: WorkflowView, entry: OutcomeView) -> None:
+        if self.settings.events and (new := event_of(entry)) is not None:
+            self._events.noted(workflow, new)
 
     def _found_ended(self, execution: ExecutionView) -> None:
         if self.settings.events:

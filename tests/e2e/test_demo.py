@@ -39,6 +39,7 @@ def test_the_demo_runs_a_workflow_each_way_and_what_it_suggests_works(
     assert "the run is Completed: all 5 steps completed" in out
     assert re.search(r"^accuracy on images never seen: \d+\.\d%$", out, re.MULTILINE), "the log of a step"
     assert re.search(r"^Compare took ", out, re.MULTILINE)
+    assert re.search(r"^  \S+ was started by System for \d{4}-", out, re.MULTILINE)
     assert f"{here.installed.address}/docs" in out
 
     (suggested,) = re.findall(r"^Then try:\n\n(.*?)\n\n", out, re.MULTILINE | re.DOTALL)

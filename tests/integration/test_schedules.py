@@ -92,6 +92,9 @@ def test_after_a_failed_run_exactly_the_next_time_is_skipped(shared: Team) -> No
     until_outcomes(
         shared, "failing", ("Started", "Failed"), ("Skipped", "FailedBefore"), ("Started", "Failed")
     )
+    described = shared.cluster.kubectl("describe", "wf", "failing", "-n", shared.namespace)
+    assert "ScheduleSkipped" in described
+    assert "FailedBefore (the scheduled run before it failed)" in described
 
 
 def test_a_time_is_skipped_while_the_last_run_is_running(shared: Team) -> None:

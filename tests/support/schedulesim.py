@@ -75,7 +75,12 @@ class SchedulingReplica:
         self.timers: dict[ScheduleKey | DutyKey, datetime] = {}
         self.cluster = ClusterState(self.store, "", self._wake)
         self.schedules = ScheduleReconciler(
-            self.store, self.cluster, LIMITS, time_left=lambda: math.inf, metrics=Nobody()
+            self.store,
+            self.cluster,
+            LIMITS,
+            time_left=lambda: math.inf,
+            metrics=Nobody(),
+            on_outcome=lambda *_: None,
         )
         self.duties = DutyReconciler(
             self.store, self.cluster, LIMITS, metrics=Nobody(), on_settled=lambda _: None

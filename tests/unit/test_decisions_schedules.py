@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from nightcrawler_crds.kube.scheduleviews import ScheduleStatusView
+from nightcrawler_crds.kube.scheduleviews import OutcomeView, ScheduleStatusView
 from nightcrawler_crds.kube.views import WorkflowView
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.schedules.decide import decide
+from nightcrawler_operator.decisions.schedules.events import event_of
 from nightcrawler_operator.decisions.schedules.snapshot import (
     ScheduledRun,
     SchedulePlan,
@@ -263,6 +264,21 @@ def test_an_end_comes_back_whose_outcome_had_dropped_out() -> None:
     recorded = Case(*recent, skipOnFailure=True).seeing(a_run(1, "Failed", owes=True)).recorded(11.1)
     assert recorded.recent[0].reason == "Failed"
     assert recorded.skip_next
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "says"),
+    [
+        ("Started", "Running", None),
+        ("Dropped", "Suspended", None),
+        ("Skipped", "FailedBefore", ("ScheduleSkipped", False)),
+        ("Dropped", "DeadlineExceeded", ("ScheduleDropped", True)),
+    ],
+)
+def test_a_time_without_a_run_is_an_event(outcome: str, reason: str, says: tuple[str, bool] | None) -> None:
+    event = event_of(OutcomeView(at(HOUR), outcome, reason))
+    assert says == (event and (event.reason, event.warning))
+    assert event is None or event.message == f"no run for {wire(HOUR)}: {reason}"
 
 
 def test_without_a_schedule_its_state_is_removed_and_nothing_is_done() -> None:

@@ -1,4 +1,4 @@
-"""The manifest of a Kubernetes Event about an execution."""
+"""The manifest of a Kubernetes Event about an execution or a workflow."""
 
 from __future__ import annotations
 
@@ -15,24 +15,22 @@ _MAX_MESSAGE: Final = 1024
 _COMPONENT: Final = "nightcrawler-operator"
 
 
-def event(
-    execution: EventsKey, of: RunEvent, *, now: datetime, version: str, instance: str
-) -> dict[str, Any]:
-    """An Event whose name follows from the execution and what happened, so that it is recorded once."""
+def event(about: EventsKey, of: RunEvent, *, now: datetime, version: str, instance: str) -> dict[str, Any]:
+    """An Event whose name follows from the object and what happened, so that it is recorded once."""
     at = to_wire(min(of.at or now, now))
     return {
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {
-            "name": names.event_name(execution.name, execution.uid, *of.key),
-            "namespace": execution.namespace,
+            "name": names.event_name(about.name, about.uid, *of.key),
+            "namespace": about.namespace,
         },
         "involvedObject": {
-            "apiVersion": names.EXECUTIONS.api_version,
-            "kind": names.EXECUTIONS.kind,
-            "namespace": execution.namespace,
-            "name": execution.name,
-            "uid": execution.uid,
+            "apiVersion": names.API_VERSION,
+            "kind": about.kind,
+            "namespace": about.namespace,
+            "name": about.name,
+            "uid": about.uid,
             "resourceVersion": version,
         },
         "type": "Warning" if of.warning else "Normal",

@@ -1,4 +1,4 @@
-"""Kubernetes Events on executions, for `kubectl describe`.
+"""Kubernetes Events on executions and workflows, for `kubectl describe`.
 
 What is to be sent follows from each status that is written, so that a state that lasts only a moment is not
 missed while the API server is slow. It waits in memory, bounded in number and time. A new leader repeats what
@@ -18,8 +18,9 @@ from typing import Final, Protocol
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import utcnow
+from nightcrawler_crds.kube.metadata import Meta
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import EventView, ExecutionView
+from nightcrawler_crds.kube.views import EventView, ExecutionView, WorkflowView
 from nightcrawler_operator.builders.event import event
 from nightcrawler_operator.decisions import events
 from nightcrawler_operator.effects.pace import Pace
@@ -89,13 +90,18 @@ class EventEffect:
 
     def recorded(self, before: ExecutionView, after: ExecutionView) -> None:
         """A status was written: note what it deserves."""
-        self._add(after, events.events_between(before.status, after.status))
+        self._add(_key_of(after), after.metadata, events.events_between(before.status, after.status))
+
+    def noted(self, workflow: WorkflowView, new: RunEvent) -> None:
+        """Note what happened to a workflow."""
+        meta = workflow.metadata
+        self._add(EventsKey(meta.namespace, meta.name, meta.uid, names.WORKFLOWS.kind), meta, [new])
 
     def repeat_recent(self, executions: Iterable[ExecutionView]) -> None:
         """Note again what these executions have shown since a minute ago: another replica has led."""
         since = utcnow() - _REPEATED
         for execution in executions:
-            self._add(execution, events.recent(execution.status, since))
+            self._add(_key_of(execution), execution.metadata, events.recent(execution.status, since))
 
     def clear(self) -> None:
         """Forget all: another replica leads."""
@@ -141,11 +147,9 @@ class EventEffect:
         body = event(key, one.event, now=utcnow(), version=one.version, instance=self._instance)
         await self._store.create(names.EVENTS, key.namespace, body, EventView, timeout=_TIMEOUT)
 
-    def _add(self, execution: ExecutionView, new: list[RunEvent]) -> None:
+    def _add(self, key: EventsKey, meta: Meta, new: list[RunEvent]) -> None:
         if not new:
             return
-        meta = execution.metadata
-        key = EventsKey(meta.namespace, meta.name, meta.uid)
         pending = self._pending.setdefault(key, deque())
         waiting = {one.event.key for one in pending}
         for one in new:
@@ -175,6 +179,11 @@ class EventEffect:
         if now - self._explained_at > _EXPLAIN_EVERY:
             self._explained_at = now
             log.warning("an Event was refused, which delays no run: %s", refusal)
+
+
+def _key_of(execution: ExecutionView) -> EventsKey:
+    meta = execution.metadata
+    return EventsKey(meta.namespace, meta.name, meta.uid)
 
 
 def _now() -> float:

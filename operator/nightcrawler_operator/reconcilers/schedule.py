@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from nightcrawler_crds import errors, names
+from nightcrawler_crds.kube.scheduleviews import OutcomeView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_operator.builders.scheduled_run import scheduled_run
@@ -53,12 +54,14 @@ class ScheduleReconciler:
         *,
         time_left: Callable[[], float],
         metrics: Metrics,
+        on_outcome: Callable[[WorkflowView, OutcomeView], None],
     ) -> None:
         self._store = store
         self._cluster = cluster
         self._limits = limits
         self._time_left = time_left
         self._metrics = metrics
+        self._on_outcome = on_outcome
 
     def all_keys(self) -> list[ScheduleKey]:
         """Every workflow that has a schedule, or has had one."""
@@ -92,6 +95,7 @@ class ScheduleReconciler:
                 for entry in plan.news:
                     late = (snapshot.now - entry.time).total_seconds()
                     self._metrics.scheduled(entry.outcome, entry.reason or "", late)
+                    self._on_outcome(workflow, entry)
             elif plan.lookups:
                 for name in plan.lookups:
                     looked_up[name] = await self._look_up(workflow, name)
