@@ -167,6 +167,18 @@ def test_a_bad_schedule_is_refused_at_once_with_the_field_and_what_it_takes(serv
     assert [error["pointer"] for error in answer["errors"]] == ["/config/schedule/interval"]
 
 
+def test_a_schedule_is_previewed_or_refused_before_it_is_saved(served: Served) -> None:
+    schedule = {"type": "cron", "cron": "0 6 * * 1", "timeZone": "Europe/Berlin"}
+    answer = served.http.post("/api/schedules/preview", json=schedule)
+    assert answer.status_code == 200
+    assert len(answer.json()["times"]) == 10
+    refused = served.http.post("/api/schedules/preview", json={**schedule, "timeZone": "Europe/Berlim"})
+    assert (refused.status_code, refused.headers["content-type"]) == (422, PROBLEM)
+    [error] = refused.json()["errors"]
+    assert error["pointer"] == "/timeZone"
+    assert "'Europe/Berlin'" in error["detail"]
+
+
 SERVER_RULES: list[tuple[Json, str, str]] = [
     (
         {"config": {"schedule": {"type": "cron"}}},

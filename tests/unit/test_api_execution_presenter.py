@@ -296,3 +296,15 @@ def test_an_estimate_is_the_median_else_the_longest_way_else_the_timeout(
     workflow: WorkflowSpec, completed: list[Any], recent: list[Any], seconds: float
 ) -> None:
     assert estimated_seconds(workflow, completed, recent, 86400.0) == seconds
+
+
+def test_a_run_of_the_schedule_is_the_systems_and_shows_its_time() -> None:
+    trigger = {"type": "Schedule", "scheduledTime": T + "14:00:00Z"}
+    row = shown(phase="Running", spec={"executor": "schedule", "trigger": trigger})
+    assert (row["executor"], row["scheduledTime"]) == ("System", T + "14:00:00Z")
+
+
+def test_a_person_who_is_called_like_the_schedule_stays_that_person() -> None:
+    row = shown(phase="Running", spec={"executor": "schedule", "trigger": {"type": "Manual"}})
+    assert row["executor"] == "schedule"
+    assert "scheduledTime" not in row

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from pydantic import TypeAdapter
 
@@ -12,6 +14,7 @@ from nightcrawler_api.state.runs import Run, Runs
 from nightcrawler_api.workflows import presenter
 from nightcrawler_api.workflows.presenter import Fallbacks
 from nightcrawler_api.workflows.schemas import WorkflowDetail, WorkflowRow
+from nightcrawler_crds.kube.scheduleviews import ScheduleStatusView
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from tests.support.full import workflow as full_workflow
 from tests.support.views import at, execution, workflow
@@ -192,3 +195,17 @@ def test_the_last_run_is_when_the_latest_execution_began(
     shown = presenter.row(known(workflow(status=status), *executions))
     TypeAdapter(WorkflowRow).validate_python(shown)
     assert shown.get("lastRun") == expected
+
+
+@pytest.mark.parametrize(("suspend", "shows"), [(False, "2025-07-14T04:00:00Z"), (True, None)])
+def test_a_schedule_shows_its_next_run_unless_it_is_suspended(suspend: bool, shows: str | None) -> None:
+    schedule = {"type": "cron", "cron": "0 6 * * 1", "timeZone": "Europe/Berlin"}
+    view = workflow(config={"schedule": schedule}, suspend=suspend)
+    recorded = ScheduleStatusView(next_scheduled_time=datetime(2025, 7, 14, 4, tzinfo=UTC))
+    status = msgspec.structs.replace(view.status, schedule=recorded)
+    entry = known(msgspec.structs.replace(view, status=status))
+
+    row, detail = presenter.row(entry), presenter.detail(entry, Fallbacks(), NOW)
+
+    assert row.get("nextRun") == detail.get("nextRun") == shows
+    assert row["status"] == ("inactive" if suspend else "active")
