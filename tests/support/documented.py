@@ -64,6 +64,7 @@ def put_right(body: Json) -> Json:
             _keep_numbers(body["parameters"], name)
     config = body.get("config") or {}
     _set_time(config.get("schedule") or {})
+    _set_time(body)  # a schedule alone is previewed
     for owner in (config, *(body.get("steps") or ())):
         owner.pop("computeProfile", None)  # there is none in the cluster
         for part in (owner, owner.get("resources") or {}, owner.get("storage") or {}):
@@ -100,9 +101,17 @@ def _steps(steps: list[Json], graph: bool) -> Iterator[Json]:
 
 
 def _set_time(schedule: Json) -> None:
+    if schedule.get("type") not in ("cron", "interval"):
+        return
+    for field, given in (("timeZone", "Europe/Berlin"), ("startingDeadline", "10 minutes")):
+        if schedule.get(field) is not None:
+            schedule[field] = given
+    for bound in ("start", "end"):
+        if schedule.get(bound) is not None:
+            schedule[bound] = "2025-07-10T14:45:00Z"
     if schedule.get("type") == "cron":
         schedule.pop("interval", None)
-        schedule["cron"] = _cron(schedule["cron"])
+        schedule["cron"] = _cron(schedule.get("cron") or "")
     elif schedule.get("type") == "interval":
         schedule.pop("cron", None)
         schedule["interval"] = "6 hours"
