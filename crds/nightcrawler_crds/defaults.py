@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-TIMEOUT: Final = 24 * 3600.0
+TIMEOUT: Final = 7 * 24 * 3600.0
 """Timeout of a run, in seconds."""
 RETRY_DELAY: Final = 30.0
 """Seconds between a failed attempt and the next."""

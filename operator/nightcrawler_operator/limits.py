@@ -39,7 +39,9 @@ class Limits:
     workflow_grace: float = 30.0
     """How long an execution waits for a Workflow that does not exist (yet)."""
     job_cleanup_after: float = 900.0
-    """How long the Jobs of an ended execution are kept, for people to look at."""
+    """How long the Jobs of an ended execution are kept, for people to look at, unless it failed."""
+    failed_job_cleanup_after: float = 24 * 3600.0
+    """How long those of a failed one are."""
     cancel_grace: float = 60.0
     """How long a cancelled execution waits for its Pods to end."""
     status_window: float = 2.0

@@ -138,7 +138,12 @@ class Settings(common.CommonSettings):
     )
 
     job_cleanup_after: Wait = Field(
-        _DEFAULT.job_cleanup_after, description="How long the Jobs of a run stay after it has ended."
+        _DEFAULT.job_cleanup_after,
+        description="How long the Jobs of a completed or cancelled run stay after it has ended.",
+    )
+    failed_job_cleanup_after: Wait = Field(
+        _DEFAULT.failed_job_cleanup_after,
+        description="How long the Jobs of a failed run stay after it has ended.",
     )
     duty_timeout: Span = Field(
         _DEFAULT.duty_timeout,
@@ -222,6 +227,7 @@ class Settings(common.CommonSettings):
             missing_rights_grace=self.missing_rights_grace,
             workflow_grace=self.workflow_not_found_grace,
             job_cleanup_after=self.job_cleanup_after,
+            failed_job_cleanup_after=self.failed_job_cleanup_after,
             cancel_grace=self.cancel_grace,
             status_window=self.status_window,
             status_spacing=self.status_spacing,

@@ -185,7 +185,7 @@ def test_a_refused_change_changes_nothing(served: Served) -> None:
 
 def test_a_value_that_is_a_default_is_written_when_it_is_sent(served: Served) -> None:
     workflow = served.create()
-    config = {"timeout": "24 hours", "retries": 0}
+    config = {"timeout": "7 days", "retries": 0}
     served.ask("PUT", f"/{workflow}", {"priority": "medium", "config": config})
     assert spec_of(served, workflow) == {
         "displayName": "A workflow",
@@ -221,7 +221,7 @@ def test_an_answer_that_is_sent_back_writes_the_times_it_showed_and_nothing_else
     before = spec_of(served, "unset")
     assert "displayName" not in before
     served.ask("PUT", "/unset", shown)
-    times = {"timeout": "24 hours", "retryDelay": "30 seconds"}
+    times = {"timeout": "7 days", "retryDelay": "30 seconds"}
     before["config"] |= times
     assert spec_of(served, "unset") == before
     served.ask("PUT", "/unset", {**shown, "description": "new"})

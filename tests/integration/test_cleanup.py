@@ -46,7 +46,7 @@ def a_job_like_ours(of: Json, *, owned: bool, step: str = "stray", lasts: str = 
 
 
 def test_jobs_stay_for_a_while_and_go_in_one_request(operators: Operators, team: Team) -> None:
-    operators.start(job_cleanup_after=5)
+    operators.start(job_cleanup_after=0, failed_job_cleanup_after=5)
     (run,) = team.runs(a_workflow("tidy").step("one").step("two").step("three", exit_code=1))
     status = team.until_phase(run, "Failed")
 
@@ -57,6 +57,18 @@ def test_jobs_stay_for_a_while_and_go_in_one_request(operators: Operators, team:
     assert team.status(run) == status
     counts = Audit(team).counts()
     assert (counts["deletecollection jobs"], counts["delete jobs"]) == (1, 0)
+
+
+def test_jobs_of_failed_runs_stay_longer_than_those_of_others(operators: Operators, team: Team) -> None:
+    operators.start(job_cleanup_after=0)
+    (failed,) = team.runs(a_workflow("failing").step("one", exit_code=1))
+    team.until_phase(failed, "Failed")
+    (completed,) = team.runs(a_workflow("fine").step("one"))
+
+    team.until_phase(completed, "Completed")
+    until_no_jobs(team, completed)
+
+    assert len(team.jobs(failed)) == 1
 
 
 def test_jobs_that_were_due_while_no_operator_ran_go_when_one_does(operators: Operators, team: Team) -> None:

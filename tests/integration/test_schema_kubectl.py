@@ -16,6 +16,8 @@ from tests.support.violations import nodes
 EXPLAINED: Final = {
     "wf": "A Workflow defines what to run",
     "wfe": "A WorkflowExecution is one run of a Workflow",
+    "ncwf": "A Workflow defines what to run",
+    "ncwfe": "A WorkflowExecution is one run of a Workflow",
     "wfenv": "An Environment is a set of nodes to run on",
     "wfprofile": "A ComputeProfile is a preset of resources",
     "wf.spec.steps.resources.gpu": 'a count and a model such as "8x NVIDIA A100"',

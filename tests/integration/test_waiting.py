@@ -49,7 +49,7 @@ def test_an_unschedulable_step_says_why_and_fails_when_the_queue_timeout_is_over
     assert "startTime" not in status
 
     status = team.until_phase(run, "Failed")
-    assert team.condition(names.EXECUTIONS, run, "Finished")["reason"] == "TimedOut"
+    assert team.condition(names.EXECUTIONS, run, "Finished")["reason"] == "QueueTimedOut"
     assert "waited longer than the queue timeout of 4 s" in status["message"]
     assert "Insufficient cpu" in status["message"]
     assert [status["steps"][s]["phase"] for s in ("one", "two")] == ["Failed", "Skipped"]
@@ -96,7 +96,7 @@ def test_a_gpu_that_nobody_brings_fails_the_step_when_the_queue_timeout_is_over(
 
     assert "queue timeout of 2 s" in status["message"]
     assert "'NVIDIA H100'" in status["message"]
-    assert status["steps"]["one"]["reason"] == "TimedOut"
+    assert status["steps"]["one"]["reason"] == "QueueTimedOut"
     assert team.jobs(run) == []
 
 

@@ -43,7 +43,7 @@ NOT_RUN: Final = {
     "kubectl get wfe -w": "it does not end; the same without -w is run",
     "curl --no-buffer": "it does not end: tests/integration/test_api_events.py",
     "kubectl apply -f training.yaml": "what the API server answers to an invalid manifest of the reader's",
-    "kubectl wait --for=condition=Finished": "it waits for the end of a run, and no operator runs here",
+    "kubectl wait --for=condition=Succeeded": "no operator runs here; tests/integration/test_conditions.py",
     "kubectl logs job/": "it needs a real Pod: tests/e2e reads every log like this",
     "kubectl patch --type strategic": "the name of a way to merge",
     "kubectl label namespace vision": "of the reader's team; tests/chart has the labels of the chart's own",

@@ -24,8 +24,8 @@ class BrokenLawError(AssertionError):
 class Laws:
     """Checks every write of one run.
 
-    `depends` names for each step those before it; `keep` is for how many seconds Jobs stay after the run, and
-    `patience` for how many something may be owed.
+    `depends` names for each step those before it. `keep` is for how many seconds Jobs stay after a run, and
+    after one that failed; `patience` for how many something may be owed.
     """
 
     def __init__(
@@ -34,11 +34,11 @@ class Laws:
         depends: dict[str, list[str]],
         *,
         replicas: int,
-        keep: float,
+        keep: tuple[float, float],
         patience: float,
     ) -> None:
         self.server = server
-        self.keep = timedelta(seconds=keep)
+        self.keep, self.keep_failed = (timedelta(seconds=seconds) for seconds in keep)
         self.patience = timedelta(seconds=patience)
         self.depends = depends
         self.replicas = replicas
@@ -107,7 +107,8 @@ class Laws:
         ]
         # The time to keep them counts from the end of the last one, which is at least this one's.
         ends = [moment(end) for pod in pods if (end := state_of(pod).get("terminated", {}).get("finishedAt"))]
-        kept = self.server.now >= max(ends, default=self.server.now - self.keep) + self.keep - _GRAIN
+        keep = self.keep_failed if self._status().get("phase") == "Failed" else self.keep
+        kept = self.server.now >= max(ends, default=self.server.now - keep) + keep - _GRAIN
         due = kept and self._status().get("phase") in TERMINAL_PHASES
         due = due and "Logs" not in self._status().get("duties", ())
         self._require(

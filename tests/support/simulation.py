@@ -18,7 +18,13 @@ from tests.support.laws import Laws
 from tests.support.modelserver import Gate, Json, ModelCluster, ModelServer
 from tests.support.replica import WATCHED, Death, Replica, the_servers_time
 
-LIMITS: Final = Limits(max_disruptions=2, default_retry_delay=5, job_cleanup_after=300, duty_timeout=900)
+LIMITS: Final = Limits(
+    max_disruptions=2,
+    default_retry_delay=5,
+    job_cleanup_after=300,
+    failed_job_cleanup_after=600,
+    duty_timeout=900,
+)
 RUN: Final = ("default", "run")
 BY_THE_FACADE: Final[tuple[DutyName, ...]] = ("Archive", "Logs")
 _PATIENCE: Final = 2_000
@@ -95,7 +101,7 @@ class Simulation:
             self.server,
             depends,
             replicas=replicas + late,
-            keep=LIMITS.job_cleanup_after,
+            keep=(LIMITS.job_cleanup_after, LIMITS.failed_job_cleanup_after),
             patience=LIMITS.duty_timeout,
         )
         self.replicas = [Replica(self.server, LIMITS) for _ in range(replicas)]

@@ -82,7 +82,7 @@ def test_a_step_keeps_its_definition() -> None:
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        ({}, {"timeout": "24 hours", "retries": 0, "retryDelay": "30 seconds"}),
+        ({}, {"timeout": "7 days", "retries": 0, "retryDelay": "30 seconds"}),
         ({"options": {"enableRetry": True}}, {"retries": 3}),
         ({"options": {"enableRetry": False}}, {"retries": 0}),
         ({"options": {"enableRetry": True}, "config": {"retries": 7}}, {"retries": 7}),

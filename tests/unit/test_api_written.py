@@ -20,7 +20,7 @@ from tests.support.views import workflow as workflow_view
 Json = dict[str, Any]
 
 STEP: Json = {"name": "a", "image": "busybox:1"}
-TIMES: Json = {"timeout": "24 hours", "retryDelay": "30 seconds"}
+TIMES: Json = {"timeout": "7 days", "retryDelay": "30 seconds"}
 
 
 def answer(spec: Json, fallbacks: Fallbacks | None = None) -> Json:
@@ -41,7 +41,7 @@ def written(spec: Json, body: Json, fallbacks: Fallbacks | None = None) -> Json:
     "config",
     [
         TIMES,
-        {"timeout": "24 hours"},
+        {"timeout": "7 days"},
         {"retries": 0},
         {"computeProfile": "None"},
         {"resources": {"cpu": "None", "memory": "None", "gpu": "None"}},
@@ -75,7 +75,7 @@ def test_so_is_every_other_field(body: Json) -> None:
         {"steps": [STEP]},
         {"displayName": "n", "config": {"storage": {"persistentVolume": "1 GB"}}},
         {"config": {"resources": {"gpu": 8}, "schedule": {"type": "cron", "cron": "* * * * *"}}},
-        {"config": {"timeout": "24 hours", "retries": 0}, "tags": [], "priority": "medium"},
+        {"config": {"timeout": "7 days", "retries": 0}, "tags": [], "priority": "medium"},
         {"config": {"security": {"auditLogging": True}}},
         {"options": {"enableRetry": True}, "environments": ["gpu"]},
         {"environments": []},
@@ -114,7 +114,7 @@ def test_what_is_changed_or_written_already_is_written_in_an_answer_too() -> Non
     spec: Json = {"displayName": "n", "config": {"retries": 3, "timeout": "1 hour"}}
     body = answer(spec)
     body |= {"priority": "low", "tags": ["a"]}
-    body["config"] |= {"retries": 0, "timeout": "24 hours", "resources": {"cpu": 2}}
+    body["config"] |= {"retries": 0, "timeout": "7 days", "resources": {"cpu": 2}}
     assert written(spec, body) == {
         "displayName": "n",
         "priority": "low",

@@ -25,8 +25,12 @@ def status_of(plan: Plan) -> dict[str, Any]:
 
 
 def finished(plan: Plan) -> tuple[str, str]:
-    [said] = [c for c in status_of(plan)["conditions"] if c["type"] == conditions.FINISHED]
-    return said["status"], said["reason"]
+    """What the condition Finished says; once it is True, Succeeded says whether all went well."""
+    said = {c["type"]: (c["status"], c["reason"]) for c in status_of(plan)["conditions"]}
+    status, reason = said[conditions.FINISHED]
+    well = "True" if status_of(plan)["phase"] == "Completed" else "False"
+    assert said.get(conditions.RUN_SUCCEEDED) == ((well, reason) if status == "True" else None)
+    return status, reason
 
 
 def deleted(plan: Plan) -> list[str]:
@@ -312,12 +316,13 @@ def test_of_two_failures_the_first_in_time_is_told() -> None:
     assert status_of(planned(both, 9))["message"] == "step 'b' ended with exit code 2"
 
 
-def test_a_wait_that_lasted_too_long_is_a_run_out_of_time() -> None:
+def test_a_wait_that_lasted_too_long_is_told_apart_from_a_run_out_of_time() -> None:
     plan = planned(
         a_snapshot("a").recorded("a", "Pending").with_pod(a_pod("a")).limited(queue_timeout=60), 60
     )
 
-    assert finished(plan) == ("True", conditions.TIMED_OUT)
+    assert finished(plan) == ("True", conditions.QUEUE_TIMED_OUT)
+    assert status_of(plan)["steps"]["a"]["reason"] == conditions.STEP_QUEUE_TIMED_OUT
     assert deleted(plan) == [job_name("a")]
 
 
@@ -325,7 +330,7 @@ def test_a_wait_that_lasted_too_long_is_a_run_out_of_time() -> None:
 
 TIMES: Final = {
     "as it is written": ({"timeout": "1 minute"}, 60.0, "1 minute"),
-    "a day if nothing is": ({}, 86400.0, "86400 s"),
+    "a week if nothing is": ({}, 7 * 86400.0, "604800 s"),
 }
 
 

@@ -156,7 +156,7 @@ def test_a_gpu_that_no_node_has_is_waited_for_without_a_job_until_the_queue_time
     assert step_of(early)["reason"] == conditions.STEP_NO_SUCH_GPU
     assert "NVIDIA-A100-SXM4-80GB" in step_of(early)["message"]
     assert late.status is not None
-    assert (late.status["phase"], step_of(late)["reason"]) == ("Failed", conditions.STEP_TIMED_OUT)
+    assert (late.status["phase"], step_of(late)["reason"]) == ("Failed", conditions.STEP_QUEUE_TIMED_OUT)
 
 
 # --- further attempts ------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ def test_a_further_attempt_waits_for_its_job_no_longer_than_the_queue_timeout_fr
     assert step_of(early)["reason"] == conditions.STEP_QUOTA
     assert early.outcome == Waiting(at(over))
     assert late.status is not None
-    assert (late.status["phase"], step_of(late)["reason"]) == ("Failed", conditions.STEP_TIMED_OUT)
+    assert (late.status["phase"], step_of(late)["reason"]) == ("Failed", conditions.STEP_QUEUE_TIMED_OUT)
 
 
 def test_a_further_attempt_of_a_run_that_has_started_waits_at_most_as_long_as_the_run_may_take() -> None:

@@ -9,7 +9,7 @@ from nightcrawler_operator.decisions.execution import decide
 from nightcrawler_operator.plan import Deadline, LookForJob, OldObject, Plan, Waiting
 from tests.support.snapshots import PodMaker, SnapshotMaker, a_pod, a_snapshot, a_step, at, job_name, wire
 
-BACKSTOP: Final = 86_400 + 61
+BACKSTOP: Final = 7 * 86_400 + 61
 POD: Final = f"{job_name('train')}-x7k2p"
 STRICT: Final = a_step(timeout=60, retries=1, retryDelay=30)
 FINAL: Final = a_step(timeout=60)

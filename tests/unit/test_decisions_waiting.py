@@ -151,7 +151,7 @@ GIVEN_UP: Final[dict[str, tuple[PodMaker, float, str, str]]] = {
     "the queue timeout, with what it waited for": (
         NO_NODE,
         3600,
-        conditions.STEP_TIMED_OUT,
+        conditions.STEP_QUEUE_TIMED_OUT,
         (
             "waited longer than the queue timeout of 3600 s for its Pod to start: "
             "waits for a node: 0/3 nodes are available: 3 Insufficient cpu."

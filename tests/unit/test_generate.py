@@ -235,8 +235,8 @@ def test_kinds_have_their_names_scopes_and_short_names() -> None:
         spec["names"]["kind"]: (spec["scope"], *spec["names"]["shortNames"], *spec["names"]["categories"])
         for spec in made
     } == {
-        "Workflow": ("Namespaced", "wf", "nightcrawler"),
-        "WorkflowExecution": ("Namespaced", "wfe", "nightcrawler"),
+        "Workflow": ("Namespaced", "wf", "ncwf", "nightcrawler"),
+        "WorkflowExecution": ("Namespaced", "wfe", "ncwfe", "nightcrawler"),
         "Environment": ("Cluster", "wfenv", "nightcrawler"),
         "ComputeProfile": ("Cluster", "wfprofile", "nightcrawler"),
     }

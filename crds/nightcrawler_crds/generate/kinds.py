@@ -39,7 +39,7 @@ class Kind:
     """A custom resource: its two models, and the rest of its definition."""
 
     resource: names.Resource
-    short_name: str
+    short_names: Sequence[str]
     description: str
     spec: type[ApiModel]
     status: type[ApiModel]
@@ -57,7 +57,7 @@ _AGE: Final = Column("Age", ".metadata.creationTimestamp", "When it was created.
 KINDS: Final = (
     Kind(
         names.WORKFLOWS,
-        "wf",
+        ("wf", "ncwf"),  # Argo has wf, too
         "A Workflow defines what to run: steps, resources, environments, schedule. "
         "Applying one runs nothing; a WorkflowExecution is one run of it.",
         WorkflowSpec,
@@ -80,7 +80,7 @@ KINDS: Final = (
     ),
     Kind(
         names.EXECUTIONS,
-        "wfe",
+        ("wfe", "ncwfe"),
         "A WorkflowExecution is one run of a Workflow. Creating one runs it; it cannot be changed, "
         "only cancelled.",
         WorkflowExecutionSpec,
@@ -99,7 +99,7 @@ KINDS: Final = (
     ),
     Kind(
         names.ENVIRONMENTS,
-        "wfenv",
+        ("wfenv",),
         "An Environment is a set of nodes to run on, which workflows and executions select by name.",
         EnvironmentSpec,
         EnvironmentStatus,
@@ -114,7 +114,7 @@ KINDS: Final = (
     ),
     Kind(
         names.COMPUTE_PROFILES,
-        "wfprofile",
+        ("wfprofile",),
         "A ComputeProfile is a preset of resources that workflows refer to in config.computeProfile.",
         ComputeProfileSpec,
         ComputeProfileStatus,
@@ -153,7 +153,7 @@ def definition(kind: Kind) -> Json:
                 "listKind": f"{resource.kind}List",
                 "plural": resource.plural,
                 "singular": resource.kind.lower(),
-                "shortNames": [kind.short_name],
+                "shortNames": [*kind.short_names],
                 "categories": [CATEGORY],
             },
             "scope": "Namespaced" if resource.namespaced else "Cluster",

@@ -147,7 +147,7 @@ class WorkflowConfig(ApiModel):
 
     timeout: Timeout | None = Field(
         default=None,
-        description="Timeout of a run, from the start of its first Pod: '2 hours'. Default: 24 hours.",
+        description="Timeout of a run, from the start of its first Pod: '2 hours'. Default: 7 days.",
     )
     retries: Retries | None = Field(
         default=None, description="How often a failed step is retried; 3 means at most four attempts."

@@ -145,6 +145,7 @@ class WorkflowExecutionStatus(ApiModel):
         default=None,
         max_length=16,
         description="Accepted: whether it can run. Placed: where. Finished: whether and how it finished. "
+        "Succeeded: whether it finished with all steps completed. "
         "DutiesDone: False if something that the finished run owed was not done.",
         json_schema_extra=list_map("type"),
     )

@@ -144,10 +144,9 @@ def _failed(picture: Picture) -> Plan | None:
     stopped = f"was ended because step {name!r} failed"
     steps = run_end.close_steps(picture.states, picture.snapshot, conditions.STEP_CANCELLED, stopped)
     # A step that waited too long for a node did not fail: the run timed out.
-    queue = first.reason == conditions.STEP_TIMED_OUT and first.start_time is None
-    return _ended(
-        picture, steps, "Failed", conditions.TIMED_OUT if queue else conditions.STEP_FAILED, message
-    )
+    queue = first.reason == conditions.STEP_QUEUE_TIMED_OUT
+    reason = conditions.QUEUE_TIMED_OUT if queue else conditions.STEP_FAILED
+    return _ended(picture, steps, "Failed", reason, message)
 
 
 def _out_of_time(picture: Picture) -> Plan | None:

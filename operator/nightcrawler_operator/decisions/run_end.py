@@ -47,6 +47,8 @@ def finish(
 ) -> ExecutionStatusView:
     """The last status of a run, with what it owes from now on."""
     changed = _with(snapshot, status.conditions, conditions.FINISHED, "True", reason, message)
+    succeeded = "True" if phase == "Completed" else "False"
+    changed = _with(snapshot, changed, conditions.RUN_SUCCEEDED, succeeded, reason, message)
     ended = replace_status(
         status, phase=phase, message=message[:4096], completion_time=snapshot.now, conditions=changed
     )

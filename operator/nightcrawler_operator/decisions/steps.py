@@ -101,7 +101,7 @@ def _blocked(
     over = ready_since + timedelta(seconds=limit) if ready_since is not None else None
     if over is not None and ctx.now >= over:
         message = f"waited longer than the queue timeout of {limit:g} s: it {why.message}"
-        ended = ended_without_job(ctx, conditions.STEP_TIMED_OUT, message)
+        ended = ended_without_job(ctx, conditions.STEP_QUEUE_TIMED_OUT, message)
         return Progress(msgspec.structs.replace(ended, **counts))
     message = ctx.sentence(why.message)
     known = ctx.snapshot.execution.status.steps.get(ctx.step.name)

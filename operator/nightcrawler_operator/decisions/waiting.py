@@ -127,7 +127,7 @@ def _queue_timeout(p: Pending) -> Waits | Failed | None:
     message = (
         f"waited longer than the queue timeout of {p.limits.queue_timeout:g} s for its Pod to start{why}"
     )
-    return Failed(Blame.DEFINITION, conditions.STEP_TIMED_OUT, message, p.now)
+    return Failed(Blame.DEFINITION, conditions.STEP_QUEUE_TIMED_OUT, message, p.now)
 
 
 def _pod_to_create(p: Pending) -> Waits | Failed | None:

@@ -52,7 +52,7 @@ class LeftoverReconciler:
         self._cluster = cluster
         self._limits = limits
         self._on_found = on_found
-        self._terminal: set[LeftoverKey] = set()
+        self._phases: dict[LeftoverKey, str] = {}
         self._removed: dict[LeftoverKey, datetime] = {}
 
     def all_keys(self) -> Iterator[LeftoverKey]:
@@ -63,15 +63,15 @@ class LeftoverReconciler:
         """Note a run whose end we wrote ourselves, so that it need not be read."""
         meta = execution.metadata
         if self._cluster.has_jobs(meta.uid, meta.namespace):
-            self._terminal.add(LeftoverKey(*meta.key, meta.uid))
+            self._phases[LeftoverKey(*meta.key, meta.uid)] = execution.status.phase
 
     async def reconcile(self, key: LeftoverKey) -> Outcome:
         """Keep, stop or delete the Jobs of an execution that has ended; returns when to requeue."""
         if not self._cluster.has_jobs(key.uid, key.namespace):
-            self._terminal.discard(key)
+            self._phases.pop(key, None)
             self._removed.pop(key, None)
             return Done()
-        if key not in self._terminal:
+        if key not in self._phases:
             execution = await self._get_execution(key)
             if execution is None:
                 return Done()  # the garbage collector deletes what a deleted execution owned
@@ -81,12 +81,12 @@ class LeftoverReconciler:
                 return Done()
             self._cluster.owing.record_ended(execution)
             self._on_found(execution)
-            self._terminal.add(key)
+            self._phases[key] = execution.status.phase
         attempts = attempts_of(self._cluster, key.uid, key.namespace)
-        verdict = self._decide(attempts)
+        verdict = self._decide(key, attempts)
         if isinstance(verdict, StopLive):
             attempts = await self._recheck(key, attempts, verdict)
-            verdict = self._decide(attempts)
+            verdict = self._decide(key, attempts)
         await report_job_ends(self._store, self._cluster, key.namespace, ended_jobs(attempts.values()))
         await remove_finalizers(self._store, self._cluster, key.namespace, freed_pods(attempts, None))
         match verdict:
@@ -104,8 +104,10 @@ class LeftoverReconciler:
                 await delete_all(self._store, names.JOBS, key.namespace, live)
         return Done()
 
-    def _decide(self, attempts: Attempts) -> Keep | Remove | StopLive:
-        return leftovers(attempts.values(), now=utcnow(), keep=self._limits.job_cleanup_after)
+    def _decide(self, key: LeftoverKey, attempts: Attempts) -> Keep | Remove | StopLive:
+        failed, limits = self._phases[key] == "Failed", self._limits
+        keep = limits.failed_job_cleanup_after if failed else limits.job_cleanup_after
+        return leftovers(attempts.values(), now=utcnow(), keep=keep)
 
     def _are_needed(self, key: LeftoverKey) -> bool:
         owing = self._cluster.owing.get((key.namespace, key.name), key.uid)

@@ -16,7 +16,7 @@ from tests.bench.programs import Program
 from tests.bench.shapes import Shape
 from tests.support.cluster import install_crds
 
-_TIDY: Final[Settings] = {"job_cleanup_after": "1s"}
+_TIDY: Final[Settings] = {"job_cleanup_after": "1s", "failed_job_cleanup_after": "1s"}
 
 
 class Nightcrawler:

@@ -108,7 +108,9 @@ async def run(plan: Plan, keep: Callable[[Soak], object]) -> Soak:
     with frozen_code():
         async with site(
             facade=True,
-            settings={"job_cleanup_after": f"{plan.cleanup_after:g}s"},
+            settings=dict.fromkeys(
+                ("job_cleanup_after", "failed_job_cleanup_after"), f"{plan.cleanup_after:g}s"
+            ),
             arguments={"kube-apiserver": [f"--event-ttl={_EVENTS_LIVE}"]},
         ) as here:
             workflows = await _define(here, plan)
