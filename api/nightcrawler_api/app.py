@@ -30,7 +30,10 @@ from nightcrawler_api.openapi import document_problem_type, document_rules
 from nightcrawler_api.schedules import endpoints as schedules
 from nightcrawler_api.settings import Settings, is_loopback
 from nightcrawler_api.state.clustercache import ClusterCache
+from nightcrawler_api.statistics import endpoints as statistics
+from nightcrawler_api.statistics.service import StatisticsService
 from nightcrawler_api.workflows import endpoints as workflows
+from nightcrawler_api.workflows.actions import WorkflowActions
 from nightcrawler_api.workflows.presenter import Fallbacks
 from nightcrawler_api.workflows.service import WorkflowService
 from nightcrawler_crds.kube.store import Store
@@ -64,6 +67,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.include_router(schedules.router)
     app.include_router(executions.all_of_them)
     app.include_router(logs.router)
+    app.include_router(statistics.router)
     app.include_router(events.router)
     app.include_router(health.router)
     document_problem_type(app)
@@ -102,16 +106,19 @@ def _wire(settings: Settings, store: Store) -> Facade:
         cpu=settings.default_cpu,
         memory=settings.default_memory,
     )
+    workflow_service = WorkflowService(
+        store,
+        cluster,
+        fallbacks=fallbacks,
+        policy=settings.pod_policy,
+        template=settings.template_workflow,
+    )
     return Facade(
         settings=settings,
         cluster=cluster,
-        workflows=WorkflowService(
-            store,
-            cluster,
-            fallbacks=fallbacks,
-            policy=settings.pod_policy,
-            template=settings.template_workflow,
-        ),
+        workflows=workflow_service,
+        actions=WorkflowActions(store, cluster, workflow_service),
+        statistics=StatisticsService(cluster, default_user=settings.default_user),
         executions=ExecutionService(
             store,
             cluster,

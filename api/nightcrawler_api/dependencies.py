@@ -21,6 +21,8 @@ from nightcrawler_api.logs.service import LogService
 from nightcrawler_api.metrics import Metrics
 from nightcrawler_api.settings import Settings
 from nightcrawler_api.state.clustercache import ClusterCache
+from nightcrawler_api.statistics.service import StatisticsService
+from nightcrawler_api.workflows.actions import WorkflowActions
 from nightcrawler_api.workflows.service import WorkflowService
 
 
@@ -34,6 +36,8 @@ class Facade:
     executions: ExecutionService
     events: EventService
     logs: LogService
+    actions: WorkflowActions
+    statistics: StatisticsService
     streams: Streams
     metrics: Metrics
     watch_task: asyncio.Task[None] | None = field(default=None)
@@ -66,6 +70,14 @@ async def _logs(request: Request) -> LogService:
     return _ready(request).logs
 
 
+async def _actions(request: Request) -> WorkflowActions:
+    return _ready(request).actions
+
+
+async def _statistics(request: Request) -> StatisticsService:
+    return _ready(request).statistics
+
+
 async def _streams(request: Request) -> Streams:
     facade: Facade = request.app.state.facade
     return facade.streams
@@ -88,5 +100,7 @@ Workflows = Annotated[WorkflowService, Depends(_workflows)]
 Executions = Annotated[ExecutionService, Depends(_executions)]
 Events = Annotated[EventService, Depends(_events)]
 Logs = Annotated[LogService, Depends(_logs)]
+Actions = Annotated[WorkflowActions, Depends(_actions)]
+StatisticsOf = Annotated[StatisticsService, Depends(_statistics)]
 StreamsOf = Annotated[Streams, Depends(_streams)]
 CallerOf = Annotated[Caller, Depends(_caller)]

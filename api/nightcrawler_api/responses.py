@@ -13,19 +13,23 @@ from typing_extensions import override
 from nightcrawler_api.http import etags
 
 JSON: Final = "application/json"
+YAML: Final = "application/yaml"
 
 # Browsers may cache it and revalidate each time; shared caches must not: it may depend on the caller.
 _CACHE_CONTROL: Final = "private, no-cache"
 
 
 class ETagResponse(Response):
-    """A response with an ETag; 304 without a body if the client's If-None-Match names it."""
+    """A response with an ETag; 304 without a body if the client's If-None-Match names it.
 
-    def __init__(self, body: Any) -> None:
-        content = msgspec.json.encode(body)
+    `body` is a value, or text for other types than JSON.
+    """
+
+    def __init__(self, body: Any, media_type: str = JSON) -> None:
+        content = msgspec.json.encode(body) if media_type == JSON else body.encode()
         self._etag = etags.etag_of(content)
         headers = {"ETag": self._etag.decode(), "Cache-Control": _CACHE_CONTROL}
-        super().__init__(content, 200, headers, JSON)
+        super().__init__(content, 200, headers, media_type)
         self._not_modified = [pair for pair in self.raw_headers if pair[0] in (b"etag", b"cache-control")]
 
     @override

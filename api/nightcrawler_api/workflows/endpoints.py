@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Path, Query, Response
 
-from nightcrawler_api.dependencies import CallerOf, Workflows
+from nightcrawler_api.dependencies import Actions, CallerOf, Workflows
 from nightcrawler_api.errors import BODIES, WRITES
 from nightcrawler_api.http.json_body import JsonRoute
 from nightcrawler_api.openapi import answers, reads
-from nightcrawler_api.responses import ETagResponse, json
+from nightcrawler_api.responses import YAML, ETagResponse, json
 from nightcrawler_api.workflows import examples
 from nightcrawler_api.workflows.queries import WorkflowParameters
 from nightcrawler_api.workflows.schemas import (
     CreateBody,
     Deleted,
     UpdateBody,
+    WorkflowClone,
     WorkflowCreated,
     WorkflowDetail,
     WorkflowList,
@@ -24,6 +25,10 @@ from nightcrawler_api.workflows.schemas import (
 )
 
 router = APIRouter(prefix="/api/workflows", tags=["workflows"], route_class=JsonRoute)
+
+_EXPORT: Final = reads(None, "The manifest.", None, 404, 422, 503)
+_EXPORT[200] |= {"content": {YAML: {"schema": {"type": "string"}, "example": examples.EXPORTED}}}
+_EXPORT[200].pop("model")
 
 WorkflowId = Annotated[
     str, Path(alias="workflowId", description="The workflow's id, which is its metadata.name.")
@@ -101,3 +106,55 @@ async def delete_workflow(workflows: Workflows, caller: CallerOf, workflow_id: W
     """Its live runs are stopped; all its runs are deleted too."""
     await workflows.delete(workflow_id, caller)
     return json({"success": True, "message": "Workflow deleted successfully"})
+
+
+@router.post(
+    "/{workflowId}/pause",
+    summary="Pause a workflow",
+    responses=answers(200, WorkflowUpdated, "Its schedule is paused.", examples.UPDATED, 404, *WRITES),
+)
+async def pause_workflow(actions: Actions, caller: CallerOf, workflow_id: WorkflowId) -> Response:
+    """Its schedule starts no runs until it is resumed; runs that have begun go on. Idempotent."""
+    return json(await actions.suspend(workflow_id, caller, suspend=True))
+
+
+@router.post(
+    "/{workflowId}/resume",
+    summary="Resume a workflow",
+    responses=answers(200, WorkflowUpdated, "Its schedule is in force.", examples.UPDATED, 404, *WRITES),
+)
+async def resume_workflow(actions: Actions, caller: CallerOf, workflow_id: WorkflowId) -> Response:
+    """Idempotent."""
+    return json(await actions.suspend(workflow_id, caller, suspend=False))
+
+
+@router.post(
+    "/{workflowId}/clone",
+    status_code=201,
+    summary="Copy a workflow",
+    responses=answers(
+        201,
+        WorkflowCreated,
+        "The copy is created; Location has its URL.",
+        examples.CREATED,
+        404,
+        *BODIES,
+        *WRITES,
+    ),
+)
+async def clone_workflow(
+    actions: Actions,
+    caller: CallerOf,
+    workflow_id: WorkflowId,
+    body: Annotated[WorkflowClone | None, Body(openapi_examples=examples.CLONE)] = None,
+) -> Response:
+    """A new workflow with the same definition and no runs; if it has a schedule, it is paused."""
+    created = await actions.clone(workflow_id, body.name if body else None, caller)
+    return json(created, 201, {"Location": f"{router.prefix}/{created['id']}"})
+
+
+@router.get("/{workflowId}/export", summary="Export a workflow", responses=_EXPORT)
+async def export_workflow(actions: Actions, caller: CallerOf, workflow_id: WorkflowId) -> Response:
+    """Its manifest as YAML, which kubectl can apply in any namespace."""
+    text = await actions.export(workflow_id, caller)
+    return ETagResponse(text, media_type=YAML)

@@ -130,4 +130,20 @@ UPDATED: Final[dict[str, Any]] = {
     "updatedAt": "2025-10-17T15:45:00Z",
 }
 
+CLONE: Final[dict[str, Any]] = {
+    "named": {"summary": "Under a name of its own", "value": {"name": "Nightly training"}},
+    "as it is": {"summary": "As a copy of the other", "value": {}},
+}
+
+EXPORTED: Final = """apiVersion: "nightcrawler.dev/v1alpha1"
+kind: "Workflow"
+metadata:
+  name: "wf-1001"
+spec:
+  displayName: "GPU Training Pipeline"
+  steps:
+  - name: "Greet"
+    image: "busybox:1"
+"""
+
 DELETED: Final[dict[str, Any]] = {"success": True, "message": "Workflow deleted successfully"}

@@ -97,6 +97,16 @@ class WorkflowCreate(WorkflowUpdate):
     name: str = Field(min_length=1, max_length=256, pattern=_VISIBLE, description="Name for people.")
 
 
+class WorkflowClone(BaseModel):
+    """The name for people of a copy; optional, and so is the body."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str | None = Field(
+        None, min_length=1, max_length=256, pattern=_VISIBLE, description='Not set: "Copy of" the other.'
+    )
+
+
 CreateBody = Annotated[dict[str, Any], DocumentedAs(WorkflowCreate)]
 UpdateBody = Annotated[dict[str, Any], DocumentedAs(WorkflowUpdate)]
 

@@ -77,6 +77,11 @@ class WorkflowService:
             spec = self._with_template(spec)
         self._check(body, None, spec)
 
+        return await self.create_from_spec(spec, caller)
+
+    async def create_from_spec(self, spec: Mapping[str, Any], caller: Caller) -> WorkflowCreated:
+        """Create a workflow of which the API server alone judges the spec."""
+
         async def create(name: str) -> WorkflowView:
             manifest = {
                 "apiVersion": WORKFLOWS.api_version,

@@ -1,0 +1,55 @@
+"""Use cases of whole workflows: pause, resume, clone, export."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from nightcrawler_api.caller import Caller
+from nightcrawler_api.state.clustercache import ClusterCache
+from nightcrawler_api.workflows import manifests, presenter
+from nightcrawler_api.workflows.schemas import WorkflowCreated, WorkflowUpdated
+from nightcrawler_api.workflows.service import WorkflowService
+from nightcrawler_crds import clock, names
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import WorkflowView
+from nightcrawler_crds.names import WORKFLOWS
+
+log = logging.getLogger(__name__)
+
+_MAX_NAME: Final = 256
+
+
+class WorkflowActions:
+    """What can be done with a workflow beside editing and running it."""
+
+    def __init__(self, store: Store, cluster: ClusterCache, workflows: WorkflowService) -> None:
+        self._store = store
+        self._cluster = cluster
+        self._workflows = workflows
+
+    async def suspend(self, name: str, caller: Caller, *, suspend: bool) -> WorkflowUpdated:
+        """Pause a workflow's schedule, or let it go on; idempotent, whatever else is in the spec."""
+        await self._cluster.workflow(name)
+        patch = {
+            "metadata": {"annotations": {names.ANNOTATION_UPDATED_AT: clock.to_wire(clock.utcnow())}},
+            "spec": {"suspend": suspend},
+        }
+        view = await self._store.patch(WORKFLOWS, self._cluster.namespace, name, patch, WorkflowView)
+        self._cluster.cache_workflow(view)
+        log.info("%s %s workflow %s", caller, "paused" if suspend else "resumed", name)
+        return presenter.updated(await self._cluster.workflow(name))
+
+    async def clone(self, name: str, called: str | None, caller: Caller) -> WorkflowCreated:
+        """Create a workflow like another; one with a schedule is paused, or both would run."""
+        entry = await self._cluster.workflow(name)
+        spec: dict[str, Any] = {**entry.view.spec}
+        spec["displayName"] = called or f"Copy of {entry.name}"[:_MAX_NAME]
+        if (spec.get("config") or {}).get("schedule"):
+            spec["suspend"] = True
+        return await self._workflows.create_from_spec(spec, caller)
+
+    async def export(self, name: str, caller: Caller) -> str:
+        """The workflow's manifest as YAML."""
+        entry = await self._cluster.workflow(name)
+        return manifests.to_yaml(manifests.manifest_of(entry.view))
