@@ -148,5 +148,5 @@ class Measured:
 
 
 def _route(scope: MutableMapping[str, Any]) -> str:
-    """The route's pattern; empty for unknown paths, of which clients could invent any number."""
+    """The route's pattern; empty for unknown paths, since clients could send any number of different ones."""
     return getattr(scope.get("route"), "path", "")

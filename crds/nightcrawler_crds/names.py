@@ -33,7 +33,10 @@ ANNOTATION_DUTIES_DONE: Final = f"{GROUP}/duties-done"
 MANAGED_BY: Final = f"{GROUP}/operator"
 """`spec.managedBy` of our Jobs: the operator creates their Pods and writes their status."""
 JOB_TRACKING: Final = "batch.kubernetes.io/job-tracking"
-"""The Job controller's finalizer of Pods; it removes it once the Job is deleted, whoever managed the Job."""
+"""The finalizer with which the Job controller tracks Pods.
+
+It removes it from the Pods of every Job that is deleted, even if another controller managed the Job.
+"""
 
 SCHEDULE_EXECUTOR: Final = "schedule"
 """`spec.executor` of runs that the schedule started."""

@@ -17,7 +17,6 @@ from tests.support.snapshots import (
     a_pod,
     a_snapshot,
     a_step,
-    an_environment,
     at,
     job_name,
     wire,
@@ -326,96 +325,3 @@ def test_a_completed_step_whose_pod_a_side_car_keeps_has_its_job_deleted_after_a
 
     assert planned(lingers, 19).delete_jobs == ()
     assert planned(lingers, 20).delete_jobs == (the_job("a"),)
-
-
-# --- what has vanished -----------------------------------------------------------------------------
-
-
-def test_a_missing_job_is_looked_for_before_it_is_believed_gone() -> None:
-    lost = a_snapshot(RETRIED).recorded(TRAIN, "Running", startTime=wire(1))
-    lost = lost.with_status(startTime=wire(1), phase="Running", progress="0/1")
-
-    plan = planned(lost, 20)
-
-    assert (plan.lookups, plan.status) == ((LookForJob(job_name(TRAIN)),), None)
-
-
-def test_a_job_that_a_fresh_look_did_not_find_was_disrupted_and_is_tried_again_for_free() -> None:
-    lost = a_snapshot(TRAIN).recorded(TRAIN, "Running", startTime=wire(1))
-
-    plan = planned(lost.knowing(absent=frozenset({job_name(TRAIN)})), 20)
-
-    assert step_of(plan)["phase"] == "Retrying"
-    assert (step_of(plan)["reason"], step_of(plan)["disruptions"]) == (conditions.STEP_VANISHED, 1)
-
-
-def test_a_complete_job_without_its_pod_is_a_success() -> None:
-    done = a_snapshot(TRAIN).recorded(TRAIN, "Running", startTime=wire(1))
-
-    plan = planned(done.with_job(a_job(ended=("Complete", 9))), 20)
-
-    assert step_of(plan)["phase"] == "Completed"
-    assert (step_of(plan)["completionTime"], step_of(plan).get("startTime")) == (wire(9), None)
-
-
-def test_a_failed_job_without_its_pod_is_looked_at_before_it_is_blamed_on_the_cluster() -> None:
-    failed = a_snapshot(TRAIN).recorded(TRAIN, "Running").with_job(a_job(ended=("Failed", 9)))
-
-    asks = planned(failed, 20)
-    sure = planned(failed.knowing(absent=frozenset({job_name(TRAIN)})), 20)
-
-    assert asks.lookups == (LookForJob(job_name(TRAIN)),)
-    assert step_of(sure)["reason"] == conditions.STEP_VANISHED
-
-
-def test_a_pod_that_outlives_its_job_is_waited_for() -> None:
-    orphan = a_snapshot(TRAIN).recorded(TRAIN, "Pending").with_orphan(a_pod())
-
-    plan = planned(orphan, 30)
-
-    assert (plan.first_jobs, plan.later_jobs) == ((), ())
-    assert step_of(plan)["reason"] == conditions.STEP_LAST_POD
-
-
-def test_one_success_among_two_pods_is_a_success() -> None:
-    two = a_snapshot(TRAIN).recorded(TRAIN, "Pending")
-    two = two.with_pod(a_pod().exited(1, end=4)).with_pod(a_pod().exited(0, end=5))
-
-    assert step_of(planned(two, 6))["phase"] == "Completed"
-
-
-# --- nodes that do not answer ----------------------------------------------------------------------
-
-LOST: Final = a_snapshot(TRAIN).recorded(TRAIN, "Running", startTime=wire(1)).knowing(nodes=Nodes())
-
-
-def test_a_lost_node_is_told_and_the_step_is_not_tried_elsewhere() -> None:
-    plan = planned(LOST.with_pod(a_pod().running().deleted(5, grace=5)), 500)
-
-    assert step_of(plan)["reason"] == conditions.STEP_NODE_LOST
-    assert (plan.force_delete_pods, plan.later_jobs) == ((), ())
-
-
-def test_a_pod_on_a_lost_node_is_force_deleted_only_where_the_environment_allows_it() -> None:
-    brave = an_environment("lab", forceDeleteOnLostNode=True)
-    pod = a_pod().running().deleted(5, grace=5)
-    lost = LOST.with_status(environment="lab").knowing(environments=(brave,)).with_pod(pod)
-
-    meta = pod.view.metadata
-    assert planned(lost, 9).force_delete_pods == ()
-    assert planned(lost, 10).force_delete_pods == (OldObject(meta.name, meta.uid),)
-
-
-def test_a_node_that_is_back_is_told_at_once() -> None:
-    back = LOST.recorded(TRAIN, "Running", startTime=wire(1), reason=conditions.STEP_NODE_LOST, message="m")
-    back = back.knowing(nodes=Nodes(ready=frozenset({"node-1"}))).with_pod(a_pod().running())
-
-    assert step_of(planned(back, 500)) == {"reason": None, "message": None}
-
-
-def test_no_duration_is_negative_although_clocks_differ() -> None:
-    odd = a_snapshot(TRAIN).recorded(TRAIN, "Pending").with_pod(a_pod().exited(0, end=3, started=5))
-
-    plan = planned(odd, 6)
-
-    assert (step_of(plan)["startTime"], step_of(plan)["completionTime"]) == (wire(5), wire(5))

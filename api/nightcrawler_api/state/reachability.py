@@ -26,7 +26,7 @@ _OR_ANOTHER: Final = f", or name another one by {variable('namespace')}"
 
 
 class _Nothing(msgspec.Struct):
-    """Decodes a namespace, of which only the existence matters."""
+    """A Namespace without its fields: all that is asked is whether it exists."""
 
 
 class Reachability:

@@ -20,7 +20,7 @@ TIME: Final[dict[str, Any]] = {"format": "date-time"}
 SERVER_DEFAULT: Final[dict[str, Any]] = {"x-nightcrawler-server-default": True}
 """The JSON-schema extra of a field whose default the API server writes into objects.
 
-No other field has one, so that an unset field can be told from one that a user set.
+All other fields stay unset, so that what a user has set can be distinguished from what nobody has.
 """
 
 WORD_FORMS: Final = "x-nightcrawler-forms"

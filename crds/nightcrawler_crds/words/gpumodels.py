@@ -41,7 +41,7 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The GPUs of a container: how many of which resource, on nodes with which products and labels.
+    """The GPUs of a container: the resource, the count, and the labels of the nodes that have them.
 
     `products` is None for any node, and empty if no node has such a GPU.
     """

@@ -1,4 +1,4 @@
-"""The types of which the allow-list is built: which values a field accepts, and on which conditions.
+"""The building blocks of the allow-list: which values a field accepts, and on which conditions.
 
 The allow-list is data; `check` compares a podTemplate with it.
 """
