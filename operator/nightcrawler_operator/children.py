@@ -103,7 +103,8 @@ class Children:
     async def _make_job(self, snapshot: Snapshot, run: Run, new: NewJob) -> bool:
         """Create a Job and its Pod; False if the API server refused one, which is then recorded.
 
-        False too if the Job was there before, of another revision: the run began with that one.
+        False too if the Job was there before, of another revision or in another Environment: that is how the
+        run began.
         """
         body = job(run, new, self._limits, managed=self._managed)
         uid = run.execution_uid
@@ -115,9 +116,9 @@ class Children:
         self._cluster.clear_refusal(uid, new.name)
         keep_children(self._cluster, uid, (new.step, new.attempt), job=made.slim)
         self._on_made(snapshot, new)
-        begun_before = (
-            snapshot.execution.status.revision is None
-            and made.metadata.annotations.revision != run.revision.name
+        marks = made.metadata.annotations
+        begun_before = snapshot.execution.status.revision is None and (
+            marks.revision != run.revision.name or marks.environment != (run.place or "")
         )
         return await self._make_pod(uid, made) and not begun_before
 

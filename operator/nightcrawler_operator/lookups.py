@@ -12,6 +12,7 @@ from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import (
     EnvironmentView,
     EventView,
+    PastRunView,
     ProfileView,
     RevisionView,
     WorkflowView,
@@ -24,6 +25,7 @@ from nightcrawler_operator.plan import (
     LookForEnvironments,
     LookForEvents,
     LookForJob,
+    LookForPastRuns,
     LookForProfiles,
     LookForRevision,
     LookForWorkflow,
@@ -50,6 +52,8 @@ class Lookups:
                     changed |= await self._workflow(snapshot)
                 case LookForEnvironments():
                     changed |= await self._environments(snapshot)
+                case LookForPastRuns():
+                    changed |= await self._past_runs(snapshot)
                 case LookForProfiles():
                     changed |= await self._profiles(snapshot)
                 case LookForJob():
@@ -82,6 +86,19 @@ class Lookups:
         found, version = await self._store.list_with_version(names.ENVIRONMENTS, "", EnvironmentView)
         self._cluster.environments.replace_all(found, version)
         self._cluster.results_of(snapshot.execution.metadata.uid).fresh_environments = True
+        return True
+
+    async def _past_runs(self, snapshot: Snapshot) -> bool:
+        namespace = snapshot.execution.metadata.namespace
+        workflow = snapshot.execution.spec.workflow_ref.name
+        runs = await self._store.list_all(
+            names.EXECUTIONS,
+            namespace,
+            PastRunView,
+            label_selector=f"{names.LABEL_WORKFLOW}={workflow}",
+            field_selector="status.phase=Completed",
+        )
+        self._cluster.past.note((namespace, workflow), runs)
         return True
 
     async def _profiles(self, snapshot: Snapshot) -> bool:

@@ -46,6 +46,7 @@ class Run:
     revision: Revision
     parameters: Mapping[str, Any]
     environment: EnvironmentSpec
+    place: str | None = None
     lost_environment: str | None = None
     gpu_products: frozenset[str] = frozenset()
 
@@ -154,6 +155,11 @@ class LookForProfiles:
 
 
 @dataclass(frozen=True, slots=True)
+class LookForPastRuns:
+    """List the runs of the workflow that completed: their durations are what a strategy expects."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunEvent:
     """One Kubernetes Event about an execution.
 
@@ -169,7 +175,13 @@ class RunEvent:
 
 
 Lookup = (
-    LookForWorkflow | LookForEnvironments | LookForProfiles | LookForJob | LookForEvents | LookForRevision
+    LookForPastRuns
+    | LookForWorkflow
+    | LookForEnvironments
+    | LookForProfiles
+    | LookForJob
+    | LookForEvents
+    | LookForRevision
 )
 
 

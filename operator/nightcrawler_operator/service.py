@@ -138,6 +138,7 @@ class Operator:
             write_identity(self.own)
         for informer in self.cluster.informers:
             self._spawn(informer.run(), f"informer of {informer.resource.plural}")
+        self._spawn(self._follow_room(), "informer of all Pods")
         self._spawn(self._sync_then_lead(), "election")
         workers = {Lane.PEOPLE: self.settings.workers, Lane.SCHEDULE: self.settings.schedule_workers}
         self._workers = [
@@ -190,6 +191,11 @@ class Operator:
                 if not problem:
                     return
             await asyncio.sleep(_RETRY_LIST)
+
+    async def _follow_room(self) -> None:
+        """Follow the Pods of all nodes from the first Environment on: without any, there is no choice."""
+        await self.cluster.has_environments.wait()
+        await self.cluster.room.informer.run()
 
     async def _resync(self) -> None:
         """List our kinds again every resync period: Kopf misses deletions while its watch is broken."""
@@ -252,6 +258,7 @@ class Operator:
         if after.status.has_ended:
             self._workflows.run_ended(after)
             self._leftovers.run_ended(after)
+            self.cluster.past.run_ended(after)
         if self.settings.events:
             self._events.recorded(before, after)
 

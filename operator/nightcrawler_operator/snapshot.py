@@ -103,6 +103,32 @@ class Nodes:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveRun:
+    """A run that is under way in an Environment: since when, and the usual durations of its workflow."""
+
+    started: datetime
+    usual: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """How busy the Environments are, for a run that a strategy places.
+
+    Attributes:
+        free: What is free on each node, by its name; None while that is not known.
+        running: The runs that are under way, by Environment.
+        waiting: How many have been placed there and have not started, by Environment.
+        usual: The seconds that this workflow's last completed runs took, by Environment; None if they have
+            not been looked up.
+    """
+
+    free: Mapping[str, Mapping[str, float]] | None = None
+    running: Mapping[str, tuple[LiveRun, ...]] = field(default_factory=dict)
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    usual: Mapping[str, tuple[float, ...]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why the API server refused a request; when to try again, or None if that cannot help.
 
@@ -133,6 +159,8 @@ class Snapshot:
     Attributes:
         named_revision: The revision that the run uses, by its status, else by one of its Jobs, else by its
             spec.
+        named_environment: The Environment in which Jobs were created that are not recorded yet.
+        outlook: How busy the Environments are; only for a run that a strategy is to place.
         events: The Events that were looked up, by the UID of their object.
         absent: Jobs that a look-up found gone, or ended, without a Pod.
         refusals: Why the API server refused Jobs, by Job name.
@@ -154,6 +182,8 @@ class Snapshot:
     workflow: WorkflowView | None = None
     revision: Revision | None = None
     named_revision: str | None = None
+    named_environment: str | None = None
+    outlook: Outlook | None = None
     lost_revision: bool = False
     environments: tuple[EnvironmentView, ...] = ()
     profiles: tuple[ProfileView, ...] = ()

@@ -18,6 +18,7 @@ _CLUSTERWIDE: Final = {
     ("nightcrawler.dev", "environments"),
     ("nightcrawler.dev", "computeprofiles"),
     ("", "nodes"),
+    ("", "pods"),
 }
 
 

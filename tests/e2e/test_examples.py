@@ -31,6 +31,7 @@ LOGS: Final = {
     ("parameters", "As JSON"): ["3 layers, 2368 weights"],
     ("parameters", "Without a Value"): ["note: none"],
     ("parameters", "In Another Variable"): ['reports/Müller & "Söhne" $(HOSTNAME).pdf'],
+    ("cheapest", "Count"): ["1000000"],
     ("profile", "Load"): ["4 loaders share 62500 kB"],
     ("profile", "Load More"): ["8 loaders"],
     ("profile", "Report"): ["no loaders"],

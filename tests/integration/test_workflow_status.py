@@ -41,10 +41,7 @@ def test_fields_without_effect_yet_are_listed_and_kept(shared: Team) -> None:
     deferred = shared.until_condition(names.WORKFLOWS, "ahead", "Deferred", "True")
 
     assert deferred["reason"] == "LaterRelease"
-    for field in (
-        "environmentStrategy",
-        "options.enableLogging",
-    ):
+    for field in ("options.enableLogging",):
         assert f"spec.{field}" in deferred["message"]
     assert kept["spec"] == workflow.manifest()["spec"]
     # Without effect is not without use: it runs.

@@ -93,6 +93,7 @@ def _step() -> Manifest:
             {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "tokens", "key": "hub"}}},
         ],
         "envFrom": [{"configMapRef": {"name": "settings"}}],
+        "computeProfile": "GPU-Optimized",
         "resources": {
             "cpu": 0.5,
             "cpuLimit": "2 cores",
@@ -156,6 +157,7 @@ def execution() -> Manifest:
         },
         "environment": "production",
         "executor": "John Doe",
+        "revision": "image-classification-abcdefghij",
         "trigger": {"type": "Rerun", "scheduledTime": "2025-07-10T14:45:00Z", "rerunOf": "exec-5001"},
         "cancel": False,
     }
@@ -163,6 +165,7 @@ def execution() -> Manifest:
         "phase": "Failed",
         "attempt": 2,
         "disruptions": 1,
+        "preemptions": 1,
         "startTime": "2025-07-10T14:45:00Z",
         "completionTime": "2025-07-10T14:55:25Z",
         "jobName": "full-model-training-abcdefghij",
@@ -178,6 +181,16 @@ def execution() -> Manifest:
         "startTime": "2025-07-10T14:45:00Z",
         "completionTime": "2025-07-10T16:01:25Z",
         "progress": "2/5",
+        "placement": [
+            {
+                "environment": "local",
+                "wait": 1.5,
+                "duration": 600,
+                "cost": 0.25,
+                "currency": "USD",
+                "passedOver": "it is cordoned",
+            }
+        ],
         "conditions": [_condition()],
         "settled": False,
         "duties": ["Logs", "Archive"],
@@ -197,7 +210,18 @@ def environment() -> Manifest:
         "forceDeleteOnLostNode": False,
         "cpuLimit": "Request",
         "acceptAnyName": True,
-        "prices": {"currency": "USD", "cpuHour": 0.04, "memoryGbHour": 0.005, "gpuHour": 2},
+        "nodes": "Fixed",
+        "gpuModels": [{"model": "MI300X", "nodeSelector": {"gpu": "mi300x"}, "resourceName": "amd.com/gpu"}],
+        "podTemplate": {"spec": {"dnsPolicy": "Default"}},
+        "serviceAccountName": "trainer",
+        "state": "Cordoned",
+        "prices": {
+            "currency": "USD",
+            "cpuHour": 0.04,
+            "memoryGbHour": 0.005,
+            "gpuHour": 2,
+            "gpuHourByModel": {"A100": 2.5},
+        },
         "speed": 1.5,
         "maintenance": [
             {"start": "2025-07-10T14:45:00Z", "end": "2025-07-10T16:00:00Z", "description": "New drivers"}

@@ -112,6 +112,8 @@ class ModelServer:
         new = merge(copy.deepcopy(old), {key: value for key, value in body.items() if key in kept})
         if without_nulls(new) == old:
             return old
+        if not resource.namespaced and new.get("spec") != old.get("spec"):
+            new["metadata"]["generation"] += 1
         return self._put(resource, where, old, without_nulls(new), "MODIFIED")
 
     def delete(

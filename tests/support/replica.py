@@ -24,6 +24,7 @@ from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.reading import from_body
 from nightcrawler_crds.kube.store import OnUnreadable, Store
 from nightcrawler_crds.kube.views import (
+    EnvironmentView,
     ExecutionView,
     JobView,
     NodeView,
@@ -292,6 +293,7 @@ class Replica:
         for workflow in self._server.of(names.WORKFLOWS).values():
             self.cluster.workflows.upsert(_as(workflow, WorkflowView))
         self.hear_profiles()
+        self.hear_environments()
         ready = {"type": "Ready", "status": "True"}
         node = {"metadata": {"name": "node-1", "resourceVersion": "1"}, "status": {"conditions": [ready]}}
         self.cluster.nodes.cache.upsert(_as(node, NodeView))
@@ -305,6 +307,11 @@ class Replica:
         self.events.repeat_recent(self.cluster.executions)
         for key in self.cluster.leftovers():
             self._wake(key)
+
+    def hear_environments(self) -> None:
+        """Hear all of the Environments, at once."""
+        found = [_as(body, EnvironmentView) for body in self._server.of(names.ENVIRONMENTS).values()]
+        self.cluster.environments.replace_all(found, self._server.version)
 
     def hear_profiles(self) -> None:
         """Hear all of the compute profiles; their watch is one of the few that are never late here."""

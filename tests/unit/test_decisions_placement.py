@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import datetime
+
 import pytest
 
 from nightcrawler_crds.kube.views import EnvironmentView
-from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_crds.v1alpha1 import WorkflowSpec, conditions
 from nightcrawler_operator.decisions.candidates import NoPlace
 from nightcrawler_operator.decisions.placement import (
+    Circumstances,
     Later,
     Place,
     depends_on_absence,
-    place,
     recorded_place,
 )
+from nightcrawler_operator.decisions.placement import place as decide_place
+from nightcrawler_operator.limits import Limits
+from nightcrawler_operator.snapshot import Nodes, Revision
 from tests.support.snapshots import a_spec, an_environment, at, wire
+
+
+def place(
+    wanted: str | None, spec: WorkflowSpec, there: Collection[EnvironmentView], now: datetime
+) -> Place | Later | NoPlace:
+    """Where a run without a strategy goes."""
+    given = Circumstances(there, Nodes(), Limits(), now)
+    found = decide_place(wanted, Revision("wf-rev", spec), given)
+    assert isinstance(found, Place | Later | NoPlace)
+    return found
+
 
 STAGING = an_environment("staging", created=0, aliases=["test", "shared"])
 VIRGINIA = an_environment(

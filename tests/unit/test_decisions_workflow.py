@@ -58,7 +58,6 @@ def test_what_takes_effect_later_is_listed() -> None:
 
 
 LATER: Final[dict[str, dict[str, Any]]] = {
-    "spec.environmentStrategy": {"environmentStrategy": "cost"},
     "spec.traceLevel": {"traceLevel": "min"},
     "spec.options.enableNotifications": {"options": {"enableNotifications": True}},
     "spec.options.enableLogging": {"options": {"enableLogging": True}},

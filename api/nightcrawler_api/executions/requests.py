@@ -87,33 +87,46 @@ def _placement_errors(
     profiles: Collection[ProfileView],
 ) -> list[FieldError]:
     """The podTemplates and profiles that select nodes outside the environment of the run."""
+    used, found = used_profiles(spec, profiles), []
+    for candidate in _candidates(asked, spec, environments):
+        selector = candidate.spec.get("nodeSelector") or {}
+        name = candidate.metadata.name
+        problems = [
+            *environment_problems(spec.steps or (), name, selector),
+            *profile_selector_problems(spec, used, name, selector),
+        ]
+        if not problems:
+            return []  # a strategy passes over the others
+        found += [at("/environment", problem.message) for problem in problems]
+    return found
+
+
+def _candidates(
+    asked: str | None, spec: WorkflowSpec, environments: Collection[EnvironmentView]
+) -> list[EnvironmentView]:
+    """The environments in which the run may go, as far as they are known; the operator chooses among them."""
+    if asked is None and spec.environment_strategy is not None:
+        if not spec.environments:
+            return list(environments)
+        named = [find_environment(name, environments) for name in spec.environments]
+        return [environment for environment in named if environment is not None]
     wanted = asked or next(iter(spec.environments or ()), None)
     chosen = find_environment(wanted, environments) if wanted else default_environment(environments)
-    if chosen is None:
-        return []
-    selector = chosen.spec.get("nodeSelector") or {}
-    name = chosen.metadata.name
-    problems = [
-        *environment_problems(spec.steps or (), name, selector),
-        *profile_selector_problems(spec, used_profiles(spec, profiles), name, selector),
-    ]
-    return [at("/environment", problem.message) for problem in problems]
+    return [] if chosen is None else [chosen]
 
 
 def _environment_finding(
     asked: str | None, spec: WorkflowSpec, environments: Collection[EnvironmentView]
 ) -> str | None:
+    if _candidates(asked, spec, environments):
+        return None
     wanted = asked or next(iter(spec.environments or ()), None)
     if wanted is None:
-        if any(environment.spec.get("default") for environment in environments):
-            return None
         known = ", ".join(sorted(environment.metadata.name for environment in environments))
         return (
             "neither the request nor the workflow names an environment, and none is the default; "
             f"there are: {known}"
         )
-    if find_environment(wanted, environments) is not None:
-        return None
     sentence = unknown_environment(wanted, environments)
     return (
         sentence

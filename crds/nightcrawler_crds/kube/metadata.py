@@ -51,6 +51,7 @@ class OurAnnotations(_Read, frozen=True):
     step: str = msgspec.field(default="", name=names.ANNOTATION_STEP)
     attempt: str = msgspec.field(default="", name=names.ANNOTATION_ATTEMPT)
     revision: str = msgspec.field(default="", name=names.ANNOTATION_REVISION)
+    environment: str = msgspec.field(default="", name=names.ANNOTATION_ENVIRONMENT)
     creator: str = msgspec.field(default="", name=names.ANNOTATION_CREATOR)
     updated_at: str = msgspec.field(default="", name=names.ANNOTATION_UPDATED_AT)
     duties_done: str = msgspec.field(default="", name=names.ANNOTATION_DUTIES_DONE)
@@ -63,7 +64,7 @@ class OurAnnotations(_Read, frozen=True):
 
     def __post_init__(self) -> None:
         """Intern repeated strings."""
-        share(self, "step", "attempt", "revision", "creator")
+        share(self, "step", "attempt", "revision", "environment", "creator")
 
 
 class Meta(_Read, frozen=True):

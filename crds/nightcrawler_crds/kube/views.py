@@ -80,6 +80,17 @@ class StepStatusView(_Read, frozen=True):
         share(self, "phase")
 
 
+class PlacementView(_Read, frozen=True):
+    """A candidate of a run's placement; see `v1alpha1.execution.PlacementCandidate` for the meaning."""
+
+    environment: str
+    wait: float | None = None
+    duration: float | None = None
+    cost: float | None = None
+    currency: str | None = None
+    passed_over: str | None = None
+
+
 class ExecutionStatusView(_Read, frozen=True):
     """An execution's status."""
 
@@ -93,6 +104,7 @@ class ExecutionStatusView(_Read, frozen=True):
     conditions: tuple[Condition, ...] = ()
     settled: bool | None = None
     duties: tuple[str, ...] | None = None
+    placement: tuple[PlacementView, ...] | None = None
     steps: dict[str, StepStatusView] = {}
 
     def __post_init__(self) -> None:
@@ -157,6 +169,22 @@ class OwingView(_Read, frozen=True):
             duties=status.duties,
         )
         return cls(execution.metadata, OwingSpecView(spec.workflow_ref, spec.trigger), kept)
+
+
+class PastRunStatusView(_Read, frozen=True):
+    """Where and how long a run that has ended ran."""
+
+    phase: str = ""
+    environment: str | None = None
+    start_time: datetime | None = None
+    completion_time: datetime | None = None
+
+
+class PastRunView(_Read, frozen=True):
+    """A run that has ended, as far as estimates look at it."""
+
+    metadata: Meta
+    status: PastRunStatusView = PastRunStatusView()
 
 
 class WorkflowStatusView(_Read, frozen=True):

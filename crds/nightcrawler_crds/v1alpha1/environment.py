@@ -18,6 +18,7 @@ from nightcrawler_crds.v1alpha1.base import (
 )
 
 Price = Annotated[float, Field(ge=0)]
+ModelPrices = Annotated[dict[str, Price], Field(max_length=64)]
 Quantities = Annotated[dict[str, Annotated[str, Field(max_length=64)]], Field(max_length=64)]
 
 
@@ -32,6 +33,11 @@ class Prices(ApiModel):
         default=None, description="Price of one GB (10^9 bytes) of memory per hour: 0.005."
     )
     gpu_hour: Price | None = Field(default=None, description="Price of one GPU per hour: 2.5.")
+    gpu_hour_by_model: ModelPrices | None = Field(
+        default=None,
+        description="Price of one GPU per hour by model, as steps ask for it: {A100: 2.5, H100: 4.9}. "
+        "Others have the price gpuHour.",
+    )
 
 
 class GpuModel(ApiModel):
@@ -142,9 +148,11 @@ class EnvironmentSpec(ApiModel):
         default=None,
         description="Cordoned: no step is started here; those that run go on. Open is the default.",
     )
-    prices: Prices | None = Field(default=None, description="Prices per hour." + LATER)
+    prices: Prices | None = Field(
+        default=None, description="Prices per hour, for estimates and environmentStrategy cost."
+    )
     speed: Annotated[float, Field(gt=0, le=1000)] | None = Field(
-        default=None, description="Relative speed of steps here; 2 is twice as fast as 1." + LATER
+        default=None, description="Relative speed of steps here; 2 is twice as fast as 1, the default."
     )
     maintenance: list[MaintenanceWindow] | None = Field(
         default=None, max_length=64, description="Periods in which the environment is Cordoned."

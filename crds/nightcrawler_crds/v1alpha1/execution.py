@@ -87,6 +87,21 @@ class WorkflowExecutionSpec(ApiModel):
     )
 
 
+class PlacementCandidate(ApiModel):
+    """An Environment that came into question for a run, as it was when the run was placed."""
+
+    environment: str = Field(max_length=253, description="metadata.name of the Environment.")
+    wait: float | None = Field(
+        default=None, description="Expected seconds until its first steps start there."
+    )
+    duration: float | None = Field(default=None, description="Expected seconds that it takes there.")
+    cost: float | None = Field(default=None, description="Expected cost there.")
+    currency: str | None = Field(default=None, max_length=3, description="Currency of the cost.")
+    passed_over: str | None = Field(
+        default=None, max_length=1024, description="Why it was not chosen, in a sentence."
+    )
+
+
 class StepStatus(ApiModel):
     """Observed state of a step."""
 
@@ -141,6 +156,12 @@ class WorkflowExecutionStatus(ApiModel):
         default=None, description="When the run finished.", json_schema_extra=TIME
     )
     progress: str | None = Field(default=None, description="Completed steps, of the total: 2/5.")
+    placement: list[PlacementCandidate] | None = Field(
+        default=None,
+        max_length=64,
+        description="The Environments among which environmentStrategy chose. "
+        "The chosen one has no passedOver.",
+    )
     conditions: list[Condition] | None = Field(
         default=None,
         max_length=16,

@@ -169,13 +169,14 @@ class WorkflowSpec(ApiModel):
     environments: list[Annotated[str, Field(min_length=1, max_length=253)]] | None = Field(
         default=None,
         max_length=64,
-        description="Environments, by name or alias; the first is used. Not set: the default "
-        "Environment. Empty list: none, so each run must name one.",
+        description="Environments, by name or alias; the first that is not cordoned is used, unless "
+        "environmentStrategy is set. Not set: the default Environment, or all with a strategy. Empty list: "
+        "none, so each run must name one.",
     )
     environment_strategy: EnvironmentStrategy | None = Field(
         default=None,
-        description="How an environment is chosen: earliest start, shortest time or lowest cost."
-        + LISTED_LATER,
+        description="How an environment is chosen among those listed, or among all if none is listed: where "
+        "the run starts first, where it ends first, or where it costs least. Not set: the first one.",
     )
     trace_level: TraceLevel | None = Field(default=None, description="Level of tracing." + LISTED_LATER)
     options: Options | None = Field(default=None, description="Options.")

@@ -31,6 +31,7 @@ def job(run: Run, new: NewJob, limits: Limits, *, managed: bool = True) -> dict[
         names.ANNOTATION_STEP: new.step,
         names.ANNOTATION_ATTEMPT: str(new.attempt),
         names.ANNOTATION_REVISION: run.revision.name,
+        **({names.ANNOTATION_ENVIRONMENT: run.place} if run.place else {}),
     }
     return {
         "apiVersion": names.JOBS.api_version,

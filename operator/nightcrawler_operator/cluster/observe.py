@@ -15,7 +15,7 @@ from nightcrawler_operator.cluster.lookup_results import LookupResults
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.ownership import is_owned_by, is_pod_of
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import Attempt, Revision, Snapshot, Unwatched
+from nightcrawler_operator.snapshot import Attempt, LiveRun, Outlook, Revision, Snapshot, Unwatched
 
 _NOTHING_FOUND = LookupResults()
 _ALL_WATCHED: Final[Mapping[tuple[str, int], Unwatched]] = MappingProxyType({})
@@ -27,7 +27,7 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
     workflow = cluster.workflows.get((meta.namespace, execution.spec.workflow_ref.name))
     results = cluster.lookup_results.get(meta.uid, _NOTHING_FOUND)
     attempts = attempts_of(cluster, meta.uid, meta.namespace, results.unwatched)
-    named = execution.status.revision or _revision_of_jobs(attempts)
+    named = execution.status.revision or _of_jobs(attempts, "revision")
     if named:
         revision = cluster.revisions.get((meta.namespace, named))
         if revision is None and workflow is not None:
@@ -46,6 +46,8 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
         workflow=workflow,
         revision=revision,
         named_revision=named,
+        named_environment=execution.status.environment or _of_jobs(attempts, "environment"),
+        outlook=_outlook(cluster, execution, revision),
         lost_revision=bool(named) and (meta.namespace, named) in cluster.lost_revisions,
         environments=tuple(cluster.environments),
         profiles=tuple(cluster.profiles),
@@ -136,7 +138,32 @@ def _which(child: JobView | PodView) -> tuple[str, int]:
     return marks.step, marks.attempt_number
 
 
-def _revision_of_jobs(attempts: dict[tuple[str, int], Attempt]) -> str | None:
-    """The revision named by Jobs that are not in status yet."""
-    named = (a.job.metadata.annotations.revision for a in attempts.values() if a.job is not None)
+def _of_jobs(attempts: dict[tuple[str, int], Attempt], what: str) -> str | None:
+    """The revision, or the environment, named by Jobs that are not in status yet."""
+    named = (getattr(a.job.metadata.annotations, what) for a in attempts.values() if a.job is not None)
     return next((name for name in named if name), None)
+
+
+def _outlook(cluster: ClusterState, execution: ExecutionView, revision: Revision | None) -> Outlook | None:
+    """How busy the Environments are, if that matters: a strategy is to place this execution."""
+    if execution.status.environment or revision is None or revision.spec.environment_strategy is None:
+        return None
+    running: dict[str, list[LiveRun]] = {}
+    waiting: dict[str, int] = {}
+    for other in cluster.executions:
+        status = other.status
+        if not status.environment:
+            continue
+        if status.start_time is None:
+            waiting[status.environment] = waiting.get(status.environment, 0) + 1
+        else:
+            workflow = (other.metadata.namespace, other.spec.workflow_ref.name)
+            live = LiveRun(status.start_time, cluster.past.usual_if_known(workflow))
+            running.setdefault(status.environment, []).append(live)
+    own = (execution.metadata.namespace, execution.spec.workflow_ref.name)
+    return Outlook(
+        free=cluster.room.free(cluster.node_facts.rooms),
+        running={place: tuple(runs) for place, runs in running.items()},
+        waiting=waiting,
+        usual=cluster.past.usual(own),
+    )

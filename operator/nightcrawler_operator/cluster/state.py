@@ -6,6 +6,7 @@ Every replica keeps its caches warm, whoever leads. Changes that need a reconcil
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +33,8 @@ from nightcrawler_crds.kube.views import (
 from nightcrawler_crds.words.quantities import parse_quantity
 from nightcrawler_operator.cluster.lookup_results import LookupResults
 from nightcrawler_operator.cluster.owing import OwingRuns
+from nightcrawler_operator.cluster.past import PastRuns
+from nightcrawler_operator.cluster.room import Room
 from nightcrawler_operator.decisions.ownership import is_owned_by, owner_name
 from nightcrawler_operator.decisions.pods import (
     ENDED,
@@ -79,6 +82,10 @@ class ClusterState:
         self.nodes = Informer(
             store, names.NODES, NodeView, on_change=self._node_changed, keep_unreadable=True
         )
+        self.room = Room(store)
+        self.past = PastRuns()
+        self.has_environments = asyncio.Event()
+        """Set while there are Environments; the Pods of all nodes are followed only then."""
         self.owing = OwingRuns(store, namespace, max_owing_runs, self._owing_changed)
         # By the UID of the execution, taken from a label: a copy in another namespace has it too.
         self.jobs_of: dict[str, dict[Key, JobView]] = {}
@@ -142,6 +149,7 @@ class ClusterState:
         """
         self._observed_at.clear()
         self.revisions.clear()
+        self.past.clear()
 
     def cache_revision(self, namespace: str, revision: Revision) -> None:
         """Cache a parsed revision; the least recently cached are dropped."""
@@ -272,6 +280,10 @@ class ClusterState:
     def _environment_changed(self, old: EnvironmentView | None, new: EnvironmentView | None) -> None:
         # Runs keep their Environment, whose spec is read from the cache for every Job. But a run may wait
         # for one that was deleted or is cordoned.
+        if new is not None:
+            self.has_environments.set()
+        elif not len(self.environments):
+            self.has_environments.clear()
         if new is None or (old is not None and old.metadata.generation == new.metadata.generation):
             return
         for execution in self.executions:

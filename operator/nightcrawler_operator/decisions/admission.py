@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Final
 
 from nightcrawler_crds.v1alpha1 import conditions
@@ -19,9 +18,17 @@ from nightcrawler_crds.validation import (
     profile_problems,
     workflow_problems,
 )
-from nightcrawler_operator.decisions.candidates import NoPlace, objections
+from nightcrawler_operator.decisions.candidates import NoPlace
 from nightcrawler_operator.decisions.ownership import workflow_of
-from nightcrawler_operator.decisions.placement import Later, Place, depends_on_absence, place
+from nightcrawler_operator.decisions.placement import (
+    Circumstances,
+    Later,
+    LookUpPastRuns,
+    Place,
+    depends_on_absence,
+    place,
+)
+from nightcrawler_operator.plan import LookForEnvironments, LookForPastRuns, LookForProfiles, Lookup
 from nightcrawler_operator.snapshot import Revision, Snapshot
 
 
@@ -51,42 +58,43 @@ class Admitted:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckEnvironments:
-    """It depends on Environments that the cache may lack: list them first."""
+class CheckFirst:
+    """It depends on what the caches may lack: look it up first."""
+
+    lookup: Lookup
 
 
-@dataclass(frozen=True, slots=True)
-class CheckProfiles:
-    """The workflow names ComputeProfiles that the cache lacks: list them first."""
-
-
-Answer = Refused | NotYet | CheckProfiles
+Answer = Refused | NotYet | CheckFirst
 Rule = Callable[[Snapshot], Answer | None]
 
 
-def admit(snapshot: Snapshot) -> Admitted | CheckEnvironments | Answer:
+def admit(snapshot: Snapshot) -> Admitted | Answer:
     """Whether the execution of this snapshot may run. Its `revision` is the live workflow's content."""
     for rule in RULES:
         answer = rule(snapshot)
         if answer is not None:
             return answer
     assert snapshot.revision is not None
-    revision, wanted = snapshot.revision, snapshot.execution.spec.environment
-    chosen = place(wanted, revision.spec, snapshot.environments, snapshot.now)
+    given = Circumstances(
+        environments=snapshot.environments,
+        nodes=snapshot.nodes,
+        limits=snapshot.limits,
+        now=snapshot.now,
+        outlook=snapshot.outlook,
+        begun_in=snapshot.named_environment,
+    )
+    chosen = place(snapshot.execution.spec.environment, snapshot.revision, given)
     if depends_on_absence(chosen) and not snapshot.fresh_environments:
-        return CheckEnvironments()
+        return CheckFirst(LookForEnvironments())
     match chosen:
         case NoPlace(reason, message):
             return Refused(reason, message)
         case Later():
             return _wait_for_opening(snapshot, chosen)
-        case Place(candidate=candidate):
-            if candidate is None:
-                return Admitted(revision, chosen)
-            found = list(islice(objections(candidate, revision, snapshot.nodes, snapshot.limits), 5))
-            if found:
-                return Refused(found[0].reason, "; ".join(objection.message for objection in found))
-            return Admitted(revision, chosen)
+        case LookUpPastRuns():
+            return CheckFirst(LookForPastRuns())
+        case Place():
+            return Admitted(snapshot.revision, chosen)
 
 
 def _wait_for_opening(snapshot: Snapshot, later: Later) -> Answer:
@@ -160,7 +168,7 @@ def _profiles_sound(snapshot: Snapshot) -> Answer | None:
     problems = profile_problems(snapshot.revision.spec, snapshot.profiles)
     if not problems:
         return None
-    return _refused(problems) if snapshot.fresh_profiles else CheckProfiles()
+    return _refused(problems) if snapshot.fresh_profiles else CheckFirst(LookForProfiles())
 
 
 def _parameters_sound(snapshot: Snapshot) -> Answer | None:

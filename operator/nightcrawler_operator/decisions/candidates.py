@@ -1,6 +1,7 @@
 """Where a run may go: the Environments that come into question, and what speaks against each.
 
-An explicit Environment alone; else those that the workflow lists; else the default one.
+An explicit Environment alone; else those that the workflow lists; else all of them if it has a strategy, or
+the default one.
 """
 
 from __future__ import annotations
@@ -69,7 +70,14 @@ def candidates(
         message = f"{NONE_CHOSEN}; name one for the run, or give the workflow one"
         return NoPlace(conditions.NO_ENVIRONMENT, message)
     if workflow.environments:
-        return _named(workflow.environments, "the workflow's {ordinal}", environments)
+        names = workflow.environments
+        if workflow.environment_strategy is not None:
+            # A strategy chooses among those that there are.
+            names = [name for name in names if find_environment(name, environments)] or names
+        return _named(names, "the workflow's {ordinal}", environments)
+    if workflow.environment_strategy is not None:
+        every = sorted(environments, key=lambda e: e.metadata.name)
+        return tuple(Candidate(e.metadata.name, e, "the only Environment") for e in every)
     default = default_environment(environments)
     if default is None:
         message = (

@@ -16,18 +16,15 @@ from nightcrawler_crds.validation import filled_parameters
 from nightcrawler_operator.decisions import progress, refusals, run_end
 from nightcrawler_operator.decisions.admission import (
     Admitted,
-    CheckEnvironments,
-    CheckProfiles,
+    CheckFirst,
     NotYet,
     Refused,
     admit,
 )
 from nightcrawler_operator.decisions.ownership import workflow_of
-from nightcrawler_operator.decisions.placement import lost_place, recorded_place
+from nightcrawler_operator.decisions.placement import lost_place, placed_by_choice, recorded_place
 from nightcrawler_operator.decisions.status import condition, status_patch
 from nightcrawler_operator.plan import (
-    LookForEnvironments,
-    LookForProfiles,
     LookForRevision,
     LookForWorkflow,
     Plan,
@@ -59,10 +56,8 @@ def decide(snapshot: Snapshot) -> Plan:
             return replace(plan, adopt=_is_foreign(snapshot) and not _cannot_be_written(snapshot))
         case NotYet():
             return _not_yet(snapshot, answer)
-        case CheckEnvironments():
-            return Plan(lookups=(LookForEnvironments(),))
-        case CheckProfiles():
-            return Plan(lookups=(LookForProfiles(),))
+        case CheckFirst(lookup):
+            return Plan(lookups=(lookup,))
         case Admitted() if _cannot_be_written(snapshot):
             assert snapshot.obstacle is not None
             message = f"cannot begin: {snapshot.obstacle.message}"
@@ -111,6 +106,7 @@ def run_of(snapshot: Snapshot, revision: Revision) -> Run:
         revision=revision,
         parameters=filled_parameters(revision.spec, execution.spec.parameters),
         environment=recorded_place(status.environment, snapshot.environments),
+        place=status.environment if placed_by_choice(status.conditions) else None,
         lost_environment=lost_place(status.environment, status.conditions, snapshot.environments),
         gpu_products=snapshot.nodes.gpu_products,
     )
@@ -148,11 +144,17 @@ def _begin(snapshot: Snapshot, admitted: Admitted) -> Plan:
     status = replace_status(
         execution.status,
         environment=place.name,
+        placement=place.placement,
         revision=admitted.revision.name,
         conditions=new,
         message=None,
     )
-    run = replace(run_of(snapshot, admitted.revision), environment=place.spec, lost_environment=None)
+    run = replace(
+        run_of(snapshot, admitted.revision),
+        environment=place.spec,
+        place=place.name if place.reason == conditions.CHOSEN else None,
+        lost_environment=None,
+    )
     plan = progress.plan(snapshot, run, status)
     # One that the run names exists: what would be written is the workflow as it is.
     missing = admitted.revision if execution.spec.revision is None else None

@@ -94,7 +94,6 @@ def _is_word(value: words.Word | None) -> bool:
 _Is = Callable[[WorkflowSpec, WorkflowConfig], bool]
 
 _DEFERRED: Final[Sequence[tuple[str, _Is]]] = (
-    ("environmentStrategy", lambda spec, _: spec.environment_strategy is not None),
     ("traceLevel", lambda spec, _: spec.trace_level is not None),
     ("options.enableNotifications", lambda spec, _: bool(spec.options and spec.options.enable_notifications)),
     ("options.enableLogging", lambda spec, _: bool(spec.options and spec.options.enable_logging)),

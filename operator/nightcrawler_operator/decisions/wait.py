@@ -1,0 +1,88 @@
+"""How long a run would wait in an Environment until its first steps start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from statistics import median
+from typing import Final
+
+from nightcrawler_crds.v1alpha1 import EnvironmentSpec
+from nightcrawler_operator.decisions.fitting import allowed_nodes, requests
+from nightcrawler_operator.limits import Limits
+from nightcrawler_operator.resolved import resolve
+from nightcrawler_operator.snapshot import LiveRun, Nodes, Outlook, Revision
+
+_NEW_NODE: Final = 300.0
+"""Seconds after which a new node is usually there where an autoscaler adds some."""
+_MOST_COPIES: Final = 100
+
+
+def expected_wait(
+    place: str,
+    spec: EnvironmentSpec,
+    revision: Revision,
+    outlook: Outlook,
+    nodes: Nodes,
+    limits: Limits,
+    duration: float,
+    now: datetime,
+) -> float:
+    """Seconds until the first steps start: none if there is room now, also for those that wait before it.
+
+    Else until as many runs have ended there as wait before it, and one more. `duration` is that of this run;
+    it stands for the runs of workflows whose usual time is not known.
+    """
+    ahead = outlook.waiting.get(place, 0)
+    if outlook.free is not None and _has_room(spec, revision, outlook.free, nodes, limits, ahead + 1):
+        return 0.0
+    queue = _until_enough_ended(place, outlook.running.get(place, ()), ahead, duration, limits, now)
+    # Where it is written that an autoscaler adds nodes, none is waited for much longer than that takes.
+    return min(queue, _NEW_NODE) if spec.nodes == "Autoscaled" else queue
+
+
+def _until_enough_ended(
+    place: str, running: Sequence[LiveRun], ahead: int, duration: float, limits: Limits, now: datetime
+) -> float:
+    if not running:
+        # Others use the nodes; nobody knows for how long.
+        return limits.queue_timeout
+    left = sorted(
+        max(0.0, _usual(run, place, duration) - (now - run.started).total_seconds()) for run in running
+    )
+    rounds, position = divmod(ahead, len(left))
+    return left[position] + rounds * duration
+
+
+def _usual(run: LiveRun, place: str, otherwise: float) -> float:
+    there = run.usual.get(place) or tuple(s for runs in run.usual.values() for s in runs)
+    return median(there) if there else otherwise
+
+
+def _has_room(
+    spec: EnvironmentSpec,
+    revision: Revision,
+    free: Mapping[str, Mapping[str, float]],
+    nodes: Nodes,
+    limits: Limits,
+    copies: int,
+) -> bool:
+    """Whether the first steps of so many runs fit beside what is there, each on the first node with room.
+
+    Those that wait before it are taken to ask for as much as this one.
+    """
+    if copies > _MOST_COPIES:
+        return False
+    first = [step for name, step in revision.steps.items() if not revision.depends[name]]
+    left = {name: dict(amounts) for name, amounts in free.items()}
+    for step in first:
+        resolved = resolve(step, revision, spec, limits)
+        asked = {**requests(resolved, nodes.gpu_products), "pods": 1.0}
+        there = [left[room.name] for room in allowed_nodes(resolved, nodes) if room.name in left]
+        for _ in range(copies):
+            node = next((n for n in there if all(v <= n.get(r, 0.0) for r, v in asked.items())), None)
+            if node is None:
+                return False
+            for resource, amount in asked.items():
+                node[resource] -= amount
+    return True
