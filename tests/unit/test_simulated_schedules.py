@@ -78,6 +78,13 @@ def told(schedule: dict[str, Any], happenings: list[Act], replicas: int, begin: 
     return story
 
 
+def test_a_time_that_was_to_replace_a_run_waits_for_it_once_the_schedule_forbids_two() -> None:
+    schedule = {"type": "interval", "interval": 10, "concurrencyPolicy": "Replace"}
+    edited = {"type": "cron", "cron": "* * * * *", "timeZone": "UTC"}
+    acts = [Act("go on", many=10), Act("go on", many=10), Act("edit", schedule=edited)]
+    tell(ScheduleStory(schedule, 1, datetime(2025, 7, 10, 14, 0, 3, tzinfo=UTC)), [Act("catch up"), *acts])
+
+
 @thorough
 @given(schedules, st.lists(acts, min_size=8, max_size=40), begins)
 def test_every_time_counts_once_whoever_dies_when(

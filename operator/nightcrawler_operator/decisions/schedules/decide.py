@@ -313,10 +313,12 @@ def _effects(snapshot: ScheduleSnapshot, state: ScheduleStatusView) -> ScheduleP
     )
     if starting is None or starting.execution is None:
         return plan
-    if snapshot.read.schedule.concurrency_policy == "Replace":
-        others = [run for run in snapshot.runs.values() if run.ours and run.time and not run.ended]
-        if others:
-            return replace(plan, cancel=tuple(run.name for run in others if not run.cancel))
+    policy = snapshot.read.schedule.concurrency_policy
+    others = [run for run in snapshot.runs.values() if run.ours and run.time and not run.ended]
+    if others and policy == "Replace":
+        return replace(plan, cancel=tuple(run.name for run in others if not run.cancel))
+    if others and policy != "Allow":
+        return plan  # decided under another policy, before the schedule was edited
     return replace(plan, create=NewRun(starting.execution, starting.time))
 
 
