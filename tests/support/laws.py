@@ -76,11 +76,14 @@ class Laws:
         step, attempt = marks_of(job)
         status = self._status()
         recorded = status.get("steps", {}).get(step, {})
-        self._require(
-            recorded.get("phase") not in TERMINAL_STEP_PHASES or self._stale_but_live_elsewhere(status),
-            f"a step that has ended is not run again: {step}, attempt {attempt}, recorded {recorded}",
-        )
-        self._require(not self._success_is_there(step), f"a success that is there is not run again: {step}")
+        if not self._may_be_stale(status):
+            self._require(
+                recorded.get("phase") not in TERMINAL_STEP_PHASES,
+                f"a step that has ended is not run again: {step}, attempt {attempt}, recorded {recorded}",
+            )
+            self._require(
+                not self._success_is_there(step), f"a success that is there is not run again: {step}"
+            )
         if self.replicas == 1:
             self._require(status.get("phase") not in TERMINAL_PHASES, "nothing begins in an ended run")
         for before in self.depends[step]:
@@ -123,8 +126,12 @@ class Laws:
         said = [c["type"] for j in jobs for c in j.get("status", {}).get("conditions", [])]
         return "Complete" in said or any(_succeeded(pod) for pod in pods)
 
-    def _stale_but_live_elsewhere(self, status: Json) -> bool:
-        """A second replica may not have observed the run's end; what it creates then is ended at once."""
+    def _may_be_stale(self, status: Json) -> bool:
+        """Whether a second replica may not have observed the run's end.
+
+        What it creates then is ended at once. A Pod of the first replica may have succeeded meanwhile,
+        although its step was cancelled.
+        """
         return self.replicas > 1 and status.get("phase") in TERMINAL_PHASES
 
     def _pod_made(self, pod: Json) -> None:

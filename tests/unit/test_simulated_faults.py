@@ -209,6 +209,29 @@ def test_that_a_job_had_no_pod_yet_is_not_held_against_it_later() -> None:
     ended_rightly(made, steps)
 
 
+def test_what_a_stale_replica_starts_in_an_ended_run_is_ended_again() -> None:
+    """The Pod of a step that was cancelled with the run succeeds before the replica has observed anything."""
+    after_its_write = Death(0, answered=True)
+    acts = [
+        Act("work", replica=1, death=after_its_write),
+        Act("work"),
+        Act("work", death=after_its_write),
+        Act("work", replica=1),
+        *[Act("work")] * 2,
+        Act("life"),
+        Act("fail"),
+        Act("catch up"),
+        Act("life"),
+        Act("work", replica=1),
+    ]
+    steps = [{"name": name, "image": "busybox:1", "retries": 0} for name in ("s0", "s1")]
+
+    made = simulate(steps, acts, replicas=2)
+
+    assert made.laws.jobs_made["s1", 1] == 2
+    assert made.status["steps"]["s1"]["phase"] == "Cancelled"
+
+
 def test_a_pod_that_is_forced_out_without_its_job_is_lost_and_not_looked_for_for_ever() -> None:
     """Its finalizer keeps it, which says nothing: there was no node yet that could say how it ended."""
     acts = [Act("catch up"), Act("delete pod"), Act("delete job"), Act("catch up")]
