@@ -19,7 +19,6 @@ from nightcrawler_crds import names
 from tests.support import docs
 from tests.support.builders import a_workflow
 from tests.support.chart import HOME, NAMESPACE
-from tests.support.examples import FOLDER
 from tests.support.history import History
 from tests.support.polling import eventually
 from tests.support.reader import Reader
@@ -65,10 +64,10 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
         images=[build.archive()],
     ) as cluster:
         made = Release(cluster)
-        chart, what = chart_before(folder)
-        print(f"installing {what}")  # noqa: T201 - pytest shows it if a test fails
-        made.install(f"--set=image.tag={build.version()}", chart=chart)
-        cluster.kubectl("apply", "-f", str(FOLDER / "environments.yaml"))
+        before = chart_before(folder)
+        print(f"installing {before.what}")  # noqa: T201 - pytest shows it if a test fails
+        made.install(f"--set=image.tag={build.version()}", chart=before.path)
+        cluster.kubectl("apply", "-f", str(before.environments))
         yield made
 
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from localcluster import LocalCluster, namespaces
 from localcluster.state import load as load_state
 from tests.support.builders import a_workflow
 from tests.support.chart import CHART, HOME, NAMESPACE, helm
+from tests.support.examples import FOLDER as EXAMPLES
 from tests.support.history import History
 from tests.support.once import assert_ran_once, assert_there_once
 from tests.support.polling import eventually
@@ -30,6 +32,7 @@ from tests.support.team import Team
 
 NAME: Final = "nightcrawler"
 ROOT: Final = CHART.parents[1]
+ENVIRONMENTS: Final = EXAMPLES / "environments.yaml"
 PLAYED: Final = "gpu"
 """The Environment of the played nodes."""
 _READY_WITHIN: Final = 300.0
@@ -242,21 +245,31 @@ class Load:
         return report
 
 
-def chart_before(folder: Path) -> tuple[Path, str]:
-    """The chart as it was before the last commit that changed it, and a sentence that says which it is.
+@dataclass(frozen=True)
+class Chart:
+    """A chart, the Environments that its custom resources take, and a sentence that says which it is."""
+
+    path: Path
+    environments: Path
+    what: str
+
+
+def chart_before(folder: Path) -> Chart:
+    """The chart as it was before the last commit that changed it.
 
     A shallow clone has no such commit. There it is today's chart under an older version: the upgrade shows
     that no field that cannot be changed depends on the version, but not that older templates can be upgraded.
     """
-    where = str(CHART.relative_to(ROOT))
-    last = _git("log", "-1", "--format=%H", "--", where)
+    chart, environments = (str(path.relative_to(ROOT)) for path in (CHART, ENVIRONMENTS))
+    last = _git("log", "-1", "--format=%H", "--", chart)
     archive = folder / "before.tar"
-    if last and _git("archive", f"--output={archive}", f"{last}~", where) is not None:
+    if last and _git("archive", f"--output={archive}", f"{last}~", chart, environments) is not None:
         with tarfile.open(archive) as files:
             files.extractall(folder, filter="data")
-        return folder / where, f"the chart of before commit {last[:7]}"
+        return Chart(folder / chart, folder / environments, f"the chart of before commit {last[:7]}")
     helm("package", str(CHART), "--version=0.0.1", f"--destination={folder}")
-    return folder / f"{NAME}-0.0.1.tgz", "today's chart under an older version, for git knows no earlier one"
+    what = "today's chart under an older version, for git knows no earlier one"
+    return Chart(folder / f"{NAME}-0.0.1.tgz", ENVIRONMENTS, what)
 
 
 def _condition(pod: Json, kind: str) -> bool:
