@@ -26,8 +26,9 @@ from nightcrawler_api.workflows.schemas import (
 
 router = APIRouter(prefix="/api/workflows", tags=["workflows"], route_class=JsonRoute)
 
+_MANIFEST: Final = {"type": "object", "required": ["apiVersion", "kind", "metadata", "spec"]}
 _EXPORT: Final = reads(None, "The manifest.", None, 404, 422, 503)
-_EXPORT[200] |= {"content": {YAML: {"schema": {"type": "string"}, "example": examples.EXPORTED}}}
+_EXPORT[200] |= {"content": {YAML: {"schema": _MANIFEST, "example": examples.EXPORTED}}}
 _EXPORT[200].pop("model")
 
 WorkflowId = Annotated[

@@ -135,15 +135,11 @@ CLONE: Final[dict[str, Any]] = {
     "as it is": {"summary": "As a copy of the other", "value": {}},
 }
 
-EXPORTED: Final = """apiVersion: "nightcrawler.dev/v1alpha1"
-kind: "Workflow"
-metadata:
-  name: "wf-1001"
-spec:
-  displayName: "GPU Training Pipeline"
-  steps:
-  - name: "Greet"
-    image: "busybox:1"
-"""
+EXPORTED: Final[dict[str, Any]] = {
+    "apiVersion": "nightcrawler.dev/v1alpha1",
+    "kind": "Workflow",
+    "metadata": {"name": "wf-1001"},
+    "spec": {"displayName": "GPU Training Pipeline", "steps": [{"name": "Greet", "image": "busybox:1"}]},
+}
 
 DELETED: Final[dict[str, Any]] = {"success": True, "message": "Workflow deleted successfully"}
