@@ -59,7 +59,9 @@ class ScheduleLaws:
         [owner] = run["metadata"]["ownerReferences"]
         tally, time = self.tally(owner["uid"]), moment(run["spec"]["trigger"]["scheduledTime"])
         tally.runs_made[run["spec"]["trigger"]["scheduledTime"]] += 1
-        assert tally.runs_made[run["spec"]["trigger"]["scheduledTime"]] == 1, f"{time} runs twice"
+        # After a wrong clock, a time comes again; that it has run is not known once its run was pruned.
+        once = tally.runs_made[run["spec"]["trigger"]["scheduledTime"]] == 1
+        assert once or self.wrong_clock, f"{time} runs twice"
         assert tally.outcomes.get(time) == "Started", f"{time} runs, and is {tally.outcomes.get(time)}"
         schedule = self._schedule_of(owner["uid"])
         alone = (schedule or {}).get("concurrencyPolicy", "Forbid") in ("Forbid", "Replace")
