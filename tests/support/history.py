@@ -172,18 +172,51 @@ class History:
             query = {"watch": "1", "allowWatchBookmarks": "1", "resourceVersion": version}
             try:
                 async with session.get(url, params=query) as answer:
+                    answer.raise_for_status()
                     async for line in _lines(answer):
                         event = json.loads(line)
                         if event["type"] == "ERROR":
-                            self._broken[resource] = f"(the watch ended with {event})"
-                            return
+                            version = await self._after_a_gap(session, resource, int(version), event)
+                            break
                         version = event["object"]["metadata"]["resourceVersion"]
                         if event["type"] != "BOOKMARK":
                             self._recorded[resource].append(
                                 Change(int(version), event["type"], event["object"])
                             )
             except aiohttp.ClientError:
-                await asyncio.sleep(0.1)  # the API server is being restarted
+                # The API server is being restarted, or prepares the storage of a kind that was changed.
+                await asyncio.sleep(0.1)
+
+    async def _after_a_gap(
+        self, session: aiohttp.ClientSession, resource: Resource, version: int, event: Json
+    ) -> str:
+        """Record what is there, after changes that the API server no longer sends; returns its version.
+
+        An upgrade that changes a custom resource definition makes it forget the changes so far. Of the
+        built-in kinds it remembers them all, and a gap is a failure.
+        """
+        if resource.group != names.GROUP:
+            self._broken[resource] = f"(the watch ended with {event})"
+            await self._stop.wait()
+        url = f"{self._team.cluster.server_url}{self._team.path(resource)}"
+        async with session.get(url) as answer:
+            answer.raise_for_status()
+            listed: Json = await answer.json()
+        there = {item["metadata"]["name"]: item for item in listed["items"]}
+        last = {change.name: change for change in self._recorded[resource]}
+        now = listed["metadata"]["resourceVersion"]
+        changed = [
+            Change(number, "MODIFIED", item)
+            for item in there.values()
+            if (number := int(item["metadata"]["resourceVersion"])) > version
+        ]
+        gone = [
+            Change(int(now), "DELETED", change.object)
+            for name, change in last.items()
+            if change.kind != "DELETED" and name not in there
+        ]
+        self._recorded[resource] += sorted([*changed, *gone], key=lambda change: change.number)
+        return str(now)
 
 
 async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
