@@ -56,7 +56,7 @@ class Settings(common.CommonSettings):
     )
     drain_timeout: Wait = Field(
         0.0,
-        description="How long a facade that is told to end keeps connections for their next request, whose "
+        description="How long a facade that is shutting down keeps connections for their next request, whose "
         "answer closes them. 0: idle ones are closed at once. The chart sets 10 seconds.",
     )
     max_streams: Annotated[int, Field(ge=0, le=100_000)] = Field(

@@ -219,7 +219,7 @@ def test_in_namespaced_scope_the_operator_watches_the_home_namespace_alone() -> 
             {"ingress": {"enabled": True}},
             "ingress.enabled needs ingress.host, the name under which people reach",
         ),
-        ({"ingress": {"enabled": True, "host": "a.example"}}, "for the facade asks nobody who they are"),
+        ({"ingress": {"enabled": True, "host": "a.example"}}, "for the facade does not authenticate callers"),
         (
             {"ingress": {"enabled": True}, "facade": {"enabled": False}},
             "there would be nothing behind the Ingress",
@@ -231,7 +231,7 @@ def test_in_namespaced_scope_the_operator_watches_the_home_namespace_alone() -> 
         ),
         (
             {"gateway": {"enabled": True, **ROUTE, "authenticated": False}},
-            "for the facade asks nobody who they",
+            "for the facade does not authenticate",
         ),
         ({"gateway": {"enabled": True, **ROUTE}}, "needs the custom resources of the Gateway API"),
         (

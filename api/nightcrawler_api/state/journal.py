@@ -103,7 +103,7 @@ class Journal:
         if len(self._entries) > self._limit:
             _, oldest = self._entries.popitem(last=False)
             self._forgotten = oldest.number
-        # Whoever waits now is woken, whoever comes later waits for the next change.
+        # Wakes those that wait now; later ones wait for the next change.
         self._news.set()
         self._news = asyncio.Event()
 

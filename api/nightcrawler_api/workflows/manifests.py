@@ -1,7 +1,7 @@
 """Workflows as manifests, written so that kubectl reads what is stored; pure.
 
-Text is always quoted, as in JSON, of which YAML is a superset: parsers differ in which words they take for
-something else (`y`, `1e3`, `0o7`).
+Strings are always quoted, because YAML parsers differ in which plain words they read as something else
+(`y`, `1e3`, `0o7`).
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class WorkflowService:
         return await self.create_from_spec(spec, caller)
 
     async def create_from_spec(self, spec: Mapping[str, Any], caller: Caller) -> WorkflowCreated:
-        """Create a workflow of which the API server alone judges the spec."""
+        """Create a workflow from a spec that only the API server validates."""
 
         async def create(name: str) -> WorkflowView:
             manifest = {

@@ -30,7 +30,7 @@
 {{- fail "ingress.enabled needs ingress.host, the name under which people reach the API: workflows.example.com." -}}
 {{- end -}}
 {{- if not .Values.ingress.authenticated -}}
-{{- fail "ingress.enabled would let everyone who reaches the Ingress run programs in the cluster, for the facade asks nobody who they are. Let the ingress controller ask (ingress.annotations, for oauth2-proxy say), and then confirm it with ingress.authenticated=true." -}}
+{{- fail "ingress.enabled would let everyone who reaches the Ingress run programs in the cluster, for the facade does not authenticate callers. Let the ingress controller ask (ingress.annotations, for oauth2-proxy say), and then confirm it with ingress.authenticated=true." -}}
 {{- end -}}
 {{- end -}}
 {{- include "nightcrawler.gateway.checks" . -}}
@@ -54,7 +54,7 @@
 {{- fail "gateway.enabled needs gateway.hostnames, the names under which people reach the API: [workflows.example.com]." -}}
 {{- end -}}
 {{- if not .Values.gateway.authenticated -}}
-{{- fail "gateway.enabled would let everyone who reaches the Gateway run programs in the cluster, for the facade asks nobody who they are. Let the Gateway ask, and then confirm it with gateway.authenticated=true." -}}
+{{- fail "gateway.enabled would let everyone who reaches the Gateway run programs in the cluster, for the facade does not authenticate callers. Let the Gateway ask, and then confirm it with gateway.authenticated=true." -}}
 {{- end -}}
 {{- if not (.Capabilities.APIVersions.Has "gateway.networking.k8s.io/v1") -}}
 {{- fail "gateway.enabled needs the custom resources of the Gateway API (gateway.networking.k8s.io/v1), which the cluster does not have: install them first, or use ingress.enabled." -}}

@@ -20,7 +20,7 @@ TIME: Final[dict[str, Any]] = {"format": "date-time"}
 SERVER_DEFAULT: Final[dict[str, Any]] = {"x-nightcrawler-server-default": True}
 """The JSON-schema extra of a field whose default the API server writes into objects.
 
-All other fields stay unset, so that what a user has set can be distinguished from what nobody has.
+All other fields have no default, so that unset fields can be distinguished from set ones.
 """
 
 WORD_FORMS: Final = "x-nightcrawler-forms"
