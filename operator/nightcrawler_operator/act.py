@@ -16,8 +16,9 @@ import msgspec
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import utcnow
+from nightcrawler_crds.kube.nativeviews import RevisionView
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import ExecutionView, RevisionView
+from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.children import Children, remove_finalizers, report_job_ends, set_deadlines
 from nightcrawler_operator.cluster.state import ClusterState

@@ -21,8 +21,9 @@ from typing import Any, Final
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import to_wire, utcnow
+from nightcrawler_crds.kube.nativeviews import JobView, PodView, WholeJobView
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView, WholeJobView
+from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.builders.job import job, pod
 from nightcrawler_operator.cluster.missing_children import keep_children

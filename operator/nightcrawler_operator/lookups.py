@@ -8,15 +8,9 @@ from collections.abc import Iterable
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import utcnow
+from nightcrawler_crds.kube.nativeviews import EventView, RevisionView
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import (
-    EnvironmentView,
-    EventView,
-    PastRunView,
-    ProfileView,
-    RevisionView,
-    WorkflowView,
-)
+from nightcrawler_crds.kube.views import EnvironmentView, PastRunView, ProfileView, WorkflowView
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.cluster.missing_children import find_children, keep_children
 from nightcrawler_operator.cluster.state import ClusterState

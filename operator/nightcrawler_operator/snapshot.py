@@ -7,16 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
+from nightcrawler_crds.kube.nativeviews import EventView, JobView, PodView, Taint
 from nightcrawler_crds.kube.views import (
     EnvironmentView,
-    EventView,
     ExecutionView,
-    JobView,
     OwingView,
-    PodView,
     ProfileView,
     StepStatusView,
-    Taint,
     WorkflowView,
 )
 from nightcrawler_crds.v1alpha1 import ComputeProfileSpec, Step, WorkflowSpec, conditions

@@ -21,18 +21,10 @@ from typing_extensions import override
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
+from nightcrawler_crds.kube.nativeviews import JobView, NodeView, PodView
 from nightcrawler_crds.kube.reading import from_body
 from nightcrawler_crds.kube.store import OnUnreadable, Store
-from nightcrawler_crds.kube.views import (
-    EnvironmentView,
-    ExecutionView,
-    JobView,
-    NodeView,
-    OwingView,
-    PodView,
-    ProfileView,
-    WorkflowView,
-)
+from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, OwingView, ProfileView, WorkflowView
 from nightcrawler_crds.names import Resource
 from nightcrawler_crds.phases import has_ended
 from nightcrawler_operator import act, children, lookups

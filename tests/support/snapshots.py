@@ -15,15 +15,8 @@ import msgspec
 
 from nightcrawler_crds import names
 from nightcrawler_crds.clock import to_wire
-from nightcrawler_crds.kube.views import (
-    EnvironmentView,
-    EventView,
-    ExecutionView,
-    JobView,
-    PodView,
-    ProfileView,
-    WorkflowView,
-)
+from nightcrawler_crds.kube.nativeviews import EventView, JobView, PodView
+from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, ProfileView, WorkflowView
 from nightcrawler_crds.v1alpha1 import Step, WorkflowSpec, conditions
 from nightcrawler_operator.builders.revision import revision_of
 from nightcrawler_operator.decisions.context import NOT_BEGUN, StepContext

@@ -12,7 +12,7 @@ from nightcrawler_api.estimates import estimated_seconds
 from nightcrawler_api.executions import presenter
 from nightcrawler_api.executions.podlogs import pod_of
 from nightcrawler_api.executions.schemas import Execution, ExecutionDetail
-from nightcrawler_crds.kube.views import PodView
+from nightcrawler_crds.kube.nativeviews import PodView
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from tests.support.views import at, execution
 

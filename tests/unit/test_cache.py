@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightcrawler_crds.kube.cache import Cache
-from nightcrawler_crds.kube.views import JobView
+from nightcrawler_crds.kube.nativeviews import JobView
 
 Told = list[tuple[JobView | None, JobView | None]]
 

@@ -11,8 +11,9 @@ from nightcrawler_crds import names
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.metadata import OurAnnotations
+from nightcrawler_crds.kube.nativeviews import JobView, PodView
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import EnvironmentView, JobView, PodView
+from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_operator.cluster.observe import attempts_of
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.pods import deletion_asked

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightcrawler_crds.kube.views import Waiting
+from nightcrawler_crds.kube.nativeviews import Waiting
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.attempt_state import Blame
 from nightcrawler_operator.decisions.causes import (

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from nightcrawler_crds.kube.views import EventView
+from nightcrawler_crds.kube.nativeviews import EventView
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.attempt_result import attempt_result
 from nightcrawler_operator.decisions.attempt_state import Blame, Failed, Waits

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightcrawler_crds.kube.views import LeasePodView, LeaseView
+from nightcrawler_crds.kube.nativeviews import LeasePodView, LeaseView
 from nightcrawler_crds.names import ANNOTATION_HOLDER
 from nightcrawler_operator.decisions.death import (
     Case,

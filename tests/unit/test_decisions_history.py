@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from nightcrawler_crds.kube.views import RevisionView
+from nightcrawler_crds.kube.nativeviews import RevisionView
 from nightcrawler_operator.decisions.history import (
     EXACT,
     Count,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nightcrawler_crds.kube.views import JobView
+from nightcrawler_crds.kube.nativeviews import JobView
 from nightcrawler_operator.decisions.leftovers import Keep, Remove, StopLive, leftovers
 from nightcrawler_operator.plan import OldObject
 from nightcrawler_operator.snapshot import Attempt

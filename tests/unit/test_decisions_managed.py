@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from nightcrawler_crds import names
-from nightcrawler_crds.kube.views import JobView
+from nightcrawler_crds.kube.nativeviews import JobView
 from nightcrawler_operator.decisions.execution import decide
 from nightcrawler_operator.plan import EndedJob, FreedPod, LookForJob, Plan, Waiting
 from tests.support.snapshots import (

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from nightcrawler_crds.kube.metadata import Owner
-from nightcrawler_crds.kube.views import JobView
+from nightcrawler_crds.kube.nativeviews import JobView
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.execution import decide
 from nightcrawler_operator.plan import Done, OldObject, Plan, Waiting

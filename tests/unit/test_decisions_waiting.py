@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from nightcrawler_crds.kube.views import EventView
+from nightcrawler_crds.kube.nativeviews import EventView
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.attempt_state import Blame, Failed, Waits
 from nightcrawler_operator.decisions.waiting import Pending, waiting

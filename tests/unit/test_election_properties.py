@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from nightcrawler_crds.kube.views import LeaseView
+from nightcrawler_crds.kube.nativeviews import LeaseView
 from nightcrawler_operator.election.elector import Elector, LeaseTerms
 from tests.support.leases import LeaseServer, Line, Witness
 from tests.support.virtualtime import run

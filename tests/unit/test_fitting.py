@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from nightcrawler_crds.kube.views import Taint
+from nightcrawler_crds.kube.nativeviews import Taint
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.words.quantities import parse_quantity
 from nightcrawler_operator.decisions.execution import decide

@@ -17,8 +17,8 @@ from nightcrawler_crds.kube.cache import OnChange
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.informer import Informer
+from nightcrawler_crds.kube.nativeviews import JobView
 from nightcrawler_crds.kube.store import ListMeta, Page, Store
-from nightcrawler_crds.kube.views import JobView
 from tests.support.virtualtime import virtual_time
 
 

@@ -11,7 +11,7 @@ from nightcrawler_api.executions.requests import not_runnable_reason, request_er
 from nightcrawler_api.executions.schemas import ExecuteRequest
 from nightcrawler_api.workflows.drafts import desired_spec, validate
 from nightcrawler_api.workflows.presenter import Fallbacks, config
-from nightcrawler_crds.kube.views import RevisionView
+from nightcrawler_crds.kube.nativeviews import RevisionView
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, conditions
 from nightcrawler_crds.validation import PodPolicy, find_profile, profile_problems, used_profiles
 from nightcrawler_operator.builders.job import job

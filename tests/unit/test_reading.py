@@ -10,8 +10,9 @@ import pytest
 
 from nightcrawler_crds import names
 from nightcrawler_crds.errors import Unavailable, Unreadable
+from nightcrawler_crds.kube.nativeviews import JobView, PodView
 from nightcrawler_crds.kube.reading import Unreadables, from_body, from_json, stand_in
-from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView, WorkflowView
+from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_operator.cluster import watch_events
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.pods import is_live

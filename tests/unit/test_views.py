@@ -11,7 +11,8 @@ import pytest
 from nightcrawler_crds import names
 from nightcrawler_crds.kube import sharing
 from nightcrawler_crds.kube.metadata import OurLabels
-from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView
+from nightcrawler_crds.kube.nativeviews import JobView, PodView
+from nightcrawler_crds.kube.views import ExecutionView
 
 AT = "2026-01-02T03:04:05Z"
 

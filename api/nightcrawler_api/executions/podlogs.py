@@ -10,8 +10,9 @@ from nightcrawler_api.executions.loglines import parse_log
 from nightcrawler_api.executions.schemas import LogLine
 from nightcrawler_api.state.statuses import step_status
 from nightcrawler_crds.errors import ApiError, Invalid, NotFound
+from nightcrawler_crds.kube.nativeviews import PodView
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import ExecutionView, PodView, StepStatusView
+from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
 from nightcrawler_crds.names import LABEL_EXECUTION_UID, PODS, STEP_CONTAINER
 from nightcrawler_crds.plaintext import one_line
 

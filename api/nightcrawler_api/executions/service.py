@@ -40,8 +40,9 @@ from nightcrawler_api.state.runs import Run, Runs
 from nightcrawler_api.state.statuses import execution_status
 from nightcrawler_crds import clock
 from nightcrawler_crds.errors import ApiError, NotFound
+from nightcrawler_crds.kube.nativeviews import RevisionView
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import ExecutionView, RevisionView
+from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.names import EXECUTIONS, REVISIONS
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from nightcrawler_crds.validation import PodPolicy

@@ -19,8 +19,9 @@ from nightcrawler_api.logs.schemas import StepLog
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.hub import Change
 from nightcrawler_crds.errors import ApiError, Invalid, NotFound
+from nightcrawler_crds.kube.nativeviews import PodView
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import ExecutionView, PodView
+from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.names import STEP_CONTAINER
 from nightcrawler_crds.phases import has_ended
 from nightcrawler_crds.plaintext import plain_line

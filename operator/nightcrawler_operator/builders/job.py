@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from nightcrawler_crds import names
-from nightcrawler_crds.kube.views import WholeJobView
+from nightcrawler_crds.kube.nativeviews import WholeJobView
 from nightcrawler_crds.v1alpha1 import Step
 from nightcrawler_operator.builders import podsecurity
 from nightcrawler_operator.builders.merge import merge_pod

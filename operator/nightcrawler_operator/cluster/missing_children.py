@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import utcnow
+from nightcrawler_crds.kube.nativeviews import JobView, PodView
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import JobView, PodView
 from nightcrawler_crds.names import Resource
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.ownership import is_pod_of

@@ -9,7 +9,8 @@ from typing import Final
 
 from nightcrawler_crds import names
 from nightcrawler_crds.clock import utcnow
-from nightcrawler_crds.kube.views import ExecutionView, JobView, PodView, WorkflowView
+from nightcrawler_crds.kube.nativeviews import JobView, PodView
+from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.cluster.lookup_results import LookupResults
 from nightcrawler_operator.cluster.state import ClusterState

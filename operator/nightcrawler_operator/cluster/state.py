@@ -17,19 +17,10 @@ from typing import Any, Final
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.cache import Cache, Key
 from nightcrawler_crds.kube.informer import Informer
+from nightcrawler_crds.kube.nativeviews import ContainerState, JobView, NodeView, PodView
 from nightcrawler_crds.kube.reading import Unreadables
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import (
-    ContainerState,
-    EnvironmentView,
-    ExecutionView,
-    JobView,
-    NodeView,
-    OwingView,
-    PodView,
-    ProfileView,
-    WorkflowView,
-)
+from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, OwingView, ProfileView, WorkflowView
 from nightcrawler_crds.words.quantities import parse_quantity
 from nightcrawler_operator.cluster.lookup_results import LookupResults
 from nightcrawler_operator.cluster.owing import OwingRuns

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from nightcrawler_crds.kube.views import PodView, Terminated
+from nightcrawler_crds.kube.nativeviews import PodView, Terminated
 from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.attempt_state import Blame, Failed, Succeeded

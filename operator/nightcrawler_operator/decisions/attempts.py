@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from nightcrawler_crds import names
-from nightcrawler_crds.kube.views import JobView, PodView
+from nightcrawler_crds.kube.nativeviews import JobView, PodView
 from nightcrawler_crds.names import STEP_CONTAINER
 from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.v1alpha1 import Step, conditions

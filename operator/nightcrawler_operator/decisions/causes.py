@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from nightcrawler_crds.kube.views import Waiting
+from nightcrawler_crds.kube.nativeviews import Waiting
 from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.attempt_state import Blame

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from nightcrawler_crds.kube.views import ContainerStatus, PodView, Terminated
+from nightcrawler_crds.kube.nativeviews import ContainerStatus, PodView, Terminated
 from nightcrawler_crds.names import STEP_CONTAINER
 from nightcrawler_crds.plaintext import last_line
 from nightcrawler_operator.decisions.causes import cause_of

@@ -27,7 +27,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from nightcrawler_crds.kube.views import LeasePodView, LeaseView
+from nightcrawler_crds.kube.nativeviews import LeasePodView, LeaseView
 
 _MOST_PIDS: Final = 1 << 22
 _DEAD_STATES: Final = frozenset("ZXx")

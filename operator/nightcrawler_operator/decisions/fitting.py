@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from nightcrawler_crds import names
-from nightcrawler_crds.kube.views import Taint
+from nightcrawler_crds.kube.nativeviews import Taint
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
 from nightcrawler_crds.words import Bytes, Cpu
 from nightcrawler_operator.limits import Limits

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from nightcrawler_crds.kube.views import RevisionView
+from nightcrawler_crds.kube.nativeviews import RevisionView
 from nightcrawler_crds.phases import has_ended
 from nightcrawler_operator.decisions.ownership import is_owned_by
 

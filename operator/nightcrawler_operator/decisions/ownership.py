@@ -10,7 +10,7 @@ from typing import Final
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.metadata import Meta
-from nightcrawler_crds.kube.views import JobView, PodView
+from nightcrawler_crds.kube.nativeviews import JobView, PodView
 
 _SUFFIX: Final = len("-x7k2p")
 """The length of the suffix that the Job controller adds to a Job's name for its Pod."""

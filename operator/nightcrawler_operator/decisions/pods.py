@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from nightcrawler_crds.kube.metadata import Condition
-from nightcrawler_crds.kube.views import ContainerStatus, PodView, Terminated
+from nightcrawler_crds.kube.nativeviews import ContainerStatus, PodView, Terminated
 from nightcrawler_crds.names import STEP_CONTAINER
 
 ENDED: Final = ("Succeeded", "Failed")

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from nightcrawler_crds.kube.views import PodView, StepStatusView
+from nightcrawler_crds.kube.nativeviews import PodView
+from nightcrawler_crds.kube.views import StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
 from nightcrawler_operator.decisions import retrying
 from nightcrawler_operator.decisions.attempt_result import LINGER

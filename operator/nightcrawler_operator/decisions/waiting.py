@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from nightcrawler_crds.kube.views import EventView, JobView, PodView
+from nightcrawler_crds.kube.nativeviews import EventView, JobView, PodView
 from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions import refusals

@@ -19,8 +19,9 @@ from typing import Final, Protocol
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.metadata import Meta
+from nightcrawler_crds.kube.nativeviews import EventView
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import EventView, ExecutionView, WorkflowView
+from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_operator.builders.event import event
 from nightcrawler_operator.decisions import events
 from nightcrawler_operator.effects.pace import Pace

@@ -43,7 +43,7 @@ import msgspec
 
 from nightcrawler_crds import errors
 from nightcrawler_crds.clock import to_wire_micro, utcnow
-from nightcrawler_crds.kube.views import LeaseView
+from nightcrawler_crds.kube.nativeviews import LeaseView
 from nightcrawler_crds.names import ANNOTATION_HOLDER, LEASES, Resource
 from nightcrawler_operator.decisions.death import Holder, written_by
 

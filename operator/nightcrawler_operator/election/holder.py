@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 from nightcrawler_crds import errors
-from nightcrawler_crds.kube.views import LeasePodView
+from nightcrawler_crds.kube.nativeviews import LeasePodView
 from nightcrawler_crds.names import PODS, Resource
 from nightcrawler_operator.decisions.death import (
     Case,

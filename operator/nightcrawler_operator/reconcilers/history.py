@@ -9,8 +9,9 @@ from typing import Final
 
 from nightcrawler_crds import errors, names, phases
 from nightcrawler_crds.kube.cache import Key
+from nightcrawler_crds.kube.nativeviews import RevisionView
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import ExecutionView, RevisionView, WorkflowView
+from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_operator.cluster.observe import live_revision
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.history import (

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from localcluster import LocalCluster
 from nightcrawler_crds import names, phases
+from nightcrawler_crds.kube.nativeviews import LeaseView
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import ExecutionView, LeaseView, WorkflowView
+from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_crds.settings import variable
 from tests.bench.engines import DURATION, NAMESPACE, Defined, Meta, PodKey, Selection, Settings
 from tests.bench.programs import Program
