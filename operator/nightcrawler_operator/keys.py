@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class ExecutionKey:
-    """A live execution to reconcile."""
+class _OfAnExecution:
+    """The key of something that belongs to one execution."""
 
     namespace: str
     name: str
@@ -19,8 +19,13 @@ class ExecutionKey:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkflowKey:
-    """A workflow to reconcile: its conditions, its last run, its history."""
+class ExecutionKey(_OfAnExecution):
+    """A live execution to reconcile."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OfAWorkflow:
+    """The key of something that belongs to one workflow."""
 
     namespace: str
     name: str
@@ -32,30 +37,20 @@ class WorkflowKey:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftoverKey:
-    """Jobs whose execution is not live."""
-
-    namespace: str
-    name: str
-    uid: str
-
-    @property
-    def subject(self) -> dict[str, str]:
-        """The names for its log records."""
-        return {"namespace": self.namespace, "execution": self.name}
+class WorkflowKey(_OfAWorkflow):
+    """A workflow to reconcile: its conditions, its last run, its history."""
 
 
 @dataclass(frozen=True, slots=True)
-class DutyKey:
+class LeftoverKey(_OfAnExecution):
+    """Jobs whose execution is not live."""
+
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class DutyKey(_OfAnExecution):
     """An execution that has ended and still owes something."""
-
-    namespace: str
-    name: str
-
-    @property
-    def subject(self) -> dict[str, str]:
-        """The names for its log records."""
-        return {"namespace": self.namespace, "execution": self.name}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +69,8 @@ class EventsKey:
 
 
 @dataclass(frozen=True, slots=True)
-class ScheduleKey:
+class ScheduleKey(_OfAWorkflow):
     """The schedule of a workflow."""
-
-    namespace: str
-    name: str
-
-    @property
-    def subject(self) -> dict[str, str]:
-        """The names for its log records."""
-        return {"namespace": self.namespace}
 
 
 EffectKey = EventsKey
