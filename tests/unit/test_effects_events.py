@@ -101,6 +101,28 @@ async def test_what_was_recorded_is_sent_and_what_exists_is_not_sent_twice() -> 
 
 
 @virtual_time
+@pytest.mark.parametrize("refusal", [None, errors.Forbidden("no rights")])
+async def test_the_api_server_is_asked_once_for_what_is_noted_twice(refusal: errors.ApiError | None) -> None:
+    """The watch can report the end of a run before the write of it is answered."""
+    office = Office()
+    office.mailbox.refusal = refusal
+    for _ in range(2):
+        office.start("run", "other")
+        await office.sent()
+    assert len(office.mailbox.asked) == 2
+
+
+@virtual_time
+async def test_what_is_remembered_of_sent_events_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(effect, "_MOST", 3)
+    office = Office()
+    for run in ("a", "b", "c", "d", "a", "d"):
+        office.start(run)
+        await office.sent()
+    assert len(office.mailbox.asked) == 5
+
+
+@virtual_time
 async def test_a_state_that_is_gone_before_it_is_sent_is_not_missed() -> None:
     office = Office()
     office.mailbox.seconds = 30

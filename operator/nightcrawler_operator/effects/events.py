@@ -31,7 +31,7 @@ from nightcrawler_operator.plan import Done, Outcome, RunEvent
 log = logging.getLogger(__name__)
 
 _MOST: Final = 2_000
-"""Events that may wait to be sent."""
+"""Events that may wait to be sent, and how many of those that do not wait any more are remembered."""
 _KEPT: Final = 600.0
 """Seconds after which one that could not be sent is dropped."""
 _REPEATED: Final = timedelta(seconds=60)
@@ -83,6 +83,7 @@ class EventEffect:
         self._pace = pace or Pace(_PER_SECOND, _BURST)
         self._pending: dict[EventsKey, deque[_Pending]] = {}
         self._count = 0
+        self._handled: dict[tuple[EventsKey, tuple[str, ...]], None] = {}
         self._explained_at = float("-inf")
 
     def __len__(self) -> int:
@@ -109,6 +110,7 @@ class EventEffect:
         for pending in self._pending.values():
             pending.clear()
         self._pending.clear()
+        self._handled.clear()
         self._count = 0
 
     def all_keys(self) -> list[EventsKey]:
@@ -124,21 +126,21 @@ class EventEffect:
                 break  # another replica leads since
             one = pending[0]
             if _now() - one.since > _KEPT:
-                self._take(pending, one, "late")
+                self._take(key, pending, one, "late")
                 continue
             try:
                 await self._send(key, one)
             except errors.AlreadyExists:
-                self._take(pending, one)
+                self._take(key, pending, one)
             except (errors.NotFound, errors.Forbidden, errors.Invalid) as refusal:
                 self._explain(refusal)
-                self._take(pending, one, "refused")
+                self._take(key, pending, one, "refused")
             except errors.ApiError as failure:
                 if self._pace.failed():
                     log.info("Events wait, the API server does not take them now: %s", failure)
                 continue
             else:
-                self._take(pending, one)
+                self._take(key, pending, one)
             self._pace.succeeded()
         if pending is not None and self._pending.get(key) is pending:
             del self._pending[key]
@@ -149,6 +151,8 @@ class EventEffect:
         await self._store.create(names.EVENTS, key.namespace, body, EventView, timeout=_TIMEOUT)
 
     def _add(self, key: EventsKey, meta: Meta, new: list[RunEvent]) -> None:
+        # The end of a run can be observed before the write of it is answered, and be noted twice.
+        new = [one for one in new if (key, one.key) not in self._handled]
         if not new:
             return
         pending = self._pending.setdefault(key, deque())
@@ -163,12 +167,15 @@ class EventEffect:
             self._count += 1
         self._wake(key)
 
-    def _take(self, pending: deque[_Pending], one: _Pending, dropped: str = "") -> None:
+    def _take(self, key: EventsKey, pending: deque[_Pending], one: _Pending, dropped: str = "") -> None:
         """One has been sent, or is given up."""
         if not pending or pending[0] is not one:
             return  # forgotten meanwhile
         pending.popleft()
         self._count -= 1
+        self._handled[key, one.event.key] = None
+        if len(self._handled) > _MOST:
+            del self._handled[next(iter(self._handled))]
         if dropped:
             self._metrics.dropped_event(dropped)
         else:
