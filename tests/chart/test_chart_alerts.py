@@ -50,7 +50,7 @@ def dashboard() -> dict[str, Any]:
     return shown
 
 
-async def test_the_dashboard_shows_metrics_that_there_are() -> None:
+async def test_the_dashboard_shows_metrics_that_exist() -> None:
     there = await offered()
     there |= {f"{name}_bucket" for name in there}  # of histograms
     for panel in dashboard()["panels"]:
@@ -70,7 +70,7 @@ def test_panels_of_the_dashboard_differ_and_say_what_they_show() -> None:
     assert all(panel["description"].endswith(".") for panel in panels)
 
 
-async def test_alerts_speak_of_metrics_that_there_are() -> None:
+async def test_alerts_use_metrics_that_exist() -> None:
     there = await offered()
     for name, rule in rules().items():
         metrics = set(re.findall(r"nightcrawler_\w+", rule["expr"]))

@@ -55,7 +55,7 @@ def test_containers_have_requests_limits_and_an_image_that_says_which(case: Path
 
 
 @every_case
-def test_programs_that_run_on_have_all_probes_and_survive_a_node(case: Path | None) -> None:
+def test_deployments_have_all_probes_and_survive_a_node(case: Path | None) -> None:
     objects = manifests(case=case)
     for deployment in of(objects, "Deployment"):
         pod = deployment["spec"]["template"]["spec"]
@@ -71,7 +71,7 @@ def test_programs_that_run_on_have_all_probes_and_survive_a_node(case: Path | No
 
 
 @every_case
-def test_no_token_is_where_none_is_needed(case: Path | None) -> None:
+def test_no_token_is_mounted_where_none_is_needed(case: Path | None) -> None:
     objects = manifests(case=case)
     for account in of(objects, "ServiceAccount"):
         assert account["automountServiceAccountToken"] is False
@@ -80,13 +80,13 @@ def test_no_token_is_where_none_is_needed(case: Path | None) -> None:
 
 
 @every_case
-def test_no_service_of_the_namespace_becomes_a_setting(case: Path | None) -> None:
+def test_no_service_of_the_namespace_becomes_a_variable(case: Path | None) -> None:
     for name, pod in pod_specs(manifests(case=case)).items():
         assert pod["enableServiceLinks"] is not name.startswith("Deployment/"), name
 
 
 @every_case
-def test_rights_have_no_wildcard_and_no_way_to_more_rights(case: Path | None) -> None:
+def test_rights_have_no_wildcard_and_no_escalation(case: Path | None) -> None:
     for name, rule in rules(manifests(case=case)):
         assert "*" not in {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}, name
         assert not {"secrets", "serviceaccounts/token", "pods/exec", "pods/attach"} & {*rule["resources"]}, (
@@ -97,7 +97,7 @@ def test_rights_have_no_wildcard_and_no_way_to_more_rights(case: Path | None) ->
 
 
 @every_case
-def test_every_binding_binds_an_account_of_the_release_to_a_role_that_is_there(case: Path | None) -> None:
+def test_every_binding_binds_an_account_of_the_release_to_a_role_that_exists(case: Path | None) -> None:
     objects = manifests(case=case)
     accounts = {account["metadata"]["name"] for account in of(objects, "ServiceAccount")}
     for binding in (*of(objects, "RoleBinding"), *of(objects, "ClusterRoleBinding")):
@@ -141,7 +141,7 @@ def test_nothing_is_in_the_namespaces_of_workflows_but_rights_and_limits(case: P
 
 
 @pytest.mark.parametrize("kind", ["Namespace", "CustomResourceDefinition"])
-def test_what_holds_peoples_work_stays_when_the_release_goes(kind: str) -> None:
+def test_what_holds_peoples_work_stays_when_the_release_is_uninstalled(kind: str) -> None:
     kept = of(manifests(), kind)
     assert kept
     for made in kept:
@@ -159,7 +159,7 @@ def test_network_policies_let_in_the_release_and_out_to_the_api_server() -> None
     assert {port["port"] for port in dns["ports"]} == {53}
 
 
-def test_who_may_use_the_facade_may_not_read_the_operators_metrics() -> None:
+def test_users_of_the_facade_may_not_read_the_operators_metrics() -> None:
     peer = {"namespaceSelector": {"matchLabels": {"team": "a"}}}
     objects = manifests({"networkPolicy": {"facadeFrom": [peer]}})
 
@@ -171,7 +171,7 @@ def test_who_may_use_the_facade_may_not_read_the_operators_metrics() -> None:
     assert let_in("operator") == [{"podSelector": {}}]
 
 
-def test_the_facade_has_rights_in_the_namespace_that_it_serves_alone() -> None:
+def test_the_facade_has_rights_only_in_the_namespace_that_it_serves() -> None:
     objects = manifests()
     assert one(objects, "Role", "nightcrawler-api")["metadata"]["namespace"] == HOME
     (everywhere,) = one(objects, "ClusterRole", "nightcrawler-api")["rules"]

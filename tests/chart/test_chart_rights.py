@@ -64,7 +64,7 @@ def test_in_namespaced_scope_only_reading_what_has_no_namespace_is_cluster_wide(
     assert granted(role) | everywhere == proven("ClusterRole", "nightcrawler-operator")
 
 
-def test_the_roles_for_people_fold_into_those_of_kubernetes() -> None:
+def test_the_roles_for_people_aggregate_into_those_of_kubernetes() -> None:
     objects = manifests()
     for level, verbs in {"view": {"get", "list", "watch"}, "edit": {"create"}, "admin": {"create"}}.items():
         role = one(objects, "ClusterRole", f"nightcrawler-{level}")

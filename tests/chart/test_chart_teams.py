@@ -32,11 +32,11 @@ def places(objects: list[Manifest]) -> list[str]:
     return [o["metadata"]["namespace"] for o in objects]
 
 
-def test_without_teams_nothing_is_made_for_any() -> None:
+def test_without_teams_nothing_is_rendered_for_them() -> None:
     assert made() == []
 
 
-def test_each_namespace_of_a_team_is_made_and_stays_when_the_release_goes() -> None:
+def test_each_namespace_of_a_team_is_created_and_stays_when_the_release_is_uninstalled() -> None:
     spaces = of(made(VISION), "Namespace")
     assert [o["metadata"]["name"] for o in spaces] == ["vision", "vision-nightly"]
     for space in spaces:
@@ -44,7 +44,7 @@ def test_each_namespace_of_a_team_is_made_and_stays_when_the_release_goes() -> N
         assert space["metadata"]["labels"]["nightcrawler.dev/team"] == "vision"
 
 
-def test_namespaces_that_are_there_already_are_used() -> None:
+def test_existing_namespaces_are_used() -> None:
     objects = made({**VISION, "create": False})
     assert of(objects, "Namespace") == []
     assert places(of(objects, "ResourceQuota")) == ["vision", "vision-nightly"]
@@ -123,7 +123,7 @@ def test_without_a_quota_on_cpu_or_memory_requests_stay_as_they_are(quota: Value
     assert of(made(team), "LimitRange") == []
 
 
-def test_a_policy_is_there_for_the_teams_namespaces_alone() -> None:
+def test_a_policy_applies_to_the_teams_namespaces_only() -> None:
     objects = made(VISION, {"name": "free", "namespaces": ["free"]})
     [policy] = of(objects, "ValidatingAdmissionPolicy")
     [binding] = of(objects, "ValidatingAdmissionPolicyBinding")
@@ -177,5 +177,5 @@ def team(**values: Any) -> Values:
     ],
     ids=lambda given: str(given)[:60],
 )
-def test_a_team_that_cannot_be_is_refused_with_a_sentence(values: Values, sentence: str) -> None:
+def test_a_bad_team_is_refused_with_a_sentence(values: Values, sentence: str) -> None:
     assert sentence in refusal(values)

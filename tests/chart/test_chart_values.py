@@ -151,7 +151,7 @@ def test_without_the_classes_no_pod_is_to_have_one() -> None:
 PROFILE_API = "nightcrawler.dev/v1alpha1/ComputeProfile"
 
 
-def test_profiles_come_once_their_kind_is_in_the_cluster() -> None:
+def test_profiles_are_rendered_once_their_kind_is_in_the_cluster() -> None:
     assert not of(manifests(), "ComputeProfile")
     made = of(manifests(apis=(PROFILE_API,)), "ComputeProfile")
     shown = [profile["spec"]["displayName"] for profile in made]
@@ -302,7 +302,7 @@ def test_a_bad_value_is_refused_with_a_sentence(values: Values, sentence: str) -
     assert sentence in refusal(values)
 
 
-def test_the_words_are_those_of_the_programs() -> None:
+def test_the_chart_accepts_the_same_words_as_the_programs() -> None:
     checks = (CHART / "templates" / "_checks.tpl").read_text()
     patterns = (words.DURATION_PATTERN, words.CPU_PATTERN, words.MEMORY_PATTERN)
     for text in (*patterns, words.DURATION_FORMS, words.CPU_FORMS, words.MEMORY_FORMS):

@@ -28,13 +28,13 @@ NOT_OF_KUBERNETES = ("nightcrawler.dev",)
 
 @every_helm
 @every_case
-def test_helm_finds_nothing_to_complain_of(case: Path | None, major: int) -> None:
+def test_helm_lint_finds_nothing(case: Path | None, major: int) -> None:
     values = [f"--values={case}"] if case else []
     assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART), *values, major=major)
 
 
 @every_case
-def test_each_helm_makes_the_same_of_it(case: Path | None) -> None:
+def test_each_helm_version_renders_the_same(case: Path | None) -> None:
     def sort(objects: list[Manifest]) -> list[Manifest]:
         return sorted(
             objects, key=lambda o: (o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"])

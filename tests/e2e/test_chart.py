@@ -91,7 +91,9 @@ def test_runs_and_requests_go_on_through_an_upgrade_and_its_roll_back(release: R
     assert "Succeeded" in release.helm("test", "nightcrawler", "--timeout=180s")
 
 
-def test_runs_outlive_the_release_and_go_on_with_the_next_of_one_namespace_only(release: Release) -> None:
+def test_runs_survive_an_uninstall_and_go_on_with_the_next_release_of_one_namespace_only(
+    release: Release,
+) -> None:
     history = History(release.team)
     runs = release.start_runs("orphaned", 3)
     there = {run["metadata"]["name"] for run in release.team.every(names.EXECUTIONS)}
@@ -112,7 +114,7 @@ def test_runs_outlive_the_release_and_go_on_with_the_next_of_one_namespace_only(
     assert "jobs.batch" not in asked
 
 
-def test_a_killed_leader_is_followed_long_before_its_lease_expires(release: Release) -> None:
+def test_a_killed_leader_is_replaced_long_before_its_lease_expires(release: Release) -> None:
     history = History(release.team)
     runs = release.start_runs("bereft", 1)
     release.team.apply(a_workflow("next").step("only"))

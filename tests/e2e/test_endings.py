@@ -81,7 +81,7 @@ class Follower:
         return self._process.communicate(timeout=60)[0]
 
 
-def test_cancelling_tells_the_program_and_leaves_nothing(here: Installation, name: str) -> None:
+def test_cancelling_signals_the_program_and_leaves_nothing(here: Installation, name: str) -> None:
     run = here.launch(polite(name))[name]
     follower = Follower(here, run.running_pod())
     assert programs(name), "the program is a process of this machine"
@@ -102,7 +102,7 @@ def test_cancelling_tells_the_program_and_leaves_nothing(here: Installation, nam
     assert (finished["status"], finished["reason"]) == ("True", "Cancelled")
 
 
-def test_what_a_cancelled_program_held_is_free_for_the_next(here: Installation, name: str) -> None:
+def test_resources_of_a_cancelled_program_are_free_for_the_next(here: Installation, name: str) -> None:
     node = json.loads(here.kubectl("get", "node", "local-node", "-o", "json"))
     # Operator and facade have some of it; two that want more than half do not fit side by side.
     cores = f"{0.6 * int(node['status']['allocatable']['cpu']):.1f}"

@@ -79,7 +79,7 @@ def test_the_classifier_learns_and_is_good_enough_to_export(runs: dict[str, Run]
     assert len(run.log("Model Training").splitlines()) == 10, "a line for each epoch"
 
 
-def test_the_steps_of_the_graph_run_when_what_they_need_is_done(runs: dict[str, Run]) -> None:
+def test_the_steps_of_the_graph_run_when_their_dependencies_are_complete(runs: dict[str, Run]) -> None:
     steps = runs["dag"].ended()["steps"]
     checks = [steps[name] for name in ("Orders", "Customers", "Stock")]
     for check in checks:

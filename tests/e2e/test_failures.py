@@ -173,7 +173,7 @@ def waits_for(reason: str, status: Json) -> bool:
     return bool(status.get("steps", {}).get("Work", {}).get("reason") == reason)
 
 
-def test_what_is_waited_for_is_shown_while_it_may_still_come(runs: dict[str, Run]) -> None:
+def test_a_missing_object_is_reported_while_it_is_waited_for(runs: dict[str, Run]) -> None:
     waited = {
         "unpullable": "ImagePull",
         "missing-secret": "MissingConfiguration",
@@ -224,7 +224,7 @@ def test_the_exit_code_is_kept(runs: dict[str, Run], name: str, code: int) -> No
     assert runs[name].ended()["steps"]["Work"]["exitCode"] == code
 
 
-def test_a_bad_image_name_fails_at_once_and_a_pull_only_after_its_time(runs: dict[str, Run]) -> None:
+def test_a_bad_image_name_fails_at_once_and_a_pull_only_after_its_timeout(runs: dict[str, Run]) -> None:
     unpullable, bad = runs["unpullable"], runs["bad-image-name"]
     created = unpullable.object["metadata"]["creationTimestamp"]
     # For the name an order, not a number of seconds: a busy machine is slow, but waits for no pull.
@@ -233,7 +233,7 @@ def test_a_bad_image_name_fails_at_once_and_a_pull_only_after_its_time(runs: dic
 
 
 @pytest.mark.parametrize("name", ["missing-secret", "missing-volume"])
-def test_what_is_missing_has_its_grace_and_not_much_more(runs: dict[str, Run], name: str) -> None:
+def test_a_missing_object_has_its_grace_and_not_much_more(runs: dict[str, Run], name: str) -> None:
     status = runs[name].ended()
     waited = seconds_between(runs[name].object["metadata"]["creationTimestamp"], status["completionTime"])
     assert 20 <= waited < 50
@@ -260,7 +260,7 @@ def test_a_step_that_failed_keeps_its_pod_and_its_log(
     assert runs[name].log("Work") == ("reading\nERROR no such table: orders\n" if name == "exit-code" else "")
 
 
-def test_a_program_that_exits_with_0_when_its_time_is_over_has_timed_out(runs: dict[str, Run]) -> None:
+def test_a_program_that_exits_with_0_at_its_timeout_has_timed_out(runs: dict[str, Run]) -> None:
     step = runs["step-timeout"].ended()["steps"]["Work"]
     assert step["exitCode"] == 0, "it traps SIGTERM; the kubelet's word counts, not its own"
     assert step["attempt"] == 2, "a timeout uses up a retry"
@@ -274,7 +274,7 @@ def test_what_comes_before_the_program_is_not_part_of_its_timeout(runs: dict[str
     assert runs["slow-start"].log("Work") == "done\n"
 
 
-def test_a_program_that_started_late_has_all_its_time_and_keeps_its_log(runs: dict[str, Run]) -> None:
+def test_a_program_that_started_late_has_its_whole_timeout_and_keeps_its_log(runs: dict[str, Run]) -> None:
     step = runs["late-and-stuck"].ended()["steps"]["Work"]
     assert step["exitCode"] == 0
     assert 4 <= seconds_between(step["startTime"], step["completionTime"]) < 20
@@ -308,9 +308,7 @@ def test_each_attempt_knows_its_number_and_waits_for_its_delay(runs: dict[str, R
         assert seconds_between(last["finishedAt"], following["startedAt"]) >= 3
 
 
-def test_a_pod_that_no_policy_allows_fails_with_the_words_of_the_api_server(
-    here: Installation, elsewhere: str
-) -> None:
+def test_a_forbidden_pod_fails_with_the_message_of_the_api_server(here: Installation, elsewhere: str) -> None:
     here.kubectl("label", "namespace", elsewhere, "pod-security.kubernetes.io/enforce=restricted")
     here.apply(
         {

@@ -109,7 +109,7 @@ def test_the_log_is_that_of_the_last_attempt(here: Installation, run: Run) -> No
     assert (step["attempt"], messages(step)) == (2, ["this is attempt 2"])
 
 
-def test_a_step_that_says_nothing_has_an_empty_log_and_no_excuse(here: Installation, run: Run) -> None:
+def test_a_step_that_prints_nothing_has_an_empty_log_and_no_note(here: Installation, run: Run) -> None:
     step = steps(here, run)["Silent"]
     assert step["logs"] == []
     assert "logsMessage" not in step

@@ -54,7 +54,7 @@ def run(here: Installation) -> Run:
     return here.launch(workflow)["followed"]
 
 
-def test_a_log_is_followed_over_its_attempts_however_often_the_client_breaks_off(
+def test_a_log_is_followed_over_its_attempts_however_often_the_client_reconnects(
     here: Installation, run: Run
 ) -> None:
     events = followed(here, run, random.Random(6), step="Count")
@@ -64,7 +64,9 @@ def test_a_log_is_followed_over_its_attempts_however_often_the_client_breaks_off
     assert len(lines) == len(events) - 1, "nothing was lost"
 
 
-def test_one_attempt_is_followed_alone_and_its_log_is_all_there_as_text(here: Installation, run: Run) -> None:
+def test_one_attempt_can_be_followed_alone_and_its_whole_log_read_as_text(
+    here: Installation, run: Run
+) -> None:
     run.ended()
     events = followed(here, run, random.Random(7), step="Count", attempt="1")
     assert [data["attempt"] for _, data in events] == [1] * (COUNT + 1)
@@ -77,7 +79,7 @@ def test_one_attempt_is_followed_alone_and_its_log_is_all_there_as_text(here: In
     assert (shown["attempt"], {line["message"] for line in shown["logs"]}) == (1, {"one", "two"})
 
 
-def test_a_line_without_end_is_cut_and_the_next_one_is_there(here: Installation, run: Run) -> None:
+def test_an_endless_line_is_cut_and_the_next_one_is_shown(here: Installation, run: Run) -> None:
     run.ended()
     events = followed(here, run, random.Random(8), step="Long")
     messages = [data["message"] for name, data in events if name == "log"]
@@ -85,7 +87,7 @@ def test_a_line_without_end_is_cut_and_the_next_one_is_there(here: Installation,
     assert max(map(len, messages)) <= 1 << 20
 
 
-def test_what_is_not_there_is_said_at_once(here: Installation, run: Run) -> None:
+def test_a_missing_log_is_reported_at_once(here: Installation, run: Run) -> None:
     run.ended()
     for query in ({"step": "None"}, {"step": "Short", "attempt": "3"}):
         answer = here.http.get(path_of(run), params={**query, "follow": "true"})

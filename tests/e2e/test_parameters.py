@@ -103,7 +103,7 @@ def test_a_text_reaches_the_program_byte_by_byte(runs: dict[str, Run], name: str
 
 
 @pytest.mark.parametrize("name", [name for name, value in VALUES.items() if not isinstance(value, str)])
-def test_all_else_reaches_the_program_as_json(runs: dict[str, Run], name: str) -> None:
+def test_other_values_reach_the_program_as_json(runs: dict[str, Run], name: str) -> None:
     read = json.loads(shown(runs["awkward"])[name])
     assert (read, type(read)) == (VALUES[name], type(VALUES[name]))
 
@@ -152,7 +152,7 @@ def test_a_declared_parameter_without_a_value_is_an_empty_variable(here: Install
 
 
 @pytest.mark.parametrize("step", ["Show", "Argument", "Shell", "Variable"])
-def test_no_parameter_brings_a_secret_to_light(runs: dict[str, Run], step: str) -> None:
+def test_no_parameter_reveals_a_secret(runs: dict[str, Run], step: str) -> None:
     runs["awkward"].ended()
     said = runs["awkward"].log(step)
     encoded = [json.loads(said).values()] if step == "Show" else []

@@ -100,7 +100,7 @@ def pod_of(run: Run, step: str) -> Manifest:
 
 
 @pytest.mark.parametrize("step", SAID)
-def test_the_program_finds_what_its_step_asks_for(run: Run, step: str) -> None:
+def test_a_program_has_everything_that_its_step_declares(run: Run, step: str) -> None:
     status = run.ended()
     assert status["phase"] == "Completed", status["message"]
     assert run.log(step) == SAID[step]
@@ -132,7 +132,7 @@ def test_labels_and_annotations_of_the_template_stand_beside_ours(run: Run) -> N
     assert metadata["annotations"]["nightcrawler.dev/attempt"] == "1"
 
 
-def test_scratch_space_is_asked_for_limited_and_mounted(run: Run) -> None:
+def test_scratch_space_is_requested_limited_and_mounted(run: Run) -> None:
     run.ended()
     spec = pod_of(run, "Scratch")["spec"]
     (step,) = spec["containers"]
@@ -144,7 +144,7 @@ def test_scratch_space_is_asked_for_limited_and_mounted(run: Run) -> None:
     assert {"name": "scratch", "emptyDir": {"sizeLimit": "10M"}} in spec["volumes"]
 
 
-def test_no_step_has_a_token_or_asks_for_what_nobody_wrote(run: Run) -> None:
+def test_no_step_has_a_token_or_requests_unset_resources(run: Run) -> None:
     run.ended()
     for pod in run.pods:
         assert pod["spec"]["automountServiceAccountToken"] is False

@@ -133,7 +133,7 @@ def failing_beside(status: Json, reason: str | None) -> bool:
     return (step.get("phase"), step.get("reason")) == ("Running", reason)
 
 
-def test_a_sidecar_that_keeps_failing_is_told_while_the_steps_result_stays_its_own(
+def test_a_sidecar_that_keeps_failing_is_reported_while_the_steps_result_stays_its_own(
     here: Installation,
 ) -> None:
     waits = "i=0; while [ ! -e /tmp/done ] && [ $i -lt 600 ]; do sleep 0.2; i=$((i+1)); done"

@@ -108,7 +108,7 @@ def test_a_corrected_workflow_is_accepted(shared: Team) -> None:
     shared.until_phase(shared.run("corrected"), "Completed")
 
 
-def test_an_execution_made_by_kubectl_comes_to_belong_to_its_workflow(shared: Team) -> None:
+def test_an_execution_created_by_kubectl_is_adopted_by_its_workflow(shared: Team) -> None:
     workflow = shared.apply(a_workflow("adopting").step("one"))
     run = shared.run("adopting")
 
@@ -165,7 +165,7 @@ def test_an_execution_may_be_applied_before_its_workflow(shared: Team) -> None:
     assert status["message"] == "its step completed"
 
 
-def test_without_any_environments_every_name_is_taken(shared: Team) -> None:
+def test_without_any_environments_every_name_is_accepted(shared: Team) -> None:
     workflow = a_workflow("anywhere").step("one")
     shared.apply(workflow)
     run = shared.begin(an_execution(workflow, environment="wherever"))

@@ -97,7 +97,7 @@ def test_a_stream_of_one_workflow_has_only_its_own_changes(served: Served) -> No
         assert {e.data.get("workflowId", e.data.get("id")) for e in listener.events[1:]} == {mine}
 
 
-def test_who_breaks_off_at_random_under_load_misses_no_last_state(served: Served) -> None:
+def test_a_client_that_reconnects_at_random_under_load_misses_no_final_state(served: Served) -> None:
     """A ledger: what a client has been told, by id, must become what the list says, without a resync."""
     chance = random.Random(14)
     workflow = served.create(steps=[STEP])
@@ -133,7 +133,7 @@ def test_who_breaks_off_at_random_under_load_misses_no_last_state(served: Served
             assert len(ids) == len(set(ids)), "an event came twice"
 
 
-def test_who_is_unknown_or_has_been_away_for_too_long_reads_anew(served: Served) -> None:
+def test_an_unknown_or_expired_position_gets_a_resync(served: Served) -> None:
     for stale in ("00000000-1", "not one of ours", ""):
         source = EventSource(served.http, EVENTS)
         source.last_id = stale
@@ -169,7 +169,7 @@ def test_streams_are_bounded_and_end_when_the_facade_stops(small: Served) -> Non
     )
 
 
-def test_a_client_that_does_not_read_delays_nobody_and_is_told_to_read_anew(served: Served) -> None:
+def test_a_client_that_does_not_read_delays_nobody_and_gets_a_resync(served: Served) -> None:
     url = served.http.base_url
     with socket.create_connection((url.host, url.port or 80)) as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -90,7 +90,7 @@ def test_parameters_are_checked_against_those_that_are_declared(served: Served) 
         ("now", "", "must be an object"),
     ],
 )
-def test_what_is_wrong_with_a_request_is_said_where_it_is(
+def test_problems_of_a_request_are_reported_at_their_field(
     served: Served, workflow: str, body: Any, where: str, says: str
 ) -> None:
     problem = served.refused("POST", f"/{workflow}/execute", body, code=422)
@@ -100,9 +100,7 @@ def test_what_is_wrong_with_a_request_is_said_where_it_is(
     assert says in problem["detail"]
 
 
-def test_an_environment_that_is_not_there_is_refused_once_there_are_some(
-    served: Served, workflow: str
-) -> None:
+def test_an_unknown_environment_is_refused_once_some_exist(served: Served, workflow: str) -> None:
     silent = served.create(steps=[STEP])
     with environments(served, an_environment("local", aliases=["staging"])):
         assert served.execute(workflow, environment="staging")
@@ -128,7 +126,7 @@ def test_a_workflow_without_steps_says_what_to_do(served: Served) -> None:
     assert served.execute(workflow)
 
 
-def test_a_workflow_of_kubectl_that_cannot_run_is_not_started(served: Served) -> None:
+def test_a_workflow_created_by_kubectl_that_cannot_run_is_not_started(served: Served) -> None:
     served.apply(a_workflow("cyclic").step("a", depends_on=["b"]).step("b", depends_on=["a"]))
     problem = served.refused("POST", "/cyclic/execute", {}, code=409)
     assert "a → b → a" in problem["detail"]
@@ -190,7 +188,7 @@ def test_executions_are_filtered_by_status(
     assert answer["total"] == len(expected)
 
 
-def test_limit_and_offset_cut_the_list(served: Served, history: Json) -> None:
+def test_limit_and_offset_page_the_list(served: Served, history: Json) -> None:
     path = f"/{history['workflow']}/executions"
     everything = served.ask("GET", path, limit=100)["executions"]
     assert len(everything) == 7
@@ -200,7 +198,7 @@ def test_limit_and_offset_cut_the_list(served: Served, history: Json) -> None:
     assert [part["offset"] for part in parts] == [0, 3, 6, 9]
 
 
-def test_what_waits_says_why_and_what_failed_says_why(served: Served, history: Json) -> None:
+def test_waiting_and_failed_executions_say_why(served: Served, history: Json) -> None:
     workflow = history["workflow"]
     assert shown(served, workflow, history["pending"])["message"] == "no node has room"
     assert shown(served, workflow, history["failed"])["error"] == "step 'a' ended with exit code 1"
@@ -247,7 +245,7 @@ def test_logs_can_be_left_out(served: Served, workflow: str) -> None:
     assert "logs" not in served.ask("GET", path, logs="false")["stepExecutions"][0]
 
 
-def test_an_execution_of_another_workflow_is_not_there(served: Served, workflow: str) -> None:
+def test_an_execution_of_another_workflow_is_not_found(served: Served, workflow: str) -> None:
     other = served.create(steps=[STEP])
     execution = served.execute(other)
     for verb, path in (("GET", ""), ("POST", "/cancel")):
@@ -255,7 +253,7 @@ def test_an_execution_of_another_workflow_is_not_there(served: Served, workflow:
         assert problem["detail"] == f"the workflow {workflow!r} has no execution {execution!r}"
 
 
-def test_executions_of_kubectl_are_there_too(served: Served, workflow: str) -> None:
+def test_executions_created_by_kubectl_are_listed_too(served: Served, workflow: str) -> None:
     name = served.apply(an_execution(workflow, parameters={"x": 1}))["metadata"]["name"]
     assert shown(served, workflow, name)["executor"] == "anonymous"
 
@@ -278,7 +276,7 @@ def test_a_cancelled_execution_is_cancelling_at_once_and_can_be_cancelled_again(
 
 
 @pytest.mark.parametrize("phase", ["Completed", "Failed", "Cancelled"])
-def test_what_has_ended_cannot_be_cancelled_however_late_it_is_heard_of(
+def test_an_ended_execution_cannot_be_cancelled_even_before_its_end_is_observed(
     served: Served, workflow: str, phase: str
 ) -> None:
     execution = served.execute(workflow)

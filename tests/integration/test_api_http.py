@@ -51,7 +51,7 @@ def statuses(answers: bytes) -> list[int]:
         ("gzip", gzip.compress(b"\xef\xbb\xbf" + BODY, mtime=0)),
     ],
 )
-def test_compressed_bodies_are_taken(served: Served, coding: str, body: bytes) -> None:
+def test_compressed_bodies_are_accepted(served: Served, coding: str, body: bytes) -> None:
     headers = {**JSON, "Content-Encoding": coding}
     answer = served.http.post("/api/workflows", content=body, headers=headers)
     assert answer.status_code == 201, answer.text
@@ -67,7 +67,7 @@ def test_compressed_bodies_are_taken(served: Served, coding: str, body: bytes) -
         ("gzip, gzip", BODY, 415, "send it as gzip or deflate, once, or as it is"),
     ],
 )
-def test_other_bodies_are_refused_with_what_is_taken(
+def test_other_encodings_are_refused_with_the_accepted_ones(
     served: Served, coding: str, body: bytes, status: int, says: str
 ) -> None:
     headers = {**JSON, "Content-Encoding": coding}
@@ -77,7 +77,7 @@ def test_other_bodies_are_refused_with_what_is_taken(
     assert (answer.headers.get("accept-encoding") == "gzip, deflate") is (status == 415)
 
 
-def test_a_key_that_stands_twice_is_refused_by_every_way_of_writing(served: Served) -> None:
+def test_a_duplicate_key_is_refused_by_every_way_of_writing(served: Served) -> None:
     workflow = served.create()
     for verb, path in (("POST", ""), ("PUT", f"/{workflow}"), ("POST", f"/{workflow}/execute")):
         body = b'{"name": "a", "config": {"retries": 1, "retries": 2}}'
@@ -114,7 +114,7 @@ def test_health_checks_of_http_1_0_without_a_host_are_answered_and_closed(served
     ],
     ids=["no host", "two hosts", "no http", "endless header", "endless line", "two lengths"],
 )
-def test_heads_that_are_wrong_are_answered_with_a_problem_and_closed(
+def test_bad_request_heads_are_answered_with_a_problem_and_closed(
     served: Served, request_: bytes, status: int
 ) -> None:
     with connected(served) as connection:
@@ -125,7 +125,7 @@ def test_heads_that_are_wrong_are_answered_with_a_problem_and_closed(
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["status"] == status
 
 
-def test_a_head_that_is_long_but_not_too_long_is_taken(served: Served) -> None:
+def test_a_request_head_just_below_the_limit_is_accepted(served: Served) -> None:
     assert served.http.get("/healthz", headers={"X": "x" * 60_000}).status_code == 200
 
 
@@ -144,7 +144,7 @@ def test_pipelined_requests_are_answered_in_turn_errors_among_them(served: Serve
         assert statuses(until_closed(connection)) == [404, 422, 200, 405, 200]
 
 
-def test_a_body_is_asked_for_only_if_it_is_not_too_large(served: Served) -> None:
+def test_a_body_gets_100_continue_only_if_it_is_not_too_large(served: Served) -> None:
     head = b"POST /api/workflows HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
     head += b"Expect: 100-continue\r\nConnection: close\r\n"
     with connected(served) as connection:

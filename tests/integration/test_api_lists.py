@@ -105,7 +105,7 @@ def test_executions_are_sorted_by_a_field(
 
 
 @pytest.mark.parametrize("sort", ["-createdAt", "createdAt", "-duration", "endTime"])
-def test_a_cursor_goes_on_where_the_page_ended_whatever_has_come(
+def test_a_cursor_continues_where_the_page_ended_despite_new_executions(
     served: Served, runs: dict[str, str], sort: str
 ) -> None:
     expected = [row["id"] for row in of_all(served, sort=sort)["executions"]]
@@ -133,7 +133,7 @@ def test_a_cursor_goes_on_where_the_page_ended_whatever_has_come(
         ({"limit": 0}, "limit"),
     ],
 )
-def test_a_query_that_cannot_be_meant_is_refused_where_it_is_wrong(
+def test_a_bad_query_is_refused_by_the_name_of_its_parameter(
     served: Served, query: Json, parameter: str
 ) -> None:
     answer = served.http.get("/api/executions", params=query)
@@ -141,9 +141,7 @@ def test_a_query_that_cannot_be_meant_is_refused_where_it_is_wrong(
     assert [error["parameter"] for error in answer.json()["errors"]] == [parameter]
 
 
-def test_a_cursor_is_of_one_order_and_takes_the_place_of_an_offset(
-    served: Served, runs: dict[str, str]
-) -> None:
+def test_a_cursor_belongs_to_one_order_and_excludes_an_offset(served: Served, runs: dict[str, str]) -> None:
     cursor = of_all(served, limit=1)["nextCursor"]
     for query in ({"sort": "duration"}, {"offset": 1}):
         answer = served.http.get("/api/executions", params={"cursor": cursor, **query})

@@ -52,21 +52,23 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         ({"kubeconfig": "/no/such/file"}, "no cluster to connect to"),
     ],
 )
-def test_it_ends_with_a_sentence_if_it_cannot_work(settings: dict[str, str], says: str) -> None:
+def test_a_facade_that_cannot_work_exits_with_a_sentence(settings: dict[str, str], says: str) -> None:
     ended = run(**settings)
     assert ended.returncode == 2
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_a_port_that_is_taken_ends_it_with_what_to_do(served: Served) -> None:
+def test_a_port_in_use_is_refused_with_what_to_do(served: Served) -> None:
     port = str(served.http.base_url.port)
     ended = run(api_port=port, kubeconfig=str(served.cluster.kubeconfig))
     assert ended.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use; choose another port" in ended.stderr
 
 
-def test_it_takes_a_free_port_if_none_is_named(cluster: LocalCluster, namespace: str, tmp_path: Path) -> None:
+def test_a_facade_takes_a_free_port_if_none_is_named(
+    cluster: LocalCluster, namespace: str, tmp_path: Path
+) -> None:
     facade = FacadeProcess(cluster, namespace, tmp_path, api_port=0)
     try:
         facade.start(ready=None)
@@ -78,7 +80,9 @@ def test_it_takes_a_free_port_if_none_is_named(cluster: LocalCluster, namespace:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_well(cluster: LocalCluster, namespace: str, tmp_path: Path, number: int) -> None:
+def test_a_signal_ends_it_gracefully(
+    cluster: LocalCluster, namespace: str, tmp_path: Path, number: int
+) -> None:
     facade = FacadeProcess(cluster, namespace, tmp_path, log_format="json")
     try:
         facade.start()
@@ -164,7 +168,7 @@ def browsed(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> 
         yield made
 
 
-def test_pages_of_an_allowed_origin_may_do_all(browsed: Served) -> None:
+def test_pages_of_an_allowed_origin_may_do_everything(browsed: Served) -> None:
     origin = {"Origin": "https://dash.example"}
     asked = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "content-type"}
     before = browsed.http.options("/api/workflows/x", headers=origin | asked)
@@ -191,7 +195,7 @@ def test_pages_of_other_origins_change_nothing(browsed: Served, verb: str) -> No
     assert "access-control-allow-origin" not in browsed.http.get("/api/workflows", headers=headers).headers
 
 
-def test_a_page_that_leads_its_own_name_to_loopback_sees_and_changes_nothing(browsed: Served) -> None:
+def test_a_page_that_rebinds_its_own_name_to_loopback_reads_and_changes_nothing(browsed: Served) -> None:
     headers = {"Host": "evil.example:8080", "Origin": "http://evil.example:8080"}
     for verb, body in (("GET", None), ("POST", {"name": "x"})):
         answer = browsed.http.request(verb, "/api/workflows", headers=headers, json=body)
@@ -199,7 +203,7 @@ def test_a_page_that_leads_its_own_name_to_loopback_sees_and_changes_nothing(bro
         assert "evil.example" in answer.json()["detail"]
 
 
-def test_pages_of_the_facade_itself_may_do_all(served: Served) -> None:
+def test_pages_of_the_facade_itself_may_do_everything(served: Served) -> None:
     url = served.http.base_url
     origin = f"http://{url.host}:{url.port}"
     assert (
@@ -233,7 +237,7 @@ def timeless(answer: Json) -> Json:
     return {**answer, "steps": steps} if steps else answer
 
 
-def test_while_the_api_server_is_away_reads_go_on_and_writes_are_503(
+def test_while_the_api_server_is_unreachable_reads_go_on_and_writes_are_503(
     own_cluster: LocalCluster, tmp_path: Path
 ) -> None:
     with serving(own_cluster, tmp_path) as served:

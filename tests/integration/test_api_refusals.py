@@ -50,7 +50,7 @@ def raw(served: Served, body: bytes, path: str = "", headers: dict[str, str] | N
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_bodies_that_are_no_requests(
+def test_a_bad_body_is_refused(
     served: Served, workflow: str, path: str, body: bytes, status: int, says: str
 ) -> None:
     problem = raw(served, body, path.format(workflow=workflow))
@@ -58,7 +58,7 @@ def test_bodies_that_are_no_requests(
     assert says in problem["detail"]
 
 
-def test_creating_takes_a_body(served: Served) -> None:
+def test_creating_needs_a_body(served: Served) -> None:
     problem = raw(served, b"")
     assert (problem["status"], problem["detail"]) == (422, "a JSON object is required as the body")
 
@@ -112,7 +112,7 @@ def test_a_body_that_does_not_say_its_size_is_413_as_soon_as_it_is_too_large(ser
         ("DELETE", "/x/executions/y", 405, "it takes GET"),
     ],
 )
-def test_what_is_not_there_or_cannot_be_done_says_what_there_is(
+def test_an_unknown_name_or_action_is_refused_with_the_existing_ones(
     served: Served, workflow: str, verb: str, path: str, status: int, says: str
 ) -> None:
     body: Json | None = {} if verb in {"PUT", "POST"} else None
@@ -120,7 +120,7 @@ def test_what_is_not_there_or_cannot_be_done_says_what_there_is(
     assert says in problem["detail"]
 
 
-def test_a_method_that_is_not_taken_names_those_that_are(served: Served) -> None:
+def test_a_method_that_is_not_allowed_gets_the_allowed_ones(served: Served) -> None:
     assert served.http.patch("/api/workflows").headers["allow"] == "GET, POST"
 
 
@@ -155,7 +155,7 @@ def test_queries_are_refused_by_the_name_of_the_parameter(
     assert says in error["detail"]
 
 
-def test_a_bad_schedule_is_refused_at_once_with_the_field_and_what_it_takes(served: Served) -> None:
+def test_a_bad_schedule_is_refused_at_once_with_the_field_and_what_it_accepts(served: Served) -> None:
     schedule = {"type": "cron", "cron": "99 * * * *"}
     answer = served.refused("POST", "", {"name": "x", "config": {"schedule": schedule}}, code=422)
     [error] = answer["errors"]
@@ -258,7 +258,7 @@ NAMES: list[Any] = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_in_all_writings_come_back_as_they_went(served: Served, name: str) -> None:
+def test_names_in_every_script_are_returned_as_sent(served: Served, name: str) -> None:
     workflow = served.create(name=name, description=name + "\n\tsecond line")
     answer = served.ask("GET", f"/{workflow}")
     assert (answer["name"], answer["description"]) == (name, name + "\n\tsecond line")

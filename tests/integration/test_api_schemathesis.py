@@ -30,7 +30,7 @@ _ENDLESS = "/api/events"
 
 
 @pytest.mark.timeout(_WITHIN + 120)
-def test_the_facade_does_as_its_document_says(served: Served, tmp_path: Path) -> None:
+def test_the_facade_conforms_to_its_openapi_document(served: Served, tmp_path: Path) -> None:
     served.create(steps=[{"name": "a", "image": "busybox:1"}])
     ended = subprocess.run(
         [

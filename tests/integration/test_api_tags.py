@@ -74,7 +74,7 @@ def test_a_restarted_facade_knows_the_tags_of_what_has_not_changed(
     assert code_for(served, reads[2], tags[reads[2]]) == 200
 
 
-def test_a_step_that_runs_takes_longer_although_nothing_changes(served: Served, run: tuple[str, str]) -> None:
+def test_the_duration_of_a_running_step_changes_the_tag(served: Served, run: tuple[str, str]) -> None:
     workflow, execution = run
     steps = {"a": {"phase": "Running", "attempt": 1, "startTime": "2025-01-01T00:00:00Z"}}
     served.report(execution, phase="Running", startTime="2025-01-01T00:00:00Z", steps=steps)

@@ -37,7 +37,7 @@ def test_what_is_created_is_in_the_cluster_and_in_the_next_read(served: Served) 
     assert stored["metadata"]["annotations"]["nightcrawler.dev/creator"] == "anonymous"
 
 
-def test_everything_that_a_manifest_may_say_survives_rest_unchanged(served: Served) -> None:
+def test_every_field_of_a_manifest_survives_rest_unchanged(served: Served) -> None:
     spec = full_workflow()["spec"]
     body = {("name" if key == "displayName" else key): value for key, value in spec.items()}
     workflow = served.create(**body)
@@ -64,13 +64,13 @@ def test_reads_see_writes_at_once_a_hundred_times(served: Served) -> None:
         assert served.ask("GET", "", search=name)["total"] == 0
 
 
-def test_what_kubectl_applies_is_there_at_once_by_its_name(served: Served) -> None:
+def test_what_kubectl_applies_is_found_at_once_by_its_name(served: Served) -> None:
     for number in range(20):
         served.apply(a_workflow(f"by-kubectl-{number}").step("a"))
         assert served.ask("GET", f"/by-kubectl-{number}")["name"] == f"by-kubectl-{number}"
 
 
-def test_a_misspelt_field_of_a_pod_template_is_refused_where_it_stands_and_nothing_is_kept(
+def test_a_misspelt_field_of_a_pod_template_is_refused_with_its_path_and_nothing_is_kept(
     served: Served,
 ) -> None:
     workflow = served.create(steps=[STEP])
@@ -97,7 +97,7 @@ def test_a_run_whose_pod_template_leaves_its_environment_is_refused(served: Serv
     assert "asks for nodes with 'office', and those of the environment 'lab' have 'lab'" in error["detail"]
 
 
-def test_environments_are_known_by_name_or_alias_once_there_are_some(served: Served) -> None:
+def test_environments_are_known_by_name_or_alias_once_some_exist(served: Served) -> None:
     local = an_environment("local", aliases=["awsVirginia"], default=True)
     with environments(served, local):
         workflow = served.create(environments={"awsVirginia": True, "dgxCloudCalifornia": False})
@@ -194,14 +194,14 @@ def test_a_value_that_is_a_default_is_written_when_it_is_sent(served: Served) ->
     }
 
 
-def test_steps_of_a_change_are_matched_by_name_and_keep_what_they_leave_out(served: Served) -> None:
+def test_steps_of_a_change_are_matched_by_name_and_keep_omitted_fields(served: Served) -> None:
     step = {**STEP, "timeout": "1h", "resources": {"cpu": 1}}
     workflow = served.create(steps=[step])
     served.ask("PUT", f"/{workflow}", {"steps": [{"name": STEP["name"], "retries": 2}]})
     assert spec_of(served, workflow)["steps"] == [{**step, "retries": 2}]
 
 
-def test_a_workflow_whose_every_environment_is_unticked_does_not_run_by_itself(served: Served) -> None:
+def test_a_workflow_with_every_environment_disabled_does_not_run_by_itself(served: Served) -> None:
     workflow = served.create(steps=[STEP], environments={"one": False})
     assert spec_of(served, workflow)["environments"] == []
     problem = served.refused("POST", f"/{workflow}/execute", {}, code=409)
@@ -214,7 +214,7 @@ def test_a_workflow_whose_every_environment_is_unticked_does_not_run_by_itself(s
     assert served.execute(workflow)
 
 
-def test_an_answer_that_is_sent_back_writes_the_times_it_showed_and_nothing_else(served: Served) -> None:
+def test_a_response_sent_back_writes_only_the_timeouts_it_showed(served: Served) -> None:
     bare = {"config": {"resources": {"gpu": 1}}, "options": {"enableRetry": True}}
     served.apply(a_workflow("unset").step("a").having(**bare))
     shown = served.ask("GET", "/unset")
@@ -228,7 +228,7 @@ def test_an_answer_that_is_sent_back_writes_the_times_it_showed_and_nothing_else
     assert spec_of(served, "unset") == {**before, "description": "new"}
 
 
-def test_a_workflow_of_kubectl_keeps_what_the_facade_does_not_know(served: Served) -> None:
+def test_a_workflow_created_by_kubectl_keeps_fields_that_the_facade_does_not_know(served: Served) -> None:
     manifest = (
         a_workflow("labelled").step("a").labelled(labels={"team": "vision"}, annotations={"note": "keep"})
     )
@@ -367,7 +367,7 @@ def test_filters_narrow_the_list(many: Served, query: dict[str, Any], expected: 
     assert answer["total"] == len(expected)
 
 
-def test_an_unknown_compute_profile_is_refused_with_those_there_are(served: Served) -> None:
+def test_an_unknown_compute_profile_is_refused_with_the_existing_ones(served: Served) -> None:
     body = {"name": "x", "steps": [STEP], "config": {"computeProfile": "Huge"}}
     problem = served.refused("POST", "", body, code=422)
     detail = (

@@ -28,7 +28,7 @@ def cancelled(team: Team, run: str) -> Json:
     return status
 
 
-def test_a_running_one_is_cancelled_once_and_only_when_its_pods_have_ended(shared: Team) -> None:
+def test_a_running_execution_is_cancelled_only_when_its_pods_have_ended(shared: Team) -> None:
     history = History(shared)
     (run,) = shared.runs(a_chain("running", 2).step("long", lasts=600).step("never"))
     pod = shared.until_pod_runs(run, "long")["metadata"]["name"]
@@ -47,7 +47,7 @@ def test_a_running_one_is_cancelled_once_and_only_when_its_pods_have_ended(share
     assert [c.phase for c in history.of(names.EXECUTIONS) if c.name == run].count("Cancelled") == 1
 
 
-def test_steps_side_by_side_are_all_ended(shared: Team) -> None:
+def test_all_parallel_steps_are_ended(shared: Team) -> None:
     graph = a_workflow("wide", order="Graph")
     for number in range(5):
         graph = graph.step(f"s{number}", lasts=600)
@@ -60,7 +60,7 @@ def test_steps_side_by_side_are_all_ended(shared: Team) -> None:
     assert {step["phase"] for step in status["steps"].values()} == {"Cancelled"}
 
 
-def test_one_that_waits_for_a_node_is_cancelled(shared: Team) -> None:
+def test_an_execution_that_waits_for_a_node_is_cancelled(shared: Team) -> None:
     (run,) = shared.runs(a_workflow("waiting").step("one", resources={"cpu": 1000}))
     shared.until_step(run, "one", phase="Pending")
 
@@ -69,7 +69,7 @@ def test_one_that_waits_for_a_node_is_cancelled(shared: Team) -> None:
     assert status["steps"]["one"]["phase"] == "Cancelled"
 
 
-def test_one_that_waits_for_a_gpu_has_nothing_to_end(shared: Team) -> None:
+def test_an_execution_that_waits_for_a_gpu_has_nothing_to_end(shared: Team) -> None:
     (run,) = shared.runs(a_workflow("gpuless").step("one", resources={"gpu": "NVIDIA H100"}))
     shared.until_step(run, "one", reason="NoSuchGPU")
 
@@ -78,7 +78,7 @@ def test_one_that_waits_for_a_gpu_has_nothing_to_end(shared: Team) -> None:
     assert status["steps"]["one"]["phase"] == "Skipped"
 
 
-def test_one_between_two_attempts_makes_no_further_attempt(shared: Team) -> None:
+def test_an_execution_between_two_attempts_makes_no_further_attempt(shared: Team) -> None:
     (run,) = shared.runs(a_workflow("between").step("one", exit_code=1, retries=3, retry_delay="4s"))
     shared.until_step(run, "one", phase="Retrying")
 
@@ -89,7 +89,7 @@ def test_one_between_two_attempts_makes_no_further_attempt(shared: Team) -> None
     always(lambda: len(shared.jobs(run)) == made, during=5, what="no further Job")
 
 
-def test_one_that_waits_for_its_workflow_is_cancelled(shared: Team) -> None:
+def test_an_execution_that_waits_for_its_workflow_is_cancelled(shared: Team) -> None:
     run = shared.run("not-there")
     shared.until_condition(names.EXECUTIONS, run, "Accepted", "Unknown")
 
@@ -98,7 +98,7 @@ def test_one_that_waits_for_its_workflow_is_cancelled(shared: Team) -> None:
     assert status["message"] == "cancelled before it began"
 
 
-def test_one_that_is_born_cancelled_never_begins(shared: Team) -> None:
+def test_an_execution_created_cancelled_never_begins(shared: Team) -> None:
     shared.apply(a_workflow("stillborn").step("one"))
     run = shared.begin(an_execution("stillborn", cancel=True))
 
@@ -108,7 +108,7 @@ def test_one_that_is_born_cancelled_never_begins(shared: Team) -> None:
     assert shared.jobs(run) == []
 
 
-def test_one_that_has_ended_stays_as_it_was(shared: Team) -> None:
+def test_an_execution_that_has_ended_stays_as_it_was(shared: Team) -> None:
     history = History(shared)
     good, bad = [shared.runs(a_workflow(f"over-{code}").step("one", exit_code=code))[0] for code in (0, 1)]
     before = [shared.until_ended(run) for run in (good, bad)]
@@ -141,7 +141,7 @@ def test_a_cancellation_that_races_with_the_end_leads_to_one_of_the_two(shared: 
 
 
 @pytest.mark.usefixtures("nodes")
-def test_a_pod_that_does_not_go_is_named_when_the_patience_is_over(
+def test_a_pod_that_does_not_end_is_named_when_the_grace_is_over(
     cluster: LocalCluster, operators: Operators, team: Team, add_node: Callable[[FakeNode], None]
 ) -> None:
     operators.start(cancel_grace=2)

@@ -26,7 +26,7 @@ def namespaces(cluster: LocalCluster) -> Iterator[None]:
 
 @pytest.mark.usefixtures("namespaces")
 @pytest.mark.parametrize("case", [None, *CASES], ids=lambda case: case.stem if case else "default")
-def test_the_api_server_takes_what_the_chart_makes(cluster: LocalCluster, case: Path | None) -> None:
+def test_the_api_server_accepts_what_the_chart_renders(cluster: LocalCluster, case: Path | None) -> None:
     arguments = ("--server-side", "--dry-run=server", "--validate=strict", "--field-manager=helm")
     said = cluster.kubectl("apply", *arguments, "--force-conflicts", "-f", "-", stdin=rendered(case=case))
     assert "deployment.apps/nightcrawler-operator serverside-applied (server dry run)" in said

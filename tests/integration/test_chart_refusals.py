@@ -43,7 +43,7 @@ def test_custom_resources_that_somebody_else_installed_are_not_taken_over(cluste
     )
 
 
-def test_profiles_that_somebody_else_made_are_left_alone_and_environments_are_refused(
+def test_foreign_profiles_are_left_alone_and_foreign_environments_refused(
     cluster: LocalCluster,
 ) -> None:
     made = {"apiVersion": "nightcrawler.dev/v1alpha1", "metadata": {"name": "theirs"}}
@@ -65,7 +65,7 @@ def test_profiles_that_somebody_else_made_are_left_alone_and_environments_are_re
         cluster.kubectl("delete", "computeprofile/theirs", "environment/theirs")
 
 
-def test_a_name_that_another_release_has_is_refused(cluster: LocalCluster, other: str) -> None:
+def test_a_name_used_by_another_release_is_refused(cluster: LocalCluster, other: str) -> None:
     with pytest.raises(
         HelmError, match="The name first is taken by the release first in namespace first"
     ) as said:
@@ -95,7 +95,7 @@ def test_two_operators_are_not_installed_for_the_same_workflows(cluster: LocalCl
             install(cluster, "second", APART, f"--set=scope={scope}")
 
 
-def test_who_may_not_install_is_told_which_right_is_missing_and_what_to_do(cluster: LocalCluster) -> None:
+def test_an_install_without_rights_names_the_missing_one_and_what_to_do(cluster: LocalCluster) -> None:
     with pytest.raises(HelmError, match='User "jane" cannot get resource "namespaces"') as said:
         install(cluster, "second", APART, user="jane")
     assert "Installing takes the rights of a cluster administrator; docs/troubleshooting.md says" in str(
@@ -103,9 +103,7 @@ def test_who_may_not_install_is_told_which_right_is_missing_and_what_to_do(clust
     )
 
 
-def test_who_administers_a_namespace_installs_there_what_the_guide_says(
-    cluster: LocalCluster, namespace: str
-) -> None:
+def test_a_namespace_admin_can_install_there_as_the_guide_says(cluster: LocalCluster, namespace: str) -> None:
     parts = (
         "crds.install",
         "rbac.create",

@@ -83,7 +83,7 @@ def refusal(cluster: LocalCluster, path: str, manifest: dict[str, Any]) -> str:
         *("1 week", "1w", "0.2 Weeks", "26 hours 1 s", "1d2h1ms", "1 Day 1 Hr 61 Mins", "1561m", "30h"),
     ],
 )
-def test_a_longer_timeout_than_the_teams_is_refused(
+def test_a_timeout_longer_than_the_teams_is_refused(
     cluster: LocalCluster, space: str, timeout: words.Word
 ) -> None:
     said = why_not(cluster, space, config={"timeout": timeout})
@@ -100,7 +100,7 @@ def test_a_workflow_that_sets_no_timeout_has_the_default(cluster: LocalCluster, 
 
 
 @pytest.mark.parametrize("priority", ["low", "medium", None, "high", "critical"])
-def test_a_higher_priority_than_the_teams_is_refused(
+def test_a_priority_higher_than_the_teams_is_refused(
     cluster: LocalCluster, space: str, priority: str | None
 ) -> None:
     said = why_not(cluster, space, **({"priority": priority} if priority else {}))
@@ -125,7 +125,7 @@ def test_other_namespaces_have_no_such_limits(cluster: LocalCluster, space: str,
     assert why_not(cluster, namespace, priority="critical", config={"timeout": "1 week"}) == ""
 
 
-def test_what_was_there_before_the_limit_can_be_labelled_and_not_changed(
+def test_objects_older_than_the_limit_can_be_labelled_and_not_changed(
     cluster: LocalCluster, namespace: str
 ) -> None:
     path = f"/apis/{names.API_VERSION}/namespaces/{namespace}/workflows"
@@ -165,9 +165,7 @@ def test_a_container_that_requests_nothing_fits_under_the_quota(cluster: LocalCl
     ],
     ids=str,
 )
-def test_what_a_container_requests_itself_stays(
-    cluster: LocalCluster, space: str, resources: dict[str, Any]
-) -> None:
+def test_a_containers_own_requests_stay(cluster: LocalCluster, space: str, resources: dict[str, Any]) -> None:
     made = cluster.api.post(f"/api/v1/namespaces/{space}/pods?dryRun=All", a_pod(resources=resources))
     kept = made["spec"]["containers"][0]["resources"]
     assert kept.get("limits") == resources.get("limits")
@@ -191,9 +189,7 @@ def test_more_than_the_quota_is_refused(
     assert lacking in said
 
 
-def test_a_namespace_that_is_there_already_is_refused_with_what_to_do(
-    cluster: LocalCluster, namespace: str
-) -> None:
+def test_an_existing_namespace_is_refused_with_what_to_do(cluster: LocalCluster, namespace: str) -> None:
     def install(*values: str) -> None:
         command = ("install", "nightcrawler", str(CHART), "--dry-run=server", "--namespace=nightcrawler")
         # Other tests of this cluster have made the custom resources, and roles of the usual names.

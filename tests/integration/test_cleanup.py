@@ -45,7 +45,7 @@ def a_job_like_ours(of: Json, *, owned: bool, step: str = "stray", lasts: str = 
     }
 
 
-def test_jobs_stay_for_a_while_and_go_in_one_request(operators: Operators, team: Team) -> None:
+def test_jobs_stay_for_a_while_and_are_deleted_in_one_request(operators: Operators, team: Team) -> None:
     operators.start(job_cleanup_after=0, failed_job_cleanup_after=5)
     (run,) = team.runs(a_workflow("tidy").step("one").step("two").step("three", exit_code=1))
     status = team.until_phase(run, "Failed")
@@ -71,7 +71,9 @@ def test_jobs_of_failed_runs_stay_longer_than_those_of_others(operators: Operato
     assert len(team.jobs(failed)) == 1
 
 
-def test_jobs_that_were_due_while_no_operator_ran_go_when_one_does(operators: Operators, team: Team) -> None:
+def test_jobs_that_were_due_while_no_operator_ran_are_deleted_when_one_does(
+    operators: Operators, team: Team
+) -> None:
     operator = operators.start(job_cleanup_after="1h")
     workflow = a_workflow("interrupted").step("one")
     ended, deleted, live = [*team.runs(workflow, 2), *team.runs(a_workflow("live").step("one", lasts=600))]
@@ -196,7 +198,7 @@ def seed(team: Team, workflow: Json, count: int) -> None:
         )
 
 
-def test_a_long_history_is_not_read_anew_for_every_run_that_ends(operators: Operators, team: Team) -> None:
+def test_a_long_history_is_not_listed_again_for_every_run_that_ends(operators: Operators, team: Team) -> None:
     workflow = a_workflow("long", history={"completed": 120}).step("one")
     seed(team, team.apply(workflow), 125)
     operators.start()
@@ -218,7 +220,7 @@ def test_a_long_history_is_not_read_anew_for_every_run_that_ends(operators: Oper
     assert (len(left), left[0]) == (120, "before-013")
 
 
-def test_what_nobody_told_of_is_put_right_by_the_resync(operators: Operators, team: Team) -> None:
+def test_an_unobserved_change_is_corrected_by_the_resync(operators: Operators, team: Team) -> None:
     operator: OperatorProcess = operators.start(resync_period=2)
     (run,) = team.runs(a_workflow("tampered").step("one"))
     team.until_phase(run, "Completed")

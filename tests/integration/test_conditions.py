@@ -16,7 +16,7 @@ def wait(cluster: LocalCluster, team: Team, condition: str, run: str) -> str:
     return cluster.kubectl("wait", f"--for=condition={condition}", f"ncwfe/{run}", namespace, "--timeout=60s")
 
 
-def test_a_script_waits_for_the_success_of_a_run_and_for_the_end_of_one_that_fails(
+def test_kubectl_wait_sees_the_success_of_a_run_and_the_end_of_one_that_fails(
     shared: Team, cluster: LocalCluster
 ) -> None:
     (good,) = shared.runs(a_workflow("good").step("one"))
@@ -30,7 +30,7 @@ def test_a_script_waits_for_the_success_of_a_run_and_for_the_end_of_one_that_fai
 
 
 @pytest.mark.parametrize("before", ["Running"])
-def test_whether_a_run_succeeds_is_not_said_before_its_end(shared: Team, before: str) -> None:
+def test_whether_a_run_succeeds_is_not_reported_before_its_end(shared: Team, before: str) -> None:
     (run,) = shared.runs(a_workflow("long").step("one", lasts=600))
     status = shared.until_phase(run, before)
     assert "Succeeded" not in {condition["type"] for condition in status["conditions"]}

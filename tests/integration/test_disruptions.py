@@ -63,7 +63,7 @@ def test_a_pod_that_is_deleted_before_it_started_is_replaced(shared: Team) -> No
 
 
 @pytest.mark.parametrize("recorded", [True, False], ids=["recorded", "not recorded yet"])
-def test_a_result_that_was_seen_stands_whatever_becomes_of_the_pod(shared: Team, recorded: bool) -> None:
+def test_an_observed_result_stands_whatever_happens_to_the_pod(shared: Team, recorded: bool) -> None:
     (run,) = shared.runs(
         a_workflow(f"latched-{recorded}".lower()).step("one").step("two", lasts=1.5).step("three")
     )

@@ -105,7 +105,7 @@ async def test_of_three_candidates_one_leads_and_the_lease_names_it(
         assert spec["renewTime"] > spec["acquireTime"]
 
 
-async def test_a_lease_that_is_given_back_is_taken_within_two_retry_periods(
+async def test_a_released_lease_is_taken_within_two_retry_periods(
     cluster: LocalCluster, namespace: str, kubeconfig: Path
 ) -> None:
     async with candidates(kubeconfig, quick(namespace), 2) as both:
@@ -119,7 +119,7 @@ async def test_a_lease_that_is_given_back_is_taken_within_two_retry_periods(
         assert cluster.api.get(lease_path(namespace))["spec"]["leaseTransitions"] == 1
 
 
-def test_a_suspended_operator_is_followed_only_when_its_lease_has_run_out(
+def test_a_suspended_operator_is_replaced_only_when_its_lease_has_expired(
     operators: Operators, cluster: LocalCluster, namespace: str
 ) -> None:
     """It is there, and would go on where it was: nothing says that it is dead."""
@@ -152,7 +152,7 @@ async def test_what_others_write_on_the_lease_stays(
         assert only.stopped == []
 
 
-async def test_a_lease_that_somebody_deletes_is_made_anew_without_a_break(
+async def test_a_deleted_lease_is_recreated_without_a_break(
     cluster: LocalCluster, namespace: str, kubeconfig: Path
 ) -> None:
     async with candidates(kubeconfig, quick(namespace, retry_period=0.3), 1) as (only,):
@@ -163,7 +163,7 @@ async def test_a_lease_that_somebody_deletes_is_made_anew_without_a_break(
         assert only.stopped == []
 
 
-async def test_who_may_not_touch_leases_never_leads_and_says_why_once(
+async def test_an_operator_without_rights_to_leases_never_leads_and_says_why_once(
     cluster: LocalCluster, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG", "nightcrawler_operator.election")  # on which the further ones are

@@ -40,7 +40,7 @@ FAR_AWAY: Final = Process(host="operator-1", boot="b", pid_namespace=1, time_nam
 # --- processes of this host ------------------------------------------------------------------------
 
 
-def test_a_killed_operator_that_is_started_again_does_not_wait_for_its_lease(operators: Operators) -> None:
+def test_a_killed_operator_that_restarts_does_not_wait_for_its_lease(operators: Operators) -> None:
     operator = operators.start(**LONG_LEASE)
 
     operator.kill()
@@ -49,7 +49,7 @@ def test_a_killed_operator_that_is_started_again_does_not_wait_for_its_lease(ope
     assert "is dead: its process" in operator.log
 
 
-def test_a_standby_follows_a_killed_leader_within_seconds(operators: Operators) -> None:
+def test_a_standby_replaces_a_killed_leader_within_seconds(operators: Operators) -> None:
     leader = operators.start(**LONG_LEASE)
     standby = operators.make(**LONG_LEASE)
     standby.start(leading=False)
@@ -167,7 +167,7 @@ def hold_lease(cluster: LocalCluster, namespace: str, holder: Holder) -> None:
 
 
 @pytest.mark.parametrize(("earlier", "dead"), [(1, True), (0, False)], ids=["reused", "its own"])
-async def test_a_pid_that_is_in_use_is_the_leaders_only_if_it_was_started_then(
+async def test_a_pid_in_use_is_the_leaders_only_with_the_same_start_time(
     earlier: int, dead: bool, cluster: LocalCluster, namespace: str, kubeconfig: Path
 ) -> None:
     process = own_process()
@@ -243,7 +243,7 @@ def ended(message: str = termination_line(LEADER)) -> Json:
 
 
 @pytest.mark.parametrize("key", ["state", "lastState"], ids=["ended", "restarted"])
-async def test_a_standby_follows_a_leader_whose_container_has_terminated(
+async def test_a_standby_replaces_a_leader_whose_container_has_terminated(
     key: str, played: PlayedPod, namespace: str, kubeconfig: Path
 ) -> None:
     async with a_candidate(kubeconfig, namespace, own_holder()) as candidate:
@@ -252,7 +252,7 @@ async def test_a_standby_follows_a_leader_whose_container_has_terminated(
         assert await candidate.leads(within=20)
 
 
-async def test_a_leader_is_not_followed_because_the_instance_before_it_has_terminated(
+async def test_a_leader_is_not_replaced_because_its_previous_instance_has_terminated(
     played: PlayedPod, namespace: str, kubeconfig: Path
 ) -> None:
     """Its kubelet has not yet reported that the container was started again."""

@@ -44,9 +44,7 @@ def placed(team: Team, execution: str) -> tuple[str, str]:
     ("asked", "why"),
     [("dgx", "runs in dgx: asked for by the execution"), ("dgxCloudCalifornia", "as 'dgxCloudCalifornia'")],
 )
-def test_pods_go_to_the_nodes_of_the_environment_that_is_asked_for(
-    shared: Team, asked: str, why: str
-) -> None:
+def test_pods_go_to_the_nodes_of_the_requested_environment(shared: Team, asked: str, why: str) -> None:
     own = {"key": "own", "operator": "Exists"}
     workflow = a_workflow(f"placed-{asked.lower()}").step("one", pod={"spec": {"tolerations": [own]}})
     shared.apply(workflow)
@@ -64,7 +62,7 @@ def test_pods_go_to_the_nodes_of_the_environment_that_is_asked_for(
     assert pod["spec"]["tolerations"][:2] == [TOLERATION, own]
 
 
-def test_an_execution_that_asks_for_nothing_runs_in_the_default_environment(shared: Team) -> None:
+def test_an_execution_that_names_none_runs_in_the_default_environment(shared: Team) -> None:
     (run,) = shared.runs(a_workflow("undecided").step("one"))
     shared.until_phase(run, "Completed")
     assert placed(shared, run) == ("home", "runs in home: the default Environment")
@@ -76,7 +74,7 @@ def test_the_first_environment_of_the_workflow_comes_before_the_default(shared: 
     assert placed(shared, run) == ("dgx", "runs in dgx: the workflow's first, as 'dgxCloudCalifornia'")
 
 
-def test_the_execution_has_the_last_word(shared: Team) -> None:
+def test_the_execution_overrides_the_workflow(shared: Team) -> None:
     workflow = a_workflow("overruled", environments=["dgx"]).step("one")
     shared.apply(workflow)
     run = shared.begin(an_execution(workflow, environment="staging"))
@@ -84,7 +82,7 @@ def test_the_execution_has_the_last_word(shared: Team) -> None:
     assert placed(shared, run)[0] == "home"
 
 
-def test_a_pod_template_narrows_the_nodes_of_an_environment_and_never_leaves_them(shared: Team) -> None:
+def test_a_pod_template_narrows_the_nodes_of_an_environment_and_never_adds_any(shared: Team) -> None:
     narrower = {"spec": {"nodeSelector": {POOL: "dgx"}}}
     workflow = a_workflow("narrower", environments=["dgx"]).step("one", pod=narrower)
     (run,) = shared.runs(workflow)
@@ -101,7 +99,7 @@ def test_a_pod_template_narrows_the_nodes_of_an_environment_and_never_leaves_the
     assert "asks for nodes with 'other', and those of the environment 'dgx' have 'dgx'" in status["message"]
 
 
-def test_an_unknown_environment_is_refused_with_those_there_are(shared: Team) -> None:
+def test_an_unknown_environment_is_refused_with_the_existing_ones(shared: Team) -> None:
     workflow = a_workflow("lost").step("one")
     shared.apply(workflow)
     run = shared.begin(an_execution(workflow, environment="mars"))

@@ -56,7 +56,7 @@ def test_describe_shows_how_a_run_went_and_a_restart_repeats_nothing(
     assert "nightcrawler-operator" in shown.partition("Events:")[2]
 
 
-def test_why_a_run_waits_is_told_once_a_reason(shared: Team) -> None:
+def test_each_reason_for_waiting_has_one_event(shared: Team) -> None:
     gpu = {"gpu": "1x NVIDIA H999"}
     workflow = a_workflow("waits", order="Graph").step("a", resources=gpu).step("b", resources=gpu)
     (run,) = shared.runs(workflow)

@@ -55,7 +55,9 @@ def absence(operators: Operators, team: Team) -> Absence:
     return Absence(operators.make(leader_election=False), team)
 
 
-def test_a_step_that_ended_meanwhile_is_recorded_and_the_run_goes_on(absence: Absence, team: Team) -> None:
+def test_a_step_that_ended_during_the_absence_is_recorded_and_the_run_goes_on(
+    absence: Absence, team: Team
+) -> None:
     run = absence.begins(TWO)
     eventually(lambda: not any(map(is_live, team.pods(run))), what="the end of the first step")
 
@@ -65,7 +67,7 @@ def test_a_step_that_ended_meanwhile_is_recorded_and_the_run_goes_on(absence: Ab
     assert_ran_once(absence.history, run, "s1/1", "s2/1")
 
 
-def test_a_step_that_failed_meanwhile_is_tried_again(absence: Absence, team: Team) -> None:
+def test_a_step_that_failed_during_the_absence_is_retried(absence: Absence, team: Team) -> None:
     run = absence.begins(a_workflow("f").step("s", lasts=1, exit_code=4, retries=1, retry_delay=0))
     eventually(lambda: not any(map(is_live, team.pods(run))), what="the end of the step")
 
@@ -76,7 +78,7 @@ def test_a_step_that_failed_meanwhile_is_tried_again(absence: Absence, team: Tea
     assert_ran_once(absence.history, run, "s/1", "s/2")
 
 
-def test_a_pod_that_a_deletion_ended_meanwhile_was_disrupted(
+def test_a_pod_deleted_during_the_absence_was_disrupted(
     absence: Absence, team: Team, cluster: LocalCluster, add_node: Callable[[FakeNode], None]
 ) -> None:
     add_node(FakeNode("frozen", labels={POOL: "frozen"}))
@@ -118,7 +120,7 @@ DELETIONS: Final[dict[str, Callable[[Team, str], None]]] = {"Pod": delete_pod, "
 
 
 @pytest.mark.parametrize("delete", DELETIONS.values(), ids=DELETIONS)
-def test_a_step_whose_child_was_deleted_meanwhile_is_tried_again_for_free(
+def test_a_step_whose_job_or_pod_was_deleted_during_the_absence_is_retried_for_free(
     delete: Callable[[Team, str], None], absence: Absence, team: Team
 ) -> None:
     run = absence.begins(a_chain("c", 1, lasts=600))
@@ -135,7 +137,7 @@ def test_a_step_whose_child_was_deleted_meanwhile_is_tried_again_for_free(
     assert_never_two_at_once(absence.history, run)
 
 
-def test_a_cancellation_meanwhile_is_carried_out(absence: Absence, team: Team) -> None:
+def test_a_cancellation_during_the_absence_is_carried_out(absence: Absence, team: Team) -> None:
     run = absence.begins(a_chain("c", 2, lasts=600))
     team.cancel(run)
 
@@ -146,7 +148,7 @@ def test_a_cancellation_meanwhile_is_carried_out(absence: Absence, team: Team) -
     assert_ran_once(absence.history, run, "s1/1")
 
 
-def test_a_deletion_meanwhile_takes_everything_along_and_the_name_can_be_used_again(
+def test_a_deletion_during_the_absence_removes_everything_and_frees_the_name(
     absence: Absence, team: Team
 ) -> None:
     run = absence.begins(a_chain("c", 1, lasts=600))
@@ -160,7 +162,7 @@ def test_a_deletion_meanwhile_takes_everything_along_and_the_name_can_be_used_ag
     eventually(lambda: [p["metadata"]["name"] for p in team.pods(run) if is_live(p)] == [], within=40)
 
 
-def test_a_run_that_went_over_its_time_meanwhile_is_ended(absence: Absence, team: Team) -> None:
+def test_a_run_that_timed_out_during_the_absence_is_ended(absence: Absence, team: Team) -> None:
     run = absence.begins(a_chain("c", 1, lasts=600).config(timeout=4))
 
     absence.ends()
@@ -171,7 +173,7 @@ def test_a_run_that_went_over_its_time_meanwhile_is_ended(absence: Absence, team
     assert_ran_once(absence.history, run, "s1/1")
 
 
-def test_a_workflow_that_was_edited_meanwhile_does_not_change_the_run(absence: Absence, team: Team) -> None:
+def test_a_workflow_edited_during_the_absence_does_not_change_the_run(absence: Absence, team: Team) -> None:
     run = absence.begins(TWO)
     team.edit(a_chain("two", 1))
 

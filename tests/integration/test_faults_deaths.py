@@ -150,7 +150,7 @@ def test_deaths_while_a_job_is_refused_lose_neither_the_reason_nor_the_step(
     assert_ran_once(history, run, "s1/1", "s2/1")
 
 
-def test_a_death_at_the_freeing_of_a_deleted_pod_keeps_neither_the_pod_nor_a_result(
+def test_a_death_at_the_removal_of_a_finalizer_loses_neither_the_deletion_nor_the_result(
     victim: Victim, team: Team
 ) -> None:
     team.apply(workflow := a_workflow("d").step("s1").step("s2", lasts=600))
@@ -197,9 +197,7 @@ def test_a_death_at_a_write_of_a_cancellation_leaves_nothing_running(
     assert history.phases(run).count("Cancelled") == 1
 
 
-def test_a_death_before_the_workflow_tells_of_its_last_run_is_made_good_for(
-    victim: Victim, team: Team
-) -> None:
+def test_a_death_before_the_workflows_status_is_written_is_recovered(victim: Victim, team: Team) -> None:
     team.apply(workflow := a_chain("c", 1))
     run = team.run(workflow)
 
@@ -209,7 +207,7 @@ def test_a_death_before_the_workflow_tells_of_its_last_run_is_made_good_for(
     team.until_last_run("c", run, "Completed")
 
 
-def test_a_death_before_an_old_run_is_removed_is_made_good_for(victim: Victim, team: Team) -> None:
+def test_a_death_before_an_old_run_is_deleted_is_recovered(victim: Victim, team: Team) -> None:
     team.apply(workflow := a_chain("c", 1, lasts=2).having(history={"completed": 1}))
     victim.start()
     first = team.run(workflow)
@@ -222,7 +220,7 @@ def test_a_death_before_an_old_run_is_removed_is_made_good_for(victim: Victim, t
     eventually(lambda: team.executions_of("c") == [second], what="the removal of the old run")
 
 
-def test_a_leader_that_dies_at_a_renewal_is_followed_by_itself(
+def test_a_leader_that_dies_at_a_renewal_leads_again_after_its_restart(
     proxy: FaultProxy, operators: Operators, team: Team
 ) -> None:
     victim = Victim(operators.make(kubeconfig=proxy.kubeconfig, **QUICK_LEASE), proxy)

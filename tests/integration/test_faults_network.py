@@ -27,7 +27,7 @@ def operator(proxy: FaultProxy, operators: Operators) -> OperatorProcess:
 
 
 @pytest.mark.usefixtures("operator")
-def test_runs_end_although_every_watch_breaks_twice_a_second(proxy: FaultProxy, team: Team) -> None:
+def test_runs_end_while_every_watch_breaks_twice_a_second(proxy: FaultProxy, team: Team) -> None:
     history = History(team)
     proxy.cut_watches(every=0.5)
 
@@ -49,7 +49,7 @@ BURSTS: Final[dict[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("burst", BURSTS.values(), ids=BURSTS)
 @pytest.mark.usefixtures("operator")
-def test_runs_end_although_requests_are(burst: dict[str, Any], proxy: FaultProxy, team: Team) -> None:
+def test_runs_end_while_requests_are(burst: dict[str, Any], proxy: FaultProxy, team: Team) -> None:
     history = History(team)
     rule = proxy.on("*", "/namespaces/", **burst)
 
@@ -63,7 +63,7 @@ def test_runs_end_although_requests_are(burst: dict[str, Any], proxy: FaultProxy
 
 
 @pytest.mark.usefixtures("operator")
-def test_a_job_whose_creation_is_answered_too_late_is_not_made_twice(proxy: FaultProxy, team: Team) -> None:
+def test_a_job_whose_creation_times_out_is_not_created_twice(proxy: FaultProxy, team: Team) -> None:
     history = History(team)
     proxy.on("POST", "/jobs$", lose="after", delay=4)
 
@@ -82,7 +82,7 @@ HELD: Final = {
 
 @pytest.mark.parametrize("kinds", HELD.values(), ids=HELD)
 @pytest.mark.usefixtures("operator")
-def test_steps_that_end_while_nothing_is_heard_of(kinds: str, proxy: FaultProxy, team: Team) -> None:
+def test_the_next_step_waits_until_an_end_is_observed_in(kinds: str, proxy: FaultProxy, team: Team) -> None:
     history = History(team)
     [run] = team.runs(a_chain("c", 3, lasts=1))
     team.until_pod_runs(run, "s1")
@@ -97,9 +97,7 @@ def test_steps_that_end_while_nothing_is_heard_of(kinds: str, proxy: FaultProxy,
 
 
 @pytest.mark.usefixtures("operator")
-def test_a_pod_of_whose_end_nobody_has_heard_holds_the_next_attempt_back(
-    proxy: FaultProxy, team: Team
-) -> None:
+def test_a_pod_whose_end_is_unobserved_holds_the_next_attempt_back(proxy: FaultProxy, team: Team) -> None:
     history = History(team)
     [run] = team.runs(a_chain("c", 1, lasts=600))
     team.until_pod_runs(run)

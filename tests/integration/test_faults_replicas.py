@@ -42,7 +42,7 @@ def test_two_operators_without_an_election_run_nothing_twice(operators: Operator
         assert_never_two_at_once(history, run)
 
 
-def test_a_leader_that_dies_in_the_middle_of_thirty_chains_is_followed(
+def test_a_leader_that_dies_in_the_middle_of_thirty_chains_is_replaced(
     operators: Operators, team: Team
 ) -> None:
     history = History(team)
@@ -65,7 +65,7 @@ def test_a_leader_that_dies_in_the_middle_of_thirty_chains_is_followed(
     assert follower.leader != ""
 
 
-def test_a_frozen_leader_that_wakes_up_writes_nothing_wrong(operators: Operators, team: Team) -> None:
+def test_a_suspended_leader_that_resumes_writes_nothing_wrong(operators: Operators, team: Team) -> None:
     history = History(team)
     frozen = operators.start(**QUICK_LEASE)
     awake = operators.make(**QUICK_LEASE)
@@ -88,7 +88,7 @@ def test_a_frozen_leader_that_wakes_up_writes_nothing_wrong(operators: Operators
         assert_ran_once(history, run, *THREE)
 
 
-def test_a_follower_that_is_behind_repeats_nothing_when_it_leads(
+def test_a_standby_with_a_stale_cache_repeats_nothing_when_it_leads(
     proxy: FaultProxy, operators: Operators, team: Team, add_node: Callable[[FakeNode], None]
 ) -> None:
     history = History(team)

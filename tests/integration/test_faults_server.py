@@ -63,7 +63,7 @@ def touched(team: Team, pod: Json) -> bool:
 
 
 @pytest.mark.parametrize("component", ["kube-apiserver", "etcd"])
-def test_runs_go_on_after_the_death_of(
+def test_runs_go_on_after_a_restart_of(
     component: str, cluster: LocalCluster, operators: Operators, team: Team
 ) -> None:
     operator = operators.start(**QUICK_LEASE)
@@ -86,7 +86,7 @@ def test_runs_go_on_after_the_death_of(
     eventually(lambda: operator.probe("/readyz"), what="the operator to be ready again")
 
 
-def test_an_operator_that_starts_while_the_server_is_away_waits_for_it(
+def test_an_operator_that_starts_while_the_server_is_down_waits_for_it(
     cluster: LocalCluster, operators: Operators, team: Team
 ) -> None:
     team.apply(workflow := a_chain("c", 1))

@@ -70,7 +70,7 @@ def test_an_environment_may_be_applied_together_with_a_run_in_it(
     assert placed == ["first", "second"]
 
 
-def test_environments_are_asked_for_only_where_one_that_is_new_would_matter(
+def test_environments_are_listed_only_where_a_new_one_would_matter(
     proxy: FaultProxy, operators: Operators, team: Team
 ) -> None:
     operators.start(kubeconfig=proxy.kubeconfig)
@@ -112,7 +112,7 @@ def test_a_run_of_a_workflow_that_was_deleted_just_now_does_not_begin(
     assert team.jobs(run) == []
 
 
-def test_a_deletion_that_no_watch_tells_of_is_found_by_the_resync(
+def test_a_deletion_missed_by_every_watch_is_found_by_the_resync(
     proxy: FaultProxy, operators: Operators, team: Team
 ) -> None:
     operators.start(kubeconfig=proxy.kubeconfig, resync_period=2)

@@ -73,7 +73,7 @@ def test_a_pod_that_gets_its_labels_back_is_watched_again(shared: Team) -> None:
     shared.until_phase(run, "Completed")
 
 
-def test_a_pod_that_is_deleted_without_its_labels_is_tried_again_when_it_is_gone(shared: Team) -> None:
+def test_a_pod_that_is_deleted_without_its_labels_is_retried_when_it_is_gone(shared: Team) -> None:
     (run,) = shared.runs(a_workflow("gone").step("one", lasts=600))
     first = shared.until_pod_runs(run)
     shared.until_step(run, "one", phase="Running")
@@ -88,7 +88,7 @@ def test_a_pod_that_is_deleted_without_its_labels_is_tried_again_when_it_is_gone
     shared.until_phase(run, "Completed")
 
 
-def test_a_job_that_lost_its_labels_is_none_that_was_deleted(shared: Team) -> None:
+def test_a_job_that_lost_its_labels_does_not_count_as_deleted(shared: Team) -> None:
     (run,) = shared.runs(a_workflow("job").step("one", lasts=600))
     pod = shared.until_pod_runs(run)
     shared.until_step(run, "one", phase="Running")

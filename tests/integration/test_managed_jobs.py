@@ -24,7 +24,7 @@ def the_job(team: Team, run: str, step: str, attempt: int = 1) -> Json:
     return next(job for number, job in marks if number == str(attempt))
 
 
-def test_a_job_says_how_its_pod_ended_and_its_pod_has_its_name(shared: Team) -> None:
+def test_a_job_reports_how_its_pod_ended_and_its_pod_has_its_name(shared: Team) -> None:
     workflow = a_workflow("told", order="Graph").step("well", lasts=0.2)
     (run,) = shared.runs(workflow.step("badly", exit_code=3, retries=1, retry_delay=60))
     shared.until_step(run, "badly", phase="Retrying")
@@ -62,7 +62,7 @@ def test_a_pod_that_has_ended_can_be_deleted(shared: Team, over: bool) -> None:
     shared.cancel(run)
 
 
-def test_a_pod_goes_with_its_job_after_the_run(shared: Team) -> None:
+def test_a_pod_is_deleted_with_its_job_after_the_run(shared: Team) -> None:
     (run,) = shared.runs(a_workflow("removed").step("one"))
     shared.until_phase(run, "Completed")
     (job,) = shared.jobs(run)

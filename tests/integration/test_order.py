@@ -20,7 +20,7 @@ def test_steps_run_one_after_the_other_as_they_are_written(shared: Team) -> None
         assert history.pod_ended(before) < history.pod_made(after)
 
 
-def test_a_graph_fans_out_at_once_and_waits_for_all_where_it_comes_together(shared: Team) -> None:
+def test_a_graph_fans_out_at_once_and_waits_for_all_where_it_fans_in(shared: Team) -> None:
     history = History(shared)
     middle = ["left", "middle", "right"]
     graph = a_workflow("diamond").step("first")
@@ -66,7 +66,7 @@ def test_two_workflows_run_side_by_side(shared: Team) -> None:
         assert shared.until_phase(run, "Completed")["steps"]["s1"]["attempt"] == 1
 
 
-def test_step_names_that_look_alike_get_jobs_of_their_own(shared: Team) -> None:
+def test_similar_step_names_get_jobs_of_their_own(shared: Team) -> None:
     alike = ["A b", "a-b", "a b!", "a_b", "ä b", "x" * 100, "x" * 99 + "y", "-", "!", "模型训练"]
     workflow = a_workflow("collide", order="Graph")
     for name in alike:

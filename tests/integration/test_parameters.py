@@ -99,7 +99,7 @@ def test_a_required_parameter_with_a_default_need_not_be_given(shared: Team) -> 
     shared.until_phase(run, "Completed")
 
 
-def test_an_unknown_parameter_is_refused_with_those_there_are(shared: Team) -> None:
+def test_an_unknown_parameter_is_refused_with_the_declared_ones(shared: Team) -> None:
     workflow = a_workflow("strict").parameter("epochs").parameter("rate").step("one")
     shared.apply(workflow)
     run = shared.begin(an_execution(workflow).given(epoch=3))

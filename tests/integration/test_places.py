@@ -105,7 +105,7 @@ def test_a_fixed_environment_refuses_what_no_node_of_it_could_hold(
     shared.until_phase(run, "Completed")
 
 
-def test_a_pool_that_scales_from_zero_gets_a_pod_that_its_autoscaler_sees(
+def test_a_pool_scaled_to_zero_gets_a_pending_pod_for_its_autoscaler(
     add_environment: Add, add_node: Callable[[FakeNode], None], shared: Team
 ) -> None:
     h100 = {"model": "NVIDIA H100 80GB", "nodeSelector": {POOL: "from-zero"}}
@@ -134,7 +134,7 @@ PREEMPTED: Final = {
 }
 
 
-def test_a_preempted_step_is_tried_again_for_nothing(operators: Operators, team: Team) -> None:
+def test_a_preempted_step_is_retried_for_free(operators: Operators, team: Team) -> None:
     operators.start(max_disruptions=0)
     (run,) = team.runs(a_workflow("humble").step("one", lasts=60, retries=0))
     pod = team.until_pod_runs(run, "one")

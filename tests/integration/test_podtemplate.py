@@ -174,7 +174,7 @@ def restricted_pod(template: Json) -> Json:
     return {**made, "metadata": {**made["metadata"], "namespace": "restricted"}}
 
 
-def test_a_pod_of_which_nothing_is_said_passes_only_what_is_filled_in(
+def test_a_pod_without_security_fields_passes_only_with_those_filled_in(
     cluster: LocalCluster, restricted: str
 ) -> None:
     assert refusal(cluster, restricted, restricted_pod({})) == ""

@@ -66,7 +66,9 @@ def test_a_run_keeps_the_profile_that_it_began_with(loading: Team, shared: Team)
     eventually(uses_the_edited, what="the operator to hear of the edit")
 
 
-def test_a_workflow_and_its_runs_wait_for_no_unknown_profile_but_say_which_there_are(shared: Team) -> None:
+def test_a_workflow_with_an_unknown_profile_and_its_runs_are_refused_with_the_existing_ones(
+    shared: Team,
+) -> None:
     (run,) = shared.runs(a_workflow("huge").step("one").config(compute_profile="Huge"))
 
     status = shared.until_phase(run, "Failed")
@@ -78,9 +80,7 @@ def test_a_workflow_and_its_runs_wait_for_no_unknown_profile_but_say_which_there
     assert accepted["reason"] == "UnknownComputeProfile"
 
 
-def test_a_refused_workflow_is_accepted_once_its_profile_is_there(
-    cluster: LocalCluster, shared: Team
-) -> None:
+def test_a_refused_workflow_is_accepted_once_its_profile_exists(cluster: LocalCluster, shared: Team) -> None:
     shared.apply(a_workflow("early").step("one", compute_profile="Late"))
     shared.until_condition(names.WORKFLOWS, "early", "Accepted", "False")
     everywhere = Team(cluster, "default")

@@ -137,7 +137,7 @@ def test_a_run_that_cannot_begin_says_which_webhook_keeps_it(
     assert team.condition(names.EXECUTIONS, run, "Accepted")["status"] == "True"
 
 
-def test_a_further_attempt_that_is_not_taken_says_so_too(
+def test_a_refused_further_attempt_says_so_too(
     operators: Operators, team: Team, registered: Callable[[str, Json], str]
 ) -> None:
     operators.start(**ONLY_ONE)
@@ -193,7 +193,7 @@ def a_policy(team: Team, resource: names.Resource, reason: str) -> tuple[Json, J
         (names.JOBS, "Invalid", "JobRefused"),
     ],
 )
-def test_a_policys_no_fails_the_step_with_its_words(
+def test_a_denial_by_a_policy_fails_the_step_with_its_message(
     resource: names.Resource,
     reason: str,
     told: str,
@@ -260,7 +260,7 @@ def test_rights_that_the_operator_lacks_are_named_and_waited_for(
     team.until_phase(run, "Completed", within=60)
 
 
-def test_rights_that_do_not_come_fail_the_step(operators: Operators, team: Team) -> None:
+def test_rights_that_stay_missing_fail_the_step(operators: Operators, team: Team) -> None:
     operators.start(missing_rights_grace=4, **ONLY_ONE)
     with without_right(team, "jobs", "create"):
         (run,) = team.runs(a_workflow("w").step("one", retries=3))

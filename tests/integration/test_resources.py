@@ -25,7 +25,7 @@ def asks_for(team: Team, run: str, step: str) -> Any:
     return container["resources"]
 
 
-def test_a_gpu_step_asks_for_exactly_what_was_written(shared: Team) -> None:
+def test_a_gpu_step_requests_exactly_what_was_written(shared: Team) -> None:
     resources = {"cpu": "16 cores", "memory": "64 GB", "gpu": "8x NVIDIA A100"}
     (run,) = shared.runs(a_workflow("gpu").step("train", resources=resources))
     shared.until_phase(run, "Completed")
@@ -40,7 +40,7 @@ def test_a_gpu_step_asks_for_exactly_what_was_written(shared: Team) -> None:
     assert terms == {"nodeSelectorTerms": [{"matchExpressions": [expected]}]}
 
 
-def test_what_nobody_wrote_is_not_asked_for(shared: Team) -> None:
+def test_unset_resources_are_not_requested(shared: Team) -> None:
     (run,) = shared.runs(a_workflow("modest").step("one"))
     shared.until_phase(run, "Completed")
 
@@ -76,7 +76,7 @@ def test_a_step_overrides_the_workflow_field_by_field(shared: Team) -> None:
     assert {"name": "scratch", "mountPath": "/scratch"} in container["volumeMounts"]
 
 
-def test_gpus_are_shared_out_and_the_rest_waits_its_turn(shared: Team) -> None:
+def test_gpus_are_assigned_and_the_other_steps_wait(shared: Team) -> None:
     # Two nodes with eight each: three steps of eight do not fit side by side.
     graph = a_workflow("crowded", order="Graph")
     for number in range(3):

@@ -65,7 +65,7 @@ def test_a_retry_that_succeeds_makes_the_run_complete(shared: Team) -> None:
     assert one.keys() == {"phase", "attempt", "startTime", "completionTime", "jobName", "exitCode"}
 
 
-def test_a_further_attempt_is_on_record_before_its_job_is_made(shared: Team) -> None:
+def test_a_further_attempt_is_recorded_before_its_job_is_created(shared: Team) -> None:
     history = History(shared)
     (run,) = shared.runs(a_workflow("recorded").step("one", exit_code=1, retries=1, retry_delay="0s"))
     shared.until_phase(run, "Failed")
@@ -112,12 +112,12 @@ def matrix(shared: Team) -> list[str]:
 
 
 @pytest.mark.parametrize("row", range(len(MATRIX)), ids=[str(row) for row in MATRIX])
-def test_who_allows_how_many_attempts(shared: Team, matrix: list[str], row: int) -> None:
+def test_the_number_of_attempts_follows_the_settings(shared: Team, matrix: list[str], row: int) -> None:
     shared.until_phase(matrix[row], "Failed")
     assert len(shared.jobs(matrix[row])) == MATRIX[row][-1]
 
 
-def test_a_failure_ends_the_steps_beside_it(shared: Team) -> None:
+def test_a_failure_ends_the_parallel_steps(shared: Team) -> None:
     graph = a_workflow("beside", order="Graph").step("wrong", lasts=1, exit_code=1).step("long", lasts=600)
     (run,) = shared.runs(graph.step("after", depends_on=["long"]))
 

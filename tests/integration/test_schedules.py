@@ -139,7 +139,7 @@ def test_a_bad_schedule_is_refused_in_the_status_and_starts_nothing(shared: Team
     assert state(shared, "bad") == {}
 
 
-def test_a_name_that_is_taken_drops_the_time(shared: Team) -> None:
+def test_a_name_in_use_drops_the_time(shared: Team) -> None:
     workflow = every_ten_seconds("taken", first_in=15)
     uid = shared.apply(workflow)["metadata"]["uid"]
     time = workflow.spec["config"]["schedule"]["start"]
@@ -179,7 +179,7 @@ def test_a_run_of_a_deleted_workflow_is_not_adopted_by_one_of_its_name(
         assert not team.jobs("orphan")
 
 
-def test_fifty_missed_times_are_made_up_for_one_after_the_other(operators: Operators, team: Team) -> None:
+def test_fifty_missed_times_are_caught_up_one_after_the_other(operators: Operators, team: Team) -> None:
     operator = operators.start()
     start = to_wire(utcnow() - timedelta(hours=1))
     schedule = {"type": "interval", "interval": "1 minute", "start": start, "catchUp": True}

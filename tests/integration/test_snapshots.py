@@ -77,7 +77,7 @@ def test_every_job_names_the_revision_it_was_made_from(shared: Team) -> None:
     assert named == {status["revision"]}
 
 
-def test_a_revision_goes_with_the_last_run_that_used_it(shared: Team) -> None:
+def test_a_revision_is_deleted_with_the_last_run_that_used_it(shared: Team) -> None:
     workflow = a_workflow("pruned", history={"completed": 1}).step("one", image="one:1")
     shared.apply(workflow)
     first = shared.run("pruned", "pruned-1")  # within a second, the name decides who is older

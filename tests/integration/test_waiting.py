@@ -86,7 +86,7 @@ def test_a_step_waits_for_a_gpu_of_the_model_it_asks_for(
     assert pod["spec"]["nodeName"] == "hopper"
 
 
-def test_a_gpu_that_nobody_brings_fails_the_step_when_the_queue_timeout_is_over(
+def test_a_gpu_that_never_appears_fails_the_step_when_the_queue_timeout_is_over(
     operators: Operators, team: Team
 ) -> None:
     operators.start(queue_timeout=2)
@@ -116,7 +116,7 @@ def test_a_step_waits_for_the_quota_and_runs_when_there_is_room(team: Team) -> N
 
 
 @pytest.mark.usefixtures("nodes", "operator")
-def test_a_job_that_the_quota_keeps_out_is_shown_and_asked_for_again(team: Team) -> None:
+def test_a_job_refused_by_the_quota_is_reported_and_created_again(team: Team) -> None:
     set_quota(team, **{"count/jobs.batch": "0"})
     (run,) = team.runs(a_workflow("jobless").step("one"))
 

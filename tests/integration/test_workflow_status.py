@@ -19,7 +19,7 @@ def test_a_workflow_shows_its_last_run_and_how_many_are_in_flight(shared: Team) 
     shared.until_last_run("shown", latest, "Cancelled", active=0)
 
 
-def test_a_workflow_that_has_never_run_says_that_it_can(shared: Team) -> None:
+def test_a_workflow_that_has_never_run_says_that_it_is_accepted(shared: Team) -> None:
     shared.apply(a_workflow("new").step("one"))
 
     accepted = shared.until_condition(names.WORKFLOWS, "new", "Accepted", "True")
@@ -48,7 +48,7 @@ def test_fields_without_effect_yet_are_listed_and_kept(shared: Team) -> None:
     shared.until_phase(shared.run("ahead"), "Completed")
 
 
-def test_kubectl_get_shows_how_it_goes(shared: Team) -> None:
+def test_kubectl_get_shows_progress(shared: Team) -> None:
     (run,) = shared.runs(a_workflow("listed", priority="low").step("one", exit_code=4, says="no such file"))
     shared.until_phase(run, "Failed")
     shared.until_last_run("listed", run, "Failed")

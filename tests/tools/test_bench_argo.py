@@ -41,7 +41,7 @@ def test_its_metrics_open_no_port() -> None:
 
 
 @pytest.mark.parametrize("node", ["chain-7[0].step-2", "chain-7.step-2"], ids=["steps", "DAG"])
-def test_a_pod_tells_its_run_and_step(node: str) -> None:
+def test_a_pod_names_its_run_and_step(node: str) -> None:
     pod = Meta(
         labels={"workflows.argoproj.io/workflow": "chain-7"},
         annotations={"workflows.argoproj.io/node-name": node},
@@ -64,20 +64,20 @@ def test_flags_are_read_as_a_shell_reads_them() -> None:
     assert flags_of("") == ()
 
 
-def test_flags_that_are_added_come_last_and_so_win() -> None:
+def test_added_flags_come_last_and_so_win() -> None:
     tuned = PROFILES["tuned"]
     more = tuned.with_flags(["--qps=9"])
     assert more.flags == (*tuned.flags, "--qps=9")
     assert (more.what, more.requeue) == (tuned.what, tuned.requeue)
 
 
-def test_as_it_is_installed_it_has_no_flags_of_ours() -> None:
+def test_the_installed_profile_has_no_flags_of_ours() -> None:
     installed = PROFILES["installed"]
     assert installed.flags == ()
     assert installed.requeue == "10s", "its default"
 
 
-def test_only_manifests_of_its_custom_resources_are_taken(tmp_path: Path) -> None:
+def test_only_manifests_of_its_custom_resources_are_accepted(tmp_path: Path) -> None:
     for name in ("argoproj.io_workflows.yaml", "argoproj.io_cronworkflows.yaml", "kustomization.yaml"):
         (tmp_path / name).write_text(json.dumps({}))
     found = [file.name for file in manifests_in(tmp_path)]

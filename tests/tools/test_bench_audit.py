@@ -29,7 +29,7 @@ def _line(
     return json.dumps(event) + "\n"
 
 
-def test_requests_are_told_apart_by_agent_verb_and_subresource() -> None:
+def test_requests_are_counted_by_agent_verb_and_subresource() -> None:
     counts = audit.count(
         [
             _line(f"{OPERATOR}/0.1 (linux)", "create"),
@@ -56,12 +56,12 @@ def test_a_watch_counts_once_and_half_a_line_not_at_all() -> None:
     assert counts == {Asked(OPERATOR, "watch", "pods"): 1}
 
 
-def test_what_is_no_resource_counts_by_its_path() -> None:
+def test_a_request_without_a_resource_counts_by_its_path() -> None:
     event = {"stage": "ResponseComplete", "verb": "get", "userAgent": "curl", "requestURI": "/readyz?verbose"}
     assert audit.count([json.dumps(event) + "\n"]) == {Asked("curl", "get", "/readyz"): 1}
 
 
-def test_own_writes_are_all_but_the_lease_and_what_is_done_for_others_stands_beside_them() -> None:
+def test_own_writes_are_all_but_the_lease_and_writes_for_others_are_listed_beside_them() -> None:
     lines = [
         *[_line(OPERATOR, "create")] * 10,
         *[_line(OPERATOR, "create", "pods")] * 10,

@@ -60,7 +60,7 @@ def _recorded(
     return read
 
 
-def test_for_each_row_the_order_turns_every_other_time() -> None:
+def test_for_each_row_the_order_alternates() -> None:
     firsts: dict[str, list[str]] = {}
     taken = list(turns(COMPARABLE, ["a", "b"], 4))
     for row, label in taken[::2]:
@@ -70,25 +70,25 @@ def test_for_each_row_the_order_turns_every_other_time() -> None:
     assert set(Counter(taken).values()) == {4}
 
 
-def test_a_row_is_taken_through_all_before_the_next_row() -> None:
+def test_a_row_is_measured_for_all_before_the_next_row() -> None:
     assert list(turns(["start", "cost"], ["a", "b", "c"], 1)) == [
         ("start", "a"), ("start", "b"), ("start", "c"), ("cost", "c"), ("cost", "b"), ("cost", "a"),
     ]  # fmt: skip
 
 
-def test_who_is_first_is_evenly_shared_even_in_one_turn() -> None:
+def test_each_is_first_equally_often_even_in_one_turn() -> None:
     firsts = Counter(label for _, label in list(turns(COMPARABLE, ["a", "b"], 1))[::2])
     assert firsts == {"a": 2, "b": 2}
 
 
-def test_every_row_that_is_compared_takes_an_engine() -> None:
+def test_every_compared_row_has_an_engine() -> None:
     assert set(COMPARABLE) <= set(known())
     for name in COMPARABLE:
         measure: Any = row_of_engine(name)
         assert "engine" in measure.__annotations__
 
 
-def test_there_is_one_contender_a_profile_beside_ours(tmp_path: Path) -> None:
+def test_there_is_one_contender_for_each_profile_beside_ours(tmp_path: Path) -> None:
     controller = tmp_path / "workflow-controller"
     controller.write_text("#!/bin/sh\necho workflow-controller: v9.9.9\n")
     controller.chmod(0o755)
@@ -138,19 +138,19 @@ def test_figures_that_were_measured_once_have_no_spread(tmp_path: Path) -> None:
     assert "Only a first look" in text
 
 
-def test_different_numbers_of_pods_are_said(tmp_path: Path) -> None:
+def test_different_numbers_of_pods_are_reported(tmp_path: Path) -> None:
     details = _recorded(tmp_path / "c.json", [_measured(OURS, 20)], [_measured(_TUNED, 800, pods=109)])
     assert "**Not the same load**: Hand-over." in report.section(details)[0]
 
 
-def test_failed_measurements_are_said(tmp_path: Path) -> None:
+def test_failed_measurements_are_reported(tmp_path: Path) -> None:
     details = _recorded(tmp_path / "c.json", [_measured(OURS, 20)], [_measured(_TUNED, 800)])
     details[_TUNED]["handover"]["failures"].append("TimeoutError: it hung")
     assert "do not count: 1 of Argo, tuned, Hand-over" in report.section(details)[0]
 
 
 @pytest.mark.parametrize("measured", [OURS, _TUNED])
-def test_there_is_no_section_of_one_alone(tmp_path: Path, measured: str) -> None:
+def test_there_is_no_section_without_a_comparison(tmp_path: Path, measured: str) -> None:
     runs = {label: [_measured(label, 20)] if label == measured else [] for label in _ENGINES}
     assert report.section(_recorded(tmp_path / "c.json", runs[OURS], runs[_TUNED])) == ("", {})
 
@@ -165,7 +165,7 @@ def test_there_is_no_section_of_one_alone(tmp_path: Path, measured: str) -> None
         (False, 0, 5, None),
     ],
 )
-def test_times_better_looks_the_right_way(
+def test_times_better_has_the_right_direction(
     *, more: bool, ours: float, theirs: float, factor: float | None
 ) -> None:
     figure = Figure(key="", name="", unit="", more=more)
@@ -182,5 +182,5 @@ def test_the_section_is_part_of_the_page_once_there_was_a_comparison(tmp_path: P
     assert "## Side by side with Argo Workflows" in whole_report.write(out, docs).read_text()
 
 
-def test_what_is_compared_has_goals_and_so_names() -> None:
+def test_compared_figures_have_goals_and_so_names() -> None:
     assert all(GOALS[name].figures for name in COMPARABLE)

@@ -42,12 +42,12 @@ def test_the_median_of_an_even_number_lies_in_the_middle() -> None:
     assert spread([4.0, 1.0, 3.0, 2.0]).median == 2.5
 
 
-def test_a_constant_pace_is_its_own_rate() -> None:
+def test_a_constant_pace_equals_its_rate() -> None:
     ends = [0.5 * n for n in range(1, 301)]
     assert rate(0.0, reversed(ends)) == pytest.approx(120)
 
 
-def test_runs_that_march_in_step_are_no_quicker_than_all_of_them_together() -> None:
+def test_runs_in_lockstep_are_no_faster_than_all_of_them_together() -> None:
     crowd = [60.0 + n / 1_000 for n in range(200)]
     assert rate(0.0, [*crowd, *(60 + end for end in crowd)]) == pytest.approx(200, rel=0.01)
 
@@ -65,11 +65,11 @@ def test_a_distribution_climbs_to_all_samples_in_few_points() -> None:
     assert distribution([]) == []
 
 
-def test_every_other_turn_goes_backwards() -> None:
+def test_every_other_turn_is_reversed() -> None:
     assert list(turns(["a", "b", "c"], 3)) == ["a", "b", "c", "c", "b", "a", "a", "b", "c"]
 
 
-def test_a_chain_is_one_and_a_diamond_is_none() -> None:
+def test_only_a_chain_is_recognised_as_a_chain() -> None:
     assert chain(1, 1).is_chain
     assert chain(10, 0.1).is_chain
     assert [step.name for step in chain(2, 1).steps] == ["step-0", "step-1"]

@@ -29,7 +29,7 @@ PARENT = Defined("wf-1", "uid-1", chain(5, 1))
 
 
 @pytest.mark.parametrize("number", range(20))
-def test_everything_in_the_catalogue_is_what_the_api_server_takes(number: int) -> None:
+def test_everything_in_the_catalogue_is_accepted_by_the_api_server(number: int) -> None:
     WorkflowSpec.model_validate(catalogue.workflow(number)["spec"], extra="forbid")
     WorkflowExecutionSpec.model_validate(catalogue.execution(number, PARENT)["spec"], extra="forbid")
     for status in (catalogue.ended(number, NOW), catalogue.running(number, 3, NOW)):
@@ -63,7 +63,7 @@ def test_some_workflows_have_many_runs_and_most_have_some() -> None:
 # --- what is asked ---------------------------------------------------------------------------------
 
 
-def test_all_kinds_of_questions_are_asked_in_their_proportions() -> None:
+def test_all_kinds_of_requests_are_sent_in_their_proportions() -> None:
     visitor = Visitor("a seed", RUNS)
     asked = [visitor.ask() for _ in range(4_000)]
     again = sum(question.again for question in asked) / len(asked)
@@ -78,7 +78,7 @@ def test_all_kinds_of_questions_are_asked_in_their_proportions() -> None:
     assert max(pages) == len(RUNS) // PAGE
 
 
-def test_a_question_asked_again_is_the_one_before() -> None:
+def test_a_repeated_request_equals_the_one_before() -> None:
     visitor = Visitor("another seed", RUNS)
     asked = [visitor.ask() for _ in range(200)]
     for before, question in itertools.pairwise(asked):
@@ -87,7 +87,7 @@ def test_a_question_asked_again_is_the_one_before() -> None:
     assert not asked[0].again
 
 
-def test_an_answer_counts_as_what_it_turned_out_to_be() -> None:
+def test_a_response_is_counted_by_its_kind() -> None:
     assert answered(Question("/x", "search"), 200) == "search"
     assert answered(Question("/x", "search", again=True), 200) == "search"
     assert answered(Question("/x", again=True), 304) == "not modified"
@@ -102,7 +102,7 @@ _WHOLE = b'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: W/"aB"\r\nx: y\r\n\r\nh
 _NOT_MODIFIED = b'HTTP/1.1 304 Not Modified\r\netag: W/"aB"\r\n\r\n'
 
 
-def test_answers_are_read_once_they_are_whole() -> None:
+def test_responses_are_read_once_they_are_complete() -> None:
     assert read(_WHOLE) == Answer(200, b'W/"aB"', b"hello")
     assert read(_NOT_MODIFIED) == Answer(304, b'W/"aB"', b"")
     for answer in (_WHOLE, _NOT_MODIFIED):
@@ -110,7 +110,7 @@ def test_answers_are_read_once_they_are_whole() -> None:
 
 
 @pytest.mark.parametrize("as_fast", [True, False])
-async def test_dashboards_ask_again_with_the_tag_and_count_what_comes(as_fast: bool) -> None:
+async def test_dashboards_poll_with_the_tag_and_count_the_responses(as_fast: bool) -> None:
     asked = Counter[str]()
 
     async def answer(request: web.Request) -> web.Response:

@@ -103,7 +103,7 @@ def test_the_report_shows_medians_spread_goals_and_what_was_missed(tmp_path: Pat
         assert f"(performance/{name})" in made.page
 
 
-def test_a_missed_goal_and_a_failed_measurement_are_said(tmp_path: Path) -> None:
+def test_a_missed_goal_and_a_failed_measurement_are_reported(tmp_path: Path) -> None:
     out = tmp_path / "bench.json"
     details = _recorded(out, {"handover": [_measured(100)]})
     details["handover"]["failures"].append("TimeoutError: it hung")
@@ -112,14 +112,14 @@ def test_a_missed_goal_and_a_failed_measurement_are_said(tmp_path: Path) -> None
     assert "1 of 2 measurements of this row failed" in page
 
 
-def test_smaller_sizes_than_the_goals_are_said(tmp_path: Path) -> None:
+def test_sizes_below_those_of_the_goals_are_reported(tmp_path: Path) -> None:
     usual = report.render(_recorded(tmp_path / "a.json", {"handover": [_measured(40)]})).page
     short = report.render(_recorded(tmp_path / "b.json", {"handover": [_measured(40)]}, SHORT)).page
     assert "a first look" not in usual.split("## How")[0]
     assert "a first look" in short.split("## How")[0]
 
 
-def test_other_settings_than_the_usual_ones_are_said(tmp_path: Path) -> None:
+def test_unusual_settings_are_reported(tmp_path: Path) -> None:
     details = _recorded(tmp_path / "a.json", {"handover": [_measured(40)]})
     assert "With other settings" not in report.render(details).page
     details["handover"]["stamp"]["settings"] = {"workers": "64"}
@@ -133,7 +133,7 @@ def test_figures_that_grow_with_sizes_get_a_column_each(tmp_path: Path) -> None:
     assert "| `handover_p50_ms` | 100 | 1,000 | 10,000 |" in page
 
 
-def test_writing_the_report_takes_away_plots_of_an_earlier_one(tmp_path: Path) -> None:
+def test_writing_the_report_removes_plots_of_an_earlier_one(tmp_path: Path) -> None:
     out, docs = tmp_path / "bench.json", tmp_path / "docs"
     _recorded(out, {"handover": [_measured(40)]})
     (docs / "performance").mkdir(parents=True)
@@ -149,7 +149,7 @@ def _texts(drawn: str) -> list[str]:
     return [element.text or "" for element in ET.fromstring(drawn).iter("{http://www.w3.org/2000/svg}text")]
 
 
-def test_bars_have_their_figures_and_marks_for_what_there_is() -> None:
+def test_bars_show_their_figures_and_marks() -> None:
     drawn = plots.bars("Start & burst", [Bar("p50", "ms", 50, 40, 55, goal=60), Bar("p99", "ms", 99, 99, 99)])
     texts = _texts(drawn)
     assert texts[0] == "Start & burst"
@@ -163,7 +163,7 @@ def test_bars_have_their_figures_and_marks_for_what_there_is() -> None:
 @pytest.mark.parametrize(
     ("value", "colour"), [(20, "good"), (25, "good"), (60, "fair"), (61, "poor")], ids=str
 )
-def test_the_colour_of_a_bar_says_what_it_reaches(value: float, colour: str) -> None:
+def test_the_colour_of_a_bar_says_whether_it_reaches_its_goal(value: float, colour: str) -> None:
     assert Bar("", "ms", value, value, value, goal=60, moonshot=25).verdict == colour
     less_is_worse = Bar("", "/min", -value, -value, -value, goal=-60, moonshot=-25, more=True)
     assert less_is_worse.verdict == colour

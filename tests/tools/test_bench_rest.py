@@ -48,26 +48,26 @@ def test_growth_is_that_of_all_processes_from_the_least_to_the_most() -> None:
     assert per_1000(levels) == 10.0
 
 
-def test_memory_that_shrinks_is_said_to() -> None:
+def test_shrinking_memory_is_reported() -> None:
     assert per_1000({0: {"operator": 60.0}, 500: {"operator": 59.0}}) == -2.0
 
 
 @given(st.lists(st.floats(0, 1e3), min_size=1, max_size=300))
-def test_arrivals_climb_to_all_at_the_last_one(seconds: list[float]) -> None:
+def test_arrivals_reach_their_total_at_the_last_one(seconds: list[float]) -> None:
     curve = arrivals(seconds)
     assert len(curve) <= 60
     assert curve == sorted(curve)
     assert curve[-1] == (round(max(seconds), 2), 100)
 
 
-def test_a_kubelet_tells_the_exit_code_and_the_phase_that_goes_with_it() -> None:
+def test_a_kubelet_reports_the_exit_code_and_its_phase() -> None:
     good, bad = kubelet.ended(0), kubelet.ended(3)
     assert good["phase"] == "Succeeded"
     assert bad["phase"] == "Failed"
     assert bad["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 3
 
 
-async def test_no_more_is_under_way_at_a_time_than_may_be() -> None:
+async def test_no_more_than_the_limit_is_in_flight() -> None:
     under_way: set[int] = set()
     most = 0
 

@@ -14,7 +14,7 @@ def test_workers_share_a_tier_and_one_has_the_real_node() -> None:
     assert taken == {"tests/unit": 1.5, "tests/e2e": 4.0}
 
 
-def test_what_is_over_its_budget_is_said_so() -> None:
+def test_a_tier_over_its_budget_is_marked() -> None:
     taken = {"tests/unit": 60.0, "tests/e2e": 6_000.0, "tests/tools": 9_999.0}
     assert list(report(taken, whole=600.0)) == [
         ("tests/e2e: 100.0 min of 10 in its budget: OVER", True),

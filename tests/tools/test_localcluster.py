@@ -94,7 +94,7 @@ def test_a_pod_fails_with_the_exit_code_and_message_of_its_annotations(own: Loca
     assert conditions["Ready"] == "False"
 
 
-def test_a_deleted_pod_goes(own: LocalCluster) -> None:
+def test_a_deleted_pod_is_removed(own: LocalCluster) -> None:
     start_job(own, "deleted", {"duration": "1h"})
     pod_in(own, "deleted", "Running")
     own.kubectl("delete", "job", "deleted", "--wait=false")
@@ -118,7 +118,7 @@ def _is_going(pod: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("component", ["etcd", "kube-apiserver"])
-def test_what_was_written_survives_the_death_of(own: LocalCluster, component: str) -> None:
+def test_objects_survive_a_restart_of(own: LocalCluster, component: str) -> None:
     path = f"/api/v1/namespaces/default/configmaps/before-{component}"
     own.api.post(
         path.rpartition("/")[0], {"metadata": {"name": f"before-{component}"}, "data": {"kept": "yes"}}
@@ -196,7 +196,7 @@ def test_a_component_that_cannot_start_shows_why(tmp_path: Path) -> None:
     assert processes.belonging_to(tmp_path) == []
 
 
-def test_what_the_api_server_refuses_has_its_status(own: LocalCluster) -> None:
+def test_a_refusal_of_the_api_server_has_its_status(own: LocalCluster) -> None:
     with pytest.raises(RefusedError) as refusal:
         own.api.get("/api/v1/namespaces/nowhere")
     assert refusal.value.status == 404

@@ -93,7 +93,7 @@ def test_an_image_is_what_its_digests_say(tmp_path: Path) -> None:
     assert "LANG=C" in configuration["config"]["Env"]
 
 
-def test_what_is_kept_is_made_once_by_two_at_the_same_time(empty_cache: Path) -> None:
+def test_a_cache_entry_is_built_once_by_two_concurrent_callers(empty_cache: Path) -> None:
     made = []
 
     def build(folder: Path) -> None:
@@ -119,18 +119,18 @@ def test_a_build_that_fails_leaves_nothing(empty_cache: Path) -> None:
     assert [path.name for path in empty_cache.iterdir()] == ["thing.lock"]
 
 
-def test_what_a_killed_build_left_is_removed_by_the_next(empty_cache: Path) -> None:
+def test_leftovers_of_a_killed_build_are_removed_by_the_next(empty_cache: Path) -> None:
     (empty_cache / ".thing-abandoned").mkdir(parents=True)
     cache.entry("thing", "key", lambda _: None)
     assert {path.name for path in empty_cache.iterdir()} == {"thing.lock", "thing-key"}
 
 
-def test_a_digest_tells_where_one_part_ends() -> None:
+def test_a_digest_depends_on_where_one_part_ends() -> None:
     assert cache.digest("ab", "c") != cache.digest("a", "bc")
     assert cache.digest("ab", b"c") == cache.digest(b"ab", "c")
 
 
-def test_without_go_one_is_told_to_install_it(bin_folder: Path, empty_cache: Path) -> None:
+def test_without_go_the_error_says_to_install_it(bin_folder: Path, empty_cache: Path) -> None:
     assert list(bin_folder.iterdir()) == []
     with pytest.raises(ClusterError, match=r"no `go` was found on PATH. Install Go 1\.\d+ or later"):
         binaries.kube()
@@ -177,7 +177,7 @@ def test_kind_is_taken_only_where_an_engine_answers() -> None:
     assert choose.choose({"NIGHTCRAWLER_KUBECONFIG": ""}, lambda: False, OURS) == Embedded()
 
 
-def test_the_kubeconfig_that_up_leaves_names_no_other_cluster() -> None:
+def test_the_kubeconfig_written_by_up_names_no_other_cluster() -> None:
     assert choose.choose({"NIGHTCRAWLER_KUBECONFIG": str(OURS)}, lambda: False, OURS) == Embedded()
 
 
@@ -191,12 +191,12 @@ def test_a_docker_client_alone_is_no_engine(bin_folder: Path, script: str, answe
 
 
 @pytest.mark.usefixtures("bin_folder")
-def test_without_docker_no_engine_answers() -> None:
+def test_without_docker_no_engine_is_found() -> None:
     assert not kind.engine_answers()
 
 
 @pytest.mark.usefixtures("bin_folder")
-def test_an_engine_without_kind_is_said_with_three_ways_out(tmp_path: Path) -> None:
+def test_an_engine_without_kind_is_refused_with_three_alternatives(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match=r"go install .*NIGHTCRAWLER_KUBECONFIG.*--embedded"):
         kind.up(tmp_path / "kubeconfig")
 
@@ -229,6 +229,6 @@ def test_a_named_cluster_is_linked_and_left_alone(tmp_path: Path) -> None:
     assert not os.path.lexists(places.kubeconfig)
 
 
-def test_a_named_kubeconfig_that_is_missing_is_said(tmp_path: Path) -> None:
+def test_a_missing_kubeconfig_is_named(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="is no file"):
         demonstration.up_named(Places(tmp_path), tmp_path / "missing")

@@ -102,7 +102,7 @@ def test_commands_run_in_a_running_pod(own: LocalCluster) -> None:
     assert own.kubectl("exec", "running", "--", "echo", "inside") == "inside\n"
 
 
-def test_names_are_refused_at_once_where_there_is_no_dns(own: LocalCluster) -> None:
+def test_name_lookups_fail_at_once_where_there_is_no_dns(own: LocalCluster) -> None:
     start(own, "asking-dns", "sh", "-c", "time wget -q -O- http://example.com")
     state = ended(own, "asking-dns")
     assert state["exitCode"] != 0
@@ -110,7 +110,7 @@ def test_names_are_refused_at_once_where_there_is_no_dns(own: LocalCluster) -> N
     assert re.match(r"real\t0m [0-3]\.", line), "it waited for a time-out, of five seconds"
 
 
-def test_a_missing_image_is_said_without_asking_the_world(own: LocalCluster) -> None:
+def test_a_missing_image_is_reported_without_asking_a_registry(own: LocalCluster) -> None:
     start(own, "imageless", "true", image="nowhere.example/nothing:1")
 
     def look() -> str | None:
@@ -153,7 +153,7 @@ def test_two_nodes_live_side_by_side_and_leave_nothing(own: LocalCluster, tmp_pa
     assert own.api.is_ok("/readyz")
 
 
-def test_a_pod_survives_the_restart_of_the_nodes_agents(own: LocalCluster) -> None:
+def test_a_pod_survives_a_restart_of_kubelet_and_containerd(own: LocalCluster) -> None:
     start(own, "steady", "sleep", "600")
     before = until(lambda: s if (s := status(own, "steady")).get("phase") == "Running" else None)
     for component in ("containerd", "kubelet"):

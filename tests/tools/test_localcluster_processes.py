@@ -68,7 +68,7 @@ def test_another_process_with_the_same_id_is_not_touched(folder: Path) -> None:
     assert processes.is_alive(process)
 
 
-def test_a_process_and_its_children_are_found_by_their_mark(folder: Path) -> None:
+def test_a_process_and_its_children_are_found_by_their_variable(folder: Path) -> None:
     parent = script(folder, "sleep 600 & wait")
     until(lambda: len(processes.belonging_to(folder)) == 2)
     assert parent in processes.belonging_to(folder)
@@ -85,7 +85,7 @@ def test_a_process_has_a_session_and_an_environment_of_its_own(
     assert os.getsid(process.pid) == process.pid
 
 
-def test_a_process_keeps_nothing_open_of_who_started_it(folder: Path) -> None:
+def test_a_process_inherits_no_open_files(folder: Path) -> None:
     # Such as the lock of `flock file make demo`, which would else be held for as long as the demo runs.
     held = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
     os.set_inheritable(held, True)
@@ -122,21 +122,21 @@ def test_a_taken_port_is_not_picked(monkeypatch: pytest.MonkeyPatch) -> None:
         assert ports.pick(["one"]) == {"one": free}
 
 
-def test_waiting_for_a_program_that_ended_shows_its_last_words(folder: Path) -> None:
+def test_waiting_for_a_program_that_ended_shows_its_last_lines(folder: Path) -> None:
     programs = supervisor(folder)
     programs.start("etcd", ["/bin/sh", "-c", "echo the disk is full; exit 1"])
     with pytest.raises(ClusterError, match=r"(?s)etcd ended.*the disk is full.*make cluster-down"):
         programs.wait(lambda: False, "it answered", 20, ("etcd",))
 
 
-def test_a_taken_port_is_told_from_other_failures(folder: Path) -> None:
+def test_a_taken_port_is_distinguished_from_other_failures(folder: Path) -> None:
     programs = supervisor(folder)
     programs.start("etcd", ["/bin/sh", "-c", "echo listen tcp: bind: address already in use; exit 1"])
     with pytest.raises(PortTakenError):
         programs.wait(lambda: False, "it answered", 20, ("etcd",))
 
 
-def test_waiting_in_vain_names_what_was_waited_for(folder: Path) -> None:
+def test_a_wait_that_times_out_names_what_it_waited_for(folder: Path) -> None:
     programs = supervisor(folder)
     programs.start("etcd", SLEEP)
     with pytest.raises(ClusterError, match="in vain until the moon was full"):
@@ -162,14 +162,14 @@ def test_an_unknown_program_is_refused_with_those_that_there_are(folder: Path) -
         programs.end("etdc")
 
 
-def test_what_is_written_down_is_read_again(folder: Path) -> None:
+def test_saved_state_is_loaded_again(folder: Path) -> None:
     programs = supervisor(folder)
     programs.start("etcd", SLEEP)
     assert state.load(folder) == programs.state
     assert (folder / "state.json").stat().st_mode & 0o077 == 0, "it holds tokens"
 
 
-def test_a_broken_state_is_named_and_not_thrown_away(folder: Path) -> None:
+def test_a_broken_state_file_is_named_and_kept(folder: Path) -> None:
     (folder / "state.json").write_text("{")
     with pytest.raises(ClusterError, match=r"state\.json cannot be read"):
         state.load(folder)

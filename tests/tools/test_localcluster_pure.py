@@ -84,7 +84,7 @@ def test_addresses_that_the_host_uses_are_left_to_it() -> None:
     assert namespaces.choose([], ["198.18.0.0/29", "192.0.2.0/24", "198.18.0.9"]) == "nc-3"
 
 
-def test_no_free_address_is_said_with_what_to_do() -> None:
+def test_without_a_free_address_the_error_says_what_to_do() -> None:
     with pytest.raises(ClusterError, match="end some clusters"):
         namespaces.choose([], ["198.18.0.0/15"])
 
@@ -120,5 +120,5 @@ def test_configurations_are_plain_json() -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.04, "0.0 s"), (59.94, "59.9 s"), (60, "1 min 00 s"), (605.2, "10 min 05 s")]
 )
-def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
+def test_elapsed_time_is_written_for_people(seconds: float, text: str) -> None:
     assert progress.elapsed(seconds) == text

@@ -51,7 +51,7 @@ def test_a_module_that_skips_itself_is_a_failure_under_ci(
 
 
 @pytest.mark.parametrize("ci", ["", "false"])
-def test_a_skip_elsewhere_is_said_aloud_with_its_tier(
+def test_a_skip_elsewhere_is_listed_with_its_tier(
     suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, ci: str
 ) -> None:
     monkeypatch.setenv("CI", ci)

@@ -54,14 +54,14 @@ def _chain_of_two(kind: str = "retried") -> _Observed:
     return observed.pod("c", "step-1", *_WHOLE)
 
 
-def test_a_run_as_it_must_be_is_settled_without_a_word() -> None:
+def test_a_correct_run_is_settled_without_a_finding() -> None:
     observed = _chain_of_two().ends("Completed")
     assert observed.wrong() == {}
     assert observed.tracker.settled == {"retried": 1}
     assert observed.tracker.unsettled == 0
 
 
-def test_a_run_that_is_not_judged_yet_stays_for_what_may_still_come() -> None:
+def test_a_run_that_is_not_judged_yet_stays_tracked() -> None:
     observed = _chain_of_two().ends("Completed")
     observed.tracker.settle(observed.now + 19)
     assert observed.tracker.unsettled == 1
@@ -98,12 +98,12 @@ def test_a_step_must_not_begin_before_those_it_waits_for_have_succeeded() -> Non
 
 
 @pytest.mark.parametrize("phase", ["Failed", "Cancelled"])
-def test_another_end_than_the_kinds_is_wrong(phase: str) -> None:
+def test_an_end_other_than_the_kinds_is_wrong(phase: str) -> None:
     observed = _Observed("one").pod("a", "step-0", *_WHOLE).ends(phase)
     assert observed.wrong() == {"wrong end": 1}
 
 
-def test_an_end_that_is_taken_back_is_wrong() -> None:
+def test_an_end_that_is_reverted_is_wrong() -> None:
     observed = _Observed("one").pod("a", "step-0", *_WHOLE).ends("Completed").ends("Running")
     assert observed.tracker.wrong == {"end revoked": 1}
 
@@ -148,7 +148,7 @@ def test_the_lag_is_the_age_of_the_oldest_accepted_run_without_a_pod() -> None:
     assert observed.tracker.lag(7) == 2
 
 
-def test_waits_are_told_once_from_request_to_pod_and_from_step_to_step() -> None:
+def test_waits_are_reported_once_from_request_to_pod_and_from_step_to_step() -> None:
     observed = _Observed("chain").pod("a", "step-0", *_WHOLE).pod("b", "step-1", "Pending")
     window = observed.tracker.take_window()
     assert window.starts == [1.0]

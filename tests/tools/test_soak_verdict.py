@@ -77,7 +77,7 @@ def test_a_soak_in_which_nothing_grows_has_passed() -> None:
     assert all(check.passed is not None for check in checks)
 
 
-def test_a_line_says_how_much_it_rises_and_how_sure_that_is() -> None:
+def test_a_fitted_line_has_a_slope_and_its_certainty() -> None:
     line = trend([(x, 5 + 2 * x) for x in range(11)])
     assert line is not None
     assert line.rise == pytest.approx(20)
@@ -102,11 +102,11 @@ def test_a_line_says_how_much_it_rises_and_how_sure_that_is() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_grows_is_found(grows: _Grows, name: str) -> None:
+def test_growth_is_found(grows: _Grows, name: str) -> None:
     assert _failed(judge(_found(), _samples(grows))) == [name]
 
 
-def test_what_fills_only_at_the_beginning_does_not_grow() -> None:
+def test_growth_at_the_beginning_only_is_no_growth() -> None:
     checks = judge(_found(), _samples({"facade": lambda at: min(80, 50 + at / 10)}))
     assert passed(checks)
 
@@ -130,15 +130,15 @@ def test_noise_is_no_growth() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_wrong_fails_the_soak(changes: dict[str, Any], name: str) -> None:
+def test_a_wrong_run_fails_the_soak(changes: dict[str, Any], name: str) -> None:
     assert _failed(judge(_found(**changes), _samples())) == [name]
 
 
-def test_a_step_that_ran_twice_fails_it_as_such() -> None:
+def test_a_step_that_ran_twice_fails_the_soak_as_such() -> None:
     assert "steps that ran twice" in _failed(judge(_found(wrong={"ran twice": 1}), _samples()))
 
 
-def test_too_short_a_soak_says_so_and_does_not_fail() -> None:
+def test_a_soak_that_is_too_short_says_so_and_does_not_fail() -> None:
     checks = judge({**_found(), "plan": {"minutes": 1}}, _samples(minutes=0.5))
     assert passed(checks)
     assert any(check.passed is None for check in checks)

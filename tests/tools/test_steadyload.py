@@ -64,7 +64,7 @@ def report_of(url: str, *arguments: str) -> dict[str, Any]:
     return read
 
 
-def test_a_request_that_is_refused_is_told_with_its_status() -> None:
+def test_a_refused_request_is_reported_with_its_status() -> None:
     with a_facade() as url:
         report = report_of(url)
     assert report["answered"] > 0
@@ -79,7 +79,7 @@ def test_reads_alone_are_answered() -> None:
     assert report["failed"] == []
 
 
-def test_where_nobody_answers_each_request_fails_by_the_name_of_its_error() -> None:
+def test_without_a_server_each_request_fails_by_the_name_of_its_error() -> None:
     with a_facade() as url:
         pass
     report = report_of(url)

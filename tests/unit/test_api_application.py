@@ -116,7 +116,7 @@ def test_no_field_has_a_default_that_it_would_refuse(document: Json) -> None:
 # --- probes ----------------------------------------------------------------------------------------
 
 
-async def test_a_facade_that_hears_of_every_kind_is_ready() -> None:
+async def test_a_facade_whose_watches_are_all_fresh_is_ready() -> None:
     async with asking({"workflows": STALE_AFTER_SECONDS - 30}) as (client, _):
         answer = await client.get("/readyz")
     assert answer.status_code == 200
@@ -126,7 +126,7 @@ async def test_a_facade_that_hears_of_every_kind_is_ready() -> None:
     assert body["silentSeconds"]["environments"] < 30
 
 
-async def test_a_watch_that_is_silent_for_too_long_is_named_although_others_are_not() -> None:
+async def test_a_stale_watch_is_named_while_others_are_fresh() -> None:
     async with asking({"workflowexecutions": STALE_AFTER_SECONDS + 1}) as (client, _):
         answers = [await client.get(path) for path in ("/readyz", "/healthz")]
         text = (await client.get("/metrics")).text
@@ -139,7 +139,7 @@ async def test_a_watch_that_is_silent_for_too_long_is_named_although_others_are_
     assert 151 <= int(said[1]) < 300
 
 
-async def test_an_api_server_that_is_away_takes_no_replica_out_of_its_service() -> None:
+async def test_an_api_server_outage_makes_no_replica_unready() -> None:
     async with asking({}, away) as (client, _):
         answers = [await client.get(path) for path in ("/readyz", "/healthz")]
         text = (await client.get("/metrics")).text
@@ -159,7 +159,7 @@ async def test_a_missing_namespace_is_reported_with_what_to_do() -> None:
         assert "kubectl create namespace nightcrawler-workflows" in answer.json()["detail"]
 
 
-async def test_rights_that_are_not_there_are_told_only_where_nothing_could_be_read() -> None:
+async def test_missing_rights_are_reported_only_where_nothing_could_be_read() -> None:
     async with asking({}, no_rights) as (client, app):
         assert (await client.get("/readyz")).status_code == 200
         app.state.facade.cluster._workflows.synced.clear()
@@ -191,7 +191,7 @@ async def test_head_answers_as_get_does_without_the_body(path: str) -> None:
     assert head.content == b""
 
 
-async def test_head_of_what_cannot_be_read_is_405() -> None:
+async def test_head_of_a_path_without_get_is_405() -> None:
     async with asking({}) as (client, _):
         head = await client.head("/api/workflows/x/execute")
     assert (head.status_code, head.headers["allow"]) == (405, "POST")

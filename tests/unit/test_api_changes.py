@@ -35,7 +35,7 @@ class OneWorkflow:
         return web.json_response(body)
 
 
-async def test_changes_of_one_facade_wait_for_each_other_and_are_all_taken() -> None:
+async def test_concurrent_changes_in_one_facade_are_serialised_and_all_kept() -> None:
     server = OneWorkflow()
     async with store_of(server.answer) as store:
         app = create_app(Settings(namespace="default"), store)

@@ -12,7 +12,7 @@ from nightcrawler_crds.names import WORKFLOWS
 from tests.support.answering import store_of
 
 
-async def test_credentials_that_are_refused_are_said_to_be_the_facades_own() -> None:
+async def test_refused_credentials_are_reported_as_the_facades_own() -> None:
     async def refuse(_: web.Request) -> web.StreamResponse:
         body = {"kind": "Status", "status": "Failure", "message": "Unauthorized", "code": 401}
         return web.json_response(body, status=401)

@@ -46,7 +46,7 @@ def refused(body: Json, current: Json | None = None, policy: PodPolicy | None = 
 # --- what becomes of a body ----------------------------------------------------------------------
 
 
-def test_the_documents_form_becomes_a_spec() -> None:
+def test_the_documented_body_becomes_a_spec() -> None:
     assert desired_spec({}, DOCUMENT) == {
         "displayName": "New ML Training Pipeline",
         "description": "Handles distributed training across multiple GPU nodes",
@@ -83,7 +83,7 @@ def test_environments_as_an_object_are_merged_and_as_a_list_replaced(
 
 
 @pytest.mark.parametrize("written", [{}, {"a": None}, None])
-def test_environments_of_which_nothing_is_said_stay_unset(written: object) -> None:
+def test_omitted_environments_stay_unset(written: object) -> None:
     assert desired_spec({}, {"environments": written}) == {}
 
 
@@ -101,7 +101,7 @@ def test_null_removes_and_objects_merge() -> None:
     }
 
 
-def test_what_only_answers_have_is_ignored_so_that_an_answer_can_be_sent_back() -> None:
+def test_response_only_fields_are_ignored_so_that_a_response_can_be_sent_back() -> None:
     answer = {
         "id": "wf-1",
         "status": "active",
@@ -117,7 +117,7 @@ def test_what_only_answers_have_is_ignored_so_that_an_answer_can_be_sent_back() 
     assert refused(answer) == {}
 
 
-def test_nulls_in_lists_are_nothing_but_where_they_mean_something() -> None:
+def test_nulls_in_lists_are_dropped_unless_they_mean_something() -> None:
     template = {"spec": {"securityContext": None}}
     step = {**STEP, "timeout": None, "resources": {"gpu": None, "cpu": 1}, "podTemplate": template}
     body = {"name": "n", "steps": [step], "parameters": [{"name": "p", "default": None, "description": None}]}
@@ -128,7 +128,7 @@ def test_nulls_in_lists_are_nothing_but_where_they_mean_something() -> None:
     }
 
 
-def test_a_template_gives_steps_and_config_and_what_they_need_and_no_more() -> None:
+def test_a_template_gives_steps_config_and_what_they_need_only() -> None:
     template = {
         "displayName": "Template",
         "description": "of others",
@@ -149,7 +149,7 @@ def test_a_template_gives_steps_and_config_and_what_they_need_and_no_more() -> N
 
 
 @pytest.mark.parametrize("takes_any", [True, False])
-def test_any_environment_is_taken_where_the_default_one_takes_any_name(takes_any: bool) -> None:
+def test_any_environment_is_accepted_where_the_default_one_accepts_any_name(takes_any: bool) -> None:
     body = {"name": "n", "steps": [STEP], "environments": ["mars"]}
     there = [environment("local", default=True, acceptAnyName=takes_any), environment("gpu")]
     found = validate(body, None, desired_spec({}, body), there, PodPolicy())
@@ -158,7 +158,7 @@ def test_any_environment_is_taken_where_the_default_one_takes_any_name(takes_any
 
 @pytest.mark.parametrize("takes_any", [True, False])
 @pytest.mark.parametrize(("asked", "listed"), [("mars", None), (None, ["mars"])])
-def test_a_run_goes_anywhere_where_the_default_environment_takes_any_name(
+def test_a_run_may_name_any_environment_where_the_default_one_accepts_any_name(
     takes_any: bool, asked: str | None, listed: list[str] | None
 ) -> None:
     spec = WorkflowSpec.model_validate({"steps": [STEP], "environments": listed})
@@ -167,7 +167,7 @@ def test_a_run_goes_anywhere_where_the_default_environment_takes_any_name(
     assert [field["pointer"] for field in found] == ([] if takes_any else ["/environment"])
 
 
-def test_all_that_a_manifest_may_say_can_be_said_over_rest() -> None:
+def test_every_field_of_a_manifest_can_be_set_over_rest() -> None:
     spec = full_workflow()["spec"]
     body = {("name" if key == "displayName" else key): value for key, value in spec.items()}
     assert desired_spec({}, body) == spec
@@ -287,7 +287,7 @@ REFUSALS: list[tuple[Json, str, str]] = [
 
 
 @pytest.mark.parametrize(("body", "pointer", "says"), REFUSALS, ids=lambda value: str(value)[:40])
-def test_what_is_wrong_is_said_where_it_is(body: Json, pointer: str, says: str) -> None:
+def test_problems_are_reported_at_their_field(body: Json, pointer: str, says: str) -> None:
     body = body if {"name", "displayName"} & body.keys() or not body else {"name": "n", **body}
     found = refused(body)
     assert pointer in found, found
@@ -295,21 +295,21 @@ def test_what_is_wrong_is_said_where_it_is(body: Json, pointer: str, says: str) 
     assert len(found) == 1, found
 
 
-def test_a_workflow_of_a_manifest_needs_no_name_to_be_changed() -> None:
+def test_a_workflow_from_a_manifest_needs_no_name_to_be_changed() -> None:
     assert refused({"description": "x"}, {}) == {}
     assert refused({"description": "x"}, {"steps": [STEP]}) == {}
     assert set(refused({"name": None}, {"steps": [STEP]})) == {"/name"}
 
 
 @pytest.mark.parametrize(("name", "says"), [("", "must not be empty"), ("x" * 254, "at most 253 characters")])
-def test_an_environment_of_an_object_is_refused_by_its_own_key(name: str, says: str) -> None:
+def test_an_environment_in_an_object_is_refused_with_its_key(name: str, says: str) -> None:
     body = {"name": "n", "environments": {"gpu": True, "off": False, name: True}}
     [found] = validate(body, None, desired_spec({}, body), [], PodPolicy())
     assert found["pointer"] == f"/environments/{name}"
     assert says in found["detail"]
 
 
-def test_everything_wrong_is_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     found = refused(
         {"priority": "x", "options": 5, "environments": {"nowhere": True}, "steps": [{"image": 1}]}
     )
@@ -323,12 +323,12 @@ def test_everything_wrong_is_told_at_once() -> None:
     }
 
 
-def test_any_environment_is_taken_while_there_are_none() -> None:
+def test_any_environment_is_accepted_while_none_exist() -> None:
     body = {"name": "n", "environments": {"nowhere": True}}
     assert validate(body, None, desired_spec({}, body), [], PodPolicy()) == []
 
 
-def test_environments_that_were_there_before_are_not_asked_about_again() -> None:
+def test_unchanged_environments_are_not_checked_again() -> None:
     current = {"displayName": "n", "environments": ["torn-down"]}
     assert refused({"environments": ["torn-down", "gpu"]}, current) == {}
     assert refused({"description": "x"}, current) == {}
@@ -339,7 +339,7 @@ def test_environments_that_were_there_before_are_not_asked_about_again() -> None
     "name",
     ["Überprüfung", "训练管线", "🚀 launch 👩‍🚀", "مرحبا", "a\u0301e\u0308", "x" * 256, "𝔘" * 256, "a b"],
 )
-def test_names_in_all_writings_are_taken(name: str) -> None:
+def test_names_in_every_script_are_accepted(name: str) -> None:
     assert refused({"name": name, "description": name + "\n\tsecond line"}) == {}
 
 
@@ -348,7 +348,7 @@ def test_what_an_installation_allows_in_pods_is_allowed() -> None:
     assert refused({"name": "n", "steps": [step]}, policy=PodPolicy(allow_host_namespaces=True)) == {}
 
 
-def test_the_fields_that_can_be_meant_have_their_rest_names() -> None:
+def test_known_fields_have_their_rest_names() -> None:
     assert "name" in known_fields()
     assert "displayName" not in known_fields()
     assert {"retryDelay", "persistentVolume", "skipOnFailure", "dependsOn"} <= set(known_fields())

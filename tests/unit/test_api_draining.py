@@ -106,7 +106,7 @@ async def test_a_second_ctrl_c_waits_for_nobody() -> None:
         await asyncio.wait_for(task, 5)
 
 
-async def test_a_client_that_comes_late_is_answered_too() -> None:
+async def test_a_client_that_connects_late_is_answered_too() -> None:
     async with serving(drain=30) as (server, client, task):
         await _draining(server)
         async with connected(server.servers[0].sockets[0]) as late:

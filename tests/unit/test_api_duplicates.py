@@ -29,11 +29,11 @@ from nightcrawler_api.http.json_body import parse
         (b"5", []),
     ],
 )
-def test_each_is_named_once(body: bytes, pointers: list[str]) -> None:
+def test_each_duplicate_key_is_named_once(body: bytes, pointers: list[str]) -> None:
     assert repeated_keys(body) == pointers
 
 
-def test_a_body_with_one_is_422_with_its_pointer() -> None:
+def test_a_body_with_a_duplicate_key_is_422_with_its_pointer() -> None:
     with pytest.raises(BadBody) as caught:
         parse(b'\xef\xbb\xbf{"steps": [{"image": "a", "image": "b"}]}')
     assert caught.value.status_code == 422
@@ -51,7 +51,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_what_an_encoder_writes_has_none(value: Any) -> None:
+def test_encoded_json_has_no_duplicate_keys(value: Any) -> None:
     written = msgspec.json.encode(value)
     assert repeated_keys(written) == []
     assert parse(written) == value

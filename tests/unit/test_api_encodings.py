@@ -47,12 +47,12 @@ def in_pieces(data: bytes, size: int) -> list[bytes]:
 
 @pytest.mark.parametrize("coding", WAYS)
 @given(data=st.binary(max_size=3000), size=st.integers(1, 50))
-def test_whatever_was_packed_comes_out_however_it_is_cut(coding: str, data: bytes, size: int) -> None:
+def test_a_compressed_body_is_restored_however_it_is_chunked(coding: str, data: bytes, size: int) -> None:
     assert unpacked(coding, in_pieces(WAYS[coding](data), size)) == data
 
 
 @pytest.mark.parametrize("coding", WAYS)
-def test_a_body_of_just_the_limit_is_taken_and_one_byte_more_is_not(coding: str) -> None:
+def test_a_body_at_the_limit_is_accepted_and_one_byte_more_is_not(coding: str) -> None:
     for size in (64, LIMIT):
         fits, over = WAYS[coding](bytes(1000)), WAYS[coding](bytes(1001))
         assert unpacked(coding, in_pieces(fits, size), 1000) == bytes(1000)
@@ -61,7 +61,7 @@ def test_a_body_of_just_the_limit_is_taken_and_one_byte_more_is_not(coding: str)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-def test_a_bomb_takes_little_more_memory_than_the_limit(coding: str) -> None:
+def test_a_decompression_bomb_takes_little_more_memory_than_the_limit(coding: str) -> None:
     bomb = WAYS[coding](bytes(256 << 20))
     assert len(bomb) < LIMIT
     tracemalloc.start()
@@ -104,19 +104,19 @@ def test_any_number_of_empty_members_is_refused_at_once() -> None:
     ],
 )
 @pytest.mark.parametrize("size", [1, 10_000])
-def test_what_is_not_what_it_says_is_broken(coding: str, body: bytes, size: int) -> None:
+def test_a_body_that_is_not_in_its_declared_encoding_is_broken(coding: str, body: bytes, size: int) -> None:
     with pytest.raises(Broken) as caught:
         unpacked(coding, in_pieces(body, size))
     assert str(caught.value)
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, gzip", "gzip;q=1", "*"])
-def test_other_encodings_are_refused_with_those_that_are_taken(coding: str) -> None:
+def test_other_encodings_are_refused_with_the_accepted_ones(coding: str) -> None:
     with pytest.raises(UnknownEncoding, match="send it as gzip or deflate, once, or as it is"):
         unpacker(coding, LIMIT)
 
 
 @given(st.sampled_from(["gzip", "deflate"]), st.binary(max_size=300))
-def test_any_bytes_are_unpacked_or_refused(coding: str, body: bytes) -> None:
+def test_any_bytes_are_decompressed_or_refused(coding: str, body: bytes) -> None:
     with suppress(Broken, TooLarge):
         assert len(unpacked(coding, [body], 1000)) <= 1000

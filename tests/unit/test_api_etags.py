@@ -35,7 +35,7 @@ def test_a_condition_names_a_tag_by_weak_comparison(condition: bytes, expected: 
 
 
 @given(st.binary(), st.binary())
-def test_answers_have_the_same_tag_exactly_if_they_are_the_same(one: bytes, other: bytes) -> None:
+def test_responses_have_the_same_tag_exactly_if_they_are_equal(one: bytes, other: bytes) -> None:
     assert (etag_of(one) == etag_of(other)) is (one == other)
     assert names(etag_of(one), etag_of(other)) is (one == other)
 

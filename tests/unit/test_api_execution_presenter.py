@@ -43,9 +43,7 @@ def shown(**status: Any) -> dict[str, Any]:
         ("Cancelled", True, "cancelled"),
     ],
 )
-def test_a_live_execution_that_is_to_be_cancelled_is_so_at_once(
-    phase: str, cancel: bool, expected: str
-) -> None:
+def test_a_live_execution_shows_its_cancellation_at_once(phase: str, cancel: bool, expected: str) -> None:
     assert shown(phase=phase, spec={"cancel": cancel})["status"] == expected
 
 
@@ -88,9 +86,7 @@ def test_a_live_execution_that_is_to_be_cancelled_is_so_at_once(
         ),
     ],
 )
-def test_an_execution_is_shown_as_far_as_it_has_come(
-    status: dict[str, Any], expected: dict[str, Any]
-) -> None:
+def test_an_execution_has_the_fields_of_its_phase(status: dict[str, Any], expected: dict[str, Any]) -> None:
     base = {"id": "exec-5001", "executor": "anonymous", "startTime": T + "14:44:00Z"}
     row = shown(**status)
     assert {key: value for key, value in row.items() if key != "status"} == {**base, **expected}
@@ -216,13 +212,13 @@ def test_steps_are_shown_in_the_order_in_which_they_began_then_of_the_workflow()
     assert [step["name"] for step in shown] == ["first", "a", "b", "gone"]
 
 
-def test_a_step_between_two_attempts_stays_after_those_that_have_a_time() -> None:
+def test_a_step_between_two_attempts_comes_after_those_with_a_start_time() -> None:
     begun = {"phase": "Completed", "startTime": T + "14:50:00Z", "completionTime": T + "14:51:00Z"}
     shown = detail({"b": {"phase": "Pending", "attempt": 2}, "a": begun}, order=("a", "b"))["stepExecutions"]
     assert [step["name"] for step in shown] == ["a", "b"]
 
 
-def test_logs_are_beside_their_steps_or_why_there_are_none() -> None:
+def test_each_step_has_its_log_or_why_there_is_none() -> None:
     begun = {"phase": "Running", "startTime": T + "14:45:00Z"}
     line = {"timestamp": "14:45:10", "level": "info", "message": "hello", "time": T + "14:45:10Z"}
     logs: Any = {"a": ([line], ""), "b": ((), "the Pod is gone")}
@@ -241,9 +237,7 @@ def pod(name: str, *, step: str = "", attempt: str = "1", job: str = "") -> PodV
 @pytest.mark.parametrize(
     ("job_name", "expected"), [("job-2", "second"), (None, "tenth"), ("job-of-another-time", None)]
 )
-def test_the_pod_of_the_last_attempt_is_that_of_the_job_that_is_named(
-    job_name: str | None, expected: str | None
-) -> None:
+def test_the_last_attempt_has_the_pod_of_the_recorded_job(job_name: str | None, expected: str | None) -> None:
     pods = [
         pod("first", step="a", attempt="1", job="job-1"),
         pod("second", step="a", attempt="2", job="job-2"),
@@ -292,19 +286,19 @@ TAKES = {"a": 10, "b": 20, "c": 300, "d": 4000}
         (spec(("a", []), config={"timeout": 90}), [], [], 90),
     ],
 )
-def test_an_estimate_is_the_median_else_the_longest_way_else_the_timeout(
+def test_an_estimate_is_the_median_else_the_critical_path_else_the_timeout(
     workflow: WorkflowSpec, completed: list[Any], recent: list[Any], seconds: float
 ) -> None:
     assert estimated_seconds(workflow, completed, recent, 86400.0) == seconds
 
 
-def test_a_run_of_the_schedule_is_the_systems_and_shows_its_time() -> None:
+def test_a_scheduled_run_is_by_the_system_and_shows_its_time() -> None:
     trigger = {"type": "Schedule", "scheduledTime": T + "14:00:00Z"}
     row = shown(phase="Running", spec={"executor": "schedule", "trigger": trigger})
     assert (row["executor"], row["scheduledTime"]) == ("System", T + "14:00:00Z")
 
 
-def test_a_person_who_is_called_like_the_schedule_stays_that_person() -> None:
+def test_a_person_named_like_the_schedule_stays_that_person() -> None:
     row = shown(phase="Running", spec={"executor": "schedule", "trigger": {"type": "Manual"}})
     assert row["executor"] == "schedule"
     assert "scheduledTime" not in row

@@ -29,7 +29,7 @@ def change(number: int = 1) -> Change[Any]:
 
 
 @given(steps)
-def test_a_follower_gets_all_changes_between_its_subscription_and_its_end(made: list[Any]) -> None:
+def test_a_follower_gets_all_changes_until_it_unsubscribes(made: list[Any]) -> None:
     logging.disable()
     hub = Hub()
     followers: list[tuple[Callable[[], None], list[Any]]] = []
@@ -89,7 +89,7 @@ def test_a_follower_that_another_one_unsubscribes_is_not_called_any_more() -> No
     assert received == []
 
 
-def test_one_function_may_follow_twice_and_ends_each_for_itself() -> None:
+def test_one_function_may_subscribe_twice_and_unsubscribes_each_separately() -> None:
     hub = Hub()
     received: list[Any] = []
     end = hub.subscribe(received.append)
@@ -153,7 +153,7 @@ async def test_a_waiting_follower_gets_the_next_change() -> None:
     assert await waiting == one
 
 
-async def test_a_closed_queue_ends_its_iteration_and_is_no_follower_any_more() -> None:
+async def test_a_closed_queue_ends_its_iteration_and_unsubscribes() -> None:
     hub = Hub()
     queue = hub.queue()
 

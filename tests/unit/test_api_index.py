@@ -41,7 +41,7 @@ class Entry:
 
 
 @given(st.lists(keys, unique_by=lambda key: key[1]), st.data())
-def test_a_timeline_is_the_sorted_list_however_it_came_to_be(
+def test_a_timeline_is_sorted_after_any_additions_and_removals(
     keys: list[tuple[float, str]], data: st.DataObject
 ) -> None:
     timeline: Timeline[Entry] = Timeline()
@@ -68,7 +68,7 @@ values = st.none() | st.integers(0, 3).map(float)
 
 
 @given(entries, st.data(), st.booleans(), st.booleans(), st.integers(1, 4), st.booleans())
-def test_pages_and_cursors_cut_a_sorted_list_without_gap_or_repetition(
+def test_pages_and_cursors_split_a_sorted_list_without_gap_or_repetition(
     unsorted: list[Entry], data: st.DataObject, by_value: bool, descending: bool, limit: int, few: bool
 ) -> None:
     there = sorted(
@@ -194,13 +194,15 @@ def filled() -> Index:
         ({"ordering": Ordering("createdAt", descending=False)}, ["w1", "w3", "w4", "w2"]),
     ],
 )
-def test_a_list_has_what_fits_all_filters_newest_first(question: dict[str, Any], expected: list[str]) -> None:
+def test_a_list_has_what_matches_all_filters_newest_first(
+    question: dict[str, Any], expected: list[str]
+) -> None:
     found = filled().page(0, 10, WorkflowQuery(**question))
     assert (ids(found.entries), found.total) == (expected, len(expected))
 
 
 @pytest.mark.parametrize("filters", [{}, {"search": "a"}])
-def test_pages_cut_the_list_and_the_total_stays(filters: dict[str, Any]) -> None:
+def test_pages_split_the_list_and_the_total_stays(filters: dict[str, Any]) -> None:
     index = filled()
     everything = index.page(0, 100, WorkflowQuery(**filters))
     pages = [index.page(offset, 2, WorkflowQuery(**filters)) for offset in range(0, 8, 2)]
@@ -209,7 +211,7 @@ def test_pages_cut_the_list_and_the_total_stays(filters: dict[str, Any]) -> None
     assert pages[-1].entries == []
 
 
-def test_executions_may_be_heard_of_before_their_workflow() -> None:
+def test_executions_may_be_observed_before_their_workflow() -> None:
     index = Index()
     index.execution_changed(None, execution("e1", of="w", phase="Running"))
     assert index.workflow(("default", "w")) is None
@@ -220,7 +222,7 @@ def test_executions_may_be_heard_of_before_their_workflow() -> None:
     assert names(known.runs.page(0, 10)) == ["e1"]
 
 
-def test_what_is_being_deleted_is_not_there_any_more() -> None:
+def test_objects_being_deleted_are_not_listed() -> None:
     index, view, run = Index(), workflow("w"), execution("e", of="w", phase="Running")
     index.workflow_changed(None, view)
     index.execution_changed(None, run)
@@ -271,11 +273,11 @@ def test_a_schedule_that_is_not_suspended_makes_a_workflow_active(spec: dict[str
     assert WorkflowEntry(workflow(**spec), Runs()).status == status
 
 
-def test_a_workflow_without_a_name_for_people_goes_by_its_id() -> None:
+def test_a_workflow_without_a_display_name_is_shown_by_its_id() -> None:
     assert WorkflowEntry(workflow("hello"), Runs()).name == "hello"
 
 
-def test_runs_of_an_earlier_workflow_of_the_same_name_are_not_of_this_one() -> None:
+def test_runs_of_a_deleted_workflow_do_not_belong_to_one_of_the_same_name() -> None:
     index = Index()
     index.execution_changed(None, execution("of-before", of="w", owner="before"))
     index.execution_changed(None, execution("adopted", of="w", owner="now"))
@@ -288,7 +290,7 @@ def test_runs_of_an_earlier_workflow_of_the_same_name_are_not_of_this_one() -> N
     assert known.runs.get("default", "of-before") is None
 
 
-def test_a_workflow_that_comes_again_takes_over_the_runs_that_are_its_own() -> None:
+def test_a_recreated_workflow_gets_unowned_runs_and_no_others() -> None:
     index = Index()
     first, second = workflow("w", uid="first"), workflow("w", uid="second")
     loose, of_first = execution("loose", of="w"), execution("of-first", of="w", owner="first")
@@ -310,7 +312,7 @@ def test_a_workflow_that_comes_again_takes_over_the_runs_that_are_its_own() -> N
 
 
 @pytest.mark.parametrize("steps", [1, 2])
-def test_an_execution_that_its_cancellation_moved_to_another_workflow_is_only_there(steps: int) -> None:
+def test_an_execution_moved_to_another_workflow_is_listed_only_there(steps: int) -> None:
     index = Index()
     cache: Cache[ExecutionView] = Cache(index.execution_changed)
     index.workflow_changed(None, workflow("first"))

@@ -46,7 +46,7 @@ async def test_a_reader_gets_every_object_that_has_changed_after_its_position_or
             seen = position
 
 
-async def test_a_change_of_a_status_is_one_of_the_workflow_too() -> None:
+async def test_a_change_of_an_execution_is_a_change_of_its_workflow_too() -> None:
     journal = Journal()
     live, ended = execution("e", of="w", phase="Running"), execution("e", of="w", phase="Completed")
     for old, new, changes in ((None, live, 2), (live, live, 1), (live, ended, 2), (ended, None, 2)):
@@ -57,7 +57,7 @@ async def test_a_change_of_a_status_is_one_of_the_workflow_too() -> None:
         assert kinds.count(EXECUTIONS.plural) == kinds.count(WORKFLOWS.plural) == 1
 
 
-async def test_numbers_of_the_future_and_of_what_is_forgotten_cannot_be_continued() -> None:
+async def test_positions_in_the_future_or_already_dropped_cannot_be_resumed() -> None:
     journal = Journal(limit=2)
     for name in "abc":
         note(journal, name)
@@ -67,7 +67,7 @@ async def test_numbers_of_the_future_and_of_what_is_forgotten_cannot_be_continue
     assert shown(journal.since(3, 10)) == []
 
 
-async def test_who_waits_is_woken_by_the_next_change_and_only_by_that() -> None:
+async def test_a_waiting_reader_is_woken_only_by_the_next_change() -> None:
     journal = Journal()
     waiting = [asyncio.create_task(journal.wait(0, 60)) for _ in range(3)]
     await asyncio.sleep(0)

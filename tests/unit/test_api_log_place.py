@@ -29,9 +29,7 @@ jitters = st.integers(-NANO, 0)
 
 
 @given(st.lists(st.tuples(gaps, jitters), max_size=30), st.data())
-def test_whoever_continues_gets_the_rest_wherever_it_was(
-    steps: list[tuple[int, int]], data: st.DataObject
-) -> None:
+def test_a_reader_resumes_from_any_position(steps: list[tuple[int, int]], data: st.DataObject) -> None:
     now, lines = BEGIN * NANO, []
     for number, (gap, jitter) in enumerate(steps):
         now += gap
@@ -63,7 +61,7 @@ def test_lines_of_a_new_file_are_marked_as_coming_after_a_gap() -> None:
     assert [again.take(one) for one in new] == [Read.NEW_AFTER_A_GAP, Read.NEW, Read.NEW]
 
 
-def test_the_rest_of_a_line_before_the_place_is_not_taken_for_a_new_one() -> None:
+def test_the_rest_of_a_line_before_the_position_is_not_a_new_line() -> None:
     reader = Reader(Place(1))
     reader.take(line(BEGIN * NANO, "a"))
     again = Reader(reader.place)
@@ -73,7 +71,7 @@ def test_the_rest_of_a_line_before_the_place_is_not_taken_for_a_new_one() -> Non
 
 
 @pytest.mark.parametrize("text", [None, "", "end", "1.2.3", "1.2.3.4.5", "a.b.c.d", "1.999999999999.1.1"])
-def test_what_is_no_place_is_none(text: str | None) -> None:
+def test_an_invalid_position_is_none(text: str | None) -> None:
     assert parse(text) is None
 
 
@@ -88,5 +86,5 @@ def test_what_is_no_place_is_none(text: str | None) -> None:
         (b"x", None),
     ],
 )
-def test_a_stamp_is_read_to_the_nanosecond(text: bytes, stamp: int | None) -> None:
+def test_a_timestamp_is_read_to_the_nanosecond(text: bytes, stamp: int | None) -> None:
     assert stamp_of(text) == stamp

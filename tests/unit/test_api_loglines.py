@@ -125,7 +125,7 @@ def test_whatever_printable_text_a_program_prints_is_shown_as_it_is(lines: list[
         ('{"a":' * 3000, "info"),
     ],
 )
-def test_a_line_tells_its_level_by_its_leading_word_or_its_json(message: str, level: str) -> None:
+def test_a_line_has_the_level_of_its_leading_word_or_its_json(message: str, level: str) -> None:
     assert level_of(message) == level
 
 

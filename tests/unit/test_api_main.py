@@ -8,7 +8,7 @@ from nightcrawler_api.__main__ import _listen
 from nightcrawler_api.settings import Settings
 
 
-def test_answers_do_not_wait_until_their_heads_are_acknowledged() -> None:
+def test_responses_do_not_wait_for_a_tcp_acknowledgement() -> None:
     with _listen(Settings(api_port=0)) as listening:
         with socket.create_connection(listening.getsockname()):
             accepted, _ = listening.accept()

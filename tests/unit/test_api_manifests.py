@@ -27,7 +27,7 @@ values = st.recursive(
 
 
 @given(st.dictionaries(texts, values, min_size=1, max_size=5))
-def test_what_is_written_is_read_back(value: dict[str, Any]) -> None:
+def test_a_written_manifest_is_read_back(value: dict[str, Any]) -> None:
     assert yaml.safe_load(to_yaml(value)) == value
 
 

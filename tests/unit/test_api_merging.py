@@ -60,11 +60,11 @@ def test_the_difference_of_two_specs_makes_the_second_of_the_first(old: Json, ne
 
 
 @given(objects)
-def test_what_is_alike_has_no_difference(spec: Json) -> None:
+def test_equal_specs_have_no_difference(spec: Json) -> None:
     spec = merge({}, spec)
     assert difference(spec, spec) == {}
 
 
 @pytest.mark.parametrize(("old", "new"), [(1, True), (1, 1.0), (0, False), ([1], [True])])
-def test_a_difference_tells_apart_what_is_one_to_python(old: object, new: object) -> None:
+def test_a_difference_distinguishes_values_that_python_calls_equal(old: object, new: object) -> None:
     assert difference({"a": old}, {"a": new}) == {"a": new}

@@ -13,7 +13,7 @@ from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
 
 
-async def test_made_up_methods_are_counted_as_one() -> None:
+async def test_unknown_methods_are_counted_as_one() -> None:
     metrics = Metrics(ClusterCache(Store(Connection(Identity("http://localhost"), "test")), "default"), [])
     inner = FastAPI()
     inner.add_api_route("/there", lambda: "x")

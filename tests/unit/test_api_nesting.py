@@ -23,7 +23,7 @@ from nightcrawler_api.http.nesting import is_deeper
         (b"", False),
     ],
 )
-def test_brackets_are_counted_and_those_in_texts_are_not(text: bytes, deeper: bool) -> None:
+def test_brackets_are_counted_except_in_strings(text: bytes, deeper: bool) -> None:
     assert is_deeper(text, 3) is deeper
 
 
@@ -48,7 +48,7 @@ except BadBody as error:
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":', '[1e999,{"b":'])
-def test_the_facade_outlives_json_of_any_depth(opening: str) -> None:
+def test_the_facade_survives_json_of_any_depth(opening: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAM, opening], capture_output=True, text=True, timeout=60, check=False
     )

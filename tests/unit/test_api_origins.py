@@ -20,7 +20,7 @@ async def asked(
 
 @pytest.mark.parametrize("verb", ["GET", "HEAD", "POST", "PUT", "DELETE"])
 @pytest.mark.parametrize("host", ["evil.example:8080", "localhost.evil.example", "10.0.0.1", "[", "[::1", ""])
-async def test_a_name_that_is_made_to_lead_to_loopback_is_refused(verb: str, host: str) -> None:
+async def test_a_dns_name_rebound_to_loopback_is_refused(verb: str, host: str) -> None:
     answer = await asked(verb, {"Host": host, "Origin": f"http://{host}"}, allowed=("*",))
     assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
     if verb != "HEAD":
@@ -36,14 +36,14 @@ async def test_loopback_is_known_by_all_its_names(host: str) -> None:
         assert (await asked(verb, {"Host": host, "Origin": f"http://{host}"})).status_code == 200
 
 
-async def test_told_to_listen_elsewhere_it_answers_to_every_name() -> None:
+async def test_listening_beyond_loopback_it_answers_to_every_host() -> None:
     for verb in ("GET", "POST"):
         answer = await asked(verb, {"Host": "nightcrawler.example"}, only_loopback=False)
         assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("origin", ["http://[", "http://[::1", "null", "http://evil.example", "x", "http://"])
-async def test_an_origin_that_is_none_of_ours_changes_nothing(origin: str) -> None:
+async def test_a_foreign_origin_changes_nothing(origin: str) -> None:
     for host in ("localhost", ""):
         answer = await asked("POST", {"Host": host, "Origin": origin}, only_loopback=False)
         assert answer.status_code == 403

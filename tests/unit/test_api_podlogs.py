@@ -53,7 +53,7 @@ async def logs_of(
             for_ever.set()
 
 
-async def test_of_a_long_log_the_end_is_shown_and_that_it_is() -> None:
+async def test_a_long_log_is_cut_to_its_end_and_says_so() -> None:
     line = STAMP + "x" * 10_000 + "\n"
     text = line * 500 + f"{STAMP}the end\n"
     lines, says = (await logs_of({"a": STARTED}, {"a": text.encode()}))["a"]
@@ -63,7 +63,7 @@ async def test_of_a_long_log_the_end_is_shown_and_that_it_is() -> None:
     assert says == f"only the last {MAX_BYTES_OF_STEP // 1024} KiB of this log are shown"
 
 
-async def test_a_line_that_is_longer_than_all_is_shown_by_its_end() -> None:
+async def test_a_line_longer_than_the_limit_is_cut_to_its_end() -> None:
     text = STAMP + "x" * (2 * MAX_BYTES_OF_STEP) + "end"
     [line], says = (await logs_of({"a": STARTED}, {"a": text.encode()}))["a"]
     assert line["message"].endswith("end")
@@ -71,12 +71,12 @@ async def test_a_line_that_is_longer_than_all_is_shown_by_its_end() -> None:
     assert "only the last" in says
 
 
-async def test_a_short_log_is_shown_whole_and_nothing_is_said() -> None:
+async def test_a_short_log_is_shown_whole_without_a_note() -> None:
     [line], says = (await logs_of({"a": STARTED}, {"a": f"{STAMP}x\n".encode()}))["a"]
     assert (line["message"], says) == ("x", "")
 
 
-async def test_the_logs_of_many_steps_share_what_an_answer_may_hold() -> None:
+async def test_the_logs_of_many_steps_share_the_limit_of_a_response() -> None:
     steps = [f"s{number}" for number in range(32)]
     text = (STAMP + "x" * 1000 + "\n").encode() * 1000
     found = await logs_of(dict.fromkeys(steps, STARTED), dict.fromkeys(steps, text))
@@ -85,7 +85,7 @@ async def test_the_logs_of_many_steps_share_what_an_answer_may_hold() -> None:
     assert {says for _, says in found.values()} == {"only the last 256 KiB of this log are shown"}
 
 
-async def test_a_log_that_does_not_come_keeps_no_other_from_being_shown() -> None:
+async def test_a_log_that_hangs_does_not_hide_the_others() -> None:
     steps = ["quick", *(f"slow-{number}" for number in range(20))]
     logs = {step: None if step.startswith("slow") else f"{STAMP}x\n".encode() for step in steps}
     found = await logs_of(dict.fromkeys(steps, STARTED), logs, within=2)
@@ -103,7 +103,7 @@ async def test_a_log_that_does_not_come_keeps_no_other_from_being_shown() -> Non
         ({"phase": "Failed", "message": "no such image"}, podlogs.NEVER),
     ],
 )
-async def test_without_a_pod_it_depends_on_whether_the_step_has_started(
+async def test_without_a_pod_the_note_depends_on_whether_the_step_has_started(
     step: dict[str, Any], says: str
 ) -> None:
     assert await logs_of({"a": step}, {}, pods=()) == {"a": ((), says)}

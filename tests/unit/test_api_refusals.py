@@ -37,7 +37,7 @@ def refused(body: bytes) -> BadBody:
         (b'{"a":' * (MAX_DEPTH + 1) + b"1" + b"}" * (MAX_DEPTH + 1), "nested more than 100 levels deep"),
     ],
 )
-def test_what_is_not_json_is_400_and_says_where(body: bytes, says: str) -> None:
+def test_invalid_json_is_400_and_says_where(body: bytes, says: str) -> None:
     error = refused(body)
     assert error.status_code == 400
     assert says in error.detail
@@ -70,7 +70,7 @@ def test_a_number_that_nothing_can_hold_is_422_and_says_where(number: bytes) -> 
 
 
 @pytest.mark.parametrize("escape", [b"\\ud800", b"\\udc00", b"\\ud800x", b"\\uD800\\u0041"])
-def test_half_a_character_is_400_and_says_which(escape: bytes) -> None:
+def test_a_lone_surrogate_is_400_and_says_which(escape: bytes) -> None:
     error = refused(b'{"name": "' + escape + b'"}')
     assert error.status_code == 400
     assert f"{escape[:6].decode().lower()} is half of a character" in error.detail.lower()
@@ -79,11 +79,11 @@ def test_half_a_character_is_400_and_says_which(escape: bytes) -> None:
 @pytest.mark.parametrize(
     "body", [b"9223372036854775807", b"\xef\xbb\xbf{}", b"1e308", b"-0.0", b'"\\u0000"', b"null", b"[]"]
 )
-def test_all_that_json_and_the_cluster_can_hold_is_taken(body: bytes) -> None:
+def test_all_that_json_and_the_cluster_can_hold_is_accepted(body: bytes) -> None:
     parse(body)
 
 
-def test_the_deepest_body_that_is_taken() -> None:
+def test_the_deepest_allowed_body_is_accepted() -> None:
     parse(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
 
 
@@ -125,7 +125,7 @@ def test_a_field_of_the_api_server_becomes_a_pointer_into_the_body(field: str, p
         ("Required value", "Required value"),
     ],
 )
-def test_sentences_of_the_api_server_lose_what_says_nothing(message: str, detail: str) -> None:
+def test_messages_of_the_api_server_lose_their_boilerplate(message: str, detail: str) -> None:
     assert refusals.from_causes([Cause("spec", message)])[0]["detail"] == detail
 
 

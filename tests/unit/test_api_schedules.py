@@ -54,7 +54,7 @@ def test_an_interval_counts_from_now_and_ends_when_it_says() -> None:
         ({"type": "weekly"}, "/type", "cron"),
     ],
 )
-def test_what_is_wrong_is_said_at_the_field(schedule: dict[str, Any], pointer: str, says: str) -> None:
+def test_problems_are_reported_at_their_field(schedule: dict[str, Any], pointer: str, says: str) -> None:
     with pytest.raises(Invalid) as refused:
         preview(schedule, NOW, "UTC")
     [error] = refused.value.fields

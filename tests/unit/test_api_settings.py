@@ -44,7 +44,9 @@ def test_loopback_needs_no_authentication(monkeypatch: pytest.MonkeyPatch, host:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.com", ""])
-def test_listening_beyond_loopback_takes_many_words(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+def test_listening_beyond_loopback_needs_a_setting_that_allows_it(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
     if not host:  # an unset value of a chart
         assert load(monkeypatch, API_HOST=host).api_host == "127.0.0.1"
         return
@@ -55,7 +57,7 @@ def test_listening_beyond_loopback_takes_many_words(monkeypatch: pytest.MonkeyPa
     assert load(monkeypatch, API_HOST=host, ALLOW_UNAUTHENTICATED="true").api_host == host
 
 
-def test_the_installations_own_namespace_is_served_only_if_that_is_said(
+def test_the_installations_own_namespace_is_served_only_if_requested(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     mounted = tmp_path / "namespace"
@@ -79,7 +81,7 @@ def test_a_pod_in_the_usual_namespace_of_workflows_is_refused_too(
         load(monkeypatch)
 
 
-def test_idle_connections_outlive_those_of_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_connections_stay_open_longer_than_those_of_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(monkeypatch).keep_alive == 75
     assert load(monkeypatch, KEEP_ALIVE="620 seconds").keep_alive == 620
     with pytest.raises(ConfigurationError, match="NIGHTCRAWLER_KEEP_ALIVE must be longer than 0 seconds"):
@@ -114,7 +116,7 @@ def test_origins_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> Non
         ("LOG_FORMAT", "xml", "Accepted: text or json"),
     ],
 )
-def test_what_cannot_be_used_is_said_with_what_can(
+def test_bad_values_are_refused_with_the_accepted_ones(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, says: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:

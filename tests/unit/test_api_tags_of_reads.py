@@ -54,7 +54,7 @@ def having(answer: httpx.Response) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("path", READS)
-async def test_who_has_the_answer_is_told_so_until_it_changes(path: str) -> None:
+async def test_a_known_tag_gets_304_until_the_response_changes(path: str) -> None:
     async with facade() as (client, cluster):
         first = await client.get(path)
         assert first.headers["cache-control"] == "private, no-cache"
@@ -72,14 +72,14 @@ async def test_who_has_the_answer_is_told_so_until_it_changes(path: str) -> None
     assert changed.json() != first.json()
 
 
-async def test_conditions_in_several_lines_are_one_list() -> None:
+async def test_several_if_none_match_headers_are_one_list() -> None:
     async with facade() as (client, _):
         etag = (await client.get(LISTS[0])).headers["etag"]
         answer = await client.get(LISTS[0], headers=[("If-None-Match", '"other"'), ("If-None-Match", etag)])
     assert answer.status_code == 304
 
 
-async def test_replicas_and_restarts_give_the_same_answer_the_same_tag() -> None:
+async def test_replicas_and_restarts_give_the_same_response_the_same_tag() -> None:
     tags: list[list[str]] = []
     for _ in range(2):
         async with facade() as (client, _cluster):
@@ -99,7 +99,7 @@ async def test_a_step_that_runs_changes_the_tag_with_the_clock(monkeypatch: pyte
     assert later.json()["steps"] != first.json()["steps"]
 
 
-async def test_other_questions_have_other_tags_unless_the_answer_is_the_same() -> None:
+async def test_other_requests_have_other_tags_unless_the_response_is_the_same() -> None:
     async with facade() as (client, _):
         one = await client.get("/api/workflows")
         other = await client.get("/api/workflows?page=2", headers=having(one))

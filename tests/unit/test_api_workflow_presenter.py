@@ -55,7 +55,7 @@ def step(phase: str, start: str | None = None, end: str | None = None) -> dict[s
         (step("Completed", "14:45:10", "14:45:00"), "completed", "00:00"),
     ],
 )
-def test_a_step_is_shown_as_it_went_in_the_latest_execution(
+def test_a_step_shows_its_result_in_the_latest_execution(
     result: dict[str, Any] | None, status: str, duration: str
 ) -> None:
     view = workflow(steps=[{"name": "a", "image": "busybox:1"}])
@@ -111,7 +111,7 @@ def test_a_step_keeps_its_definition() -> None:
         ({"config": {"computeProfile": "GPU-Optimized"}}, {"computeProfile": "GPU-Optimized"}),
     ],
 )
-def test_config_is_as_written_and_what_the_document_requires_is_what_is_in_force(
+def test_config_is_as_written_and_required_fields_have_their_effective_value(
     spec: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     shown = presenter.config(spec, Fallbacks())
@@ -120,7 +120,7 @@ def test_config_is_as_written_and_what_the_document_requires_is_what_is_in_force
     assert set(shown) == always | set(spec.get("config", {}))
 
 
-def test_an_installations_own_defaults_are_what_is_in_force() -> None:
+def test_an_installations_own_defaults_are_in_effect() -> None:
     shown = presenter.config({}, Fallbacks(timeout=5400.0, retry_delay=0.0, cpu="500m", memory="1 GB"))
     assert shown == {
         "timeout": "1 hour 30 minutes",
@@ -165,7 +165,7 @@ def test_a_bare_workflow_has_every_field_that_the_document_requires() -> None:
     }
 
 
-def test_what_the_operator_says_is_shown() -> None:
+def test_conditions_set_by_the_operator_are_shown() -> None:
     condition = {"type": "Accepted", "status": "False", "reason": "DependencyCycle", "message": "a → a"}
     view = workflow(status={"conditions": [{**condition, "observedGeneration": 3}]})
     assert presenter.detail(known(view), Fallbacks(), NOW)["conditions"] == [condition]

@@ -48,7 +48,7 @@ def written(spec: Json, body: Json, fallbacks: Fallbacks | None = None) -> Json:
     ],
     ids=str,
 )
-def test_a_value_that_is_in_force_anyway_is_written_if_it_is_sent(config: Json) -> None:
+def test_a_value_equal_to_the_default_is_written_if_it_is_sent(config: Json) -> None:
     assert written({"steps": [STEP]}, {"config": config}) == {"steps": [STEP], "config": config}
 
 
@@ -64,7 +64,7 @@ def test_a_value_that_is_in_force_anyway_is_written_if_it_is_sent(config: Json) 
     ],
     ids=str,
 )
-def test_so_is_every_other_field(body: Json) -> None:
+def test_every_other_field_equal_to_its_default_is_written_if_it_is_sent(body: Json) -> None:
     assert written({}, body) == desired_spec({}, body) != {}
 
 
@@ -82,7 +82,7 @@ def test_so_is_every_other_field(body: Json) -> None:
         full_workflow()["spec"],
     ],
 )
-def test_an_answer_that_is_sent_back_writes_the_times_it_showed_and_nothing_else(spec: Json) -> None:
+def test_a_response_sent_back_writes_only_the_timeouts_it_showed(spec: Json) -> None:
     fallbacks = Fallbacks(cpu="500m")
     expected = {**spec, "config": {**TIMES, **spec.get("config", {})}}
     once = written(spec, answer(spec, fallbacks), fallbacks)
@@ -90,27 +90,27 @@ def test_an_answer_that_is_sent_back_writes_the_times_it_showed_and_nothing_else
     assert written(once, answer(once, fallbacks), fallbacks) == once
 
 
-def test_a_time_that_was_sent_back_outlives_another_default() -> None:
+def test_a_timeout_that_was_sent_back_survives_another_default() -> None:
     spec = written({}, answer({}))
     later = Fallbacks(timeout=60.0, retry_delay=1.0)
     shown = answer(spec, later)["config"]
     assert {key: shown[key] for key in TIMES} == TIMES
 
 
-def test_what_an_answer_shows_of_the_box_for_retries_does_not_stand_in_its_way() -> None:
+def test_retries_are_enabled_in_a_response_that_showed_zero_retries() -> None:
     body = {**answer({"steps": [STEP]}), "options": {"enableRetry": True}}
     spec = written({"steps": [STEP]}, body)
     assert "retries" not in spec["config"]
     assert answer(spec)["config"]["retries"] == 3
 
 
-def test_a_profile_that_is_chosen_in_an_answer_is_not_overruled_by_what_it_showed() -> None:
+def test_a_profile_chosen_in_a_response_is_not_overridden_by_what_it_showed() -> None:
     body = answer({})
     body["config"]["computeProfile"] = "GPU-Optimized"
     assert written({}, body)["config"] == {**TIMES, "computeProfile": "GPU-Optimized"}
 
 
-def test_what_is_changed_or_written_already_is_written_in_an_answer_too() -> None:
+def test_changed_or_already_written_fields_of_a_response_are_written() -> None:
     spec: Json = {"displayName": "n", "config": {"retries": 3, "timeout": "1 hour"}}
     body = answer(spec)
     body |= {"priority": "low", "tags": ["a"]}
@@ -151,7 +151,5 @@ FIRST, SECOND = BEFORE["steps"]
         ([], []),
     ],
 )
-def test_steps_are_matched_by_name_and_what_they_leave_out_stays(
-    steps: list[Any], expected: list[Any]
-) -> None:
+def test_steps_are_matched_by_name_and_keep_omitted_fields(steps: list[Any], expected: list[Any]) -> None:
     assert desired_spec(BEFORE, {"steps": steps}) == {"steps": expected}

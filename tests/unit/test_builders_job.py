@@ -54,7 +54,7 @@ ANNOTATIONS: Final = {
 }
 
 
-def test_a_job_says_whose_it_is_and_belongs_to_its_execution() -> None:
+def test_a_job_names_its_execution_and_is_owned_by_it() -> None:
     meta = built(a_step())["metadata"]
 
     assert (meta["name"], meta["namespace"]) == (job_name("train", 2), "team-a")
@@ -78,13 +78,13 @@ def test_a_job_makes_one_pod_and_never_a_second() -> None:
     assert set(spec) == {"managedBy", "backoffLimit", "template"}
 
 
-def test_its_pod_carries_the_same_marks() -> None:
+def test_a_pod_has_the_labels_of_its_job() -> None:
     meta = pod({})["metadata"]
 
     assert (meta["labels"], meta["annotations"]) == (LABELS, ANNOTATIONS)
 
 
-def test_marks_of_a_pod_template_are_kept_and_ours_come_last() -> None:
+def test_labels_of_a_pod_template_are_kept_and_ours_win() -> None:
     forged = {names.LABEL_EXECUTION_UID: "somebody-else", "team": "vision"}
 
     meta = pod({"metadata": {"labels": forged, "annotations": {names.ANNOTATION_ATTEMPT: "9", "a": "b"}}})[

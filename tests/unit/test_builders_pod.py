@@ -55,7 +55,7 @@ def seen(step: Step, secrets: dict[str, str] | None = None, **run: Any) -> dict[
 # --- variables -------------------------------------------------------------------------------------
 
 
-def test_parameters_come_first_then_who_it_is_then_the_steps_own() -> None:
+def test_variables_are_parameters_then_identity_then_the_steps_own() -> None:
     step = a_step("Model Training", env=[{"name": "MODE", "value": "fast"}])
 
     names = [variable["name"] for variable in container(step, parameters={"b": 1, "a": 2}, attempt=3)["env"]]
@@ -71,7 +71,7 @@ def test_parameters_come_first_then_who_it_is_then_the_steps_own() -> None:
     ]
 
 
-def test_a_step_knows_who_it_is() -> None:
+def test_a_step_gets_its_identity_as_variables() -> None:
     variables = seen(a_step("Pay $5 (daily)"), attempt=3)
 
     assert variables == {
@@ -135,7 +135,7 @@ def test_a_steps_own_variable_can_be_made_of_parameters_and_secrets() -> None:
     assert seen(step, {"k": "t0k"}, parameters={"host": "h.example"})["URL"] == "https://t0k@h.example/$5"
 
 
-def test_command_and_arguments_go_through_as_written_and_take_parameters() -> None:
+def test_command_and_arguments_are_passed_on_as_written_and_take_parameters() -> None:
     step = a_step(command=["python", "train.py", "$(PARAM_epochs)"], args=["--out=$(PARAM_out)", "$$x"])
 
     made = container(step, parameters={"epochs": 10, "out": "a$b"})
@@ -145,11 +145,11 @@ def test_command_and_arguments_go_through_as_written_and_take_parameters() -> No
     assert [expand(word, known) for word in made["args"]] == ["--out=a$b", "$x"]
 
 
-def test_what_is_not_written_is_left_to_the_image() -> None:
+def test_unset_fields_are_left_to_the_image() -> None:
     assert set(container(a_step())) == {"name", "image", "env", "terminationMessagePolicy"}
 
 
-def test_secrets_and_config_maps_and_the_folder_go_through() -> None:
+def test_secrets_config_maps_and_the_working_directory_are_passed_on() -> None:
     made = container(a_step(envFrom=[{"secretRef": {"name": "s"}}], workingDir="/data"))
 
     assert (made["envFrom"], made["workingDir"]) == ([{"secretRef": {"name": "s"}}], "/data")
@@ -209,13 +209,13 @@ ASKED: Final[dict[str, tuple[Json, Json, Json]]] = {
 
 
 @pytest.mark.parametrize(("own", "config", "asked"), ASKED.values(), ids=ASKED)
-def test_a_step_asks_for(own: Json, config: Json, asked: Json) -> None:
+def test_a_step_requests(own: Json, config: Json, asked: Json) -> None:
     step = a_step(resources=own) if own else a_step()
 
     assert container(step, config=config).get("resources", {}) == asked
 
 
-def test_the_installations_defaults_fill_only_what_nobody_wrote() -> None:
+def test_the_installations_defaults_fill_only_unset_fields() -> None:
     defaults = Limits(default_cpu=parse_cpu("100m"), default_memory=parse_memory("128Mi"))
 
     [usual] = built(a_step(), defaults=defaults)["containers"]
@@ -243,7 +243,7 @@ def test_an_environment_that_limits_cpu_limits_it_to(own: Json, limits: Json) ->
     assert made.get("resources", {}).get("limits", {}) == limits
 
 
-def test_a_request_that_nobody_wrote_gives_way_to_a_limit() -> None:
+def test_a_default_request_is_lowered_to_the_limit() -> None:
     step = a_step(resources={"cpuLimit": "250m"})
     [made] = built(step, defaults=Limits(default_cpu=parse_cpu(1)))["containers"]
 
@@ -288,15 +288,13 @@ TIMES: Final = {"1h30m": 5401 + 60, "500ms": 2 + 60, "1.2 seconds": 3 + 60}
 
 
 @pytest.mark.parametrize(("written", "seconds"), TIMES.items())
-def test_until_its_program_starts_a_pod_may_take_as_long_as_a_step_may_wait(
-    written: Any, seconds: int
-) -> None:
+def test_the_deadline_of_a_new_pod_includes_the_queue_timeout(written: Any, seconds: int) -> None:
     made = built(a_step(timeout=written), defaults=Limits(queue_timeout=60))
 
     assert made["activeDeadlineSeconds"] == seconds
 
 
-def test_no_deadline_is_longer_than_the_api_server_takes() -> None:
+def test_no_deadline_is_longer_than_the_api_server_accepts() -> None:
     made = built(a_step(timeout="365 days"), defaults=Limits(queue_timeout=1e12))
 
     assert made["activeDeadlineSeconds"] == 2**31 - 1

@@ -37,7 +37,7 @@ def forget(cache: Cache[JobView], gone: JobView) -> bool:
 A: tuple[str, str] = ("ns", "a")
 
 
-def test_a_newer_version_replaces_an_older_one_and_is_told() -> None:
+def test_a_newer_version_replaces_an_older_one_and_is_reported() -> None:
     cache, told = a_cache(one := an_object(1))
 
     assert cache.upsert(two := an_object(2))
@@ -51,14 +51,14 @@ def test_an_older_version_never_wins() -> None:
     assert (cache.get(A), told) == (two, [])
 
 
-def test_the_same_version_twice_is_no_news() -> None:
+def test_the_same_version_twice_is_no_change() -> None:
     cache, told = a_cache(an_object(2))
 
     assert not cache.upsert(an_object(2))
     assert told == []
 
 
-def test_what_is_gone_does_not_come_back_by_an_older_message() -> None:
+def test_an_older_event_does_not_restore_a_deleted_object() -> None:
     cache, told = a_cache(one := an_object(1))
 
     assert forget(cache, an_object(5))
@@ -67,7 +67,7 @@ def test_what_is_gone_does_not_come_back_by_an_older_message() -> None:
     assert (len(cache), told) == (0, [(one, None)])
 
 
-def test_what_was_never_there_is_buried_too() -> None:
+def test_a_deletion_of_an_unknown_object_is_remembered_too() -> None:
     # The answer to our own creation may arrive after the watch has told of the deletion.
     cache, told = a_cache()
 
@@ -76,21 +76,21 @@ def test_what_was_never_there_is_buried_too() -> None:
     assert (len(cache), told) == (0, [])
 
 
-def test_what_has_left_the_selection_may_come_back_with_a_newer_version() -> None:
+def test_an_object_that_left_the_selector_may_come_back_with_a_newer_version() -> None:
     cache, _ = a_cache(an_object(1))
     forget(cache, an_object(5))
 
     assert cache.upsert(an_object(6))
 
 
-def test_an_old_message_of_its_end_does_not_take_away_what_is_newer() -> None:
+def test_an_old_deletion_does_not_remove_a_newer_object() -> None:
     cache, told = a_cache(nine := an_object(9))
 
     assert not forget(cache, an_object(5))
     assert (cache.get(A), told) == (nine, [])
 
 
-def test_a_new_object_under_an_old_name_is_told_as_an_end_and_a_beginning() -> None:
+def test_a_recreated_object_is_reported_as_deleted_and_created() -> None:
     cache, told = a_cache(old := an_object(1, uid="u1"))
 
     cache.upsert(new := an_object(7, uid="u2"))
@@ -100,14 +100,14 @@ def test_a_new_object_under_an_old_name_is_told_as_an_end_and_a_beginning() -> N
     assert cache.get(A) == new
 
 
-def test_the_end_of_the_old_object_does_not_take_the_new_one_of_its_name() -> None:
+def test_the_deletion_of_the_old_object_does_not_remove_the_new_one_of_its_name() -> None:
     cache, _ = a_cache(new := an_object(7, uid="u2"))
 
     assert not forget(cache, an_object(8, uid="u1"))
     assert cache.get(A) == new
 
 
-def test_a_list_takes_away_what_it_does_not_name() -> None:
+def test_a_list_removes_what_it_does_not_contain() -> None:
     a, b = an_object(1), an_object(2, name="b", uid="u2")
     cache, told = a_cache(a, b)
 
@@ -157,7 +157,7 @@ def _lives(shape: list[list[int]]) -> list[list[JobView | None]]:
 
 
 @given(histories(), st.randoms(use_true_random=False), st.booleans())
-def test_messages_in_any_order_and_any_number_lead_to_the_last_state(
+def test_events_in_any_order_and_any_number_lead_to_the_last_state(
     lives: list[list[JobView | None]], order: Random, last_lives: bool
 ) -> None:
     if last_lives:

@@ -93,7 +93,7 @@ def test_a_copy_in_another_namespace_does_not_stand_in_for_a_job_or_its_pod() ->
     assert (attempt.job.metadata.key, known.pods) == (REAL, ["default"])
 
 
-def test_a_copy_that_goes_takes_nothing_along() -> None:
+def test_deleting_a_copy_removes_nothing_else() -> None:
     known = Known()
     known.has(the_job(), the_pod(), copied(the_job()), copied(the_pod()))
 
@@ -121,7 +121,7 @@ def test_a_pod_keeps_the_moment_at_which_its_deletion_was_first_asked_for() -> N
     assert deletion_asked(pod) == at(8)
 
 
-def test_what_is_left_over_is_distinguished_by_namespace() -> None:
+def test_leftovers_are_distinguished_by_namespace() -> None:
     known = Known()
     known.has(the_job(), copied(the_job()))
     here, there = (LeftoverKey(where, EXECUTION, EXECUTION_UID) for where in ("default", "elsewhere"))
@@ -133,7 +133,7 @@ def test_what_is_left_over_is_distinguished_by_namespace() -> None:
     assert not known.cluster.has_jobs(EXECUTION_UID, "default")
 
 
-def test_an_environment_that_comes_back_wakes_the_runs_in_it_and_no_others() -> None:
+def test_a_recreated_environment_requeues_only_the_runs_in_it() -> None:
     known = Known()
     for name, environment in (("here", "gpu"), ("there", "local")):
         run = a_snapshot().with_metadata(name=name, uid=name).with_status(environment=environment)
@@ -156,11 +156,11 @@ def test_an_environment_that_comes_back_wakes_the_runs_in_it_and_no_others() -> 
 @pytest.mark.parametrize(
     ("written", "number"), [("1", 1), ("12", 12), ("", 0), ("first", 0), ("-1", 0), ("²", 0), ("9" * 5000, 0)]
 )
-def test_an_attempt_that_is_no_number_is_none(written: str, number: int) -> None:
+def test_an_attempt_label_that_is_no_number_is_ignored(written: str, number: int) -> None:
     assert OurAnnotations(attempt=written).attempt_number == number
 
 
-def test_a_pod_with_an_absurd_attempt_keeps_nobody_from_looking_at_the_others() -> None:
+def test_a_pod_with_an_absurd_attempt_does_not_hide_the_others() -> None:
     known = Known()
     marks = {names.ANNOTATION_STEP: TRAIN, names.ANNOTATION_ATTEMPT: "9" * 5000}
     absurd = _changed(the_pod(), name="absurd", uid="absurd", annotations=marks, ownerReferences=[])

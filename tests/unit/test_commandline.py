@@ -71,9 +71,7 @@ def test_every_form_of_a_command_knows_help_and_version_and_refuses_the_rest(
 @pytest.mark.parametrize(
     "arguments", [["run"], ["--vers"], ["--help=all"], ["-x"], ["--"], [""], ["--port", "80"]]
 )
-def test_what_is_not_known_is_refused_with_2(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unknown_arguments_exit_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         read_arguments("a-program", "It is one.", CommonSettings, arguments)
     assert ended.value.code == 2
@@ -82,7 +80,7 @@ def test_what_is_not_known_is_refused_with_2(
     assert said.endswith("a-program --help lists what there is\n")
 
 
-def test_without_arguments_a_program_goes_on() -> None:
+def test_without_arguments_a_program_starts() -> None:
     read_arguments("a-program", "It is one.", CommonSettings, [])
 
 
@@ -97,5 +95,5 @@ def test_without_arguments_a_program_goes_on() -> None:
         ((), ""),
     ],
 )
-def test_defaults_are_written_as_one_would_write_them(default: object, words: str) -> None:
+def test_defaults_are_shown_as_one_would_type_them(default: object, words: str) -> None:
     assert default_words(FieldInfo(default=default)) == words

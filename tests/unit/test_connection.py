@@ -75,12 +75,12 @@ async def test_a_kubeconfig_that_cannot_be_used_is_named(text: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("user", [{"tokenFile": "/nowhere"}, {"client-certificate": "/nowhere"}], ids=str)
-async def test_a_file_that_is_not_there_is_named(user: dict[str, Any], tmp_path: Path) -> None:
+async def test_a_missing_file_is_named(user: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="/nowhere"):
         await opened(kubeconfig(user), tmp_path)
 
 
-async def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
+async def test_a_missing_kubeconfig_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"there is no .*/kubeconfig"):
         await Connection.open("test", kubeconfig=str(tmp_path / "kubeconfig"))
 
@@ -94,7 +94,7 @@ async def test_an_error_does_not_show_the_credentials(tmp_path: Path) -> None:
     assert "c2VjcmV0" not in str(refused.value)
 
 
-async def test_one_that_can_be_used_is_opened_without_a_request(tmp_path: Path) -> None:
+async def test_a_usable_kubeconfig_is_opened_without_a_request(tmp_path: Path) -> None:
     file = tmp_path / "kubeconfig"
     file.write_text(kubeconfig())
 
@@ -145,7 +145,7 @@ async def test_every_form_of_user_is_understood(user: dict[str, Any], expected: 
     assert await connection.headers() == {"Authorization": expected}
 
 
-async def test_a_token_in_a_file_is_read_anew_when_it_is_refused(tmp_path: Path) -> None:
+async def test_a_token_in_a_file_is_read_again_when_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("old")
     connection = await opened(kubeconfig({"tokenFile": "token"}), tmp_path)
     await connection.headers()
@@ -174,7 +174,7 @@ def says(directory: Path, token: str, **of_token: str) -> None:
 # By which the official client compares times; made an error, it is taken for the plugin's failure.
 @pytest.mark.filterwarnings("default:datetime.datetime.utcnow:DeprecationWarning")
 @pytest.mark.parametrize("expires", ["2020-01-01T00:00:00Z", "2199-01-01T00:00:00Z"])
-async def test_a_plugin_is_asked_again_when_its_token_is_refused(expires: str, tmp_path: Path) -> None:
+async def test_a_plugin_is_run_again_when_its_token_is_refused(expires: str, tmp_path: Path) -> None:
     connection = await plugged(tmp_path, expirationTimestamp=expires)
     says(tmp_path, "second")
 
@@ -183,7 +183,7 @@ async def test_a_plugin_is_asked_again_when_its_token_is_refused(expires: str, t
     assert await connection.headers() == {"Authorization": "Bearer second"}
 
 
-async def test_without_an_answer_of_its_plugin_it_goes_on_with_the_token_that_it_has(
+async def test_while_the_plugin_fails_the_last_token_is_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     connection = await plugged(tmp_path)
@@ -195,7 +195,7 @@ async def test_without_an_answer_of_its_plugin_it_goes_on_with_the_token_that_it
     assert "No such file" in caplog.text
 
 
-async def test_kopf_is_told_to_wait_where_there_are_no_credentials(tmp_path: Path) -> None:
+async def test_kopf_waits_while_there_are_no_credentials(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("")
     connection = await opened(kubeconfig({"tokenFile": "token"}), tmp_path)
 
@@ -211,7 +211,7 @@ async def test_a_token_file_that_is_empty_is_an_outage_and_is_named(tmp_path: Pa
         await connection.headers()
 
 
-async def test_paths_are_beside_the_kubeconfig_and_data_comes_before_them(tmp_path: Path) -> None:
+async def test_paths_are_relative_to_the_kubeconfig_and_data_overrides_them(tmp_path: Path) -> None:
     authority = make_authority(tmp_path / "pki")
     data = base64.b64encode(authority.read_bytes()).decode()
 
@@ -224,7 +224,7 @@ async def test_paths_are_beside_the_kubeconfig_and_data_comes_before_them(tmp_pa
     assert (by_both.identity.authority, by_both.identity.authority_data) == (None, authority.read_text())
 
 
-async def test_kopf_trusts_whom_we_trust_whatever_stands_before_the_certificate(tmp_path: Path) -> None:
+async def test_kopf_trusts_our_authority_whatever_text_precedes_its_certificate(tmp_path: Path) -> None:
     told = "# Of the cluster\n" + make_authority(tmp_path).read_text()
     data = base64.b64encode(told.encode()).decode()
     connection = await opened(kubeconfig(certificate_authority_data=data), tmp_path)
@@ -256,9 +256,7 @@ async def test_a_pod_uses_its_service_account(pod: Path) -> None:
     assert await connection.headers() == {"Authorization": "Bearer of-the-pod"}
 
 
-async def test_an_address_of_the_sixth_version_is_put_in_brackets(
-    pod: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_ipv6_address_is_put_in_brackets(pod: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
 
     assert (await Connection.open("test")).server == "https://[fd00::1]:443"
@@ -268,7 +266,7 @@ async def test_a_kubeconfig_that_is_named_comes_before_the_pods_identity(pod: Pa
     assert (await opened(kubeconfig(), pod)).server == "https://127.0.0.1:1"
 
 
-async def test_a_pod_without_its_authority_is_told_so(pod: Path) -> None:
+async def test_a_pod_without_a_ca_certificate_gets_an_error_that_names_it(pod: Path) -> None:
     (pod / "ca.crt").unlink()
 
     with pytest.raises(ConfigurationError, match=r"no .*/ca\.crt"):

@@ -47,7 +47,7 @@ def test_the_image_of_a_cluster_that_somebody_names_is_theirs_to_push(tmp_path: 
         command.load(Places(tmp_path), {"NIGHTCRAWLER_KUBECONFIG": "/home/jane/.kube/config"})
 
 
-def test_where_no_cluster_runs_the_image_goes_nowhere(
+def test_without_a_running_cluster_the_image_is_not_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))  # no Docker, so no kind

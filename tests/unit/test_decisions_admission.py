@@ -68,7 +68,7 @@ def test_a_run_is_accepted_placed_and_begun_in_one_plan() -> None:
     assert (status["phase"], status["progress"]) == ("Pending", "0/2")
 
 
-def test_a_missing_workflow_is_waited_for_and_the_wait_is_shown() -> None:
+def test_a_missing_workflow_is_waited_for_and_the_wait_is_reported() -> None:
     plan = decide(a_new_execution().knowing(workflow=None, revision=None).at(3).build())
 
     status = status_of(plan)
@@ -78,7 +78,7 @@ def test_a_missing_workflow_is_waited_for_and_the_wait_is_shown() -> None:
     assert plan.outcome == Waiting(at(30))
 
 
-def test_a_shown_wait_is_not_written_again() -> None:
+def test_a_reported_wait_is_not_written_again() -> None:
     message = "waits for workflow 'wf', which is not in namespace default (yet)"
     said = {
         "type": conditions.ACCEPTED,
@@ -102,7 +102,7 @@ def test_a_workflow_that_does_not_come_within_the_grace_is_not_found() -> None:
     assert message == "there is no workflow 'wf' in namespace default; apply it and run it again"
 
 
-def test_a_workflow_that_is_being_deleted_is_as_good_as_gone() -> None:
+def test_a_workflow_that_is_being_deleted_counts_as_missing() -> None:
     going = a_workflow({"steps": []}, deletionTimestamp=wire(0))
 
     assert refusal(a_new_execution().knowing(workflow=going).at(31))[0] == conditions.WORKFLOW_NOT_FOUND
@@ -150,14 +150,14 @@ def test_an_unknown_environment_is_refused() -> None:
 
 
 @pytest.mark.parametrize("asked", [{"environment": "prod"}, {}], ids=["unknown", "no default"])
-def test_nobody_is_refused_for_want_of_an_environment_before_a_fresh_look(asked: dict[str, str]) -> None:
+def test_no_run_is_refused_for_a_missing_environment_before_a_fresh_list(asked: dict[str, str]) -> None:
     there = a_new_execution().asking(**asked).knowing(environments=(an_environment("lab"),))
 
     assert decide(there.knowing(fresh_environments=False).build()) == Plan(lookups=(LookForEnvironments(),))
     assert status_of(decide(there.build()))["phase"] == "Failed"
 
 
-def test_a_name_is_taken_for_this_cluster_only_after_a_fresh_look() -> None:
+def test_a_name_means_this_cluster_only_after_a_fresh_list() -> None:
     listed = a_new_execution(environments=["lab"])
     for named in (listed, a_new_execution().asking(environment="lab")):
         stale = named.knowing(environments=(), fresh_environments=False)
@@ -165,21 +165,21 @@ def test_a_name_is_taken_for_this_cluster_only_after_a_fresh_look() -> None:
         assert len(decide(stale.knowing(fresh_environments=True).build()).first_jobs) == 1
 
 
-def test_a_run_that_has_its_environment_begins_without_a_look() -> None:
+def test_a_run_that_has_its_environment_begins_without_a_fresh_list() -> None:
     lab = an_environment("lab", aliases=["here"])
     for asked in ("lab", "here"):
         named = a_new_execution().asking(environment=asked).knowing(environments=(lab,))
         assert len(decide(named.knowing(fresh_environments=False).build()).first_jobs) == 1
 
 
-def test_a_run_that_names_no_environment_begins_without_a_look() -> None:
+def test_a_run_that_names_no_environment_begins_without_a_fresh_list() -> None:
     default = an_environment("lab", default=True)
     for there in ((), (default,)):
         begun = decide(a_new_execution().knowing(environments=there, fresh_environments=False).build())
         assert len(begun.first_jobs) == 1
 
 
-def test_the_workflow_is_asked_for_anew_before_environments_are() -> None:
+def test_the_workflow_is_read_again_before_the_environments() -> None:
     stale = a_new_execution().asking(environment="prod").knowing(fresh=False, fresh_environments=False)
 
     assert decide(stale.build()) == Plan(lookups=(LookForWorkflow(),))
@@ -195,7 +195,7 @@ def test_a_chosen_environment_is_recorded_and_its_nodes_are_used() -> None:
     assert plan.run.environment.node_selector == {"pool": "lab"}
 
 
-def test_a_run_of_kubectls_is_adopted_and_labelled() -> None:
+def test_a_run_created_by_kubectl_is_adopted_and_labelled() -> None:
     assert decide(a_new_execution().with_metadata(ownerReferences=[]).build()).adopt
     assert decide(a_new_execution().with_metadata(labels={}).build()).adopt
     assert not decide(a_new_execution().build()).adopt
@@ -215,17 +215,17 @@ def test_a_run_whose_workflow_is_missing_can_be_cancelled() -> None:
     assert status_of(plan)["phase"] == "Cancelled"
 
 
-def test_what_has_ended_is_left_alone() -> None:
+def test_a_run_that_has_ended_is_left_alone() -> None:
     for phase in ("Completed", "Failed", "Cancelled"):
         assert decide(a_snapshot().with_status(phase=phase).cancelled().build()) == Plan()
 
 
-def test_what_is_being_deleted_is_left_alone() -> None:
+def test_a_run_that_is_being_deleted_is_left_alone() -> None:
     assert decide(a_snapshot().with_metadata(deletionTimestamp=wire(0)).build()) == Plan()
     assert decide(a_new_execution().with_metadata(deletionTimestamp=wire(0)).build()) == Plan()
 
 
-def test_a_job_made_before_a_crash_names_the_revision_that_is_in_force() -> None:
+def test_a_job_made_before_a_crash_decides_the_revision() -> None:
     made = a_new_execution("a", "b").with_job(a_job("a"))
 
     unknown = decide(made.knowing(named_revision="wf-rev", revision=None).build())
@@ -291,7 +291,7 @@ def test_a_run_is_placed_when_the_maintenance_is_over() -> None:
     assert status_of(decide(execution.at(60).build()))["environment"] == "lab"
 
 
-def test_a_bad_template_of_the_environment_is_told_from_one_of_the_workflow() -> None:
+def test_a_bad_template_of_the_environment_is_distinguished_from_one_of_the_workflow() -> None:
     bad = an_environment("lab", default=True, podTemplate={"spec": {"tolerationz": []}})
     reason, message = refusal(a_new_execution().knowing(environments=(bad,)))
     assert reason == conditions.INVALID_POD_TEMPLATE
@@ -351,7 +351,7 @@ def test_a_revision_that_the_run_names_is_looked_for_and_must_be_of_its_workflow
         assert "'wf-old'" in message
 
 
-def test_a_revision_that_the_run_names_is_not_written_anew() -> None:
+def test_a_revision_that_the_run_names_is_not_written_again() -> None:
     asking = a_new_execution("a").asking(revision="wf-old")
 
     plan = decide(asking.build())

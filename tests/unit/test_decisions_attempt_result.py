@@ -38,7 +38,7 @@ NOT_ENDED: Final = {
 
 
 @pytest.mark.parametrize("pod", NOT_ENDED.values(), ids=NOT_ENDED)
-def test_nothing_is_said_of_an_attempt_that_has_not_ended(pod: PodMaker) -> None:
+def test_an_attempt_that_has_not_ended_has_no_result(pod: PodMaker) -> None:
     assert ended(pod) is None
 
 
@@ -59,7 +59,7 @@ def test_an_attempt_succeeds_by(pod: PodMaker) -> None:
     assert ended(pod) == Succeeded(at(1), at(5))
 
 
-def test_a_succeeded_pod_without_its_containers_state_succeeded_now() -> None:
+def test_a_succeeded_pod_without_a_container_state_ends_now() -> None:
     assert ended(a_pod().on_node().phase("Succeeded")) == Succeeded(None, at(NOW))
 
 
@@ -228,21 +228,21 @@ def test_an_attempt_fails_by(pod: PodMaker, blame: Blame, reason: str, message: 
     assert (result.blame, result.reason, result.message) == (blame, reason, message)
 
 
-def test_a_failure_tells_when_the_container_ran_and_its_exit_code() -> None:
+def test_a_failure_has_the_times_and_exit_code_of_its_container() -> None:
     result = ended(a_pod().exited(3, end=9, started=2))
 
     assert isinstance(result, Failed)
     assert (result.started, result.finished, result.exit_code) == (at(2), at(9), 3)
 
 
-def test_a_failure_without_the_containers_end_was_seen_now() -> None:
+def test_a_failure_without_the_containers_end_ends_now() -> None:
     result = ended(a_pod().on_node().phase("Failed", "OutOfpods"))
 
     assert isinstance(result, Failed)
     assert (result.started, result.finished, result.exit_code) == (None, at(NOW), None)
 
 
-def test_the_sentence_about_memory_leaves_out_a_limit_that_nobody_set() -> None:
+def test_the_out_of_memory_message_omits_a_limit_that_is_not_set() -> None:
     result = ended(a_pod().exited(137, reason="OOMKilled"))
 
     assert isinstance(result, Failed)
@@ -258,7 +258,7 @@ def test_an_init_container_that_succeeded_is_not_blamed() -> None:
     assert result.reason == conditions.STEP_ERROR
 
 
-def test_a_side_cars_end_is_not_the_steps() -> None:
+def test_the_end_of_a_sidecar_is_not_that_of_the_step() -> None:
     pod = a_pod().running().container({"terminated": {"exitCode": 1}}, "proxy")
 
     assert ended(pod) is None

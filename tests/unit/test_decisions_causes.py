@@ -128,13 +128,13 @@ def test_every_row_is_tested() -> None:
     assert set(CAUSES) <= {reason for reason, _ in ROWS}
 
 
-def test_what_a_kubelet_only_says_of_sandboxes_and_kills_never_stands_in_a_container() -> None:
+def test_reasons_that_a_container_status_never_has_are_not_listed() -> None:
     never = {"CreatePodSandboxError", "ConfigPodSandboxError", "KillContainerError", "KillPodSandboxError"}
     assert not never & set(CAUSES)
 
 
 @pytest.mark.parametrize("reason", sorted(NOT_TRIED | {"CrashLoopBackOff"}))
-def test_a_container_whose_turn_is_to_come_or_that_fell_has_no_cause_of_this_kind(reason: str) -> None:
+def test_a_container_that_is_starting_or_crashed_has_no_waiting_cause(reason: str) -> None:
     assert cause_of(Waiting(reason, "x")) is None
 
 
@@ -183,7 +183,7 @@ def test_every_refusal_of_a_kubelet_has_a_sentence() -> None:
 
 
 @pytest.mark.parametrize("reason", sorted(KUBELET_REJECTS))
-def test_a_refusal_is_said_in_words_of_the_node(reason: str) -> None:
+def test_a_refusal_has_a_sentence_about_the_node(reason: str) -> None:
     assert rejection(reason, "Pod was rejected: Its words") == f"{REJECTED[reason]}: Its words"
     assert rejection(reason, "") == REJECTED[reason]
     assert REJECTED[reason].startswith(("it", "its", "a port"))
@@ -198,5 +198,5 @@ def test_a_refusal_is_said_in_words_of_the_node(reason: str) -> None:
         ("", "", "no reason given"),
     ],
 )
-def test_a_refusal_that_is_in_no_table_is_told_too(reason: str, message: str, sentence: str) -> None:
+def test_an_unknown_refusal_is_reported_too(reason: str, message: str, sentence: str) -> None:
     assert rejection(reason, message) == sentence

@@ -63,7 +63,7 @@ def test_a_sidecar_that_keeps_failing_is_waited_for_and_then_given_up() -> None:
     assert late.message == f"cannot start: {KEEPS_FAILING}"
 
 
-def test_a_sidecar_that_fell_once_after_a_long_start_gets_another_chance() -> None:
+def test_a_sidecar_that_crashed_once_after_a_long_start_gets_another_chance() -> None:
     result = decided(falling(1, ended()), 900)
 
     assert isinstance(result, Waits)
@@ -74,14 +74,14 @@ def test_a_sidecar_that_runs_again_is_not_given_up() -> None:
     assert isinstance(decided(falling(9, ended(), state=runs()), 900), Waits)
 
 
-def test_a_sidecar_that_ends_with_0_is_not_up_either() -> None:
+def test_a_sidecar_that_exits_with_0_is_not_running_either() -> None:
     result = decided(falling(2, ended(0), state=ended(0, "Completed")), 120)
 
     assert isinstance(result, Failed)
     assert result.message == "cannot start: the side-car 'proxy' keeps failing: it ended with exit code 0"
 
 
-def test_a_sidecar_without_its_program_is_the_definitions_fault_while_it_pauses_too() -> None:
+def test_a_sidecar_without_its_program_is_the_definitions_fault_during_back_off_too() -> None:
     result = decided(falling(1, ended(128, "StartError", 'exec: "trian": not found')), 120)
 
     assert isinstance(result, Failed)
@@ -91,7 +91,7 @@ def test_a_sidecar_without_its_program_is_the_definitions_fault_while_it_pauses_
     )
 
 
-def test_why_its_kubelet_ended_it_is_asked_for_and_said() -> None:
+def test_why_the_kubelet_killed_it_is_looked_up_and_reported() -> None:
     wait = decided(NEVER_UP, 60)
     assert isinstance(wait, Waits)
     assert wait.lookups == (LookForEvents(NEVER_UP.view.metadata.uid, "Pod"),)
@@ -100,7 +100,7 @@ def test_why_its_kubelet_ended_it_is_asked_for_and_said() -> None:
     assert result.message == f"cannot start: {KEEPS_FAILING} (Startup probe failed: refused)"
 
 
-def test_memory_is_said_as_such() -> None:
+def test_out_of_memory_is_reported_as_such() -> None:
     result = decided(falling(2, ended(137, "OOMKilled")), 120)
 
     assert result.message.endswith("it ran out of memory; give it more in its resources.limits.memory")
@@ -148,7 +148,7 @@ IN_THE_WAY: Final[dict[str, tuple[PodMaker, str, str]]] = {
 
 
 @pytest.mark.parametrize(("pod", "reason", "message"), IN_THE_WAY.values(), ids=IN_THE_WAY)
-def test_it_waits_for(pod: PodMaker, reason: str, message: str) -> None:
+def test_a_step_waits_for(pod: PodMaker, reason: str, message: str) -> None:
     result = decided(pod, 30)
 
     assert isinstance(result, Waits)
@@ -186,7 +186,7 @@ SAID: Final = (
 )
 
 
-def test_a_sidecar_that_keeps_failing_is_told_while_the_step_runs() -> None:
+def test_a_sidecar_that_keeps_failing_is_reported_while_the_step_runs() -> None:
     assert recorded(beside(LOOP), 60) == {"reason": "SidecarFailing", "message": SAID}
 
 
@@ -195,11 +195,11 @@ def test_a_sidecar_that_keeps_failing_is_told_while_the_step_runs() -> None:
     [(beside(runs(60)), 60 + 299), (beside(LOOP, message="other words"), 60)],
     ids=["while it runs for less than five minutes", "with other last words"],
 )
-def test_what_is_told_of_a_sidecar_stays(pod: PodMaker, now: float) -> None:
+def test_what_is_reported_of_a_sidecar_stays(pod: PodMaker, now: float) -> None:
     assert recorded(pod, now, reason="SidecarFailing", message=SAID) == {}
 
 
-def test_a_sidecar_that_runs_again_for_long_is_not_spoken_of_any_more() -> None:
+def test_a_sidecar_that_runs_again_for_long_is_no_longer_reported() -> None:
     assert recorded(beside(runs(60)), 360, reason="SidecarFailing", message=SAID) == {
         "reason": None,
         "message": None,
@@ -207,18 +207,18 @@ def test_a_sidecar_that_runs_again_for_long_is_not_spoken_of_any_more() -> None:
 
 
 @pytest.mark.parametrize("reason", ["", "ContainerCreating", "PodInitializing", "RestartingAllContainers"])
-def test_a_container_beside_it_that_is_only_to_come_is_nothing_to_speak_of(reason: str) -> None:
+def test_a_container_that_has_not_started_yet_is_not_reported(reason: str) -> None:
     assert recorded(a_pod().running().container(waits(reason), "injected"), 60) == {}
 
 
-def test_an_injected_container_whose_image_is_bad_is_told_while_the_step_runs() -> None:
+def test_an_injected_container_whose_image_is_bad_is_reported_while_the_step_runs() -> None:
     step = recorded(a_pod().running().container(waits("ErrImagePull", "no route"), "injected"), 60)
     assert step["message"] == (
         "step 'train' runs, but the image 'busybox:1' of the container 'injected' cannot be pulled: no route"
     )
 
 
-def test_a_sidecar_that_was_started_again_once_is_nothing_to_speak_of() -> None:
+def test_a_sidecar_that_restarted_once_is_not_reported() -> None:
     assert recorded(beside(LOOP, restarts=1), 60) == {}
 
 
@@ -231,7 +231,7 @@ def failed(pod: PodMaker) -> Failed:
     return result
 
 
-def test_an_init_container_out_of_memory_is_said_as_such() -> None:
+def test_an_init_container_out_of_memory_is_reported_as_such() -> None:
     result = failed(a_pod().on_node().container(ended(137, "OOMKilled"), "fetch", init=True))
     assert (result.blame, result.reason) == (Blame.PROGRAM, conditions.STEP_INIT)
     assert result.message == (
@@ -278,7 +278,7 @@ HOOK: Final[dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("code", [0, 143])
-def test_a_program_that_was_ended_for_its_hook_is_told_so(code: int) -> None:
+def test_a_program_killed_because_its_hook_failed_is_reported_as_such(code: int) -> None:
     pod = a_pod().exited(code)
     seen = a_snapshot(a_step(**HOOK)).recorded("train", "Running").with_pod(pod).at(10)
     look = LookForEvents(pod.view.metadata.uid, "Pod", of_its_end=True)

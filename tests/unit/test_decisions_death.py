@@ -89,7 +89,7 @@ def test_clones_of_a_virtual_machine_do_not_see_each_other() -> None:
     assert why_dead(Case(clone, its, False, Stat("S", 1, 900))) == ""
 
 
-def test_we_do_not_take_ourselves_for_dead() -> None:
+def test_a_process_does_not_report_itself_dead() -> None:
     assert why_dead(Case(OWN, Holder("it", OWN.process), False, Stat("R", 1, 900))) == ""
 
 
@@ -115,14 +115,14 @@ def test_a_holder_that_ran_in_our_own_container(
     assert bool(why_dead(Case(OWN_IN_POD, Holder("it", its, where), False, alive))) == dead
 
 
-def test_an_inode_that_came_back_hides_no_restart() -> None:
+def test_a_reused_inode_hides_no_restart() -> None:
     """The first process of both instances has PID 1, and they differ in when they were started."""
     its = Holder("it", process(pid=1), POD)
 
     assert why_dead(Case(OWN_IN_POD, its, False, Stat("R", 1, 900)))
 
 
-def test_who_does_not_know_its_own_process_takes_no_container_for_restarted() -> None:
+def test_without_our_own_identity_no_container_counts_as_restarted() -> None:
     own = Holder("own", None, POD)
 
     assert why_dead(Case(own, Holder("it", process(pid_namespace=99), POD))) == ""
@@ -170,7 +170,7 @@ def test_what_a_standby_reads_of_the_leaders_pod(report: LeasePodView | None, de
     assert bool(why_dead(Case(STANDBY, holder, pod=report))) == dead
 
 
-def test_nothing_is_believed_against_what_we_see_ourselves() -> None:
+def test_a_process_seen_alive_overrides_the_kubelets_report() -> None:
     holder = Holder("it", process(), POD)
 
     assert why_dead(Case(OWN_IN_POD, holder, False, Stat("S", 1, 500), pod(ended()))) == ""
@@ -189,7 +189,7 @@ def test_a_holder_is_read_as_it_was_written(holder: Holder) -> None:
     assert written_by(lease("it", msgspec.json.encode(holder).decode())) == holder
 
 
-def test_what_the_holder_before_has_left_is_not_believed() -> None:
+def test_an_annotation_of_the_previous_holder_is_ignored() -> None:
     annotation = msgspec.json.encode(Holder("before", HERE)).decode()
 
     assert written_by(lease("it", annotation)) is None
@@ -197,7 +197,7 @@ def test_what_the_holder_before_has_left_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize("pid", [0, -1, 1 << 40])
-def test_a_pid_that_would_mean_several_processes_is_not_believed(pid: int) -> None:
+def test_a_pid_that_would_mean_several_processes_is_ignored(pid: int) -> None:
     annotation = msgspec.json.encode(Holder("it", process(pid=pid))).decode()
 
     assert written_by(lease("it", annotation)) is None
@@ -207,7 +207,7 @@ def test_a_pid_that_would_mean_several_processes_is_not_believed(pid: int) -> No
     st.text()
     | st.recursive(st.integers() | st.text(), st.lists).map(lambda v: msgspec.json.encode(v).decode())
 )
-def test_whatever_somebody_writes_there_is_read_without_an_error(annotation: str) -> None:
+def test_any_annotation_is_read_without_an_error(annotation: str) -> None:
     holder = written_by(lease("it", annotation))
 
     assert holder is None or holder.identity == "it"

@@ -89,7 +89,7 @@ def test_what_the_facade_has_noted_is_done(noted: str) -> None:
 
 
 @pytest.mark.parametrize("noted", ["", "logs", "Archive", "Schedule", "Logsx"])
-def test_nothing_else_is(noted: str) -> None:
+def test_no_other_duty_is_done(noted: str) -> None:
     plan = decided(owing("Logs", "Schedule", noted=noted))
     assert (plan.status, plan.settled, plan.outcome) == ({}, False, Waiting(at(ENDED + 600)))
 
@@ -114,7 +114,7 @@ def test_what_is_not_done_in_time_is_given_up_and_the_rest_waits_on() -> None:
     assert (said(plan)["status"], said(plan)["reason"]) == ("False", conditions.DUTY_OVERDUE)
 
 
-def test_what_was_given_up_before_stays_said() -> None:
+def test_duties_given_up_before_stay_reported() -> None:
     before = {"type": conditions.DUTIES_DONE, "status": "False", "message": "not done: Logs"}
     other = {"type": conditions.FINISHED, "status": "True", "reason": "Succeeded"}
     plan = decided(owing("Archive", conditions=[before, other]), now=ENDED + 24 * 600)
@@ -141,7 +141,7 @@ def test_a_duty_of_which_only_another_version_knows_has_the_usual_time() -> None
 
 
 @pytest.mark.parametrize("execution", [owing("Logs", deleted=True), owing(settled=True), owing(settled=None)])
-def test_one_that_is_settled_or_being_deleted_is_left_alone(execution: OwingView) -> None:
+def test_a_run_that_is_settled_or_being_deleted_is_left_alone(execution: OwingView) -> None:
     plan = decided(execution, now=ENDED + 10_000)
     assert (plan.status, plan.outcome) == ({}, Done())
 
@@ -155,7 +155,7 @@ def test_one_that_is_settled_or_being_deleted_is_left_alone(execution: OwingView
         (OwingStatusView(), True),
     ],
 )
-def test_jobs_stay_for_their_logs_and_where_nobody_knows(status: OwingStatusView, needed: bool) -> None:
+def test_jobs_are_kept_for_their_logs_and_when_in_doubt(status: OwingStatusView, needed: bool) -> None:
     assert needs_jobs(status) is needed
 
 

@@ -33,7 +33,9 @@ def test_a_success_with_scratch_space_is_believed_only_after_its_events_were_ask
     [((), "Completed", None), ((EVICTED,), "Failed", conditions.STEP_DISK)],
     ids=["without an eviction it is a success", "with one it is the program's failure"],
 )
-def test_the_events_decide(events: tuple[Any, ...], phase: str, reason: str | None) -> None:
+def test_the_events_decide_whether_the_pod_was_evicted(
+    events: tuple[Any, ...], phase: str, reason: str | None
+) -> None:
     observed = (LOOK.key, ObservedEvents(at(61), events))
     plan = decide(ended(observed, resources={"ephemeralStorage": "10 MB"}).build())
     assert plan.lookups == ()
@@ -42,12 +44,12 @@ def test_the_events_decide(events: tuple[Any, ...], phase: str, reason: str | No
     assert (step["phase"], step.get("reason")) == (phase, reason)
 
 
-def test_what_was_told_while_it_lived_does_not_count() -> None:
+def test_events_listed_before_the_end_do_not_count() -> None:
     observed = (LOOK.uid, ObservedEvents(at(20), ()))
     assert decide(ended(observed, resources={"ephemeralStorage": "10 MB"}).build()).lookups == (LOOK,)
 
 
-def test_a_step_without_scratch_space_costs_no_question() -> None:
+def test_a_step_without_scratch_space_costs_no_request() -> None:
     plan = decide(ended().build())
     assert plan.lookups == ()
     assert plan.status is not None

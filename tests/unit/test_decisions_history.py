@@ -36,7 +36,7 @@ def going(runs: Iterable[EndedRun], shelf: KeptRuns, keep: int) -> list[str]:
     return [run.metadata.name for run in sorted_out(runs, shelf, keep, "wf-uid")[1]]
 
 
-def test_the_oldest_ended_runs_beyond_the_history_go() -> None:
+def test_the_oldest_ended_runs_beyond_the_history_are_deleted() -> None:
     completed = [a_run(f"c{i}", "Completed", created=i) for i in range(5)]
     failed = [a_run(f"f{i}", phase, created=i) for i, phase in enumerate(("Failed", "Cancelled", "Failed"))]
     runs = [*completed, *failed]
@@ -76,7 +76,7 @@ def test_live_runs_and_those_that_are_being_deleted_are_neither_counted_nor_dele
     assert going([gone, a_run("kept", phase, 1)], shelf, 1) == []
 
 
-def test_nothing_goes_within_the_history() -> None:
+def test_nothing_within_the_history_is_deleted() -> None:
     runs = [a_run("a", "Completed", 0), a_run("b", "Failed", 0)]
     assert [going(runs, shelf, 1) for shelf in KeptRuns] == [[], []]
 
@@ -118,7 +118,7 @@ def test_runs_that_only_have_the_label_of_a_workflow_are_neither_counted_nor_del
     assert going(others, KeptRuns.COMPLETED, 0) == []
 
 
-def test_revisions_that_nobody_names_go() -> None:
+def test_revisions_that_no_run_names_are_deleted() -> None:
     there = [a_revision("old"), a_revision("used"), a_revision("another's", uid="old-uid")]
 
     assert [r.metadata.name for r in unneeded_revisions(there, {"used"}, "wf-uid")] == ["old"]

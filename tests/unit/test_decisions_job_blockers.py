@@ -49,7 +49,7 @@ def test_a_further_attempt_waits_for_the_gpu_model_too() -> None:
     assert again.later_jobs == (NewJob(TRAIN, 2, job_name(TRAIN, 2)),)
 
 
-def test_a_step_that_has_run_is_not_told_to_have_waited_too_long_when_its_pod_is_gone() -> None:
+def test_a_step_that_has_run_is_not_over_its_queue_timeout_when_its_pod_is_gone() -> None:
     gone = a_snapshot(TRAIN).recorded(TRAIN, "Running", **RAN).with_job(a_job()).limited(queue_timeout=100)
 
     plan = planned(gone, 500)
@@ -75,14 +75,14 @@ def test_a_lost_pod_is_looked_at_again_when_its_grace_period_is_over() -> None:
     assert planned(lost, 80).force_delete_pods == (OldObject(pod.view.metadata.name, pod.view.metadata.uid),)
 
 
-def test_a_lost_pod_that_never_started_is_not_told_to_run() -> None:
+def test_a_lost_pod_that_never_started_is_not_reported_as_running() -> None:
     pod = a_pod().on_node("node-1").deleted(50, grace=30)
     lost = a_snapshot(TRAIN).recorded(TRAIN, "Pending").knowing(nodes=Nodes()).with_pod(pod)
     step = step_of(planned(lost, 60))
     assert (step.get("phase"), step["reason"]) == (None, conditions.STEP_NODE_LOST)
 
 
-def test_steps_do_not_leave_for_other_nodes_when_their_environment_is_gone() -> None:
+def test_steps_do_not_move_to_other_nodes_when_their_environment_is_gone() -> None:
     placed = {
         "type": conditions.PLACED,
         "status": "True",
@@ -101,7 +101,7 @@ def test_steps_do_not_leave_for_other_nodes_when_their_environment_is_gone() -> 
     assert [job.step for job in there.first_jobs] == ["b"]
 
 
-def test_a_refused_run_becomes_its_workflows_so_that_history_can_find_it() -> None:
+def test_a_refused_run_gets_its_workflow_as_owner_so_that_history_finds_it() -> None:
     needy = a_new_execution("a", parameters=[{"name": "x", "required": True}]).knowing(fresh=True)
     refused = decide(needy.with_metadata(ownerReferences=[], labels={}).build())
     assert refused.status is not None
@@ -117,7 +117,7 @@ def test_a_run_whose_revision_is_lost_has_no_step_left_running() -> None:
     assert plan.status["steps"]["a"]["phase"] == "Cancelled"
 
 
-def test_the_revision_is_kept_although_the_first_step_is_held_back() -> None:
+def test_the_revision_is_recorded_while_the_first_step_is_held_back() -> None:
     step = a_step(TRAIN, resources={"gpu": "1x NVIDIA A100"})
     plan = decide(a_new_execution(step).knowing(nodes=NO_GPU, fresh=True).build())
     assert plan.first_jobs == ()
@@ -125,7 +125,7 @@ def test_the_revision_is_kept_although_the_first_step_is_held_back() -> None:
     assert not plan.ended
 
 
-def test_a_pod_that_its_deleted_job_left_behind_goes_when_the_run_is_cancelled() -> None:
+def test_a_pod_without_its_job_is_deleted_when_the_run_is_cancelled() -> None:
     pod = a_pod().running()
     plan = planned(a_snapshot(TRAIN).recorded(TRAIN, "Running", **RAN).with_orphan(pod).cancelled(), 60)
     assert plan.delete_pods == (OldObject(pod.view.metadata.name, pod.view.metadata.uid),)

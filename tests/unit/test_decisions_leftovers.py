@@ -46,7 +46,7 @@ def test_a_job_that_is_being_deleted_is_not_stopped_again() -> None:
     assert decided(going, now=5) == Keep(at(905))
 
 
-def test_a_job_whose_pod_has_ended_is_not_live_although_it_does_not_say_so_yet() -> None:
+def test_a_job_whose_pod_has_ended_is_not_live_before_its_status_says_so() -> None:
     assert isinstance(decided(an_attempt(a_job("a"), a_pod("a").exited(0))), Keep)
 
 
@@ -112,7 +112,7 @@ def test_a_side_car_that_never_started_is_waited_for_no_longer_than_one_that_run
     assert (decided(waits, now=19), decided(waits, now=20)) == (Keep(at(20)), stop("a"))
 
 
-def test_a_long_last_step_does_not_have_the_jobs_go_at_once() -> None:
+def test_a_long_last_step_does_not_shorten_the_retention_of_jobs() -> None:
     # Its Job does not say yet that it has ended, and the one before it ended more than the time to keep ago.
     first, last = (
         Attempt(a_job("a", ended=("Complete", 10))),
@@ -122,7 +122,7 @@ def test_a_long_last_step_does_not_have_the_jobs_go_at_once() -> None:
     assert decided(first, last, now=5000) == Keep(at(5900))
 
 
-def test_a_job_whose_end_nobody_knows_is_kept_from_now_on() -> None:
+def test_a_job_without_a_known_end_is_kept_from_now_on() -> None:
     going = an_attempt(a_job("b", deleting=True), a_pod("b"))
 
     assert decided(Attempt(a_job("a", ended=("Complete", 10))), going, now=5000) == Keep(at(5900))

@@ -55,18 +55,18 @@ def planned(snapshot: SnapshotMaker, now: float) -> Plan:
 # --- the Pod ---------------------------------------------------------------------------------------
 
 
-def test_the_pod_that_nobody_got_to_make_is_made() -> None:
+def test_a_missing_pod_is_created() -> None:
     plan = planned(chain().with_job(managed()), 1)
 
     assert [pod.name for pod in plan.missing_pods] == [job_name("a")]
 
 
 @pytest.mark.parametrize("job", [a_job("a"), managed(ended=("Complete", 3)), managed(deleting=True)])
-def test_no_pod_is_made_for_a_job_that_is_another_s_or_over(job: JobView) -> None:
+def test_no_pod_is_created_for_a_foreign_or_finished_job(job: JobView) -> None:
     assert planned(chain().with_job(job), 1).missing_pods == ()
 
 
-def test_a_pod_that_has_run_is_not_made_again_before_its_absence_is_sure() -> None:
+def test_a_pod_that_has_run_is_not_recreated_before_its_absence_is_confirmed() -> None:
     begun = a_snapshot("a", "b").recorded("a", "Running", startTime=wire(1)).with_job(managed())
 
     plan = planned(begun, 60)
@@ -81,7 +81,7 @@ def test_a_pod_that_has_run_is_not_made_again_before_its_absence_is_sure() -> No
 @pytest.mark.parametrize(
     ("pod", "succeeded"), [(a_pod("a").exited(0), True), (a_pod("a").exited(3), False)], ids=["well", "badly"]
 )
-def test_the_end_of_a_pod_is_told_to_its_job(pod: PodMaker, succeeded: bool) -> None:
+def test_the_end_of_a_pod_is_written_to_its_job(pod: PodMaker, succeeded: bool) -> None:
     ran = a_snapshot(a_step("a", retries=1), "b").recorded("a", "Pending").with_pod(pod, job=managed())
 
     [told] = planned(ran, 6).ended_jobs
@@ -90,7 +90,7 @@ def test_the_end_of_a_pod_is_told_to_its_job(pod: PodMaker, succeeded: bool) -> 
 
 
 @pytest.mark.parametrize("job", [a_job("a"), managed(ended=("Complete", 5)), managed(deleting=True)])
-def test_the_end_of_a_job_is_told_once_and_not_of_anothers(job: JobView) -> None:
+def test_the_end_of_a_job_is_written_once_and_only_for_our_own(job: JobView) -> None:
     assert planned(chain().with_pod(SUCCEEDED, job=job), 6).ended_jobs == ()
 
 
@@ -98,7 +98,7 @@ def test_a_job_whose_pod_runs_has_no_end() -> None:
     assert planned(chain().with_pod(RUNS, job=managed()), 6).ended_jobs == ()
 
 
-def test_a_success_that_was_told_stands_when_the_node_has_forgotten_it() -> None:
+def test_a_success_written_to_the_job_stands_when_the_node_is_lost() -> None:
     told = managed(ended=("Complete", 5))
 
     plan = planned(chain().with_pod(LOST, job=told).knowing(recorded_at=at(9.5)), 10)
@@ -107,7 +107,7 @@ def test_a_success_that_was_told_stands_when_the_node_has_forgotten_it() -> None
     assert [job.step for job in plan.first_jobs] == ["b"]
 
 
-def test_an_end_that_was_not_told_is_lost_with_its_node() -> None:
+def test_an_end_not_written_to_the_job_is_lost_with_its_node() -> None:
     plan = planned(chain().with_pod(LOST, job=managed()), 10)
 
     assert plan.status is not None
@@ -125,7 +125,7 @@ def recorded(phase: str, attempt: int = 1) -> SnapshotMaker:
     )
 
 
-def test_a_deleted_pod_goes_once_its_result_is_on_record() -> None:
+def test_a_deleted_pod_loses_its_finalizer_once_its_result_is_recorded() -> None:
     [freed] = planned(recorded("Completed"), 8).freed_pods
 
     assert freed == FreedPod(f"{job_name('a')}-x7k2p", "10", ("example.com/hold",))
@@ -164,7 +164,7 @@ def test_progress_is_recorded_at_most_once_a_second_while_steps_go_well() -> Non
     assert later.status["progress"] == "1/2"
 
 
-def test_what_is_not_recorded_yet_is_remembered_and_stands_without_its_pod() -> None:
+def test_an_unrecorded_result_is_remembered_without_its_pod() -> None:
     ended = chain().with_pod(SUCCEEDED, job=managed()).knowing(recorded_at=at(5.5))
     seen = planned(ended, 6).completed
 
@@ -177,7 +177,7 @@ def test_what_is_not_recorded_yet_is_remembered_and_stands_without_its_pod() -> 
     assert plan.lookups == ()
 
 
-def test_a_record_of_a_later_attempt_counts_more_than_what_was_seen() -> None:
+def test_a_recorded_later_attempt_overrides_what_was_observed() -> None:
     ended = chain().with_pod(SUCCEEDED, job=managed()).knowing(recorded_at=at(5.5))
     seen = planned(ended, 6).completed
 

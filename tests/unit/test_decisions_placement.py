@@ -59,7 +59,7 @@ def test_what_the_execution_asks_for_comes_before_the_workflows_list() -> None:
     assert found.message == "runs in staging: asked for by the execution"
 
 
-def test_the_workflows_first_is_taken_if_the_execution_does_not_say() -> None:
+def test_the_workflows_first_is_used_if_the_execution_names_none() -> None:
     found = placed(None, STAGING, VIRGINIA, listed=("awsVirginia", "staging"))
 
     assert found.name == "aws-virginia"
@@ -67,21 +67,21 @@ def test_the_workflows_first_is_taken_if_the_execution_does_not_say() -> None:
     assert found.spec.node_selector == {"r": "us"}
 
 
-def test_a_name_goes_before_an_alias() -> None:
+def test_a_name_comes_before_an_alias() -> None:
     named_like_an_alias = an_environment("test", created=9)
 
     assert placed("test", STAGING, named_like_an_alias).name == "test"
 
 
-def test_of_two_with_an_alias_the_oldest_is_taken() -> None:
+def test_of_two_with_an_alias_the_oldest_is_used() -> None:
     assert placed("shared", VIRGINIA, STAGING).name == "staging"
 
 
-def test_the_default_is_taken_if_nobody_says() -> None:
+def test_the_default_is_used_if_none_is_named() -> None:
     assert placed(None, STAGING, DEFAULT).name == "lab"
 
 
-def test_of_two_defaults_the_oldest_is_taken() -> None:
+def test_of_two_defaults_the_oldest_is_used() -> None:
     assert placed(None, an_environment("other", created=9, default=True), DEFAULT).name == "lab"
 
 
@@ -99,7 +99,7 @@ def test_a_name_that_no_environment_has_means_the_default_one_that_takes_any() -
 
 
 @pytest.mark.parametrize(("asked", "name"), [("test", "staging"), ("staging", "staging"), ("home", "lab")])
-def test_names_and_aliases_that_are_there_come_before_any_name(asked: str, name: str) -> None:
+def test_existing_names_and_aliases_come_before_the_default_that_takes_any(asked: str, name: str) -> None:
     found = placed(asked, STAGING, ANY)
 
     assert found.name == name
@@ -115,24 +115,24 @@ def test_names_and_aliases_that_are_there_come_before_any_name(asked: str, name:
     ],
     ids=["not the default", "not the oldest default", "not set"],
 )
-def test_any_name_is_taken_by_the_default_one_alone(others: list[EnvironmentView]) -> None:
+def test_only_the_default_one_takes_any_name(others: list[EnvironmentView]) -> None:
     assert refused("mars", STAGING, *others)[0] == conditions.UNKNOWN_ENVIRONMENT
 
 
-def test_a_run_is_put_there_for_any_name_only_if_no_environment_of_that_name_was_just_made() -> None:
+def test_the_default_takes_any_name_only_if_no_environment_of_that_name_was_just_created() -> None:
     assert depends_on_absence(placed("mars", ANY))
     assert not depends_on_absence(placed("home", ANY))
     assert not depends_on_absence(placed(None, ANY))
 
 
-def test_without_a_default_and_without_a_word_there_is_no_place() -> None:
+def test_without_a_default_a_run_that_names_none_has_no_environment() -> None:
     reason, message = refused(None, STAGING)
 
     assert reason == conditions.NO_ENVIRONMENT
     assert "make one default" in message
 
 
-def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:
+def test_an_unknown_name_is_refused_with_the_existing_ones() -> None:
     reason, message = refused("prod", STAGING, DEFAULT)
 
     assert reason == conditions.UNKNOWN_ENVIRONMENT
@@ -146,7 +146,7 @@ def test_without_any_environment_any_name_means_this_cluster() -> None:
     assert found.spec.model_fields_set == set()
 
 
-def test_only_what_an_environment_more_would_change_for_a_name_depends_on_absence() -> None:
+def test_a_placement_depends_on_absence_only_if_a_new_environment_could_change_it() -> None:
     listed = a_spec("train", environments=["prod"])
 
     assert depends_on_absence(place("prod", a_spec("train"), [DEFAULT], at(0)))
@@ -163,7 +163,7 @@ def test_a_recorded_place_is_read_as_it_is_now_and_empty_once_it_is_gone() -> No
     assert recorded_place("aws-virginia", [STAGING]).node_selector is None
 
 
-def test_fields_of_other_versions_are_passed_over() -> None:
+def test_fields_of_other_versions_are_ignored() -> None:
     newer = an_environment("lab", default=True, teleport=True)
 
     assert placed(None, newer).name == "lab"

@@ -79,7 +79,7 @@ def test_a_step_whose_successor_has_a_job_is_inferred_complete() -> None:
         assert (step["phase"], step["completionTime"]) == ("Completed", wire(7))
 
 
-def test_so_are_the_steps_before_it() -> None:
+def test_the_steps_before_it_are_inferred_complete_too() -> None:
     chain = a_snapshot("a", "b", "c").with_pod(
         a_pod("c", created=7).running(since=8), job=a_job("c", created=7)
     )
@@ -126,7 +126,7 @@ def test_a_step_that_is_recorded_as_ended_is_not_inferred_complete() -> None:
     assert plan.completed == {}
 
 
-def test_what_has_completed_is_kept_in_mind_even_if_it_is_to_be_written_now() -> None:
+def test_a_completed_step_is_remembered_even_if_it_is_written_now() -> None:
     plan = planned(
         a_snapshot("a", "b").recorded("a", "Running", startTime=wire(1)).with_pod(a_pod("a").exited(0)), 60
     )
@@ -135,14 +135,14 @@ def test_what_has_completed_is_kept_in_mind_even_if_it_is_to_be_written_now() ->
     assert list(plan.completed) == ["a"]
 
 
-def test_a_step_whose_own_pod_is_left_ended_as_that_says() -> None:
+def test_a_step_whose_pod_still_exists_has_the_result_of_that_pod() -> None:
     both = a_snapshot("a", "b").with_pod(a_pod("b").running())
 
     told = both.with_pod(a_pod("a").exited(0, end=4))
     assert status_of(planned(told, 60))["steps"]["a"]["completionTime"] == wire(4)
 
 
-def test_the_message_is_that_of_the_first_step_with_something_the_matter() -> None:
+def test_the_message_is_that_of_the_first_step_with_a_problem() -> None:
     stuck = a_pod("b").condition("PodScheduled", "False", 0, "Unschedulable", "no room")
     both = a_snapshot("a", "b", order="Graph").recorded("a", "Pending").recorded("b", "Pending")
     both = both.with_pod(running("a")).with_pod(stuck)
@@ -150,7 +150,7 @@ def test_the_message_is_that_of_the_first_step_with_something_the_matter() -> No
     assert status_of(planned(both, 60))["message"] == "step 'b' waits for a node: no room"
 
 
-def test_a_message_goes_when_nothing_is_the_matter_any_more() -> None:
+def test_a_message_is_cleared_when_the_problem_is_gone() -> None:
     said = "step 'a' waits for a node: no room"
     freed = a_snapshot("a").with_status(message=said)
     freed = freed.recorded("a", "Pending", reason="Unschedulable", message=said).with_pod(running("a"))
@@ -158,7 +158,7 @@ def test_a_message_goes_when_nothing_is_the_matter_any_more() -> None:
     assert status_of(planned(freed, 60))["message"] is None
 
 
-def test_a_run_where_nothing_happens_is_looked_at_again_at_its_deadline_and_not_written() -> None:
+def test_an_idle_run_is_requeued_for_its_deadline_and_not_written() -> None:
     quiet = a_snapshot("a", config={"timeout": 100}).with_status(
         phase="Running", startTime=wire(1), progress="0/1"
     )
@@ -201,7 +201,7 @@ def test_a_kubelet_that_is_late_to_end_the_pod_costs_no_step_its_log() -> None:
     assert (status_of(fails)["phase"], deleted(fails)) == ("Failed", [])
 
 
-def test_what_is_complete_cannot_be_cancelled_any_more() -> None:
+def test_a_completed_run_cannot_be_cancelled() -> None:
     done = a_snapshot("a").recorded("a", "Running").with_pod(a_pod("a").exited(0)).cancelled()
 
     assert status_of(planned(done, 9))["phase"] == "Completed"
@@ -225,7 +225,7 @@ GONE: Final = (
 ).cancelled()
 
 
-def test_cancelling_deletes_what_runs_and_makes_nothing_new() -> None:
+def test_cancelling_deletes_running_jobs_and_creates_nothing() -> None:
     plan = planned(HALFWAY.with_pod(running("b")).cancelled(), 5)
 
     assert deleted(plan) == [job_name("b")]
@@ -241,7 +241,7 @@ def test_a_job_that_is_being_deleted_is_not_deleted_again() -> None:
     assert planned(HALFWAY.with_pod(pod, job=a_job("b", deleting=True)).cancelled(), 6).delete_jobs == ()
 
 
-def test_a_run_is_cancelled_once_nothing_of_it_lives() -> None:
+def test_a_run_is_cancelled_once_none_of_its_pods_is_live() -> None:
     plan = planned(GONE, 7)
 
     status = status_of(plan)
@@ -309,14 +309,14 @@ def test_the_other_running_steps_are_deleted_before_the_failure_is_recorded() ->
     assert status_of(plan)["steps"]["b"]["message"] == "step 'b' was ended because step 'a' failed"
 
 
-def test_of_two_failures_the_first_in_time_is_told() -> None:
+def test_of_two_failures_the_first_in_time_is_reported() -> None:
     both = a_snapshot("a", "b", order="Graph").recorded("a", "Running").recorded("b", "Running")
     both = both.with_pod(a_pod("a").exited(1, end=8)).with_pod(a_pod("b").exited(2, end=7))
 
     assert status_of(planned(both, 9))["message"] == "step 'b' ended with exit code 2"
 
 
-def test_a_wait_that_lasted_too_long_is_told_apart_from_a_run_out_of_time() -> None:
+def test_a_queue_timeout_is_distinguished_from_a_run_timeout() -> None:
     plan = planned(
         a_snapshot("a").recorded("a", "Pending").with_pod(a_pod("a")).limited(queue_timeout=60), 60
     )
@@ -353,7 +353,7 @@ def test_the_wait_before_the_first_pod_does_not_count_as_the_runs_time() -> None
     assert planned(waits, 600).ended is False
 
 
-def test_a_steps_error_is_told_rather_than_the_timeout() -> None:
+def test_a_steps_error_is_reported_rather_than_the_timeout() -> None:
     late = a_snapshot("a", config={"timeout": 10}).with_status(startTime=wire(1))
     late = late.recorded("a", "Running", startTime=wire(1)).with_pod(a_pod("a").exited(1, end=9))
 
@@ -378,7 +378,7 @@ def test_nothing_is_deleted_twice_in_one_plan() -> None:
     )
 
 
-def test_a_step_that_runs_and_is_not_on_record_is_recorded_when_the_run_is_cancelled() -> None:
+def test_an_unrecorded_running_step_is_recorded_when_the_run_is_cancelled() -> None:
     cancelled = a_snapshot("a", "b").recorded("a", "Completed").with_pod(running("b")).cancelled()
 
     step = status_of(planned(cancelled, 60))["steps"]["b"]

@@ -35,20 +35,20 @@ def two_done(message: str = JOBS) -> SnapshotMaker:
     return run.with_refusal("third", message, ask_again=50)
 
 
-def test_the_oldest_finished_job_of_the_run_goes() -> None:
+def test_the_oldest_finished_job_of_the_run_is_deleted() -> None:
     plan = planned(two_done())
 
     assert (plan.room, plan.delete_jobs, plan.first_jobs) == ((the_job("early"),), (), ())
 
 
 @pytest.mark.parametrize("message", [JOBS, PODS])
-def test_a_pod_that_is_kept_out_has_room_made_too(message: str) -> None:
+def test_room_is_made_for_a_refused_pod_too(message: str) -> None:
     waits = two_done(message).recorded("third", "Pending").with_job(a_job("third"))
 
     assert planned(waits).room == (the_job("early"),)
 
 
-def test_as_many_go_as_are_kept_out() -> None:
+def test_as_many_jobs_are_deleted_as_are_refused() -> None:
     run = a_snapshot("a", "b", "c", "d", "e", order="Graph")
     for step, end in (("a", 5), ("b", 6), ("c", 7)):
         run = run.recorded(step, "Completed", completionTime=wire(end)).with_pod(
@@ -59,7 +59,7 @@ def test_as_many_go_as_are_kept_out() -> None:
     assert planned(run).room == (the_job("a"), the_job("b"))
 
 
-def test_nothing_goes_whose_result_is_not_on_record() -> None:
+def test_no_job_is_deleted_before_its_result_is_recorded() -> None:
     run = a_snapshot("a", "b", order="Graph").recorded("a", "Running", startTime=wire(1))
     run = run.with_pod(a_pod("a").exited(0, end=5)).with_refusal("b", JOBS, 50)
 
@@ -70,14 +70,14 @@ def test_nothing_goes_whose_result_is_not_on_record() -> None:
     assert plan.status["steps"]["a"]["phase"] == "Completed"
 
 
-def test_nothing_goes_that_still_runs() -> None:
+def test_no_running_job_is_deleted() -> None:
     run = a_snapshot("a", "b", order="Graph").recorded("a", "Completed", completionTime=wire(15))
     run = run.with_pod(a_pod("a").exited(0, end=15).phase("Running")).with_refusal("b", JOBS, 50)
 
     assert planned(run).room == ()
 
 
-def test_a_failed_attempt_that_is_on_record_may_go() -> None:
+def test_a_recorded_failed_attempt_may_be_deleted() -> None:
     run = a_snapshot("a", order="Graph").recorded("a", "Pending", 2, job=False)
     run = run.with_pod(a_pod("a").exited(1, end=5)).with_refusal("a", JOBS, 50, attempt=2)
 
@@ -93,10 +93,10 @@ OTHER_WANTS: Final = {
 
 
 @pytest.mark.parametrize("message", OTHER_WANTS.values(), ids=OTHER_WANTS)
-def test_nothing_goes_where_the_quota_lacks(message: str) -> None:
+def test_no_job_is_deleted_for_a_quota_that_it_does_not_use(message: str) -> None:
     assert planned(two_done(message)).room == ()
 
 
-def test_nothing_more_goes_before_the_quota_has_been_counted_anew() -> None:
+def test_nothing_more_is_deleted_before_the_quotas_usage_is_updated() -> None:
     assert planned(two_done().knowing(room_made=at(16))).room == ()
     assert planned(two_done().knowing(room_made=at(15))).room == (the_job("early"),)

@@ -77,7 +77,7 @@ MEANINGS: Final[dict[str, tuple[str, str, bool]]] = {
 
 
 @pytest.mark.parametrize(("text", "reason", "final"), MEANINGS.values(), ids=MEANINGS)
-def test_a_403_is_told_apart_by_its_text(text: str, reason: str, final: bool) -> None:
+def test_the_reason_for_a_403_is_read_from_its_text(text: str, reason: str, final: bool) -> None:
     assert forbidden(text) == (reason, final)
 
 
@@ -94,7 +94,7 @@ def test_a_quota_that_demands_an_amount_says_where_to_write_it() -> None:
     assert in_words(text).endswith("the quota asks for it: set resources.cpuLimit and resources.memory")
 
 
-def test_the_same_refusal_is_repeated_ever_more_seldom_but_at_least_twice_a_minute() -> None:
+def test_the_same_refusal_is_retried_with_back_off_but_at_least_twice_a_minute() -> None:
     said: Refusal | None = None
     pauses, now = [], 0.0
     for _ in range(14):
@@ -109,7 +109,7 @@ def test_the_same_refusal_is_repeated_ever_more_seldom_but_at_least_twice_a_minu
     assert (pauses[0] <= 0.1, 20 < pauses[-1] <= 30) == (True, True)
 
 
-def test_another_reason_begins_anew() -> None:
+def test_another_reason_resets_the_back_off() -> None:
     before = Refusal("m", at(1), AWAY, at(0), tries=9)
 
     said = refusal(errors.Forbidden("exceeded quota: team"), "job", before, at(50))
@@ -117,7 +117,7 @@ def test_another_reason_begins_anew() -> None:
     assert (said.reason, said.since, said.tries) == (conditions.STEP_QUOTA, at(50), 1)
 
 
-def test_a_server_that_says_when_to_come_back_is_heeded() -> None:
+def test_retry_after_is_respected() -> None:
     said = refusal(errors.TooManyRequests("later", retry_after=7), "job", None, at(0))
 
     assert said.ask_again == at(7)
@@ -127,7 +127,7 @@ GRACES: Final = {conditions.STEP_MISSING_RIGHTS: 600, conditions.STEP_FORBIDDEN:
 
 
 @pytest.mark.parametrize(("reason", "grace"), GRACES.items())
-def test_what_is_to_be_mended_is_waited_for_for_some_time(reason: str, grace: float) -> None:
+def test_a_fault_that_somebody_has_to_fix_is_waited_for_during_its_grace(reason: str, grace: float) -> None:
     said = Refusal("m", at(1), reason, at(0))
 
     assert not is_final(said, at(grace - 1), Limits())
@@ -135,7 +135,7 @@ def test_what_is_to_be_mended_is_waited_for_for_some_time(reason: str, grace: fl
 
 
 @pytest.mark.parametrize("reason", [conditions.STEP_QUOTA, AWAY])
-def test_room_and_servers_are_waited_for_as_long_as_a_step_may_wait(reason: str) -> None:
+def test_quota_and_servers_are_waited_for_until_the_queue_timeout(reason: str) -> None:
     assert not is_final(Refusal("m", at(1), reason, at(0)), at(80_000), Limits())
 
 
@@ -150,7 +150,7 @@ def kept_out(**more: Any) -> SnapshotMaker:
     return a_snapshot("train").with_refusal("train", in_words(WEBHOOK), 60, reason=AWAY, **more)
 
 
-def test_that_the_server_does_not_answer_is_recorded_once_it_lasts() -> None:
+def test_an_unresponsive_server_is_recorded_once_it_lasts() -> None:
     early, late = planned(kept_out(), 1), planned(kept_out(), 2)
 
     assert (early.status, early.outcome, early.first_jobs) == (None, Waiting(at(2)), ())
@@ -171,7 +171,7 @@ def test_the_same_reason_in_other_words_is_not_written_again() -> None:
     assert planned(recorded.with_status(message="as before", progress="0/1"), 30).status is None
 
 
-def test_it_is_cleared_when_the_job_is_made() -> None:
+def test_a_refusal_is_cleared_when_the_job_is_made() -> None:
     recorded = a_snapshot("train").recorded("train", "Pending", 0, job=False, reason=AWAY, message="m")
 
     plan = planned(recorded.with_status(message="m", progress="0/1"), 30)
@@ -181,7 +181,7 @@ def test_it_is_cleared_when_the_job_is_made() -> None:
     assert (plan.status["message"], plan.status["steps"]["train"]["reason"]) == (None, None)
 
 
-def test_rights_that_do_not_come_fail_the_step_with_the_servers_words() -> None:
+def test_rights_that_stay_missing_fail_the_step_with_the_servers_message() -> None:
     waits = a_snapshot("train").with_refusal("train", RIGHTS, 601, reason=conditions.STEP_MISSING_RIGHTS)
 
     early, late = planned(waits, 599), planned(waits, 600)
@@ -196,7 +196,7 @@ def test_rights_that_do_not_come_fail_the_step_with_the_servers_words() -> None:
     assert "cannot create resource" in late.status["message"]
 
 
-def test_a_policys_no_fails_the_step_at_once() -> None:
+def test_a_denial_by_a_policy_fails_the_step_at_once() -> None:
     denied = a_snapshot("train").with_refusal("train", "denied", None, reason=conditions.STEP_FORBIDDEN)
 
     plan = planned(denied, 1)
@@ -205,7 +205,7 @@ def test_a_policys_no_fails_the_step_at_once() -> None:
     assert plan.status["steps"]["train"]["reason"] == conditions.STEP_FORBIDDEN
 
 
-def test_why_a_run_cannot_begin_is_on_record_before_it_is_accepted() -> None:
+def test_why_a_run_cannot_begin_is_recorded_before_it_is_accepted() -> None:
     away = Refusal(in_words(WEBHOOK), at(60), AWAY, at(0))
     new = a_new_execution("train")
 

@@ -102,7 +102,7 @@ def test_disruptions_are_bounded() -> None:
     )
 
 
-def test_what_is_wrong_as_written_is_not_tried_again() -> None:
+def test_errors_of_the_definition_are_not_retried() -> None:
     assert decided(Blame.DEFINITION, 1, retries=100) == Over(0, "ended with exit code 1")
 
 
@@ -180,7 +180,7 @@ def test_being_preempted_uses_up_neither_retries_nor_disruptions() -> None:
     assert isinstance(after_failure(step, failed(Blame.PROGRAM), 106, 105, 100), Over)
 
 
-def test_what_happens_while_the_environment_is_cordoned_counts_no_more_than_a_preemption() -> None:
+def test_a_disruption_in_a_cordoned_environment_counts_like_a_preemption() -> None:
     step, evicted = resolved(a_step()), failed(Blame.INFRASTRUCTURE)
     assert after_failure(step, evicted, 9, 5, 0, cordoned=True) == Again(6, 1)
     assert isinstance(after_failure(step, evicted, 9, 5, 0), Over)

@@ -186,7 +186,7 @@ def test_a_due_time_is_recorded_before_its_run_is_created() -> None:
         ),
     ],
 )
-def test_this_becomes_of_the_times(case: Case, now: float, outcomes: list[tuple[int, str, str]]) -> None:
+def test_each_due_time_has_its_outcome(case: Case, now: float, outcomes: list[tuple[int, str, str]]) -> None:
     assert case.told(now) == outcomes
 
 
@@ -215,7 +215,7 @@ def test_a_failure_from_before_the_schedule_was_changed_skips_nothing() -> None:
     assert case.seeing(a_run(1, "Failed", owes=True)).recorded(1.5).skip_next is False
 
 
-def test_the_end_of_a_run_that_nobody_has_seen_is_looked_up() -> None:
+def test_the_end_of_an_unobserved_run_is_looked_up() -> None:
     assert Case(entry(1)).decide(1.5) == SchedulePlan(lookups=("run-1",))
 
 
@@ -249,7 +249,7 @@ def test_a_time_that_was_decided_on_in_the_future_does_not_stop_the_schedule() -
     assert "a clock was wrong" in (recorded.message or "")
 
 
-def test_outcomes_of_runs_whose_end_is_not_noted_stay_for_longest() -> None:
+def test_outcomes_of_runs_without_a_recorded_end_are_dropped_last() -> None:
     recent = [entry(1), *(entry(hours, "Skipped", "StillRunning") for hours in range(2, 11))]
     recorded = Case(*recent).seeing(a_run(1)).recorded(11.1)
     assert [(one.time, one.outcome) for one in recorded.recent[:2]] == [
@@ -259,7 +259,7 @@ def test_outcomes_of_runs_whose_end_is_not_noted_stay_for_longest() -> None:
     assert len(recorded.recent) == 10
 
 
-def test_an_end_comes_back_whose_outcome_had_dropped_out() -> None:
+def test_the_end_of_a_run_restores_its_dropped_outcome() -> None:
     recent = [entry(hours, "Skipped", "StillRunning") for hours in range(2, 12)]
     recorded = Case(*recent, skipOnFailure=True).seeing(a_run(1, "Failed", owes=True)).recorded(11.1)
     assert recorded.recent[0].reason == "Failed"
@@ -287,7 +287,7 @@ def test_without_a_schedule_its_state_is_removed_and_nothing_is_done() -> None:
     assert decide(ScheduleSnapshot(at(0), workflow, LIMITS, None)) == SchedulePlan(forget=True)
 
 
-def test_a_year_of_missed_minutes_takes_no_time_that_anybody_notices() -> None:
+def test_a_year_of_missed_minutes_is_decided_quickly() -> None:
     case = Case(cron="* * * * *")
     recorded = case.recorded(365 * 24)
     assert [one.outcome for one in recorded.recent] == ["Dropped", "Started"]

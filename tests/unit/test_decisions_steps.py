@@ -77,7 +77,7 @@ def test_a_step_shorter_than_the_window_costs_one_write() -> None:
     }
 
 
-def test_why_it_waits_is_recorded_after_the_window_only() -> None:
+def test_a_reason_for_waiting_is_recorded_after_the_window_only() -> None:
     pod = a_pod().condition("PodScheduled", "False", 0, "Unschedulable", "no room")
     waits = a_snapshot().recorded(TRAIN, "Pending").with_status(progress="0/1").with_pod(pod)
 
@@ -123,7 +123,7 @@ def test_steps_without_dependencies_begin_together() -> None:
     assert {new.step for new in planned(a_snapshot("a", "b", "c", order="Graph")).first_jobs} == set("abc")
 
 
-def test_a_refused_job_is_asked_for_again_when_it_is_time() -> None:
+def test_a_refused_job_is_created_again_after_its_back_off() -> None:
     held = a_snapshot().with_refusal(TRAIN, "exceeded quota: team", ask_again=30)
 
     early, late = planned(held, 1), planned(held, 30)
@@ -198,7 +198,7 @@ def test_a_further_attempt_is_recorded_and_made_in_one_plan_when_it_is_due() -> 
     }
 
 
-def test_a_further_attempt_on_record_without_its_job_has_it_made() -> None:
+def test_a_recorded_further_attempt_without_its_job_gets_it() -> None:
     plan = planned(a_snapshot(RETRIED).recorded(TRAIN, "Pending", 2, job=False), 41)
 
     assert plan.later_jobs == (NewJob(TRAIN, 2, job_name(TRAIN, 2)),)
@@ -285,7 +285,7 @@ def test_a_last_pod_that_only_lacks_its_phase_holds_the_next_attempt_back_and_ke
     assert isinstance(plan.outcome, Waiting)
 
 
-def test_before_another_attempt_a_last_pod_that_no_watch_shows_is_asked_for_by_name() -> None:
+def test_before_another_attempt_an_unobserved_last_pod_is_read_by_name() -> None:
     vanished = failed_once().with_job(a_job())
 
     asks = planned(vanished, 3600)
@@ -295,7 +295,7 @@ def test_before_another_attempt_a_last_pod_that_no_watch_shows_is_asked_for_by_n
     assert [job.attempt for job in goes_on.later_jobs] == [2]
 
 
-def test_a_failed_attempt_keeps_its_job_and_log_although_its_pod_is_not_over_yet() -> None:
+def test_a_failed_attempt_keeps_its_job_and_log_while_its_pod_ends() -> None:
     failed = a_snapshot(RETRIED).recorded(TRAIN, "Running", startTime=wire(1))
 
     plan = planned(failed.with_pod(a_pod().exited(1, end=10).phase("Running")), 10)

@@ -34,18 +34,18 @@ SLOW: Final = a_pod().running(since=40).allowed(BACKSTOP)
 TOLD: Final = SLOW.allowed(101)
 
 
-def test_once_the_program_has_started_its_kubelet_is_told_when_its_time_is_over() -> None:
+def test_once_the_program_has_started_its_pod_gets_a_deadline() -> None:
     plan = planned(running(SLOW), 41)
 
     assert plan.deadlines == (Deadline(POD, f"uid-{POD}", 101),)
 
 
-def test_a_kubelet_that_knows_the_deadline_is_not_told_again() -> None:
+def test_a_deadline_that_is_set_is_not_set_again() -> None:
     assert planned(running(TOLD), 41).deadlines == ()
     assert planned(running(SLOW.allowed(70)), 41).deadlines == ()
 
 
-def test_a_deadline_that_the_api_server_did_not_take_is_not_set_again() -> None:
+def test_a_deadline_that_the_api_server_refused_is_not_set_again() -> None:
     assert planned(running(SLOW).knowing(deadlines_set={f"uid-{POD}": at(41)}), 42).deadlines == ()
 
 
@@ -65,7 +65,7 @@ def test_a_kubelet_that_does_not_end_a_program_in_time_is_given_half_a_minute() 
     assert late.status["steps"]["train"]["reason"] == conditions.STEP_TIMED_OUT
 
 
-def test_a_kubelet_that_is_told_late_is_given_as_long_from_then_on() -> None:
+def test_a_deadline_that_is_set_late_gives_the_kubelet_as_long_from_then_on() -> None:
     back = running(SLOW)
     told = running(TOLD).knowing(deadlines_set={f"uid-{POD}": at(500)})
 
@@ -75,7 +75,7 @@ def test_a_kubelet_that_is_told_late_is_given_as_long_from_then_on() -> None:
     assert planned(told.knowing(looked_up={job_name("train"): at(530)}), 530).status is not None
 
 
-def test_a_program_is_looked_up_before_it_is_called_out_of_time() -> None:
+def test_a_pod_is_read_before_its_program_counts_as_timed_out() -> None:
     """The cache of Pods may be stale, and the program may have ended in time."""
     stale, early = planned(running(TOLD), 130), running(TOLD).knowing(looked_up={job_name("train"): at(129)})
 
@@ -83,7 +83,7 @@ def test_a_program_is_looked_up_before_it_is_called_out_of_time() -> None:
     assert planned(early, 130).lookups == stale.lookups
 
 
-def test_that_a_program_is_out_of_time_is_on_record_before_it_is_ended() -> None:
+def test_a_timeout_is_recorded_before_the_program_is_ended() -> None:
     first = planned(running(TOLD).knowing(**LOOKED_UP), 130)
     said: dict[str, Any] = {
         "reason": conditions.STEP_TIMED_OUT,
@@ -98,7 +98,7 @@ def test_that_a_program_is_out_of_time_is_on_record_before_it_is_ended() -> None
     assert then.delete_jobs == (OldObject(job_name("train"), f"uid-{job_name('train')}"),)
 
 
-def test_a_step_that_fails_for_its_timeout_is_on_record_before_the_run_is_ended() -> None:
+def test_a_step_that_fails_for_its_timeout_is_recorded_before_the_run_is_ended() -> None:
     first = planned(running(TOLD, retries=False).knowing(**LOOKED_UP), 130)
     said: dict[str, Any] = {
         "reason": conditions.STEP_TIMED_OUT,
@@ -115,7 +115,7 @@ def test_a_step_that_fails_for_its_timeout_is_on_record_before_the_run_is_ended(
     assert then.delete_jobs == (OldObject(job_name("train"), f"uid-{job_name('train')}"),)
 
 
-def test_a_polite_end_after_the_record_does_not_change_it() -> None:
+def test_a_graceful_exit_after_the_record_does_not_change_it() -> None:
     said: dict[str, Any] = {
         "reason": conditions.STEP_TIMED_OUT,
         "completionTime": wire(130),

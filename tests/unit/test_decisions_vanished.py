@@ -36,7 +36,7 @@ def step_of(plan: Plan, step: str = TRAIN) -> dict[str, Any]:
 # --- what has vanished -----------------------------------------------------------------------------
 
 
-def test_a_missing_job_is_looked_for_before_it_is_believed_gone() -> None:
+def test_a_missing_job_is_read_before_it_counts_as_deleted() -> None:
     lost = a_snapshot(RETRIED).recorded(TRAIN, "Running", startTime=wire(1))
     lost = lost.with_status(startTime=wire(1), phase="Running", progress="0/1")
 
@@ -45,7 +45,7 @@ def test_a_missing_job_is_looked_for_before_it_is_believed_gone() -> None:
     assert (plan.lookups, plan.status) == ((LookForJob(job_name(TRAIN)),), None)
 
 
-def test_a_job_that_a_fresh_look_did_not_find_was_disrupted_and_is_tried_again_for_free() -> None:
+def test_a_job_confirmed_missing_was_disrupted_and_is_retried_for_free() -> None:
     lost = a_snapshot(TRAIN).recorded(TRAIN, "Running", startTime=wire(1))
 
     plan = planned(lost.knowing(absent=frozenset({job_name(TRAIN)})), 20)
@@ -63,7 +63,7 @@ def test_a_complete_job_without_its_pod_is_a_success() -> None:
     assert (step_of(plan)["completionTime"], step_of(plan).get("startTime")) == (wire(9), None)
 
 
-def test_a_failed_job_without_its_pod_is_looked_at_before_it_is_blamed_on_the_cluster() -> None:
+def test_a_failed_job_without_its_pod_is_read_before_the_cluster_is_blamed() -> None:
     failed = a_snapshot(TRAIN).recorded(TRAIN, "Running").with_job(a_job(ended=("Failed", 9)))
 
     asks = planned(failed, 20)
@@ -94,7 +94,7 @@ def test_one_success_among_two_pods_is_a_success() -> None:
 LOST: Final = a_snapshot(TRAIN).recorded(TRAIN, "Running", startTime=wire(1)).knowing(nodes=Nodes())
 
 
-def test_a_lost_node_is_told_and_the_step_is_not_tried_elsewhere() -> None:
+def test_a_lost_node_is_reported_and_the_step_is_not_retried_elsewhere() -> None:
     plan = planned(LOST.with_pod(a_pod().running().deleted(5, grace=5)), 500)
 
     assert step_of(plan)["reason"] == conditions.STEP_NODE_LOST
@@ -111,14 +111,14 @@ def test_a_pod_on_a_lost_node_is_force_deleted_only_where_the_environment_allows
     assert planned(lost, 10).force_delete_pods == (OldObject(meta.name, meta.uid),)
 
 
-def test_a_node_that_is_back_is_told_at_once() -> None:
+def test_a_recovered_node_is_reported_at_once() -> None:
     back = LOST.recorded(TRAIN, "Running", startTime=wire(1), reason=conditions.STEP_NODE_LOST, message="m")
     back = back.knowing(nodes=Nodes(ready=frozenset({"node-1"}))).with_pod(a_pod().running())
 
     assert step_of(planned(back, 500)) == {"reason": None, "message": None}
 
 
-def test_no_duration_is_negative_although_clocks_differ() -> None:
+def test_no_duration_is_negative_when_clocks_differ() -> None:
     odd = a_snapshot(TRAIN).recorded(TRAIN, "Pending").with_pod(a_pod().exited(0, end=3, started=5))
 
     plan = planned(odd, 6)

@@ -95,7 +95,9 @@ WAITS: Final[dict[str, tuple[PodMaker | None, float, str, str, float]]] = {
 
 
 @pytest.mark.parametrize(("pod", "now", "reason", "message", "look_at"), WAITS.values(), ids=WAITS)
-def test_it_waits_for(pod: PodMaker | None, now: float, reason: str, message: str, look_at: float) -> None:
+def test_a_step_waits_for(
+    pod: PodMaker | None, now: float, reason: str, message: str, look_at: float
+) -> None:
     result = decided(pod, now)
 
     assert isinstance(result, Waits)
@@ -161,7 +163,7 @@ GIVEN_UP: Final[dict[str, tuple[PodMaker, float, str, str]]] = {
 
 
 @pytest.mark.parametrize(("pod", "now", "reason", "message"), GIVEN_UP.values(), ids=GIVEN_UP)
-def test_it_is_given_up_for(pod: PodMaker, now: float, reason: str, message: str) -> None:
+def test_a_step_is_given_up_for(pod: PodMaker, now: float, reason: str, message: str) -> None:
     result = decided(pod, now)
 
     assert isinstance(result, Failed)
@@ -178,14 +180,14 @@ def test_the_time_for_pulling_begins_when_the_init_containers_are_done() -> None
     assert result.look_at == at(420)
 
 
-def test_a_short_wait_is_not_shown() -> None:
+def test_a_short_wait_is_not_reported() -> None:
     result = decided(NO_NODE, 1)
 
     assert isinstance(result, Waits)
     assert result.show_at == at(2)
 
 
-def test_a_job_without_a_pod_for_five_seconds_has_its_events_asked_for() -> None:
+def test_the_events_of_a_job_without_a_pod_are_read_after_five_seconds() -> None:
     early, late = decided(None, 4.9), decided(None, 5)
 
     assert isinstance(early, Waits)
@@ -193,7 +195,7 @@ def test_a_job_without_a_pod_for_five_seconds_has_its_events_asked_for() -> None
     assert (early.lookups, late.lookups) == ((), (LookForEvents(JOB_UID, "Job"),))
 
 
-def test_a_pod_that_takes_long_on_its_node_has_its_events_asked_for() -> None:
+def test_the_events_of_a_pod_that_starts_slowly_are_read() -> None:
     early, late = decided(a_pod().on_node(), 9), decided(a_pod().on_node(), 10)
 
     assert isinstance(early, Waits)
@@ -212,7 +214,7 @@ ASKED: Final[dict[str, tuple[float, float, bool]]] = {
 
 
 @pytest.mark.parametrize(("looked_up", "now", "asks"), ASKED.values(), ids=ASKED)
-def test_events_are_asked_for_again_ever_more_seldom(looked_up: float, now: float, asks: bool) -> None:
+def test_events_are_read_again_with_back_off(looked_up: float, now: float, asks: bool) -> None:
     result = decided(None, now, looked_up=looked_up)
 
     assert isinstance(result, Waits)
@@ -220,7 +222,7 @@ def test_events_are_asked_for_again_ever_more_seldom(looked_up: float, now: floa
     assert asks or (result.look_at is not None and result.look_at > at(now))
 
 
-def test_a_quota_without_room_is_waited_for_and_asked_about_again() -> None:
+def test_a_full_quota_is_waited_for_and_its_events_are_read_again() -> None:
     early, late = decided(None, 101, QUOTA, looked_up=100), decided(None, 160, QUOTA, looked_up=100)
 
     assert isinstance(early, Waits)
@@ -231,7 +233,7 @@ def test_a_quota_without_room_is_waited_for_and_asked_about_again() -> None:
     assert late.lookups == (LookForEvents(JOB_UID, "Job"),)
 
 
-def test_a_pod_that_the_cluster_refuses_fails_with_its_words() -> None:
+def test_a_pod_that_the_cluster_refuses_fails_with_its_message() -> None:
     newer = an_event("FailedCreate", "pods is forbidden: violates PodSecurity", 7)
 
     result = decided(None, 8, QUOTA, newer)
@@ -241,7 +243,7 @@ def test_a_pod_that_the_cluster_refuses_fails_with_its_words() -> None:
     assert result.message == "the cluster refused its Pod: pods is forbidden: violates PodSecurity"
 
 
-def test_a_volume_whose_secret_is_missing_is_named_by_the_event() -> None:
+def test_an_event_names_the_missing_secret_of_a_volume() -> None:
     mount = an_event("FailedMount", 'MountVolume.SetUp failed: secret "data" not found')
 
     early, late = decided(a_pod().on_node(), 9, mount), decided(a_pod().on_node(), 10, mount)
@@ -252,7 +254,7 @@ def test_a_volume_whose_secret_is_missing_is_named_by_the_event() -> None:
     assert 'secret "data" not found' in late.message
 
 
-def test_a_volume_that_is_only_slow_is_no_missing_secret() -> None:
+def test_a_slow_volume_is_no_missing_secret() -> None:
     mount = an_event("FailedMount", "Unable to attach: timed out waiting for the condition")
 
     result = decided(a_pod().on_node(), 60, mount)
@@ -264,7 +266,7 @@ def test_a_volume_that_is_only_slow_is_no_missing_secret() -> None:
     )
 
 
-def test_an_event_about_another_object_says_nothing() -> None:
+def test_an_event_about_another_object_is_ignored() -> None:
     result = decided(None, 6, an_event("FailedCreate", "forbidden"), about="somebody-else")
 
     assert isinstance(result, Waits)

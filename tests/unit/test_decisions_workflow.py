@@ -41,7 +41,7 @@ def test_an_unknown_dependency_is_not_accepted() -> None:
     assert said(broken)[conditions.ACCEPTED][:2] == ("False", conditions.UNKNOWN_DEPENDENCY)
 
 
-def test_a_spec_that_cannot_be_read_names_the_field() -> None:
+def test_an_unreadable_spec_names_the_field() -> None:
     status, reason, message = said({"steps": [{"name": "a", "image": "b:1", "timeout": "soon"}]})["Accepted"]
 
     assert (status, reason) == ("False", conditions.INVALID_SPEC)
@@ -117,7 +117,7 @@ def test_an_older_run_than_the_recorded_one_is_not_the_last() -> None:
     assert "lastExecution" not in patch(STEPS, last=LastRun("run-9", "Running", at(40)), status=newer)
 
 
-def test_a_status_that_says_all_that_is_not_written_again() -> None:
+def test_an_up_to_date_status_is_not_written_again() -> None:
     last = LastRun("run-9", "Completed", at(40))
     first = patch(STEPS, active=2, last=last)
 

@@ -102,7 +102,7 @@ async def test_what_was_recorded_is_sent_and_what_exists_is_not_sent_twice() -> 
 
 @virtual_time
 @pytest.mark.parametrize("refusal", [None, errors.Forbidden("no rights")])
-async def test_the_api_server_is_asked_once_for_what_is_noted_twice(refusal: errors.ApiError | None) -> None:
+async def test_an_event_recorded_twice_costs_one_request(refusal: errors.ApiError | None) -> None:
     """The watch can report the end of a run before the write of it is answered."""
     office = Office()
     office.mailbox.refusal = refusal
@@ -113,7 +113,7 @@ async def test_the_api_server_is_asked_once_for_what_is_noted_twice(refusal: err
 
 
 @virtual_time
-async def test_what_is_remembered_of_sent_events_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_memory_of_sent_events_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(effect, "_MOST", 3)
     office = Office()
     for run in ("a", "b", "c", "d", "a", "d"):
@@ -123,7 +123,7 @@ async def test_what_is_remembered_of_sent_events_is_bounded(monkeypatch: pytest.
 
 
 @virtual_time
-async def test_a_state_that_is_gone_before_it_is_sent_is_not_missed() -> None:
+async def test_an_event_is_sent_after_its_state_has_passed() -> None:
     office = Office()
     office.mailbox.seconds = 30
     office.effect.recorded(PENDING, STARTED)
@@ -144,7 +144,7 @@ async def test_many_runs_are_sent_at_a_bounded_pace_after_a_burst() -> None:
 
 
 @virtual_time
-async def test_an_api_server_that_takes_no_events_is_asked_ever_more_seldom_until_it_does() -> None:
+async def test_an_api_server_that_refuses_events_is_retried_with_back_off() -> None:
     office = Office()
     office.mailbox.refusal = errors.Unavailable("away")
     office.start("a", "b", "c")

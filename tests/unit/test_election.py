@@ -108,7 +108,7 @@ async def test_renewing_costs_one_request_a_retry_period() -> None:
 
 
 @virtual_time
-async def test_a_killed_leader_is_followed_when_its_lease_has_run_out() -> None:
+async def test_a_killed_leader_is_replaced_when_its_lease_has_expired() -> None:
     server = LeaseServer()
     async with replicas(server, "a", "b") as (a, b):
         await asyncio.sleep(9.5)
@@ -122,7 +122,7 @@ async def test_a_killed_leader_is_followed_when_its_lease_has_run_out() -> None:
 
 
 @virtual_time
-async def test_a_dead_leaders_lease_runs_out_while_its_successor_reads_what_there_is() -> None:
+async def test_a_dead_leaders_lease_expires_while_its_successor_lists() -> None:
     server = LeaseServer()
     async with replicas(server, "a") as (a,):
         a.vanish()
@@ -133,7 +133,7 @@ async def test_a_dead_leaders_lease_runs_out_while_its_successor_reads_what_ther
 
 
 @virtual_time
-async def test_a_leader_that_renews_while_another_reads_is_not_replaced() -> None:
+async def test_a_leader_that_renews_while_another_lists_is_not_replaced() -> None:
     server = LeaseServer()
     async with replicas(server, "a") as (a,):
         b = Replica(server, "b", reads_for=60)
@@ -143,7 +143,7 @@ async def test_a_leader_that_renews_while_another_reads_is_not_replaced() -> Non
 
 
 @virtual_time
-async def test_an_api_server_that_is_away_when_the_lease_is_first_looked_at_is_asked_again() -> None:
+async def test_a_first_read_of_the_lease_that_fails_is_retried() -> None:
     server = LeaseServer()
     server.refusal = errors.Unavailable("the API server is away")
     a = Replica(server, "a", reads_for=5)
@@ -155,7 +155,7 @@ async def test_an_api_server_that_is_away_when_the_lease_is_first_looked_at_is_a
 
 
 @virtual_time
-async def test_a_lease_that_is_given_back_is_taken_within_two_retry_periods() -> None:
+async def test_a_released_lease_is_taken_within_two_retry_periods() -> None:
     server = LeaseServer()
     async with replicas(server, "a", "b") as (a, b):
         await a.end()
@@ -247,7 +247,7 @@ async def test_a_leader_whose_requests_are_refused_stops_at_the_deadline(
 
 
 @virtual_time
-async def test_a_leader_that_could_not_renew_leads_again_if_nobody_followed() -> None:
+async def test_a_leader_that_could_not_renew_leads_again_if_nobody_took_over() -> None:
     server = LeaseServer()
     async with replicas(server, "a") as (a,):
         a.line.hang()
@@ -305,7 +305,7 @@ async def test_a_leader_that_finds_another_in_the_lease_stops_at_once() -> None:
 
 
 @virtual_time
-async def test_a_loop_that_was_held_up_does_not_prolong_leadership() -> None:
+async def test_a_blocked_event_loop_does_not_prolong_leadership() -> None:
     server = LeaseServer()
     clock = {"ahead": 0.0}
     loop = asyncio.get_running_loop()
@@ -329,7 +329,7 @@ async def test_a_loop_that_was_held_up_does_not_prolong_leadership() -> None:
 
 
 @virtual_time
-async def test_ending_while_a_claim_is_under_way_gives_the_lease_back() -> None:
+async def test_stopping_during_a_claim_releases_the_lease() -> None:
     server = LeaseServer()
     a = Replica(server, "a", delay=0.2)
     await asyncio.sleep(0.7)  # a look takes 0.4 s, and the claim 0.2 s to get there
@@ -339,7 +339,7 @@ async def test_ending_while_a_claim_is_under_way_gives_the_lease_back() -> None:
 
 
 @virtual_time
-async def test_ending_while_the_api_server_hangs_takes_no_longer_than_one_request() -> None:
+async def test_stopping_while_the_api_server_hangs_takes_no_longer_than_one_request() -> None:
     server = LeaseServer()
     a = Replica(server, "a")
     await asyncio.sleep(1)
@@ -350,7 +350,7 @@ async def test_ending_while_the_api_server_hangs_takes_no_longer_than_one_reques
 
 
 @virtual_time
-async def test_a_standby_that_ends_leaves_the_lease_alone() -> None:
+async def test_a_standby_that_stops_leaves_the_lease_alone() -> None:
     server = LeaseServer()
     async with replicas(server, "a", "b") as (a, b):
         await b.end()
@@ -358,7 +358,7 @@ async def test_a_standby_that_ends_leaves_the_lease_alone() -> None:
 
 
 @virtual_time
-async def test_a_sole_leader_leads_until_it_ends() -> None:
+async def test_a_sole_leader_leads_until_it_stops() -> None:
     calls: list[str] = []
     sole = SoleLeader(on_started=lambda: calls.append("started"), on_stopped=lambda: calls.append("stopped"))
     assert (sole.is_leader, sole.time_left()) == (False, 0)

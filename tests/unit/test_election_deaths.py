@@ -27,7 +27,7 @@ async def test_a_replica_that_finds_the_holder_dead_leads_at_once() -> None:
 
 
 @virtual_time
-async def test_a_standby_that_learns_of_the_leaders_death_leads_at_its_next_look() -> None:
+async def test_a_standby_that_learns_of_the_leaders_death_leads_at_its_next_check() -> None:
     server, dead = LeaseServer(), set[str]()
     async with replicas(server, "a") as (a,):
         b = Replica(server, "b", dead=dead)
@@ -54,7 +54,7 @@ async def test_a_replica_that_is_killed_every_six_seconds_leads_every_time() -> 
 
 
 @virtual_time
-async def test_a_renewal_of_the_dead_that_arrives_before_the_claim_delays_it_by_one_look() -> None:
+async def test_a_dead_leaders_renewal_that_arrives_before_the_claim_delays_it_by_one_check() -> None:
     server, dead = LeaseServer(), set[str]()
     async with replicas(server, "a") as (a,):
         a.vanish()
@@ -68,7 +68,7 @@ async def test_a_renewal_of_the_dead_that_arrives_before_the_claim_delays_it_by_
 
 
 @virtual_time
-async def test_a_renewal_of_the_dead_that_arrives_after_the_claim_is_refused() -> None:
+async def test_a_dead_leaders_renewal_that_arrives_after_the_claim_is_refused() -> None:
     server, dead = LeaseServer(), set[str]()
     async with replicas(server, "a") as (a,):
         a.line.arrives_late = 3
@@ -84,7 +84,7 @@ async def test_a_renewal_of_the_dead_that_arrives_after_the_claim_is_refused() -
 
 @pytest.mark.parametrize("written", ["", "{}", "null", "[", '{"identity":"somebody"}', '{"identity":7}'])
 @virtual_time
-async def test_a_holder_that_says_nothing_of_itself_is_waited_for(written: str) -> None:
+async def test_a_holder_without_a_readable_identity_is_waited_for(written: str) -> None:
     server = LeaseServer()
     annotations = {ANNOTATION_HOLDER: written}
     spec = {"holderIdentity": "other", "leaseDurationSeconds": 15}
@@ -96,7 +96,7 @@ async def test_a_holder_that_says_nothing_of_itself_is_waited_for(written: str) 
 
 
 @virtual_time
-async def test_a_question_about_the_holder_that_hangs_holds_nobody_up_for_longer_than_the_lease() -> None:
+async def test_a_hanging_check_of_the_holder_delays_nobody_longer_than_the_lease() -> None:
     server = LeaseServer()
     async with replicas(server, "a") as (a,):
         b = Replica(server, "b")
@@ -112,7 +112,7 @@ async def test_a_question_about_the_holder_that_hangs_holds_nobody_up_for_longer
 
 
 @virtual_time
-async def test_a_lease_that_is_given_back_says_nothing_of_its_last_holder() -> None:
+async def test_a_released_lease_does_not_name_its_last_holder() -> None:
     server = LeaseServer()
     async with replicas(server, "a") as (a,):
         assert '"identity":"a"' in server.annotation

@@ -141,7 +141,7 @@ class HastyElector(Elector):
         return True
 
 
-def test_the_check_sees_two_leaders() -> None:
+def test_the_check_detects_two_leaders() -> None:
     async def main() -> None:
         replicas = Replicas(HastyElector)
         await live_through(replicas, [(0, 10.0, "hang")])

@@ -51,7 +51,7 @@ def test_images_are_public_and_few(name: str) -> None:
     assert {step["image"] for step in examples.workflow(name)["spec"]["steps"]} <= PUBLIC_IMAGES
 
 
-def test_environments_that_are_named_are_there(name: str) -> None:
+def test_environments_that_are_named_exist(name: str) -> None:
     known: set[str] = set()
     for environment in examples.documents(examples.FOLDER / "environments.yaml"):
         spec = EnvironmentSpec.model_validate(environment["spec"])
@@ -61,7 +61,7 @@ def test_environments_that_are_named_are_there(name: str) -> None:
     assert named | ({run} if run else set()) <= known
 
 
-def test_profiles_that_are_named_are_there(name: str) -> None:
+def test_profiles_that_are_named_exist(name: str) -> None:
     here = examples.of_kind(examples.FOLDER / f"{name}.yaml", "ComputeProfile")
     shipped = examples.documents(examples.FOLDER / "compute-profiles.yaml")
     known = [msgspec.convert(document, ProfileView) for document in (*here, *shipped)]

@@ -76,7 +76,7 @@ def test_a_step_that_no_node_could_hold_is_refused_at_once(step: Json, why: str 
     assert verdict(step) == why
 
 
-def test_where_each_amount_fits_and_no_node_has_all_of_them_it_says_so() -> None:
+def test_where_each_amount_fits_and_no_node_has_all_the_refusal_says_so() -> None:
     nodes = (a_node("cores", cpu="64"), a_node("memory", memory="512Gi"))
     message = verdict({"cpu": 32, "memory": "256Gi"}, *nodes)
     assert message is not None

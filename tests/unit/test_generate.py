@@ -122,7 +122,7 @@ def test_a_word_is_text_or_number_and_its_refusal_names_the_accepted_forms() -> 
     }
 
 
-def test_defaults_are_written_only_where_the_server_is_to_fill_them_in() -> None:
+def test_defaults_are_written_only_where_the_server_fills_them_in() -> None:
     assert field_of(bool, default=False) == {"type": "boolean"}
     assert field_of(bool, default=False, json_schema_extra=SERVER_DEFAULT) == {
         "type": "boolean",
@@ -268,7 +268,7 @@ def run(arguments: list[str], folder: Path) -> int:
     return generate.main(arguments, folder, folder / "chart")
 
 
-def test_what_is_written_is_read_back_as_the_manifests(folder: Path) -> None:
+def test_written_files_are_read_back_as_the_manifests(folder: Path) -> None:
     assert run([], folder) == 0
     for kind in KINDS:
         text = (folder / f"{kind.resource.plural}.yaml").read_text(encoding="utf-8")

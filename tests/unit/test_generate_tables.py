@@ -38,7 +38,7 @@ def test_the_tables_have_every_condition_and_reason() -> None:
     assert not {value for value in constants if f"| `{value}` |" not in made}
 
 
-def test_a_reason_stands_in_its_section_with_its_meaning() -> None:
+def test_a_reason_is_in_its_section_with_its_meaning() -> None:
     source = (
         'A: Final = "Alpha"\n"""First."""\n# --- Greek ---\nB: Final = "Beta"\n"""Second,\nof two lines."""\n'
     )

@@ -54,7 +54,9 @@ SHARED: Final = "Tesla-T4-SHARED"
         ("GPU", A100, False),
     ],
 )
-def test_a_model_means_products_that_have_its_words_in_order(model: str, product: str, matches: bool) -> None:
+def test_a_model_selects_products_that_have_its_words_in_order(
+    model: str, product: str, matches: bool
+) -> None:
     assert model_matches(model, product) is matches
 
 
@@ -94,7 +96,7 @@ parts = st.lists(
 
 
 @given(parts, st.data())
-def test_any_of_a_products_words_in_their_order_mean_it(product: list[str], data: st.DataObject) -> None:
+def test_any_words_of_a_product_in_order_select_it(product: list[str], data: st.DataObject) -> None:
     kept = data.draw(st.lists(st.booleans(), min_size=len(product), max_size=len(product)))
     asked = [word for word, keep in zip(product, kept, strict=True) if keep]
     case = data.draw(st.sampled_from([str.lower, str.upper, str.title]))
@@ -105,7 +107,7 @@ def test_any_of_a_products_words_in_their_order_mean_it(product: list[str], data
 
 
 @given(parts, parts)
-def test_a_model_with_a_word_that_a_product_lacks_never_means_it(
+def test_a_model_with_a_word_that_a_product_lacks_never_selects_it(
     asked: list[str], product: list[str]
 ) -> None:
     if set(asked) - set(product):

@@ -150,7 +150,7 @@ async def test_a_short_history_is_kept_to_the_number_whatever_others_delete() ->
         assert len(desk.runs()) == min(number + 1, 3) - (number == 6)
 
 
-async def test_runs_that_owe_something_stay_beyond_the_limit_and_go_once_they_are_settled() -> None:
+async def test_runs_that_owe_something_stay_beyond_the_limit_until_they_are_settled() -> None:
     desk = Desk(completed=2)
     owing = [desk.end(settled=False) for _ in range(3)]
     settled = [desk.end() for _ in range(3)]
@@ -249,7 +249,7 @@ async def test_a_new_leader_counts_what_ended_meanwhile() -> None:
     assert len(desk.runs()) == 200
 
 
-async def test_an_account_is_not_trusted_after_an_error() -> None:
+async def test_counts_are_not_trusted_after_an_error() -> None:
     desk = Desk(completed=2)
     desk.end()
     await desk.prune()
@@ -265,7 +265,7 @@ async def test_an_account_is_not_trusted_after_an_error() -> None:
     assert len(desk.runs()) == 2
 
 
-async def test_nothing_is_remembered_of_a_workflow_that_is_gone() -> None:
+async def test_a_deleted_workflow_is_forgotten() -> None:
     desk = Desk(completed=2)
     desk.end()
     await desk.prune()
@@ -277,7 +277,7 @@ async def test_nothing_is_remembered_of_a_workflow_that_is_gone() -> None:
 # --- revisions -------------------------------------------------------------------------------------
 
 
-async def test_a_revision_goes_with_the_last_run_that_used_it() -> None:
+async def test_a_revision_is_deleted_with_the_last_run_that_used_it() -> None:
     desk = Desk(completed=3, failed=1)
     desk.end("Failed")
     for _ in range(2):
@@ -296,7 +296,7 @@ async def test_a_revision_goes_with_the_last_run_that_used_it() -> None:
     assert desk.revision in {name for _, name in desk.server.of(names.REVISIONS)}
 
 
-async def test_a_revision_whose_runs_are_gone_goes_once_it_is_not_the_current_one() -> None:
+async def test_a_revision_without_runs_is_deleted_once_it_is_not_the_current_one() -> None:
     desk = Desk(completed=0)
     desk.end()
     await desk.prune()
@@ -353,7 +353,7 @@ happenings = st.lists(
 
 
 @given(happenings)
-async def test_no_run_goes_that_is_among_the_newest_that_are_kept(story: list[tuple[str, int]]) -> None:
+async def test_no_run_within_the_history_is_deleted(story: list[tuple[str, int]]) -> None:
     desk = Desk(completed=105, failed=3)
     limits = {KeptRuns.COMPLETED: 105, KeptRuns.OTHERS: 3}
     for what, number in story:

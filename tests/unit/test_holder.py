@@ -65,7 +65,7 @@ async def why_dead(holder: Holder, pods: Pods | None = None) -> str:
     return await Witness(pods or Pods(), own_holder()).why_dead(holder)
 
 
-async def test_a_process_that_runs_lives_and_one_that_was_killed_is_dead(
+async def test_a_running_process_is_alive_and_a_killed_one_is_dead(
     child: subprocess.Popen[bytes],
 ) -> None:
     holder = holder_of(child.pid)
@@ -75,21 +75,21 @@ async def test_a_process_that_runs_lives_and_one_that_was_killed_is_dead(
     assert await why_dead(holder) == f"its process {child.pid} on this host is gone"
 
 
-async def test_a_process_that_is_stopped_lives(child: subprocess.Popen[bytes]) -> None:
+async def test_a_stopped_process_is_alive(child: subprocess.Popen[bytes]) -> None:
     holder = holder_of(child.pid)
     child.send_signal(signal.SIGSTOP)
     eventually(lambda: (stat := stat_of(child.pid)) and stat.state == "T", what="the process to stop")
     assert await why_dead(holder) == ""
 
 
-async def test_a_killed_process_whose_parent_has_not_looked_is_dead(child: subprocess.Popen[bytes]) -> None:
+async def test_a_zombie_is_dead(child: subprocess.Popen[bytes]) -> None:
     holder = holder_of(child.pid)
     child.kill()
     eventually(lambda: (stat := stat_of(child.pid)) and stat.state == "Z", what="the process to end")
     assert await why_dead(holder) != ""
 
 
-async def test_a_pid_that_is_another_process_by_now_says_that_the_first_is_dead(
+async def test_a_reused_pid_means_that_the_first_process_is_dead(
     child: subprocess.Popen[bytes],
 ) -> None:
     holder = holder_of(child.pid)
@@ -98,13 +98,13 @@ async def test_a_pid_that_is_another_process_by_now_says_that_the_first_is_dead(
     assert await why_dead(Holder("it", before)) != ""
 
 
-async def test_a_process_that_proc_hides_is_not_taken_for_dead(tmp_path: Path) -> None:
+async def test_a_process_hidden_from_proc_does_not_count_as_dead(tmp_path: Path) -> None:
     """As with hidepid; the kernel still says that something has the PID."""
     witness = Witness(Pods(), own_holder(), proc=tmp_path)
     assert await witness.why_dead(holder_of(os.getppid())) == ""
 
 
-def test_a_process_knows_itself_and_differs_from_its_next_life() -> None:
+def test_a_process_has_another_identity_after_a_restart() -> None:
     one, other = own_holder(), own_holder()
     assert one.process == other.process
     assert one.process is not None
@@ -116,22 +116,22 @@ def test_the_identity_begins_with_the_name_of_the_pod() -> None:
     assert own_holder(POD).identity.startswith("operator-1_")
 
 
-def test_a_proc_of_another_pid_namespace_says_nothing_of_us(tmp_path: Path) -> None:
+def test_a_proc_of_another_pid_namespace_gives_no_identity(tmp_path: Path) -> None:
     (tmp_path / "self").symlink_to(str(os.getpid() + 1))
     assert own_process(tmp_path) is None
 
 
-def test_a_system_without_proc_says_nothing_of_us(tmp_path: Path) -> None:
+def test_a_system_without_proc_gives_no_identity(tmp_path: Path) -> None:
     assert own_process(tmp_path) is None
 
 
 @pytest.mark.parametrize("name", ["sleep", "a) S 1 (b", "new\nline", ") Z 1 1"])
-def test_a_name_that_looks_like_more_of_the_line_confuses_nobody(name: str) -> None:
+def test_a_process_name_with_parentheses_is_parsed(name: str) -> None:
     line = f"42 ({name}) R 1 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 3 0 12345 100 200\n"
     assert read_stat(line) == Stat("R", 3, 12345)
 
 
-async def test_the_pod_is_asked_for_only_if_need_be(child: subprocess.Popen[bytes]) -> None:
+async def test_the_pod_is_read_only_if_needed(child: subprocess.Popen[bytes]) -> None:
     holder, pods = holder_of(child.pid), Pods()
     child.kill()
     child.wait()
@@ -146,18 +146,18 @@ async def test_the_kubelets_report_is_read() -> None:
     assert "has terminated" in await why_dead(Holder("it", None, POD), pods)
 
 
-async def test_a_pod_that_is_not_there_proves_nothing() -> None:
+async def test_a_missing_pod_proves_nothing() -> None:
     assert await why_dead(Holder("it", None, POD), Pods(None)) == ""
 
 
-async def test_that_pods_may_not_be_read_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_missing_right_to_read_pods_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     witness = Witness(Pods(errors.Forbidden("may not get pods")), own_holder())
     for _ in range(3):
         assert await witness.why_dead(Holder("it", None, POD)) == ""
     assert len([r for r in caplog.records if "may not get pods" in r.getMessage()]) == 1
 
 
-def test_the_identity_is_left_in_the_termination_message_of_a_container(tmp_path: Path) -> None:
+def test_the_identity_is_written_to_the_termination_message_of_a_container(tmp_path: Path) -> None:
     path = tmp_path / "termination-log"
     path.touch()
     first, second = own_holder(POD), own_holder(POD)
@@ -166,7 +166,7 @@ def test_the_identity_is_left_in_the_termination_message_of_a_container(tmp_path
     assert path.read_text().splitlines() == [termination_line(h.identity) for h in (first, second)]
 
 
-def test_nothing_is_left_outside_of_a_pod_or_where_there_is_no_such_file(tmp_path: Path) -> None:
+def test_nothing_is_written_outside_a_pod_or_without_a_termination_message_file(tmp_path: Path) -> None:
     path = tmp_path / "termination-log"
     write_identity(own_holder(POD), path)
     assert not path.exists()

@@ -104,7 +104,7 @@ def state(informer: Informer[JobView]) -> dict[str, int]:
 
 
 @virtual_time
-async def test_it_lists_then_watches_from_the_lists_version() -> None:
+async def test_an_informer_lists_and_then_watches_from_the_lists_version() -> None:
     script = Script([[(7, [an_object(3)])]], [[event("MODIFIED", 8), event("ADDED", 9, "b")]])
 
     informer = await run(script)
@@ -125,7 +125,7 @@ async def test_all_pages_are_one_list_as_of_the_first() -> None:
 
 
 @virtual_time
-async def test_a_watch_that_ends_is_carried_on_from_the_last_event() -> None:
+async def test_a_watch_that_ends_is_resumed_from_the_last_event() -> None:
     script = Script([[(7, [])]], [[event("ADDED", 8)], [event("DELETED", 9)]])
 
     informer = await run(script)
@@ -135,7 +135,7 @@ async def test_a_watch_that_ends_is_carried_on_from_the_last_event() -> None:
 
 
 @virtual_time
-async def test_a_bookmark_moves_the_place_from_which_it_is_carried_on() -> None:
+async def test_a_bookmark_moves_the_version_from_which_a_watch_resumes() -> None:
     bookmark = json.dumps({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "50"}}}).encode()
     script = Script([[(7, [])]], [[bookmark], []])
 
@@ -145,7 +145,7 @@ async def test_a_bookmark_moves_the_place_from_which_it_is_carried_on() -> None:
 
 
 @virtual_time
-async def test_a_watch_that_is_too_far_behind_lists_anew_and_tells_of_what_vanished() -> None:
+async def test_an_expired_watch_lists_again_and_reports_what_vanished() -> None:
     script = Script(
         [[(7, [an_object(3), an_object(4, "b")])], [(90, [an_object(80)])]], [errors.Gone("too old")]
     )
@@ -161,7 +161,7 @@ async def test_a_watch_that_is_too_far_behind_lists_anew_and_tells_of_what_vanis
 
 
 @virtual_time
-async def test_the_end_of_a_watch_may_come_as_an_event() -> None:
+async def test_a_watch_may_expire_by_an_event() -> None:
     script = Script([[(7, [])], [(90, [an_object(80)])]], [[event("ADDED", 8, "b"), GONE]])
 
     assert state(await run(script)) == {"a": 80}
@@ -169,7 +169,7 @@ async def test_the_end_of_a_watch_may_come_as_an_event() -> None:
 
 
 @virtual_time
-async def test_an_api_server_that_is_away_is_asked_again_and_again() -> None:
+async def test_an_unreachable_api_server_is_retried() -> None:
     away = errors.Unavailable("connection refused")
     script = Script([away, away, away, [(7, [])]], [away, away, [event("ADDED", 8)]])
 
@@ -181,7 +181,7 @@ async def test_an_api_server_that_is_away_is_asked_again_and_again() -> None:
 
 
 @virtual_time
-async def test_it_waits_ever_longer_for_an_api_server_that_is_away() -> None:
+async def test_retries_of_an_unreachable_api_server_back_off() -> None:
     loop = asyncio.get_running_loop()
     away: list[list[List] | Exception] = [errors.Unavailable("refused") for _ in range(20)]
     script = Script([*away, [(7, [])]], [])
@@ -194,7 +194,7 @@ async def test_it_waits_ever_longer_for_an_api_server_that_is_away() -> None:
 
 
 @virtual_time
-async def test_a_line_that_cannot_be_read_does_not_end_it() -> None:
+async def test_an_unreadable_line_does_not_end_an_informer() -> None:
     script = Script([[(7, [])]], [[b'{"type": "ADDED", "object": {"metadata": 5}}'], [event("ADDED", 8)]])
 
     assert state(await run(script)) == {"a": 8}
@@ -210,7 +210,7 @@ async def test_a_broken_watch_is_not_followed_by_a_list() -> None:
 
 
 @virtual_time
-async def test_watches_that_worked_until_they_broke_are_carried_on_at_once() -> None:
+async def test_watches_that_worked_until_they_broke_are_resumed_at_once() -> None:
     loop = asyncio.get_running_loop()
     cut = errors.Unavailable("reset")
     told: list[Watch | Exception] = [[event("MODIFIED", 8 + number), cut] for number in range(20)]
@@ -223,7 +223,7 @@ async def test_watches_that_worked_until_they_broke_are_carried_on_at_once() -> 
 
 
 @virtual_time
-async def test_watches_that_end_at_once_are_not_asked_for_without_a_pause() -> None:
+async def test_watches_that_end_at_once_are_resumed_after_a_pause() -> None:
     loop = asyncio.get_running_loop()
     script = Script([[(7, [])]], [[] for _ in range(10)])
     began = loop.time()
@@ -234,7 +234,7 @@ async def test_watches_that_end_at_once_are_not_asked_for_without_a_pause() -> N
 
 
 @virtual_time
-async def test_an_object_that_cannot_be_read_does_not_hide_the_others() -> None:
+async def test_an_unreadable_object_does_not_hide_the_others() -> None:
     broken: dict[str, Any] = {"metadata": {**an_object(2, "broken")["metadata"], "labels": 5}}
     changed = json.dumps({"type": "MODIFIED", "object": broken}).encode()
     script = Script([[(10, [broken, an_object(3)])]], [[changed, event("ADDED", 12, "b")]])
@@ -262,7 +262,7 @@ async def after(lines: Watch, *, keep: bool) -> Informer[JobView]:
 
 
 @virtual_time
-async def test_an_object_that_cannot_be_read_any_more_is_not_shown_as_it_was() -> None:
+async def test_an_object_that_becomes_unreadable_is_removed() -> None:
     informer = await after([unreadable("MODIFIED", 8)], keep=False)
     assert state(informer) == {}
     assert len(informer.unreadable) == 1
@@ -273,7 +273,7 @@ async def test_an_object_that_cannot_be_read_any_more_is_not_shown_as_it_was() -
 
 
 @virtual_time
-async def test_who_must_not_take_it_for_gone_keeps_it() -> None:
+async def test_an_object_that_becomes_unreadable_is_kept_on_request() -> None:
     informer = await after([unreadable("MODIFIED", 8)], keep=True)
     assert state(informer) == {"a": 3}
     assert len(informer.unreadable) == 1
@@ -285,7 +285,7 @@ async def test_who_must_not_take_it_for_gone_keeps_it() -> None:
 
 @virtual_time
 @pytest.mark.parametrize("keep", [True, False])
-async def test_one_that_never_could_be_read_is_there_only_for_who_keeps_it(keep: bool) -> None:
+async def test_an_object_that_never_was_readable_is_kept_on_request(keep: bool) -> None:
     broken = {**an_object(5, "b"), "status": {"conditions": 5}}
     script = Script([[(7, [an_object(3), broken])]], [])
     informer = Informer(script, names.JOBS, JobView, keep_unreadable=keep)

@@ -38,7 +38,7 @@ SEEN_IN_TEXT_ONLY = [
 
 
 @pytest.mark.parametrize("text", TAKEN)
-def test_a_number_that_is_kept_is_taken_over_rest_and_in_manifests(text: str) -> None:
+def test_an_exact_number_is_accepted_over_rest_and_in_manifests(text: str) -> None:
     assert inexact_numbers(f'{{"a": [{text}]}}'.encode()) == []
     assert list(not_kept([as_kept(text)])) == []
     assert Decimal(str(as_kept(text))) == Decimal(text)
@@ -57,7 +57,7 @@ def test_a_number_that_has_been_rounded_is_found_at_any_depth(text: str) -> None
     assert list(not_kept({"a": [1, {"b/c": kept}]})) == [(("a", 1, "b/c"), kept)]
 
 
-def test_all_numbers_of_a_body_are_told_in_its_order() -> None:
+def test_all_rounded_numbers_of_a_body_are_reported_in_its_order() -> None:
     found = inexact_numbers(b'[1e400, {"a": 1e20, "b": 2}, 18446744073709551617]')
     assert [one["pointer"] for one in found] == ["/0", "/1/a", "/2"]
     assert "too large for any number" in found[0]["detail"]
@@ -78,7 +78,7 @@ numbers = st.builds(
 @given(numbers)
 @example("9223372036854775807")
 @example("18446744073709549999")
-def test_what_is_taken_over_rest_arrives_as_sent_and_is_taken_by_the_operator(text: str) -> None:
+def test_what_is_accepted_over_rest_arrives_as_sent_and_is_accepted_by_the_operator(text: str) -> None:
     assume(inexact_numbers(text.encode()) == [])
     kept = as_kept(text)
     assert Decimal(str(kept)) == Decimal(text)

@@ -10,7 +10,7 @@ def lane_of(key: WorkKey) -> Lane:
     return Lane.SCHEDULE if isinstance(key, ScheduleKey) else Lane.PEOPLE
 
 
-async def test_a_persons_run_does_not_stand_behind_thousands_of_schedules() -> None:
+async def test_a_persons_run_is_not_queued_behind_thousands_of_schedules() -> None:
     lanes = Lanes(lane_of)
     for number in range(5000):
         lanes.add(ScheduleKey("default", f"wf-{number}"))

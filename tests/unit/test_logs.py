@@ -50,7 +50,7 @@ def test_a_line_for_people_has_time_level_logger_message_and_subject() -> None:
     assert match[1] == "ml/train-1, step 'Model \"A\"'"
 
 
-def test_a_line_that_is_about_nothing_has_no_brackets() -> None:
+def test_a_line_without_a_subject_has_no_brackets() -> None:
     out = Written("text")
     out.log.info("hello")
     assert out.lines[0].endswith(": hello")
@@ -126,7 +126,7 @@ async def test_tasks_that_run_side_by_side_keep_their_subjects_apart() -> None:
     assert all(record["execution"] == record["message"] for record in out.objects)
 
 
-def test_what_a_record_says_of_itself_stands() -> None:
+def test_fields_of_a_record_are_not_overwritten() -> None:
     out = Written("json")
     with about(namespace="ml", execution="train-1"):
         out.log.info("hello", extra={"execution": "another"})
@@ -165,7 +165,7 @@ def test_libraries_are_quieter_than_we_are(level: str, logger: str, least: int) 
 
 
 @pytest.mark.usefixtures("untouched_logging")
-def test_what_is_set_up_writes_to_standard_error_with_the_subject(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_goes_to_standard_error_with_the_subject(capsys: pytest.CaptureFixture[str]) -> None:
     logs.set_up("info", "json")
     with about(namespace="ml", execution="train-1"):
         logging.getLogger("some.library").warning("slow")

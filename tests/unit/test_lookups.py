@@ -63,7 +63,7 @@ def _body(kind: str, name: str, spec: dict[str, Any], version: str = "1") -> dic
     return {"kind": kind, "metadata": meta, "spec": spec}
 
 
-async def test_a_workflow_is_asked_for_once_for_all_runs_observed_before() -> None:
+async def test_a_workflow_is_read_once_for_all_runs_observed_before() -> None:
     asker = _Asker()
     for name in ("a", "b", "c"):
         asker.observe_run(name)
@@ -71,7 +71,7 @@ async def test_a_workflow_is_asked_for_once_for_all_runs_observed_before() -> No
     assert asker.server.asked == 1
 
 
-async def test_a_run_observed_later_asks_again() -> None:
+async def test_a_run_observed_later_reads_it_again() -> None:
     asker = _Asker()
     asker.observe_run("a")
     assert await asker.look("a")
@@ -80,7 +80,7 @@ async def test_a_run_observed_later_asks_again() -> None:
     assert asker.server.asked == 2
 
 
-async def test_after_another_leader_nothing_that_was_asked_before_counts() -> None:
+async def test_reads_from_before_another_leader_do_not_count() -> None:
     asker = _Asker()
     asker.observe_run("a")
     asker.observe_run("b")
@@ -90,7 +90,7 @@ async def test_after_another_leader_nothing_that_was_asked_before_counts() -> No
     assert asker.server.asked == 2
 
 
-async def test_a_workflow_that_is_gone_is_forgotten_with_what_was_asked_of_it() -> None:
+async def test_a_deleted_workflow_is_forgotten_with_its_reads() -> None:
     asker = _Asker()
     asker.observe_run("a")
     asker.observe_run("b")

@@ -48,12 +48,12 @@ ALIKE: Final = {
 
 
 @pytest.mark.parametrize("some", ALIKE.values(), ids=ALIKE)
-def test_children_that_look_alike_are_told_apart(some: list[tuple[str, str, int]]) -> None:
+def test_children_with_similar_names_get_different_names(some: list[tuple[str, str, int]]) -> None:
     assert len({child_name("run", *child) for child in some}) == len(some)
 
 
 @given(executions, children)
-def test_whoever_asks_gets_the_same_name(execution: str, child: tuple[str, str, int]) -> None:
+def test_a_childs_name_is_deterministic(execution: str, child: tuple[str, str, int]) -> None:
     assert child_name(execution, *child) == child_name(execution, *child)
 
 
@@ -80,7 +80,5 @@ def test_a_revisions_name_says_which_content_it_holds(
 
 
 @given(workflows, st.lists(uids, unique=True, min_size=2, max_size=2), st.text())
-def test_a_workflow_made_anew_under_its_old_name_has_its_own_revisions(
-    workflow: str, two: list[str], content: str
-) -> None:
+def test_a_recreated_workflow_has_its_own_revisions(workflow: str, two: list[str], content: str) -> None:
     assert revision_name(workflow, two[0], content) != revision_name(workflow, two[1], content)

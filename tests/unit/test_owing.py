@@ -55,7 +55,7 @@ def test_a_run_that_ends_and_owes_something_is_known_before_the_watch_reports_it
     assert kept.status.duties == ("Logs",)
 
 
-def test_a_run_that_owes_nothing_is_not_among_them() -> None:
+def test_a_run_that_owes_nothing_is_not_listed() -> None:
     known = Known()
     known.cluster.record_own_write(execution("run", phase="Completed"))
     assert not list(known.owing)
@@ -69,7 +69,7 @@ def test_what_is_settled_is_not_brought_back_by_a_late_event() -> None:
     assert not list(known.owing)
 
 
-def test_the_one_that_ended_first_is_queued_when_one_more_owes_something_than_may() -> None:
+def test_above_the_limit_the_run_that_ended_first_is_queued() -> None:
     known = Known(most=2)
     for name, ended in (("b", 20.0), ("a", 10.0)):
         known.owing.record(owing(name, ended))
@@ -82,7 +82,7 @@ def test_the_one_that_ended_first_is_queued_when_one_more_owes_something_than_ma
     assert known.too_many is None
 
 
-def test_one_that_is_being_deleted_or_cannot_be_decoded_does_not_stand_in_the_way_of_the_next() -> None:
+def test_a_run_that_is_being_deleted_or_unreadable_does_not_block_the_next() -> None:
     known = Known(most=1)
     known.owing.record(owing("going", 1))
     known.owing.record(owing("oldest", 2))
@@ -94,7 +94,7 @@ def test_one_that_is_being_deleted_or_cannot_be_decoded_does_not_stand_in_the_wa
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.booleans(), st.integers(0, 9)), max_size=300))
-def test_whatever_comes_and_goes_the_oldest_is_found_and_little_is_kept(
+def test_the_oldest_is_found_after_any_changes_and_little_is_kept(
     story: list[tuple[int, bool, int]],
 ) -> None:
     known = Known(most=3)

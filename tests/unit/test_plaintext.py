@@ -67,7 +67,7 @@ def test_the_lines_of_a_text_stay_lines() -> None:
         ("x" * 600, "x" * 500),
     ],
 )
-def test_the_last_line_is_the_last_that_says_something(text: str, last: str) -> None:
+def test_the_last_line_is_the_last_that_is_not_empty(text: str, last: str) -> None:
     assert last_line(text) == last
 
 
@@ -80,7 +80,7 @@ ANYTHING: Final = st.text() | st.text("\x1b[]()\\;?0123m\x07\x9b\x9c\x9d\x90\r\b
 
 
 @given(ANYTHING)
-def test_no_text_keeps_what_commands_a_terminal(text: str) -> None:
+def test_no_text_keeps_terminal_control_sequences(text: str) -> None:
     shown = plain(text)
     assert not [c for c in shown if unicodedata.category(c) in ("Cc", "Cs") and c != "\n"]
     assert not set(shown) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

@@ -245,7 +245,7 @@ GUARDED: list[tuple[Power, Json, str]] = [
 
 
 @pytest.mark.parametrize(("template", "where", "says"), REFUSED_ALWAYS, ids=[w for _, w, _ in REFUSED_ALWAYS])
-def test_what_no_installation_takes_is_refused_where_it_stands(template: Json, where: str, says: str) -> None:
+def test_what_no_installation_allows_is_refused_with_its_path(template: Json, where: str, says: str) -> None:
     [(at, sentence)] = problems(template, LAX)
     assert at == where
     assert says in sentence
@@ -283,7 +283,7 @@ HARMLESS: list[Json] = [
 
 
 @pytest.mark.parametrize("template", HARMLESS, ids=range(len(HARMLESS)))
-def test_what_is_harmless_is_taken(template: Json) -> None:
+def test_harmless_fields_are_accepted(template: Json) -> None:
     assert problems(template) == []
 
 

@@ -59,7 +59,7 @@ async def test_metrics_are_in_the_text_format_of_prometheus() -> None:
     assert "things_total 3.0" in metrics.text
 
 
-async def test_a_port_that_is_taken_is_refused_with_the_variable_to_set() -> None:
+async def test_a_port_in_use_is_refused_with_the_variable_to_set() -> None:
     async with listen(LOOPBACK, 0, checks()) as port:
         with pytest.raises(ConfigurationError, match="NIGHTCRAWLER_PROBE_PORT") as refused:
             async with listen(LOOPBACK, port, checks()):
@@ -114,7 +114,7 @@ def silence(operator: Operator) -> None:
         informer.last_contact = time.monotonic() - 3600
 
 
-async def test_a_fresh_operator_is_well_but_not_ready_and_says_what_it_waits_for() -> None:
+async def test_a_fresh_operator_is_healthy_but_not_ready_and_says_why() -> None:
     async with an_operator() as operator, serve(operator) as port:
         health, ready = await ask(port, "/healthz"), await ask(port, "/readyz")
     assert health.status_code == 200
@@ -122,21 +122,21 @@ async def test_a_fresh_operator_is_well_but_not_ready_and_says_what_it_waits_for
     assert ready.json()["problems"] == ["not listed yet: jobs, pods, nodes, workflowexecutions"]
 
 
-async def test_what_keeps_an_operator_from_running_anything_is_what_it_says() -> None:
+async def test_readiness_names_what_keeps_an_operator_from_running_anything() -> None:
     async with an_operator() as operator, serve(operator) as port:
         operator.problem = "the installed custom resource is of another version: apply crds/"
         ready = await ask(port, "/readyz")
     assert (ready.status_code, ready.json()["problems"]) == (503, [operator.problem])
 
 
-async def test_an_operator_that_stands_by_is_ready() -> None:
+async def test_a_standby_operator_is_ready() -> None:
     async with an_operator() as operator, serve(operator) as port:
         operator.synced.set()
         ready = await ask(port, "/readyz")
     assert (ready.status_code, ready.json()) == (200, {"ok": True, "leader": False})
 
 
-async def test_a_part_that_ended_by_itself_makes_the_process_unwell() -> None:
+async def test_a_component_that_exits_makes_the_process_unhealthy() -> None:
     async with an_operator() as operator:
         ended = asyncio.create_task(asyncio.sleep(0), name="election")
         await ended
@@ -144,7 +144,7 @@ async def test_a_part_that_ended_by_itself_makes_the_process_unwell() -> None:
         assert await checks_of(operator).health() == ["the election ended by itself"]
 
 
-async def test_informers_that_hear_nothing_of_an_api_server_that_answers_make_it_unwell(
+async def test_stale_informers_with_a_reachable_api_server_make_it_unhealthy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(probes, "_PATIENCE", 30)
@@ -156,7 +156,7 @@ async def test_informers_that_hear_nothing_of_an_api_server_that_answers_make_it
         ]
 
 
-async def test_an_api_server_that_is_away_is_no_reason_to_restart() -> None:
+async def test_an_unreachable_api_server_is_no_reason_to_restart() -> None:
     async with an_operator() as operator:
         silence(operator)
         assert await checks_of(operator).health() == []

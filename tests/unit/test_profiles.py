@@ -107,13 +107,13 @@ def test_a_profile_goes_by_its_name_before_a_display_name_of_which_the_oldest_wi
         ({"resources": {"cpu": 3}}, USES, {"cpu": "3", "memory": "40G", "nvidia.com/gpu": "2"}),
     ],
 )
-def test_field_by_field_the_words_of_step_and_workflow_win(
+def test_fields_of_step_and_workflow_override_those_of_the_profile(
     step: Json, workflow: Json, expected: Json
 ) -> None:
     assert asked(step, workflow) == expected
 
 
-def test_the_environment_has_its_say_over_the_profile() -> None:
+def test_the_environment_overrides_the_profile() -> None:
     limited = {"cpuLimit": "Request"}
     assert asked({"computeProfile": "small"}, {}, limited)["cpu"] == "100m"
     pod = the_pod({}, USES, {"nodeSelector": {"pool": "gpu"}, "tolerations": [{"key": "pool"}]})
@@ -131,7 +131,7 @@ def test_shared_memory_is_a_volume_in_memory_at_dev_shm() -> None:
     assert mounts == [("scratch", "/scratch"), ("shared-memory", "/dev/shm")]
 
 
-def test_variables_of_the_profile_give_way_to_the_steps_own() -> None:
+def test_the_steps_own_variables_override_the_profiles() -> None:
     own = [{"name": "MODE", "value": "slow"}]
     env = the_pod({"env": own}, USES)["containers"][0]["env"]
     named = [(one["name"], one["value"]) for one in env if not one["name"].startswith("NIGHTCRAWLER_")]
@@ -161,7 +161,7 @@ def test_the_profile_is_part_of_the_revision_and_is_read_from_there() -> None:
     assert resolve(step, kept, EnvironmentSpec(), Limits()).resources.cpu == 8
 
 
-def test_without_a_profile_a_revision_is_named_as_ever() -> None:
+def test_without_a_profile_a_revision_keeps_its_name() -> None:
     workflow = a_workflow(a_spec("train"))
     assert revision_of(workflow, [GPU]).name == revision_of(workflow).name
     assert "profiles" not in manifest(workflow, revision_of(workflow, [GPU]))["data"]
@@ -183,7 +183,7 @@ def test_without_a_profile_a_revision_is_named_as_ever() -> None:
         ),
     ],
 )
-def test_an_unknown_profile_is_refused_with_those_there_are(
+def test_an_unknown_profile_is_refused_with_the_existing_ones(
     step: Json, workflow: Json, pointer: str, message: str
 ) -> None:
     (problem,) = profile_problems(a_spec(a_step(**step), **workflow), [SMALL, GPU])
@@ -194,7 +194,7 @@ def test_an_unknown_profile_is_refused_with_those_there_are(
     )
 
 
-def test_where_there_is_no_profile_at_all_it_says_so() -> None:
+def test_without_any_profile_the_refusal_says_so() -> None:
     (problem,) = profile_problems(a_spec("train", **USES), [])
     assert problem.message == (
         "there is no compute profile 'GPU-Optimized'; there are none; apply one, or leave it out"
@@ -238,7 +238,7 @@ def test_a_run_whose_profile_asks_for_other_nodes_than_its_environment_is_refuse
     )
 
 
-def test_a_workflow_is_not_accepted_until_its_profile_is_there() -> None:
+def test_a_workflow_is_not_accepted_until_its_profile_exists() -> None:
     workflow = a_workflow(a_spec("train", **USES))
     for profiles, status in (([], "False"), ([GPU], "True")):
         patch = status_patch(workflow, PodPolicy(), profiles, active=0, last=None, now=at(0))
@@ -272,7 +272,7 @@ def test_a_run_is_refused_while_the_profile_is_missing_or_asks_for_other_nodes()
     assert error["pointer"] == "/environment"
 
 
-def test_the_shown_resources_are_those_in_force() -> None:
+def test_the_shown_resources_are_the_effective_ones() -> None:
     written = {"config": {**USES["config"], "resources": {"cpu": "1"}}}
     shown = config(written, Fallbacks(), [GPU])
     assert shown["resources"] == {"cpu": "1", "memory": "32 GB", "gpu": "2x A100"}

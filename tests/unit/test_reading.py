@@ -49,13 +49,13 @@ def test_a_field_of_another_type_is_named_with_its_object(read: Any) -> None:
 
 
 @pytest.mark.parametrize("body", [5, [], None, {}, {"metadata": 5}, {"metadata": {"name": 1}}])
-def test_what_does_not_even_say_its_name_is_unreadable_without_one(body: Any) -> None:
+def test_an_object_without_metadata_is_unreadable_without_a_name(body: Any) -> None:
     with pytest.raises(Unreadable) as caught:
         decoded(body, ExecutionView)
     assert caught.value.key is None
 
 
-def test_what_is_no_json_is_not_from_the_api_server() -> None:
+def test_invalid_json_is_not_from_the_api_server() -> None:
     with pytest.raises(Unavailable, match="sends no JSON"):
         from_json(b"<html>", JobView, msgspec.json.Decoder(JobView))
 
@@ -69,7 +69,7 @@ def test_a_workflows_status_may_be_anything(read: Any) -> None:
         read({**body, "spec": 5}, WorkflowView)
 
 
-def test_what_stands_for_a_job_or_pod_is_there_and_has_not_ended() -> None:
+def test_the_stand_in_for_an_unreadable_job_or_pod_has_not_ended() -> None:
     data = json.dumps({"metadata": META, "spec": 5, "status": 5}).encode()
     pod, job = stand_in(data, PodView), stand_in(data, JobView)
     assert pod is not None
@@ -83,7 +83,9 @@ def unreadable(version: int, uid: str = "u", why: str = "why") -> Unreadable:
     return Unreadable(why, key=("ns", "run"), uid=uid, version=version)
 
 
-def test_each_is_logged_once_and_noted_until_it_is_read_or_gone(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unreadable_object_is_logged_once_and_listed_until_it_is_read_or_gone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     noted = Unreadables(names.EXECUTIONS)
     noted.note(unreadable(7))
     noted.note(unreadable(8))
@@ -110,7 +112,7 @@ def a_cluster_state() -> tuple[ClusterState, list[WorkKey]]:
 BAD = an_execution(8, progress={})
 
 
-def test_an_execution_stays_as_it_was_and_is_noted_until_it_can_be_read() -> None:
+def test_an_unreadable_execution_stays_as_it_was_and_is_listed_until_it_can_be_read() -> None:
     cluster, woken = a_cluster_state()
     noted = cluster.unreadable[names.EXECUTIONS]
     watch_events.apply_event(cluster, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))
@@ -123,7 +125,7 @@ def test_an_execution_stays_as_it_was_and_is_noted_until_it_can_be_read() -> Non
     assert ExecutionKey("ns", "run") in woken
 
 
-def test_an_execution_that_is_deleted_or_left_the_live_ones_unreadable_is_gone() -> None:
+def test_an_unreadable_execution_that_is_deleted_or_ended_is_removed() -> None:
     cluster, _ = a_cluster_state()
     watch_events.apply_event(cluster, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))
     watch_events.apply_event(cluster, names.EXECUTIONS, "MODIFIED", BAD)

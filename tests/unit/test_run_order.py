@@ -130,7 +130,7 @@ def test_the_beginning_of_a_run_is_recorded_at_once_however_many_wait() -> None:
     assert sum(seen) == 1, "between the Pod and the record there was another write"
 
 
-def test_records_are_never_put_off_twice_in_a_row() -> None:
+def test_writes_are_never_deferred_twice_in_a_row() -> None:
     story = _Story(12, busy=True)
     story.run()
     behind = [pods - done for pods, done in story.looks]

@@ -49,7 +49,7 @@ def backward(times: Times, begin: datetime, end: datetime) -> list[datetime]:
     return found[::-1]
 
 
-def test_times_are_those_of_the_wall_clock_through_every_kind_of_change_of_clocks() -> None:
+def test_times_are_those_of_the_wall_clock_through_every_kind_of_clock_change() -> None:
     kinds = list(changes_of_clocks(2010, 2027))
     assert len(kinds) > 30
     for index, (name, change) in enumerate(kinds):
@@ -64,7 +64,7 @@ def test_times_are_those_of_the_wall_clock_through_every_kind_of_change_of_clock
 
 @pytest.mark.parametrize("line", LINES)
 @pytest.mark.parametrize("name", ["Europe/Berlin", "Australia/Lord_Howe", "Asia/Beirut", "America/Havana"])
-def test_every_line_is_right_in_a_zone_whose_clocks_change(line: str, name: str) -> None:
+def test_every_cron_line_is_right_in_a_zone_whose_clocks_change(line: str, name: str) -> None:
     for begin in (datetime(2025, 3, 29, tzinfo=UTC), datetime(2025, 10, 4, tzinfo=UTC)):
         end = begin + 2 * DAY
         expected = times_between(line, ZoneInfo(name), begin, end)
@@ -86,13 +86,13 @@ def test_a_time_that_exists_twice_comes_once() -> None:
     assert berlin.before(datetime(2025, 10, 26, 1, 15, tzinfo=UTC)) == first
 
 
-def test_a_line_that_never_comes_again_has_no_next_time() -> None:
+def test_a_cron_line_that_never_comes_again_has_no_next_time() -> None:
     assert CronTimes("0 0 30 2 1", zone("UTC")).after(datetime(2025, 1, 1, tzinfo=UTC)) is not None
     assert CronTimes("0 0 29 2 1#5", zone("UTC")).before(datetime(2, 1, 1, tzinfo=UTC)) is None
 
 
 @pytest.mark.parametrize("name", ["Mars/Olympus", "localtime", "../UTC", "Europe", "europe/berlin", ""])
-def test_what_is_no_zone_is_refused(name: str) -> None:
+def test_an_unknown_time_zone_is_refused(name: str) -> None:
     with pytest.raises(UnknownZoneError):
         zone(name)
 
@@ -133,7 +133,7 @@ def test_bounds_are_included_and_nothing_is_beyond_them(a: datetime, b: datetime
         assert times.after(at) == inside
 
 
-def test_a_far_time_of_a_line_that_counts_minutes_is_found_at_once() -> None:
+def test_a_far_time_of_a_cron_line_with_minutes_is_found_at_once() -> None:
     began = time.perf_counter()
     times = CronTimes("* * 29 2 *", zone("Europe/Berlin"))
     assert times.after(datetime(2024, 3, 1, tzinfo=UTC)) == datetime(2028, 2, 28, 23, 0, tzinfo=UTC)

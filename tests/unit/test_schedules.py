@@ -44,7 +44,7 @@ def problems(**schedule: Any) -> list[Problem]:
         ("@yearly", "2026-01-01T00:00"),
     ],
 )
-def test_a_cron_line_is_taken_and_comes_when_it_says(line: str, following: str) -> None:
+def test_a_cron_line_is_accepted_and_comes_when_it_says(line: str, following: str) -> None:
     assert f"{next(CronSim(cron_fields(line), NOW)):%Y-%m-%dT%H:%M}" == following
     assert problems(type="cron", cron=line) == []
 
@@ -86,21 +86,21 @@ FIVE = "five: minute, hour, day of the month, month, day of the week"
         ("0 0 * * 1\n", "it has a line break in it"),
     ],
 )
-def test_a_bad_cron_line_is_refused_with_the_field_and_what_it_takes(line: str, says: str) -> None:
+def test_a_bad_cron_line_is_refused_with_the_field_and_what_it_accepts(line: str, says: str) -> None:
     [problem] = problems(type="cron", cron=line)
     assert (problem.pointer, problem.reason) == ("/config/schedule/cron", conditions.INVALID_SPEC)
     assert problem.message.startswith(f"cron {line!r} cannot be used: ")
     assert says in problem.message
 
 
-def test_a_cron_line_that_no_type_asks_for_is_checked_all_the_same() -> None:
+def test_a_cron_line_of_an_interval_schedule_is_checked_too() -> None:
     assert [p.pointer for p in problems(type="interval", interval="1h", cron="99 * * * *")] == [
         "/config/schedule/cron"
     ]
 
 
 @pytest.mark.parametrize("interval", ["10 seconds", 10, "10000ms", "365 days"])
-def test_an_interval_of_ten_seconds_or_more_is_taken(interval: object) -> None:
+def test_an_interval_of_ten_seconds_or_more_is_accepted(interval: object) -> None:
     assert problems(type="interval", interval=interval) == []
 
 

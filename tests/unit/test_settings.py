@@ -136,12 +136,12 @@ def test_what_a_pod_security_level_forbids_cannot_be_allowed(
 
 
 @pytest.mark.parametrize("switch", ["service_account", "direct_volumes", "node_name", "priority_class"])
-def test_what_no_level_speaks_of_can_be_allowed_under_each(environment: Environment, switch: str) -> None:
+def test_what_no_level_restricts_can_be_allowed_under_each(environment: Environment, switch: str) -> None:
     loaded = environment.load(STEPS_POD_SECURITY="restricted", **{f"ALLOW_{switch.upper()}": "true"})
     assert getattr(loaded.pod_policy, f"allow_{switch}")
 
 
-def test_none_asks_for_nothing(environment: Environment) -> None:
+def test_none_requests_nothing(environment: Environment) -> None:
     assert environment.load(DEFAULT_CPU="None", DEFAULT_MEMORY="none").limits == Limits()
 
 
@@ -250,7 +250,7 @@ def test_every_setting_is_explained(name: str) -> None:
     assert settings.accepted(field)
 
 
-def test_the_container_is_known_once_all_of_it_is_told(environment: Environment) -> None:
+def test_the_container_is_known_once_all_its_variables_are_set(environment: Environment) -> None:
     assert environment.load(POD_NAME="operator-1", POD_UID="u1").container is None
     told = environment.load(POD_NAMESPACE="ops", CONTAINER_NAME="operator").container
     assert told == Container(namespace="ops", pod="operator-1", pod_uid="u1", name="operator")

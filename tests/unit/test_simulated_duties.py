@@ -56,7 +56,7 @@ def condition(made: Simulation) -> Json:
     st.integers(1, 2),
     st.sets(st.sampled_from(BY_THE_FACADE), min_size=1),
 )
-def test_a_run_that_owes_something_settles_whoever_dies_and_keeps_its_jobs_until_then(
+def test_a_run_that_owes_something_settles_after_any_crash_and_keeps_its_jobs_until_then(
     steps: list[Json], acts: list[Act], after: list[Act], replicas: int, which: set[DutyName]
 ) -> None:
     """`Laws` see to it that nothing is given up before its time, nor Jobs deleted that are needed."""
@@ -69,14 +69,14 @@ def test_a_run_that_owes_something_settles_whoever_dies_and_keeps_its_jobs_until
     event(f"given up: {bool(condition(made))}")
 
 
-def test_a_run_that_owes_nothing_is_not_said_to_be_settled() -> None:
+def test_a_run_that_owes_nothing_has_no_settled_field() -> None:
     with owed():
         made = simulate(ONE_STEP, [], replicas=1)
 
     assert {"settled", "duties"}.isdisjoint(made.status)
 
 
-def test_a_run_whose_facade_never_answers_settles_after_the_time_and_says_what_was_not_done() -> None:
+def test_a_run_whose_facade_never_answers_settles_after_the_limit_and_says_what_was_not_done() -> None:
     with owed("Logs", "Archive"):
         made = simulate(ONE_STEP, [], replicas=1)
 
@@ -88,7 +88,7 @@ def test_a_run_whose_facade_never_answers_settles_after_the_time_and_says_what_w
     )
 
 
-def test_what_the_facade_has_done_settles_the_run_at_once_and_without_a_word() -> None:
+def test_what_the_facade_has_done_settles_the_run_at_once_and_without_a_message() -> None:
     made = Simulation(ONE_STEP, 1)
 
     async def story() -> None:
@@ -124,7 +124,7 @@ def test_deleting_a_run_ends_its_duties() -> None:
         runner.run(story())
 
 
-def test_an_operator_that_was_away_for_longer_than_a_duty_may_take_takes_what_was_done_meanwhile() -> None:
+def test_a_duty_done_while_the_operator_was_down_counts_after_its_limit_too() -> None:
     made = Simulation(ONE_STEP, 1)
 
     async def story() -> None:

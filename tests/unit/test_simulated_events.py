@@ -44,7 +44,7 @@ def ends(made: Simulation) -> list[str]:
 
 @thorough
 @given(graphs(), st.lists(happenings | sends, min_size=20, max_size=80), st.integers(1, 2))
-def test_whoever_dies_nothing_is_told_twice_and_nothing_that_is_not_so(
+def test_after_any_crash_no_event_is_repeated_or_false(
     steps: list[Json], acts: list[Act], replicas: int
 ) -> None:
     made = noted(story(steps, acts, replicas))
@@ -63,9 +63,7 @@ def test_whoever_dies_nothing_is_told_twice_and_nothing_that_is_not_so(
     graphs(),
     st.lists((happenings | sends).map(lambda act: replace(act, death=None)), min_size=20, max_size=80),
 )
-def test_where_nobody_dies_everything_is_told_that_people_look_for(
-    steps: list[Json], acts: list[Act]
-) -> None:
+def test_without_a_crash_every_expected_event_is_sent(steps: list[Json], acts: list[Act]) -> None:
     made = noted(story(steps, acts, replicas=1))
     recorded = made.status["steps"]
     told = Counter(one["reason"] for one in events_of(made))

@@ -38,7 +38,9 @@ from tests.support.simulation import (
 
 @thorough
 @given(graphs(), st.lists(happenings, min_size=20, max_size=80), st.booleans())
-def test_one_operator_that_may_die_at_any_write(steps: list[Json], acts: list[Act], old_server: bool) -> None:
+def test_a_run_survives_an_operator_that_dies_at_any_write(
+    steps: list[Json], acts: list[Act], old_server: bool
+) -> None:
     made = noted(simulate(steps, acts, replicas=1, old_server=old_server))
 
     ended_rightly(made, steps)
@@ -46,7 +48,7 @@ def test_one_operator_that_may_die_at_any_write(steps: list[Json], acts: list[Ac
 
 @thorough
 @given(graphs(), st.lists(happenings, min_size=20, max_size=80), st.booleans())
-def test_two_operators_that_both_believe_to_lead(
+def test_a_run_survives_two_operators_that_both_lead(
     steps: list[Json], acts: list[Act], old_server: bool
 ) -> None:
     made = noted(simulate(steps, acts, replicas=2, old_server=old_server))
@@ -56,9 +58,7 @@ def test_two_operators_that_both_believe_to_lead(
 
 @thorough
 @given(graphs(), st.lists(happenings | interventions, min_size=20, max_size=80), st.booleans())
-def test_pods_and_jobs_that_are_deleted_underneath(
-    steps: list[Json], acts: list[Act], old_server: bool
-) -> None:
+def test_a_run_survives_deleted_pods_and_jobs(steps: list[Json], acts: list[Act], old_server: bool) -> None:
     made = noted(simulate(steps, acts, replicas=1, old_server=old_server))
 
     ended_rightly(made, steps, deletions=True)
@@ -85,7 +85,7 @@ def test_a_run_that_is_cancelled_ends_once_whatever_happens(
 @given(
     graphs(), st.lists(happenings | strippings, min_size=20, max_size=80), st.integers(1, 2), st.booleans()
 )
-def test_children_that_lose_the_labels_by_which_they_are_watched(
+def test_a_run_survives_pods_and_jobs_that_lose_their_labels(
     steps: list[Json], acts: list[Act], replicas: int, old_server: bool
 ) -> None:
     """`Laws` see to it that no step has two live Pods, nor is run again after its success."""
@@ -101,7 +101,7 @@ def test_children_that_lose_the_labels_by_which_they_are_watched(
     ended_rightly(noted(made), steps, deletions=True)
 
 
-def test_a_pod_that_lost_its_label_is_found_by_whoever_starts_after_that() -> None:
+def test_a_pod_that_lost_its_label_is_found_by_an_operator_started_later() -> None:
     """It runs on, and the run goes on with its result: no second Pod beside it, and none after it."""
     one = {"image": "busybox:1", "retries": 0}
     made = Simulation([{"name": "s0", **one}, {"name": "s1", "dependsOn": ["s0"], **one}], 1)
@@ -127,7 +127,7 @@ def test_a_pod_that_lost_its_label_is_found_by_whoever_starts_after_that() -> No
 
 @thorough
 @given(graphs(), st.lists(troubles, min_size=20, max_size=80), st.integers(1, 2), st.booleans())
-def test_a_server_that_does_not_take_jobs_or_pods_for_a_while(
+def test_a_run_survives_a_server_that_refuses_jobs_or_pods_for_a_while(
     steps: list[Json], acts: list[Act], replicas: int, old_server: bool
 ) -> None:
     made = noted(simulate(steps, acts, replicas, old_server=old_server))
@@ -142,7 +142,7 @@ def test_a_server_that_does_not_take_jobs_or_pods_for_a_while(
     st.integers(1, 2),
     st.booleans(),
 )
-def test_a_timeout_is_the_programs_fault_whoever_dies_and_however_politely_it_goes(
+def test_a_timeout_is_the_programs_fault_after_any_crash_and_a_graceful_exit(
     steps: list[Json], acts: list[Act], replicas: int, old_server: bool
 ) -> None:
     strict = [{**step, "timeout": 5} for step in steps]
@@ -155,7 +155,7 @@ def test_a_timeout_is_the_programs_fault_whoever_dies_and_however_politely_it_go
     assert not any("disruptions" in step for step in made.status["steps"].values())
 
 
-def test_that_a_job_is_not_taken_is_recorded_once_while_it_lasts_and_not_for_each_try() -> None:
+def test_a_refusal_of_a_job_is_recorded_once_and_not_for_each_try() -> None:
     made = Simulation([{"name": "a", "image": "b:1", "retries": 0}], 1)
     written: list[Json] = []
     tried: list[Json] = []
@@ -188,7 +188,7 @@ def test_that_a_job_is_not_taken_is_recorded_once_while_it_lasts_and_not_for_eac
     assert "reason" not in made.status["steps"]["a"]
 
 
-def test_that_a_job_had_no_pod_yet_is_not_held_against_it_later() -> None:
+def test_a_job_observed_without_its_pod_is_not_blamed_for_it_later() -> None:
     """A replica that missed the Job looks before it has made its Pod, and hears of the Job's end first."""
     lagging = 0
     acts = [
@@ -232,7 +232,7 @@ def test_what_a_stale_replica_starts_in_an_ended_run_is_ended_again() -> None:
     assert made.status["steps"]["s1"]["phase"] == "Cancelled"
 
 
-def test_a_pod_that_is_forced_out_without_its_job_is_lost_and_not_looked_for_for_ever() -> None:
+def test_a_pod_force_deleted_without_its_job_is_lost_and_not_waited_for_for_ever() -> None:
     """Its finalizer keeps it, which says nothing: there was no node yet that could say how it ended."""
     acts = [Act("catch up"), Act("delete pod"), Act("delete job"), Act("catch up")]
     steps = [{"name": "s0", "image": "busybox:1", "retries": 0}]
@@ -250,7 +250,7 @@ def test_the_simulation_itself_runs_a_chain_to_its_end() -> None:
     assert made.laws.jobs_made == {("a", 1): 1}
 
 
-def test_the_simulation_can_die() -> None:
+def test_an_operator_of_the_simulation_can_die() -> None:
     made = Simulation([{"name": "a", "image": "b:1", "retries": 0}], 1)
     with the_servers_time(made.server) as runner:
         runner.run(_die(made))

@@ -39,7 +39,7 @@ late_requests = st.one_of(
     st.integers(1, 2),
     st.booleans(),
 )
-def test_requests_of_the_dead_that_arrive_while_their_successor_works(
+def test_a_run_survives_late_requests_of_a_dead_operator(
     steps: list[Json], acts: list[Act], replicas: int, old_server: bool
 ) -> None:
     made = noted(simulate(steps, acts, replicas, old_server=old_server, late=True))
@@ -54,7 +54,7 @@ def test_requests_of_the_dead_that_arrive_while_their_successor_works(
     st.lists(happenings | late_requests, max_size=30),
     st.booleans(),
 )
-def test_requests_of_the_dead_that_arrive_when_the_run_was_cancelled_leave_nothing(
+def test_late_requests_of_a_dead_operator_leave_nothing_of_a_cancelled_run(
     steps: list[Json], before: list[Act], after: list[Act], old_server: bool
 ) -> None:
     acts = [*before, Act("cancel"), *after]
@@ -64,7 +64,7 @@ def test_requests_of_the_dead_that_arrive_when_the_run_was_cancelled_leave_nothi
     assert not made.server.of(names.PODS)
 
 
-def test_the_simulation_can_deliver_what_the_dead_have_asked_for() -> None:
+def test_the_simulation_can_deliver_late_requests_of_a_dead_operator() -> None:
     """A first Job, of which the next life knows nothing: it makes it itself, and the late one is refused."""
     made = Simulation([{"name": "a", "image": "b:1", "retries": 0}], 1, late=True)
 

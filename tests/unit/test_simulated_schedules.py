@@ -87,7 +87,7 @@ def test_a_time_that_was_to_replace_a_run_waits_for_it_once_the_schedule_forbids
 
 @thorough
 @given(schedules, st.lists(acts, min_size=8, max_size=40), begins)
-def test_every_time_counts_once_whoever_dies_when(
+def test_every_time_counts_once_after_any_crash(
     schedule: dict[str, Any], happenings: list[Act], begin: datetime
 ) -> None:
     told(schedule, happenings, 1, begin)
@@ -111,7 +111,9 @@ def test_every_time_counts_once_through_edits_and_re_creation(
 
 @thorough
 @given(schedules, st.lists(acts | clocks, min_size=8, max_size=40), begins)
-def test_no_clock_stops_a_schedule(schedule: dict[str, Any], happenings: list[Act], begin: datetime) -> None:
+def test_no_clock_error_stops_a_schedule(
+    schedule: dict[str, Any], happenings: list[Act], begin: datetime
+) -> None:
     story = told(schedule, [*happenings, Act("resume")], 1, begin)
     recorded = story.state
     assert datetime.fromisoformat(recorded["nextScheduledTime"]) - story.server.now <= timedelta(days=4)

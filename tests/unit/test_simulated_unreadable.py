@@ -72,7 +72,7 @@ class Spoilt(Simulation):
 
 @thorough
 @given(graphs(), st.lists(happenings | spoiling, min_size=20, max_size=80), st.integers(1, 2))
-def test_a_record_that_cannot_be_read_for_a_while_changes_nothing(
+def test_a_status_that_is_unreadable_for_a_while_changes_nothing(
     steps: list[Json], acts: list[Act], replicas: int
 ) -> None:
     made = Spoilt(steps, replicas)
@@ -90,7 +90,7 @@ def test_a_record_that_cannot_be_read_for_a_while_changes_nothing(
     ended_rightly(made, steps)
 
 
-def test_nothing_is_made_or_removed_while_a_record_cannot_be_read() -> None:
+def test_nothing_is_created_or_deleted_while_a_status_is_unreadable() -> None:
     made = Spoilt(STEPS, 1)
     [one] = made.replicas
 

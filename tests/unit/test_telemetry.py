@@ -103,7 +103,7 @@ async def test_a_handover_lasts_from_the_observation_until_the_next_job() -> Non
     assert 0 < seen.value("operator_handover_seconds_sum") < 5
 
 
-async def test_a_step_that_waits_for_none_is_not_handed_anything_over() -> None:
+async def test_a_step_without_dependencies_has_no_handover() -> None:
     seen = Observed()
     snapshot = SnapshotMaker(a_spec("a", "b")).build()
     seen.queue.add(ExecutionKey("default", EXECUTION))

@@ -95,7 +95,7 @@ def test_what_objects_without_labels_share_stays_as_it_is() -> None:
     [{"running": {"startedAt": AT}}, {"terminated": {"exitCode": 1, "finishedAt": AT}}],
     ids=["runs", "has ended"],
 )
-def test_of_a_pod_that_has_begun_only_its_disruption_is_kept(state: dict[str, Any]) -> None:
+def test_of_a_started_pod_only_the_disruption_condition_is_kept(state: dict[str, Any]) -> None:
     kept = _pod(state).status.conditions
     assert [condition.type for condition in kept] == ["DisruptionTarget"]
 
@@ -111,7 +111,7 @@ def test_of_a_pod_that_has_begun_only_its_disruption_is_kept(state: dict[str, An
         ),
     ],
 )
-def test_of_a_pod_that_waits_all_conditions_are_kept(pod: PodView) -> None:
+def test_of_a_pending_pod_all_conditions_are_kept(pod: PodView) -> None:
     assert len(pod.status.conditions) == 4
 
 

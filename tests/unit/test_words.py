@@ -195,7 +195,7 @@ def test_refusals_name_the_thing_they_were_asked_for() -> None:
         (694_861.001, "8 days 1 hour 1 minute 1 second 1 millisecond"),
     ],
 )  # fmt: skip
-def test_spans_of_time_are_written_in_words(seconds: float, text: str) -> None:
+def test_durations_are_written_in_words(seconds: float, text: str) -> None:
     assert words.format_duration_words(seconds) == text
 
 
@@ -213,7 +213,7 @@ def test_clocks_show_whole_seconds_that_have_passed(seconds: float, short: str, 
 
 
 @pytest.mark.parametrize("word", [0, 0.0, "0", "0s", "0h 0m", "0.000s", "0.0001 ms", 0.0001, 0.0006])
-def test_a_timeout_of_no_time_is_refused(word: words.Word) -> None:
+def test_a_timeout_of_zero_is_refused(word: words.Word) -> None:
     with pytest.raises(words.WordError, match="it is no time at all; leave it out for the default"):
         words.parse_timeout(word, what="timeout")
 

@@ -89,7 +89,7 @@ def _outcome(parse: Parser, word: words.Word) -> object:
 
 
 @every_kind
-def test_patterns_hold_to_what_ecma_re2_and_rust_read_alike(kind: str) -> None:
+def test_patterns_use_only_syntax_common_to_ecma_re2_and_rust(kind: str) -> None:
     pattern = PARSERS[kind][1]
     assert pattern.startswith("^")
     assert pattern.endswith("$")
@@ -101,7 +101,7 @@ def test_patterns_hold_to_what_ecma_re2_and_rust_read_alike(kind: str) -> None:
 
 @every_kind
 @given(text=nearly_words)
-def test_the_linear_time_engine_of_pydantic_draws_the_same_line(kind: str, text: str) -> None:
+def test_the_linear_time_engine_of_pydantic_matches_the_same_text(kind: str, text: str) -> None:
     pattern = PARSERS[kind][1]
     try:
         ADAPTERS[kind].validate_python(text)
@@ -173,7 +173,7 @@ def test_the_words_of_a_duration_read_back_as_the_same_duration(seconds: float) 
 
 @pytest.mark.parametrize("form", ["{} GB", "{}Mi", "{}k"])
 @given(numbers=st.tuples(st.integers(1, 10**6), st.integers(1, 10**6)))
-def test_more_memory_written_is_more_memory_asked_for(form: str, numbers: tuple[int, int]) -> None:
+def test_more_memory_written_is_more_memory_requested(form: str, numbers: tuple[int, int]) -> None:
     less, more = sorted(numbers)
     small, large = words.parse_memory(form.format(less)), words.parse_memory(form.format(more))
     assert small is not None

@@ -58,7 +58,7 @@ async def test_a_run_that_is_deleted_under_way_has_no_phase_any_more() -> None:
     assert after == {key: value for key, value in {**before, "active": 0}.items() if key != "lastPhase"}
 
 
-async def test_what_nobody_knows_of_a_deleted_run_is_asked_for_once() -> None:
+async def test_a_deleted_run_without_a_known_end_is_looked_up_once() -> None:
     desk = Desk()
     await desk.status_after(run=True)
     desk.server.delete(names.EXECUTIONS, (WHERE[0], "run-1"))

@@ -196,7 +196,7 @@ async def test_the_age_of_the_oldest_key_grows_while_it_waits() -> None:
 
 
 @virtual_time
-async def test_a_worker_can_ask_since_when_its_key_wanted_work() -> None:
+async def test_a_worker_can_ask_since_when_its_key_was_queued() -> None:
     queue = WorkQueue[str]()
     queue.add_after("a", 3)
     await asyncio.sleep(5)
@@ -227,7 +227,7 @@ async def test_what_is_cleared_does_not_come_back_and_the_queue_goes_on() -> Non
 
 
 @virtual_time
-async def test_closing_sends_every_worker_home() -> None:
+async def test_closing_ends_every_worker() -> None:
     queue = WorkQueue[str]()
     workers = [asyncio.create_task(queue.get()) for _ in range(4)]
     await asyncio.sleep(0)
@@ -238,7 +238,7 @@ async def test_closing_sends_every_worker_home() -> None:
 
 
 @virtual_time
-async def test_a_closed_queue_takes_and_gives_nothing_but_what_workers_have_can_be_given_back() -> None:
+async def test_a_closed_queue_takes_and_gives_nothing_but_workers_can_return_their_keys() -> None:
     queue = WorkQueue[str]()
     queue.add("held")
     queue.add("in line")
@@ -255,7 +255,7 @@ async def test_a_closed_queue_takes_and_gives_nothing_but_what_workers_have_can_
 
 
 @virtual_time
-async def test_giving_back_a_key_that_nobody_has_is_an_error() -> None:
+async def test_returning_a_key_that_no_worker_has_is_an_error() -> None:
     with pytest.raises(KeyError):
         WorkQueue[str]().done("a")
 

@@ -149,7 +149,7 @@ class Workers:
     pauses=st.lists(st.floats(0, 5), min_size=1, max_size=5),
     count=st.integers(1, 4),
 )
-def test_every_key_is_worked_on_after_it_was_last_asked_for_and_never_by_two(
+def test_every_key_is_processed_after_its_last_addition_and_never_by_two_workers(
     adds: list[tuple[float, str, float]], pauses: list[float], count: int
 ) -> None:
     async def main() -> None:
