@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Final
 
 from pydantic.fields import FieldInfo
 
+import generateddoc
 from nightcrawler_api.settings import Settings as FacadeSettings
 from nightcrawler_crds.commandline import default_words
 from nightcrawler_crds.settings import CommonSettings, variable
@@ -75,21 +75,7 @@ def filled(document: str) -> str:
 
 def main(arguments: Sequence[str] | None = None, document: Path = DOCUMENT) -> int:
     """Write or check the document; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m settingsdoc", description=__doc__)
-    parser.add_argument(
-        "--check", action="store_true", help="change nothing; fail if the tables are out of date"
-    )
-    check = parser.parse_args(arguments).check
-    text = document.read_text(encoding="utf-8")
-    fresh = filled(text)
-    if fresh == text:
-        return 0
-    if check:
-        print(f"{document} is out of date; run `make generate`", file=sys.stderr)
-        return 1
-    document.write_text(fresh, encoding="utf-8")
-    print(f"wrote {document}")
-    return 0
+    return generateddoc.main("settingsdoc", document, filled, arguments)
 
 
 if __name__ == "__main__":

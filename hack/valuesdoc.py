@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+
+import generateddoc
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _CHART: Final = _ROOT / "charts" / "nightcrawler"
@@ -92,19 +93,9 @@ def _cell(words: str) -> str:
 
 def main(arguments: Sequence[str] | None = None, document: Path = DOCUMENT) -> int:
     """Write or check the page; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m valuesdoc", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail if the page is out of date")
-    check = parser.parse_args(arguments).check
     schema = json.loads((_CHART / "values.schema.json").read_text(encoding="utf-8"))
-    fresh = text(schema, yaml.safe_load((_CHART / "values.yaml").read_text(encoding="utf-8")))
-    if document.is_file() and document.read_text(encoding="utf-8") == fresh:
-        return 0
-    if check:
-        print(f"{document} is out of date; run `make generate`", file=sys.stderr)
-        return 1
-    document.write_text(fresh, encoding="utf-8")
-    print(f"wrote {document}")
-    return 0
+    values = yaml.safe_load((_CHART / "values.yaml").read_text(encoding="utf-8"))
+    return generateddoc.main("valuesdoc", document, lambda _: text(schema, values), arguments)
 
 
 if __name__ == "__main__":
