@@ -142,6 +142,21 @@ def _config() -> Manifest:
     }
 
 
+def _step_status() -> Manifest:
+    return {
+        "phase": "Failed",
+        "attempt": 2,
+        "disruptions": 1,
+        "preemptions": 1,
+        "startTime": "2025-07-10T14:45:00Z",
+        "completionTime": "2025-07-10T14:55:25Z",
+        "jobName": "full-model-training-abcdefghij",
+        "exitCode": 137,
+        "reason": "OutOfMemory",
+        "message": "needed more than its 64Gi",
+    }
+
+
 def execution() -> Manifest:
     """A run with parameters of every type of JSON."""
     spec = {
@@ -160,18 +175,6 @@ def execution() -> Manifest:
         "revision": "image-classification-abcdefghij",
         "trigger": {"type": "Rerun", "scheduledTime": "2025-07-10T14:45:00Z", "rerunOf": "exec-5001"},
         "cancel": False,
-    }
-    step = {
-        "phase": "Failed",
-        "attempt": 2,
-        "disruptions": 1,
-        "preemptions": 1,
-        "startTime": "2025-07-10T14:45:00Z",
-        "completionTime": "2025-07-10T14:55:25Z",
-        "jobName": "full-model-training-abcdefghij",
-        "exitCode": 137,
-        "reason": "OutOfMemory",
-        "message": "needed more than its 64Gi",
     }
     status = {
         "phase": "Running",
@@ -194,7 +197,7 @@ def execution() -> Manifest:
         "conditions": [_condition()],
         "settled": False,
         "duties": ["Logs", "Archive"],
-        "steps": {"training": step},
+        "steps": {"training": _step_status()},
     }
     return _manifest("WorkflowExecution", spec, status)
 

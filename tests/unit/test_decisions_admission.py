@@ -19,6 +19,7 @@ from nightcrawler_operator.plan import (
     Plan,
     Waiting,
 )
+from tests.support.plans import status_of
 from tests.support.snapshots import (
     SnapshotMaker,
     a_job,
@@ -43,11 +44,6 @@ def refusal(snapshot: SnapshotMaker) -> tuple[str, str]:
     assert said[conditions.ACCEPTED]["status"] == "False"
     assert status["message"] == said[conditions.ACCEPTED]["message"]
     return said[conditions.ACCEPTED]["reason"], said[conditions.ACCEPTED]["message"]
-
-
-def status_of(plan: Plan) -> dict[str, Any]:
-    assert plan.status is not None
-    return dict(plan.status)
 
 
 def test_a_run_is_accepted_placed_and_begun_in_one_plan() -> None:

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.plan import NewJob, OldObject, Plan, Waiting
+from nightcrawler_operator.plan import NewJob, OldObject, Waiting
 from nightcrawler_operator.snapshot import Nodes
+from tests.support.plans import planned, step_of
 from tests.support.snapshots import (
-    SnapshotMaker,
     a_job,
     a_new_execution,
     a_pod,
@@ -25,15 +25,6 @@ TRAIN: Final = "train"
 A100: Final = Nodes(frozenset({"NVIDIA-A100-SXM4-80GB"}), frozenset({"node-1"}))
 NO_GPU: Final = Nodes(frozenset(), frozenset({"node-1"}))
 RAN: Final[dict[str, Any]] = {"startTime": wire(1)}
-
-
-def planned(snapshot: SnapshotMaker, now: float) -> Plan:
-    return decide(snapshot.at(now).build())
-
-
-def step_of(plan: Plan, step: str = TRAIN) -> dict[str, Any]:
-    assert plan.status is not None
-    return dict(plan.status["steps"][step])
 
 
 def test_a_further_attempt_waits_for_the_gpu_model_too() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.nativeviews import JobView
-from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.plan import EndedJob, FreedPod, LookForJob, Plan, Waiting
+from nightcrawler_operator.plan import EndedJob, FreedPod, LookForJob, Waiting
+from tests.support.plans import planned
 from tests.support.snapshots import (
     PodMaker,
     SnapshotMaker,
@@ -46,10 +46,6 @@ def held(pod: PodMaker, *others: str) -> PodMaker:
 def chain() -> SnapshotMaker:
     """Step `a` on its first attempt, with `b` after it."""
     return a_snapshot("a", "b").with_status(progress="0/2").recorded("a", "Pending")
-
-
-def planned(snapshot: SnapshotMaker, now: float) -> Plan:
-    return decide(snapshot.at(now).build())
 
 
 # --- the Pod ---------------------------------------------------------------------------------------

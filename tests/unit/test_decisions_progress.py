@@ -10,18 +10,9 @@ import pytest
 from nightcrawler_crds.kube.metadata import Owner
 from nightcrawler_crds.kube.nativeviews import JobView
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_operator.decisions.execution import decide
 from nightcrawler_operator.plan import Done, OldObject, Plan, Waiting
-from tests.support.snapshots import SnapshotMaker, a_job, a_pod, a_snapshot, a_step, at, job_name, wire
-
-
-def planned(snapshot: SnapshotMaker, now: float) -> Plan:
-    return decide(snapshot.at(now).build())
-
-
-def status_of(plan: Plan) -> dict[str, Any]:
-    assert plan.status is not None
-    return dict(plan.status)
+from tests.support.plans import planned, status_of
+from tests.support.snapshots import a_job, a_pod, a_snapshot, a_step, at, job_name, wire
 
 
 def finished(plan: Plan) -> tuple[str, str]:

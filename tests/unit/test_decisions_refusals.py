@@ -8,11 +8,12 @@ import pytest
 
 from nightcrawler_crds import errors
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_operator.decisions.execution import decide, why_it_waits
+from nightcrawler_operator.decisions.execution import why_it_waits
 from nightcrawler_operator.decisions.refusals import forbidden, in_words, is_final, refusal
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import Plan, Waiting
+from nightcrawler_operator.plan import Waiting
 from nightcrawler_operator.snapshot import Refusal
+from tests.support.plans import planned
 from tests.support.snapshots import SnapshotMaker, a_new_execution, a_snapshot, at
 
 WEBHOOK: Final = (
@@ -140,10 +141,6 @@ def test_quota_and_servers_are_waited_for_until_the_queue_timeout(reason: str) -
 
 
 # --- on record ---------------------------------------------------------------------------------------
-
-
-def planned(snapshot: SnapshotMaker, now: float) -> Plan:
-    return decide(snapshot.at(now).build())
 
 
 def kept_out(**more: Any) -> SnapshotMaker:

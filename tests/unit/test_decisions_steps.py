@@ -7,9 +7,9 @@ from typing import Any, Final
 import pytest
 
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.plan import LookForJob, NewJob, OldObject, Plan, Waiting
+from nightcrawler_operator.plan import LookForJob, NewJob, OldObject, Waiting
 from nightcrawler_operator.snapshot import Nodes
+from tests.support.plans import planned, step_of
 from tests.support.snapshots import (
     PodMaker,
     SnapshotMaker,
@@ -24,16 +24,6 @@ from tests.support.snapshots import (
 
 TRAIN: Final = "train"
 RETRIED: Final = a_step(TRAIN, retries=2, retryDelay=30)
-
-
-def planned(snapshot: SnapshotMaker, now: float | None = None) -> Plan:
-    return decide((snapshot if now is None else snapshot.at(now)).build())
-
-
-def step_of(plan: Plan, step: str = TRAIN) -> dict[str, Any]:
-    """The patch of a step's record."""
-    assert plan.status is not None
-    return dict(plan.status["steps"][step])
 
 
 def the_job(step: str = TRAIN, attempt: int = 1) -> OldObject:

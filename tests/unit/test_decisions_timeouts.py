@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.plan import Deadline, LookForJob, OldObject, Plan, Waiting
+from nightcrawler_operator.plan import Deadline, LookForJob, OldObject, Waiting
+from tests.support.plans import planned
 from tests.support.snapshots import PodMaker, SnapshotMaker, a_pod, a_snapshot, a_step, at, job_name, wire
 
 BACKSTOP: Final = 7 * 86_400 + 61
@@ -23,10 +23,6 @@ def running(pod: PodMaker, *, retries: bool = True) -> SnapshotMaker:
         startTime=wire(40), phase="Running", progress="0/1"
     )
     return run.recorded("train", "Running", startTime=wire(40)).with_pod(pod)
-
-
-def planned(snapshot: SnapshotMaker, now: float) -> Plan:
-    return decide(snapshot.at(now).build())
 
 
 SLOW: Final = a_pod().running(since=40).allowed(BACKSTOP)

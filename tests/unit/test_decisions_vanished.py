@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.plan import LookForJob, OldObject, Plan
+from nightcrawler_operator.plan import LookForJob, OldObject
 from nightcrawler_operator.snapshot import Nodes
+from tests.support.plans import planned, step_of
 from tests.support.snapshots import (
-    SnapshotMaker,
     a_job,
     a_pod,
     a_snapshot,
@@ -21,16 +20,6 @@ from tests.support.snapshots import (
 
 TRAIN: Final = "train"
 RETRIED: Final = a_step(TRAIN, retries=2, retryDelay=30)
-
-
-def planned(snapshot: SnapshotMaker, now: float | None = None) -> Plan:
-    return decide((snapshot if now is None else snapshot.at(now)).build())
-
-
-def step_of(plan: Plan, step: str = TRAIN) -> dict[str, Any]:
-    """The patch of a step's record."""
-    assert plan.status is not None
-    return dict(plan.status["steps"][step])
 
 
 # --- what has vanished -----------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from pydantic import ValidationError
@@ -48,57 +48,38 @@ def test_an_empty_environment_gives_the_limits_their_defaults(environment: Envir
     assert environment.load().limits == Limits()
 
 
+# A setting, a value of it, the limit that it sets, and what the limit then is.
+LIMITS: Final = (
+    ("QUEUE_TIMEOUT", "1 hour", "queue_timeout", 3600),
+    ("DEFAULT_TIMEOUT", "2 hours", "default_timeout", 7200),
+    ("DEFAULT_RETRY_DELAY", "0", "default_retry_delay", 0),
+    ("IMAGE_PULL_TIMEOUT", "3 minutes", "image_pull_timeout", 180),
+    ("MISSING_CONFIG_GRACE", "4s", "missing_config_grace", 4),
+    ("MISSING_RIGHTS_GRACE", "10s", "missing_rights_grace", 10),
+    ("WORKFLOW_NOT_FOUND_GRACE", "5", "workflow_grace", 5),
+    ("JOB_CLEANUP_AFTER", "6m", "job_cleanup_after", 360),
+    ("FAILED_JOB_CLEANUP_AFTER", "2h", "failed_job_cleanup_after", 7200),
+    ("CANCEL_GRACE", "7 seconds", "cancel_grace", 7),
+    ("STATUS_WINDOW", "500ms", "status_window", 0.5),
+    ("STATUS_SPACING", "6", "status_spacing", 6),
+    ("MAX_DISRUPTIONS", "8", "max_disruptions", 8),
+    ("DUTY_TIMEOUT", "30m", "duty_timeout", 1800),
+    ("MAX_OWING_RUNS", "7", "max_owing_runs", 7),
+    ("DEFAULT_TIME_ZONE", "Europe/Berlin", "default_time_zone", "Europe/Berlin"),
+    ("CATCH_UP_MOST", "20", "catch_up_most", 20),
+    ("HISTORY_COMPLETED", "9", "history_completed", 9),
+    ("HISTORY_FAILED", "0", "history_failed", 0),
+    ("DEFAULT_CPU", "250m", "default_cpu", Cpu(250)),
+    ("DEFAULT_MEMORY", "128 MB", "default_memory", Bytes(128_000_000)),
+    ("PRIORITY_CLASS_PREFIX", "nc-", "priority_class_prefix", "nc-"),
+    ("ALLOW_HOST_PATH", "true", "pod_policy", PodPolicy(allow_host_path=True)),
+)
+
+
 def test_every_number_reaches_the_limits(environment: Environment) -> None:
-    loaded = environment.load(
-        QUEUE_TIMEOUT="1 hour",
-        DEFAULT_TIMEOUT="2 hours",
-        DEFAULT_RETRY_DELAY="0",
-        IMAGE_PULL_TIMEOUT="3 minutes",
-        MISSING_CONFIG_GRACE="4s",
-        MISSING_RIGHTS_GRACE="10s",
-        WORKFLOW_NOT_FOUND_GRACE="5",
-        JOB_CLEANUP_AFTER="6m",
-        FAILED_JOB_CLEANUP_AFTER="2h",
-        CANCEL_GRACE="7 seconds",
-        STATUS_WINDOW="500ms",
-        STATUS_SPACING="6",
-        MAX_DISRUPTIONS="8",
-        DUTY_TIMEOUT="30m",
-        MAX_OWING_RUNS="7",
-        DEFAULT_TIME_ZONE="Europe/Berlin",
-        CATCH_UP_MOST="20",
-        HISTORY_COMPLETED="9",
-        HISTORY_FAILED="0",
-        DEFAULT_CPU="250m",
-        DEFAULT_MEMORY="128 MB",
-        PRIORITY_CLASS_PREFIX="nc-",
-        ALLOW_HOST_PATH="true",
-    )
-    assert loaded.limits == Limits(
-        queue_timeout=3600,
-        default_timeout=7200,
-        default_retry_delay=0,
-        image_pull_timeout=180,
-        missing_config_grace=4,
-        missing_rights_grace=10,
-        workflow_grace=5,
-        job_cleanup_after=360,
-        failed_job_cleanup_after=7200,
-        cancel_grace=7,
-        status_window=0.5,
-        status_spacing=6,
-        max_disruptions=8,
-        duty_timeout=1800,
-        max_owing_runs=7,
-        default_time_zone="Europe/Berlin",
-        catch_up_most=20,
-        history_completed=9,
-        history_failed=0,
-        default_cpu=Cpu(250),
-        default_memory=Bytes(128_000_000),
-        priority_class_prefix="nc-",
-        pod_policy=PodPolicy(allow_host_path=True),
-    )
+    loaded = environment.load(**{setting: text for setting, text, _, _ in LIMITS})
+    wanted: dict[str, Any] = {field: value for _, _, field, value in LIMITS}
+    assert loaded.limits == Limits(**wanted)
     as_by_default = [
         f.name for f in fields(Limits) if getattr(loaded.limits, f.name) == getattr(Limits(), f.name)
     ]
