@@ -19,9 +19,9 @@ from nightcrawler_crds import names
 from tests.support import docs
 from tests.support.builders import a_workflow
 from tests.support.chart import HOME, NAMESPACE
+from tests.support.docshell import DocShell
 from tests.support.history import History
 from tests.support.polling import eventually
-from tests.support.reader import Reader
 from tests.support.release import PLAYED, Release, chart_before
 from tests.support.resources import Json
 
@@ -184,7 +184,7 @@ def test_the_commands_of_the_page_on_installing_work_one_after_another(
     # With the operator there: it lets Pods go that are deleted.
     release.cluster.kubectl("delete", "namespace", HOME)
     release.helm("uninstall", "nightcrawler", "--wait")
-    reader = Reader(release.cluster.kubeconfig, tmp_path, not_really=(), although=["helm "])
-    assert reader.type(docs.commands(docs.ROOT / "docs" / "installing.md")) == []
+    shell = DocShell(release.cluster.kubeconfig, tmp_path, dry_run=(), run_anyway=["helm "])
+    assert shell.run(docs.commands(docs.ROOT / "docs" / "installing.md")) == []
     assert HOME not in release.cluster.kubectl("get", "namespaces", "--output=name")
     assert "nightcrawler.dev" not in release.cluster.kubectl("get", "crds", "--output=name")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import docs
 from tests.support.docs import ROOT
-from tests.support.reader import Reader
+from tests.support.docshell import DocShell
 from tests.support.real_node import NAMESPACE, Installation
 
 pytestmark = pytest.mark.real_node
@@ -19,7 +19,7 @@ def test_the_commands_of_a_guide_work_one_after_another(
     page: str, here: Installation, tmp_path: Path
 ) -> None:
     run = "kubectl apply -f examples/hello.yaml && kubectl create -f examples/run/hello.yaml"
-    reader = Reader(
-        here.cluster.kubeconfig, tmp_path, namespace=NAMESPACE, address=here.installed.address, first=[run]
+    shell = DocShell(
+        here.cluster.kubeconfig, tmp_path, namespace=NAMESPACE, address=here.installed.address, setup=[run]
     )
-    assert reader.type(docs.commands(ROOT / page)) == []
+    assert shell.run(docs.commands(ROOT / page)) == []

@@ -13,8 +13,8 @@ import pytest
 
 from tests.support import docs
 from tests.support.docs import ON_REAL_PODS, PAGES, ROOT, Command
+from tests.support.docshell import DocShell
 from tests.support.facade import Served
-from tests.support.reader import Reader
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from tests.support.reader import Reader
     ids=docs.name_of,
 )
 def test_the_commands_of_a_page_work_one_after_another(page: Path, served: Served, tmp_path: Path) -> None:
-    assert reader(served, tmp_path).type(docs.commands(page)) == []
+    assert shell(served, tmp_path).run(docs.commands(page)) == []
 
 
 def test_what_was_backed_up_can_be_created_again_and_changed(served: Served, tmp_path: Path) -> None:
@@ -41,17 +41,17 @@ def test_what_was_backed_up_can_be_created_again_and_changed(served: Served, tmp
         )
     )
     assert len(keep) == 3
-    assert reader(served, tmp_path).type([*keep, lose, bring_back, change]) == []
+    assert shell(served, tmp_path).run([*keep, lose, bring_back, change]) == []
 
 
-def reader(served: Served, folder: Path) -> Reader:
+def shell(served: Served, folder: Path) -> DocShell:
     """Somebody in the namespace that the facade serves, who has run something."""
-    return Reader(
+    return DocShell(
         served.cluster.kubeconfig,
         folder,
         namespace=served.namespace,
         address=str(served.http.base_url).rstrip("/"),
-        first=[
+        setup=[
             f"kubectl config set-context --current --namespace={served.namespace}",
             "kubectl apply -f examples/hello.yaml && kubectl create -f examples/run/hello.yaml",
         ],

@@ -42,7 +42,7 @@ def test_a_graph_fans_out_at_once_and_waits_for_all_where_it_fans_in(shared: Tea
 
 def test_in_a_graph_steps_without_dependencies_start_at_once(shared: Team) -> None:
     history = History(shared)
-    graph = a_workflow("loose", order="Graph").step("one", lasts=600).step("two", lasts=600)
+    graph = a_workflow("parallel", order="Graph").step("one", lasts=600).step("two", lasts=600)
     (run,) = shared.runs(graph)
     for pod in [shared.until_pod_runs(run, name) for name in ("one", "two")]:
         shared.finish(pod)

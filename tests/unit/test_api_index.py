@@ -293,18 +293,18 @@ def test_runs_of_a_deleted_workflow_do_not_belong_to_one_of_the_same_name() -> N
 def test_a_recreated_workflow_gets_unowned_runs_and_no_others() -> None:
     index = Index()
     first, second = workflow("w", uid="first"), workflow("w", uid="second")
-    loose, of_first = execution("loose", of="w"), execution("of-first", of="w", owner="first")
+    unowned, of_first = execution("unowned", of="w"), execution("of-first", of="w", owner="first")
     index.workflow_changed(None, first)
-    index.execution_changed(None, loose)
+    index.execution_changed(None, unowned)
     index.execution_changed(None, of_first)
     index.workflow_changed(first, None)
     index.workflow_changed(None, second)
     known = index.workflow(("default", "w"))
     assert known
-    assert names(known.runs.page(0, 10)) == ["loose"]
-    adopted = execution("loose", of="w", owner="second", version=2)
-    index.execution_changed(loose, adopted)
-    assert known.runs.get("default", "loose") is adopted
+    assert names(known.runs.page(0, 10)) == ["unowned"]
+    adopted = execution("unowned", of="w", owner="second", version=2)
+    index.execution_changed(unowned, adopted)
+    assert known.runs.get("default", "unowned") is adopted
     index.execution_changed(of_first, None)
     index.execution_changed(adopted, None)
     index.workflow_changed(second, None)

@@ -32,8 +32,8 @@ def owing(run: EndedRun) -> EndedRun:
     return msgspec.structs.replace(run, status=msgspec.structs.replace(run.status, settled=False))
 
 
-def going(runs: Iterable[EndedRun], shelf: KeptRuns, keep: int) -> list[str]:
-    return [run.metadata.name for run in sorted_out(runs, shelf, keep, "wf-uid")[1]]
+def going(runs: Iterable[EndedRun], kind: KeptRuns, keep: int) -> list[str]:
+    return [run.metadata.name for run in sorted_out(runs, kind, keep, "wf-uid")[1]]
 
 
 def test_the_oldest_ended_runs_beyond_the_history_are_deleted() -> None:
@@ -66,19 +66,19 @@ def test_the_order_of_a_list_does_not_matter_and_ties_are_broken_by_name() -> No
     assert going([a_run(name, "Completed", created=1) for name in "bca"], KeptRuns.COMPLETED, 1) == ["b", "a"]
 
 
-@pytest.mark.parametrize("shelf", KeptRuns)
-def test_live_runs_and_those_that_are_being_deleted_are_neither_counted_nor_deleted(shelf: KeptRuns) -> None:
-    phase = "Completed" if shelf is KeptRuns.COMPLETED else "Cancelled"
+@pytest.mark.parametrize("kind", KeptRuns)
+def test_live_runs_and_those_that_are_being_deleted_are_neither_counted_nor_deleted(kind: KeptRuns) -> None:
+    phase = "Completed" if kind is KeptRuns.COMPLETED else "Cancelled"
     runs = [a_run(phase or "new", phase, created=0) for phase in ("", "Pending", "Running", "Cancelling")]
     gone = a_run("gone", phase, 9, deletionTimestamp=wire(10), deletionGracePeriodSeconds=0)
 
-    assert going([*runs, gone, a_run("old", phase, 1)], shelf, 0) == ["old"]
-    assert going([gone, a_run("kept", phase, 1)], shelf, 1) == []
+    assert going([*runs, gone, a_run("old", phase, 1)], kind, 0) == ["old"]
+    assert going([gone, a_run("kept", phase, 1)], kind, 1) == []
 
 
 def test_nothing_within_the_history_is_deleted() -> None:
     runs = [a_run("a", "Completed", 0), a_run("b", "Failed", 0)]
-    assert [going(runs, shelf, 1) for shelf in KeptRuns] == [[], []]
+    assert [going(runs, kind, 1) for kind in KeptRuns] == [[], []]
 
 
 def test_a_history_that_was_never_counted_is_due() -> None:

@@ -25,7 +25,7 @@ COMPLETED = [{"type": "Finished", "status": "True", "reason": "Succeeded"}]
 
 
 class Observed:
-    """Telemetry with real parts behind its gauges; the world never asks an API server for anything here."""
+    """Telemetry with real parts behind its gauges; nothing here sends requests to an API server."""
 
     def __init__(self) -> None:
         self.lanes = Lanes(lambda _: Lane.PEOPLE)

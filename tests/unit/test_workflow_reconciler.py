@@ -12,14 +12,14 @@ from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import Done
 from nightcrawler_operator.reconcilers.workflow import WorkflowReconciler
 from tests.support.modelserver import Json, ModelServer
-from tests.support.replica import ModelStore
+from tests.support.modelstore import ModelStore
 from tests.support.snapshots import wire
 
 WHERE = ("default", "wf")
 
 
-class Desk:
-    """One workflow with one run, and the part of the operator that writes their status."""
+class Harness:
+    """One workflow with one run, and the reconciler of the workflow's status."""
 
     def __init__(self) -> None:
         self.server = ModelServer()
@@ -33,7 +33,7 @@ class Desk:
         )
 
     async def status_after(self, *, run: bool) -> Json:
-        """The status that an operator leaves which has just started; whether it knows of the `run`."""
+        """The status after a reconcile by a fresh operator; `run`: whether it has observed the run."""
         cluster = ClusterState(self.store, "", lambda _: None)
         cluster.workflows.upsert(
             msgspec.convert(self.server.get(names.WORKFLOWS, WHERE), WorkflowView, strict=False)
@@ -48,29 +48,29 @@ class Desk:
 
 
 async def test_a_run_that_is_deleted_under_way_has_no_phase_any_more() -> None:
-    desk = Desk()
-    before = await desk.status_after(run=True)
-    desk.server.delete(names.EXECUTIONS, (WHERE[0], "run-1"))
+    harness = Harness()
+    before = await harness.status_after(run=True)
+    harness.server.delete(names.EXECUTIONS, (WHERE[0], "run-1"))
 
-    after = await desk.status_after(run=False)
+    after = await harness.status_after(run=False)
 
     assert (before["active"], before["lastPhase"]) == (1, "Running")
     assert after == {key: value for key, value in {**before, "active": 0}.items() if key != "lastPhase"}
 
 
 async def test_a_deleted_run_without_a_known_end_is_looked_up_once() -> None:
-    desk = Desk()
-    await desk.status_after(run=True)
-    desk.server.delete(names.EXECUTIONS, (WHERE[0], "run-1"))
-    status = await desk.status_after(run=False)
-    version = desk.server.get(names.WORKFLOWS, WHERE)["metadata"]["resourceVersion"]
+    harness = Harness()
+    await harness.status_after(run=True)
+    harness.server.delete(names.EXECUTIONS, (WHERE[0], "run-1"))
+    status = await harness.status_after(run=False)
+    version = harness.server.get(names.WORKFLOWS, WHERE)["metadata"]["resourceVersion"]
 
-    assert await desk.status_after(run=False) == status
-    assert desk.server.get(names.WORKFLOWS, WHERE)["metadata"]["resourceVersion"] == version
+    assert await harness.status_after(run=False) == status
+    assert harness.server.get(names.WORKFLOWS, WHERE)["metadata"]["resourceVersion"] == version
 
 
 async def test_a_workflow_that_has_not_run_has_none_in_flight() -> None:
-    desk = Desk()
-    desk.server.delete(names.EXECUTIONS, (WHERE[0], "run-1"))
+    harness = Harness()
+    harness.server.delete(names.EXECUTIONS, (WHERE[0], "run-1"))
 
-    assert (await desk.status_after(run=False))["active"] == 0
+    assert (await harness.status_after(run=False))["active"] == 0

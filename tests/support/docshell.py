@@ -1,4 +1,4 @@
-"""Somebody who types what a page of the documentation says, in one shell, from the top of a clone."""
+"""A shell that runs the commands of a page of the documentation, from the top of a clone."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from tests.support.docs import ROOT, Command
 
 HOME: Final = "nightcrawler-workflows"
 ADDRESS: Final = "http://127.0.0.1:8080"
-CHANGES_ALL: Final = (
+CLUSTER_WIDE: Final = (
     "kubectl apply -f crds/",
     "kubectl delete -f crds/",
     "kubectl create namespace",
     "kubectl delete namespace",
 )
-"""These change more than a namespace of a test's own."""
+"""Commands that change more than the test's own namespace begin like this."""
 
 
 @dataclass(frozen=True)
-class Reader:
-    """The reader, and the cluster that they work with.
+class DocShell:
+    """A shell, and the cluster that it works with.
 
     Attributes:
-        kubeconfig: Of the cluster; a copy is used, so that commands may change it.
+        kubeconfig: Of the cluster; commands get a copy, so that they may change it.
         folder: An empty folder for what the commands write.
-        namespace: The one that the page calls the home namespace.
+        namespace: Replaces the home namespace of the page.
         address: Where the facade is.
-        not_really: How commands begin of which the server is only asked whether it would take them.
-        although: Commands that are run here although `tests.support.docs.NOT_RUN` has them.
-        first: What is done before.
+        dry_run: Commands that begin like this are run with --dry-run=server.
+        run_anyway: Entries of `tests.support.docs.NOT_RUN` that are run here all the same.
+        setup: Lines that run first.
     """
 
     kubeconfig: Path
     folder: Path
     namespace: str = HOME
     address: str = ADDRESS
-    not_really: Sequence[str] = CHANGES_ALL
-    although: Sequence[str] = ()
-    first: Sequence[str] = ()
+    dry_run: Sequence[str] = CLUSTER_WIDE
+    run_anyway: Sequence[str] = ()
+    setup: Sequence[str] = ()
 
-    def type(self, commands: Sequence[Command]) -> list[str]:
-        """Run commands in their order; those that failed. What all of them print is printed here too."""
-        lines = [*self._before(), *(self._line(number, command) for number, command in enumerate(commands))]
+    def run(self, commands: Sequence[Command]) -> list[str]:
+        """Run commands in order, print their output, and return those that failed."""
+        lines = [*self._preamble(), *(self._line(number, command) for number, command in enumerate(commands))]
         script = "\n".join(["exec 2>&1", *lines])
         here = self._clone()
         ended = subprocess.run(["bash", "-c", script], cwd=here, capture_output=True, text=True, check=False)
@@ -57,7 +57,7 @@ class Reader:
         ]
 
     def _clone(self) -> Path:
-        """What a clone has at its top; what the commands write there is not in the real one."""
+        """Links to what a clone has at its top, so that commands do not write into the real one."""
         top = self.folder / "clone"
         top.mkdir()
         for child in ROOT.iterdir():
@@ -65,7 +65,7 @@ class Reader:
                 (top / child.name).symlink_to(child)
         return top
 
-    def _before(self) -> list[str]:
+    def _preamble(self) -> list[str]:
         kubeconfig = self.folder / "kubeconfig"
         kubeconfig.write_bytes(self.kubeconfig.read_bytes())
         return [
@@ -75,11 +75,11 @@ class Reader:
             "newest() { kubectl get wfe --sort-by=.metadata.creationTimestamp -o name | tail -n 1; }",
             "listed() { command curl --silent --noproxy '*' $API | grep -o 'wf-[a-z0-9]*' | head -n 1; }",
             f"API={self.address}/api/workflows",
-            *self.first,
+            *self.setup,
         ]
 
     def _line(self, number: int, command: Command) -> str:
-        """What the shell is given for a command: it reports a failure by its number."""
+        """The line for a command; it reports a failure by the command's number."""
         text = command.text.replace(ADDRESS, self.address)
         match command.not_run:
             case "ID=":
@@ -88,11 +88,11 @@ class Reader:
                 return "RUN=$(curl $API/$ID/executions | grep -o 'exec-[a-z0-9]*' | head -n 1)"
             case None:
                 pass
-            case why if why in self.although:
+            case why if why in self.run_anyway:
                 pass
             case _:
                 return ""
-        if text.startswith(tuple(self.not_really)):
+        if text.startswith(tuple(self.dry_run)):
             text += " --dry-run=server"
         if not text.startswith("kubectl create namespace"):
             text = text.replace(HOME, self.namespace)
