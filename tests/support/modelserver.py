@@ -40,7 +40,7 @@ class ModelServer:
         self.objects: dict[str, dict[Where, Json]] = {}
         self.log: dict[str, list[tuple[str, Json]]] = {}
         self.watchers: list[Watcher] = []
-        self.on_their_way: list[Callable[[], object]] = []
+        self.in_flight: list[Callable[[], object]] = []
         """Requests of processes that have died since."""
         self.gates: list[Gate] = []
         self.made = 0
@@ -140,8 +140,8 @@ class ModelServer:
 
     def arrive(self, which: int) -> None:
         """Take one of the requests that are still on their way; nobody receives the answer."""
-        if self.on_their_way:
-            request = self.on_their_way.pop(which % len(self.on_their_way))
+        if self.in_flight:
+            request = self.in_flight.pop(which % len(self.in_flight))
             with self.asked_by_the_operator(), contextlib.suppress(errors.ApiError):
                 request()
 
@@ -192,12 +192,12 @@ def marks_of(body: Json) -> tuple[str, int]:
 class ModelCluster:
     """Job controller, garbage collector and kubelet; each method is one small thing that one of them does.
 
-    `polite` programs end with exit code 0 on SIGTERM.
+    `graceful` programs end with exit code 0 on SIGTERM.
     """
 
-    def __init__(self, server: ModelServer, *, polite: bool = False) -> None:
+    def __init__(self, server: ModelServer, *, graceful: bool = False) -> None:
         self.server = server
-        self.polite = polite
+        self.graceful = graceful
         self._has_made: set[str] = set()
 
     def jobs(self) -> list[Where]:
@@ -265,10 +265,10 @@ class ModelCluster:
         elif "terminated" in state:
             self._say(where, state, phase="Succeeded" if state["terminated"]["exitCode"] == 0 else "Failed")
         elif going:
-            self._end(where, 0 if self.polite else 143, state)
+            self._end(where, 0 if self.graceful else 143, state)
         elif state and self._is_over_time(pod):
             late = {"phase": "Failed", "reason": "DeadlineExceeded"}
-            self._end(where, 0 if self.polite else 137, state, **late)
+            self._end(where, 0 if self.graceful else 137, state, **late)
         elif not state:
             self._say(where, {"running": {"startedAt": to_wire(self.server.now)}}, phase="Running")
         else:

@@ -1,4 +1,4 @@
-"""One run, its cluster and the operators that care for it, in memory; what happens is the test's to say."""
+"""One run, its cluster and replicas of the operator, in memory; the test decides what happens."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from nightcrawler_crds.names import Resource
 from nightcrawler_crds.phases import has_ended
 from nightcrawler_crds.v1alpha1 import DutyName
 from nightcrawler_operator.limits import Limits
-from tests.support.laws import Laws
+from tests.support.invariants import Invariants
 from tests.support.modelserver import Gate, Json, ModelCluster, ModelServer
-from tests.support.replica import WATCHED, Death, Replica, the_servers_time
+from tests.support.modelstore import Death
+from tests.support.replica import WATCHED, Replica, the_servers_time
 
 LIMITS: Final = Limits(
     max_disruptions=2,
@@ -27,12 +28,12 @@ LIMITS: Final = Limits(
 )
 RUN: Final = ("default", "run")
 BY_THE_FACADE: Final[tuple[DutyName, ...]] = ("Archive", "Logs")
-_PATIENCE: Final = 2_000
+_MAX_ROUNDS: Final = 2_000
 
 
 @dataclass(frozen=True)
-class Act:
-    """Something that happens; `which` chooses among what there is to do it to."""
+class Action:
+    """One action of a test; `which` chooses among the objects that it can be done to."""
 
     what: str
     which: int = 0
@@ -44,25 +45,27 @@ class Act:
 which = st.integers(0, 5)
 replica = st.integers(0, 1)
 deaths = st.builds(Death, st.integers(0, 8), st.booleans())
-happenings = st.one_of(
-    st.builds(Act, st.just("work"), replica=replica, death=deaths),
-    st.builds(Act, st.just("work"), replica=replica),
-    st.builds(Act, st.just("observe"), which=st.integers(0, 3), replica=replica, many=st.integers(1, 3)),
-    st.builds(Act, st.just("control"), which=which),
-    st.builds(Act, st.sampled_from(["kubelet", "kubelet", "fail", "evict", "late end"]), which=which),
-    st.builds(Act, st.just("time"), many=st.integers(1, 40)),
-    # Long strides, so that stories get anywhere; the small steps above mix them up.
-    st.builds(Act, st.just("catch up"), replica=replica),
-    st.builds(Act, st.just("catch up"), replica=replica, death=deaths),
-    st.builds(Act, st.just("life"), which=which),
+any_action = st.one_of(
+    st.builds(Action, st.just("work"), replica=replica, death=deaths),
+    st.builds(Action, st.just("work"), replica=replica),
+    st.builds(Action, st.just("observe"), which=st.integers(0, 3), replica=replica, many=st.integers(1, 3)),
+    st.builds(Action, st.just("control"), which=which),
+    st.builds(Action, st.sampled_from(["kubelet", "kubelet", "fail", "evict", "late end"]), which=which),
+    st.builds(Action, st.just("time"), many=st.integers(1, 40)),
+    # Long strides, so that runs get anywhere; the small steps above vary the order.
+    st.builds(Action, st.just("catch up"), replica=replica),
+    st.builds(Action, st.just("catch up"), replica=replica, death=deaths),
+    st.builds(Action, st.just("life"), which=which),
 )
-troubles = happenings | st.builds(Act, st.sampled_from(["away", "away", "back"]), which=st.integers(0, 1))
-interventions = st.builds(Act, st.sampled_from(["delete pod", "delete job", "garbage"]), which=which)
-notes = st.builds(Act, st.just("note"), which=which)
-sends = st.builds(Act, st.just("send"), replica=replica, death=st.none() | deaths)
-strippings = st.builds(Act, st.sampled_from(["strip pod", "strip job"]), which=which)
+with_refusals = any_action | st.builds(
+    Action, st.sampled_from(["refuse", "refuse", "accept"]), which=st.integers(0, 1)
+)
+interventions = st.builds(Action, st.sampled_from(["delete pod", "delete job", "garbage"]), which=which)
+done_duties = st.builds(Action, st.just("note"), which=which)
+sends = st.builds(Action, st.just("send"), replica=replica, death=st.none() | deaths)
+label_losses = st.builds(Action, st.sampled_from(["strip pod", "strip job"]), which=which)
 
-thorough = settings(
+many_examples = settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
@@ -79,7 +82,7 @@ def graphs(draw: st.DrawFn) -> list[Json]:
 
 
 class Simulation:
-    """One run, its cluster and the replicas that care for it."""
+    """One run, its cluster and the replicas that reconcile it."""
 
     def __init__(
         self,
@@ -87,17 +90,17 @@ class Simulation:
         replicas: int,
         *,
         old_server: bool = False,
-        polite: bool = False,
+        graceful: bool = False,
         late: bool = False,
     ) -> None:
         self.server = ModelServer(knows_managed_jobs=not old_server)
-        self.cluster = ModelCluster(self.server, polite=polite)
+        self.cluster = ModelCluster(self.server, graceful=graceful)
         spec = {"steps": steps, "order": "Graph"}
         self.server.create(names.WORKFLOWS, an_object("Workflow", "wf", spec))
         self.server.create(names.EXECUTIONS, an_object("WorkflowExecution", RUN[1], self.run()))
         depends = {step["name"]: step.get("dependsOn", []) for step in steps}
-        # A request that arrives late is that of a second writer who does not know what has come to pass.
-        self.laws = Laws(
+        # A request that arrives late is like that of another replica with a stale cache.
+        self.invariants = Invariants(
             self.server,
             depends,
             replicas=replicas + late,
@@ -115,34 +118,34 @@ class Simulation:
         status: Json = self.server.get(names.EXECUTIONS, RUN).get("status", {})
         return status
 
-    async def happens(self, act: Act) -> None:
-        """Let something happen."""
-        one = self.replicas[act.replica % len(self.replicas)]
-        if act.what in ("work", "catch up", "send"):
-            one.store.live_until(act.death)
-            await self._works(one, act.what)
-        elif act.what == "observe":
-            one.deliver(WATCHED[act.which], act.many)
-        elif act.what == "life":
-            self._live_on(fails=act.which)
-        elif act.what == "time":
-            self.server.now += timedelta(seconds=act.many)
-        elif act.what == "cancel":
+    async def apply(self, action: Action) -> None:
+        """Carry out one action."""
+        one = self.replicas[action.replica % len(self.replicas)]
+        if action.what in ("work", "catch up", "send"):
+            one.store.live_until(action.death)
+            await self._let_work(one, action.what)
+        elif action.what == "observe":
+            one.deliver(WATCHED[action.which], action.many)
+        elif action.what == "life":
+            self._advance_cluster(fails=action.which)
+        elif action.what == "time":
+            self.server.now += timedelta(seconds=action.many)
+        elif action.what == "cancel":
             self.server.patch(names.EXECUTIONS, RUN, {"spec": {"cancel": True}})
-        elif act.what == "away":
-            self.server.gates = [_not_taken((names.JOBS, names.PODS)[act.which])]
-        elif act.what == "back":
+        elif action.what == "refuse":
+            self.server.gates = [_refusing((names.JOBS, names.PODS)[action.which])]
+        elif action.what == "accept":
             self.server.gates = []
-        elif act.what == "garbage":
+        elif action.what == "garbage":
             self.cluster.collect_garbage()
-        elif act.what == "note":
-            self._note_a_duty(act.which)
-        elif act.what == "arrive":
-            self.server.arrive(act.which)
+        elif action.what == "note":
+            self._note_a_duty(action.which)
+        elif action.what == "arrive":
+            self.server.arrive(action.which)
         else:
-            self._to_a_child(act)
+            self._change_child(action)
 
-    async def _works(self, one: Replica, what: str) -> None:
+    async def _let_work(self, one: Replica, what: str) -> None:
         match what:
             case "work":
                 await one.work()
@@ -152,37 +155,37 @@ class Simulation:
                 await self._catch_up(one)
 
     def _note_a_duty(self, which: int) -> None:
-        """The facade notes on a run that has ended what it has done for it."""
+        """The facade annotates a run that has ended with a duty that it has done."""
         run = self.server.get(names.EXECUTIONS, RUN)
         if not has_ended(self.status.get("phase")):
             return
         done = set(run["metadata"].get("annotations", {}).get(names.ANNOTATION_DUTIES_DONE, "").split(","))
-        noted = ",".join(sorted({*done, BY_THE_FACADE[which % len(BY_THE_FACADE)]} - {""}))
-        marks = {names.ANNOTATION_DUTIES_DONE: noted}
+        with_statistics = ",".join(sorted({*done, BY_THE_FACADE[which % len(BY_THE_FACADE)]} - {""}))
+        marks = {names.ANNOTATION_DUTIES_DONE: with_statistics}
         self.server.patch(names.EXECUTIONS, RUN, {"metadata": {"annotations": marks}})
 
     async def _catch_up(self, one: Replica) -> None:
-        """A replica works until there is nothing left to do for now, which must not take for ever."""
+        """Let a replica work until its queue is empty."""
         one.deliver_all()
-        for _ in range(_PATIENCE):
+        for _ in range(_MAX_ROUNDS):
             if not await one.work():
                 return
-        raise AssertionError(f"the operator turns in circles: {self.status}")
+        raise AssertionError(f"the operator never runs out of work: {self.status}")
 
-    def _live_on(self, fails: int | None = None) -> None:
-        """Everything in the cluster goes one step further; of the Pods that end, that one fails."""
+    def _advance_cluster(self, fails: int | None = None) -> None:
+        """Move every Job and Pod one step on; of the Pods, the one at index `fails` fails."""
         for where in self.cluster.jobs():
             self.cluster.control_job(where)
         for number, where in enumerate(self.cluster.pods()):
             self.cluster.run_pod(where, exit_code=int(number == fails))
 
-    def _to_a_child(self, act: Act) -> None:
-        of_job = act.what in ("control", "delete job", "strip job")
+    def _change_child(self, action: Action) -> None:
+        of_job = action.what in ("control", "delete job", "strip job")
         there = self.cluster.jobs() if of_job else self.cluster.pods()
         if not there:
             return
-        where = there[act.which % len(there)]
-        match act.what:
+        where = there[action.which % len(there)]
+        match action.what:
             case "control":
                 self.cluster.control_job(where)
             case "kubelet":
@@ -204,15 +207,15 @@ class Simulation:
             case other:
                 raise AssertionError(other)
 
-    async def be_fair(self, *, until_clean: bool = False) -> None:
-        """Everybody does their work, nobody dies, and time passes when there is nothing else to do."""
+    async def run_without_faults(self, *, until_clean: bool = False) -> None:
+        """Let all replicas work without deaths until the run ends; time passes when nothing else is to do."""
         self.server.gates = []
-        for _ in range(_PATIENCE):
+        for _ in range(_MAX_ROUNDS):
             if self._is_over(until_clean):
                 return
             before = self.server.version
             self.cluster.collect_garbage()
-            self._live_on()
+            self._advance_cluster()
             worked = False
             for one in self.replicas:
                 one.store.live_until(None)
@@ -228,18 +231,18 @@ class Simulation:
         return has_ended(self.status.get("phase")) and not (clean and (children or owes))
 
     def _pass_time(self) -> None:
-        """To the next moment at which somebody wants to look; nobody is woken otherwise."""
+        """Move the clock to the next timer of a replica."""
         due = [moment for one in self.replicas for moment in one.timers.values()]
-        assert due, f"nobody will ever look again: {self.status}"
+        assert due, f"no replica has a timer: {self.status}"
         self.server.now = max(self.server.now, min(due))
 
 
-def _not_taken(kind: Resource) -> Gate:
-    """The server, or a webhook that it asks, does not answer who creates such an object."""
+def _refusing(kind: Resource) -> Gate:
+    """The server, or its webhook, does not answer a request that creates such an object."""
 
     def gate(resource: Resource, _: Json) -> None:
         if resource == kind:
-            raise errors.Unavailable("nobody answers")
+            raise errors.Unavailable("no answer")
 
     return gate
 
@@ -248,46 +251,58 @@ def an_object(kind: str, name: str, spec: Json) -> Json:
     return {"kind": kind, "metadata": {"name": name, "namespace": RUN[0]}, "spec": spec}
 
 
+def carry_out(made: Simulation, actions: list[Action]) -> None:
+    """Carry out actions, and then run without faults until the run has ended."""
+
+    async def story() -> None:
+        for action in actions:
+            await made.apply(action)
+        await made.run_without_faults()
+
+    with the_servers_time(made.server) as runner:
+        runner.run(story())
+
+
 def simulate(
     steps: list[Json],
-    acts: list[Act],
+    actions: list[Action],
     replicas: int,
     *,
     old_server: bool = False,
-    polite: bool = False,
+    graceful: bool = False,
     late: bool = False,
 ) -> Simulation:
-    """What has become of a run after all that, and then a fair world until nothing of it is left.
+    """Carry out actions, and then run without faults until nothing is left of the run.
 
-    On an old server, which does not know managed Jobs, the Job controller makes the Pods. A polite program
+    On an old server, which does not know managed Jobs, the Job controller makes the Pods. A graceful program
     ends with exit code 0 on SIGTERM. If requests may be `late`, the last of them arrive after the
     run has ended.
     """
-    made = Simulation(steps, replicas, old_server=old_server, polite=polite, late=late)
+    made = Simulation(steps, replicas, old_server=old_server, graceful=graceful, late=late)
 
     async def story() -> None:
-        for act in acts:
-            await made.happens(act)
-        await made.be_fair()
-        while made.server.on_their_way:
+        for action in actions:
+            await made.apply(action)
+        await made.run_without_faults()
+        while made.server.in_flight:
             made.server.arrive(0)
-        await made.be_fair(until_clean=True)
+        await made.run_without_faults(until_clean=True)
 
     with the_servers_time(made.server) as runner:
         runner.run(story())
     return made
 
 
-def noted(made: Simulation) -> Simulation:
-    """The same; and Hypothesis counts what the stories were about (`--hypothesis-show-statistics`)."""
+def with_statistics(made: Simulation) -> Simulation:
+    """The same; Hypothesis counts what the examples covered (`--hypothesis-show-statistics`)."""
     event(f"ended {made.status['phase']}")
     event(f"deaths: {min(3, sum(one.deaths for one in made.replicas))}")
-    event(f"attempts: {sum(made.laws.jobs_made.values()) // 3 * 3} or more")
+    event(f"attempts: {sum(made.invariants.jobs_made.values()) // 3 * 3} or more")
     return made
 
 
-def ended_rightly(made: Simulation, steps: list[Json], *, deletions: bool = False) -> None:
-    """Completed if every step succeeded; Failed only for a step that used up what it had."""
+def assert_right_end(made: Simulation, steps: list[Json], *, deletions: bool = False) -> None:
+    """Completed only if every step succeeded; Failed only for a step without attempts left."""
     recorded: dict[str, Any] = made.status["steps"]
     retries = {step["name"]: step["retries"] for step in steps}
     if made.status["phase"] == "Completed":
@@ -298,11 +313,14 @@ def ended_rightly(made: Simulation, steps: list[Json], *, deletions: bool = Fals
         failed = [name for name, step in recorded.items() if step["phase"] == "Failed"]
         assert failed
         for name in failed:
-            faults, disruptions = len(made.laws.faults.get(name, ())), recorded[name].get("disruptions", 0)
+            faults, disruptions = (
+                len(made.invariants.faults.get(name, ())),
+                recorded[name].get("disruptions", 0),
+            )
             assert faults == retries[name] + 1 or disruptions == LIMITS.max_disruptions + 1
-    for name, faults_of in made.laws.faults.items():
+    for name, faults_of in made.invariants.faults.items():
         assert len(faults_of) <= retries[name] + 1
-    for (name, attempt), count in made.laws.jobs_made.items():
-        # What was deleted before anybody got to record it has left no trace.
+    for (name, attempt), count in made.invariants.jobs_made.items():
+        # A Job that was deleted before it was observed has left no trace.
         assert count == 1 or deletions, f"the Job of {name}, attempt {attempt}, was made {count} times"
         assert attempt <= retries[name] + 1 + LIMITS.max_disruptions

@@ -18,7 +18,7 @@ from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.pods import is_live
 from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkKey
 from tests.support.modelserver import ModelServer
-from tests.support.replica import ModelStore
+from tests.support.modelstore import ModelStore
 
 META = {"name": "run", "namespace": "ns", "uid": "u", "resourceVersion": "7"}
 

@@ -20,15 +20,15 @@ from tests.support.simulation import (
     BY_THE_FACADE,
     LIMITS,
     RUN,
-    Act,
+    Action,
     Simulation,
-    ended_rightly,
+    any_action,
+    assert_right_end,
+    done_duties,
     graphs,
-    happenings,
-    noted,
-    notes,
+    many_examples,
     simulate,
-    thorough,
+    with_statistics,
 )
 
 ONE_STEP: Final[list[Json]] = [{"name": "a", "image": "b:1", "retries": 0}]
@@ -48,22 +48,24 @@ def condition(made: Simulation) -> Json:
     return next((one for one in said if one["type"] == conditions.DUTIES_DONE), {})
 
 
-@thorough
+@many_examples
 @given(
     graphs(),
-    st.lists(happenings | notes, min_size=20, max_size=80),
-    st.lists(happenings | notes, max_size=20),
+    st.lists(any_action | done_duties, min_size=20, max_size=80),
+    st.lists(any_action | done_duties, max_size=20),
     st.integers(1, 2),
     st.sets(st.sampled_from(BY_THE_FACADE), min_size=1),
 )
 def test_a_run_that_owes_something_settles_after_any_crash_and_keeps_its_jobs_until_then(
-    steps: list[Json], acts: list[Act], after: list[Act], replicas: int, which: set[DutyName]
+    steps: list[Json], actions: list[Action], after: list[Action], replicas: int, which: set[DutyName]
 ) -> None:
-    """`Laws` see to it that nothing is given up before its time, nor Jobs deleted that are needed."""
+    """`Invariants` see to it that nothing is given up before its time, nor Jobs deleted that are needed."""
     with owed(*sorted(which)):
-        made = noted(simulate(steps, [*acts, *[Act("life"), Act("catch up")] * 8, *after], replicas))
+        made = with_statistics(
+            simulate(steps, [*actions, *[Action("life"), Action("catch up")] * 8, *after], replicas)
+        )
 
-    ended_rightly(made, steps)
+    assert_right_end(made, steps)
     assert made.status["settled"] is True
     assert "duties" not in made.status
     event(f"given up: {bool(condition(made))}")
@@ -92,12 +94,12 @@ def test_what_the_facade_has_done_settles_the_run_at_once_and_without_a_message(
     made = Simulation(ONE_STEP, 1)
 
     async def story() -> None:
-        await made.be_fair()
+        await made.run_without_faults()
         assert (made.status["settled"], made.status["duties"]) == (False, ["Archive", "Logs"])
         ended = made.server.now
         for which in range(2):
-            await made.happens(Act("note", which=which))
-            await made.happens(Act("catch up"))
+            await made.apply(Action("note", which=which))
+            await made.apply(Action("catch up"))
             assert made.status.get("duties") == (None if which else ["Logs"])
         assert (made.status["settled"], made.server.now) == (True, ended)
         assert [one.metadata.name for one in made.replicas[0].settled] == [RUN[1]]
@@ -112,12 +114,12 @@ def test_deleting_a_run_ends_its_duties() -> None:
     one = made.replicas[0]
 
     async def story() -> None:
-        await made.be_fair()
+        await made.run_without_faults()
         assert len(one.cluster.owing) == 1
         made.server.delete(names.EXECUTIONS, RUN)
-        await made.happens(Act("catch up"))
+        await made.apply(Action("catch up"))
         assert len(one.cluster.owing) == 0
-        made.server.now += 2 * made.laws.patience
+        made.server.now += 2 * made.invariants.patience
         assert not await one.work() or not one.timers
 
     with owed("Archive"), the_servers_time(made.server) as runner:
@@ -128,11 +130,11 @@ def test_a_duty_done_while_the_operator_was_down_counts_after_its_limit_too() ->
     made = Simulation(ONE_STEP, 1)
 
     async def story() -> None:
-        await made.be_fair()
-        await made.happens(Act("note"))
-        made.server.now += 2 * made.laws.patience
+        await made.run_without_faults()
+        await made.apply(Action("note"))
+        made.server.now += 2 * made.invariants.patience
         made.replicas[0].start()
-        await made.happens(Act("catch up"))
+        await made.apply(Action("catch up"))
         assert made.status["settled"] is True
 
     with owed("Archive"), the_servers_time(made.server) as runner:

@@ -10,20 +10,28 @@ from hypothesis import strategies as st
 
 from nightcrawler_crds import names
 from nightcrawler_crds.v1alpha1 import conditions
-from tests.support.laws import PROGRAMS_FAULT
+from tests.support.invariants import PROGRAMS_FAULT
 from tests.support.modelserver import Json
 from tests.support.replica import the_servers_time
-from tests.support.simulation import Act, Simulation, graphs, happenings, noted, sends, thorough
+from tests.support.simulation import (
+    Action,
+    Simulation,
+    any_action,
+    graphs,
+    many_examples,
+    sends,
+    with_statistics,
+)
 
 
-def story(steps: list[Json], acts: list[Act], replicas: int) -> Simulation:
+def story(steps: list[Json], actions: list[Action], replicas: int) -> Simulation:
     """A run to its end, after which all that wait are sent."""
     made = Simulation(steps, replicas)
 
     async def told() -> None:
-        for act in acts:
-            await made.happens(act)
-        await made.be_fair()
+        for action in actions:
+            await made.apply(action)
+        await made.run_without_faults()
         for one in made.replicas:
             one.store.live_until(None)
             await one.send_events()
@@ -42,12 +50,12 @@ def ends(made: Simulation) -> list[str]:
     return [one["reason"] for one in events_of(made) if one["reason"] in every]
 
 
-@thorough
-@given(graphs(), st.lists(happenings | sends, min_size=20, max_size=80), st.integers(1, 2))
+@many_examples
+@given(graphs(), st.lists(any_action | sends, min_size=20, max_size=80), st.integers(1, 2))
 def test_after_any_crash_no_event_is_repeated_or_false(
-    steps: list[Json], acts: list[Act], replicas: int
+    steps: list[Json], actions: list[Action], replicas: int
 ) -> None:
-    made = noted(story(steps, acts, replicas))
+    made = with_statistics(story(steps, actions, replicas))
     recorded = made.status["steps"]
     told = Counter(one["reason"] for one in events_of(made))
 
@@ -58,20 +66,20 @@ def test_after_any_crash_no_event_is_repeated_or_false(
     event(f"Events: {sum(told.values()) // 3 * 3} or more")
 
 
-@thorough
+@many_examples
 @given(
     graphs(),
-    st.lists((happenings | sends).map(lambda act: replace(act, death=None)), min_size=20, max_size=80),
+    st.lists((any_action | sends).map(lambda action: replace(action, death=None)), min_size=20, max_size=80),
 )
-def test_without_a_crash_every_expected_event_is_sent(steps: list[Json], acts: list[Act]) -> None:
-    made = noted(story(steps, acts, replicas=1))
+def test_without_a_crash_every_expected_event_is_sent(steps: list[Json], actions: list[Action]) -> None:
+    made = with_statistics(story(steps, actions, replicas=1))
     recorded = made.status["steps"]
     told = Counter(one["reason"] for one in events_of(made))
 
     assert ends(made) == [made.status["phase"]]
     assert told[conditions.EVENT_STARTED] == int("startTime" in made.status)
     assert told[conditions.EVENT_STEP_FAILED] == sum(s["phase"] == "Failed" for s in recorded.values())
-    faults = sum(len(attempts) for attempts in made.laws.faults.values())
+    faults = sum(len(attempts) for attempts in made.invariants.faults.values())
     last = sum(s["phase"] == "Failed" and s["reason"] in PROGRAMS_FAULT for s in recorded.values())
     assert told[conditions.EVENT_STEP_RETRIED] == faults - last
 

@@ -11,54 +11,55 @@ from hypothesis import strategies as st
 from nightcrawler_crds import names
 from nightcrawler_crds.phases import TERMINAL_PHASES
 from tests.support.modelserver import Json
-from tests.support.replica import Death, the_servers_time
+from tests.support.modelstore import Death
+from tests.support.replica import the_servers_time
 from tests.support.simulation import (
-    Act,
+    Action,
     Simulation,
-    ended_rightly,
+    any_action,
+    assert_right_end,
     graphs,
-    happenings,
-    noted,
+    many_examples,
     replica,
     simulate,
-    thorough,
     which,
+    with_statistics,
 )
 
 late_deaths = st.builds(Death, st.integers(0, 8), st.just(False), st.just(True))
 late_requests = st.one_of(
-    st.builds(Act, st.sampled_from(["work", "catch up"]), replica=replica, death=late_deaths),
-    st.builds(Act, st.just("arrive"), which=which),
+    st.builds(Action, st.sampled_from(["work", "catch up"]), replica=replica, death=late_deaths),
+    st.builds(Action, st.just("arrive"), which=which),
 )
 
 
-@thorough
+@many_examples
 @given(
     graphs(),
-    st.lists(happenings | late_requests, min_size=20, max_size=80),
+    st.lists(any_action | late_requests, min_size=20, max_size=80),
     st.integers(1, 2),
     st.booleans(),
 )
 def test_a_run_survives_late_requests_of_a_dead_operator(
-    steps: list[Json], acts: list[Act], replicas: int, old_server: bool
+    steps: list[Json], actions: list[Action], replicas: int, old_server: bool
 ) -> None:
-    made = noted(simulate(steps, acts, replicas, old_server=old_server, late=True))
+    made = with_statistics(simulate(steps, actions, replicas, old_server=old_server, late=True))
 
-    ended_rightly(made, steps)
+    assert_right_end(made, steps)
 
 
-@thorough
+@many_examples
 @given(
     graphs(),
-    st.lists(happenings | late_requests, min_size=10, max_size=40),
-    st.lists(happenings | late_requests, max_size=30),
+    st.lists(any_action | late_requests, min_size=10, max_size=40),
+    st.lists(any_action | late_requests, max_size=30),
     st.booleans(),
 )
 def test_late_requests_of_a_dead_operator_leave_nothing_of_a_cancelled_run(
-    steps: list[Json], before: list[Act], after: list[Act], old_server: bool
+    steps: list[Json], before: list[Action], after: list[Action], old_server: bool
 ) -> None:
-    acts = [*before, Act("cancel"), *after]
-    made = noted(simulate(steps, acts, 1, old_server=old_server, late=True))
+    actions = [*before, Action("cancel"), *after]
+    made = with_statistics(simulate(steps, actions, 1, old_server=old_server, late=True))
 
     assert made.status["phase"] in TERMINAL_PHASES
     assert not made.server.of(names.PODS)
@@ -72,12 +73,12 @@ def test_the_simulation_can_deliver_late_requests_of_a_dead_operator() -> None:
         made.replicas[0].store.live_until(Death(2, answered=False, late=True))
         while not made.replicas[0].deaths:
             assert await made.replicas[0].work()
-        assert (made.server.of(names.JOBS), len(made.server.on_their_way)) == ({}, 1)
-        await made.happens(Act("catch up"))
+        assert (made.server.of(names.JOBS), len(made.server.in_flight)) == ({}, 1)
+        await made.apply(Action("catch up"))
         [job] = made.server.of(names.JOBS).values()
-        await made.happens(Act("arrive"))
+        await made.apply(Action("arrive"))
         assert list(made.server.of(names.JOBS).values()) == [job]
-        assert made.server.on_their_way == []
+        assert made.server.in_flight == []
 
     with the_servers_time(made.server) as runner:
         runner.run(story())

@@ -9,11 +9,18 @@ from typing_extensions import override
 from nightcrawler_crds import names
 from nightcrawler_crds.names import Resource
 from tests.support.modelserver import Json
-from tests.support.replica import the_servers_time
-from tests.support.simulation import Act, Simulation, ended_rightly, graphs, happenings, thorough
+from tests.support.simulation import (
+    Action,
+    Simulation,
+    any_action,
+    assert_right_end,
+    carry_out,
+    graphs,
+    many_examples,
+)
 
 PLACES = ("east", "west", "north")
-cordons = st.builds(Act, st.sampled_from(["cordon", "open", "open"]), which=st.integers(0, 2))
+cordons = st.builds(Action, st.sampled_from(["cordon", "open", "open"]), which=st.integers(0, 2))
 
 
 class Placed(Simulation):
@@ -36,41 +43,31 @@ class Placed(Simulation):
             assert state == "Open", f"a Job was created in {place}, which is cordoned"
 
     @override
-    async def happens(self, act: Act) -> None:
-        if act.what not in ("cordon", "open"):
-            await super().happens(act)
+    async def apply(self, action: Action) -> None:
+        if action.what not in ("cordon", "open"):
+            await super().apply(action)
             return
-        state = "Cordoned" if act.what == "cordon" else "Open"
-        self.set_state(PLACES[act.which % len(PLACES)], state)
+        state = "Cordoned" if action.what == "cordon" else "Open"
+        self.set_state(PLACES[action.which % len(PLACES)], state)
 
     def set_state(self, name: str, state: str) -> None:
         self.server.patch(names.ENVIRONMENTS, ("", name), {"spec": {"state": state}})
-        self.replicas[0].hear_environments()
+        self.replicas[0].observe_environments()
 
 
-@thorough
+@many_examples
 @given(
     graphs(),
-    st.lists(happenings | cordons, min_size=20, max_size=60),
+    st.lists(any_action | cordons, min_size=20, max_size=60),
     st.sampled_from(["start", "time", "cost"]),
 )
 def test_all_steps_of_a_run_are_in_one_environment_and_none_begins_while_that_is_cordoned(
-    steps: list[Json], acts: list[Act], strategy: str
+    steps: list[Json], actions: list[Action], strategy: str
 ) -> None:
     made = Placed(steps, strategy)
-
-    async def story() -> None:
-        for act in acts:
-            await made.happens(act)
-        for name in PLACES:
-            made.set_state(name, "Open")
-        await made.be_fair()
-
-    with the_servers_time(made.server) as runner:
-        runner.run(story())
-
+    carry_out(made, [*actions, *(Action("open", which=which) for which in range(len(PLACES)))])
     jobs = [body for kind, body in made.server.log[names.JOBS.plural] if kind == "ADDED"]
     places = {job["metadata"]["annotations"][names.ANNOTATION_ENVIRONMENT] for job in jobs}
     assert places == {made.status["environment"]}
     if not any(step.get("preemptions") for step in made.status["steps"].values()):
-        ended_rightly(made, steps)
+        assert_right_end(made, steps)

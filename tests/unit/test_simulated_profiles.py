@@ -8,11 +8,18 @@ from typing_extensions import override
 
 from nightcrawler_crds import names
 from tests.support.modelserver import Json
-from tests.support.replica import the_servers_time
-from tests.support.simulation import Act, Simulation, ended_rightly, graphs, happenings, thorough
+from tests.support.simulation import (
+    Action,
+    Simulation,
+    any_action,
+    assert_right_end,
+    carry_out,
+    graphs,
+    many_examples,
+)
 
 WHERE = ("", "small")
-edits = st.just(Act("edit profile"))
+edits = st.just(Action("edit profile"))
 
 
 class Edited(Simulation):
@@ -25,15 +32,15 @@ class Edited(Simulation):
         self.replicas[0].start()
 
     @override
-    async def happens(self, act: Act) -> None:
-        if act.what != "edit profile":
-            await super().happens(act)
+    async def apply(self, action: Action) -> None:
+        if action.what != "edit profile":
+            await super().apply(action)
             return
         self.edits += 1
         if self.edits % 3 == 0:
             self.server.delete(names.COMPUTE_PROFILES, WHERE)
         self._apply()
-        self.replicas[0].hear_profiles()
+        self.replicas[0].observe_profiles()
 
     def _apply(self) -> None:
         spec = {"resources": {"cpu": self.edits + 1}}
@@ -49,21 +56,13 @@ def cpu_of(job: Json) -> str:
     return str(container["resources"]["requests"]["cpu"])
 
 
-@thorough
-@given(graphs(), st.lists(happenings | edits, min_size=20, max_size=60))
+@many_examples
+@given(graphs(), st.lists(any_action | edits, min_size=20, max_size=60))
 def test_an_edited_profile_changes_nothing_of_a_run_that_has_begun(
-    steps: list[Json], acts: list[Act]
+    steps: list[Json], actions: list[Action]
 ) -> None:
     made = Edited(steps)
-
-    async def story() -> None:
-        for act in acts:
-            await made.happens(act)
-        await made.be_fair()
-
-    with the_servers_time(made.server) as runner:
-        runner.run(story())
-
-    ended_rightly(made, steps)
+    carry_out(made, actions)
+    assert_right_end(made, steps)
     jobs = [body for kind, body in made.server.log[names.JOBS.plural] if kind == "ADDED"]
     assert len({cpu_of(job) for job in jobs}) == 1, "every Job is of the profile with which the run began"

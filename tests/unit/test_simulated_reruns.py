@@ -12,10 +12,19 @@ from nightcrawler_crds.kube.views import WorkflowView
 from nightcrawler_operator.builders.revision import manifest, revision_of
 from tests.support.modelserver import Json
 from tests.support.replica import the_servers_time
-from tests.support.simulation import RUN, Act, Simulation, ended_rightly, graphs, happenings, thorough
+from tests.support.simulation import (
+    RUN,
+    Action,
+    Simulation,
+    any_action,
+    assert_right_end,
+    carry_out,
+    graphs,
+    many_examples,
+)
 
 WORKFLOW = (RUN[0], "wf")
-edits = st.just(Act("edit workflow"))
+edits = st.just(Action("edit workflow"))
 
 
 class Rerun(Simulation):
@@ -39,11 +48,11 @@ class Rerun(Simulation):
         return {**super().run(), "revision": old.name, "trigger": {"type": "Rerun"}}
 
     @override
-    async def happens(self, act: Act) -> None:
-        if act.what == "edit workflow":
+    async def apply(self, action: Action) -> None:
+        if action.what == "edit workflow":
             self._edit()
         else:
-            await super().happens(act)
+            await super().apply(action)
 
     def _edit(self) -> None:
         self._edits += 1
@@ -57,28 +66,20 @@ def images(made: Simulation) -> set[str]:
     return {job["spec"]["template"]["spec"]["containers"][0]["image"] for job in jobs}
 
 
-@thorough
-@given(graphs(), st.lists(happenings | edits, min_size=20, max_size=60))
+@many_examples
+@given(graphs(), st.lists(any_action | edits, min_size=20, max_size=60))
 def test_a_run_of_an_earlier_revision_has_its_content_whatever_happens(
-    steps: list[Json], acts: list[Act]
+    steps: list[Json], actions: list[Action]
 ) -> None:
     made = Rerun(steps)
-
-    async def story() -> None:
-        for act in acts:
-            await made.happens(act)
-        await made.be_fair()
-
-    with the_servers_time(made.server) as runner:
-        runner.run(story())
-
-    ended_rightly(made, steps)
+    carry_out(made, actions)
+    assert_right_end(made, steps)
     assert images(made) <= {"old:1"}
 
 
 def test_a_run_of_a_revision_that_is_gone_fails_and_says_what_to_do() -> None:
     made = Rerun([{"name": "a", "image": "b:1"}], lost=True)
     with the_servers_time(made.server) as runner:
-        runner.run(made.be_fair())
+        runner.run(made.run_without_faults())
     assert (made.status["phase"], images(made)) == ("Failed", set())
     assert "leave spec.revision out" in made.status["message"]

@@ -1,4 +1,4 @@
-"""Schedules in a hostile world: every time is counted exactly once, whatever happens.
+"""Schedules with faults: every time is counted exactly once.
 
 To run more: `pytest tests/unit/test_simulated_schedules.py --hypothesis-profile=…` is not needed; set
 `NIGHTCRAWLER_STORIES=5000`.
@@ -13,11 +13,11 @@ from typing import Any
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from tests.support.replica import Death
-from tests.support.schedulesim import Act, ScheduleStory, tell
+from tests.support.modelstore import Death
+from tests.support.schedulesimulation import Action, ScheduleSimulation, run_story
 
 STORIES = int(os.environ.get("NIGHTCRAWLER_STORIES", "40"))
-thorough = settings(
+many_examples = settings(
     max_examples=STORIES,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -51,28 +51,30 @@ begins = st.sampled_from(
 replica = st.integers(0, 1)
 deaths = st.builds(Death, st.integers(0, 6), st.booleans())
 spans = st.sampled_from([1, 5, 10, 30, 60, 61, 600, 3_600, 7_200, 86_400])
-acts = st.one_of(
-    st.builds(Act, st.just("catch up"), replica=replica),
-    st.builds(Act, st.just("catch up"), replica=replica, death=deaths),
-    st.builds(Act, st.just("work"), replica=replica, death=st.none() | deaths),
-    st.builds(Act, st.just("observe"), many=st.integers(1, 3), replica=replica),
-    st.builds(Act, st.just("time"), many=spans),
+actions = st.one_of(
+    st.builds(Action, st.just("catch up"), replica=replica),
+    st.builds(Action, st.just("catch up"), replica=replica, death=deaths),
+    st.builds(Action, st.just("work"), replica=replica, death=st.none() | deaths),
+    st.builds(Action, st.just("observe"), many=st.integers(1, 3), replica=replica),
+    st.builds(Action, st.just("time"), many=spans),
     # Long strides, so that stories get anywhere; the small steps above mix them up.
-    st.builds(Act, st.just("go on"), many=spans, replica=replica),
-    st.builds(Act, st.just("go on"), many=spans, replica=replica, death=deaths),
-    st.builds(Act, st.sampled_from(["complete", "complete", "fail", "cancel"]), many=st.integers(0, 2)),
-    st.builds(Act, st.sampled_from(["prune", "suspend", "resume"])),
+    st.builds(Action, st.just("later"), many=spans, replica=replica),
+    st.builds(Action, st.just("later"), many=spans, replica=replica, death=deaths),
+    st.builds(Action, st.sampled_from(["complete", "complete", "fail", "cancel"]), many=st.integers(0, 2)),
+    st.builds(Action, st.sampled_from(["prune", "suspend", "resume"])),
 )
-edits = st.builds(Act, st.sampled_from(["edit", "again"]), schedule=schedules)
+edits = st.builds(Action, st.sampled_from(["edit", "recreate"]), schedule=schedules)
 clocks = st.builds(
-    Act, st.sampled_from(["clock goes wrong", "clock goes right"]), many=st.sampled_from([40, 7_300])
+    Action, st.sampled_from(["clock jumps", "clock returns"]), many=st.sampled_from([40, 7_300])
 )
 
 
-def told(schedule: dict[str, Any], happenings: list[Act], replicas: int, begin: datetime) -> ScheduleStory:
-    story = ScheduleStory(schedule, replicas, begin)
-    tell(story, [Act("catch up"), *happenings])
-    for outcome in story.laws.counted:
+def told(
+    schedule: dict[str, Any], any_action: list[Action], replicas: int, begin: datetime
+) -> ScheduleSimulation:
+    story = ScheduleSimulation(schedule, replicas, begin)
+    run_story(story, [Action("catch up"), *any_action])
+    for outcome in story.invariants.counted:
         event(outcome)
     event(f"deaths: {min(3, sum(one.deaths for one in story.replicas))}")
     return story
@@ -81,39 +83,42 @@ def told(schedule: dict[str, Any], happenings: list[Act], replicas: int, begin: 
 def test_a_time_that_was_to_replace_a_run_waits_for_it_once_the_schedule_forbids_two() -> None:
     schedule = {"type": "interval", "interval": 10, "concurrencyPolicy": "Replace"}
     edited = {"type": "cron", "cron": "* * * * *", "timeZone": "UTC"}
-    acts = [Act("go on", many=10), Act("go on", many=10), Act("edit", schedule=edited)]
-    tell(ScheduleStory(schedule, 1, datetime(2025, 7, 10, 14, 0, 3, tzinfo=UTC)), [Act("catch up"), *acts])
+    actions = [Action("later", many=10), Action("later", many=10), Action("edit", schedule=edited)]
+    run_story(
+        ScheduleSimulation(schedule, 1, datetime(2025, 7, 10, 14, 0, 3, tzinfo=UTC)),
+        [Action("catch up"), *actions],
+    )
 
 
-@thorough
-@given(schedules, st.lists(acts, min_size=8, max_size=40), begins)
+@many_examples
+@given(schedules, st.lists(actions, min_size=8, max_size=40), begins)
 def test_every_time_counts_once_after_any_crash(
-    schedule: dict[str, Any], happenings: list[Act], begin: datetime
+    schedule: dict[str, Any], any_action: list[Action], begin: datetime
 ) -> None:
-    told(schedule, happenings, 1, begin)
+    told(schedule, any_action, 1, begin)
 
 
-@thorough
-@given(schedules, st.lists(acts, min_size=8, max_size=40), begins)
+@many_examples
+@given(schedules, st.lists(actions, min_size=8, max_size=40), begins)
 def test_every_time_counts_once_with_two_leaders(
-    schedule: dict[str, Any], happenings: list[Act], begin: datetime
+    schedule: dict[str, Any], any_action: list[Action], begin: datetime
 ) -> None:
-    told(schedule, happenings, 2, begin)
+    told(schedule, any_action, 2, begin)
 
 
-@thorough
-@given(schedules, st.lists(acts | edits, min_size=8, max_size=40), begins)
+@many_examples
+@given(schedules, st.lists(actions | edits, min_size=8, max_size=40), begins)
 def test_every_time_counts_once_through_edits_and_re_creation(
-    schedule: dict[str, Any], happenings: list[Act], begin: datetime
+    schedule: dict[str, Any], any_action: list[Action], begin: datetime
 ) -> None:
-    told(schedule, happenings, 1, begin)
+    told(schedule, any_action, 1, begin)
 
 
-@thorough
-@given(schedules, st.lists(acts | clocks, min_size=8, max_size=40), begins)
+@many_examples
+@given(schedules, st.lists(actions | clocks, min_size=8, max_size=40), begins)
 def test_no_clock_error_stops_a_schedule(
-    schedule: dict[str, Any], happenings: list[Act], begin: datetime
+    schedule: dict[str, Any], any_action: list[Action], begin: datetime
 ) -> None:
-    story = told(schedule, [*happenings, Act("resume")], 1, begin)
+    story = told(schedule, [*any_action, Action("resume")], 1, begin)
     recorded = story.state
     assert datetime.fromisoformat(recorded["nextScheduledTime"]) - story.server.now <= timedelta(days=4)

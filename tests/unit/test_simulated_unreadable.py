@@ -18,12 +18,12 @@ from tests.support.modelserver import Json
 from tests.support.replica import the_servers_time
 from tests.support.simulation import (
     RUN,
-    Act,
+    Action,
     Simulation,
-    ended_rightly,
+    any_action,
+    assert_right_end,
     graphs,
-    happenings,
-    thorough,
+    many_examples,
 )
 
 SPOILT: Final[Json] = {"done": 1, "of": 2}
@@ -31,8 +31,8 @@ STEPS: Final[list[Json]] = [
     {"name": "a", "image": "b:1", "retries": 1},
     {"name": "b", "image": "b:1", "retries": 1, "dependsOn": ["a"]},
 ]
-ALL_WELL: Final = Act("life", which=99)  # no Pod has that number, so none fails
-spoiling = st.builds(Act, st.sampled_from(["spoil", "spoil", "mend"]))
+ALL_WELL: Final = Action("life", which=99)  # no Pod has that number, so none fails
+spoiling = st.builds(Action, st.sampled_from(["spoil", "spoil", "mend"]))
 
 
 class Spoilt(Simulation):
@@ -46,13 +46,13 @@ class Spoilt(Simulation):
         return self.status.get("progress") == SPOILT
 
     @override
-    async def happens(self, act: Act) -> None:
-        if act.what == "spoil":
+    async def apply(self, action: Action) -> None:
+        if action.what == "spoil":
             self.spoil()
-        elif act.what == "mend":
+        elif action.what == "mend":
             self.mend()
         else:
-            await super().happens(act)
+            await super().apply(action)
 
     def spoil(self) -> None:
         if not self.is_spoilt and self.status.get("phase") not in TERMINAL_PHASES:
@@ -70,24 +70,24 @@ class Spoilt(Simulation):
         self.server.patch(names.EXECUTIONS, RUN, {"status": {"progress": progress}}, "status")
 
 
-@thorough
-@given(graphs(), st.lists(happenings | spoiling, min_size=20, max_size=80), st.integers(1, 2))
+@many_examples
+@given(graphs(), st.lists(any_action | spoiling, min_size=20, max_size=80), st.integers(1, 2))
 def test_a_status_that_is_unreadable_for_a_while_changes_nothing(
-    steps: list[Json], acts: list[Act], replicas: int
+    steps: list[Json], actions: list[Action], replicas: int
 ) -> None:
     made = Spoilt(steps, replicas)
 
     async def story() -> None:
-        for act in acts:
-            await made.happens(act)
+        for action in actions:
+            await made.apply(action)
         made.mend()
-        await made.be_fair()
-        await made.be_fair(until_clean=True)
+        await made.run_without_faults()
+        await made.run_without_faults(until_clean=True)
 
     with the_servers_time(made.server) as runner:
         runner.run(story())
     event(f"spoilt {min(made.times, 3)} times")
-    ended_rightly(made, steps)
+    assert_right_end(made, steps)
 
 
 def test_nothing_is_created_or_deleted_while_a_status_is_unreadable() -> None:
@@ -95,26 +95,26 @@ def test_nothing_is_created_or_deleted_while_a_status_is_unreadable() -> None:
     [one] = made.replicas
 
     async def story() -> None:
-        await made.happens(Act("catch up"))
-        await made.happens(ALL_WELL)
-        await made.happens(Act("catch up"))
+        await made.apply(Action("catch up"))
+        await made.apply(ALL_WELL)
+        await made.apply(Action("catch up"))
         made.spoil()
         children = {resource: dict(made.server.of(resource)) for resource in (names.JOBS, names.PODS)}
         assert children[names.JOBS]
         # Its step ends meanwhile, and the operator restarts: it has never seen the status.
-        await made.happens(ALL_WELL)
-        await made.happens(ALL_WELL)
+        await made.apply(ALL_WELL)
+        await made.apply(ALL_WELL)
         for _ in range(3):
-            await made.happens(Act("catch up"))
+            await made.apply(Action("catch up"))
             assert made.is_spoilt
             assert set(made.server.of(names.JOBS)) == set(children[names.JOBS])
             assert set(made.server.of(names.PODS)) == set(children[names.PODS])
             one.start()
-            await made.happens(Act("time", many=3600))
+            await made.apply(Action("time", many=3600))
         made.mend()
-        await made.be_fair()
+        await made.run_without_faults()
 
     with the_servers_time(made.server) as runner:
         runner.run(story())
     assert made.status["phase"] == "Completed"
-    assert made.laws.jobs_made == {("a", 1): 1, ("b", 1): 1}
+    assert made.invariants.jobs_made == {("a", 1): 1, ("b", 1): 1}

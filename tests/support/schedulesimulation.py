@@ -1,47 +1,45 @@
-"""Workflows with schedules, their runs, and the operators that care for them, in memory.
+"""A workflow with a schedule, its runs, and replicas of the operator, in memory.
 
-The operators' decisions, caches and writes are the real ones. What becomes of runs, what people do, who dies
-at which write and how time passes is the test's to say.
+The operator's decisions, caches and writes are the real ones. The test decides how runs end, what people do,
+which replica dies at which write, and how time passes.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
-from unittest import mock
 
-from nightcrawler_crds import errors, names
+from typing_extensions import override
+
+from nightcrawler_crds import names
 from nightcrawler_crds.clock import to_wire
 from nightcrawler_crds.kube.reading import from_body
 from nightcrawler_crds.kube.views import OwingView
 from nightcrawler_crds.names import Resource
-from nightcrawler_crds.phases import has_ended
 from nightcrawler_operator.cluster import observe_schedule, state
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.cluster.watch_events import apply_event
 from nightcrawler_operator.keys import DutyKey, ScheduleKey, WorkKey
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import DecideAgain, Waiting
 from nightcrawler_operator.reconcilers import duties
 from nightcrawler_operator.reconcilers.duties import DutyReconciler
 from nightcrawler_operator.reconcilers.schedule import ScheduleReconciler
 from tests.support.modelserver import Json, ModelServer
-from tests.support.replica import Death, KilledError, ModelStore
-from tests.support.schedulelaws import ScheduleLaws, is_live
+from tests.support.modelstore import Death, ModelStore
+from tests.support.scheduleinvariants import ScheduleInvariants, is_live_run_of
+from tests.support.workloop import NoMetrics, WorkLoop, is_live, model_time, owes
 
 LIMITS: Final = Limits(catch_up_most=5)
 WHERE: Final = ("default", "wf")
-_PATIENCE: Final = 500
+_MAX_ROUNDS: Final = 500
 
 
 @dataclass(frozen=True)
-class Act:
-    """Something that happens."""
+class Action:
+    """One action of a test."""
 
     what: str
     many: int = 1
@@ -50,60 +48,45 @@ class Act:
     schedule: Json | None = None
 
 
-class Nobody:
-    """Counts nothing."""
-
-    def scheduled(self, outcome: str, reason: str, late: float) -> None:
-        """Not counted."""
-
-    def gave_up(self, undone: Sequence[str], reason: str) -> None:
-        """Not counted."""
-
-
-class SchedulingReplica:
+class SchedulingReplica(WorkLoop):
     """One process, as far as schedules are concerned."""
 
-    def __init__(self, server: ModelServer) -> None:
-        self._server = server
-        self.deaths = 0
-        self.start()
-
+    @override
     def start(self) -> None:
-        """Begin with what the server has, and look at all of it."""
         self.store = ModelStore(self._server)
-        self.dirty: dict[ScheduleKey | DutyKey, None] = {}
-        self.timers: dict[ScheduleKey | DutyKey, datetime] = {}
+        self.dirty = {}
+        self.timers = {}
         self.cluster = ClusterState(self.store, "", self._wake)
         self.schedules = ScheduleReconciler(
             self.store,
             self.cluster,
             LIMITS,
             time_left=lambda: math.inf,
-            metrics=Nobody(),
+            metrics=NoMetrics(),
             on_outcome=lambda *_: None,
         )
         self.duties = DutyReconciler(
-            self.store, self.cluster, LIMITS, metrics=Nobody(), on_settled=lambda _: None
+            self.store, self.cluster, LIMITS, metrics=NoMetrics(), on_settled=lambda _: None
         )
         self._observed = dict.fromkeys(_WATCHES, 0)
         for watch, (kind, selected) in _WATCHES.items():
             self._observed[watch] = len(self._server.log.get(kind.plural, ()))
             for body in self._server.of(kind).values():
                 if selected(body):
-                    self._hear(watch, None, body)
+                    self._observe(watch, None, body)
         for key in self.schedules.all_keys():
             self._wake(key)
 
     def deliver(self, most: int) -> None:
-        """Hear the next few events of each kind; the rest stays on its way."""
+        """Deliver the next few events of each watch."""
         for watch, (kind, selected) in _WATCHES.items():
             log = self._server.log.get(kind.plural, [])
             begin = self._observed[watch]
             for what, body in log[begin : begin + most]:
-                self._hear(watch, what if selected(body) else "DELETED", body)
+                self._observe(watch, what if selected(body) else "DELETED", body)
             self._observed[watch] = min(len(log), begin + most)
 
-    def _hear(self, watch: str, what: str | None, body: Json) -> None:
+    def _observe(self, watch: str, what: str | None, body: Json) -> None:
         if watch != "owing":
             apply_event(self.cluster, _WATCHES[watch][0], what, body)
             return
@@ -113,59 +96,36 @@ class SchedulingReplica:
         else:
             cache.upsert(view)
 
-    async def work(self) -> bool:
-        """Work on one key; False if there is none. After a death it starts again."""
-        for key in [key for key, due in self.timers.items() if due <= self._server.now]:
-            self._wake(key)
-            del self.timers[key]
-        if not self.dirty:
-            return False
-        key = next(iter(self.dirty))
-        del self.dirty[key]
-        try:
-            match key:
-                case ScheduleKey():
-                    outcome = await self.schedules.reconcile(key)
-                case DutyKey():
-                    outcome = await self.duties.reconcile(key)
-        except KilledError:
-            self.deaths += 1
-            self.start()
-            return True
-        except (DecideAgain, errors.ApiError):
-            self._wake(key)
-            return True
-        if isinstance(outcome, Waiting):
-            self.timers[key] = min(outcome.until, self.timers.get(key, outcome.until))
-        return True
+    @override
+    async def _reconcile(self, key: WorkKey) -> object:
+        match key:
+            case ScheduleKey():
+                return await self.schedules.reconcile(key)
+            case DutyKey():
+                return await self.duties.reconcile(key)
+            case other:
+                raise AssertionError(other)
 
+    @override
     def _wake(self, key: WorkKey) -> None:
         if isinstance(key, ScheduleKey | DutyKey):
             self.dirty[key] = None
 
 
-def _is_live(body: Json) -> bool:
-    return not has_ended(body.get("status", {}).get("phase"))
-
-
-def _owes(body: Json) -> bool:
-    return body.get("status", {}).get("settled") is False
-
-
 _WATCHES: Final[Mapping[str, tuple[Resource, Callable[[Json], bool]]]] = {
     "workflows": (names.WORKFLOWS, lambda _: True),
-    "live": (names.EXECUTIONS, _is_live),
-    "owing": (names.EXECUTIONS, _owes),
+    "live": (names.EXECUTIONS, is_live),
+    "owing": (names.EXECUTIONS, owes),
 }
 
 
-class ScheduleStory:
-    """One workflow with a schedule, from which much can be done."""
+class ScheduleSimulation:
+    """One workflow with a schedule, and the replicas that reconcile it."""
 
     def __init__(self, schedule: Json, replicas: int, begin: datetime) -> None:
         self.server = ModelServer()
         self.server.now = begin
-        self.laws = ScheduleLaws(self.server)
+        self.invariants = ScheduleInvariants(self.server)
         self.make(schedule)
         self.replicas = [SchedulingReplica(self.server) for _ in range(replicas)]
 
@@ -197,15 +157,15 @@ class ScheduleStory:
     def live(self) -> list[Json]:
         """The live runs of the workflow as it is now."""
         uid = self.workflow["metadata"]["uid"]
-        return [run for run in self.server.of(names.EXECUTIONS).values() if is_live(run, uid)]
+        return [run for run in self.server.of(names.EXECUTIONS).values() if is_live_run_of(run, uid)]
 
     def edit(self, **fields: Any) -> None:
-        """A person changes the spec."""
+        """Change the spec, as a person does."""
         generation = self.workflow["metadata"]["generation"] + 1
         self.server.patch(names.WORKFLOWS, WHERE, {"metadata": {"generation": generation}, "spec": fields})
 
     def end(self, phase: str, which: int = 0) -> None:
-        """A run ends; those being cancelled are Cancelled."""
+        """End a run; one that is being cancelled is Cancelled."""
         live = self.live()
         if live:
             run = live[which % len(live)]
@@ -216,44 +176,45 @@ class ScheduleStory:
             self.server.patch(names.EXECUTIONS, where, {"status": ended | owed}, "status")
 
     def prune(self) -> None:
-        """The history is pruned: of what has ended, what owes nothing goes."""
+        """Prune the history: delete ended runs that owe nothing."""
         for where, run in list(self.server.of(names.EXECUTIONS).items()):
-            if not _is_live(run) and not _owes(run):
+            if not is_live(run) and not owes(run):
                 self.server.delete(names.EXECUTIONS, where)
 
-    async def happens(self, act: Act) -> None:
-        """Let something happen."""
-        one = self.replicas[act.replica % len(self.replicas)]
-        match act.what:
+    async def apply(self, action: Action) -> None:
+        """Carry out one action."""
+        one = self.replicas[action.replica % len(self.replicas)]
+        match action.what:
             case "work":
-                one.store.live_until(act.death)
+                one.store.live_until(action.death)
                 await one.work()
-            case "catch up" | "go on":
-                self.server.now += timedelta(seconds=act.many if act.what == "go on" else 0)
-                one.store.live_until(act.death)
+            case "catch up" | "later":
+                self.server.now += timedelta(seconds=action.many if action.what == "later" else 0)
+                one.store.live_until(action.death)
                 one.deliver(10**9)
                 await self._work_off(one)
             case "observe":
-                one.deliver(act.many)
-            case "time" | "clock goes wrong":
-                self.server.now += timedelta(seconds=act.many)
-            case "clock goes right":
-                self.server.now -= timedelta(seconds=act.many)
+                one.deliver(action.many)
+            case "time" | "clock jumps":
+                self.server.now += timedelta(seconds=action.many)
+            case "clock returns":
+                self.server.now -= timedelta(seconds=action.many)
             case "complete" | "fail" | "cancel":
                 self.end(
-                    {"complete": "Completed", "fail": "Failed", "cancel": "Cancelled"}[act.what], act.many
+                    {"complete": "Completed", "fail": "Failed", "cancel": "Cancelled"}[action.what],
+                    action.many,
                 )
             case "prune":
                 self.prune()
             case "suspend" | "resume":
-                self.edit(suspend=act.what == "suspend")
+                self.edit(suspend=action.what == "suspend")
             case "edit":
-                assert act.schedule is not None
-                self.edit(config={"schedule": {**_UNSET, **act.schedule}})
-            case "again":
-                assert act.schedule is not None
+                assert action.schedule is not None
+                self.edit(config={"schedule": {**_UNSET, **action.schedule}})
+            case "recreate":
+                assert action.schedule is not None
                 self._delete()
-                self.make(act.schedule)
+                self.make(action.schedule)
             case other:
                 raise AssertionError(other)
 
@@ -265,15 +226,15 @@ class ScheduleStory:
                 self.server.delete(names.EXECUTIONS, where)
 
     async def _work_off(self, one: SchedulingReplica) -> None:
-        for _ in range(_PATIENCE):
+        for _ in range(_MAX_ROUNDS):
             if not await one.work():
                 return
             one.deliver(10**9)
-        raise AssertionError(f"the operator turns in circles: {self.state}")
+        raise AssertionError(f"the operator never runs out of work: {self.state}")
 
     async def settle(self) -> None:
-        """Everybody does their work, runs complete, and nobody dies, until nothing is left to do for now."""
-        for _ in range(_PATIENCE):
+        """Let all replicas work without deaths and complete all runs, until nothing changes any more."""
+        for _ in range(_MAX_ROUNDS):
             before = self.server.version
             for one in self.replicas:
                 one.store.live_until(None)
@@ -282,7 +243,7 @@ class ScheduleStory:
             self.end("Completed")
             if self.server.version == before:
                 return
-        raise AssertionError(f"it does not come to rest: {self.state}")
+        raise AssertionError(f"it does not settle: {self.state}")
 
 
 _UNSET: Final = dict.fromkeys(
@@ -290,30 +251,14 @@ _UNSET: Final = dict.fromkeys(
 )
 
 
-@contextlib.contextmanager
-def the_storys_time(story: ScheduleStory) -> Iterator[asyncio.Runner]:
-    """Everything of the operator asks the model for the time; gives a runner for its coroutines."""
+def run_story(story: ScheduleSimulation, actions: list[Action]) -> None:
+    """Carry out all actions, and then settle."""
 
-    class Monotonic:
-        @staticmethod
-        def monotonic() -> float:
-            return story.server.now.timestamp()
-
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.object(observe_schedule, "utcnow", story.clock))
-        stack.enter_context(mock.patch.object(duties, "utcnow", story.clock))
-        stack.enter_context(mock.patch.object(state, "time", Monotonic))
-        yield stack.enter_context(asyncio.Runner())
-
-
-def tell(story: ScheduleStory, acts: list[Act]) -> None:
-    """Let it all happen, and then come to rest."""
-
-    async def told() -> None:
-        for act in acts:
-            await story.happens(act)
+    async def all_of_it() -> None:
+        for action in actions:
+            await story.apply(action)
         await story.settle()
 
-    with the_storys_time(story) as runner:
-        runner.run(told())
-    story.laws.at_the_end()
+    with model_time(story.clock, utcnow=(observe_schedule, duties), monotonic=(state,)) as runner:
+        runner.run(all_of_it())
+    story.invariants.at_the_end()

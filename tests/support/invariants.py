@@ -1,4 +1,4 @@
-"""What must hold at every write, whoever makes it and whatever has gone wrong before."""
+"""What must hold at every write, whoever makes it and whatever went wrong before."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _GRAIN: Final = timedelta(seconds=1)
 PROGRAMS_FAULT: Final = frozenset({conditions.STEP_ERROR, conditions.STEP_TIMED_OUT})
 
 
-class BrokenLawError(AssertionError):
-    """A write broke a law."""
+class InvariantError(AssertionError):
+    """A write broke an invariant."""
 
 
-class Laws:
+class Invariants:
     """Checks every write of one run.
 
     `depends` names for each step those before it. `keep` is for how many seconds Jobs stay after a run, and
@@ -63,9 +63,9 @@ class Laws:
         elif resource == names.EXECUTIONS and old is not None and new is not None:
             self._recorded(old.get("status", {}), new.get("status", {}))
 
-    def _require(self, holds: bool, law: str) -> None:
+    def _require(self, holds: bool, invariant: str) -> None:
         if not holds:
-            raise BrokenLawError(law)
+            raise InvariantError(invariant)
 
     def _status(self) -> Json:
         runs = list(self.server.of(names.EXECUTIONS).values())
@@ -93,7 +93,7 @@ class Laws:
         self.jobs_made[step, attempt] += 1
 
     def _job_deleted(self, job: Json) -> None:
-        """The operator deletes what runs, and everything when it has been kept for long enough."""
+        """The operator deletes live Jobs of an ended run, and all of them when their retention is over."""
         uid = job["metadata"]["uid"]
         self._require(
             any(owner["kind"] == "WorkflowExecution" for owner in job["metadata"].get("ownerReferences", ())),
@@ -120,7 +120,7 @@ class Laws:
         )
 
     def _success_is_there(self, step: str) -> bool:
-        """Whether the cluster still has a success of a step, so that nobody may miss it."""
+        """Whether the cluster still shows that a step succeeded."""
         pods = [p for p in self.server.of(names.PODS).values() if marks_of(p)[0] == step]
         jobs = [j for j in self.server.of(names.JOBS).values() if marks_of(j)[0] == step]
         said = [c["type"] for j in jobs for c in j.get("status", {}).get("conditions", [])]
@@ -166,7 +166,7 @@ class Laws:
                 self._require(step in self.succeeded, f"{step} is Completed, but no Pod of it succeeded")
             if after.get("jobName"):
                 made = self.jobs_made[step, after.get("attempt", 0)]
-                self._require(bool(made), f"a Job of {step} is on record that was never made")
+                self._require(bool(made), f"a Job of {step} is recorded that was never created")
             if after["phase"] in ("Retrying", "Failed") and after.get("reason") in PROGRAMS_FAULT:
                 self.faults.setdefault(step, set()).add(after.get("attempt", 0))
         if is_now in TERMINAL_PHASES:
@@ -183,7 +183,7 @@ class Laws:
         for duty in owed - left - set(noted):
             self._require(overdue, f"{duty} is given up before its time")
             self._require(
-                bool(said) and duty in said[0]["message"], f"{duty} was not done, and that is not said"
+                bool(said) and duty in said[0]["message"], f"{duty} was not done, and no message says so"
             )
 
     def _step_recorded(self, step: str, before: Json, after: Json) -> None:
@@ -214,7 +214,7 @@ def moment(text: str) -> datetime:
 
 
 def _succeeded(pod: Json) -> bool:
-    """A success counts unless somebody had asked for the Pod's end before."""
+    """Whether a Pod succeeded before its deletion was requested."""
     status = pod.get("status", {})
     asked = "deletionTimestamp" in pod["metadata"] or status.get("conditions")
     # A kubelet reports the end of a container before it sets the phase; after a deadline that is Failed.

@@ -22,7 +22,7 @@ CONVERTED: Final = {"DeadlineExceeded", "Replaced", "NameTaken"}
 
 @dataclass
 class Tally:
-    """What is known of one life of one workflow."""
+    """What was counted for one workflow, by its UID."""
 
     outcomes: dict[datetime, str] = field(default_factory=dict)
     runs_made: Counter[str] = field(default_factory=Counter)
@@ -30,7 +30,7 @@ class Tally:
     started: set[datetime] = field(default_factory=set)
 
 
-class ScheduleLaws:
+class ScheduleInvariants:
     """Checks every write about schedules."""
 
     def __init__(self, server: ModelServer) -> None:
@@ -50,7 +50,7 @@ class ScheduleLaws:
             self._run_changed(old, new)
 
     def tally(self, uid: str) -> Tally:
-        """That of a workflow."""
+        """The tally of a workflow."""
         return self.tallies.setdefault(uid, Tally())
 
     def _run_made(self, run: Json) -> None:
@@ -66,7 +66,7 @@ class ScheduleLaws:
         schedule = self._schedule_of(owner["uid"])
         alone = (schedule or {}).get("concurrencyPolicy", "Forbid") in ("Forbid", "Replace")
         if alone and schedule is not None and not self.wrong_clock:
-            others = [r for r in self.server.of(names.EXECUTIONS).values() if is_live(r, owner["uid"])]
+            others = [r for r in self.server.of(names.EXECUTIONS).values() if is_live_run_of(r, owner["uid"])]
             assert not others, f"{time} runs beside {[o['metadata']['name'] for o in others]}"
 
     def _schedule_of(self, uid: str) -> Json | None:
@@ -92,7 +92,7 @@ class ScheduleLaws:
         decided = moment(before["lastScheduledTime"])
         if moment(after["lastScheduledTime"]) < decided:
             assert decided >= self.server.now + _HOUR, "what was decided is decided again"
-            assert after["message"], "a wrong clock is told of"
+            assert after["message"], "a wrong clock is reported"
             self.wrong_clock = True
             decided = moment(after["anchor"])
             return
@@ -196,7 +196,7 @@ def _which(entry: Json) -> tuple[str, str]:
     return entry["time"], entry.get("execution", "")
 
 
-def is_live(run: Json, uid: str) -> bool:
+def is_live_run_of(run: Json, uid: str) -> bool:
     """Whether a scheduled run of a workflow has not ended."""
     owners = {owner["uid"] for owner in run["metadata"].get("ownerReferences", ())}
     ended = run.get("status", {}).get("phase") in ("Completed", "Failed", "Cancelled")
