@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from localcluster import choose, kind
 from localcluster.choose import Embedded, Kind, Named
 from localcluster.cluster import LocalCluster
-from localcluster.demonstration import Places
+from localcluster.demonstration import BuildPaths
 from localcluster.errors import ClusterError
 from localcluster.progress import say
 
@@ -26,20 +26,20 @@ def main() -> int:
         if command == "build":
             print(build.archive())
         else:
-            load(Places())
+            load(BuildPaths())
     except ClusterError as error:
         print(f"[cluster] {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def load(places: Places, environment: Mapping[str, str] = os.environ) -> None:
+def load(paths: BuildPaths, environment: Mapping[str, str] = os.environ) -> None:
     """Load the image into the nodes of the cluster of `make cluster-up`.
 
     Raises:
         ClusterError: If there is no such cluster, or its nodes are not managed here.
     """
-    match choose.choose(environment, kind.works, places.kubeconfig):
+    match choose.choose(environment, kind.works, paths.kubeconfig):
         case Named(kubeconfig):
             raise ClusterError(
                 f"The cluster of {kubeconfig} is not managed here, so its nodes cannot be given an image. "
@@ -49,7 +49,7 @@ def load(places: Places, environment: Mapping[str, str] = os.environ) -> None:
         case Kind():
             kind.load(build.archive())
         case Embedded():
-            LocalCluster.open(places.cluster).load_image(build.archive())
+            LocalCluster.open(paths.cluster).load_image(build.archive())
     say(f"the cluster has the image {build.name()}")
 
 

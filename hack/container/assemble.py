@@ -38,9 +38,9 @@ def main() -> None:
     """Collect it all."""
     venv, sbom, target = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
     target.mkdir()
-    taken = list(_collect(venv, target))
+    used_files = list(_collect(venv, target))
     _configure(target)
-    packages = _packages(taken)
+    packages = _packages(used_files)
     _keep_records(packages, target)
     _write_sbom(sbom, packages, target / _SBOM)
     compileall.compile_dir(

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from demo import services, story
+from demo import services, walkthrough
 from demo.cluster import ROOT
 from demo.terminal import DemoError
 from localcluster import ClusterError
@@ -25,11 +25,11 @@ def main() -> int:
     try:
         match arguments.command:
             case "up":
-                story.up(in_kind=arguments.kind)
+                walkthrough.up(in_kind=arguments.kind)
             case "dev":
-                story.dev()
+                walkthrough.dev()
             case _:
-                story.down()
+                walkthrough.down()
     except (DemoError, ClusterError) as error:
         sys.stdout.flush()
         print(f"\n{services.explain(error)}", file=sys.stderr)

@@ -26,7 +26,7 @@ POOL: Final = "nightcrawler.dev/pool"
 
 
 @dataclass(frozen=True)
-class Places:
+class Capabilities:
     """What a cluster can run: `real` programs in real Pods, steps with a `gpu`."""
 
     real: bool
@@ -105,12 +105,12 @@ def nodes_of(kubectl: Kubectl) -> list[dict[str, Any]]:
     return nodes
 
 
-def have_real(nodes: Sequence[dict[str, Any]]) -> bool:
+def has_real_node(nodes: Sequence[dict[str, Any]]) -> bool:
     """Whether any of the nodes runs programs."""
     return any(not _is_simulated(node) for node in nodes)
 
 
-def add_places(kubectl: Kubectl) -> Places:
+def add_environments(kubectl: Kubectl) -> Capabilities:
     """Apply Environments, as they fit, and compute profiles; return what this cluster can run."""
     nodes = nodes_of(kubectl)
     shipped = [document for document in yaml.safe_load_all(ENVIRONMENTS.read_text()) if document]
@@ -121,8 +121,9 @@ def add_places(kubectl: Kubectl) -> Places:
         say(f"(The Environments of {ENVIRONMENTS.relative_to(ROOT)}, changed to fit this cluster's nodes:)")
         say(kubectl.ask("apply", "--filename=-", stdin=yaml.safe_dump_all(fitting)).rstrip())
     kubectl.show("apply", "-f", str(PROFILES.relative_to(ROOT)))
-    return Places(
-        real=have_real(nodes), gpu=any(environment["metadata"]["name"] == "gpu" for environment in fitting)
+    return Capabilities(
+        real=has_real_node(nodes),
+        gpu=any(environment["metadata"]["name"] == "gpu" for environment in fitting),
     )
 
 
@@ -137,7 +138,7 @@ def environments(shipped: Sequence[dict[str, Any]], nodes: Sequence[dict[str, An
     local, gpu = (next(e for e in shipped if e["metadata"]["name"] == name) for name in ("local", "gpu"))
     if "local" not in pools:
         spec = {key: value for key, value in local["spec"].items() if key != "nodeSelector"}
-        if nodes and not have_real(nodes):
+        if nodes and not has_real_node(nodes):
             spec["tolerations"] = gpu["spec"]["tolerations"]
         local = {**local, "spec": spec}
     return [local, gpu] if "gpu" in pools else [local]

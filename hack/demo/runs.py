@@ -31,11 +31,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Run:
-    """A run at one moment. `taken` is its duration as text, once it has ended."""
+    """A run at one moment. `duration` is its duration as text, once it has ended."""
 
     phase: str
     message: str = ""
-    taken: str = ""
+    duration: str = ""
     steps: dict[str, Step] = field(default_factory=dict)
 
 
@@ -50,8 +50,8 @@ def of_object(execution: dict[str, Any]) -> Run:
         )
         for name, step in status.get("steps", {}).items()
     }
-    taken = _between(status.get("startTime"), status.get("completionTime"))
-    return Run(status.get("phase", "Pending"), status.get("message", ""), taken, steps)
+    duration = _between(status.get("startTime"), status.get("completionTime"))
+    return Run(status.get("phase", "Pending"), status.get("message", ""), duration, steps)
 
 
 def of_answer(answer: dict[str, Any]) -> Run:
@@ -85,7 +85,7 @@ def changes(before: Run | None, now: Run) -> list[str]:
     seen = (before.phase, before.message) if before else None
     if (now.phase, now.message) != seen:
         words = ": ".join(part for part in (now.phase, now.message) if part)
-        lines.append(f"the run is {words}{f' (in {now.taken})' if now.taken else ''}")
+        lines.append(f"the run is {words}{f' (in {now.duration})' if now.duration else ''}")
     return lines
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from . import binaries, choose, demonstration, imagestore, kind, processes
 from .choose import Embedded, Kind, Named
 from .cluster import LocalCluster
-from .demonstration import Places
+from .demonstration import BuildPaths
 from .errors import ClusterError
 from .progress import say
 
@@ -16,14 +16,14 @@ from .progress import say
 def main() -> int:
     """Do what the arguments say; 0 if it went well."""
     arguments = _parser().parse_args()
-    places = Places(arguments.build.absolute())
+    paths = BuildPaths(arguments.build.absolute())
     try:
         if arguments.command == "up":
-            _up(places, arguments)
+            _up(paths, arguments)
         elif arguments.command == "down":
-            demonstration.down(places)
+            demonstration.down(paths)
         elif arguments.command == "status":
-            _status(places)
+            _status(paths)
         else:
             _prepare(node=arguments.node)
     except ClusterError as error:
@@ -35,7 +35,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="localcluster", description="A Kubernetes cluster to try out.")
     parser.add_argument(
-        "--build", type=Path, default=Places().build, help="where it leaves kubeconfig and its own folder"
+        "--build", type=Path, default=BuildPaths().build, help="where it leaves kubeconfig and its own folder"
     )
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="start it, or find it running")
@@ -56,22 +56,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _up(places: Places, arguments: argparse.Namespace) -> None:
-    wanted = choose.choose(os.environ, kind.works, places.kubeconfig)
+def _up(paths: BuildPaths, arguments: argparse.Namespace) -> None:
+    wanted = choose.choose(os.environ, kind.works, paths.kubeconfig)
     match Embedded() if arguments.embedded else wanted:
         case Named(kubeconfig):
-            demonstration.up_named(places, kubeconfig)
+            demonstration.up_named(paths, kubeconfig)
         case Kind():
-            demonstration.up_kind(places, arguments.image)
+            demonstration.up_kind(paths, arguments.image)
         case Embedded():
             demonstration.up_embedded(
-                places, arguments.image, node=arguments.node, kwok_nodes=arguments.kwok_nodes
+                paths, arguments.image, node=arguments.node, kwok_nodes=arguments.kwok_nodes
             )
-    print(f"export KUBECONFIG={places.kubeconfig}")
+    print(f"export KUBECONFIG={paths.kubeconfig}")
 
 
-def _status(places: Places) -> None:
-    cluster = LocalCluster.open(places.cluster)
+def _status(paths: BuildPaths) -> None:
+    cluster = LocalCluster.open(paths.cluster)
     print(f"{'component':<26}{'pid':>8}{'memory':>10}")
     for name, pid in cluster.pids().items():
         memory = f"{processes.memory(pid) >> 20} MiB" if cluster.is_alive(name) else "dead"

@@ -24,11 +24,11 @@ _ATTEMPTS = 5
 class LocalCluster:
     """A cluster in a folder. Start it with `start`, or find a running one with `open`."""
 
-    def __init__(self, state: State, leash: int | None = None) -> None:
+    def __init__(self, state: State, watchdog_pipe: int | None = None) -> None:
         self._state = state
         self._supervisor = Supervisor(state)
         self._plan = state.plan()
-        self._leash = leash
+        self._watchdog_pipe = watchdog_pipe
         self.folder = Path(state.folder)
         self.api = Api(self.server_url, self.authority, state.tokens[ADMIN])
 
@@ -68,16 +68,17 @@ class LocalCluster:
         teardown.teardown(folder)
         for attempt in range(_ATTEMPTS):
             cluster = None
-            leash = None if outlive else watchdog.start(folder)
+            watchdog_pipe = None if outlive else watchdog.start(folder)
             try:
                 cluster = cls(
-                    _new_state(folder, users or {}, extra_args or {}, images, node=node, audit=audit), leash
+                    _new_state(folder, users or {}, extra_args or {}, images, node=node, audit=audit),
+                    watchdog_pipe,
                 )
                 cluster._bring_up(kwok_nodes)
             except BaseException as error:
                 teardown.teardown(folder)
-                if leash is not None:
-                    os.close(leash)
+                if watchdog_pipe is not None:
+                    os.close(watchdog_pipe)
                 if not isinstance(error, PortTakenError) or attempt == _ATTEMPTS - 1:
                     raise
             else:
@@ -226,9 +227,9 @@ class LocalCluster:
     def stop(self) -> None:
         """End it and delete its data; its logs stay in the folder."""
         teardown.teardown(self.folder)
-        if self._leash is not None:
-            os.close(self._leash)
-            self._leash = None
+        if self._watchdog_pipe is not None:
+            os.close(self._watchdog_pipe)
+            self._watchdog_pipe = None
 
     def _bring_up(self, kwok_nodes: Sequence[FakeNode]) -> None:
         if self._state.network:

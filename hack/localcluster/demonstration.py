@@ -19,7 +19,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
-class Places:
+class BuildPaths:
     """Where things are left.
 
     Attributes:
@@ -44,64 +44,64 @@ class Places:
         return self.build / "bin" / "kubectl"
 
 
-def up_named(places: Places, named: Path) -> None:
+def up_named(paths: BuildPaths, named: Path) -> None:
     """Leave a link to the kubeconfig that the user names."""
     if not named.is_file():
         raise ClusterError(f"NIGHTCRAWLER_KUBECONFIG names {named}, which is no file. Correct or unset it.")
-    places.build.mkdir(parents=True, exist_ok=True)
-    places.kubeconfig.unlink(missing_ok=True)
-    places.kubeconfig.symlink_to(named.absolute())
+    paths.build.mkdir(parents=True, exist_ok=True)
+    paths.kubeconfig.unlink(missing_ok=True)
+    paths.kubeconfig.symlink_to(named.absolute())
     say(f"using the cluster of {named} as it is (NIGHTCRAWLER_KUBECONFIG)")
 
 
-def up_kind(places: Places, images: Sequence[Path] = ()) -> None:
+def up_kind(paths: BuildPaths, images: Sequence[Path] = ()) -> None:
     """Start or find the kind cluster, and give its nodes images."""
-    places.kubeconfig.unlink(missing_ok=True)
-    kind.up(places.kubeconfig)
+    paths.kubeconfig.unlink(missing_ok=True)
+    kind.up(paths.kubeconfig)
     for archive in images:
         kind.load(archive)
     say("the kind cluster is up; it has no simulated GPU nodes")
 
 
-def up_embedded(places: Places, images: Sequence[Path] = (), *, node: bool, kwok_nodes: int) -> None:
+def up_embedded(paths: BuildPaths, images: Sequence[Path] = (), *, node: bool, kwok_nodes: int) -> None:
     """Start the embedded cluster, or find it running and mend what has died of it; give its node images."""
     began = time.monotonic()
-    with _alone(places):
-        running = _running(places)
+    with _alone(paths):
+        running = _running(paths)
         if running is not None:
-            mended = _mend(running)
+            repaired = _repair(running)
             say(
                 f"the cluster is up already, at {running.server_url}"
-                + (f"; restarted {mended}" if mended else "")
+                + (f"; restarted {repaired}" if repaired else "")
             )
             cluster = running
             for archive in images if running.has_node else ():
                 running.load_image(archive)
         else:
-            cluster = _start(places, images, node=node, kwok_nodes=kwok_nodes)
+            cluster = _start(paths, images, node=node, kwok_nodes=kwok_nodes)
             say(f"the cluster is ready after {elapsed(time.monotonic() - began)}, at {cluster.server_url}")
-        places.kubeconfig.unlink(missing_ok=True)
-        places.kubeconfig.touch(mode=0o600)
-        shutil.copyfile(cluster.kubeconfig, places.kubeconfig)
-        places.kubectl.parent.mkdir(parents=True, exist_ok=True)
-        places.kubectl.unlink(missing_ok=True)
-        places.kubectl.symlink_to(binaries.kube() / "kubectl")
+        paths.kubeconfig.unlink(missing_ok=True)
+        paths.kubeconfig.touch(mode=0o600)
+        shutil.copyfile(cluster.kubeconfig, paths.kubeconfig)
+        paths.kubectl.parent.mkdir(parents=True, exist_ok=True)
+        paths.kubectl.unlink(missing_ok=True)
+        paths.kubectl.symlink_to(binaries.kube() / "kubectl")
 
 
-def down(places: Places) -> None:
+def down(paths: BuildPaths) -> None:
     """Stop the cluster, whichever it is, and check that nothing of it is left.
 
     Raises:
         ClusterError: If something is left; named one by one.
     """
-    if places.kubeconfig.is_symlink():
-        say(f"the cluster of {places.kubeconfig.readlink()} stays as it is: it is yours")
+    if paths.kubeconfig.is_symlink():
+        say(f"the cluster of {paths.kubeconfig.readlink()} stays as it is: it is yours")
     elif shutil.which("kind") is not None and kind.engine_answers() and kind.is_up():
         kind.down()
         say("the kind cluster is deleted")
-    places.build.mkdir(parents=True, exist_ok=True)
-    with _alone(places):
-        folder = places.cluster.absolute()
+    paths.build.mkdir(parents=True, exist_ok=True)
+    with _alone(paths):
+        folder = paths.cluster.absolute()
         networks = namespaces.claimed_by(folder)
         was_there = load(folder) is not None or bool(networks) or bool(processes.belonging_to(folder))
         teardown.teardown(folder)
@@ -114,15 +114,15 @@ def down(places: Places) -> None:
             )
         if folder.exists():
             shutil.rmtree(folder)
-        places.kubeconfig.unlink(missing_ok=True)
-        shutil.rmtree(places.kubectl.parent, ignore_errors=True)
+        paths.kubeconfig.unlink(missing_ok=True)
+        shutil.rmtree(paths.kubectl.parent, ignore_errors=True)
     if was_there:
         say("the embedded cluster is down: no process, mount, interface, rule or cgroup of it is left")
     else:
         say("no embedded cluster was up")
 
 
-def _start(places: Places, images: Sequence[Path], *, node: bool, kwok_nodes: int) -> LocalCluster:
+def _start(paths: BuildPaths, images: Sequence[Path], *, node: bool, kwok_nodes: int) -> LocalCluster:
     if node and os.geteuid() != 0:
         say("NOT ROOT: this cluster has no real node. Control plane and simulated GPU nodes work, but no")
         say("program runs in a Pod, and a Pod for a real node stays Pending. Run as root to have one.")
@@ -130,19 +130,19 @@ def _start(places: Places, images: Sequence[Path], *, node: bool, kwok_nodes: in
     what = "control plane" + (", a real node" if node else "") + f", {kwok_nodes} simulated GPU nodes"
     say(f"starting the embedded cluster: {what}")
     return LocalCluster.start(
-        places.cluster, node=node, kwok_nodes=fakenodes.gpu_nodes(kwok_nodes), outlive=True, images=images
+        paths.cluster, node=node, kwok_nodes=fakenodes.gpu_nodes(kwok_nodes), outlive=True, images=images
     )
 
 
-def _running(places: Places) -> LocalCluster | None:
-    state = load(places.cluster.absolute())
+def _running(paths: BuildPaths) -> LocalCluster | None:
+    state = load(paths.cluster.absolute())
     if state is None or not state.ready:
         return None
     cluster = LocalCluster(state)
     return cluster if cluster.is_alive("etcd") and cluster.is_alive("kube-apiserver") else None
 
 
-def _mend(cluster: LocalCluster) -> str:
+def _repair(cluster: LocalCluster) -> str:
     dead = [name for name in cluster.pids() if not cluster.is_alive(name)]
     for name in dead:
         cluster.start_component(name)
@@ -164,10 +164,10 @@ def _held(networks: list[str]) -> list[Path]:
 
 
 @contextmanager
-def _alone(places: Places) -> Iterator[None]:
-    """One `up` or `down` of these places at a time."""
-    places.build.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(places.build, os.O_RDONLY)
+def _alone(paths: BuildPaths) -> Iterator[None]:
+    """One `up` or `down` of these paths at a time."""
+    paths.build.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(paths.build, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -86,11 +86,11 @@ def choose(names: Iterable[str], routes: Iterable[str]) -> str:
     Raises:
         ClusterError: If there is none.
     """
-    taken = set(names)
+    in_use = set(names)
     used = [ipaddress.IPv4Network(route, strict=False) for route in routes]
     for number in range(_ADDRESSES.num_addresses // 4):
         name = f"{_PREFIX}{number}"
-        if name not in taken and not any(_subnet(number).overlaps(route) for route in used):
+        if name not in in_use and not any(_subnet(number).overlaps(route) for route in used):
             return name
     raise ClusterError(f"No addresses are left in {_ADDRESSES}; end some clusters (`make cluster-down`).")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from demo import release, story
+from demo import release, walkthrough
 from localcluster import binaries
 from tests.support.polling import eventually
 from tests.support.real_node import Installation
@@ -21,7 +21,7 @@ _ENDLESS = " && kubectl get wfe -w"
 
 
 def told(here: Installation, capsys: pytest.CaptureFixture[str]) -> str:
-    story.tell(here.demo, here.installed)
+    walkthrough.show(here.demo, here.installed)
     return capsys.readouterr().out
 
 

@@ -123,7 +123,7 @@ def test_an_execution_created_by_kubectl_is_adopted_by_its_workflow(shared: Team
 
 
 def test_adoption_keeps_other_owners_and_labels(shared: Team) -> None:
-    shared.apply(a_workflow("polite").step("one"))
+    shared.apply(a_workflow("owned").step("one"))
     other = shared.apply(
         {
             "apiVersion": "batch/v1",
@@ -144,13 +144,15 @@ def test_adoption_keeps_other_owners_and_labels(shared: Team) -> None:
         "uid": other["metadata"]["uid"],
         "controller": True,
     }
-    run = shared.begin(an_execution("polite").labelled(owner_references=[owner], labels={"team": "vision"}))
+    run = shared.begin(
+        an_execution("owned").with_metadata(owner_references=[owner], labels={"team": "vision"})
+    )
 
     shared.until_phase(run, "Completed")
 
     metadata = shared.execution(run)["metadata"]
     assert [o["kind"] for o in metadata["ownerReferences"]] == ["Job", "Workflow"]
-    assert metadata["labels"] == {"team": "vision", names.LABEL_WORKFLOW: "polite"}
+    assert metadata["labels"] == {"team": "vision", names.LABEL_WORKFLOW: "owned"}
 
 
 def test_an_execution_may_be_applied_before_its_workflow(shared: Team) -> None:

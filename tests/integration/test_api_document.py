@@ -159,8 +159,8 @@ def classification(served: Served) -> str:
         for key in ("description", "priority", "environments", "tags", "config")
     }
     steps = [{"name": step["name"], "image": "busybox:1"} for step in IMAGE_CLASSIFICATION["steps"]]
-    manifest = a_workflow("wf-1001", display_name=IMAGE_CLASSIFICATION["name"], steps=steps).having(**spec)
-    served.apply(manifest.labelled(annotations={"nightcrawler.dev/creator": "John Doe"}))
+    manifest = a_workflow("wf-1001", display_name=IMAGE_CLASSIFICATION["name"], steps=steps).with_spec(**spec)
+    served.apply(manifest.with_metadata(annotations={"nightcrawler.dev/creator": "John Doe"}))
     parameters = EXECUTE["parameters"]
     for name in ("exec-4892", "exec-5001"):
         run = an_execution(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import documented
+from tests.support import schemathesishooks
 from tests.support.facade import Served
 
 _PROGRAM = Path(sys.executable).parent / "schemathesis"
@@ -53,7 +53,7 @@ def test_the_facade_conforms_to_its_openapi_document(served: Served, tmp_path: P
             "NO_PROXY": "127.0.0.1",
             "no_proxy": "127.0.0.1",
             "PYTHONPATH": str(Path(__file__).parents[2]),
-            "SCHEMATHESIS_HOOKS": documented.__name__,
+            "SCHEMATHESIS_HOOKS": schemathesishooks.__name__,
         },
         capture_output=True,
         text=True,

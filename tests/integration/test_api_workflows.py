@@ -13,7 +13,7 @@ import pytest
 from localcluster import LocalCluster
 from tests.support.builders import a_workflow, an_environment, an_execution
 from tests.support.facade import Json, Served, environments, serving
-from tests.support.full import workflow as full_workflow
+from tests.support.fullobjects import workflow as full_workflow
 from tests.support.polling import eventually
 
 STEP: Json = {"name": "a", "image": "busybox:1"}
@@ -216,7 +216,7 @@ def test_a_workflow_with_every_environment_disabled_does_not_run_by_itself(serve
 
 def test_a_response_sent_back_writes_only_the_timeouts_it_showed(served: Served) -> None:
     bare = {"config": {"resources": {"gpu": 1}}, "options": {"enableRetry": True}}
-    served.apply(a_workflow("unset").step("a").having(**bare))
+    served.apply(a_workflow("unset").step("a").with_spec(**bare))
     shown = served.ask("GET", "/unset")
     before = spec_of(served, "unset")
     assert "displayName" not in before
@@ -230,7 +230,9 @@ def test_a_response_sent_back_writes_only_the_timeouts_it_showed(served: Served)
 
 def test_a_workflow_created_by_kubectl_keeps_fields_that_the_facade_does_not_know(served: Served) -> None:
     manifest = (
-        a_workflow("labelled").step("a").labelled(labels={"team": "vision"}, annotations={"note": "keep"})
+        a_workflow("labelled")
+        .step("a")
+        .with_metadata(labels={"team": "vision"}, annotations={"note": "keep"})
     )
     served.apply(manifest)
     served.ask("PUT", "/labelled", {"name": "Labelled"})

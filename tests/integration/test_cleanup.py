@@ -192,7 +192,7 @@ def seed(team: Team, workflow: Json, count: int) -> None:
     for number in range(count):
         # By their names they are older than any other, should all be made within a second.
         run = an_execution(owner["name"], f"before-{number:03}")
-        team.begin(run.labelled(labels={names.LABEL_WORKFLOW: owner["name"]}, owner_references=[owner]))
+        team.begin(run.with_metadata(labels={names.LABEL_WORKFLOW: owner["name"]}, owner_references=[owner]))
         team.cluster.api.merge(
             f"{team.path(names.EXECUTIONS, run.name)}/status", {"status": {"phase": "Completed"}}
         )

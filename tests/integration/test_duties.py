@@ -24,7 +24,7 @@ from tests.support.team import Json, Team
 
 def an_ended_run(team: Team, name: str, workflow: str, *duties: str) -> None:
     """A run that has ended, and owes something."""
-    team.begin(an_execution(workflow, name).labelled(labels={names.LABEL_WORKFLOW: workflow}))
+    team.begin(an_execution(workflow, name).with_metadata(labels={names.LABEL_WORKFLOW: workflow}))
     owes(team, name, *duties, phase="Completed", completionTime=clock.to_wire(clock.utcnow()))
 
 

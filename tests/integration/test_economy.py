@@ -61,7 +61,7 @@ def test_a_sequential_run_of_five_short_steps_costs_five_jobs_and_at_most_seven_
 
 
 def test_a_workflow_is_written_at_most_once_a_second(shared: Team) -> None:
-    workflow = a_chain("calm", 1, lasts=1.5).having(history={"completed": 15})
+    workflow = a_chain("calm", 1, lasts=1.5).with_spec(history={"completed": 15})
     shared.apply(workflow)
     runs = [shared.run(workflow) for _ in range(15)]
     for run in runs:

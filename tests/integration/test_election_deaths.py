@@ -24,8 +24,8 @@ from nightcrawler_operator.decisions.death import Container, Holder, Process, te
 from nightcrawler_operator.election.elector import Elector, LeaseTerms
 from nightcrawler_operator.election.holder import Witness, own_holder, own_process
 from tests.support.builders import a_chain
+from tests.support.exactlyonce import assert_ran_once
 from tests.support.history import History
-from tests.support.once import assert_ran_once
 from tests.support.operator import LONG_LEASE, Operators, grant_rights
 from tests.support.polling import always, eventually
 from tests.support.team import Team
@@ -75,7 +75,7 @@ def test_a_standby_leaves_a_suspended_leader_alone(operators: Operators) -> None
 def test_an_operator_that_is_killed_again_and_again_goes_on_working(operators: Operators, team: Team) -> None:
     history = History(team)
     operator = operators.start(**LONG_LEASE)
-    runs = team.runs(a_chain("c", 4, lasts=1).having(history={"completed": 10}), 5)
+    runs = team.runs(a_chain("c", 4, lasts=1).with_spec(history={"completed": 10}), 5)
     lives = 0
 
     def over() -> bool:

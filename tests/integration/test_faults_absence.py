@@ -13,8 +13,8 @@ from localcluster.fakenodes import POOL
 from nightcrawler_crds import names
 from nightcrawler_crds.clock import utcnow
 from tests.support.builders import WorkflowBuilder, a_chain, a_workflow
+from tests.support.exactlyonce import assert_never_two_at_once, assert_ran_once
 from tests.support.history import History
-from tests.support.once import assert_never_two_at_once, assert_ran_once
 from tests.support.operator import OperatorProcess, Operators
 from tests.support.polling import eventually
 from tests.support.team import Team, is_live

@@ -10,8 +10,8 @@ import pytest
 
 from nightcrawler_crds import names
 from tests.support.builders import a_chain, a_workflow
+from tests.support.exactlyonce import assert_never_two_at_once, assert_ran_once
 from tests.support.history import History
-from tests.support.once import assert_never_two_at_once, assert_ran_once
 from tests.support.operator import QUICK_LEASE, OperatorProcess, Operators
 from tests.support.polling import eventually
 from tests.support.proxy import FaultProxy
@@ -59,7 +59,7 @@ class Victim:
 
     def lives(self) -> None:
         """Live on, with all that is to come."""
-        self._proxy.calm()
+        self._proxy.reset()
         self._operator.start()
 
 
@@ -143,7 +143,7 @@ def test_deaths_while_a_job_is_refused_lose_neither_the_reason_nor_the_step(
     victim.start()
     waits = team.until_step(run, "s1", reason="APIServerUnavailable")
     assert "jobName" not in waits
-    proxy.calm()
+    proxy.reset()
 
     status = team.until_phase(run, "Completed")
     assert "reason" not in status["steps"]["s1"]
@@ -208,7 +208,7 @@ def test_a_death_before_the_workflows_status_is_written_is_recovered(victim: Vic
 
 
 def test_a_death_before_an_old_run_is_deleted_is_recovered(victim: Victim, team: Team) -> None:
-    team.apply(workflow := a_chain("c", 1, lasts=2).having(history={"completed": 1}))
+    team.apply(workflow := a_chain("c", 1, lasts=2).with_spec(history={"completed": 1}))
     victim.start()
     first = team.run(workflow)
     team.until_phase(first, "Completed")

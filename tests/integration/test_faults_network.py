@@ -8,8 +8,8 @@ import pytest
 
 from nightcrawler_crds import names
 from tests.support.builders import a_chain
+from tests.support.exactlyonce import assert_never_two_at_once, assert_ran_once
 from tests.support.history import History
-from tests.support.once import assert_never_two_at_once, assert_ran_once
 from tests.support.operator import OperatorProcess, Operators
 from tests.support.polling import always, eventually
 from tests.support.proxy import FaultProxy
@@ -90,7 +90,7 @@ def test_the_next_step_waits_until_an_end_is_observed_in(kinds: str, proxy: Faul
     proxy.hold(kinds)
     eventually(lambda: [p for p in team.pods(run, "s1") if not is_live(p)], what="the end of the first step")
     always(lambda: len(team.pods(run, "s1")) == 1, during=1, what="the one Pod of the first step")
-    proxy.calm()
+    proxy.reset()
 
     team.until_phase(run, "Completed")
     assert_ran_once(history, run, *THREE)
@@ -107,7 +107,7 @@ def test_a_pod_whose_end_is_unobserved_holds_the_next_attempt_back(proxy: FaultP
     team.delete(names.JOBS, job["metadata"]["name"])
     eventually(lambda: not team.pods(run), what="the end of the Pod", within=40)
     always(lambda: not team.jobs(run), during=4, what="the absence of a Job")
-    proxy.calm()
+    proxy.reset()
 
     team.until_step(run, "s1", attempt=2)
     team.until_pod_runs(run)

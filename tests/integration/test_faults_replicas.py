@@ -10,8 +10,8 @@ import pytest
 from localcluster import FakeNode
 from nightcrawler_crds import names
 from tests.support.builders import a_chain, a_workflow
+from tests.support.exactlyonce import assert_never_two_at_once, assert_ran_once
 from tests.support.history import History
-from tests.support.once import assert_never_two_at_once, assert_ran_once
 from tests.support.operator import QUICK_LEASE, Operators
 from tests.support.polling import always, eventually
 from tests.support.proxy import FaultProxy
@@ -49,7 +49,7 @@ def test_a_leader_that_dies_in_the_middle_of_thirty_chains_is_replaced(
     leader = operators.start(**QUICK_LEASE)
     follower = operators.make(**QUICK_LEASE)
     follower.start(leading=False)
-    runs = team.runs(a_chain("c", 3, lasts=1).having(history={"completed": 30}), 30)
+    runs = team.runs(a_chain("c", 3, lasts=1).with_spec(history={"completed": 30}), 30)
     eventually(
         lambda: sum(team.step(run, "s2").get("phase") is not None for run in runs[:10]),
         what="some second steps to begin",
@@ -109,6 +109,6 @@ def test_a_standby_with_a_stale_cache_repeats_nothing_when_it_leads(
     leader.kill()
     eventually(lambda: behind.leader not in ("", before), within=30, what="the follower to lead")
     always(lambda: not team.every(names.JOBS), during=2, what="the absence of Jobs")
-    proxy.calm()
+    proxy.reset()
 
     assert_ran_once(history, run, "s/1")

@@ -14,7 +14,7 @@ from localcluster.api import RefusedError
 from nightcrawler_crds import names
 from tests.support.builders import a_chain, a_workflow
 from tests.support.cluster import install_crds
-from tests.support.once import assert_there_once
+from tests.support.exactlyonce import assert_there_once
 from tests.support.operator import QUICK_LEASE, Operators
 from tests.support.polling import eventually
 from tests.support.team import Json, Team, is_live

@@ -70,6 +70,8 @@ def test_a_default_that_arrives_rounded_is_not_accepted(shared: Team) -> None:
 def test_a_value_that_arrives_rounded_is_refused(shared: Team) -> None:
     workflow = a_workflow("rounding").step("one")
     shared.apply(workflow)
-    run = shared.begin(an_execution(workflow).given(seed=18446744073709551617, kept=9223372036854775807))
+    run = shared.begin(
+        an_execution(workflow).with_parameters(seed=18446744073709551617, kept=9223372036854775807)
+    )
     status = shared.until_phase(run, "Failed")
     assert status["message"].startswith("the parameter 'seed' has the number 18446744073709552000 in it")

@@ -37,7 +37,7 @@ def test_parameters_come_first_as_written_or_by_default(shared: Team) -> None:
         .step("one", env=[{"name": "MODE", "value": "fast"}])
     )
     shared.apply(workflow)
-    run = shared.begin(an_execution(workflow).given(path="s3://datasets/imagenet"))
+    run = shared.begin(an_execution(workflow).with_parameters(path="s3://datasets/imagenet"))
 
     shared.until_phase(run, "Completed")
 
@@ -65,7 +65,7 @@ def test_values_of_every_json_type_arrive_as_text(shared: Team) -> None:
     }
     workflow = a_workflow("anything").step("one")
     shared.apply(workflow)
-    run = shared.begin(an_execution(workflow).given(**values))
+    run = shared.begin(an_execution(workflow).with_parameters(**values))
 
     shared.until_phase(run, "Completed")
 
@@ -102,7 +102,7 @@ def test_a_required_parameter_with_a_default_need_not_be_given(shared: Team) -> 
 def test_an_unknown_parameter_is_refused_with_the_declared_ones(shared: Team) -> None:
     workflow = a_workflow("strict").parameter("epochs").parameter("rate").step("one")
     shared.apply(workflow)
-    run = shared.begin(an_execution(workflow).given(epoch=3))
+    run = shared.begin(an_execution(workflow).with_parameters(epoch=3))
 
     accepted = refusal(shared, run)
 
@@ -113,8 +113,8 @@ def test_an_unknown_parameter_is_refused_with_the_declared_ones(shared: Team) ->
 def test_a_workflow_that_declares_none_takes_any_that_can_name_a_variable(shared: Team) -> None:
     workflow = a_workflow("open").step("one")
     shared.apply(workflow)
-    fine = shared.begin(an_execution(workflow).given(anything=1))
-    wrong = shared.begin(an_execution(workflow).given(**{"not-a-name": 1}))
+    fine = shared.begin(an_execution(workflow).with_parameters(anything=1))
+    wrong = shared.begin(an_execution(workflow).with_parameters(**{"not-a-name": 1}))
 
     shared.until_phase(fine, "Completed")
     accepted = refusal(shared, wrong)

@@ -163,7 +163,7 @@ def test_an_api_server_that_answers_no_posts_is_named(
     waits = team.until_step(run, "one", reason="APIServerUnavailable")
     assert "waits, its Job is refused: the proxy answers 503" in waits["message"]
 
-    proxy.calm()
+    proxy.reset()
     team.until_phase(run, "Completed", within=60)
 
 

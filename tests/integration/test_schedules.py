@@ -117,11 +117,11 @@ def test_a_run_is_replaced_by_the_next_after_it_has_ended(shared: Team) -> None:
 
 def test_a_suspended_schedule_starts_nothing_until_it_is_resumed(shared: Team) -> None:
     workflow = every_ten_seconds("paused")
-    shared.apply(workflow.having(suspend=True))
+    shared.apply(workflow.with_spec(suspend=True))
 
     until_outcomes(shared, "paused", ("Dropped", "Suspended"))
     assert "nextScheduledTime" not in state(shared, "paused")
-    shared.edit(workflow.having(suspend=False))
+    shared.edit(workflow.with_spec(suspend=False))
 
     eventually(lambda: scheduled_times(shared, "paused"), what="a run")
     assert all(pair == ("Dropped", "Suspended") for pair in outcomes(shared, "paused")[:1])
@@ -215,7 +215,7 @@ def test_every_time_runs_once_however_often_the_operator_is_killed(operators: Op
     operator = operators.make(**QUICK_LEASE)
     operator.start()
     # Nothing is kept: a run that was pruned must not be created again.
-    workflow = every_ten_seconds("hunted", catchUp=True).having(history={"completed": 0})
+    workflow = every_ten_seconds("hunted", catchUp=True).with_spec(history={"completed": 0})
     team.apply(workflow)
     begin = datetime.fromisoformat(workflow.spec["config"]["schedule"]["start"])
     until = utcnow() + timedelta(seconds=KILLS_FOR)

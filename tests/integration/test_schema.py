@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from localcluster import LocalCluster
-from tests.support import full
+from tests.support import fullobjects
 from tests.support.resources import KIND, path_of, refused_create, refused_merge, schema_of
 from tests.support.violations import COVERED, Path, Violation, nodes, violations
 
@@ -17,7 +17,9 @@ def cases(part: str) -> list[Any]:
     return [
         pytest.param(kind, violation, id=f"{kind}-{violation}")
         for kind in KIND
-        for violation in violations(schema_of(kind)["properties"][part], full.ALL[kind]()[part], (part,))
+        for violation in violations(
+            schema_of(kind)["properties"][part], fullobjects.ALL[kind]()[part], (part,)
+        )
     ]
 
 
@@ -25,7 +27,7 @@ def cases(part: str) -> list[Any]:
 def test_a_spec_that_breaks_the_schema_is_refused_with_the_place_and_what_is_allowed(
     cluster: LocalCluster, kind: str, violation: Violation
 ) -> None:
-    said = refused_create(cluster, violation.applied_to(full.ALL[kind]()))
+    said = refused_create(cluster, violation.applied_to(fullobjects.ALL[kind]()))
     assert violation.where in said
     assert violation.expected in said
 
@@ -33,10 +35,10 @@ def test_a_spec_that_breaks_the_schema_is_refused_with_the_place_and_what_is_all
 @pytest.fixture(scope="module")
 def existing(cluster: LocalCluster) -> Iterator[None]:
     """An object of each kind that really is there, for only such a one can be given a status."""
-    for kind, build in full.ALL.items():
+    for kind, build in fullobjects.ALL.items():
         cluster.api.post(path_of(kind), build())
     yield
-    for kind in full.ALL:
+    for kind in fullobjects.ALL:
         cluster.api.delete(f"{path_of(kind)}/full")
 
 
@@ -45,7 +47,7 @@ def existing(cluster: LocalCluster) -> Iterator[None]:
 def test_a_status_that_breaks_the_schema_is_refused_too(
     cluster: LocalCluster, kind: str, violation: Violation
 ) -> None:
-    broken = violation.applied_to(full.ALL[kind]())
+    broken = violation.applied_to(fullobjects.ALL[kind]())
     said = refused_merge(cluster, f"{path_of(kind)}/full/status", {"status": broken["status"]})
     assert violation.where in said
     assert violation.expected in said
@@ -115,7 +117,7 @@ def test_what_a_rule_forbids_is_refused_with_its_message(
     cluster: LocalCluster, kind: str, path: Path, value: Any, message: str
 ) -> None:
     violation = Violation("rule", path, value, message)
-    said = refused_create(cluster, violation.applied_to(full.ALL[kind]()))
+    said = refused_create(cluster, violation.applied_to(fullobjects.ALL[kind]()))
     assert violation.where in said
     assert message in said
 
@@ -149,13 +151,13 @@ def test_every_rule_of_the_schemas_is_broken_by_a_test() -> None:
 def test_an_execution_cannot_be_changed(
     cluster: LocalCluster, namespace: str, change: dict[str, Any]
 ) -> None:
-    cluster.api.post(path_of("WorkflowExecution", namespace), full.execution())
+    cluster.api.post(path_of("WorkflowExecution", namespace), fullobjects.execution())
     there = f"{path_of('WorkflowExecution', namespace)}/full"
     assert _IMMUTABLE in refused_merge(cluster, there, {"spec": change})
 
 
 def test_an_execution_is_cancelled_once_and_for_good(cluster: LocalCluster, namespace: str) -> None:
-    cluster.api.post(path_of("WorkflowExecution", namespace), full.execution())
+    cluster.api.post(path_of("WorkflowExecution", namespace), fullobjects.execution())
     there = f"{path_of('WorkflowExecution', namespace)}/full"
     cancelled = cluster.api.merge(there, {"spec": {"cancel": True}})
     again = cluster.api.merge(there, {"spec": {"cancel": True}})
@@ -167,7 +169,7 @@ def test_an_execution_is_cancelled_once_and_for_good(cluster: LocalCluster, name
 
 
 def test_labels_of_an_execution_may_change(cluster: LocalCluster, namespace: str) -> None:
-    cluster.api.post(path_of("WorkflowExecution", namespace), full.execution())
+    cluster.api.post(path_of("WorkflowExecution", namespace), fullobjects.execution())
     there = f"{path_of('WorkflowExecution', namespace)}/full"
     changed = cluster.api.merge(there, {"metadata": {"labels": {"team": "vision"}}})
     assert changed["metadata"]["labels"] == {"team": "vision"}

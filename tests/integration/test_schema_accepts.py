@@ -12,7 +12,7 @@ import yaml
 from localcluster import LocalCluster
 from localcluster.api import RefusedError
 from nightcrawler_crds import words
-from tests.support import full
+from tests.support import fullobjects
 from tests.support.cluster import CRDS
 from tests.support.resources import KIND, kept, path_of, refused_create, schema_of
 from tests.support.violations import Violation, nodes
@@ -55,7 +55,7 @@ _PARSERS: Final[dict[str, Callable[[Any], object]]] = {
 
 def with_word(field: str, word: Any) -> dict[str, Any]:
     where = ("spec", "config", "timeout") if field == "timeout" else ("spec", "config", "resources", field)
-    return Violation("word", where, word, "").applied_to(full.workflow())
+    return Violation("word", where, word, "").applied_to(fullobjects.workflow())
 
 
 def cases(table: dict[str, list[Any]]) -> list[Any]:
@@ -92,7 +92,7 @@ def test_the_sentence_of_accepted_forms_is_not_itself_a_word(cluster: LocalClust
 def test_an_object_with_every_field_is_kept_as_written(
     cluster: LocalCluster, namespace: str, kind: str
 ) -> None:
-    written = full.ALL[kind]()
+    written = fullobjects.ALL[kind]()
     collection = path_of(kind, namespace)
     try:
         cluster.api.post(f"{collection}?fieldValidation=Strict", written)
@@ -107,7 +107,7 @@ def test_an_object_with_every_field_is_kept_as_written(
 @pytest.mark.parametrize("kind", KIND)
 def test_the_full_object_sets_every_field_of_the_schema(kind: str) -> None:
     described = {path for path, node in nodes(schema_of(kind)) if path[:1] in [("spec",), ("status",)]}
-    assert described <= set(paths_of(full.ALL[kind]()))
+    assert described <= set(paths_of(fullobjects.ALL[kind]()))
 
 
 def paths_of(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -134,7 +134,7 @@ MINIMAL: Final[dict[str, dict[str, Any]]] = {
 def test_nothing_is_written_into_an_object_that_leaves_everything_out(
     cluster: LocalCluster, kind: str
 ) -> None:
-    stored = kept(cluster, full.ALL[kind]() | {"spec": MINIMAL[kind]})
+    stored = kept(cluster, fullobjects.ALL[kind]() | {"spec": MINIMAL[kind]})
     defaults = {"cancel": False} if kind == "WorkflowExecution" else {}
     assert stored["spec"] == MINIMAL[kind] | defaults
 
@@ -144,12 +144,12 @@ def test_empty_objects_of_config_and_options_stay_empty(cluster: LocalCluster) -
         "options": {},
         "config": {"resources": {}, "storage": {}, "notifications": {}, "security": {}},
     }
-    assert kept(cluster, full.workflow() | {"spec": spec})["spec"] == spec
+    assert kept(cluster, fullobjects.workflow() | {"spec": spec})["spec"] == spec
 
 
 def test_null_is_a_value_of_a_parameter_and_no_value_of_anything_else(cluster: LocalCluster) -> None:
     parameters = [{"name": "nothing", "default": None}]
-    stored = kept(cluster, full.workflow() | {"spec": {"parameters": parameters, "priority": None}})
+    stored = kept(cluster, fullobjects.workflow() | {"spec": {"parameters": parameters, "priority": None}})
     assert stored["spec"] == {"parameters": parameters}
 
 
@@ -158,7 +158,7 @@ def test_null_is_a_value_of_a_parameter_and_no_value_of_anything_else(cluster: L
 )
 def test_a_step_may_have_any_name_of_one_line(cluster: LocalCluster, name: str) -> None:
     spec = {"steps": [{"name": name, "image": "busybox:1"}]}
-    assert kept(cluster, full.workflow() | {"spec": spec})["spec"] == spec
+    assert kept(cluster, fullobjects.workflow() | {"spec": spec})["spec"] == spec
 
 
 def test_a_thousand_steps_are_accepted(cluster: LocalCluster) -> None:
@@ -167,7 +167,7 @@ def test_a_thousand_steps_are_accepted(cluster: LocalCluster) -> None:
         {"name": name, "image": "busybox:1", "dependsOn": names[max(0, at - 20) : at]}
         for at, name in enumerate(names)
     ]
-    stored = kept(cluster, full.workflow() | {"spec": {"steps": steps}})
+    stored = kept(cluster, fullobjects.workflow() | {"spec": {"steps": steps}})
     assert stored["spec"]["steps"] == steps
 
 
@@ -175,7 +175,7 @@ def test_a_step_may_wait_for_a_thousand_others(cluster: LocalCluster) -> None:
     names = [f"step {number}" for number in range(1000)]
     steps: list[dict[str, Any]] = [{"name": name, "image": "busybox:1"} for name in names]
     steps[-1]["dependsOn"] = names
-    stored = kept(cluster, full.workflow() | {"spec": {"steps": steps}})
+    stored = kept(cluster, fullobjects.workflow() | {"spec": {"steps": steps}})
     assert stored["spec"]["steps"] == steps
 
 
@@ -185,17 +185,17 @@ def test_as_many_dependencies_as_fit_into_a_workflow_are_accepted(cluster: Local
         {"name": name, "image": "b", "dependsOn": names[max(0, at - 60) : at]}
         for at, name in enumerate(names)
     ]
-    assert kept(cluster, full.workflow() | {"spec": {"steps": steps}})["spec"]["steps"] == steps
+    assert kept(cluster, fullobjects.workflow() | {"spec": {"steps": steps}})["spec"]["steps"] == steps
 
 
 @pytest.mark.parametrize(("kind", "longest"), [("Workflow", 40), ("WorkflowExecution", 52)])
 def test_a_name_may_be_as_long_as_the_limit(cluster: LocalCluster, kind: str, longest: int) -> None:
-    manifest = full.ALL[kind]() | {"metadata": {"name": "a" * longest}}
+    manifest = fullobjects.ALL[kind]() | {"metadata": {"name": "a" * longest}}
     assert kept(cluster, manifest)["metadata"]["name"] == "a" * longest
 
 
 def test_generated_names_of_executions_of_the_longest_workflow_fit(cluster: LocalCluster) -> None:
-    manifest = full.execution() | {"metadata": {"generateName": "a" * 40 + "-"}}
+    manifest = fullobjects.execution() | {"metadata": {"generateName": "a" * 40 + "-"}}
     assert len(kept(cluster, manifest)["metadata"]["name"]) == 46
 
 
@@ -213,7 +213,7 @@ def test_the_manifests_in_the_readme_are_accepted(cluster: LocalCluster, manifes
 
 
 def test_an_unknown_field_is_dropped_where_the_client_is_not_strict(cluster: LocalCluster) -> None:
-    manifest = full.environment() | {"spec": {"default": True, "colour": "green"}}
+    manifest = fullobjects.environment() | {"spec": {"default": True, "colour": "green"}}
     assert cluster.api.post(f"{path_of('Environment')}?dryRun=All", manifest)["spec"] == {"default": True}
 
 
@@ -222,9 +222,9 @@ def test_field_selectors_find_live_executions_only(cluster: LocalCluster, namesp
     phases = ["Pending", "Running", "Cancelling", "Completed", "Failed", "Cancelled"]
     for phase in phases:
         name = phase.lower()
-        cluster.api.post(collection, full.execution() | {"metadata": {"name": name}})
+        cluster.api.post(collection, fullobjects.execution() | {"metadata": {"name": name}})
         cluster.api.merge(f"{collection}/{name}/status", {"status": {"phase": phase}})
-    cluster.api.post(collection, full.execution() | {"metadata": {"name": "new"}})
+    cluster.api.post(collection, fullobjects.execution() | {"metadata": {"name": "new"}})
     live = "status.phase!%3DCompleted,status.phase!%3DFailed,status.phase!%3DCancelled"
     found = cluster.api.get(f"{collection}?fieldSelector={live}")["items"]
     assert {item["metadata"]["name"] for item in found} == {"pending", "running", "cancelling", "new"}

@@ -9,7 +9,7 @@ import pytest
 
 from localcluster import ClusterError, LocalCluster
 from nightcrawler_crds import names
-from tests.support import full
+from tests.support import fullobjects
 from tests.support.resources import KIND, path_of, schema_of
 from tests.support.violations import nodes
 
@@ -47,8 +47,8 @@ def test_kubectl_explain_lists_every_field_of_ours(cluster: LocalCluster, kind: 
 def test_kubectl_get_shows_workflows_and_executions_at_a_glance(
     cluster: LocalCluster, namespace: str
 ) -> None:
-    put(cluster, namespace, full.workflow())
-    put(cluster, namespace, full.execution())
+    put(cluster, namespace, fullobjects.workflow())
+    put(cluster, namespace, fullobjects.execution())
     shown = tables(cluster.kubectl("get", "wf,wfe", "--namespace", namespace))
     workflow, execution = shown
     assert list(workflow) == [
@@ -84,13 +84,13 @@ def test_kubectl_get_shows_the_interval_of_a_workflow_that_has_one(
     cluster: LocalCluster, namespace: str
 ) -> None:
     spec = {"config": {"schedule": {"type": "interval", "interval": "6 hours"}}}
-    put(cluster, namespace, full.workflow() | {"spec": spec})
+    put(cluster, namespace, fullobjects.workflow() | {"spec": spec})
     (workflow,) = tables(cluster.kubectl("get", "wf", "--namespace", namespace))
     assert workflow["SCHEDULE"] == "6 hours"
 
 
 def test_kubectl_get_wide_says_why_a_workflow_cannot_run(cluster: LocalCluster, namespace: str) -> None:
-    refused = full.workflow()
+    refused = fullobjects.workflow()
     refused["status"]["conditions"][0] |= {
         "status": "False",
         "message": "steps wait for each other: a → b → a",
@@ -102,7 +102,7 @@ def test_kubectl_get_wide_says_why_a_workflow_cannot_run(cluster: LocalCluster, 
 
 
 def test_kubectl_get_shows_environments_and_profiles(cluster: LocalCluster) -> None:
-    for build in (full.environment, full.profile):
+    for build in (fullobjects.environment, fullobjects.profile):
         put(cluster, "", build())
     try:
         environment, profile = tables(cluster.kubectl("get", "wfenv/full", "wfprofile/full"))
@@ -116,8 +116,8 @@ def test_kubectl_get_shows_environments_and_profiles(cluster: LocalCluster) -> N
 
 
 def test_the_category_names_all_kinds(cluster: LocalCluster, namespace: str) -> None:
-    put(cluster, namespace, full.workflow())
-    put(cluster, namespace, full.execution())
+    put(cluster, namespace, fullobjects.workflow())
+    put(cluster, namespace, fullobjects.execution())
     listed = cluster.kubectl("api-resources", "--categories=nightcrawler", "--output=name").split()
     assert sorted(listed) == sorted(f"{kind.resource.plural}.{names.GROUP}" for kind in KIND.values())
     found = cluster.kubectl("get", "nightcrawler", "--namespace", namespace, "--output=name").split()

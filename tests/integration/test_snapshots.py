@@ -60,7 +60,7 @@ def test_runs_of_the_same_content_share_one_revision(shared: Team) -> None:
     workflow = a_workflow("shared").step("one")
     first, second = shared.runs(workflow, 2)
     used = {shared.until_phase(run, "Completed")["revision"] for run in (first, second)}
-    shared.edit(workflow.having(description="Said better, but the same work.", tags=["new"]))
+    shared.edit(workflow.with_spec(description="Said better, but the same work.", tags=["new"]))
     third = shared.run("shared")
 
     used.add(shared.until_phase(third, "Completed")["revision"])

@@ -38,11 +38,11 @@ class Builder:
     spec: Manifest = field(default_factory=dict)
     metadata: Manifest = field(default_factory=dict)
 
-    def having(self, **fields: Any) -> Self:
+    def with_spec(self, **fields: Any) -> Self:
         """Set fields of the spec."""
         return replace(self, spec={**self.spec, **_fields(fields)})
 
-    def labelled(self, **metadata: Any) -> Self:
+    def with_metadata(self, **metadata: Any) -> Self:
         """Set fields of the metadata."""
         return replace(self, metadata={**self.metadata, **_fields(metadata)})
 
@@ -100,29 +100,29 @@ class WorkflowBuilder(Builder):
             annotations.update(played)
         if template:
             step["podTemplate"] = template
-        return self.having(steps=[*self.spec.get("steps", ()), step])
+        return self.with_spec(steps=[*self.spec.get("steps", ()), step])
 
     def config(self, **fields: Any) -> Self:
         """Set fields of `config`."""
-        return self.having(config={**self.spec.get("config", {}), **_fields(fields)})
+        return self.with_spec(config={**self.spec.get("config", {}), **_fields(fields)})
 
     def options(self, **fields: Any) -> Self:
         """Set fields of `options`."""
-        return self.having(options={**self.spec.get("options", {}), **_fields(fields)})
+        return self.with_spec(options={**self.spec.get("options", {}), **_fields(fields)})
 
     def parameter(self, name: str, **fields: Any) -> Self:
         """Declare a parameter."""
         declared = {"name": name, **_fields(fields)}
-        return self.having(parameters=[*self.spec.get("parameters", ()), declared])
+        return self.with_spec(parameters=[*self.spec.get("parameters", ()), declared])
 
 
 @dataclass(frozen=True)
 class ExecutionBuilder(Builder):
     """A WorkflowExecution."""
 
-    def given(self, **parameters: Any) -> Self:
+    def with_parameters(self, **parameters: Any) -> Self:
         """Give parameters; their names stay as they are."""
-        return self.having(parameters={**self.spec.get("parameters", {}), **parameters})
+        return self.with_spec(parameters={**self.spec.get("parameters", {}), **parameters})
 
 
 @dataclass(frozen=True)

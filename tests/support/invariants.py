@@ -10,7 +10,7 @@ from nightcrawler_crds import names
 from nightcrawler_crds.names import Resource
 from nightcrawler_crds.phases import TERMINAL_PHASES
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
-from tests.support.modelserver import Json, ModelServer, is_live, is_over, job_uid, marks_of, state_of
+from tests.support.modelserver import Json, ModelServer, is_live, is_over, job_uid, state_of, step_and_attempt
 
 _ORDER: Final = ("", "Pending", "Running", "Cancelling", "Completed", "Failed", "Cancelled")
 _GRAIN: Final = timedelta(seconds=1)
@@ -57,7 +57,7 @@ class Invariants:
         elif resource == names.PODS and new is not None:
             self._pod_changed(new)
         elif resource in (names.PODS, names.JOBS) and old is not None and new is None:
-            self.disturbed.add(marks_of(old)[0])
+            self.disturbed.add(step_and_attempt(old)[0])
             if resource == names.JOBS and self.server.by_the_operator:
                 self._job_deleted(old)
         elif resource == names.EXECUTIONS and old is not None and new is not None:
@@ -73,7 +73,7 @@ class Invariants:
         return status
 
     def _job_made(self, job: Json) -> None:
-        step, attempt = marks_of(job)
+        step, attempt = step_and_attempt(job)
         status = self._status()
         recorded = status.get("steps", {}).get(step, {})
         if not self._may_be_stale(status):
@@ -99,7 +99,7 @@ class Invariants:
             any(owner["kind"] == "WorkflowExecution" for owner in job["metadata"].get("ownerReferences", ())),
             f"a Job that no run owns is not deleted: {job['metadata']['name']}",
         )
-        step, attempt = marks_of(job)
+        step, attempt = step_and_attempt(job)
         recorded = self._status().get("steps", {}).get(step, {})
         if self.replicas > 1 or (recorded.get("phase"), recorded.get("attempt")) != ("Completed", attempt):
             return  # the replica that ends a run may not have observed the end of a Pod
@@ -121,8 +121,8 @@ class Invariants:
 
     def _success_is_there(self, step: str) -> bool:
         """Whether the cluster still shows that a step succeeded."""
-        pods = [p for p in self.server.of(names.PODS).values() if marks_of(p)[0] == step]
-        jobs = [j for j in self.server.of(names.JOBS).values() if marks_of(j)[0] == step]
+        pods = [p for p in self.server.of(names.PODS).values() if step_and_attempt(p)[0] == step]
+        jobs = [j for j in self.server.of(names.JOBS).values() if step_and_attempt(j)[0] == step]
         said = [c["type"] for j in jobs for c in j.get("status", {}).get("conditions", [])]
         return "Complete" in said or any(_succeeded(pod) for pod in pods)
 
@@ -135,15 +135,15 @@ class Invariants:
         return self.replicas > 1 and status.get("phase") in TERMINAL_PHASES
 
     def _pod_made(self, pod: Json) -> None:
-        step, attempt = marks_of(pod)
+        step, attempt = step_and_attempt(pod)
         for other in self.server.of(names.PODS).values():
-            if marks_of(other)[0] == step:
+            if step_and_attempt(other)[0] == step:
                 self._require(
-                    not is_live(other), f"two Pods of {step} live: {marks_of(other)[1]} and {attempt}"
+                    not is_live(other), f"two Pods of {step} live: {step_and_attempt(other)[1]} and {attempt}"
                 )
 
     def _pod_changed(self, pod: Json) -> None:
-        step, _ = marks_of(pod)
+        step, _ = step_and_attempt(pod)
         if _succeeded(pod):
             self.succeeded.add(step)
         if pod.get("status", {}).get("conditions") or "deletionTimestamp" in pod["metadata"]:

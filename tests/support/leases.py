@@ -79,8 +79,8 @@ class LeaseServer:
         return self._store(merge(there, body))
 
 
-class Line:
-    """One client's line to the server, as an elector's store."""
+class LeaseStore:
+    """The store of one replica; its connection can hang, lose answers or delay requests."""
 
     def __init__(self, server: LeaseServer, *, delay: float = 0.0) -> None:
         self.delay = delay
@@ -99,7 +99,7 @@ class Line:
     def recover(self) -> None:
         self._open.set()
 
-    async def passes(self) -> None:
+    async def reach_server(self) -> None:
         """A request reaches the server."""
         await self._open.wait()
         await asyncio.sleep(self.delay)
@@ -118,7 +118,7 @@ class Line:
     async def _ask(self, verb: str, resource: Resource, body: dict[str, Any] | None, kind: type[T]) -> T:
         assert resource is LEASES
         try:
-            await self.passes()
+            await self.reach_server()
         except asyncio.CancelledError:
             if self.arrives_late is not None:
                 asyncio.get_running_loop().call_later(self.arrives_late, self._arrive, verb, body)
@@ -139,20 +139,20 @@ class Line:
 class Witness:
     """Knows which holders are dead, as a test sets them; `dead` is the same set for all replicas."""
 
-    def __init__(self, name: str, dead: set[str] | None = None, *, line: Line | None = None) -> None:
+    def __init__(self, name: str, dead: set[str] | None = None, *, store: LeaseStore | None = None) -> None:
         self.own = Holder(name)
         self.asked = 0
         self._dead = dead if dead is not None else set()
-        self._line = line
+        self._store = store
 
     def hang(self) -> None:
         """Get no answer any more."""
-        self._line = Line(LeaseServer())
-        self._line.hang()
+        self._store = LeaseStore(LeaseServer())
+        self._store.hang()
 
     async def why_dead(self, holder: Holder) -> str:
-        """Known of those that are in the set; a request goes over the line first, if there is one."""
+        """A reason for holders in the set; sends a request first, if there is a store."""
         self.asked += 1
-        if self._line is not None:
-            await self._line.passes()
+        if self._store is not None:
+            await self._store.reach_server()
         return "the test says so" if holder.identity in self._dead else ""

@@ -48,7 +48,7 @@ class ModelServer:
 
     @contextlib.contextmanager
     def asked_by_the_operator(self) -> Iterator[None]:
-        """What is written meanwhile is the operator's doing."""
+        """Count writes within as the operator's."""
         self.by_the_operator = True
         try:
             yield
@@ -83,7 +83,7 @@ class ModelServer:
         return found
 
     def create(self, resource: Resource, body: Json) -> Json:
-        """Take an object in; `AlreadyExists` if its name is taken."""
+        """Create an object; `AlreadyExists` if one has its name."""
         new = without_nulls(copy.deepcopy(body))
         meta = new["metadata"]
         where = (meta.get("namespace", ""), meta["name"])
@@ -121,7 +121,7 @@ class ModelServer:
     ) -> None:
         """Delete an object; a live Pod on a node only gets its deletionTimestamp, unless `grace` is 0.
 
-        One with a finalizer stays, marked, until that is taken off.
+        One with a finalizer stays, marked, until that is removed.
         """
         old = self.get(resource, where)
         if uid is not None and old["metadata"]["uid"] != uid:
@@ -139,7 +139,7 @@ class ModelServer:
         self._put(resource, where, old, None, "DELETED")
 
     def arrive(self, which: int) -> None:
-        """Take one of the requests that are still on their way; nobody receives the answer."""
+        """Carry out one of the requests in flight; its response is lost."""
         if self.in_flight:
             request = self.in_flight.pop(which % len(self.in_flight))
             with self.asked_by_the_operator(), contextlib.suppress(errors.ApiError):
@@ -183,7 +183,7 @@ def job_uid(pod: Json) -> str:
     return str(pod["metadata"]["ownerReferences"][0]["uid"])
 
 
-def marks_of(body: Json) -> tuple[str, int]:
+def step_and_attempt(body: Json) -> tuple[str, int]:
     """The step and the attempt of a Job or a Pod."""
     marks = body["metadata"]["annotations"]
     return marks[names.ANNOTATION_STEP], int(marks[names.ANNOTATION_ATTEMPT])
@@ -201,15 +201,15 @@ class ModelCluster:
         self._has_made: set[str] = set()
 
     def jobs(self) -> list[Where]:
-        """The Jobs there are."""
+        """All Jobs."""
         return list(self.server.of(names.JOBS))
 
     def pods(self) -> list[Where]:
-        """The Pods there are."""
+        """All Pods."""
         return list(self.server.of(names.PODS))
 
     def control_job(self, where: Where) -> None:
-        """The Job controller looks at a Job: makes its one Pod, or says how that ended."""
+        """The Job controller creates the one Pod of a Job, or reports how that ended."""
         job = self.server.of(names.JOBS).get(where)
         if job is None or job.get("status", {}).get("conditions") or "managedBy" in job["spec"]:
             return
@@ -230,7 +230,7 @@ class ModelCluster:
             self.server.patch(names.JOBS, where, {"status": {"conditions": [condition]}}, "status")
 
     def delete_pod(self, where: Where) -> None:
-        """Somebody deletes a Pod; one that has ended stays until its Job has counted it, by its finalizer."""
+        """Delete a Pod; one that has ended stays until its Job has counted it, by its finalizer."""
         pod = self.server.of(names.PODS)[where]
         if not is_live(pod):
             self.control_job((where[0], where[1].removesuffix("-pod")))
@@ -263,14 +263,16 @@ class ModelCluster:
         elif not is_live(pod):
             return
         elif "terminated" in state:
-            self._say(where, state, phase="Succeeded" if state["terminated"]["exitCode"] == 0 else "Failed")
+            self._report(
+                where, state, phase="Succeeded" if state["terminated"]["exitCode"] == 0 else "Failed"
+            )
         elif going:
             self._end(where, 0 if self.graceful else 143, state)
         elif state and self._is_over_time(pod):
             late = {"phase": "Failed", "reason": "DeadlineExceeded"}
             self._end(where, 0 if self.graceful else 137, state, **late)
         elif not state:
-            self._say(where, {"running": {"startedAt": to_wire(self.server.now)}}, phase="Running")
+            self._report(where, {"running": {"startedAt": to_wire(self.server.now)}}, phase="Running")
         else:
             self._end(where, exit_code, state)
 
@@ -282,7 +284,7 @@ class ModelCluster:
             self._end(where, exit_code, state, phase="Running")
 
     def strip_labels(self, resource: Resource, where: Where) -> None:
-        """Somebody takes our labels off a child."""
+        """Remove our labels from a Job or a Pod."""
         ours = (names.LABEL_EXECUTION_UID, names.LABEL_EXECUTION, names.LABEL_WORKFLOW)
         self.server.patch(resource, where, {"metadata": {"labels": dict.fromkeys(ours)}})
 
@@ -310,9 +312,9 @@ class ModelCluster:
         now = to_wire(self.server.now)
         ended = {"exitCode": code, "startedAt": state["running"]["startedAt"], "finishedAt": now}
         phase = "Succeeded" if code == 0 else "Failed"
-        self._say(where, {"terminated": ended}, **{"phase": phase, **fields})
+        self._report(where, {"terminated": ended}, **{"phase": phase, **fields})
 
-    def _say(self, where: Where, state: Json, **fields: str) -> None:
+    def _report(self, where: Where, state: Json, **fields: str) -> None:
         status: Json = {**fields, "containerStatuses": [{"name": names.STEP_CONTAINER, "state": state}]}
         known = self.server.of(names.PODS)[where].get("status", {})
         status["startTime"] = known.get("startTime") or to_wire(self.server.now)

@@ -30,8 +30,8 @@ class KilledError(Exception):
 class Death:
     """Die at a write: the next one is 0.
 
-    If it is `answered`, the server has taken that one; if it is `late`, it is still on its way, and arrives
-    when the test says so, while the next life of the process, or another replica, works already.
+    If it is `answered`, the server has carried it out; if it is `late`, it is still in flight, and arrives
+    when the test says so, while the restarted process or another replica works already.
     """
 
     write: int
@@ -50,7 +50,7 @@ class ModelStore(Store):
         self._dead = False
 
     def live_until(self, death: Death | None) -> None:
-        """Count writes from now on; None lives on."""
+        """Count writes from now on, and die at this one; None: never."""
         self.death, self._writes = death, 0
 
     def _read(self, call: Callable[[], T]) -> T:

@@ -121,14 +121,14 @@ class FaultProxy:
         self._rules.append(rule)
         return rule
 
-    def calm(self) -> None:
+    def reset(self) -> None:
         """Forget all rules, hold nothing, cut nothing."""
         self._rules.clear()
         self._held.clear()
         self._cut_every = None
 
     def hold(self, path: str) -> None:
-        """Let watches whose path has this in it bring nothing, until `calm`; they stay open."""
+        """Let watches whose path has this in it bring nothing, until `reset`; they stay open."""
         self._held.append(re.compile(path))
 
     def is_watched(self, pattern: str) -> bool:
@@ -136,7 +136,7 @@ class FaultProxy:
         return any(re.search(pattern, path) for path in list(self._watches.values()))
 
     def cut_watches(self, every: float) -> None:
-        """Break all watches every so many seconds, until `calm`."""
+        """Break all watches every so many seconds, until `reset`."""
         self._cut_every = every
 
     # --- the server --------------------------------------------------------------------------------

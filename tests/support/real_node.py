@@ -94,7 +94,7 @@ class Installation:
         self, *workflows: WorkflowBuilder, namespace: str = NAMESPACE, given: Mapping[str, Any] | None = None
     ) -> dict[str, Run]:
         """Start workflows together, one run of each under the workflow's name; the runs by that name."""
-        runs = [an_execution(one, one.name).given(**given or {}).manifest() for one in workflows]
+        runs = [an_execution(one, one.name).with_parameters(**given or {}).manifest() for one in workflows]
         self.apply(*(one.manifest() for one in workflows), namespace=namespace)
         # Created, as the guide says: `kubectl apply` would drop parameters that are null.
         self._send("create", runs, namespace)

@@ -22,9 +22,9 @@ from localcluster import LocalCluster, namespaces
 from localcluster.state import load as load_state
 from tests.support.builders import a_workflow
 from tests.support.chart import CHART, HOME, NAMESPACE, helm
+from tests.support.exactlyonce import assert_ran_once, assert_there_once
 from tests.support.examples import FOLDER as EXAMPLES
 from tests.support.history import History
-from tests.support.once import assert_ran_once, assert_there_once
 from tests.support.polling import eventually
 from tests.support.resources import Json
 from tests.support.steadyload import UNDER_WAY

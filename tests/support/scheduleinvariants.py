@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from nightcrawler_crds import names
 from nightcrawler_crds.names import Resource
 from tests.support.modelserver import Json, ModelServer
-from tests.support.slowtimes import MINUTE, times_between
+from tests.support.referencetimes import MINUTE, times_between
 
 _COUNT: Final = re.compile(r"(more than )?(\d+) times? up to ")
 _HOUR: Final = timedelta(hours=1)

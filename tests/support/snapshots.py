@@ -272,7 +272,7 @@ class SnapshotMaker:
         changed.meta |= fields
         return changed
 
-    def asking(self, **fields: Any) -> Self:
+    def with_spec(self, **fields: Any) -> Self:
         """Fields of the execution's spec, as on the wire."""
         changed = self._copy()
         changed.wanted |= fields
@@ -280,7 +280,7 @@ class SnapshotMaker:
 
     def cancelled(self) -> Self:
         """Somebody asked for it to be cancelled."""
-        return self.asking(cancel=True)
+        return self.with_spec(cancel=True)
 
     def recorded(self, step: str, phase: str, attempt: int = 1, *, job: bool = True, **fields: Any) -> Self:
         """The recorded status of a step."""
@@ -326,15 +326,15 @@ class SnapshotMaker:
         exceeded = exceeded_resources(message)
         refusal = Refusal(message, again, reason or usual, at(since), exceeded=exceeded)
         known = self.more.get("refusals", {})
-        return self.knowing(refusals={**known, job_name(step, attempt): refusal})
+        return self.with_fields(refusals={**known, job_name(step, attempt): refusal})
 
-    def knowing(self, **fields: Any) -> Self:
+    def with_fields(self, **fields: Any) -> Self:
         """Other fields of the Snapshot."""
         changed = self._copy()
         changed.more |= fields
         return changed
 
-    def limited(self, **limits: Any) -> Self:
+    def with_limits(self, **limits: Any) -> Self:
         """Limits of the installation."""
         changed = self._copy()
         changed.limits = replace(self.limits, **limits)

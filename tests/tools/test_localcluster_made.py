@@ -27,7 +27,7 @@ from localcluster import (
 )
 from localcluster.archive import Image
 from localcluster.choose import Embedded, Kind, Named
-from localcluster.demonstration import Places
+from localcluster.demonstration import BuildPaths
 
 OURS = Path("/clone/build/kubeconfig")
 
@@ -220,15 +220,15 @@ def test_kind_makes_the_cluster_only_once(bin_folder: Path, tmp_path: Path) -> N
 
 
 def test_a_named_cluster_is_linked_and_left_alone(tmp_path: Path) -> None:
-    named, places = tmp_path / "mine", Places(tmp_path / "build")
+    named, paths = tmp_path / "mine", BuildPaths(tmp_path / "build")
     named.write_text("theirs")
-    demonstration.up_named(places, named)
-    assert places.kubeconfig.read_text() == "theirs"
-    demonstration.down(places)
+    demonstration.up_named(paths, named)
+    assert paths.kubeconfig.read_text() == "theirs"
+    demonstration.down(paths)
     assert named.read_text() == "theirs"
-    assert not os.path.lexists(places.kubeconfig)
+    assert not os.path.lexists(paths.kubeconfig)
 
 
 def test_a_missing_kubeconfig_is_named(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="is no file"):
-        demonstration.up_named(Places(tmp_path), tmp_path / "missing")
+        demonstration.up_named(BuildPaths(tmp_path), tmp_path / "missing")

@@ -20,7 +20,7 @@ from nightcrawler_api.state.clustercache import STALE_AFTER_SECONDS
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
-from tests.support.answering import Answer, store_of
+from tests.support.fakeserver import Answer, store_of
 
 PROBLEM = "application/problem+json"
 Json = dict[str, Any]

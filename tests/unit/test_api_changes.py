@@ -10,7 +10,7 @@ from aiohttp import web
 
 from nightcrawler_api.app import create_app, in_front
 from nightcrawler_api.settings import Settings
-from tests.support.answering import store_of
+from tests.support.fakeserver import store_of
 from tests.support.views import workflow
 
 MANY = 40

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from nightcrawler_api import errors
 from nightcrawler_crds.kube.views import WorkflowView
 from nightcrawler_crds.names import WORKFLOWS
-from tests.support.answering import store_of
+from tests.support.fakeserver import store_of
 
 
 async def test_refused_credentials_are_reported_as_the_facades_own() -> None:

@@ -17,7 +17,7 @@ from nightcrawler_api.workflows.drafts import (
 from nightcrawler_api.workflows.schemas import WorkflowCreate, WorkflowUpdate
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from nightcrawler_crds.validation import PodPolicy
-from tests.support.full import workflow as full_workflow
+from tests.support.fullobjects import workflow as full_workflow
 from tests.support.snapshots import a_profile
 from tests.support.views import environment
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightcrawler_api.workflows.manifests import manifest_of, to_yaml
-from tests.support.full import workflow as full_workflow
+from tests.support.fullobjects import workflow as full_workflow
 from tests.support.views import workflow
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(

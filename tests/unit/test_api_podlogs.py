@@ -13,7 +13,7 @@ from aiohttp import web
 from nightcrawler_api.executions import podlogs
 from nightcrawler_api.executions.podlogs import MAX_BYTES, MAX_BYTES_OF_STEP, StepLog, read_logs
 from nightcrawler_crds import names
-from tests.support.answering import store_of
+from tests.support.fakeserver import store_of
 from tests.support.views import execution
 
 STAMP = "2025-07-10T14:45:10Z "

@@ -17,7 +17,7 @@ from nightcrawler_api.app import create_app, in_front
 from nightcrawler_api.http.heads import HeadAsGet
 from nightcrawler_api.http.json_body import JsonRoute
 from nightcrawler_api.settings import Settings
-from tests.support.answering import store_of
+from tests.support.fakeserver import store_of
 from tests.unit.test_api_protocol import Connected, serving
 from tests.unit.test_api_tags_of_reads import absent
 

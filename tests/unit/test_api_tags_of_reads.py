@@ -18,7 +18,7 @@ from nightcrawler_crds import clock
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
-from tests.support.answering import store_of
+from tests.support.fakeserver import store_of
 from tests.support.views import execution, workflow
 
 LISTS = ("/api/workflows?pageSize=5", "/api/workflows/w/executions?limit=5")

@@ -16,7 +16,7 @@ from nightcrawler_api.workflows.presenter import Fallbacks
 from nightcrawler_api.workflows.schemas import WorkflowDetail, WorkflowRow
 from nightcrawler_crds.kube.scheduleviews import ScheduleStatusView
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
-from tests.support.full import workflow as full_workflow
+from tests.support.fullobjects import workflow as full_workflow
 from tests.support.views import at, execution, workflow
 
 NOW = at("16:00:00")

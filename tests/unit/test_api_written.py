@@ -13,7 +13,7 @@ from nightcrawler_api.state.runs import Runs
 from nightcrawler_api.workflows import presenter
 from nightcrawler_api.workflows.drafts import desired_spec, without_repeated_defaults
 from nightcrawler_api.workflows.presenter import Fallbacks
-from tests.support.full import workflow as full_workflow
+from tests.support.fullobjects import workflow as full_workflow
 from tests.support.views import at
 from tests.support.views import workflow as workflow_view
 

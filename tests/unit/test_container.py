@@ -10,7 +10,7 @@ import pytest
 from container import __main__ as command
 from container import build
 from localcluster import ClusterError
-from localcluster.demonstration import Places
+from localcluster.demonstration import BuildPaths
 
 
 def test_what_the_dockerfile_copies_is_what_the_build_context_has() -> None:
@@ -44,7 +44,7 @@ def test_only_files_on_the_list_count_and_bytecode_never_does(tmp_path: Path) ->
 
 def test_the_image_of_a_cluster_that_somebody_names_is_theirs_to_push(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="Push what `make images` has built to the registry that they use"):
-        command.load(Places(tmp_path), {"NIGHTCRAWLER_KUBECONFIG": "/home/jane/.kube/config"})
+        command.load(BuildPaths(tmp_path), {"NIGHTCRAWLER_KUBECONFIG": "/home/jane/.kube/config"})
 
 
 def test_without_a_running_cluster_the_image_is_not_loaded(
@@ -52,4 +52,4 @@ def test_without_a_running_cluster_the_image_is_not_loaded(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))  # no Docker, so no kind
     with pytest.raises(ClusterError, match="start one with `make cluster-up`"):
-        command.load(Places(tmp_path), {})
+        command.load(BuildPaths(tmp_path), {})

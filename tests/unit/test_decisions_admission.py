@@ -65,7 +65,7 @@ def test_a_run_is_accepted_placed_and_begun_in_one_plan() -> None:
 
 
 def test_a_missing_workflow_is_waited_for_and_the_wait_is_reported() -> None:
-    plan = decide(a_new_execution().knowing(workflow=None, revision=None).at(3).build())
+    plan = decide(a_new_execution().with_fields(workflow=None, revision=None).at(3).build())
 
     status = status_of(plan)
     [accepted] = status["conditions"]
@@ -86,13 +86,13 @@ def test_a_reported_wait_is_not_written_again() -> None:
     }
     waits = a_new_execution().with_status(phase="Pending", message=message, conditions=[said])
 
-    plan = decide(waits.knowing(workflow=None, revision=None).at(9).build())
+    plan = decide(waits.with_fields(workflow=None, revision=None).at(9).build())
 
     assert plan == Plan(outcome=Waiting(at(30)))
 
 
 def test_a_workflow_that_does_not_come_within_the_grace_is_not_found() -> None:
-    reason, message = refusal(a_new_execution().knowing(workflow=None, revision=None).at(30))
+    reason, message = refusal(a_new_execution().with_fields(workflow=None, revision=None).at(30))
 
     assert reason == conditions.WORKFLOW_NOT_FOUND
     assert message == "there is no workflow 'wf' in namespace default; apply it and run it again"
@@ -101,11 +101,11 @@ def test_a_workflow_that_does_not_come_within_the_grace_is_not_found() -> None:
 def test_a_workflow_that_is_being_deleted_counts_as_missing() -> None:
     going = a_workflow({"steps": []}, deletionTimestamp=wire(0))
 
-    assert refusal(a_new_execution().knowing(workflow=going).at(31))[0] == conditions.WORKFLOW_NOT_FOUND
+    assert refusal(a_new_execution().with_fields(workflow=going).at(31))[0] == conditions.WORKFLOW_NOT_FOUND
 
 
 def test_a_workflow_that_cannot_be_read_is_refused() -> None:
-    assert refusal(a_new_execution().knowing(revision=None))[0] == conditions.WORKFLOW_NOT_ACCEPTED
+    assert refusal(a_new_execution().with_fields(revision=None))[0] == conditions.WORKFLOW_NOT_ACCEPTED
 
 
 def test_a_cycle_is_refused_with_its_path() -> None:
@@ -140,43 +140,45 @@ def test_the_workflows_own_problems_come_before_the_parameters() -> None:
 
 
 def test_an_unknown_environment_is_refused() -> None:
-    there = a_new_execution().asking(environment="prod").knowing(environments=(an_environment("lab"),))
+    there = a_new_execution().with_spec(environment="prod").with_fields(environments=(an_environment("lab"),))
 
     assert refusal(there)[0] == conditions.UNKNOWN_ENVIRONMENT
 
 
 @pytest.mark.parametrize("asked", [{"environment": "prod"}, {}], ids=["unknown", "no default"])
 def test_no_run_is_refused_for_a_missing_environment_before_a_fresh_list(asked: dict[str, str]) -> None:
-    there = a_new_execution().asking(**asked).knowing(environments=(an_environment("lab"),))
+    there = a_new_execution().with_spec(**asked).with_fields(environments=(an_environment("lab"),))
 
-    assert decide(there.knowing(fresh_environments=False).build()) == Plan(lookups=(LookForEnvironments(),))
+    assert decide(there.with_fields(fresh_environments=False).build()) == Plan(
+        lookups=(LookForEnvironments(),)
+    )
     assert status_of(decide(there.build()))["phase"] == "Failed"
 
 
 def test_a_name_means_this_cluster_only_after_a_fresh_list() -> None:
     listed = a_new_execution(environments=["lab"])
-    for named in (listed, a_new_execution().asking(environment="lab")):
-        stale = named.knowing(environments=(), fresh_environments=False)
+    for named in (listed, a_new_execution().with_spec(environment="lab")):
+        stale = named.with_fields(environments=(), fresh_environments=False)
         assert decide(stale.build()) == Plan(lookups=(LookForEnvironments(),))
-        assert len(decide(stale.knowing(fresh_environments=True).build()).first_jobs) == 1
+        assert len(decide(stale.with_fields(fresh_environments=True).build()).first_jobs) == 1
 
 
 def test_a_run_that_has_its_environment_begins_without_a_fresh_list() -> None:
     lab = an_environment("lab", aliases=["here"])
     for asked in ("lab", "here"):
-        named = a_new_execution().asking(environment=asked).knowing(environments=(lab,))
-        assert len(decide(named.knowing(fresh_environments=False).build()).first_jobs) == 1
+        named = a_new_execution().with_spec(environment=asked).with_fields(environments=(lab,))
+        assert len(decide(named.with_fields(fresh_environments=False).build()).first_jobs) == 1
 
 
 def test_a_run_that_names_no_environment_begins_without_a_fresh_list() -> None:
     default = an_environment("lab", default=True)
     for there in ((), (default,)):
-        begun = decide(a_new_execution().knowing(environments=there, fresh_environments=False).build())
+        begun = decide(a_new_execution().with_fields(environments=there, fresh_environments=False).build())
         assert len(begun.first_jobs) == 1
 
 
 def test_the_workflow_is_read_again_before_the_environments() -> None:
-    stale = a_new_execution().asking(environment="prod").knowing(fresh=False, fresh_environments=False)
+    stale = a_new_execution().with_spec(environment="prod").with_fields(fresh=False, fresh_environments=False)
 
     assert decide(stale.build()) == Plan(lookups=(LookForWorkflow(),))
 
@@ -184,7 +186,7 @@ def test_the_workflow_is_read_again_before_the_environments() -> None:
 def test_a_chosen_environment_is_recorded_and_its_nodes_are_used() -> None:
     lab = an_environment("lab", default=True, nodeSelector={"pool": "lab"})
 
-    plan = decide(a_new_execution().knowing(environments=(lab,)).build())
+    plan = decide(a_new_execution().with_fields(environments=(lab,)).build())
 
     assert plan.run is not None
     assert status_of(plan)["environment"] == "lab"
@@ -206,7 +208,7 @@ def test_a_run_that_is_cancelled_before_it_began_is_cancelled_at_once() -> None:
 
 
 def test_a_run_whose_workflow_is_missing_can_be_cancelled() -> None:
-    plan = decide(a_new_execution().knowing(workflow=None, revision=None).cancelled().build())
+    plan = decide(a_new_execution().with_fields(workflow=None, revision=None).cancelled().build())
 
     assert status_of(plan)["phase"] == "Cancelled"
 
@@ -224,7 +226,7 @@ def test_a_run_that_is_being_deleted_is_left_alone() -> None:
 def test_a_job_made_before_a_crash_decides_the_revision() -> None:
     made = a_new_execution("a", "b").with_job(a_job("a"))
 
-    unknown = decide(made.knowing(named_revision="wf-rev", revision=None).build())
+    unknown = decide(made.with_fields(named_revision="wf-rev", revision=None).build())
 
     assert unknown == Plan(lookups=(LookForRevision("wf-rev"),))
 
@@ -244,18 +246,20 @@ def test_a_cancel_after_the_first_job_and_before_its_record_ends_the_job() -> No
 
 
 def test_a_revision_that_is_not_known_is_looked_for_before_anything_else() -> None:
-    assert decide(a_snapshot().knowing(revision=None).build()) == Plan(lookups=(LookForRevision("wf-rev"),))
+    assert decide(a_snapshot().with_fields(revision=None).build()) == Plan(
+        lookups=(LookForRevision("wf-rev"),)
+    )
 
 
 def test_a_revision_that_is_gone_fails_the_run_and_says_so() -> None:
-    reason, message = refusal(a_snapshot().knowing(revision=None, lost_revision=True))
+    reason, message = refusal(a_snapshot().with_fields(revision=None, lost_revision=True))
 
     assert reason == conditions.REVISION_LOST
     assert "'wf-rev'" in message
 
 
 def test_the_wait_for_a_workflow_is_as_long_as_the_installation_says() -> None:
-    impatient = a_new_execution().limited(workflow_grace=2).knowing(workflow=None, revision=None)
+    impatient = a_new_execution().with_limits(workflow_grace=2).with_fields(workflow=None, revision=None)
 
     assert decide(impatient.at(1).build()).outcome == Waiting(at(0) + timedelta(seconds=2))
     assert refusal(impatient.at(2))[0] == conditions.WORKFLOW_NOT_FOUND
@@ -265,7 +269,7 @@ CLOSED: Any = an_environment("closed", default=True, state="Cordoned")
 
 
 def test_a_run_waits_for_a_cordoned_environment_and_says_so() -> None:
-    execution = a_new_execution().knowing(environments=(CLOSED,))
+    execution = a_new_execution().with_fields(environments=(CLOSED,))
     plan = decide(execution.at(5).build())
     status = status_of(plan)
     assert status["phase"] == "Pending"
@@ -280,7 +284,7 @@ def test_a_run_waits_for_a_cordoned_environment_and_says_so() -> None:
 
 def test_a_run_is_placed_when_the_maintenance_is_over() -> None:
     window = {"start": wire(0), "end": wire(60)}
-    execution = a_new_execution().knowing(
+    execution = a_new_execution().with_fields(
         environments=(an_environment("lab", default=True, maintenance=[window]),)
     )
     assert decide(execution.at(5).build()).outcome == Waiting(at(60))
@@ -289,11 +293,11 @@ def test_a_run_is_placed_when_the_maintenance_is_over() -> None:
 
 def test_a_bad_template_of_the_environment_is_distinguished_from_one_of_the_workflow() -> None:
     bad = an_environment("lab", default=True, podTemplate={"spec": {"tolerationz": []}})
-    reason, message = refusal(a_new_execution().knowing(environments=(bad,)))
+    reason, message = refusal(a_new_execution().with_fields(environments=(bad,)))
     assert reason == conditions.INVALID_POD_TEMPLATE
     assert message.startswith("the environment 'lab' has a bad podTemplate.spec.tolerationz")
     powerful = an_environment("lab", default=True, podTemplate={"spec": {"hostNetwork": True}})
-    assert decide(a_new_execution().knowing(environments=(powerful,)).build()).first_jobs
+    assert decide(a_new_execution().with_fields(environments=(powerful,)).build()).first_jobs
 
 
 def test_later_steps_wait_while_the_environment_is_cordoned_and_say_so() -> None:
@@ -309,7 +313,7 @@ def test_later_steps_wait_while_the_environment_is_cordoned_and_say_so() -> None
         .recorded("one", "Completed", completionTime=wire(3))
     )
     window = {"start": wire(0), "end": wire(60), "description": "upgrade"}
-    closed = begun.knowing(environments=(an_environment("lab", maintenance=[window]),)).at(5)
+    closed = begun.with_fields(environments=(an_environment("lab", maintenance=[window]),)).at(5)
     plan = decide(closed.build())
     assert not plan.first_jobs
     step = status_of(plan)["steps"]["two"]
@@ -336,19 +340,19 @@ def test_a_run_that_another_workflow_owns_is_waited_for_and_then_refused() -> No
 
 
 def test_a_revision_that_the_run_names_is_looked_for_and_must_be_of_its_workflow() -> None:
-    asking = a_new_execution("a").asking(revision="wf-old")
+    asking = a_new_execution("a").with_spec(revision="wf-old")
     revision = asking.build().revision
     assert revision is not None
 
-    assert decide(asking.knowing(revision=None).build()) == Plan(lookups=(LookForRevision("wf-old"),))
+    assert decide(asking.with_fields(revision=None).build()) == Plan(lookups=(LookForRevision("wf-old"),))
     for there in (None, replace(revision, owner="another workflow's uid")):
-        reason, message = refusal(asking.knowing(revision=there, lost_revision=there is None))
+        reason, message = refusal(asking.with_fields(revision=there, lost_revision=there is None))
         assert reason == conditions.REVISION_NOT_FOUND
         assert "'wf-old'" in message
 
 
 def test_a_revision_that_the_run_names_is_not_written_again() -> None:
-    asking = a_new_execution("a").asking(revision="wf-old")
+    asking = a_new_execution("a").with_spec(revision="wf-old")
 
     plan = decide(asking.build())
 

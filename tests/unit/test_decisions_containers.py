@@ -285,7 +285,7 @@ def test_a_program_killed_because_its_hook_failed_is_reported_as_such(code: int)
     assert decide(seen.build()).lookups == (look,)
 
     hook = an_event("FailedPostStartHook", "PostStartHook failed")
-    plan = decide(seen.knowing(events={look.key: ObservedEvents(at(10), (hook,))}).build())
+    plan = decide(seen.with_fields(events={look.key: ObservedEvents(at(10), (hook,))}).build())
     assert plan.status is not None
     step = plan.status["steps"]["train"]
     assert (step["phase"], step["reason"]) == ("Failed", "Error")

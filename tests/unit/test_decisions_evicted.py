@@ -19,7 +19,7 @@ EVICTED: Final = an_event("Evicted", "Pod ephemeral local storage usage exceeds 
 
 def ended(*observed: Any, **step: Any) -> SnapshotMaker:
     seen = a_snapshot(a_step(**step)).recorded("train", "Running").with_pod(DONE).at(61)
-    return seen.knowing(events=dict(observed)) if observed else seen
+    return seen.with_fields(events=dict(observed)) if observed else seen
 
 
 def test_a_success_with_scratch_space_is_believed_only_after_its_events_were_asked_for() -> None:

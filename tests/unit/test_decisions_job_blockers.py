@@ -32,8 +32,8 @@ def test_a_further_attempt_waits_for_the_gpu_model_too() -> None:
     said: dict[str, Any] = {"completionTime": wire(10), "reason": conditions.STEP_ERROR, "exitCode": 1}
     failed = a_snapshot(step).recorded(TRAIN, "Retrying", **said).with_pod(a_pod().exited(1, end=10))
 
-    without = planned(failed.knowing(nodes=NO_GPU), 40)
-    again = planned(failed.knowing(nodes=A100), 40)
+    without = planned(failed.with_fields(nodes=NO_GPU), 40)
+    again = planned(failed.with_fields(nodes=A100), 40)
 
     assert without.later_jobs == ()
     assert step_of(without)["reason"] == conditions.STEP_NO_SUCH_GPU
@@ -41,7 +41,9 @@ def test_a_further_attempt_waits_for_the_gpu_model_too() -> None:
 
 
 def test_a_step_that_has_run_is_not_over_its_queue_timeout_when_its_pod_is_gone() -> None:
-    gone = a_snapshot(TRAIN).recorded(TRAIN, "Running", **RAN).with_job(a_job()).limited(queue_timeout=100)
+    gone = (
+        a_snapshot(TRAIN).recorded(TRAIN, "Running", **RAN).with_job(a_job()).with_limits(queue_timeout=100)
+    )
 
     plan = planned(gone, 500)
 
@@ -51,7 +53,7 @@ def test_a_step_that_has_run_is_not_over_its_queue_timeout_when_its_pod_is_gone(
 
 def test_the_timeout_of_a_step_holds_on_a_node_that_does_not_answer() -> None:
     lost = a_snapshot(a_step(TRAIN, timeout=60)).recorded(TRAIN, "Running", **RAN)
-    lost = lost.knowing(nodes=Nodes(), looked_up={job_name(TRAIN): at(100)})
+    lost = lost.with_fields(nodes=Nodes(), looked_up={job_name(TRAIN): at(100)})
     plan = planned(lost.with_pod(a_pod().running().allowed(62)), 100)
     assert step_of(plan)["reason"] == conditions.STEP_TIMED_OUT
 
@@ -59,7 +61,9 @@ def test_the_timeout_of_a_step_holds_on_a_node_that_does_not_answer() -> None:
 def test_a_lost_pod_is_looked_at_again_when_its_grace_period_is_over() -> None:
     brave = an_environment("lab", forceDeleteOnLostNode=True)
     pod = a_pod().running().deleted(50, grace=30)
-    lost = a_snapshot(TRAIN).recorded(TRAIN, "Running", **RAN).knowing(nodes=Nodes(), environments=(brave,))
+    lost = (
+        a_snapshot(TRAIN).recorded(TRAIN, "Running", **RAN).with_fields(nodes=Nodes(), environments=(brave,))
+    )
     lost = lost.with_status(environment="lab").with_pod(pod)
 
     assert planned(lost, 60).outcome == Waiting(at(80))
@@ -68,7 +72,7 @@ def test_a_lost_pod_is_looked_at_again_when_its_grace_period_is_over() -> None:
 
 def test_a_lost_pod_that_never_started_is_not_reported_as_running() -> None:
     pod = a_pod().on_node("node-1").deleted(50, grace=30)
-    lost = a_snapshot(TRAIN).recorded(TRAIN, "Pending").knowing(nodes=Nodes()).with_pod(pod)
+    lost = a_snapshot(TRAIN).recorded(TRAIN, "Pending").with_fields(nodes=Nodes()).with_pod(pod)
     step = step_of(planned(lost, 60))
     assert (step.get("phase"), step["reason"]) == (None, conditions.STEP_NODE_LOST)
 
@@ -85,7 +89,7 @@ def test_steps_do_not_move_to_other_nodes_when_their_environment_is_gone() -> No
     run = run.with_status(environment="lab", conditions=[*run.status["conditions"], placed])
 
     gone = planned(run, 6)
-    there = planned(run.knowing(environments=(an_environment("lab"),)), 6)
+    there = planned(run.with_fields(environments=(an_environment("lab"),)), 6)
 
     assert gone.first_jobs == ()
     assert step_of(gone, "b")["reason"] == conditions.UNKNOWN_ENVIRONMENT
@@ -93,7 +97,7 @@ def test_steps_do_not_move_to_other_nodes_when_their_environment_is_gone() -> No
 
 
 def test_a_refused_run_gets_its_workflow_as_owner_so_that_history_finds_it() -> None:
-    needy = a_new_execution("a", parameters=[{"name": "x", "required": True}]).knowing(fresh=True)
+    needy = a_new_execution("a", parameters=[{"name": "x", "required": True}]).with_fields(fresh=True)
     refused = decide(needy.with_metadata(ownerReferences=[], labels={}).build())
     assert refused.status is not None
     assert refused.status["phase"] == "Failed"
@@ -102,7 +106,7 @@ def test_a_refused_run_gets_its_workflow_as_owner_so_that_history_finds_it() -> 
 
 def test_a_run_whose_revision_is_lost_has_no_step_left_running() -> None:
     run = a_snapshot("a", "b").recorded("a", "Running", **RAN).with_status(revision="gone")
-    plan = decide(run.knowing(revision=None, lost_revision=True).build())
+    plan = decide(run.with_fields(revision=None, lost_revision=True).build())
     assert plan.status is not None
     assert plan.status["phase"] == "Failed"
     assert plan.status["steps"]["a"]["phase"] == "Cancelled"
@@ -110,7 +114,7 @@ def test_a_run_whose_revision_is_lost_has_no_step_left_running() -> None:
 
 def test_the_revision_is_recorded_while_the_first_step_is_held_back() -> None:
     step = a_step(TRAIN, resources={"gpu": "1x NVIDIA A100"})
-    plan = decide(a_new_execution(step).knowing(nodes=NO_GPU, fresh=True).build())
+    plan = decide(a_new_execution(step).with_fields(nodes=NO_GPU, fresh=True).build())
     assert plan.first_jobs == ()
     assert plan.revision is not None
     assert not plan.ended

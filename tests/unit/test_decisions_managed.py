@@ -97,7 +97,7 @@ def test_a_job_whose_pod_runs_has_no_end() -> None:
 def test_a_success_written_to_the_job_stands_when_the_node_is_lost() -> None:
     told = managed(ended=("Complete", 5))
 
-    plan = planned(chain().with_pod(LOST, job=told).knowing(recorded_at=at(9.5)), 10)
+    plan = planned(chain().with_pod(LOST, job=told).with_fields(recorded_at=at(9.5)), 10)
 
     assert plan.completed["a"].phase == "Completed"
     assert [job.step for job in plan.first_jobs] == ["b"]
@@ -150,7 +150,7 @@ def test_no_other_pod_is_touched(pod: PodMaker) -> None:
 
 
 def test_progress_is_recorded_at_most_once_a_second_while_steps_go_well() -> None:
-    ended = chain().with_pod(SUCCEEDED, job=managed()).knowing(recorded_at=at(5.5))
+    ended = chain().with_pod(SUCCEEDED, job=managed()).with_fields(recorded_at=at(5.5))
 
     soon, later = planned(ended, 6), planned(ended, 6.5)
 
@@ -161,10 +161,10 @@ def test_progress_is_recorded_at_most_once_a_second_while_steps_go_well() -> Non
 
 
 def test_an_unrecorded_result_is_remembered_without_its_pod() -> None:
-    ended = chain().with_pod(SUCCEEDED, job=managed()).knowing(recorded_at=at(5.5))
+    ended = chain().with_pod(SUCCEEDED, job=managed()).with_fields(recorded_at=at(5.5))
     seen = planned(ended, 6).completed
 
-    after = chain().knowing(recorded_at=at(5.5), completed=seen)
+    after = chain().with_fields(recorded_at=at(5.5), completed=seen)
     plan = planned(after.recorded("b", "Pending", 0, job=False), 6.1)
 
     assert set(seen) == {"a"}
@@ -174,10 +174,10 @@ def test_an_unrecorded_result_is_remembered_without_its_pod() -> None:
 
 
 def test_a_recorded_later_attempt_overrides_what_was_observed() -> None:
-    ended = chain().with_pod(SUCCEEDED, job=managed()).knowing(recorded_at=at(5.5))
+    ended = chain().with_pod(SUCCEEDED, job=managed()).with_fields(recorded_at=at(5.5))
     seen = planned(ended, 6).completed
 
-    later = a_snapshot("a", "b").recorded("a", "Running", 2).knowing(completed=seen)
+    later = a_snapshot("a", "b").recorded("a", "Running", 2).with_fields(completed=seen)
     plan = planned(later.with_pod(a_pod("a", 2).running(), job=managed(attempt=2)), 7)
 
     assert (plan.completed, plan.first_jobs) == ({}, ())
@@ -185,7 +185,7 @@ def test_a_recorded_later_attempt_overrides_what_was_observed() -> None:
 
 def test_a_failure_is_recorded_at_once() -> None:
     failed = a_snapshot(a_step("a", retries=1), "b").recorded("a", "Pending")
-    failed = failed.with_pod(a_pod("a").exited(1), job=managed()).knowing(recorded_at=at(5.9))
+    failed = failed.with_pod(a_pod("a").exited(1), job=managed()).with_fields(recorded_at=at(5.9))
 
     plan = planned(failed, 6)
 
@@ -196,7 +196,7 @@ def test_a_failure_is_recorded_at_once() -> None:
 def test_the_end_of_the_run_is_recorded_at_once() -> None:
     last = a_snapshot("a").recorded("a", "Pending").with_pod(SUCCEEDED, job=managed())
 
-    plan = planned(last.knowing(recorded_at=at(5.9)), 6)
+    plan = planned(last.with_fields(recorded_at=at(5.9)), 6)
 
     assert plan.status is not None
     assert plan.status["phase"] == "Completed"

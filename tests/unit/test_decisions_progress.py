@@ -309,7 +309,7 @@ def test_of_two_failures_the_first_in_time_is_reported() -> None:
 
 def test_a_queue_timeout_is_distinguished_from_a_run_timeout() -> None:
     plan = planned(
-        a_snapshot("a").recorded("a", "Pending").with_pod(a_pod("a")).limited(queue_timeout=60), 60
+        a_snapshot("a").recorded("a", "Pending").with_pod(a_pod("a")).with_limits(queue_timeout=60), 60
     )
 
     assert finished(plan) == ("True", conditions.QUEUE_TIMED_OUT)

@@ -98,5 +98,5 @@ def test_no_job_is_deleted_for_a_quota_that_it_does_not_use(message: str) -> Non
 
 
 def test_nothing_more_is_deleted_before_the_quotas_usage_is_updated() -> None:
-    assert planned(two_done().knowing(room_made=at(16))).room == ()
-    assert planned(two_done().knowing(room_made=at(15))).room == (the_job("early"),)
+    assert planned(two_done().with_fields(room_made=at(16))).room == ()
+    assert planned(two_done().with_fields(room_made=at(15))).room == (the_job("early"),)

@@ -224,7 +224,9 @@ def test_an_accepted_run_that_cannot_go_on_says_so_in_its_message() -> None:
 
 def test_a_run_that_may_never_begin_is_refused_without_another_try() -> None:
     never = Refusal("policy", None, conditions.STEP_FORBIDDEN, at(0))
-    foreign = a_new_execution("train").with_metadata(ownerReferences=[], labels={}).knowing(obstacle=never)
+    foreign = (
+        a_new_execution("train").with_metadata(ownerReferences=[], labels={}).with_fields(obstacle=never)
+    )
 
     plan = planned(foreign, 1)
 

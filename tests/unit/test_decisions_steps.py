@@ -137,7 +137,7 @@ def test_a_job_that_can_never_be_made_fails_its_step() -> None:
 def test_a_gpu_that_no_node_has_is_waited_for_without_a_job_until_the_queue_timeout() -> None:
     step = a_step(TRAIN, resources={"gpu": "2x NVIDIA H100"})
     here = Nodes(frozenset({"NVIDIA-A100-SXM4-80GB"}), frozenset())
-    asks = a_snapshot(step).knowing(nodes=here).limited(queue_timeout=100)
+    asks = a_snapshot(step).with_fields(nodes=here).with_limits(queue_timeout=100)
 
     early, late = planned(asks, 1), planned(asks, 100)
 
@@ -206,7 +206,7 @@ def test_a_further_attempt_with_its_job_is_not_made_again() -> None:
 def held_back(step: SnapshotMaker) -> SnapshotMaker:
     """The second attempt is on record, and the API server does not take its Job."""
     held = step.recorded(TRAIN, "Pending", 2, job=False, disruptions=1)
-    return held.with_refusal(TRAIN, "exceeded quota: team", ask_again=900, attempt=2).limited(
+    return held.with_refusal(TRAIN, "exceeded quota: team", ask_again=900, attempt=2).with_limits(
         queue_timeout=100
     )
 
@@ -279,7 +279,7 @@ def test_before_another_attempt_an_unobserved_last_pod_is_read_by_name() -> None
     vanished = failed_once().with_job(a_job())
 
     asks = planned(vanished, 3600)
-    goes_on = planned(vanished.knowing(absent=frozenset({job_name(TRAIN)})), 3600)
+    goes_on = planned(vanished.with_fields(absent=frozenset({job_name(TRAIN)})), 3600)
 
     assert (asks.lookups, asks.later_jobs) == ((LookForJob(job_name(TRAIN), has_run=True),), ())
     assert [job.attempt for job in goes_on.later_jobs] == [2]

@@ -42,7 +42,7 @@ def test_a_deadline_that_is_set_is_not_set_again() -> None:
 
 
 def test_a_deadline_that_the_api_server_refused_is_not_set_again() -> None:
-    assert planned(running(SLOW).knowing(deadlines_set={f"uid-{POD}": at(41)}), 42).deadlines == ()
+    assert planned(running(SLOW).with_fields(deadlines_set={f"uid-{POD}": at(41)}), 42).deadlines == ()
 
 
 def test_no_deadline_is_set_before_the_program_has_started_or_without_a_timeout() -> None:
@@ -54,7 +54,7 @@ def test_no_deadline_is_set_before_the_program_has_started_or_without_a_timeout(
 
 
 def test_a_kubelet_that_does_not_end_a_program_in_time_is_given_half_a_minute() -> None:
-    early, late = planned(running(TOLD), 129), planned(running(TOLD).knowing(**LOOKED_UP), 130)
+    early, late = planned(running(TOLD), 129), planned(running(TOLD).with_fields(**LOOKED_UP), 130)
 
     assert (early.status, early.outcome) == (None, Waiting(at(130)))
     assert late.status is not None
@@ -63,24 +63,27 @@ def test_a_kubelet_that_does_not_end_a_program_in_time_is_given_half_a_minute() 
 
 def test_a_deadline_that_is_set_late_gives_the_kubelet_as_long_from_then_on() -> None:
     back = running(SLOW)
-    told = running(TOLD).knowing(deadlines_set={f"uid-{POD}": at(500)})
+    told = running(TOLD).with_fields(deadlines_set={f"uid-{POD}": at(500)})
 
     assert len(planned(back, 500).deadlines) == 1
     assert planned(back, 500).status is None
     assert planned(told, 529).status is None
-    assert planned(told.knowing(looked_up={job_name("train"): at(530)}), 530).status is not None
+    assert planned(told.with_fields(looked_up={job_name("train"): at(530)}), 530).status is not None
 
 
 def test_a_pod_is_read_before_its_program_counts_as_timed_out() -> None:
     """The cache of Pods may be stale, and the program may have ended in time."""
-    stale, early = planned(running(TOLD), 130), running(TOLD).knowing(looked_up={job_name("train"): at(129)})
+    stale, early = (
+        planned(running(TOLD), 130),
+        running(TOLD).with_fields(looked_up={job_name("train"): at(129)}),
+    )
 
     assert (stale.status, stale.lookups) == (None, (LookForJob(job_name("train"), has_run=True),))
     assert planned(early, 130).lookups == stale.lookups
 
 
 def test_a_timeout_is_recorded_before_the_program_is_ended() -> None:
-    first = planned(running(TOLD).knowing(**LOOKED_UP), 130)
+    first = planned(running(TOLD).with_fields(**LOOKED_UP), 130)
     said: dict[str, Any] = {
         "reason": conditions.STEP_TIMED_OUT,
         "completionTime": wire(130),
@@ -95,7 +98,7 @@ def test_a_timeout_is_recorded_before_the_program_is_ended() -> None:
 
 
 def test_a_step_that_fails_for_its_timeout_is_recorded_before_the_run_is_ended() -> None:
-    first = planned(running(TOLD, retries=False).knowing(**LOOKED_UP), 130)
+    first = planned(running(TOLD, retries=False).with_fields(**LOOKED_UP), 130)
     said: dict[str, Any] = {
         "reason": conditions.STEP_TIMED_OUT,
         "completionTime": wire(130),

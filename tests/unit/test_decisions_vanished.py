@@ -37,7 +37,7 @@ def test_a_missing_job_is_read_before_it_counts_as_deleted() -> None:
 def test_a_job_confirmed_missing_was_disrupted_and_is_retried_for_free() -> None:
     lost = a_snapshot(TRAIN).recorded(TRAIN, "Running", startTime=wire(1))
 
-    plan = planned(lost.knowing(absent=frozenset({job_name(TRAIN)})), 20)
+    plan = planned(lost.with_fields(absent=frozenset({job_name(TRAIN)})), 20)
 
     assert step_of(plan)["phase"] == "Retrying"
     assert (step_of(plan)["reason"], step_of(plan)["disruptions"]) == (conditions.STEP_VANISHED, 1)
@@ -56,7 +56,7 @@ def test_a_failed_job_without_its_pod_is_read_before_the_cluster_is_blamed() -> 
     failed = a_snapshot(TRAIN).recorded(TRAIN, "Running").with_job(a_job(ended=("Failed", 9)))
 
     asks = planned(failed, 20)
-    sure = planned(failed.knowing(absent=frozenset({job_name(TRAIN)})), 20)
+    sure = planned(failed.with_fields(absent=frozenset({job_name(TRAIN)})), 20)
 
     assert asks.lookups == (LookForJob(job_name(TRAIN)),)
     assert step_of(sure)["reason"] == conditions.STEP_VANISHED
@@ -80,7 +80,7 @@ def test_one_success_among_two_pods_is_a_success() -> None:
 
 # --- nodes that do not answer ----------------------------------------------------------------------
 
-LOST: Final = a_snapshot(TRAIN).recorded(TRAIN, "Running", startTime=wire(1)).knowing(nodes=Nodes())
+LOST: Final = a_snapshot(TRAIN).recorded(TRAIN, "Running", startTime=wire(1)).with_fields(nodes=Nodes())
 
 
 def test_a_lost_node_is_reported_and_the_step_is_not_retried_elsewhere() -> None:
@@ -93,7 +93,7 @@ def test_a_lost_node_is_reported_and_the_step_is_not_retried_elsewhere() -> None
 def test_a_pod_on_a_lost_node_is_force_deleted_only_where_the_environment_allows_it() -> None:
     brave = an_environment("lab", forceDeleteOnLostNode=True)
     pod = a_pod().running().deleted(5, grace=5)
-    lost = LOST.with_status(environment="lab").knowing(environments=(brave,)).with_pod(pod)
+    lost = LOST.with_status(environment="lab").with_fields(environments=(brave,)).with_pod(pod)
 
     meta = pod.view.metadata
     assert planned(lost, 9).force_delete_pods == ()
@@ -102,7 +102,7 @@ def test_a_pod_on_a_lost_node_is_force_deleted_only_where_the_environment_allows
 
 def test_a_recovered_node_is_reported_at_once() -> None:
     back = LOST.recorded(TRAIN, "Running", startTime=wire(1), reason=conditions.STEP_NODE_LOST, message="m")
-    back = back.knowing(nodes=Nodes(ready=frozenset({"node-1"}))).with_pod(a_pod().running())
+    back = back.with_fields(nodes=Nodes(ready=frozenset({"node-1"}))).with_pod(a_pod().running())
 
     assert step_of(planned(back, 500)) == {"reason": None, "message": None}
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from demo import story
+from demo import walkthrough
 from demo.cluster import ENVIRONMENTS, environments
 from demo.runs import Run, Step, changes, of_answer, of_object
 from demo.terminal import DemoError, as_typed
 from localcluster import ClusterError, demonstration, kind
-from localcluster.demonstration import Places
+from localcluster.demonstration import BuildPaths
 
 SHIPPED = list(yaml.safe_load_all(ENVIRONMENTS.read_text()))
 SIMULATED = {"kwok.x-k8s.io/node": "fake"}
@@ -118,7 +118,7 @@ def test_a_cluster_of_the_users_own_is_for_processes_on_this_host(monkeypatch: p
     with pytest.raises(
         DemoError, match="Run operator and facade on this host with `make dev`, or push the image"
     ):
-        story.up(in_kind=False)
+        walkthrough.up(in_kind=False)
 
 
 def test_kind_without_docker_is_refused_with_what_to_do(
@@ -139,12 +139,12 @@ def test_of_kind_the_demo_asks_for_a_cluster_its_kubeconfig_and_the_image(
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     kind.require()
-    places = Places(tmp_path / "build")
-    demonstration.up_kind(places, [Path("/image.tar")])
+    paths = BuildPaths(tmp_path / "build")
+    demonstration.up_kind(paths, [Path("/image.tar")])
     assert asked.read_text().splitlines() == [
         "get clusters",
         f"create cluster --name=nightcrawler --config={kind.CONFIGURATION} --wait=120s",
-        f"export kubeconfig --name=nightcrawler --kubeconfig={places.kubeconfig}",
+        f"export kubeconfig --name=nightcrawler --kubeconfig={paths.kubeconfig}",
         "load image-archive /image.tar --name=nightcrawler",
     ]
     nodes = yaml.safe_load(kind.CONFIGURATION.read_text())["nodes"]

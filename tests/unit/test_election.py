@@ -12,7 +12,7 @@ import pytest
 from nightcrawler_crds import errors
 from nightcrawler_operator.election.elector import Elector, LeaseTerms
 from nightcrawler_operator.election.leadership import SoleLeader
-from tests.support.leases import LeaseServer, Line, Witness
+from tests.support.leases import LeaseServer, LeaseStore, Witness
 from tests.support.virtualtime import now, virtual_time
 
 TERMS = LeaseTerms(namespace="ops", name="operator", lease_duration=15, renew_deadline=10, retry_period=2)
@@ -31,12 +31,12 @@ class Replica:
         reads_for: float = 0.0,
         dead: set[str] | None = None,
     ) -> None:
-        self.line = Line(server, delay=delay)
-        self.witness = Witness(name, dead, line=self.line)
+        self.store = LeaseStore(server, delay=delay)
+        self.witness = Witness(name, dead, store=self.store)
         self.started: list[float] = []
         self.stopped: list[float] = []
         self.elector = Elector(
-            self.line,
+            self.store,
             TERMS,
             self.witness,
             on_started=lambda: self.started.append(now()),
@@ -58,7 +58,7 @@ class Replica:
 
     def vanish(self) -> None:
         """Be killed: no further request gets through."""
-        self.line.hang()
+        self.store.hang()
 
 
 @asynccontextmanager
@@ -210,7 +210,7 @@ async def test_a_leader_whose_requests_hang_stops_at_the_deadline_counted_from_i
     async with replicas(server, "a") as (a,):
         await asyncio.sleep(10.5)
         last_renewal = 10
-        a.line.hang()
+        a.store.hang()
         await asyncio.sleep(last_renewal + 9 - now())
         assert (a.elector.is_leader, a.elector.time_left()) == (True, 1)
         await asyncio.sleep(5)
@@ -250,10 +250,10 @@ async def test_a_leader_whose_requests_are_refused_stops_at_the_deadline(
 async def test_a_leader_that_could_not_renew_leads_again_if_nobody_took_over() -> None:
     server = LeaseServer()
     async with replicas(server, "a") as (a,):
-        a.line.hang()
+        a.store.hang()
         await asyncio.sleep(60)
         assert len(a.stopped) == 1
-        a.line.recover()
+        a.store.recover()
         await asyncio.sleep(5)
         assert (len(a.started), a.elector.is_leader) == (2, True)
 
@@ -262,9 +262,9 @@ async def test_a_leader_that_could_not_renew_leads_again_if_nobody_took_over() -
 async def test_a_leader_that_was_cut_off_finds_its_successor_and_waits() -> None:
     server = LeaseServer()
     async with replicas(server, "a", "b") as (a, b):
-        a.line.hang()
+        a.store.hang()
         await asyncio.sleep(60)
-        a.line.recover()
+        a.store.recover()
         await asyncio.sleep(60)
         assert (len(a.started), a.elector.is_leader, b.elector.is_leader) == (1, False, True)
         assert a.stopped[0] < b.started[0]
@@ -275,9 +275,9 @@ async def test_a_renewal_whose_answer_is_lost_is_found_out_and_costs_no_leadersh
     server = LeaseServer()
     async with replicas(server, "a") as (a,):
         await asyncio.sleep(2.5)
-        a.line.loses_answers = True
+        a.store.loses_answers = True
         await asyncio.sleep(4)
-        a.line.loses_answers = False
+        a.store.loses_answers = False
         await asyncio.sleep(60)
         assert (a.started, a.stopped) == ([0], [])
 
@@ -310,7 +310,7 @@ async def test_a_blocked_event_loop_does_not_prolong_leadership() -> None:
     clock = {"ahead": 0.0}
     loop = asyncio.get_running_loop()
     elector = Elector(
-        Line(server),
+        LeaseStore(server),
         TERMS,
         Witness("a"),
         on_started=lambda: None,
@@ -343,7 +343,7 @@ async def test_stopping_while_the_api_server_hangs_takes_no_longer_than_one_requ
     server = LeaseServer()
     a = Replica(server, "a")
     await asyncio.sleep(1)
-    a.line.hang()
+    a.store.hang()
     await a.end()
     assert now() - 1 <= 2
     assert a.stopped == [1]

@@ -71,7 +71,7 @@ async def test_a_dead_leaders_renewal_that_arrives_before_the_claim_delays_it_by
 async def test_a_dead_leaders_renewal_that_arrives_after_the_claim_is_refused() -> None:
     server, dead = LeaseServer(), set[str]()
     async with replicas(server, "a") as (a,):
-        a.line.arrives_late = 3
+        a.store.arrives_late = 3
         a.vanish()
         await asyncio.sleep(1.5)  # it has asked to renew
         dead.add("a")

@@ -12,12 +12,12 @@ from typing_extensions import override
 
 from nightcrawler_crds.kube.nativeviews import LeaseView
 from nightcrawler_operator.election.elector import Elector, LeaseTerms
-from tests.support.leases import LeaseServer, Line, Witness
+from tests.support.leases import LeaseServer, LeaseStore, Witness
 from tests.support.virtualtime import run
 
 TERMS = LeaseTerms(namespace="ops", name="operator", lease_duration=15, renew_deadline=10, retry_period=2)
 
-# What may befall a replica's line: which replica, after how long, and what.
+# A fault: of which replica, after how many seconds, and what.
 trouble = st.tuples(
     st.integers(0, 2),
     st.floats(0.1, 12),
@@ -33,7 +33,7 @@ class Replicas:
     def __init__(self, kind: type[Elector]) -> None:
         self.kind = kind
         self.server = LeaseServer()
-        self.lines: list[Line] = []
+        self.stores: list[LeaseStore] = []
         self.electors: list[Elector] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.born = 0
@@ -45,37 +45,37 @@ class Replicas:
 
     def start(self, place: int) -> None:
         self.born += 1
-        line = Line(self.server, delay=0.01)
+        store = LeaseStore(self.server, delay=0.01)
         elector = self.kind(
-            line,
+            store,
             TERMS,
-            Witness(f"replica-{self.born}", self.dead, line=line),
+            Witness(f"replica-{self.born}", self.dead, store=store),
             on_started=self.check,
             on_stopped=lambda: None,
             clock=asyncio.get_running_loop().time,
         )
         task = asyncio.create_task(elector.run())
-        if place == len(self.lines):
-            self.lines.append(line)
+        if place == len(self.stores):
+            self.stores.append(store)
             self.electors.append(elector)
             self.tasks.append(task)
         else:
-            self.lines[place], self.electors[place], self.tasks[place] = line, elector, task
+            self.stores[place], self.electors[place], self.tasks[place] = store, elector, task
 
     async def befall(self, place: int, what: str) -> None:
-        line = self.lines[place]
+        store = self.stores[place]
         match what:
             case "hang":
-                line.hang()
+                store.hang()
             case "recover":
-                line.recover()
-                line.loses_answers = False
+                store.recover()
+                store.loses_answers = False
             case "lose answers":
-                line.loses_answers = True
+                store.loses_answers = True
             case "slow" | "fast":
-                line.delay = 0.8 if what == "slow" else 0.01
+                store.delay = 0.8 if what == "slow" else 0.01
             case "kill":
-                line.hang()
+                store.hang()
                 await self.stop(place)
                 self.start(place)
             case "die" | "die late":
@@ -86,8 +86,8 @@ class Replicas:
 
     async def die(self, place: int, *, late: bool) -> None:
         """Be killed, and known to be dead; what it has asked for last may arrive long after that."""
-        self.lines[place].arrives_late = 5.0 if late else None
-        self.lines[place].hang()
+        self.stores[place].arrives_late = 5.0 if late else None
+        self.stores[place].hang()
         self.tasks[place].cancel()
         await asyncio.sleep(0)
         self.dying.append(self.tasks[place])

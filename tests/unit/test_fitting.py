@@ -33,7 +33,7 @@ def verdict(step: Json, *nodes: NodeRoom, template: Json | None = None, **enviro
     there = nodes or NODES
     products = frozenset(p for n in there if (p := n.labels.get("nvidia.com/gpu.product")))
     spec = {"default": True, "nodes": "Fixed", "nodeSelector": {"pool": "lab"}, **environment}
-    execution = a_new_execution(a_step(resources=step, podTemplate=template or {})).knowing(
+    execution = a_new_execution(a_step(resources=step, podTemplate=template or {})).with_fields(
         environments=(an_environment("lab", **spec),), nodes=Nodes(gpu_products=products, rooms=there)
     )
     status = decide(execution.build()).status

@@ -217,8 +217,8 @@ def test_a_limit_of_the_profile_below_the_request_of_the_workflow_is_refused() -
 
 
 def test_a_run_with_an_unknown_profile_lists_them_before_it_is_refused() -> None:
-    execution = a_new_execution("train", config={"computeProfile": "Huge"}).knowing(profiles=(GPU, SMALL))
-    assert decide(execution.knowing(fresh_profiles=False).build()).lookups == (LookForProfiles(),)
+    execution = a_new_execution("train", config={"computeProfile": "Huge"}).with_fields(profiles=(GPU, SMALL))
+    assert decide(execution.with_fields(fresh_profiles=False).build()).lookups == (LookForProfiles(),)
     status = decide(execution.build()).status
     assert status is not None
     (accepted,) = [c for c in status["conditions"] if c["type"] == conditions.ACCEPTED]
@@ -227,7 +227,7 @@ def test_a_run_with_an_unknown_profile_lists_them_before_it_is_refused() -> None
 
 
 def test_a_run_whose_profile_asks_for_other_nodes_than_its_environment_is_refused() -> None:
-    execution = a_new_execution("train", **USES).knowing(
+    execution = a_new_execution("train", **USES).with_fields(
         profiles=(GPU,), environments=(an_environment("hdd", default=True, nodeSelector={"disk": "hdd"}),)
     )
     status = decide(execution.build()).status

@@ -19,7 +19,7 @@ from nightcrawler_crds.scheduletimes import (
     zone,
     zone_names,
 )
-from tests.support.slowtimes import changes_of_clocks, times_between
+from tests.support.referencetimes import changes_of_clocks, times_between
 
 DAY = timedelta(days=1)
 LINES = (

@@ -58,7 +58,7 @@ OUTLOOK: Final = Outlook(
 def placed(strategy: str, *there: EnvironmentView, outlook: Outlook = OUTLOOK, **fields: Any) -> Json:
     """The status of a run that a strategy places among these, or all three."""
     step = a_step(resources={"cpu": 4, "memory": "1 GB"})
-    execution = a_new_execution(step, environmentStrategy=strategy, **fields).knowing(
+    execution = a_new_execution(step, environmentStrategy=strategy, **fields).with_fields(
         environments=there or (SLOW, FAST, BUSY), nodes=NODES, outlook=outlook
     )
     status = decide(execution.build()).status
@@ -126,10 +126,10 @@ def test_the_status_has_each_candidate_with_its_numbers_and_why_it_was_passed_ov
 
 def test_the_listed_environments_are_the_candidates_and_an_asked_for_one_is_the_only_one() -> None:
     assert placed("time", environments=["slow", "busy", "mars"])["environment"] == "busy"
-    execution = a_new_execution(environmentStrategy="cost").knowing(
+    execution = a_new_execution(environmentStrategy="cost").with_fields(
         environments=(SLOW, FAST), outlook=OUTLOOK
     )
-    status = decide(execution.asking(environment="fast").build()).status
+    status = decide(execution.with_spec(environment="fast").build()).status
     assert status is not None
     assert why(dict(status)) == "runs in fast: asked for by the execution"
     assert "placement" not in status
@@ -165,14 +165,14 @@ def test_costs_in_another_currency_are_not_compared() -> None:
 
 
 def test_past_runs_are_looked_up_before_a_strategy_decides() -> None:
-    execution = a_new_execution(environmentStrategy="cost").knowing(
+    execution = a_new_execution(environmentStrategy="cost").with_fields(
         environments=(SLOW, FAST), outlook=Outlook()
     )
     assert decide(execution.build()).lookups == (LookForPastRuns(),)
 
 
 def test_a_run_whose_jobs_were_created_somewhere_stays_there() -> None:
-    execution = a_new_execution(environmentStrategy="cost").knowing(
+    execution = a_new_execution(environmentStrategy="cost").with_fields(
         environments=(SLOW, FAST), outlook=OUTLOOK, named_environment="fast"
     )
     status = decide(execution.build()).status

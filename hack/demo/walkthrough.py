@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from container import build
 from demo import cluster, host, release, runs, services
-from demo.cluster import BUILD, Kubectl, Places
+from demo.cluster import BUILD, Capabilities, Kubectl
 from demo.services import Installed
 from demo.terminal import DemoError, heading, say, shown
 from localcluster import choose, kind
@@ -37,7 +37,7 @@ def up(*, in_kind: bool) -> None:
     image = build.archive() if _can_have_image() else None
     kubectl = cluster.bring_up(*([image] if image else []))
     _stop_processes()
-    if image and cluster.have_real(cluster.nodes_of(kubectl)):
+    if image and cluster.has_real_node(cluster.nodes_of(kubectl)):
         heading("2. Operator and facade, installed by the Helm chart")
         release.offer_helm()
         release.install(kubectl, image)
@@ -46,7 +46,7 @@ def up(*, in_kind: bool) -> None:
         say("\nThere is no real node (that needs root on Linux): Pods are simulated and have no logs,")
         say("and operator and facade run as processes on this host.")
         installed = _on_host(kubectl)
-    tell(kubectl, installed)
+    show(kubectl, installed)
 
 
 def dev() -> None:
@@ -59,7 +59,7 @@ def dev() -> None:
     heading("1. A Kubernetes cluster")
     kubectl = cluster.bring_up()
     release.refuse_if_installed(kubectl)
-    tell(kubectl, _on_host(kubectl))
+    show(kubectl, _on_host(kubectl))
 
 
 def down() -> None:
@@ -67,22 +67,22 @@ def down() -> None:
     _stop_processes()
 
 
-def tell(kubectl: Kubectl, installed: Installed) -> None:
+def show(kubectl: Kubectl, installed: Installed) -> None:
     """What comes once operator and facade run: where steps run, workflows, and what to try next.
 
     Raises:
         DemoError: Something failed; the text says what to do.
     """
     heading("3. Where and with what steps run")
-    places = cluster.add_places(kubectl)
+    capabilities = cluster.add_environments(kubectl)
     heading("4. A workflow as a manifest")
-    by_manifest(kubectl, installed, "image-classification", logs=places.real)
+    by_manifest(kubectl, installed, "image-classification", logs=capabilities.real)
     heading("5. A workflow over REST")
-    workflow = over_rest(installed, logs=places.real)
+    workflow = over_rest(installed, logs=capabilities.real)
     heading("6. The same, by a schedule")
     by_schedule(kubectl, installed, workflow)
     heading("Everything keeps running")
-    say(_farewell(kubectl, installed, places))
+    say(_next_steps(kubectl, installed, capabilities))
 
 
 def _on_host(kubectl: Kubectl) -> Installed:
@@ -104,7 +104,7 @@ def _can_have_image() -> bool:
 
 def _refuse_named() -> None:
     """The nodes of a cluster of the user's own cannot be given an image from here."""
-    chosen = choose.choose(os.environ, lambda: False, localcluster.Places().kubeconfig)
+    chosen = choose.choose(os.environ, lambda: False, localcluster.BuildPaths().kubeconfig)
     if isinstance(chosen, choose.Named):
         raise DemoError(
             f"{choose.VARIABLE} names a cluster of your own, whose nodes cannot be given the image that is "
@@ -196,7 +196,7 @@ def _must_complete(run: runs.Run, installed: Installed) -> None:
         )
 
 
-def _farewell(kubectl: Kubectl, installed: Installed, places: Places) -> str:
+def _next_steps(kubectl: Kubectl, installed: Installed, capabilities: Capabilities) -> str:
     export = [f"export KUBECONFIG={kubectl.kubeconfig}"]
     if (BUILD / "bin" / "kubectl").exists():
         export.append(f"export PATH={BUILD / 'bin'}:$PATH")
@@ -206,12 +206,12 @@ def _farewell(kubectl: Kubectl, installed: Installed, places: Places) -> str:
         f"curl {installed.address}/api/workflows",
         _run("image-classification") + " && kubectl get wfe -w",
     ]
-    if places.gpu:
+    if capabilities.gpu:
         tries.append(_run("gpu-training"))
         tries.append(
             "kubectl get pods -l nightcrawler.dev/workflow=gpu-training -o yaml | grep -A8 resources:"
         )
-    if places.real:
+    if capabilities.real:
         tries.append(_run("retries"))
     return f"""\
   dashboard API   {installed.address}/docs   (interactive documentation of the REST API)
