@@ -27,7 +27,7 @@ POOL: Final = "nightcrawler.dev/pool"
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a cluster can run: `real` programs in real Pods, steps with a `gpu`."""
+    """What a cluster can run: `real`: programs in real Pods; `gpu`: steps with a GPU."""
 
     real: bool
     gpu: bool

@@ -56,11 +56,11 @@ def install(kubectl: Kubectl, image: Path, *settings: str, folder: Path = FOLDER
     is_new = not is_installed(kubectl)
     command = ["helm", "upgrade", "--install", NAME, CHART, f"--namespace={NAMESPACE}", "--create-namespace"]
     command += [f"--values={VALUES}", "--wait", _READY_WITHIN, *settings]
-    if _definitions_are_of_nobody(kubectl):  # after `make dev`, which applies them
+    if _definitions_are_unowned(kubectl):  # after `make dev`, which applies them
         _hand_over(kubectl)
     shown(command, env=kubectl.environment(), program=helm(), output=False)
     if not is_new and not (record.is_file() and record.read_text() == content):
-        # The image is another one under the same name, so that nothing has told the Pods.
+        # The image is another one under the same name, so that the Deployments have not changed.
         for part in _PARTS:
             kubectl.show("rollout", "restart", f"deployment/{NAME}-{part}", f"--namespace={NAMESPACE}")
             kubectl.ask(
@@ -108,15 +108,15 @@ def refuse_if_installed(kubectl: Kubectl) -> None:
         )
 
 
-def _definitions_are_of_nobody(kubectl: Kubectl) -> bool:
-    """Whether the custom resources are there, and not from Helm, so that the chart would refuse."""
+def _definitions_are_unowned(kubectl: Kubectl) -> bool:
+    """Whether the custom resources exist and are not from Helm, so that the chart would refuse."""
     text = kubectl.ask("get", *_DEFINITIONS)
     found: dict[str, Any] = json.loads(text) if text.strip() else {}
     return bool(found) and "meta.helm.sh/release-name" not in found["metadata"].get("annotations", {})
 
 
 def _hand_over(kubectl: Kubectl) -> None:
-    """Let the release have the custom resources, as docs/installing.md says."""
+    """Let the release adopt the custom resources, as docs/installing.md says."""
     release = (f"meta.helm.sh/release-name={NAME}", f"meta.helm.sh/release-namespace={NAMESPACE}")
     kubectl.show("annotate", "-f", "crds/", *release)
     kubectl.show("label", "-f", "crds/", "app.kubernetes.io/managed-by=Helm")

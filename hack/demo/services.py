@@ -85,7 +85,7 @@ def start(service: Service, command: Sequence[str], settings: Mapping[str, str])
         command,
         log=service.log,
         cluster=service.folder,
-        # Not the cluster's mark: the cluster ends its own processes only.
+        # Not the cluster's variable: the cluster ends its own processes only.
         environment={**os.environ, **settings, service.port_variable: str(port), processes.MARK: ""},
     )
     service.record.write_text(json.dumps({"pid": process.pid, "ticks": process.ticks}))

@@ -68,7 +68,7 @@ def down() -> None:
 
 
 def show(kubectl: Kubectl, installed: Installed) -> None:
-    """What comes once operator and facade run: where steps run, workflows, and what to try next.
+    """Show workflows, once operator and facade run: where steps run, three runs, and what to try next.
 
     Raises:
         DemoError: Something failed; the text says what to do.

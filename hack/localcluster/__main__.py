@@ -14,7 +14,7 @@ from .progress import say
 
 
 def main() -> int:
-    """Do what the arguments say; 0 if it went well."""
+    """Run the command; the exit code."""
     arguments = _parser().parse_args()
     paths = BuildPaths(arguments.build.absolute())
     try:

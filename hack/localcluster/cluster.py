@@ -70,10 +70,8 @@ class LocalCluster:
             cluster = None
             watchdog_pipe = None if outlive else watchdog.start(folder)
             try:
-                cluster = cls(
-                    _new_state(folder, users or {}, extra_args or {}, images, node=node, audit=audit),
-                    watchdog_pipe,
-                )
+                state = _new_state(folder, users or {}, extra_args or {}, images, node=node, audit=audit)
+                cluster = cls(state, watchdog_pipe)
                 cluster._bring_up(kwok_nodes)
             except BaseException as error:
                 teardown.teardown(folder)
@@ -204,7 +202,7 @@ class LocalCluster:
         self.api.merge(f"/api/v1/nodes/{name}", {"metadata": {"labels": {MANAGED: "lost"}}})
 
     def return_fake_node(self, name: str) -> None:
-        """Let a lost node speak again."""
+        """Restore the heartbeat of a lost node."""
         self.api.merge(f"/api/v1/nodes/{name}", {"metadata": {"labels": {MANAGED: "fake"}}})
 
     def load_image(self, archive: Path) -> None:

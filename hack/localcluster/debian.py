@@ -85,7 +85,7 @@ def _apt(*arguments: str) -> None:
 def _no_services() -> Iterator[None]:
     """Keep the packages from starting services: the cluster runs a containerd of its own."""
     if _POLICY.exists():
-        yield  # Somebody decides about services already.
+        yield  # There is a policy for services already.
         return
     _POLICY.write_text("#!/bin/sh\nexit 101\n")
     _POLICY.chmod(0o755)

@@ -20,7 +20,7 @@ _ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class BuildPaths:
-    """Where things are left.
+    """The paths of the cluster.
 
     Attributes:
         build: The folder of all that is made: `cluster/`, `kubeconfig`, `bin/kubectl`.
@@ -64,7 +64,7 @@ def up_kind(paths: BuildPaths, images: Sequence[Path] = ()) -> None:
 
 
 def up_embedded(paths: BuildPaths, images: Sequence[Path] = (), *, node: bool, kwok_nodes: int) -> None:
-    """Start the embedded cluster, or find it running and mend what has died of it; give its node images."""
+    """Start the embedded cluster, or find it running and restart what has died; give its node images."""
     began = time.monotonic()
     with _alone(paths):
         running = _running(paths)
@@ -165,7 +165,7 @@ def _held(networks: list[str]) -> list[Path]:
 
 @contextmanager
 def _alone(paths: BuildPaths) -> Iterator[None]:
-    """One `up` or `down` of these paths at a time."""
+    """Hold a lock: one `up` or `down` of these paths at a time."""
     paths.build.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(paths.build, os.O_RDONLY)
     try:

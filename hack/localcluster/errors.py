@@ -1,4 +1,4 @@
-"""What can go wrong, said in sentences.
+"""Errors of the embedded cluster, as sentences.
 
 ClusterError
 """

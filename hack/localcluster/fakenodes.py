@@ -11,7 +11,7 @@ PRODUCT = "nvidia.com/gpu.product"
 
 @dataclass(frozen=True)
 class FakeNode:
-    """A node for kwok to play.
+    """A node that kwok simulates.
 
     Attributes:
         name: Its name.

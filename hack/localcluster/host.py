@@ -19,7 +19,7 @@ def run(*command: str, check: bool = True, cluster: Path | None = None, advice: 
 
     Args:
         command: The program's name and its arguments.
-        check: Whether its failure is ours.
+        check: Whether a failure raises.
         cluster: The folder of the cluster for which it is run, so that it is
             ended with the cluster should it outlive the caller.
         advice: What to do if it fails.

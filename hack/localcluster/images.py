@@ -21,7 +21,7 @@ from .host import run
 from .nodeconfig import PAUSE_IMAGE
 from .progress import heartbeat
 
-# Whoever changes how an image is made raises this, so that kept ones are made anew.
+# Raise this with every change of how an image is made, so that cached ones are rebuilt.
 RECIPE = "2"
 PAUSE = Image(PAUSE_IMAGE, entrypoint=["/pause"])
 BUSYBOX = Image("docker.io/library/busybox:1", command=["sh"])

@@ -1,4 +1,4 @@
-"""kwok beside a control plane: nodes that only pretend, for GPUs and for measuring."""
+"""kwok beside a control plane: simulated nodes, for GPUs and for measuring."""
 
 import json
 import shutil
@@ -55,7 +55,7 @@ def add(supervisor: Supervisor, api: Api, nodes: list[FakeNode]) -> None:
 
 
 def is_ready(node: dict[str, object]) -> bool:
-    """Whether a Node object says that the node is ready and free of the taints of one that is not."""
+    """Whether a node is ready and has no taint of one that is not."""
     status, spec = node.get("status"), node.get("spec")
     assert isinstance(status, dict)
     assert isinstance(spec, dict)

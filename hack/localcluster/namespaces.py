@@ -123,7 +123,7 @@ def names() -> list[str]:
 
 
 def owner(name: str) -> Owner | None:
-    """Who claimed a name; None if its starter died before it had said so."""
+    """Who claimed a name; None if its starter died before it had written that."""
     try:
         return msgspec.json.decode((BASE / name / "owner.json").read_bytes(), type=Owner)
     except (OSError, msgspec.MsgspecError):
@@ -146,7 +146,7 @@ def is_abandoned(name: str) -> bool:
 
 
 def build(net: Network, mounts: Sequence[tuple[Path, Path]], cluster: Path) -> None:
-    """Make the namespaces and the wire between them and the host. Under the lock.
+    """Make the namespaces and the veth pair between them and the host. Under the lock.
 
     Args:
         net: What `claim` gave.

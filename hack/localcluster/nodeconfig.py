@@ -92,10 +92,9 @@ def cni() -> dict[str, Any]:
 def rules() -> str:
     """Rules for nft, besides those that kube-proxy writes.
 
-    What leaves the cluster for the host carries the cluster's address. What
-    is still for a Service's address when kube-proxy has translated its own has
-    nobody to answer it, and is told so; the priorities are just before those
-    at which kube-proxy would drop it, and a look-up would wait for a time-out.
+    What leaves the cluster for the host carries the cluster's address. What is still for a Service's
+    address after kube-proxy's translation has no endpoint, and is rejected; the priorities are just before
+    those at which kube-proxy would drop it, and a look-up would wait for a time-out.
     """
     return f"""\
 table ip nightcrawler {{

@@ -95,7 +95,7 @@ def stop(processes: Iterable[Started], patience: float, first: int = signal.SIGT
 
 
 def belonging_to(cluster: Path) -> list[Started]:
-    """Every process that carries the mark of the cluster in this folder."""
+    """Every process with the variable of the cluster in this folder."""
     mark = f"{MARK}={cluster}".encode()
     found = []
     for folder in Path("/proc").iterdir():

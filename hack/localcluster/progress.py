@@ -1,4 +1,4 @@
-"""Telling the person at the terminal what is going on.
+"""Progress for the person at the terminal.
 
 Everything goes to standard error: standard output belongs to the answers of
 a command.

@@ -1,4 +1,4 @@
-"""What is written down about a running cluster, so that any process can use and end it."""
+"""The state file of a running cluster, by which any process can use and end it."""
 
 from pathlib import Path
 
@@ -68,7 +68,7 @@ class State(msgspec.Struct):
         )
 
     def save(self) -> None:
-        """Write it down, whole or not at all."""
+        """Write the file atomically."""
         file = Path(self.folder) / _FILE
         fresh = file.with_suffix(".new")
         fresh.touch(mode=0o600)
@@ -77,7 +77,7 @@ class State(msgspec.Struct):
 
 
 def load(folder: Path) -> State | None:
-    """What is known of the cluster in this folder; None if there is none.
+    """The state of the cluster in this folder; None if there is none.
 
     Raises:
         ClusterError: If the file cannot be understood.

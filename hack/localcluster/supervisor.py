@@ -1,4 +1,4 @@
-"""Starts, watches and ends the programs of one cluster, and writes down which they are."""
+"""Starts, watches and ends the programs of one cluster, and records them in its state."""
 
 import signal
 import time
@@ -52,7 +52,7 @@ class Supervisor:
         return self._known(name).pid
 
     def end(self, name: str, *, kill: bool = False, patience: float = 10.0) -> None:
-        """End one program: kindly within `patience` seconds, or at once."""
+        """End one program: by SIGTERM within `patience` seconds, or at once by SIGKILL."""
         first = signal.SIGKILL if kill else signal.SIGTERM
         processes.stop([self._known(name).started], patience, first)
 

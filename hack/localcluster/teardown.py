@@ -24,11 +24,11 @@ _DATA = (
 def teardown(folder: Path) -> None:
     """End every process of the cluster in `folder` and delete its data; its logs stay.
 
-    Works from what is written down and from the marks that its processes
-    carry, so that a starter that was killed half-way leaves nothing behind.
+    Works from the state file and from the variable in the environment of its
+    processes, so that a starter that was killed half-way leaves nothing behind.
 
     Raises:
-        ClusterError: If something would not go.
+        ClusterError: If something could not be removed.
     """
     folder = folder.absolute()
     state = load(folder)
@@ -70,7 +70,7 @@ def sweep() -> None:
 
 
 def refuse_if_running(folder: Path) -> None:
-    """Leave alone what works.
+    """Refuse to replace a cluster that works.
 
     Raises:
         ClusterError: If the cluster in `folder` came up and its API server still runs.

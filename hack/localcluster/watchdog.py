@@ -26,7 +26,7 @@ def start(folder: Path) -> int:
             [sys.executable, "-m", "localcluster.watchdog", str(folder)],
             log=folder / "logs" / "watchdog.log",
             cluster=folder,
-            # Without the mark: it must not end itself.
+            # Without the cluster's variable: it must not end itself.
             environment={processes.MARK: "", "PYTHONPATH": str(Path(__file__).parent.parent)},
             stdin=reader,
         )

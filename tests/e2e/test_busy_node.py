@@ -37,7 +37,7 @@ def test_every_job_and_its_log_outlast_a_load_under_which_the_kubelet_is_late(
 
     for run in runs:
         team.until_phase(run.name, "Completed", within=_WITHIN)
-    # Once the kubelet has told of every end, nothing is left that could be taken for live.
+    # Once the kubelet has reported every end, nothing is left that could count as live.
     eventually(lambda: not [p for p in team.every(names.PODS) if is_live(p)], what="all ends", within=_WITHIN)
 
     assert len(team.every(names.JOBS)) == RUNS * len(STEPS)

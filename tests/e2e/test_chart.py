@@ -104,7 +104,7 @@ def test_runs_survive_an_uninstall_and_go_on_with_the_next_release_of_one_namesp
     with pytest.raises(RefusedError):
         release.get("/api/workflows")
 
-    # Nobody waits for so long a Lease: whoever follows a killed leader knows that it is dead.
+    # The Lease lasts that long: only a replica that knows the leader is dead replaces it in time.
     # Helm 4 goes on where Helm 3 has left.
     lease = f"--set=operator.settings.leaseDuration={_LEASE_SECONDS} seconds"
     release.install("--set=scope=namespace", lease, major=4)
@@ -181,7 +181,7 @@ def test_the_commands_of_the_page_on_installing_work_one_after_another(
     release: Release, tmp_path: Path
 ) -> None:
     """The last test: what they leave is a cluster without any of it."""
-    # With the operator there: it lets Pods go that are deleted.
+    # While the operator runs: it removes the finalizer of deleted Pods.
     release.cluster.kubectl("delete", "namespace", HOME)
     release.helm("uninstall", "nightcrawler", "--wait")
     shell = DocShell(release.cluster.kubeconfig, tmp_path, dry_run=(), run_anyway=["helm "])

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.real_node
 
 Json = dict[str, Any]
 
-POLITE: Final = shell("trap 'echo told to go; exit 0' TERM; echo at work; while true; do sleep 0.1; done")
+GRACEFUL: Final = shell("trap 'echo told to go; exit 0' TERM; echo at work; while true; do sleep 0.1; done")
 PIPELINE: Final[Json] = {
     "name": "New ML Training Pipeline",
     "description": "Handles distributed training across multiple GPU nodes",
@@ -148,7 +148,7 @@ def check_times(run: Json) -> None:
 
 
 def test_a_running_execution_is_cancelled_once(here: Installation, rest: httpx.Client) -> None:
-    workflow = created(rest, steps=[{"name": "Work", "image": "busybox:1", "command": POLITE}])
+    workflow = created(rest, steps=[{"name": "Work", "image": "busybox:1", "command": GRACEFUL}])
     execution = executed(rest, workflow)
     until(rest, execution, lambda run: [s for s in run["stepExecutions"] if s["logs"]], "a line of its log")
     answer = rest.post(f"{execution}/cancel")
@@ -205,7 +205,7 @@ def test_retries_that_are_enabled_are_made(rest: httpx.Client) -> None:
 
 
 def test_deleting_a_workflow_ends_and_deletes_its_runs(here: Installation, rest: httpx.Client) -> None:
-    workflow = created(rest, steps=[{"name": "Work", "image": "busybox:1", "command": POLITE}])
+    workflow = created(rest, steps=[{"name": "Work", "image": "busybox:1", "command": GRACEFUL}])
     execution = executed(rest, workflow)
     run = Run(here, execution.rpartition("/")[2])
     run.running_pod()

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 _ENDLESS = " && kubectl get wfe -w"
 
 
-def told(here: Installation, capsys: pytest.CaptureFixture[str]) -> str:
+def output_of(here: Installation, capsys: pytest.CaptureFixture[str]) -> str:
     walkthrough.show(here.demo, here.installed)
     return capsys.readouterr().out
 
@@ -35,7 +35,7 @@ def is_ready(http: httpx.Client) -> bool:
 def test_the_demo_runs_a_workflow_each_way_and_what_it_suggests_works(
     here: Installation, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = told(here, capsys)
+    out = output_of(here, capsys)
     assert "the run is Completed: all 5 steps completed" in out
     assert re.search(r"^accuracy on images never seen: \d+\.\d%$", out, re.MULTILINE), "the log of a step"
     assert re.search(r"^Compare took ", out, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Runs cancelled, deleted or disturbed: programs are told, nothing lives on, what they held is free."""
+"""Runs cancelled, deleted or disturbed: programs get SIGTERM, and nothing is left running."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.support.team import Team
 
 pytestmark = pytest.mark.real_node
 
-POLITE: Final = "trap 'echo told to go; exit 0' TERM; echo running; while true; do sleep 0.1; done"
+GRACEFUL: Final = "trap 'echo told to go; exit 0' TERM; echo running; while true; do sleep 0.1; done"
 
 
-def polite(name: str, **fields: Any) -> WorkflowBuilder:
-    """A program that would run for ever, and goes when it is told to. A second step would come after it."""
+def graceful(name: str, **fields: Any) -> WorkflowBuilder:
+    """A program that runs until SIGTERM, and a second step after it."""
     return (
         a_workflow(name)
-        .step("Work", command=[*shell(POLITE), name], **fields)
+        .step("Work", command=[*shell(GRACEFUL), name], **fields)
         .step("After", command=["true"])
     )
 
@@ -53,7 +53,7 @@ def gone(run: Run, mark: str) -> None:
 @pytest.fixture
 def name() -> str:
     """A name for a workflow and its run, and a mark by which its processes are found."""
-    return f"polite-{uuid4().hex[:8]}"
+    return f"graceful-{uuid4().hex[:8]}"
 
 
 class Follower:
@@ -82,7 +82,7 @@ class Follower:
 
 
 def test_cancelling_signals_the_program_and_leaves_nothing(here: Installation, name: str) -> None:
-    run = here.launch(polite(name))[name]
+    run = here.launch(graceful(name))[name]
     follower = Follower(here, run.running_pod())
     assert programs(name), "the program is a process of this machine"
     run.until(lambda status: status.get("phase") == "Running", "that it runs is recorded")
@@ -106,7 +106,7 @@ def test_resources_of_a_cancelled_program_are_free_for_the_next(here: Installati
     node = json.loads(here.kubectl("get", "node", "local-node", "-o", "json"))
     # Operator and facade have some of it; two that want more than half do not fit side by side.
     cores = f"{0.6 * int(node['status']['allocatable']['cpu']):.1f}"
-    first = here.launch(polite(name, resources={"cpu": cores}))[name]
+    first = here.launch(graceful(name, resources={"cpu": cores}))[name]
     first.running_pod()
     second = here.launch(a_workflow(f"{name}-2").step("Work", command=["true"], resources={"cpu": cores}))[
         f"{name}-2"
@@ -138,7 +138,7 @@ def test_gpus_of_a_cancelled_run_are_free_for_the_next(here: Installation, name:
 
 
 def test_deleting_a_running_execution_leaves_no_pod_and_no_process(here: Installation, name: str) -> None:
-    run = here.launch(polite(name))[name]
+    run = here.launch(graceful(name))[name]
     pod = run.running_pod()
     assert programs(name)
     run.delete()
@@ -150,7 +150,7 @@ def test_deleting_a_running_execution_leaves_no_pod_and_no_process(here: Install
 
 def test_a_pod_that_somebody_deletes_is_run_again_free_of_charge(here: Installation, name: str) -> None:
     # No retries: a second attempt is there only if the first one was nobody's fault.
-    once = f'test "$NIGHTCRAWLER_ATTEMPT" -gt 1 && echo undisturbed && exit 0; {POLITE}'
+    once = f'test "$NIGHTCRAWLER_ATTEMPT" -gt 1 && echo undisturbed && exit 0; {GRACEFUL}'
     workflow = a_workflow(name).step("Work", command=[*shell(once), name], retries=0)
     run = here.launch(workflow)[name]
     pod = run.running_pod()
@@ -173,7 +173,7 @@ def test_a_pod_that_somebody_deletes_is_run_again_free_of_charge(here: Installat
 
 
 def test_a_further_attempt_never_runs_beside_the_one_before(here: Installation, name: str) -> None:
-    # Deaf to SIGTERM for a while after it was told to go.
+    # Ignores SIGTERM for a while.
     slow = (
         'test "$NIGHTCRAWLER_ATTEMPT" -gt 1 && exit 0; '
         "trap 'sleep 6; exit 0' TERM; echo running; while true; do sleep 0.1; done"

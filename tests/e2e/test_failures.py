@@ -1,4 +1,4 @@
-"""What goes wrong in real Pods is told in a person's words, once it is sure and not before."""
+"""Failures of real Pods are reported in plain sentences, once they are certain and not before."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ MESSAGES: Final = {
     "late-and-stuck": ("TimedOut", "took longer than its timeout of 4 seconds"),
     "run-timeout": ("TimedOut", "was ended because the run took longer than its timeout of 20"),
 }
-"""Reason and message of the step Work; `...` stands for words that are the node's."""
+"""Reason and message of the step Work; `...` stands for text of the node."""
 
 
 def waits_for(reason: str, status: Json) -> bool:

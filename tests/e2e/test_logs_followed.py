@@ -1,4 +1,4 @@
-"""Logs of real containers, followed through the facade: no line twice, none missing, whoever breaks off."""
+"""Logs of real containers, followed through the facade: no line twice, none missing, after any disconnect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps a Pod from starting is told with the container's name, in bounded time, in plain characters."""
+"""What keeps a Pod from starting is reported with its container, in bounded time, in plain characters."""
 
 from __future__ import annotations
 

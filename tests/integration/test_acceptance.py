@@ -1,4 +1,4 @@
-"""Which executions are taken on, and how the others are told why not."""
+"""Which executions are accepted, and why the others are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The event stream on a real facade: nothing is missed, whoever breaks off, is slow, or stays too long."""
+"""The event stream on a real facade: clients that disconnect, are slow or stay too long miss nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EVENTS = "/api/events"
 
 
 class Listener:
-    """A client in a thread that keeps what it has been told; it breaks off whenever `breaks` says so."""
+    """A client in a thread that keeps the state it has received; it disconnects whenever `breaks` is true."""
 
     def __init__(self, served: Served, breaks: Callable[[], bool] = lambda: False, **query: str) -> None:
         self.events: list[Event] = []
@@ -98,7 +98,7 @@ def test_a_stream_of_one_workflow_has_only_its_own_changes(served: Served) -> No
 
 
 def test_a_client_that_reconnects_at_random_under_load_misses_no_final_state(served: Served) -> None:
-    """A ledger: what a client has been told, by id, must become what the list says, without a resync."""
+    """What a client has received, by id, becomes equal to the list, without a resync."""
     chance = random.Random(14)
     workflow = served.create(steps=[STEP])
     with (
@@ -116,7 +116,7 @@ def test_a_client_that_reconnects_at_random_under_load_misses_no_final_state(ser
             rows = served.http.get("/api/executions", params={"workflow": workflow, "limit": 100}).json()
             return {row["id"]: row.get("progress", "") for row in rows["executions"]}
 
-        def told(listener: Listener) -> dict[str, str]:
+        def received(listener: Listener) -> dict[str, str]:
             state: dict[str, str] = {}
             for event in listener.events:
                 if event.name == "execution":
@@ -127,7 +127,7 @@ def test_a_client_that_reconnects_at_random_under_load_misses_no_final_state(ser
 
         eventually(lambda: len(listed()) == len(runs) - 3, what="the deletions")
         for listener in (restless, calm):
-            eventually(lambda of=listener: told(of) == listed(), what="the ledger to agree")  # type: ignore[misc]
+            eventually(lambda of=listener: received(of) == listed(), what="both to agree")  # type: ignore[misc]
             assert [e.name for e in listener.events].count("resync") == 1
             ids = [event.id for event in listener.events]
             assert len(ids) == len(set(ids)), "an event came twice"

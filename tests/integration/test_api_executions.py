@@ -280,7 +280,7 @@ def test_an_ended_execution_cannot_be_cancelled_even_before_its_end_is_observed(
     served: Served, workflow: str, phase: str
 ) -> None:
     execution = served.execute(workflow)
-    # At once: the facade may not have heard of the end when it is asked.
+    # At once: the facade may not have observed the end yet.
     served.report(execution, phase=phase, completionTime=f"{DAY}16:01:25Z")
     problem = served.refused("POST", f"/{workflow}/executions/{execution}/cancel", code=409)
     assert f"it is {phase.lower()}" in problem["detail"]

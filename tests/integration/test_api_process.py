@@ -268,7 +268,7 @@ def test_while_the_api_server_is_unreachable_reads_go_on_and_writes_are_503(
         served.refused("GET", "/not-known", code=503)
         eventually(
             lambda: not served.http.get("/readyz").json()["apiServer"]["reachable"],
-            what="it to say that the API server is away",
+            what="it to report that the API server is unreachable",
             within=30,
         )
         for probe in ("/readyz", "/healthz"):
@@ -278,12 +278,12 @@ def test_while_the_api_server_is_unreachable_reads_go_on_and_writes_are_503(
         own_cluster.start_component("kube-apiserver")
         eventually(
             lambda: served.http.get("/readyz").json()["apiServer"]["reachable"],
-            what="it to hear the API server again",
+            what="it to reach the API server again",
             within=30,
         )
         assert served.ask("PUT", f"/{workflow}", {"name": "after"})["name"] == "after"
         assert served.execute(workflow)
-        # And what happens from now on is heard of again.
+        # And later changes are observed again.
         served.report(execution, phase="Completed", completionTime="2025-07-10T15:00:00Z")
         eventually(lambda: served.ask("GET", path)["status"] == "completed", what="news", within=30)
 

@@ -1,4 +1,4 @@
-"""Tags over REST: who has the answer is told so, by a restarted facade too, and never wrongly."""
+"""Tags over REST: a known tag gets 304, from a restarted facade too, and never wrongly."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def until_news(served: Served, path: str, tag: str) -> None:
 
 @pytest.fixture
 def run(served: Served) -> tuple[str, str]:
-    """A workflow, whose name is found by its id, and a run of it that nobody carries out."""
+    """A workflow, whose name is found by its id, and a run of it without an operator."""
     workflow = served.create(steps=[STEP])
     served.ask("PUT", f"/{workflow}", {"name": workflow})
     return workflow, served.execute(workflow)

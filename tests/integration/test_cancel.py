@@ -150,7 +150,7 @@ def test_a_pod_that_does_not_end_is_named_when_the_grace_is_over(
         a_workflow("stuck").step("one", lasts=600, pod={"spec": {"nodeSelector": {POOL: "silent"}}})
     )
     pod = team.until_pod_runs(run)["metadata"]["name"]
-    cluster.lose_fake_node("silent")  # nobody ends what is to end there
+    cluster.lose_fake_node("silent")  # its Pods never end
 
     team.cancel(run)
 

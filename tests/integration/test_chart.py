@@ -28,8 +28,8 @@ def namespaces(cluster: LocalCluster) -> Iterator[None]:
 @pytest.mark.parametrize("case", [None, *CASES], ids=lambda case: case.stem if case else "default")
 def test_the_api_server_accepts_what_the_chart_renders(cluster: LocalCluster, case: Path | None) -> None:
     arguments = ("--server-side", "--dry-run=server", "--validate=strict", "--field-manager=helm")
-    said = cluster.kubectl("apply", *arguments, "--force-conflicts", "-f", "-", stdin=rendered(case=case))
-    assert "deployment.apps/nightcrawler-operator serverside-applied (server dry run)" in said
+    output = cluster.kubectl("apply", *arguments, "--force-conflicts", "-f", "-", stdin=rendered(case=case))
+    assert "deployment.apps/nightcrawler-operator serverside-applied (server dry run)" in output
 
 
 @pytest.mark.usefixtures("namespaces")

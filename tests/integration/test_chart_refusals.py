@@ -1,4 +1,4 @@
-"""What Helm says of an installation for which something is missing or taken in the cluster."""
+"""What Helm reports when something is missing or in use in the cluster."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def other(cluster: LocalCluster) -> Iterator[str]:
 def test_custom_resources_that_somebody_else_installed_are_not_taken_over(cluster: LocalCluster) -> None:
     with pytest.raises(
         HelmError, match="are in the cluster already, installed by somebody without Helm"
-    ) as said:
+    ) as error:
         install(cluster, "second")
     assert "Set crds.install to false to use them as they are, or hand them over to this release" in str(
-        said.value
+        error.value
     )
 
 
@@ -68,9 +68,9 @@ def test_foreign_profiles_are_left_alone_and_foreign_environments_refused(
 def test_a_name_used_by_another_release_is_refused(cluster: LocalCluster, other: str) -> None:
     with pytest.raises(
         HelmError, match="The name first is taken by the release first in namespace first"
-    ) as said:
+    ) as error:
         install(cluster, "second", APART, f"--set=fullnameOverride={other}")
-    assert "install this release under another name, or set fullnameOverride" in str(said.value)
+    assert "install this release under another name, or set fullnameOverride" in str(error.value)
 
 
 def test_two_operators_are_not_installed_for_the_same_workflows(cluster: LocalCluster, other: str) -> None:
@@ -96,10 +96,10 @@ def test_two_operators_are_not_installed_for_the_same_workflows(cluster: LocalCl
 
 
 def test_an_install_without_rights_names_the_missing_one_and_what_to_do(cluster: LocalCluster) -> None:
-    with pytest.raises(HelmError, match='User "jane" cannot get resource "namespaces"') as said:
+    with pytest.raises(HelmError, match='User "jane" cannot get resource "namespaces"') as error:
         install(cluster, "second", APART, user="jane")
     assert "Installing takes the rights of a cluster administrator; docs/troubleshooting.md says" in str(
-        said.value
+        error.value
     )
 
 

@@ -86,30 +86,30 @@ def refusal(cluster: LocalCluster, path: str, manifest: dict[str, Any]) -> str:
 def test_a_timeout_longer_than_the_teams_is_refused(
     cluster: LocalCluster, space: str, timeout: words.Word
 ) -> None:
-    said = why_not(cluster, space, config={"timeout": timeout})
+    error = why_not(cluster, space, config={"timeout": timeout})
     if words.parse_timeout(timeout) <= words.parse_timeout(_MOST):
-        assert said == ""
+        assert error == ""
     else:
-        assert f"a run of team {space} may take at most {_MOST}, and this workflow's may take " in said
-        assert f": set spec.config.timeout to {_MOST} or less" in said
+        assert f"a run of team {space} may take at most {_MOST}, and this workflow's may take " in error
+        assert f": set spec.config.timeout to {_MOST} or less" in error
 
 
 def test_a_workflow_that_sets_no_timeout_has_the_default(cluster: LocalCluster, space: str) -> None:
-    said = why_not(cluster, space, config={})
-    assert "and this workflow's may take 7 days, the default: set spec.config.timeout to" in said
+    error = why_not(cluster, space, config={})
+    assert "and this workflow's may take 7 days, the default: set spec.config.timeout to" in error
 
 
 @pytest.mark.parametrize("priority", ["low", "medium", None, "high", "critical"])
 def test_a_priority_higher_than_the_teams_is_refused(
     cluster: LocalCluster, space: str, priority: str | None
 ) -> None:
-    said = why_not(cluster, space, **({"priority": priority} if priority else {}))
+    error = why_not(cluster, space, **({"priority": priority} if priority else {}))
     if priority in ("high", "critical"):
         assert (
-            f"the priority of team {space} is at most medium, and this workflow's is {priority}: set" in said
+            f"the priority of team {space} is at most medium, and this workflow's is {priority}: set" in error
         )
     else:
-        assert said == ""
+        assert error == ""
 
 
 def test_a_step_cannot_choose_a_priority_class(cluster: LocalCluster, space: str) -> None:
@@ -135,8 +135,8 @@ def test_objects_older_than_the_limit_can_be_labelled_and_not_changed(
     objects = [o for o in manifests({"teams": [team]}) if o["kind"] in _CLUSTER_WIDE]
     cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
     try:
-        said = eventually(lambda: why_not(cluster, namespace), until=bool, what="the policy")
-        assert "and this workflow's is medium, the default: set spec.priority to low" in said
+        error = eventually(lambda: why_not(cluster, namespace), until=bool, what="the policy")
+        assert "and this workflow's is medium, the default: set spec.priority to low" in error
         cluster.api.merge(f"{path}/{name}", {"metadata": {"labels": {"of": "before"}}})
         with pytest.raises(RefusedError, match=r"this workflow's is high: set spec\.priority to low"):
             cluster.api.merge(f"{path}/{name}", {"spec": {"description": "changed"}})
@@ -184,9 +184,9 @@ def test_a_containers_own_requests_stay(cluster: LocalCluster, space: str, resou
 def test_more_than_the_quota_is_refused(
     cluster: LocalCluster, space: str, resources: dict[str, Any], lacking: str
 ) -> None:
-    said = refusal(cluster, f"/api/v1/namespaces/{space}/pods?dryRun=All", a_pod(resources=resources))
-    assert f"exceeded quota: nightcrawler-{space}" in said
-    assert lacking in said
+    error = refusal(cluster, f"/api/v1/namespaces/{space}/pods?dryRun=All", a_pod(resources=resources))
+    assert f"exceeded quota: nightcrawler-{space}" in error
+    assert lacking in error
 
 
 def test_an_existing_namespace_is_refused_with_what_to_do(cluster: LocalCluster, namespace: str) -> None:

@@ -81,7 +81,7 @@ def test_jobs_that_were_due_while_no_operator_ran_are_deleted_when_one_does(
         team.until_phase(run, "Completed")
     team.until_phase(live, "Running")
     operator.stop()
-    # Its Jobs lose their owner: they are nobody's, and stay.
+    # Its Jobs lose their owner, and stay.
     team.delete(names.EXECUTIONS, deleted, propagationPolicy="Orphan")
     eventually(lambda: team.get(names.EXECUTIONS, deleted) is None, within=60, what="the execution to go")
 
@@ -97,7 +97,7 @@ def test_a_live_job_of_a_run_that_has_ended_is_deleted(shared: Team) -> None:
     (run,) = shared.runs(a_workflow("over").step("one"))
     shared.until_phase(run, "Completed")
 
-    # As a former leader may leave one that had not heard of the end.
+    # As a former leader with a stale cache may leave one.
     stray = shared.apply(a_job_like_ours(shared.execution(run), owned=True))["metadata"]["name"]
 
     eventually(lambda: shared.get(names.JOBS, stray) is None, what="the stray Job to go")
@@ -227,7 +227,7 @@ def test_an_unobserved_change_is_corrected_by_the_resync(operators: Operators, t
     team.until_last_run("tampered", run, "Completed")
     path = team.path(names.WORKFLOWS, "tampered")
 
-    # Nothing is decided by a workflow's status, so nobody looks at it when it changes.
+    # No decision depends on a workflow's status, so a change of it queues nothing.
     team.cluster.api.merge(f"{path}/status", {"status": {"lastPhase": "Running", "active": 7}})
 
     team.until_last_run("tampered", run, "Completed")

@@ -72,7 +72,7 @@ def test_an_observed_result_stands_whatever_happens_to_the_pod(shared: Team, rec
     if recorded:
         shared.until_step(run, "one", phase="Completed")
 
-    # After a restart of its node a Pod that had succeeded may be told to have failed.
+    # After a restart of its node a Pod that had succeeded may be reported as failed.
     shared.end_pod(pod, exit_code=137, why="ContainerStatusUnknown")
     delete_pod(shared, pod)
     delete_job(shared, pod)

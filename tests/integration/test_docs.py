@@ -45,7 +45,7 @@ def test_what_was_backed_up_can_be_created_again_and_changed(served: Served, tmp
 
 
 def shell(served: Served, folder: Path) -> DocShell:
-    """Somebody in the namespace that the facade serves, who has run something."""
+    """A shell in the namespace that the facade serves, after a run."""
     return DocShell(
         served.cluster.kubeconfig,
         folder,

@@ -55,7 +55,7 @@ class Candidate:
 
 async def until(look: Callable[[], Any], within: float = 20) -> None:
     async with asyncio.timeout(within):
-        while not look():  # noqa: ASYNC110 - what is looked at tells nobody
+        while not look():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.01)
 
 

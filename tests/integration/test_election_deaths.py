@@ -119,7 +119,7 @@ class Candidate:
         """Whether it gets to lead in that time."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
-                while not self.elector.is_leader:  # noqa: ASYNC110 - an elector tells nobody
+                while not self.elector.is_leader:  # noqa: ASYNC110 - there is no event to wait for
                     await asyncio.sleep(0.05)
         return self.elector.is_leader
 
@@ -146,7 +146,7 @@ def kubeconfig(cluster: LocalCluster, namespace: str) -> Path:
 
 
 def hold_lease(cluster: LocalCluster, namespace: str, holder: Holder) -> None:
-    """Let the Lease be held by somebody."""
+    """Write a holder into the Lease."""
     now = to_wire_micro(utcnow())
     annotations = {names.ANNOTATION_HOLDER: msgspec.json.encode(holder).decode()}
     cluster.api.post(
@@ -181,7 +181,7 @@ async def test_a_pid_in_use_is_the_leaders_only_with_the_same_start_time(
 
 
 class PlayedPod:
-    """The Pod of a leader, with whatever a kubelet, or somebody else, says of it."""
+    """The Pod of a leader, with any status."""
 
     def __init__(self, cluster: LocalCluster, namespace: str) -> None:
         self._cluster = cluster
@@ -273,7 +273,7 @@ async def test_a_leader_whose_pod_was_deleted_by_force_is_waited_for(
 async def test_a_leader_whose_node_is_lost_is_waited_for(
     played: PlayedPod, namespace: str, kubeconfig: Path
 ) -> None:
-    """What the controllers write of such a Pod; its containers may run on while nobody hears of them."""
+    """What the controllers write of such a Pod; its containers may run on unobserved."""
     now = to_wire(utcnow())
     orphaned = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
     unready = {"type": "Ready", "status": "False", "reason": "NodeStatusUnknown"}

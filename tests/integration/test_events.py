@@ -24,10 +24,10 @@ def events_of(team: Team, run: str) -> list[Json]:
     return sorted(found, key=lambda event: int(event["metadata"]["resourceVersion"]))
 
 
-def until_told(team: Team, run: str, *reasons: str) -> list[Json]:
+def until_events(team: Team, run: str, *reasons: str) -> list[Json]:
     return eventually(
         lambda: events_of(team, run),
-        until=lambda told: [event["reason"] for event in told] == [*reasons],
+        until=lambda events: [event["reason"] for event in events] == [*reasons],
         what=f"the Events of {run}",
     )
 
@@ -39,17 +39,17 @@ def test_describe_shows_how_a_run_went_and_a_restart_repeats_nothing(
     workflow = a_workflow("wf").step("fine").step("flaky", exit_code=3, retries=1, retryDelay=0)
     (run,) = team.runs(workflow)
     team.until_phase(run, "Failed")
-    told = until_told(team, run, "Started", "StepRetried", "StepFailed", "Failed")
-    assert told[1]["message"].endswith("; attempt 2 follows")
-    assert {event["involvedObject"]["uid"] for event in told} == {team.execution(run)["metadata"]["uid"]}
-    assert [event["type"] for event in told] == ["Normal", "Warning", "Warning", "Warning"]
+    events = until_events(team, run, "Started", "StepRetried", "StepFailed", "Failed")
+    assert events[1]["message"].endswith("; attempt 2 follows")
+    assert {event["involvedObject"]["uid"] for event in events} == {team.execution(run)["metadata"]["uid"]}
+    assert [event["type"] for event in events] == ["Normal", "Warning", "Warning", "Warning"]
 
     operator.kill()
     operator.start()
     (other,) = team.runs(a_workflow("another").step("one"))
     team.until_phase(other, "Completed")
-    until_told(team, other, "Started", "Completed")
-    until_told(team, run, "Started", "StepRetried", "StepFailed", "Failed")
+    until_events(team, other, "Started", "Completed")
+    until_events(team, run, "Started", "StepRetried", "StepFailed", "Failed")
 
     shown = cluster.kubectl("describe", "wfe", run, "--namespace", team.namespace)
     assert "StepRetried" in shown.partition("Events:")[2]
@@ -60,11 +60,11 @@ def test_each_reason_for_waiting_has_one_event(shared: Team) -> None:
     gpu = {"gpu": "1x NVIDIA H999"}
     workflow = a_workflow("waits", order="Graph").step("a", resources=gpu).step("b", resources=gpu)
     (run,) = shared.runs(workflow)
-    (told,) = until_told(shared, run, "Waiting")
-    assert told["message"].endswith("(NoSuchGPU)")
+    (events,) = until_events(shared, run, "Waiting")
+    assert events["message"].endswith("(NoSuchGPU)")
     shared.cancel(run)
     shared.until_phase(run, "Cancelled")
-    until_told(shared, run, "Waiting", "Cancelled")
+    until_events(shared, run, "Waiting", "Cancelled")
 
 
 @pytest.mark.parametrize("fault", [{"delay": 60}, {"status": 503}, {"status": 403}], ids=str)

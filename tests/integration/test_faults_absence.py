@@ -1,4 +1,4 @@
-"""What happens while no operator runs is made good for when one comes back."""
+"""What happens while no operator runs is recovered when one starts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Absence:
         self._operator = operator
 
     def begins(self, workflow: WorkflowBuilder) -> str:
-        """A run whose first Pod runs and whose first Job is on record; then nobody is there.
+        """A run whose first Pod runs and whose first Job is recorded; then no operator runs.
 
         What is deleted before it was recorded leaves no trace: its attempt is made as if for the first time.
         """
@@ -85,7 +85,7 @@ def test_a_pod_deleted_during_the_absence_was_disrupted(
     here = {"spec": {"nodeSelector": {POOL: "frozen"}}}
     run = absence.begins(a_workflow("d").step("s", lasts=600, retries=0, pod=here))
     cluster.lose_fake_node("frozen")  # whose kubelet is the test from here on
-    add_node(FakeNode("after-frozen"))  # and kwok, which takes one after the other, has heard of that
+    add_node(FakeNode("after-frozen"))  # and kwok, which takes one after the other, has observed that
     [pod] = team.pods(run)
     name = pod["metadata"]["name"]
     team.delete(names.PODS, name)

@@ -32,7 +32,7 @@ class Write:
 
 
 class Victim:
-    """An operator that dies at writes, and is started anew each time."""
+    """An operator that dies at writes, and is restarted each time."""
 
     def __init__(self, operator: OperatorProcess, proxy: FaultProxy) -> None:
         self._operator = operator
@@ -58,7 +58,7 @@ class Victim:
         eventually(lambda: not self._operator.is_alive, what="the operator's death")
 
     def lives(self) -> None:
-        """Live on, with all that is to come."""
+        """Run on without further deaths."""
         self._proxy.reset()
         self._operator.start()
 

@@ -1,4 +1,4 @@
-"""More than one operator: whoever dies, sleeps or is behind, no step runs twice and every run ends."""
+"""More than one operator: with dead, suspended and stale ones, no step runs twice and every run ends."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_standby_with_a_stale_cache_repeats_nothing_when_it_leads(
     leader = operators.start(**settings)
     behind = operators.make(kubeconfig=proxy.kubeconfig, **settings)
     behind.start(leading=False)
-    # It hears of a run that waits for a node, and of nothing that becomes of it.
+    # It observes a run that waits for a node, and none of its later changes.
     [run] = team.runs(a_workflow("late").step("s", resources={"gpu": "1x NVIDIA H100"}))
     team.until_step(run, "s", reason="NoSuchGPU")
     always(lambda: team.status(run)["phase"] == "Pending", during=1, what="the wait of the run")

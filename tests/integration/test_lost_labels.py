@@ -1,4 +1,4 @@
-"""Children whose labels somebody takes off: no watch tells of them any more, and they go on living."""
+"""Jobs and Pods that lose their labels: no watch reports them any more, and they go on running."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_a_pod_on_a_lost_node_is_waited_for(
     said = "step 'one' is on node silent, which does not answer; the program may still be running there"
     assert (seen["phase"], seen["message"]) == ("Running", said)
     assert shared.status(run)["message"] == said
-    # Evicted and past its time, and nobody knows whether it still runs.
+    # Evicted and past its time, and it is unknown whether it still runs.
     eventually(
         lambda: "is tried again once the node is back" in shared.step(run, "one")["message"],
         what="the message to say what can be done",

@@ -98,7 +98,7 @@ def test_a_fixed_environment_refuses_what_no_node_of_it_could_hold(
         "no node of the environment 'fixed' could hold the step 'one': it asks for 4 nvidia.com/gpu, and the "
         "largest node, fixed-1, has 2 nvidia.com/gpu"
     )
-    # The first may come before the operator has heard of the node.
+    # The first may come before the operator has observed the node.
     eventually(lambda: refused()["message"], until=lambda said: said == message, what="the refusal")
     fitting = a_workflow("fits", environments=["fixed"]).step("one", resources={"gpu": "2x A100", "cpu": 8})
     (run,) = shared.runs(fitting)

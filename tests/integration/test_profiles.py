@@ -63,7 +63,7 @@ def test_a_run_keeps_the_profile_that_it_began_with(loading: Team, shared: Team)
         shared.until_phase(later, "Completed")
         return all(asked(job)["requests"]["cpu"] == "250m" for job in shared.jobs(later))
 
-    eventually(uses_the_edited, what="the operator to hear of the edit")
+    eventually(uses_the_edited, what="the operator to observe the edit")
 
 
 def test_a_workflow_with_an_unknown_profile_and_its_runs_are_refused_with_the_existing_ones(

@@ -48,7 +48,7 @@ def in_the_namespace(team: Team) -> Json:
 
 
 def a_dead_webhook(team: Team, resource: names.Resource, operation: str = "CREATE") -> Json:
-    """A webhook that is asked about a kind of object, at an address where nobody listens."""
+    """A webhook for a kind of object, at an address where nothing listens."""
     rule = {
         "apiGroups": [resource.group],
         "apiVersions": ["*"],

@@ -27,9 +27,9 @@ def cases(part: str) -> list[Any]:
 def test_a_spec_that_breaks_the_schema_is_refused_with_the_place_and_what_is_allowed(
     cluster: LocalCluster, kind: str, violation: Violation
 ) -> None:
-    said = refused_create(cluster, violation.applied_to(fullobjects.ALL[kind]()))
-    assert violation.where in said
-    assert violation.expected in said
+    error = refused_create(cluster, violation.applied_to(fullobjects.ALL[kind]()))
+    assert violation.where in error
+    assert violation.expected in error
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +48,9 @@ def test_a_status_that_breaks_the_schema_is_refused_too(
     cluster: LocalCluster, kind: str, violation: Violation
 ) -> None:
     broken = violation.applied_to(fullobjects.ALL[kind]())
-    said = refused_merge(cluster, f"{path_of(kind)}/full/status", {"status": broken["status"]})
-    assert violation.where in said
-    assert violation.expected in said
+    error = refused_merge(cluster, f"{path_of(kind)}/full/status", {"status": broken["status"]})
+    assert violation.where in error
+    assert violation.expected in error
 
 
 @pytest.mark.parametrize("kind", KIND)
@@ -117,9 +117,9 @@ def test_what_a_rule_forbids_is_refused_with_its_message(
     cluster: LocalCluster, kind: str, path: Path, value: Any, message: str
 ) -> None:
     violation = Violation("rule", path, value, message)
-    said = refused_create(cluster, violation.applied_to(fullobjects.ALL[kind]()))
-    assert violation.where in said
-    assert message in said
+    error = refused_create(cluster, violation.applied_to(fullobjects.ALL[kind]()))
+    assert violation.where in error
+    assert message in error
 
 
 def test_every_rule_of_the_schemas_is_broken_by_a_test() -> None:

@@ -39,8 +39,8 @@ def test_kubectl_explains_kinds_and_fields(cluster: LocalCluster, field: str, te
 @pytest.mark.parametrize("kind", KIND)
 def test_kubectl_explain_lists_every_field_of_ours(cluster: LocalCluster, kind: str) -> None:
     resource = KIND[kind].resource
-    told = cluster.kubectl("explain", f"{resource.plural}.{names.GROUP}", "--recursive")
-    listed = set(re.findall(r"^\s+(\w+)\t", told, re.MULTILINE))
+    explained = cluster.kubectl("explain", f"{resource.plural}.{names.GROUP}", "--recursive")
+    listed = set(re.findall(r"^\s+(\w+)\t", explained, re.MULTILINE))
     assert {path[-1] for path, _ in nodes(schema_of(kind)) if path} - {"*"} <= listed
 
 
@@ -142,7 +142,7 @@ def test_kubectl_apply_says_what_is_wrong_in_the_manifest(cluster: LocalCluster,
 
 
 def test_server_side_apply_of_one_step_leaves_the_others(cluster: LocalCluster, namespace: str) -> None:
-    """Steps are told apart by their names, so that two people can each own some."""
+    """Steps are merged by their names, so that two people can each own some."""
     for owner, step in (("ann", "Prepare"), ("bob", "Train")):
         manifest = f"""
             apiVersion: nightcrawler.dev/v1alpha1

@@ -1,4 +1,4 @@
-"""Strategies on real Environments: pools of different size, price and speed, and what is said of them."""
+"""Strategies on real Environments: pools of different size, price and speed, and the status."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def test_a_step_over_its_time_uses_up_a_retry_whatever_its_exit_code(shared: Tea
     for attempt in (1, 2):
         shared.until_step(run, "one", attempt=attempt)
         pod = shared.until_pod_runs(run, "one")
-        # Its kubelet is told when the program's time is over once that has started.
+        # The Pod gets its deadline once the program has started.
         assert 91 <= shared.until_deadline(pod, below=24 * 3600) <= 93
         # What the kubelet writes when it has ended a Pod that caught the signal and left with 0.
         shared.end_pod(pod, exit_code=0, reason="DeadlineExceeded")

@@ -1,4 +1,4 @@
-"""The API server's own account of who asked for what, for tests that count requests or measure time."""
+"""The API server's audit log, for tests that count requests or measure time."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Audit:
         return Counter(r.what for r in self.requests(user) if name in ("", r.name))
 
     def made(self, name: str) -> datetime:
-        """When the creation of a Job, or of a Pod, was first asked for; a Job and its Pod have one name."""
+        """When the creation of a Job, or of a Pod, was first requested; a Job and its Pod have one name."""
         return min(r.at for r in self._all() if r.verb == "create" and r.name == name and r.status == 201)
 
     def _all(self) -> Iterator[Request]:

@@ -25,7 +25,7 @@ _BEGAN: Final = pytest.StashKey[float]()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Note when the run began."""
+    """Record when the run began."""
     session.config.stash[_BEGAN] = time.monotonic()
 
 

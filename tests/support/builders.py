@@ -31,7 +31,7 @@ def _fields(fields: dict[str, Any]) -> Manifest:
 
 @dataclass(frozen=True)
 class Builder:
-    """What all kinds have."""
+    """A manifest of any kind."""
 
     kind: str
     name: str
@@ -78,10 +78,10 @@ class WorkflowBuilder(Builder):
         Args:
             name: Its name.
             image: Its image.
-            lasts: For how many seconds its Pods run on a played node; 0.1 unless said.
-            exit_code: What they end with there; 0 unless said.
-            says: The termination message that they leave there.
-            pod: Its podTemplate; what a played node is told is added to it.
+            lasts: For how many seconds its Pods run on a simulated node; 0.1 by default.
+            exit_code: Their exit code there; 0 by default.
+            says: Their termination message there.
+            pod: Its podTemplate; the annotations for a simulated node are added to it.
             fields: Its other fields.
         """
         step: Manifest = {"name": name, "image": image, **_fields(fields)}
@@ -121,7 +121,7 @@ class ExecutionBuilder(Builder):
     """A WorkflowExecution."""
 
     def with_parameters(self, **parameters: Any) -> Self:
-        """Give parameters; their names stay as they are."""
+        """Set parameters; their names stay as they are."""
         return self.with_spec(parameters={**self.spec.get("parameters", {}), **parameters})
 
 

@@ -22,7 +22,7 @@ Values = dict[str, Any]
 
 
 class HelmError(AssertionError):
-    """Helm refused; the text is what it said."""
+    """Helm failed; the text is its standard error."""
 
 
 @functools.cache
@@ -85,7 +85,7 @@ def manifests(
 
 
 def refusal(values: Values, *, namespace: str = NAMESPACE) -> str:
-    """What helm says of values that the chart does not take."""
+    """Helm's error for values that the chart refuses."""
     try:
         rendered(values, namespace=namespace)
     except HelmError as error:

@@ -38,10 +38,12 @@ def _is_published(cluster: LocalCluster) -> bool:
         return False
     path = f"/openapi/v3/apis/{names.API_VERSION}"
     schemas = json.dumps(cluster.api.get(path)) if cluster.api.exists(path) else ""
-    told = len(known) == len(KINDS) and all(f'"kind": "{kind.resource.kind}"' in schemas for kind in KINDS)
+    published = len(known) == len(KINDS) and all(
+        f'"kind": "{kind.resource.kind}"' in schemas for kind in KINDS
+    )
     # Their storage comes last; until then every request is answered with 429.
     lists = (f"/apis/{names.API_VERSION}/{kind.resource.plural}" for kind in KINDS)
-    return told and all(cluster.api.is_ok(path) for path in lists)
+    return published and all(cluster.api.is_ok(path) for path in lists)
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,7 @@ def name_of(page: Path) -> str:
 
 
 def commands(page: Path) -> list[Command]:
-    """What a page tells people to run, in its order."""
+    """The commands of a page, in order."""
     found = []
     for block, code in re.findall(
         r"^```console\n(.*?)^```$|(?<!`)`([^`]+)`(?!`)", text_of(page), re.MULTILINE | re.DOTALL

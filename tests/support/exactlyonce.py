@@ -21,7 +21,7 @@ def made(history: History, resource: Resource, execution: str) -> Counter[str]:
 
 
 def assert_ran_once(history: History, execution: str, *attempts: str) -> None:
-    """Exactly these attempts (`step/attempt`) had one Job and one Pod each; the record never went back."""
+    """Exactly these attempts (`step/attempt`) had one Job and one Pod each; no phase went back."""
     expected = Counter(attempts)
     assert made(history, names.JOBS, execution) == expected
     assert made(history, names.PODS, execution) == expected

@@ -1,4 +1,4 @@
-"""A server in the place of the API server, for answers that a real one cannot be brought to give."""
+"""A fake API server, for responses that a real one cannot be made to give."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @asynccontextmanager
 async def store_of(answer: Answer) -> AsyncGenerator[Store, None]:
-    """A store whose every request is answered so."""
+    """A store all of whose requests get this response."""
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", answer)
     async with TestServer(application, host="127.0.0.1") as server:

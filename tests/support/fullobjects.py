@@ -1,4 +1,4 @@
-"""One object of each kind in which every field is set, in words as people write them."""
+"""One object of each kind in which every field is set."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def execution() -> Manifest:
 
 
 def environment() -> Manifest:
-    """A place to run in another cluster, with prices and maintenance."""
+    """An Environment in another cluster, with prices and maintenance."""
     spec = {
         "displayName": "AWS, Virginia",
         "aliases": ["awsVirginia", "production"],

@@ -136,7 +136,7 @@ class History:
         return self.first(names.PODS, lambda c: c.step == step and c.phase in ended).number
 
     def _leads_to(self, now: Json, changes: list[Change]) -> bool:
-        """Whether whatever is there and has changed since is there by the last of its changes."""
+        """Whether the recorded changes lead to what is there now."""
         there = {item["metadata"]["name"]: int(item["metadata"]["resourceVersion"]) for item in now["items"]}
         since = {name: version for name, version in there.items() if version > int(self._since)}
         last = {change.name: change for change in changes}

@@ -1,6 +1,6 @@
 """An API server for one Lease, in memory, whose answers a test can delay, lose or refuse.
 
-It stands in where timing is the matter and a real one could not be made to answer to the second;
+It is for tests of timing, which a real one could not answer to the second;
 `tests/integration/test_election.py` has the same elector on the real one.
 """
 
@@ -47,7 +47,7 @@ class LeaseServer:
         return str(annotations.get(ANNOTATION_HOLDER, ""))
 
     def edit(self, **spec: Any) -> None:
-        """Change the Lease behind everybody's back."""
+        """Change the Lease as another client would."""
         assert self.lease is not None
         self._store({**self.lease, "spec": {**self.spec, **spec}})
 
@@ -93,7 +93,7 @@ class LeaseStore:
         self._open.set()
 
     def hang(self) -> None:
-        """Let no request through any more, and no refusal either."""
+        """Let requests hang from now on."""
         self._open.clear()
 
     def recover(self) -> None:
@@ -146,7 +146,7 @@ class Witness:
         self._store = store
 
     def hang(self) -> None:
-        """Get no answer any more."""
+        """Hang from now on."""
         self._store = LeaseStore(LeaseServer())
         self._store.hang()
 

@@ -1,4 +1,4 @@
-"""Played nodes: two with GPUs for the whole session, and a test's own beside them."""
+"""Simulated nodes: two with GPUs for the whole session, and a test's own beside them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ PRODUCT: Final = "NVIDIA-A100-SXM4-80GB"
 
 @pytest.fixture(scope="session")
 def nodes(cluster: LocalCluster) -> tuple[str, ...]:
-    """The session's nodes; there from the first test on that asks for them."""
+    """The session's nodes; created for the first test that needs them."""
     cluster.add_fake_nodes(*(FakeNode(name, gpus=8, product=PRODUCT) for name in GPU_NODES))
     return GPU_NODES
 
 
 @pytest.fixture
 def add_node(cluster: LocalCluster) -> Iterator[Callable[[FakeNode], None]]:
-    """Adds a node that goes with the test."""
+    """Adds a node that is deleted after the test."""
     added: list[str] = []
 
     def add(node: FakeNode) -> None:

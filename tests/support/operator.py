@@ -36,7 +36,7 @@ _BUGS: Final = re.compile(
 QUICK_LEASE: Final = {"lease_duration": 4, "renew_deadline": 3, "retry_period": 0.5}
 """Settings with which a leader that was suspended is followed within seconds."""
 LONG_LEASE: Final = {"lease_duration": 120, "renew_deadline": 100}
-"""Settings with which nobody leads in time who has to wait for the Lease of another."""
+"""Settings with which a replica that has to wait for another's Lease does not lead in time."""
 
 
 def _variable(value: object) -> str:
@@ -112,7 +112,7 @@ class OperatorProcess:
         assert code == 0, f"the operator ended with exit code {code}"
 
     def kill(self) -> None:
-        """End it in the middle of whatever it does (SIGKILL)."""
+        """Kill it (SIGKILL)."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -123,12 +123,12 @@ class OperatorProcess:
         self.start(**settings)
 
     def pause(self) -> None:
-        """Freeze it (SIGSTOP), as a machine that swaps or a suspended one does."""
+        """Suspend it (SIGSTOP), like a machine that swaps or hibernates."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a frozen one go on."""
+        """Resume it (SIGCONT)."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
@@ -249,7 +249,7 @@ class Operators:
         """End all that still run, print their logs, and fail if one shows a bug."""
         for operator in self._made:
             if operator.is_alive:
-                operator.resume()  # a frozen one could not hear
+                operator.resume()  # a suspended process cannot handle SIGTERM
                 with contextlib.suppress(AssertionError):
                     operator.stop()
             # pytest shows this if the test failed.

@@ -1,4 +1,4 @@
-"""podTemplates as hypothesis makes them from the allow-list itself, and places in them to break."""
+"""podTemplates that hypothesis makes from the allow-list, and paths in them to break."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def templates() -> st.SearchStrategy[Json]:
 
 
 def places(template: Json) -> Iterator[tuple[Place, Any, Node]]:
-    """Every value in a podTemplate: where it is, itself, and what the list says of it."""
+    """Every value in a podTemplate: its path, itself, and its node of the allow-list."""
     yield from _places(POD_TEMPLATE, template, ())
 
 

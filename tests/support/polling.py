@@ -1,4 +1,4 @@
-"""Waiting for a state: look again and again, never sleep and hope."""
+"""Waiting for a state by polling."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def eventually(
     A failed assertion inside `look` or `until` counts as "not yet", so both may assert.
 
     Args:
-        look: Reads the state anew each time.
+        look: Reads the state.
         within: For how many seconds to go on.
         what: What is waited for, as the end of "waited in vain for ...".
         until: Whether a state is the one that is waited for.
 
     Raises:
-        AssertionError: It did not come; with the last state that was seen.
+        AssertionError: It did not come in time; with the last state.
     """
     deadline = time.monotonic() + within
     while True:

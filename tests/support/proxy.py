@@ -1,4 +1,4 @@
-"""A proxy between one operator and the API server that does to its requests what networks and deaths do.
+"""A proxy between one operator and the API server that injects faults into its requests.
 
 The operator speaks plain http to it on loopback, by a kubeconfig of its own; the proxy speaks https
 to the API server. Rules say what happens to which request: the operator is killed before the server
@@ -33,7 +33,7 @@ _STARTS_WITHIN: Final = 10.0
 
 @dataclass
 class Rule:
-    """What happens to some requests; it has no effect once it has been `used` as often as it may be.
+    """A fault for some requests; it has no effect once it was `used` as often as allowed.
 
     Attributes:
         matches: Whether a request is meant: method, path with query, body.
@@ -69,7 +69,7 @@ class Rule:
 
 
 class FaultProxy:
-    """One proxy, for one operator; in a thread of its own. `victim` tells the process to kill."""
+    """One proxy, for one operator; in a thread of its own. `victim` is the process to kill."""
 
     def __init__(self, cluster: LocalCluster, folder: Path) -> None:
         self.victim: Callable[[], int] | None = None
@@ -122,17 +122,17 @@ class FaultProxy:
         return rule
 
     def reset(self) -> None:
-        """Forget all rules, hold nothing, cut nothing."""
+        """Remove all faults."""
         self._rules.clear()
         self._held.clear()
         self._cut_every = None
 
     def hold(self, path: str) -> None:
-        """Let watches whose path has this in it bring nothing, until `reset`; they stay open."""
+        """Deliver no events to watches whose path contains this, until `reset`; they stay open."""
         self._held.append(re.compile(path))
 
     def is_watched(self, pattern: str) -> bool:
-        """Whether somebody watches a path that matches."""
+        """Whether a watch of a matching path is open."""
         return any(re.search(pattern, path) for path in list(self._watches.values()))
 
     def cut_watches(self, every: float) -> None:
@@ -218,7 +218,7 @@ class FaultProxy:
                 response.headers["Content-Type"] = answer.headers["Content-Type"]
                 await response.prepare(request)
                 async for chunk in answer.content.iter_any():
-                    # What is held is told from another thread, so there is no event to wait for.
+                    # `hold` is called from another thread, so there is no event to wait for.
                     while any(held.search(request.path_qs) for held in self._held):  # noqa: ASYNC110
                         await asyncio.sleep(0.02)
                     await response.write(chunk)
@@ -240,7 +240,7 @@ class FaultProxy:
     def _break(self, rule: Rule, moment: str, request: web.Request) -> None:
         """Kill the operator or break its connection, if the rule says so for this moment."""
         if rule.kill == moment:
-            assert self.victim is not None, "nobody told the proxy whom to kill"
+            assert self.victim is not None, "the proxy has no victim to kill"
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.victim(), signal.SIGKILL)
         if moment in (rule.kill, rule.lose):
@@ -264,6 +264,6 @@ def _refusal(status: int) -> web.Response:
 
 @pytest.fixture
 def proxy(cluster: LocalCluster, tmp_path: Path) -> Iterator[FaultProxy]:
-    """A proxy that lets everything through until it is told otherwise."""
+    """A proxy without faults at first."""
     with FaultProxy(cluster, tmp_path) as started:
         yield started

@@ -33,7 +33,7 @@ from tests.support.polling import eventually
 from tests.support.resources import Json, path_of
 
 NAMESPACE: Final = "default"
-"""What the facade serves, and where kubectl works unless told otherwise."""
+"""What the facade serves, and where kubectl works by default."""
 PULL_TIMEOUT: Final = 15
 """Seconds for which pulling an image may keep failing; the default would be two minutes of waiting."""
 _QUICK_TO_TELL: Final = (f"--set=operator.settings.imagePullTimeout={PULL_TIMEOUT} seconds",)
@@ -47,7 +47,7 @@ _BUGS: Final = re.compile(
 
 @dataclass(frozen=True)
 class Installation:
-    """What a test has at hand.
+    """A cluster with operator and facade, for tests.
 
     Attributes:
         cluster: The cluster, with its administrator's rights.
@@ -133,7 +133,7 @@ class Run:
 
     @property
     def message(self) -> str:
-        """What its status says to a person."""
+        """The message of its status."""
         return str(self.status.get("message", ""))
 
     def step(self, name: str) -> Json:
@@ -142,7 +142,7 @@ class Run:
         return step
 
     def until(self, holds: Callable[[Json], Any], what: str, within: float = _ENDS_WITHIN) -> Json:
-        """Its status once it is as wanted."""
+        """Its status once `holds` is true of it."""
         return eventually(lambda: self.status, until=holds, what=f"{self.name}: {what}", within=within)
 
     def ended(self) -> Json:
@@ -179,7 +179,7 @@ class Run:
         return self.here.kubectl("logs", f"--namespace={self.namespace}", f"job/{job}", "--container=step")
 
     def cancel(self) -> None:
-        """Ask for its end as `docs/manifests.md` says."""
+        """Cancel it as `docs/manifests.md` says."""
         self.here.kubectl(
             "patch",
             "wfe",
@@ -190,7 +190,7 @@ class Run:
         )
 
     def delete(self) -> None:
-        """Delete it with kubectl, without waiting for what hangs on it."""
+        """Delete it with kubectl, without waiting for its children."""
         self.here.kubectl("delete", "wfe", self.name, f"--namespace={self.namespace}", "--wait=false")
 
     def without_pods(self, within: float = 60) -> None:

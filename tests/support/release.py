@@ -1,7 +1,7 @@
 """The chart's release on a real node: what a person does with Helm, and what its Pods are asked.
 
-Runs are on played nodes: twenty of them at once cost the machine next to nothing, and the operator does for
-them what it does for any other.
+Runs are on simulated nodes: twenty of them at once cost the machine next to nothing, and the operator
+does for them what it does for any other.
 """
 
 from __future__ import annotations
@@ -235,7 +235,7 @@ class Load:
 
     @property
     def failed(self) -> list[str]:
-        """What became of each request that was not; once it has ended."""
+        """The failure of each other request; once it has ended."""
         failed: list[str] = self._report["failed"]
         return failed
 

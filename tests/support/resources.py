@@ -32,14 +32,14 @@ def path_of(kind: str, namespace: str = "default") -> str:
 
 
 def refused_create(cluster: LocalCluster, manifest: Json) -> str:
-    """What the server says to an object that it must refuse; nothing is kept if it does not."""
+    """The error for an object that the server must refuse; a dry run."""
     with pytest.raises(RefusedError) as refused:
         cluster.api.post(f"{path_of(manifest['kind'])}?{_STRICT}", manifest)
     return _message(refused.value)
 
 
 def refused_merge(cluster: LocalCluster, path: str, change: Json) -> str:
-    """What the server says to a change that it must refuse; nothing is kept if it does not."""
+    """The error for a change that the server must refuse; a dry run."""
     with pytest.raises(RefusedError) as refused:
         cluster.api.merge(f"{path}?{_STRICT}", change)
     return _message(refused.value)

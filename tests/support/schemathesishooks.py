@@ -36,7 +36,7 @@ _AMOUNTS: Final[dict[str, Callable[[Any], object]]] = {
 
 @schemathesis.hook
 def map_case(context: schemathesis.HookContext, case: schemathesis.Case[Any]) -> schemathesis.Case[Any]:
-    """Put a request right that is to be valid."""
+    """Correct a request that is to be valid."""
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return case
     if isinstance(case.body, dict):
@@ -73,7 +73,7 @@ def put_right(body: Json) -> Json:
         _make_whole(body.get("history") or {}, field)
     asked = [owner.get("resources") or {} for owner in (config, *(body.get("steps") or ()))]
     if any(resources.get("cpuLimit") is not None for resources in asked):
-        # A limit must not be less than what is asked for, here or there.
+        # A limit must not be less than the request, here or there.
         for resources in asked:
             resources.pop("cpu", None)
     return body

@@ -1,4 +1,4 @@
-"""A skipped test is a test that did not run: under CI that is a failure, elsewhere it is said aloud.
+"""A skipped test is a test that did not run: under CI that is a failure, elsewhere it is listed.
 
 The hooks live here, and `tests/conftest.py` takes them over, so that a test can run them in a
 pytest of its own.
@@ -40,7 +40,7 @@ def tier_of(nodeid: str) -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Judge the report of each phase of a test."""
+    """Refuse skips of tests."""
     report = yield
     refuse_skip(report)
     return report
@@ -48,7 +48,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Judge modules that skip themselves whole."""
+    """Refuse skips of whole modules."""
     report = yield
     refuse_skip(report)
     return report

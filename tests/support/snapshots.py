@@ -1,7 +1,7 @@
 """Pods, Jobs and Snapshots for tests of decisions, built up in words.
 
-Everything is built as the API server would send it and decoded by the views, so that what
-the tests decide on went the way of the real thing. Moments are seconds from `BEGAN`.
+Everything is built as the API server would send it, and decoded by the views as real objects
+are. Moments are seconds from `BEGAN`.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class PodMaker:
         return changed
 
     def on_node(self, node: str = NODE, since: float = 0) -> Self:
-        """Scheduled, and seen by its kubelet."""
+        """Scheduled, and accepted by its kubelet."""
         return self._with("spec", nodeName=node)._with("status", startTime=wire(since))
 
     def allowed(self, seconds: int) -> Self:
@@ -152,7 +152,7 @@ class PodMaker:
         return self.condition("DisruptionTarget", "True", when, "PreemptionByScheduler", message)
 
     def deleted(self, asked: float, grace: int = 30) -> Self:
-        """Somebody asked for its deletion then; the timestamp is when the grace period is over."""
+        """Its deletion was requested then; the timestamp is when the grace period is over."""
         return self._with("metadata", deletionTimestamp=wire(asked + grace), deletionGracePeriodSeconds=grace)
 
 
@@ -255,7 +255,7 @@ class SnapshotMaker:
         return changed
 
     def at(self, seconds: float) -> Self:
-        """It is this moment."""
+        """Set the time."""
         changed = self._copy()
         changed.now = seconds
         return changed
@@ -279,7 +279,7 @@ class SnapshotMaker:
         return changed
 
     def cancelled(self) -> Self:
-        """Somebody asked for it to be cancelled."""
+        """Its cancellation was requested."""
         return self.with_spec(cancel=True)
 
     def recorded(self, step: str, phase: str, attempt: int = 1, *, job: bool = True, **fields: Any) -> Self:

@@ -1,4 +1,4 @@
-"""A client of server-sent events, as the HTML standard has it: it reads, breaks off, and continues by id."""
+"""A client of server-sent events, as the HTML standard has it: it reads, disconnects, and resumes by id."""
 
 from __future__ import annotations
 

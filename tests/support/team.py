@@ -80,7 +80,7 @@ class Team:
         return changed
 
     def cancel(self, execution: str) -> None:
-        """Ask for the end of an execution."""
+        """Cancel an execution."""
         self._api.merge(self.path(names.EXECUTIONS, execution), {"spec": {"cancel": True}})
 
     def delete(self, resource: Resource, name: str, **options: Any) -> None:
@@ -130,7 +130,7 @@ class Team:
         self._api.merge(self.path(names.PODS, pod["metadata"]["name"]) + "/status", {"status": status})
 
     def finish(self, pod: Json, exit_code: int = 0) -> None:
-        """Let a played node end the program of a Pod now, however long it would have run."""
+        """Let a simulated node end the program of a Pod now."""
         annotations = {DURATION: "0ms", EXIT_CODE: str(exit_code)}
         change = {"metadata": {"annotations": annotations}}
         self._api.merge(self.path(names.PODS, pod["metadata"]["name"]), change)
@@ -176,7 +176,7 @@ class Team:
         return found
 
     def made(self, execution: str) -> tuple[str, str]:
-        """By what executions are ordered: when one was created and, within a second, its name."""
+        """The sort key of executions: creation time and name."""
         return self.execution(execution)["metadata"]["creationTimestamp"], execution
 
     def status(self, execution: str) -> Json:
@@ -298,7 +298,7 @@ def is_live(pod: Json) -> bool:
 
 
 def is_running(pod: Json) -> bool:
-    """Whether a Pod runs and nobody has asked for its end."""
+    """Whether a Pod runs and is not being deleted."""
     return pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
 
 

@@ -66,7 +66,7 @@ class Violation:
         return f"{self.where}-{self.constraint}{value}"
 
     def applied_to(self, manifest: Mapping[str, Any]) -> Json:
-        """A copy of the object with this wrong in it."""
+        """A copy of the object with this violation."""
         changed = copy.deepcopy(dict(manifest))
         *parents, last = self.path
         node: Any = changed
@@ -161,7 +161,7 @@ def _missing(schema: Json, valid: Any, path: Path) -> Iterator[Violation]:
 
 
 def _duplicate(schema: Json, valid: Any, path: Path) -> Iterator[Violation]:
-    # The server tells of the second one.
+    # The server reports the second one.
     yield Violation("list-map", path, [*valid, valid[0]], "Duplicate value")
 
 

@@ -37,6 +37,6 @@ class FilesOnWorkers(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesOnWorkers:
-    """Take the place of xdist's own choice."""
+    """Replaces xdist's own scheduler."""
     config.option.loadscopereorder = False
     return FilesOnWorkers(config, log)

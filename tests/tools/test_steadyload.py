@@ -1,4 +1,4 @@
-"""The steady load of the chart's tests: it counts what was answered, and tells what was not."""
+"""The steady load of the chart's tests: it counts responses, and reports failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The change hub: every follower gets every change of its time, whatever the others do."""
+"""The change hub: every follower gets every change while it is subscribed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The index: order, filters, search and counts, whatever the order in which changes are told."""
+"""The index: order, filters, search and counts, whatever the order of changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs of steps: how much of them is read, how long that may take, and what is said where there is none."""
+"""Logs of steps: how much of them is read, how long that may take, and the note where there is none."""
 
 from __future__ import annotations
 

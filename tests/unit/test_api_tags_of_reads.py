@@ -31,7 +31,7 @@ async def absent(_: web.Request) -> web.StreamResponse:
 
 @asynccontextmanager
 async def facade(**settings: Any) -> AsyncGenerator[tuple[httpx.AsyncClient, ClusterCache], None]:
-    """A facade that knows the workflow `w` and its run `e`, and is told of changes by the test."""
+    """A facade that knows the workflow `w` and its run `e`, and gets changes from the test."""
     async with store_of(absent) as store:
         app = create_app(Settings(namespace="default", **settings), store)
         cluster: ClusterCache = app.state.facade.cluster

@@ -1,4 +1,4 @@
-"""What the operator knows of whom: labels are anybody's to copy, and to fill with anything."""
+"""The operator's caches: anybody can copy labels, and write anything into them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def the_pod() -> PodView:
 
 
 def copied(one: V) -> V:
-    """As somebody applied it to another namespace, with all that it says of itself."""
+    """A copy in another namespace, with all of its metadata."""
     return _changed(one, namespace="elsewhere", uid=f"{one.metadata.uid}-copy")
 
 

@@ -75,9 +75,9 @@ def test_unknown_arguments_exit_with_2(arguments: list[str], capsys: pytest.Capt
     with pytest.raises(SystemExit) as ended:
         read_arguments("a-program", "It is one.", CommonSettings, arguments)
     assert ended.value.code == 2
-    said = capsys.readouterr().err
-    assert said.startswith("a-program: ")
-    assert said.endswith("a-program --help lists what there is\n")
+    error = capsys.readouterr().err
+    assert error.startswith("a-program: ")
+    assert error.endswith("a-program --help lists what there is\n")
 
 
 def test_without_arguments_a_program_starts() -> None:

@@ -1,4 +1,4 @@
-"""Who we are to the API server: what can be used; what cannot is told in a sentence at the start."""
+"""Who we are to the API server: what can be used; what cannot is reported in a sentence at the start."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def says(directory: Path, token: str, **of_token: str) -> None:
     (directory / "says").write_text(json.dumps(said))
 
 
-# By which the official client compares times; made an error, it is taken for the plugin's failure.
+# By which the official client compares times; made an error, it counts as a failure of the plugin.
 @pytest.mark.filterwarnings("default:datetime.datetime.utcnow:DeprecationWarning")
 @pytest.mark.parametrize("expires", ["2020-01-01T00:00:00Z", "2199-01-01T00:00:00Z"])
 async def test_a_plugin_is_run_again_when_its_token_is_refused(expires: str, tmp_path: Path) -> None:

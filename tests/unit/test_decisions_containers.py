@@ -1,4 +1,4 @@
-"""Init containers and side-cars: which is in the way, when it is given up, what is said while a step runs."""
+"""Init containers and side-cars: which blocks the step, when it is given up, and reports meanwhile."""
 
 from __future__ import annotations
 

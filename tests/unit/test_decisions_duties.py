@@ -1,4 +1,4 @@
-"""What an ended run owes: when it is done, when it is given up, and what is said then."""
+"""What an ended run owes: when it is done, when it is given up, and what is reported then."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def registered() -> Iterator[None]:
         yield
 
 
-def owing(*which: str, noted: str = "", deleted: bool = False, **status: Any) -> OwingView:
-    annotations = {names.ANNOTATION_DUTIES_DONE: noted} if noted else {}
+def owing(*which: str, done: str = "", deleted: bool = False, **status: Any) -> OwingView:
+    annotations = {names.ANNOTATION_DUTIES_DONE: done} if done else {}
     meta: dict[str, Any] = {
         "name": "run",
         "namespace": "default",
@@ -65,7 +65,7 @@ def decided(execution: OwingView, now: float = ENDED + 1, **facts: Any) -> DutyP
     return decide(OwingSnapshot(now=at(now), execution=execution, limits=LIMITS, **facts))
 
 
-def said(plan: DutyPlan) -> dict[str, Any]:
+def condition_of(plan: DutyPlan) -> dict[str, Any]:
     given_up: list[dict[str, Any]] = plan.status.get("conditions", [])
     return next((one for one in given_up if one["type"] == conditions.DUTIES_DONE), {})
 
@@ -83,25 +83,25 @@ def test_where_nothing_is_owed_neither_field_is_set() -> None:
     assert (ended.settled, ended.duties) == (None, None)
 
 
-@pytest.mark.parametrize("noted", ["Logs", "Logs,Archive", "Archive, Logs", ",Logs,"])
-def test_what_the_facade_has_noted_is_done(noted: str) -> None:
-    assert decided(owing("Logs", noted=noted)).status == {"settled": True, "duties": None}
+@pytest.mark.parametrize("done", ["Logs", "Logs,Archive", "Archive, Logs", ",Logs,"])
+def test_what_the_facade_has_noted_is_done(done: str) -> None:
+    assert decided(owing("Logs", done=done)).status == {"settled": True, "duties": None}
 
 
-@pytest.mark.parametrize("noted", ["", "logs", "Archive", "Schedule", "Logsx"])
-def test_no_other_duty_is_done(noted: str) -> None:
-    plan = decided(owing("Logs", "Schedule", noted=noted))
+@pytest.mark.parametrize("done", ["", "logs", "Archive", "Schedule", "Logsx"])
+def test_no_other_duty_is_done(done: str) -> None:
+    plan = decided(owing("Logs", "Schedule", done=done))
     assert (plan.status, plan.settled, plan.outcome) == ({}, False, Waiting(at(ENDED + 600)))
 
 
 def test_what_the_operator_does_is_done_when_its_rule_says_so_whatever_is_noted() -> None:
-    run = owing("Schedule", noted="Schedule")
+    run = owing("Schedule", done="Schedule")
     assert not decided(run, workflow=a_workflow("another")).settled
     assert decided(run, workflow=a_workflow("run")).settled
 
 
 def test_each_duty_that_is_done_is_recorded_by_itself() -> None:
-    plan = decided(owing("Logs", "Archive", noted="Logs"))
+    plan = decided(owing("Logs", "Archive", done="Logs"))
     assert plan.status == {"duties": ["Archive"]}
     assert plan.outcome == Waiting(at(ENDED + 24 * 600))
 
@@ -110,27 +110,27 @@ def test_what_is_not_done_in_time_is_given_up_and_the_rest_waits_on() -> None:
     plan = decided(owing("Logs", "Archive"), now=ENDED + 600)
     assert (plan.undone, plan.reason, plan.settled) == (("Logs",), conditions.DUTY_OVERDUE, False)
     assert plan.status["duties"] == ["Archive"]
-    assert said(plan)["message"] == "not done within 10 minutes of its end: Logs"
-    assert (said(plan)["status"], said(plan)["reason"]) == ("False", conditions.DUTY_OVERDUE)
+    assert condition_of(plan)["message"] == "not done within 10 minutes of its end: Logs"
+    assert (condition_of(plan)["status"], condition_of(plan)["reason"]) == ("False", conditions.DUTY_OVERDUE)
 
 
 def test_duties_given_up_before_stay_reported() -> None:
     before = {"type": conditions.DUTIES_DONE, "status": "False", "message": "not done: Logs"}
     other = {"type": conditions.FINISHED, "status": "True", "reason": "Succeeded"}
     plan = decided(owing("Archive", conditions=[before, other]), now=ENDED + 24 * 600)
-    assert said(plan)["message"] == "not done: Logs; not done within 4 hours of its end: Archive"
+    assert condition_of(plan)["message"] == "not done: Logs; not done within 4 hours of its end: Archive"
     assert [one["type"] for one in plan.status["conditions"]] == [conditions.FINISHED, conditions.DUTIES_DONE]
     assert plan.settled
 
 
 def test_what_is_done_at_the_last_moment_counts() -> None:
-    assert not decided(owing("Logs", noted="Logs"), now=ENDED + 10_000).undone
+    assert not decided(owing("Logs", done="Logs"), now=ENDED + 10_000).undone
 
 
 def test_beyond_the_number_that_may_owe_all_is_given_up_at_once() -> None:
-    plan = decided(owing("Logs", "Archive", noted="Logs"), too_many=True)
+    plan = decided(owing("Logs", "Archive", done="Logs"), too_many=True)
     assert (plan.undone, plan.reason, plan.settled) == (("Archive",), conditions.TOO_MANY_OWE, True)
-    assert said(plan)["message"] == (
+    assert condition_of(plan)["message"] == (
         "not done: Archive: more than 5 runs owed something, and this was among the oldest"
     )
 
@@ -166,9 +166,9 @@ def test_jobs_are_kept_for_their_logs_and_when_in_doubt(status: OwingStatusView,
     st.booleans(),
 )
 def test_deciding_again_on_what_was_written_changes_nothing_and_it_always_ends(
-    which: list[str], noted: list[str], after: float, too_many: bool
+    which: list[str], done: list[str], after: float, too_many: bool
 ) -> None:
-    execution = owing(*which, noted=",".join(noted))
+    execution = owing(*which, done=",".join(done))
     plan = decided(execution, now=ENDED + after, too_many=too_many)
     body = msgspec.to_builtins(execution.status)
     written = msgspec.structs.replace(

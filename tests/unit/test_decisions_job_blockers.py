@@ -29,8 +29,8 @@ RAN: Final[dict[str, Any]] = {"startTime": wire(1)}
 
 def test_a_further_attempt_waits_for_the_gpu_model_too() -> None:
     step = a_step(TRAIN, retries=2, retryDelay=30, resources={"gpu": "1x NVIDIA A100"})
-    said: dict[str, Any] = {"completionTime": wire(10), "reason": conditions.STEP_ERROR, "exitCode": 1}
-    failed = a_snapshot(step).recorded(TRAIN, "Retrying", **said).with_pod(a_pod().exited(1, end=10))
+    failure: dict[str, Any] = {"completionTime": wire(10), "reason": conditions.STEP_ERROR, "exitCode": 1}
+    failed = a_snapshot(step).recorded(TRAIN, "Retrying", **failure).with_pod(a_pod().exited(1, end=10))
 
     without = planned(failed.with_fields(nodes=NO_GPU), 40)
     again = planned(failed.with_fields(nodes=A100), 40)
@@ -59,10 +59,12 @@ def test_the_timeout_of_a_step_holds_on_a_node_that_does_not_answer() -> None:
 
 
 def test_a_lost_pod_is_looked_at_again_when_its_grace_period_is_over() -> None:
-    brave = an_environment("lab", forceDeleteOnLostNode=True)
+    forceful = an_environment("lab", forceDeleteOnLostNode=True)
     pod = a_pod().running().deleted(50, grace=30)
     lost = (
-        a_snapshot(TRAIN).recorded(TRAIN, "Running", **RAN).with_fields(nodes=Nodes(), environments=(brave,))
+        a_snapshot(TRAIN)
+        .recorded(TRAIN, "Running", **RAN)
+        .with_fields(nodes=Nodes(), environments=(forceful,))
     )
     lost = lost.with_status(environment="lab").with_pod(pod)
 

@@ -1,4 +1,4 @@
-"""Jobs whose Pods the operator makes: their ends, their Pods' finalizer, and what stands of what was seen."""
+"""Jobs whose Pods the operator makes: their ends, their Pods' finalizer, and results that are remembered."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ def test_a_pod_that_has_run_is_not_recreated_before_its_absence_is_confirmed() -
 def test_the_end_of_a_pod_is_written_to_its_job(pod: PodMaker, succeeded: bool) -> None:
     ran = a_snapshot(a_step("a", retries=1), "b").recorded("a", "Pending").with_pod(pod, job=managed())
 
-    [told] = planned(ran, 6).ended_jobs
+    [written] = planned(ran, 6).ended_jobs
 
-    assert told == EndedJob(job_name("a"), f"uid-{job_name('a')}", succeeded, at(0), at(5))
+    assert written == EndedJob(job_name("a"), f"uid-{job_name('a')}", succeeded, at(0), at(5))
 
 
 @pytest.mark.parametrize("job", [a_job("a"), managed(ended=("Complete", 5)), managed(deleting=True)])
@@ -95,9 +95,9 @@ def test_a_job_whose_pod_runs_has_no_end() -> None:
 
 
 def test_a_success_written_to_the_job_stands_when_the_node_is_lost() -> None:
-    told = managed(ended=("Complete", 5))
+    written = managed(ended=("Complete", 5))
 
-    plan = planned(chain().with_pod(LOST, job=told).with_fields(recorded_at=at(9.5)), 10)
+    plan = planned(chain().with_pod(LOST, job=written).with_fields(recorded_at=at(9.5)), 10)
 
     assert plan.completed["a"].phase == "Completed"
     assert [job.step for job in plan.first_jobs] == ["b"]
@@ -114,7 +114,7 @@ def test_an_end_not_written_to_the_job_is_lost_with_its_node() -> None:
 
 
 def recorded(phase: str, attempt: int = 1) -> SnapshotMaker:
-    """Step `a` with this on record, its Pod ended well and deleted by somebody."""
+    """Step `a` with this status; its Pod has succeeded and is being deleted."""
     pod = held(SUCCEEDED.deleted(7), "example.com/hold")
     return (
         a_snapshot("a", "b").recorded("a", phase, attempt).with_pod(pod, job=managed(ended=("Complete", 5)))

@@ -129,8 +129,8 @@ def test_a_completed_step_is_remembered_even_if_it_is_written_now() -> None:
 def test_a_step_whose_pod_still_exists_has_the_result_of_that_pod() -> None:
     both = a_snapshot("a", "b").with_pod(a_pod("b").running())
 
-    told = both.with_pod(a_pod("a").exited(0, end=4))
-    assert status_of(planned(told, 60))["steps"]["a"]["completionTime"] == wire(4)
+    both_failed = both.with_pod(a_pod("a").exited(0, end=4))
+    assert status_of(planned(both_failed, 60))["steps"]["a"]["completionTime"] == wire(4)
 
 
 def test_the_message_is_that_of_the_first_step_with_a_problem() -> None:
@@ -181,7 +181,7 @@ def test_the_job_of_a_step_that_has_ended_stays_when_the_run_is_complete() -> No
 
 
 def test_a_kubelet_that_is_late_to_end_the_pod_costs_no_step_its_log() -> None:
-    # Real kubelets tell of the container's end up to seconds before the Pod's.
+    # Real kubelets report the container's end up to seconds before the Pod's.
     late = a_snapshot("a", "b").recorded("a", "Completed", completionTime=wire(5)).recorded("b", "Running")
     late = late.with_pod(a_pod("a").exited(0).phase("Running"))
 

@@ -96,16 +96,18 @@ def test_a_quota_that_demands_an_amount_says_where_to_write_it() -> None:
 
 
 def test_the_same_refusal_is_retried_with_back_off_but_at_least_twice_a_minute() -> None:
-    said: Refusal | None = None
+    refused: Refusal | None = None
     pauses, now = [], 0.0
     for _ in range(14):
-        said = refusal(errors.Unavailable("the API server did not answer in time"), "job", said, at(now))
-        assert said.ask_again is not None
-        pauses.append((said.ask_again - at(now)).total_seconds())
+        refused = refusal(
+            errors.Unavailable("the API server did not answer in time"), "job", refused, at(now)
+        )
+        assert refused.ask_again is not None
+        pauses.append((refused.ask_again - at(now)).total_seconds())
         now += pauses[-1]
 
-    assert said is not None
-    assert (said.reason, said.since, said.tries) == (AWAY, at(0), 14)
+    assert refused is not None
+    assert (refused.reason, refused.since, refused.tries) == (AWAY, at(0), 14)
     assert pauses == sorted(pauses)
     assert (pauses[0] <= 0.1, 20 < pauses[-1] <= 30) == (True, True)
 
@@ -113,15 +115,15 @@ def test_the_same_refusal_is_retried_with_back_off_but_at_least_twice_a_minute()
 def test_another_reason_resets_the_back_off() -> None:
     before = Refusal("m", at(1), AWAY, at(0), tries=9)
 
-    said = refusal(errors.Forbidden("exceeded quota: team"), "job", before, at(50))
+    refused = refusal(errors.Forbidden("exceeded quota: team"), "job", before, at(50))
 
-    assert (said.reason, said.since, said.tries) == (conditions.STEP_QUOTA, at(50), 1)
+    assert (refused.reason, refused.since, refused.tries) == (conditions.STEP_QUOTA, at(50), 1)
 
 
 def test_retry_after_is_respected() -> None:
-    said = refusal(errors.TooManyRequests("later", retry_after=7), "job", None, at(0))
+    refused = refusal(errors.TooManyRequests("later", retry_after=7), "job", None, at(0))
 
-    assert said.ask_again == at(7)
+    assert refused.ask_again == at(7)
 
 
 GRACES: Final = {conditions.STEP_MISSING_RIGHTS: 600, conditions.STEP_FORBIDDEN: 20}
@@ -129,10 +131,10 @@ GRACES: Final = {conditions.STEP_MISSING_RIGHTS: 600, conditions.STEP_FORBIDDEN:
 
 @pytest.mark.parametrize(("reason", "grace"), GRACES.items())
 def test_a_fault_that_somebody_has_to_fix_is_waited_for_during_its_grace(reason: str, grace: float) -> None:
-    said = Refusal("m", at(1), reason, at(0))
+    refused = Refusal("m", at(1), reason, at(0))
 
-    assert not is_final(said, at(grace - 1), Limits())
-    assert is_final(said, at(grace), Limits())
+    assert not is_final(refused, at(grace - 1), Limits())
+    assert is_final(refused, at(grace), Limits())
 
 
 @pytest.mark.parametrize("reason", [conditions.STEP_QUOTA, AWAY])
@@ -203,10 +205,10 @@ def test_a_denial_by_a_policy_fails_the_step_at_once() -> None:
 
 
 def test_why_a_run_cannot_begin_is_recorded_before_it_is_accepted() -> None:
-    away = Refusal(in_words(WEBHOOK), at(60), AWAY, at(0))
+    outage = Refusal(in_words(WEBHOOK), at(60), AWAY, at(0))
     new = a_new_execution("train")
 
-    early, late = why_it_waits(new.at(1).build(), away), why_it_waits(new.at(2).build(), away)
+    early, late = why_it_waits(new.at(1).build(), outage), why_it_waits(new.at(2).build(), outage)
 
     assert early == {}
     assert (late["phase"], late["conditions"][0]["reason"]) == ("Pending", AWAY)
@@ -215,9 +217,9 @@ def test_why_a_run_cannot_begin_is_recorded_before_it_is_accepted() -> None:
 
 
 def test_an_accepted_run_that_cannot_go_on_says_so_in_its_message() -> None:
-    away = Refusal("the API server did not answer in time", at(60), AWAY, at(0))
+    outage = Refusal("the API server did not answer in time", at(60), AWAY, at(0))
 
-    patch = why_it_waits(a_snapshot("train").at(2).build(), away)
+    patch = why_it_waits(a_snapshot("train").at(2).build(), outage)
 
     assert patch == {"message": "waits, what it needs is refused: the API server did not answer in time"}
 

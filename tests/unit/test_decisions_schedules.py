@@ -93,7 +93,7 @@ class Case:
         assert plan.record is not None, plan
         return plan.record
 
-    def told(self, now: float) -> list[tuple[int, str, str]]:
+    def outcomes(self, now: float) -> list[tuple[int, str, str]]:
         """The outcomes that are recorded: hour, outcome, reason."""
         return [
             ((one.time - at(0)) // timedelta(hours=1), one.outcome, one.reason or "")
@@ -187,7 +187,7 @@ def test_a_due_time_is_recorded_before_its_run_is_created() -> None:
     ],
 )
 def test_each_due_time_has_its_outcome(case: Case, now: float, outcomes: list[tuple[int, str, str]]) -> None:
-    assert case.told(now) == outcomes
+    assert case.outcomes(now) == outcomes
 
 
 def test_with_catch_up_a_time_waits_for_the_run_before_it() -> None:
@@ -198,7 +198,7 @@ def test_with_catch_up_a_time_waits_for_the_run_before_it() -> None:
 def test_under_suspend_missed_times_are_kept_for_catching_up() -> None:
     case = Case(catchUp=True).having(nextScheduledTime=None).seeing(suspended=True)
     assert case.decide(2.5).record is None
-    assert case.seeing().told(2.5) == [(1, "Started", "Starting")]
+    assert case.seeing().outcomes(2.5) == [(1, "Started", "Starting")]
 
 
 @pytest.mark.parametrize(("phase", "skips"), [("Failed", True), ("Completed", False), ("Cancelled", False)])
@@ -222,7 +222,7 @@ def test_the_end_of_an_unobserved_run_is_looked_up() -> None:
 def test_that_a_run_was_created_is_written_with_what_comes_next_or_after_a_while() -> None:
     case = Case(entry(1, reason="Starting")).seeing(a_run(1))
     assert case.decide(1.001) == SchedulePlan(outcome=Waiting(at(HOUR + 10)))
-    assert case.told(1.1) == [(1, "Started", "Running")]
+    assert case.outcomes(1.1) == [(1, "Started", "Running")]
 
 
 def test_a_run_is_replaced_once_the_one_before_has_ended() -> None:

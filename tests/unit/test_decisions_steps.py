@@ -176,7 +176,7 @@ def test_a_further_attempt_is_recorded_and_made_in_one_plan_when_it_is_due() -> 
     plan = planned(waits, 40)
 
     assert plan.later_jobs == (NewJob(TRAIN, 2, job_name(TRAIN, 2)),)
-    # The results of the last attempt are taken away with the record of the new one.
+    # The results of the last attempt are removed with the record of the new one.
     assert step_of(plan) == {
         "phase": "Pending",
         "attempt": 2,

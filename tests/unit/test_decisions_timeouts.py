@@ -63,12 +63,12 @@ def test_a_kubelet_that_does_not_end_a_program_in_time_is_given_half_a_minute() 
 
 def test_a_deadline_that_is_set_late_gives_the_kubelet_as_long_from_then_on() -> None:
     back = running(SLOW)
-    told = running(TOLD).with_fields(deadlines_set={f"uid-{POD}": at(500)})
+    late = running(TOLD).with_fields(deadlines_set={f"uid-{POD}": at(500)})
 
     assert len(planned(back, 500).deadlines) == 1
     assert planned(back, 500).status is None
-    assert planned(told, 529).status is None
-    assert planned(told.with_fields(looked_up={job_name("train"): at(530)}), 530).status is not None
+    assert planned(late, 529).status is None
+    assert planned(late.with_fields(looked_up={job_name("train"): at(530)}), 530).status is not None
 
 
 def test_a_pod_is_read_before_its_program_counts_as_timed_out() -> None:
@@ -84,12 +84,12 @@ def test_a_pod_is_read_before_its_program_counts_as_timed_out() -> None:
 
 def test_a_timeout_is_recorded_before_the_program_is_ended() -> None:
     first = planned(running(TOLD).with_fields(**LOOKED_UP), 130)
-    said: dict[str, Any] = {
+    failure: dict[str, Any] = {
         "reason": conditions.STEP_TIMED_OUT,
         "completionTime": wire(130),
         "startTime": wire(40),
     }
-    then = planned(running(TOLD).recorded("train", "Retrying", **said), 131)
+    then = planned(running(TOLD).recorded("train", "Retrying", **failure), 131)
 
     assert first.status is not None
     assert (first.delete_jobs, first.status["steps"]["train"]["phase"]) == ((), "Retrying")
@@ -99,12 +99,12 @@ def test_a_timeout_is_recorded_before_the_program_is_ended() -> None:
 
 def test_a_step_that_fails_for_its_timeout_is_recorded_before_the_run_is_ended() -> None:
     first = planned(running(TOLD, retries=False).with_fields(**LOOKED_UP), 130)
-    said: dict[str, Any] = {
+    failure: dict[str, Any] = {
         "reason": conditions.STEP_TIMED_OUT,
         "completionTime": wire(130),
         "startTime": wire(40),
     }
-    then = planned(running(TOLD, retries=False).recorded("train", "Failed", message="m", **said), 130)
+    then = planned(running(TOLD, retries=False).recorded("train", "Failed", message="m", **failure), 130)
 
     assert first.status is not None
     assert first.status["steps"]["train"]["phase"] == "Failed"
@@ -115,13 +115,13 @@ def test_a_step_that_fails_for_its_timeout_is_recorded_before_the_run_is_ended()
 
 
 def test_a_graceful_exit_after_the_record_does_not_change_it() -> None:
-    said: dict[str, Any] = {
+    failure: dict[str, Any] = {
         "reason": conditions.STEP_TIMED_OUT,
         "completionTime": wire(130),
         "startTime": wire(40),
     }
-    polite = running(SLOW.allowed(101).deleted(131)).recorded("train", "Retrying", **said)
-    ended = polite.with_pod(a_pod().exited(0, end=132, started=40).deleted(131))
+    graceful = running(SLOW.allowed(101).deleted(131)).recorded("train", "Retrying", **failure)
+    ended = graceful.with_pod(a_pod().exited(0, end=132, started=40).deleted(131))
 
     plan = planned(ended, 133)
 

@@ -91,9 +91,9 @@ def test_a_lost_node_is_reported_and_the_step_is_not_retried_elsewhere() -> None
 
 
 def test_a_pod_on_a_lost_node_is_force_deleted_only_where_the_environment_allows_it() -> None:
-    brave = an_environment("lab", forceDeleteOnLostNode=True)
+    forceful = an_environment("lab", forceDeleteOnLostNode=True)
     pod = a_pod().running().deleted(5, grace=5)
-    lost = LOST.with_status(environment="lab").with_fields(environments=(brave,)).with_pod(pod)
+    lost = LOST.with_status(environment="lab").with_fields(environments=(forceful,)).with_pod(pod)
 
     meta = pod.view.metadata
     assert planned(lost, 9).force_delete_pods == ()

@@ -1,4 +1,4 @@
-"""Why a Pod has not started: what is said, when to look again, and when it is given up."""
+"""Why a Pod has not started: what is reported, when to look again, and when it is given up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a workflow: whether it can run, what has no effect yet, how it went last."""
+"""The status of a workflow: whether it can run, what has no effect yet, how it went last."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def patch(
     return status_patch(workflow, PodPolicy(), active=active, last=last, now=at(50))
 
 
-def said(spec: dict[str, Any]) -> dict[str, tuple[str, str, str]]:
+def conditions_of(spec: dict[str, Any]) -> dict[str, tuple[str, str, str]]:
     return {c["type"]: (c["status"], c["reason"], c["message"]) for c in patch(spec)["conditions"]}
 
 
 def test_a_sound_workflow_is_accepted_and_nothing_of_it_is_deferred() -> None:
-    assert said(STEPS) == {
+    assert conditions_of(STEPS) == {
         conditions.ACCEPTED: ("True", conditions.VALID, "it can run"),
         conditions.DEFERRED: ("False", conditions.NOTHING_DEFERRED, "all that is set has effect"),
     }
@@ -38,11 +38,13 @@ def test_a_sound_workflow_is_accepted_and_nothing_of_it_is_deferred() -> None:
 def test_an_unknown_dependency_is_not_accepted() -> None:
     broken = {"steps": [{"name": "a", "image": "b:1", "dependsOn": ["z"]}]}
 
-    assert said(broken)[conditions.ACCEPTED][:2] == ("False", conditions.UNKNOWN_DEPENDENCY)
+    assert conditions_of(broken)[conditions.ACCEPTED][:2] == ("False", conditions.UNKNOWN_DEPENDENCY)
 
 
 def test_an_unreadable_spec_names_the_field() -> None:
-    status, reason, message = said({"steps": [{"name": "a", "image": "b:1", "timeout": "soon"}]})["Accepted"]
+    status, reason, message = conditions_of({"steps": [{"name": "a", "image": "b:1", "timeout": "soon"}]})[
+        "Accepted"
+    ]
 
     assert (status, reason) == ("False", conditions.INVALID_SPEC)
     assert message.startswith("spec.steps[0].timeout: duration '")
@@ -51,7 +53,7 @@ def test_an_unreadable_spec_names_the_field() -> None:
 def test_what_takes_effect_later_is_listed() -> None:
     spec = STEPS | {"traceLevel": "min", "config": {"notificationEvents": ["fail"]}}
 
-    status, reason, message = said(spec)[conditions.DEFERRED]
+    status, reason, message = conditions_of(spec)[conditions.DEFERRED]
 
     assert (status, reason) == ("True", conditions.LATER_RELEASE)
     assert message.endswith("spec.traceLevel, spec.config.notificationEvents")
@@ -95,15 +97,15 @@ def test_words_that_ask_for_nothing_are_not_listed() -> None:
 
 
 def test_a_workflow_without_any_environment_can_run_where_a_run_says() -> None:
-    status, reason, message = said(STEPS | {"environments": []})[conditions.ACCEPTED]
+    status, reason, message = conditions_of(STEPS | {"environments": []})[conditions.ACCEPTED]
     assert (status, reason) == ("True", conditions.VALID)
     assert message == "it can run where a run says: its own list of environments is empty"
 
 
 def test_the_latest_run_is_recorded() -> None:
-    told = patch(STEPS, active=1, last=LastRun("run-9", "Running", at(40)))
+    patched = patch(STEPS, active=1, last=LastRun("run-9", "Running", at(40)))
 
-    assert {key: told[key] for key in ("active", "lastExecution", "lastPhase", "lastRunTime")} == {
+    assert {key: patched[key] for key in ("active", "lastExecution", "lastPhase", "lastRunTime")} == {
         "active": 1,
         "lastExecution": "run-9",
         "lastPhase": "Running",

@@ -60,7 +60,7 @@ async def test_a_dead_leaders_renewal_that_arrives_before_the_claim_delays_it_by
         a.vanish()
         dead.add("a")
         b = Replica(server, "b", delay=0.1, dead=dead)
-        await asyncio.sleep(0.35)  # it has looked, and asks about the dead one now
+        await asyncio.sleep(0.35)  # it has read the Lease, and checks the holder now
         server.edit(renewTime="2001-01-01T00:00:00.000000Z")
         await asyncio.sleep(1)
         assert (len(b.started), server.holder) == (1, "b")

@@ -1,4 +1,4 @@
-"""Whatever the network does to them, two replicas never lead at the same time, and in the end one does."""
+"""After any network faults, two replicas never lead at the same time, and in the end one does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.virtualtime import run
 TERMS = LeaseTerms(namespace="ops", name="operator", lease_duration=15, renew_deadline=10, retry_period=2)
 
 # A fault: of which replica, after how many seconds, and what.
-trouble = st.tuples(
+fault = st.tuples(
     st.integers(0, 2),
     st.floats(0.1, 12),
     st.sampled_from(
@@ -62,7 +62,7 @@ class Replicas:
         else:
             self.stores[place], self.electors[place], self.tasks[place] = store, elector, task
 
-    async def befall(self, place: int, what: str) -> None:
+    async def inject(self, place: int, what: str) -> None:
         store = self.stores[place]
         match what:
             case "hang":
@@ -85,7 +85,7 @@ class Replicas:
                 self.start(place)
 
     async def die(self, place: int, *, late: bool) -> None:
-        """Be killed, and known to be dead; what it has asked for last may arrive long after that."""
+        """Kill it, and report it dead; its last request may arrive long after that."""
         self.stores[place].arrives_late = 5.0 if late else None
         self.stores[place].hang()
         self.tasks[place].cancel()
@@ -106,25 +106,25 @@ class Replicas:
             self.crowds.append(leaders)
 
 
-async def live_through(replicas: Replicas, troubles: list[tuple[int, float, str]]) -> None:
-    for place, pause, what in troubles:
+async def live_through(replicas: Replicas, faults: list[tuple[int, float, str]]) -> None:
+    for place, pause, what in faults:
         await asyncio.sleep(pause)
-        await replicas.befall(place, what)
+        await replicas.inject(place, what)
     for place in range(3):
-        await replicas.befall(place, "recover")
-        await replicas.befall(place, "fast")
+        await replicas.inject(place, "recover")
+        await replicas.inject(place, "fast")
     await asyncio.sleep(40)
     await asyncio.gather(*replicas.dying, return_exceptions=True)
 
 
 @settings(max_examples=40)
-@given(troubles=st.lists(trouble, max_size=25), seed=st.integers())
+@given(faults=st.lists(fault, max_size=25), seed=st.integers())
 def test_two_replicas_never_lead_at_once_and_one_does_in_the_end(
-    troubles: list[tuple[int, float, str]], seed: int
+    faults: list[tuple[int, float, str]], seed: int
 ) -> None:
     async def main() -> None:
         replicas = Replicas(Elector)
-        await live_through(replicas, troubles)
+        await live_through(replicas, faults)
         assert replicas.crowds == []
         leaders = [elector.identity for elector in replicas.electors if elector.is_leader]
         assert leaders == [replicas.server.holder]

@@ -1,4 +1,4 @@
-"""Logs: every record says which execution it is about, whoever made it."""
+"""Logs: every record says which execution it is about."""
 
 from __future__ import annotations
 

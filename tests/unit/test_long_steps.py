@@ -1,4 +1,4 @@
-"""After a long step what is known of its run is old: it is asked for again before another Job is made."""
+"""After a long step the cached run is stale: it is read again before another Job is created."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class _Asker:
         self.cluster.executions.upsert(msgspec.convert(body, ExecutionView, strict=False))
 
     async def look(self, name: str) -> bool:
-        """Whether the workflow is fresh for an execution after it was asked for."""
+        """Whether the workflow is fresh for an execution after its read."""
         execution = self.cluster.executions.get(("default", name))
         assert execution is not None
         snapshot = observe(self.cluster, execution, Limits())

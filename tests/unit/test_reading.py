@@ -1,4 +1,4 @@
-"""Objects that are no such views as ours: what is read all the same, and what is said of the rest."""
+"""Objects that the views cannot decode: what is read all the same, and how the rest is reported."""
 
 from __future__ import annotations
 
@@ -86,19 +86,19 @@ def unreadable(version: int, uid: str = "u", why: str = "why") -> Unreadable:
 def test_an_unreadable_object_is_logged_once_and_listed_until_it_is_read_or_gone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    noted = Unreadables(names.EXECUTIONS)
-    noted.note(unreadable(7))
-    noted.note(unreadable(8))
+    listed = Unreadables(names.EXECUTIONS)
+    listed.note(unreadable(7))
+    listed.note(unreadable(8))
     assert len(caplog.records) == 1
-    noted.note(unreadable(9, why="another field"))
+    listed.note(unreadable(9, why="another field"))
     assert len(caplog.records) == 2
-    noted.clear(("ns", "run"), "u", 8)
-    assert ("ns", "run") in noted, "what is older says nothing of what it is now"
-    noted.clear(("ns", "run"), "u", 9)
-    assert len(noted) == 0
-    noted.note(unreadable(10))
-    noted.clear(("ns", "run"), "another", 1)
-    assert len(noted) == 0
+    listed.clear(("ns", "run"), "u", 8)
+    assert ("ns", "run") in listed, "what is older says nothing of what it is now"
+    listed.clear(("ns", "run"), "u", 9)
+    assert len(listed) == 0
+    listed.note(unreadable(10))
+    listed.clear(("ns", "run"), "another", 1)
+    assert len(listed) == 0
 
 
 # --- what the operator makes of them ---------------------------------------------------------------
@@ -114,14 +114,14 @@ BAD = an_execution(8, progress={})
 
 def test_an_unreadable_execution_stays_as_it_was_and_is_listed_until_it_can_be_read() -> None:
     cluster, woken = a_cluster_state()
-    noted = cluster.unreadable[names.EXECUTIONS]
+    listed = cluster.unreadable[names.EXECUTIONS]
     watch_events.apply_event(cluster, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))
     watch_events.apply_event(cluster, names.EXECUTIONS, "MODIFIED", BAD)
-    assert ("ns", "run") in noted
+    assert ("ns", "run") in listed
     assert cluster.executions.get(("ns", "run")) is not None
     woken.clear()
     watch_events.apply_event(cluster, names.EXECUTIONS, "MODIFIED", an_execution(9, phase="Running"))
-    assert len(noted) == 0
+    assert len(listed) == 0
     assert ExecutionKey("ns", "run") in woken
 
 

@@ -1,4 +1,4 @@
-"""Which cron lines and intervals are taken, and what the refusal of the others says."""
+"""Which cron lines and intervals are accepted, and the errors for the others."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def owed(*which: DutyName) -> Iterator[None]:
 
 
 def condition(made: Simulation) -> Json:
-    """What is said of duties that were not done."""
+    """The message on duties that were not done."""
     said: Sequence[Json] = made.status["conditions"]
     return next((one for one in said if one["type"] == conditions.DUTIES_DONE), {})
 

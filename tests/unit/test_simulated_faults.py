@@ -195,7 +195,7 @@ def test_a_refusal_of_a_job_is_recorded_once_and_not_for_each_try() -> None:
 
 
 def test_a_job_observed_without_its_pod_is_not_blamed_for_it_later() -> None:
-    """A replica that missed the Job looks before it has made its Pod, and hears of the Job's end first."""
+    """A replica lists before the Job has its Pod, and observes the Job's end first."""
     lagging = 0
     actions = [
         Action("work", replica=1),

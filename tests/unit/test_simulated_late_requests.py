@@ -66,7 +66,7 @@ def test_late_requests_of_a_dead_operator_leave_nothing_of_a_cancelled_run(
 
 
 def test_the_simulation_can_deliver_late_requests_of_a_dead_operator() -> None:
-    """A first Job, of which the next life knows nothing: it makes it itself, and the late one is refused."""
+    """The restarted operator creates the Job itself, and the late request is refused."""
     made = Simulation([{"name": "a", "image": "b:1", "retries": 0}], 1, late=True)
 
     async def story() -> None:

@@ -23,7 +23,7 @@ edits = st.just(Action("edit profile"))
 
 
 class Edited(Simulation):
-    """A run of a workflow whose steps use a profile that is edited, deleted and made anew."""
+    """A run of a workflow whose steps use a profile that is edited, deleted and recreated."""
 
     def __init__(self, steps: list[Json]) -> None:
         super().__init__([{**step, "computeProfile": "small"} for step in steps], replicas=1)

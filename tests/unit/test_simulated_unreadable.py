@@ -36,7 +36,7 @@ spoiling = st.builds(Action, st.sampled_from(["spoil", "spoil", "mend"]))
 
 
 class Spoilt(Simulation):
-    """A run to whose record somebody writes what no operator would."""
+    """A run whose status is made unreadable."""
 
     times = 0
     progress: Any = None

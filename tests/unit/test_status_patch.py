@@ -132,7 +132,7 @@ def test_a_new_attempt_takes_the_results_of_the_last_away() -> None:
 
 @dataclass(frozen=True)
 class Said:
-    """A condition said anew: before, now, and since when it holds."""
+    """A condition that is written again: before, now, and its lastTransitionTime."""
 
     before: str | None
     now: str

@@ -285,7 +285,7 @@ ROOM_FOR_TWO: Final = {"lab-1": {"cpu": 8.0, "memory": 64e9, "pods": 9.0}}
     [
         (Outlook(free=ROOM_FOR_TWO), "Fixed", 0.0),
         (Outlook(free=ROOM_FOR_TWO, waiting={"lab": 1}), "Fixed", 0.0),
-        # Nothing of ours runs there, so nobody knows when there will be room.
+        # Nothing of ours runs there, so it is unknown when there will be room.
         (Outlook(free=ROOM_FOR_TWO, waiting={"lab": 2}), "Fixed", 86400.0),
         (Outlook(free=ROOM_FOR_TWO, waiting={"lab": 2}), "Autoscaled", 300.0),
         (Outlook(free={}, running={"lab": (LiveRun(at(-50), {"lab": (200.0,)}),)}), "Fixed", 150.0),

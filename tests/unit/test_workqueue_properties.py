@@ -1,4 +1,4 @@
-"""Properties of the work queue: nothing is lost, nobody has a key twice, and the order is as promised."""
+"""Properties of the work queue: nothing is lost, no key is processed twice at once, and the order is kept."""
 
 from __future__ import annotations
 
