@@ -67,16 +67,16 @@ async def visit(url: str, *, clients: int, seconds: float, as_fast: bool, runs: 
     return msgspec.json.decode(printed, type=Looks)
 
 
-class _Office:
-    """All clients, and what they have seen."""
+class _Clients:
+    """All clients, and the responses to them."""
 
     def __init__(self, asked: Visit) -> None:
         self._asked = asked
         self._answers: defaultdict[str, list[float]] = defaultdict(list)
         self._bytes = 0
 
-    async def open(self) -> Looks:
-        """Everyone looks until time is up."""
+    async def run(self) -> Looks:
+        """Let all clients send requests until the time is over."""
         lines = [await Line.open(self._asked.url) for _ in range(self._asked.clients)]
         cpu, began = time.process_time(), time.perf_counter()
         end = began + self._asked.seconds
@@ -122,7 +122,7 @@ def main() -> None:
     asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Visit)
     # Its pauses would be counted as the facade's.
     gc.disable()
-    sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(_Office(asked).open())))
+    sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(_Clients(asked).run())))
 
 
 if __name__ == "__main__":

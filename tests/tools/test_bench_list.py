@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from nightcrawler_crds.v1alpha1 import WorkflowExecutionSpec, WorkflowExecutionStatus, WorkflowSpec
 from tests.bench import catalogue
-from tests.bench.dashboards import Looks, Visit, _Office
+from tests.bench.dashboards import Looks, Visit, _Clients
 from tests.bench.engines import Defined
 from tests.bench.line import Answer, read
 from tests.bench.questions import KINDS, PAGE, Question, Visitor, answered
@@ -125,7 +125,7 @@ async def test_dashboards_poll_with_the_tag_and_count_the_responses(as_fast: boo
     async with TestServer(application, host="127.0.0.1") as server:
         url = str(server.make_url("")).rstrip("/")
         visit = Visit(url=url, clients=5, seconds=2 if not as_fast else 0.3, as_fast=as_fast, runs=RUNS)
-        seen = await _Office(visit).open()
+        seen = await _Clients(visit).run()
     assert seen.count == asked["all"]
     assert len(seen.of("not modified")) == asked["304"]
     assert set(seen.answers) <= set(KINDS)

@@ -25,10 +25,10 @@ from tests.support.simulation import (
 
 
 def story(steps: list[Json], actions: list[Action], replicas: int) -> Simulation:
-    """A run to its end, after which all that wait are sent."""
+    """Carry out actions, run to the end without faults, and send all pending Events."""
     made = Simulation(steps, replicas)
 
-    async def told() -> None:
+    async def all_of_it() -> None:
         for action in actions:
             await made.apply(action)
         await made.run_without_faults()
@@ -37,7 +37,7 @@ def story(steps: list[Json], actions: list[Action], replicas: int) -> Simulation
             await one.send_events()
 
     with the_servers_time(made.server) as runner:
-        runner.run(told())
+        runner.run(all_of_it())
     return made
 
 

@@ -51,13 +51,13 @@ begins = st.sampled_from(
 replica = st.integers(0, 1)
 deaths = st.builds(Death, st.integers(0, 6), st.booleans())
 spans = st.sampled_from([1, 5, 10, 30, 60, 61, 600, 3_600, 7_200, 86_400])
-actions = st.one_of(
+any_action = st.one_of(
     st.builds(Action, st.just("catch up"), replica=replica),
     st.builds(Action, st.just("catch up"), replica=replica, death=deaths),
     st.builds(Action, st.just("work"), replica=replica, death=st.none() | deaths),
     st.builds(Action, st.just("observe"), many=st.integers(1, 3), replica=replica),
     st.builds(Action, st.just("time"), many=spans),
-    # Long strides, so that stories get anywhere; the small steps above mix them up.
+    # Long strides, so that runs get anywhere; the small steps above vary the order.
     st.builds(Action, st.just("later"), many=spans, replica=replica),
     st.builds(Action, st.just("later"), many=spans, replica=replica, death=deaths),
     st.builds(Action, st.sampled_from(["complete", "complete", "fail", "cancel"]), many=st.integers(0, 2)),
@@ -69,11 +69,11 @@ clocks = st.builds(
 )
 
 
-def told(
-    schedule: dict[str, Any], any_action: list[Action], replicas: int, begin: datetime
+def played(
+    schedule: dict[str, Any], actions: list[Action], replicas: int, begin: datetime
 ) -> ScheduleSimulation:
     story = ScheduleSimulation(schedule, replicas, begin)
-    run_story(story, [Action("catch up"), *any_action])
+    run_story(story, [Action("catch up"), *actions])
     for outcome in story.invariants.counted:
         event(outcome)
     event(f"deaths: {min(3, sum(one.deaths for one in story.replicas))}")
@@ -91,34 +91,34 @@ def test_a_time_that_was_to_replace_a_run_waits_for_it_once_the_schedule_forbids
 
 
 @many_examples
-@given(schedules, st.lists(actions, min_size=8, max_size=40), begins)
+@given(schedules, st.lists(any_action, min_size=8, max_size=40), begins)
 def test_every_time_counts_once_after_any_crash(
-    schedule: dict[str, Any], any_action: list[Action], begin: datetime
+    schedule: dict[str, Any], actions: list[Action], begin: datetime
 ) -> None:
-    told(schedule, any_action, 1, begin)
+    played(schedule, actions, 1, begin)
 
 
 @many_examples
-@given(schedules, st.lists(actions, min_size=8, max_size=40), begins)
+@given(schedules, st.lists(any_action, min_size=8, max_size=40), begins)
 def test_every_time_counts_once_with_two_leaders(
-    schedule: dict[str, Any], any_action: list[Action], begin: datetime
+    schedule: dict[str, Any], actions: list[Action], begin: datetime
 ) -> None:
-    told(schedule, any_action, 2, begin)
+    played(schedule, actions, 2, begin)
 
 
 @many_examples
-@given(schedules, st.lists(actions | edits, min_size=8, max_size=40), begins)
+@given(schedules, st.lists(any_action | edits, min_size=8, max_size=40), begins)
 def test_every_time_counts_once_through_edits_and_re_creation(
-    schedule: dict[str, Any], any_action: list[Action], begin: datetime
+    schedule: dict[str, Any], actions: list[Action], begin: datetime
 ) -> None:
-    told(schedule, any_action, 1, begin)
+    played(schedule, actions, 1, begin)
 
 
 @many_examples
-@given(schedules, st.lists(actions | clocks, min_size=8, max_size=40), begins)
+@given(schedules, st.lists(any_action | clocks, min_size=8, max_size=40), begins)
 def test_no_clock_error_stops_a_schedule(
-    schedule: dict[str, Any], any_action: list[Action], begin: datetime
+    schedule: dict[str, Any], actions: list[Action], begin: datetime
 ) -> None:
-    story = told(schedule, [*any_action, Action("resume")], 1, begin)
+    story = played(schedule, [*actions, Action("resume")], 1, begin)
     recorded = story.state
     assert datetime.fromisoformat(recorded["nextScheduledTime"]) - story.server.now <= timedelta(days=4)
