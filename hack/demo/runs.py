@@ -31,7 +31,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Run:
-    """A run at one moment. `duration` is its duration as text, once it has ended."""
+    """A run at one moment. `duration` is text, once it has ended."""
 
     phase: str
     message: str = ""

@@ -34,7 +34,7 @@ NAME: Final = "nightcrawler"
 ROOT: Final = CHART.parents[1]
 ENVIRONMENTS: Final = EXAMPLES / "environments.yaml"
 PLAYED: Final = "gpu"
-"""The Environment of the played nodes."""
+"""The Environment of the simulated nodes."""
 _READY_WITHIN: Final = 300.0
 _SERVICE: Final = "nightcrawler-api"
 _FACADE: Final = f"/api/v1/namespaces/{NAMESPACE}/services/{_SERVICE}:http/proxy"
