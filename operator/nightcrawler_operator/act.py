@@ -256,14 +256,15 @@ class Actor:
 
     async def _keep_revision(self, snapshot: Snapshot, revision: Revision) -> None:
         namespace = snapshot.execution.metadata.namespace
-        if (namespace, revision.name) in self._cluster.revisions or snapshot.workflow is None:
+        recorded = self._cluster.revisions.recorded((namespace, revision.name))
+        if recorded is not None or snapshot.workflow is None:
             return
         body = revisions.manifest(snapshot.workflow, revision)
         try:
             await self._store.create(names.REVISIONS, namespace, body, RevisionView)
         except errors.AlreadyExists:
             log.debug("revision %s exists already", revision.name)
-        self._cluster.cache_revision(namespace, revision)
+        self._cluster.revisions.cache_recorded(namespace, revision)
 
     def _lease(self) -> float:
         left = self._time_left()

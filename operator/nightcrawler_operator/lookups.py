@@ -134,10 +134,10 @@ class Lookups:
         namespace = snapshot.execution.metadata.namespace
         try:
             view = await self._store.get(names.REVISIONS, namespace, name, RevisionView)
-            self._cluster.cache_revision(namespace, revisions.recorded(view))
+            self._cluster.revisions.cache_recorded(namespace, revisions.recorded(view))
         except (errors.NotFound, ValueError) as error:
             log.warning("revision %s cannot be used: %s", name, error)
-            self._cluster.lost_revisions.add((namespace, name))
+            self._cluster.revisions.note_lost((namespace, name))
         return True
 
 

@@ -22,7 +22,7 @@ from nightcrawler_operator.act import Actor
 from nightcrawler_operator.cluster import installed
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.cluster.watch_events import VIEWS, apply_event, apply_list
-from nightcrawler_operator.controller import Controller
+from nightcrawler_operator.controller import Controller, Reconciler
 from nightcrawler_operator.decisions.schedules.events import event_of
 from nightcrawler_operator.decisions.schedules.snapshot import SCHEDULED, has_schedule
 from nightcrawler_operator.effects.events import EventEffect
@@ -85,33 +85,8 @@ class Operator:
             metrics=self.telemetry,
             on_outcome=self._scheduled,
         )
-        actor = Actor(
-            self.store,
-            self.cluster,
-            limits=limits,
-            managed=settings.managed_jobs,
-            time_left=self.election.time_left,
-            others_wait=lambda: len(self.lanes) > 0,
-            metrics=self.telemetry,
-            on_recorded=self._recorded,
-        )
         self.controller = Controller(
-            self.lanes,
-            {
-                ExecutionKey: ExecutionReconciler(self.cluster, actor, limits),
-                WorkflowKey: self._workflows,
-                LeftoverKey: self._leftovers,
-                DutyKey: DutyReconciler(
-                    self.store,
-                    self.cluster,
-                    limits,
-                    metrics=self.telemetry,
-                    on_settled=self._run_settled,
-                ),
-                ScheduleKey: self._schedules,
-            },
-            metrics=self.telemetry,
-            leads=lambda: self.election.is_leader,
+            self.lanes, self._reconcilers(), metrics=self.telemetry, leads=lambda: self.election.is_leader
         )
         self._effect_queue = WorkQueue[EffectKey]()
         self.effects = Controller(
@@ -126,6 +101,29 @@ class Operator:
         self.synced = asyncio.Event()
         self.problem = ""
         """What keeps it from running anything, and what to do; empty if nothing does."""
+
+    def _reconcilers(self) -> dict[type[WorkKey], Reconciler[Any]]:
+        """What reconciles which kind of key."""
+        limits = self.settings.limits
+        actor = Actor(
+            self.store,
+            self.cluster,
+            limits=limits,
+            managed=self.settings.managed_jobs,
+            time_left=self.election.time_left,
+            others_wait=lambda: len(self.lanes) > 0,
+            metrics=self.telemetry,
+            on_recorded=self._recorded,
+        )
+        return {
+            ExecutionKey: ExecutionReconciler(self.cluster, actor, limits),
+            WorkflowKey: self._workflows,
+            LeftoverKey: self._leftovers,
+            DutyKey: DutyReconciler(
+                self.store, self.cluster, limits, metrics=self.telemetry, on_settled=self._run_settled
+            ),
+            ScheduleKey: self._schedules,
+        }
 
     # --- life ----------------------------------------------------------------------------------------
 
@@ -318,4 +316,4 @@ class Operator:
         self.lanes.clear()
         self._events.clear()
         # Another leader may delete revisions that are cached here.
-        self.cluster.invalidate_revisions()
+        self.cluster.revisions.invalidate()

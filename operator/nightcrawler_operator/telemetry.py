@@ -8,10 +8,9 @@ values of a small, fixed set: no names of users' objects.
 from __future__ import annotations
 
 import time
-from collections import Counter as Tally
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Sequence, Sized
 from importlib.metadata import version
-from typing import Final, get_args
+from typing import Final
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,19 +18,15 @@ from prometheus_client import (
     GCCollector,
     Histogram,
     Info,
-    Metric,
     PlatformCollector,
     ProcessCollector,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.registry import Collector
-from typing_extensions import override
 
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
-from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, DutyName, conditions
+from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
 from nightcrawler_operator.cluster.state import ClusterState
-from nightcrawler_operator.decisions.schedules.snapshot import has_schedule
 from nightcrawler_operator.election.leadership import Leadership
+from nightcrawler_operator.gauges import Gauges
 from nightcrawler_operator.keys import ExecutionKey
 from nightcrawler_operator.lanes import Lanes
 from nightcrawler_operator.plan import NewJob
@@ -49,6 +44,12 @@ class Telemetry:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._queue: Lanes | None = None
+        self._count_runs()
+        self._count_effects()
+        self._count_work()
+        self._register_process_metrics()
+
+    def _count_runs(self) -> None:
         self._executions = self._counter(
             "nightcrawler_executions_finished",
             "Executions that ended, by phase and reason.",
@@ -66,6 +67,8 @@ class Telemetry:
             "Attempts that failed and are repeated, by what failed: the program or the infrastructure.",
             "kind",
         )
+
+    def _count_effects(self) -> None:
         self._undone = self._counter(
             "nightcrawler_duties_given_up",
             "Duties of ended executions that were given up, by duty and reason.",
@@ -88,6 +91,8 @@ class Telemetry:
             registry=self.registry,
             buckets=_DELAY_BUCKETS,
         )
+
+    def _count_work(self) -> None:
         self._writes = self._counter(
             "nightcrawler_operator_status_writes", "Writes of an execution's status that succeeded."
         )
@@ -114,7 +119,6 @@ class Telemetry:
             registry=self.registry,
             buckets=_HANDOVER_BUCKETS,
         )
-        self._register_process_metrics()
 
     def _register_process_metrics(self) -> None:
         Info("nightcrawler_operator_build", "What runs here.", registry=self.registry).info(
@@ -134,7 +138,7 @@ class Telemetry:
     ) -> None:
         """Read the gauges from these from now on; to be called once. `events` are those to be sent."""
         self._queue = queue
-        self.registry.register(_Gauges(queue, leadership, cluster, events))
+        self.registry.register(Gauges(queue, leadership, cluster, events))
 
     # --- what the actor reports ----------------------------------------------------------------------
 
@@ -205,98 +209,3 @@ class Telemetry:
 def _reason(execution: ExecutionView) -> str:
     finished = (c.reason for c in execution.status.conditions if c.type == conditions.FINISHED)
     return next(finished, "")
-
-
-class _Gauges(Collector):
-    """Gauges, read from the queue, the election and the caches at each scrape."""
-
-    def __init__(self, queue: Lanes, leadership: Leadership, cluster: ClusterState, events: Sized) -> None:
-        self._events = events
-        self._queue = queue
-        self._leadership = leadership
-        self._cluster = cluster
-
-    def describe(self) -> Iterator[Metric]:
-        """Nothing: otherwise the registry would collect to learn the names, before the event loop runs."""
-        return iter(())
-
-    @override
-    def collect(self) -> Iterator[Metric]:
-        """Read all."""
-        yield from self._queue_metrics()
-        yield GaugeMetricFamily(
-            "nightcrawler_events_waiting", "Kubernetes Events to be recorded.", len(self._events)
-        )
-        yield from self._cache_metrics()
-        yield self._schedule_metrics()
-        leads, changes = self._leadership.is_leader, self._leadership.leader_changes
-        yield GaugeMetricFamily("nightcrawler_operator_leader", "1 if this process leads, else 0.", leads)
-        yield CounterMetricFamily(
-            "nightcrawler_operator_leader_changes",
-            "How often the Lease was seen to change its holder.",
-            changes,
-        )
-
-    def _queue_metrics(self) -> Iterator[Metric]:
-        prefix, queue = "nightcrawler_operator_queue_", self._queue
-        yield GaugeMetricFamily(f"{prefix}depth", "Keys that wait for a worker.", len(queue))
-        yield GaugeMetricFamily(f"{prefix}in_process", "Keys being reconciled.", queue.in_process)
-        yield GaugeMetricFamily(f"{prefix}delayed", "Keys queued for a later time.", queue.delayed)
-        yield GaugeMetricFamily(
-            f"{prefix}oldest_seconds", "How long the oldest key has waited.", queue.oldest_age
-        )
-        yield CounterMetricFamily(f"{prefix}adds", "Keys added.", queue.added)
-        yield CounterMetricFamily(f"{prefix}retries", "Keys requeued after a failure.", queue.retried)
-
-    def _schedule_metrics(self) -> Metric:
-        scheduled = [workflow for workflow in self._cluster.workflows if has_schedule(workflow)]
-        suspended = sum(bool(workflow.spec.get("suspend")) for workflow in scheduled)
-        schedules = GaugeMetricFamily(
-            "nightcrawler_schedules",
-            "Workflows with a schedule, by whether it is suspended.",
-            labels=["suspended"],
-        )
-        schedules.add_metric(["false"], len(scheduled) - suspended)
-        schedules.add_metric(["true"], suspended)
-        return schedules
-
-    def _cache_metrics(self) -> Iterator[Metric]:
-        cluster, now = self._cluster, time.monotonic()
-        phases = Tally(execution.status.phase or "Pending" for execution in cluster.executions)
-        executions = GaugeMetricFamily(
-            "nightcrawler_executions", "Executions that have not ended, by phase.", labels=["phase"]
-        )
-        for phase in ("Pending", "Running", "Cancelling"):
-            executions.add_metric([phase], phases[phase])
-        yield executions
-        owed = Tally(duty for execution in cluster.owing for duty in execution.status.duties or ())
-        duties = GaugeMetricFamily(
-            "nightcrawler_duties_owed",
-            "Duties of ended executions that are not done, by duty.",
-            labels=["duty"],
-        )
-        for duty in get_args(DutyName):
-            duties.add_metric([duty], owed[duty])
-        yield duties
-        objects = GaugeMetricFamily(
-            "nightcrawler_operator_informer_objects", "Objects in the caches, by kind.", labels=["kind"]
-        )
-        silence = GaugeMetricFamily(
-            "nightcrawler_operator_informer_silence_seconds",
-            "Time since the API server last sent anything about this kind; it does at least once a minute.",
-            labels=["kind"],
-        )
-        unreadable = GaugeMetricFamily(
-            "nightcrawler_operator_unreadable_objects",
-            "Objects that exist and cannot be parsed, by kind; the log names them and the field.",
-            labels=["kind"],
-        )
-        for informer in cluster.informers:
-            objects.add_metric([informer.title], len(informer.cache))
-            silence.add_metric([informer.title], now - informer.last_contact)
-            unreadable.add_metric([informer.title], len(informer.unreadable))
-        for resource, ours in cluster.unreadable.items():
-            unreadable.add_metric([resource.kind], len(ours))
-        yield objects
-        yield silence
-        yield unreadable

@@ -30,14 +30,14 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
     attempts = attempts_of(cluster, meta.uid, meta.namespace, results.unwatched)
     named = execution.status.revision or _of_jobs(attempts, "revision")
     if named:
-        revision = cluster.revisions.get((meta.namespace, named))
+        revision = cluster.revisions.recorded((meta.namespace, named))
         if revision is None and workflow is not None:
             # Most often the workflow has not changed since the run began.
             live = live_revision(cluster, workflow)
             revision = live if live is not None and live.name == named else None
     elif named := execution.spec.revision:
         # It has to exist: were it the live one by its name alone, nothing would keep its content for the run.
-        revision = cluster.revisions.get((meta.namespace, named))
+        revision = cluster.revisions.recorded((meta.namespace, named))
     else:
         revision = live_revision(cluster, workflow) if workflow is not None else None
     return Snapshot(
@@ -49,7 +49,7 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
         named_revision=named,
         named_environment=execution.status.environment or _of_jobs(attempts, "environment"),
         outlook=_outlook(cluster, execution, revision),
-        lost_revision=bool(named) and (meta.namespace, named) in cluster.lost_revisions,
+        lost_revision=named is not None and cluster.revisions.is_lost((meta.namespace, named)),
         environments=tuple(cluster.environments),
         profiles=tuple(cluster.profiles),
         nodes=cluster.node_facts,
@@ -72,13 +72,13 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
 def live_revision(cluster: ClusterState, workflow: WorkflowView) -> Revision | None:
     """The revision of a workflow's current spec and profiles; None if it cannot be parsed."""
     key = (workflow.metadata.uid, workflow.metadata.generation)
-    known = cluster.live_revisions.get(key)
+    known = cluster.revisions.live(key)
     if known is None:
         try:
             known = revisions.revision_of(workflow, tuple(cluster.profiles))
         except ValueError:
             return None
-        cluster.cache_live_revision(key, known)
+        cluster.revisions.cache_live(key, known)
     return known
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
@@ -17,30 +16,24 @@ from typing import Any, Final
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.cache import Cache, Key
 from nightcrawler_crds.kube.informer import Informer
-from nightcrawler_crds.kube.nativeviews import ContainerState, JobView, NodeView, PodView
+from nightcrawler_crds.kube.nativeviews import JobView, NodeView, PodView
 from nightcrawler_crds.kube.reading import Unreadables
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, OwingView, ProfileView, WorkflowView
-from nightcrawler_crds.words.quantities import parse_quantity
 from nightcrawler_operator.cluster.lookup_results import LookupResults
 from nightcrawler_operator.cluster.owing import OwingRuns
 from nightcrawler_operator.cluster.past import PastRuns
+from nightcrawler_operator.cluster.relevant import CREATED, job_state, node_state, pod_state, room_of
+from nightcrawler_operator.cluster.revisioncache import RevisionCache
 from nightcrawler_operator.cluster.room import Room
 from nightcrawler_operator.decisions.ownership import is_owned_by, owner_name
-from nightcrawler_operator.decisions.pods import (
-    ENDED,
-    as_first_deleted,
-    disruption,
-    pod_condition,
-    step_status,
-)
+from nightcrawler_operator.decisions.pods import ENDED, as_first_deleted
 from nightcrawler_operator.decisions.schedules.snapshot import SCHEDULED, has_schedule
 from nightcrawler_operator.keys import DutyKey, ExecutionKey, LeftoverKey, ScheduleKey, WorkflowKey, WorkKey
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import NodeRoom, Nodes, Refusal, Revision
+from nightcrawler_operator.snapshot import NodeRoom, Nodes, Refusal
 
 _DEFAULT: Final = Limits()
-_REVISIONS_KEPT: Final = 2_000
 
 
 class ClusterState:
@@ -88,9 +81,7 @@ class ClusterState:
         self.lost_pods: dict[str, str] = {}
         self.unreportable: set[str] = set()
         self.lookup_results: dict[str, LookupResults] = {}
-        self.revisions: OrderedDict[Key, Revision] = OrderedDict()
-        self.lost_revisions: set[Key] = set()
-        self.live_revisions: OrderedDict[tuple[str, int], Revision] = OrderedDict()
+        self.revisions = RevisionCache()
         self.node_facts = Nodes()
         self._rooms: dict[str, NodeRoom] = {}
         self._observed_at: dict[str, float] = {}
@@ -139,28 +130,8 @@ class ClusterState:
         have been deleted as unneeded.
         """
         self._observed_at.clear()
-        self.revisions.clear()
+        self.revisions.forget_recorded()
         self.past.clear()
-
-    def cache_revision(self, namespace: str, revision: Revision) -> None:
-        """Cache a parsed revision; the least recently cached are dropped."""
-        key = (namespace, revision.name)
-        self.revisions[key] = revision
-        self.revisions.move_to_end(key)
-        self.lost_revisions.discard(key)
-        if len(self.revisions) > _REVISIONS_KEPT:
-            self.revisions.popitem(last=False)
-
-    def invalidate_revisions(self) -> None:
-        """Have revisions read again: while another replica leads, they may come and go."""
-        self.revisions.clear()
-        self.lost_revisions.clear()
-
-    def cache_live_revision(self, key: tuple[str, int], revision: Revision) -> None:
-        """Cache the revision parsed from a workflow, by the workflow's UID and generation."""
-        self.live_revisions[key] = revision
-        if len(self.live_revisions) > _REVISIONS_KEPT:
-            self.live_revisions.popitem(last=False)
 
     def results_of(self, uid: str) -> LookupResults:
         """The look-up results of an execution, created if there are none."""
@@ -285,7 +256,7 @@ class ClusterState:
         if old is not None and new is not None and old.metadata.generation == new.metadata.generation:
             return
         # Profiles change seldom: what was resolved with them is resolved anew.
-        self.live_revisions.clear()
+        self.revisions.forget_live()
         for workflow in self.workflows:
             if names_profile(workflow.spec):
                 self._wake(WorkflowKey(*workflow.metadata.key))
@@ -307,7 +278,7 @@ class ClusterState:
             self.unreportable.discard(meta.uid)
             if not jobs:
                 del self.jobs_of[uid]
-        changed = old is not None and new is not None and _job_state(old) != _job_state(new)
+        changed = old is not None and new is not None and job_state(old) != job_state(new)
         stray = old is None and not self._is_live(uid, meta.namespace, meta.labels.execution)
         if new is None or stray or (changed and not self._is_reported_by_pod(new)):
             self._wake_owner(uid, meta.namespace, meta.labels.execution)
@@ -329,11 +300,11 @@ class ClusterState:
                 del self.pods_of[uid]
             self._note_lost_pod(uid, some)
         # A Pod's creation needs no reconcile: its Job was created for that.
-        if new is None or _pod_state(new) != (_pod_state(old) if old else _CREATED):
+        if new is None or pod_state(new) != (pod_state(old) if old else CREATED):
             self._wake_owner(uid, meta.namespace, meta.labels.execution)
 
     def _node_changed(self, old: NodeView | None, new: NodeView | None) -> None:
-        if old is not None and new is not None and _node_state(old) == _node_state(new):
+        if old is not None and new is not None and node_state(old) == node_state(new):
             return
         before = self.node_facts
         nodes = list(self.nodes.cache)
@@ -341,7 +312,7 @@ class ClusterState:
         assert some is not None
         self._rooms.pop(some.metadata.name, None)
         if new is not None:
-            self._rooms[new.metadata.name] = _room(new)
+            self._rooms[new.metadata.name] = room_of(new)
         self.node_facts = Nodes(
             gpu_products=frozenset(n.metadata.gpu_product for n in nodes if n.metadata.gpu_product),
             ready=frozenset(n.metadata.name for n in nodes if n.ready),
@@ -380,66 +351,6 @@ def names_profile(spec: Mapping[str, Any]) -> bool:
     config, steps = spec.get("config"), spec.get("steps")
     parts = [config, *(steps if isinstance(steps, list) else ())]
     return any(isinstance(part, Mapping) and part.get("computeProfile") is not None for part in parts)
-
-
-def _job_state(job: JobView) -> tuple[object, ...]:
-    ended = tuple(c.type for c in job.status.conditions if c.status == "True")
-    return (ended, job.metadata.deletion_timestamp, job.spec.suspend)
-
-
-_SETTING_UP: Final = frozenset({"ContainerCreating", "PodInitializing"})
-
-
-def _pod_state(pod: PodView) -> tuple[object, ...]:
-    """What decisions depend on in a Pod; all else is noise."""
-    own = step_status(pod)
-    scheduled = pod_condition(pod, "PodScheduled")
-    containers = (*pod.status.init_container_statuses, *((own,) if own else ()))
-    return (
-        pod.status.phase,
-        pod.status.reason,
-        tuple(state for container in containers if (state := _container_state(container.state))),
-        pod.metadata.deletion_timestamp,
-        pod.metadata.deletion_grace_period_seconds == 0,
-        scheduled.reason if scheduled is not None and scheduled.status != "True" else "",
-        disruption(pod) is not None,
-    )
-
-
-_CREATED: Final = ("Pending", "", (), None, False, "", False)
-"""The state of a Pod that was just created."""
-
-
-def _container_state(state: ContainerState) -> str:
-    if state.terminated is not None:
-        return "terminated"
-    if state.running is not None:
-        return "running"
-    reason = state.waiting.reason if state.waiting is not None else ""
-    return "" if reason in _SETTING_UP else reason
-
-
-def _node_state(node: NodeView) -> tuple[object, ...]:
-    """What placement and steps look at; heartbeats, images and addresses change all the time."""
-    meta, status, spec = node.metadata, node.status, node.spec
-    return (
-        node.ready,
-        meta.deletion_timestamp,
-        meta.labels,
-        status.allocatable,
-        spec.taints,
-        spec.unschedulable,
-    )
-
-
-def _room(node: NodeView) -> NodeRoom:
-    return NodeRoom(
-        name=node.metadata.name,
-        labels=node.metadata.labels,
-        allocatable={name: parse_quantity(amount) for name, amount in node.status.allocatable.items()},
-        taints=node.spec.taints,
-        open=node.ready and not node.spec.unschedulable,
-    )
 
 
 def _index(index: dict[Key, set[str]], workflow: Key, execution: str, *, there: bool) -> None:

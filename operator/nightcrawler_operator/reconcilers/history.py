@@ -166,7 +166,7 @@ class History:
         needed = named | self._in_use(workflow)
         for revision in unneeded_revisions(revisions, needed, workflow.metadata.uid):
             meta = revision.metadata
-            self._cluster.revisions.pop((namespace, meta.name), None)
+            self._cluster.revisions.deleted((namespace, meta.name))
             await self._delete(names.REVISIONS, namespace, meta.name, meta.uid)
 
     def _in_use(self, workflow: WorkflowView) -> set[str]:
