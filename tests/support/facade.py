@@ -191,27 +191,26 @@ def _kubeconfig(cluster: LocalCluster, namespace: str, folder: Path) -> Path:
             # Each namespace has its own binding to the rights that are cluster-wide.
             document["metadata"]["name"] = f"{USER}-{namespace}"
         cluster.kubectl("apply", "-f", "-", stdin=json.dumps(document))
+    return account_kubeconfig(cluster, namespace, USER, folder)
+
+
+def account_kubeconfig(cluster: LocalCluster, namespace: str, account: str, folder: Path) -> Path:
+    """A kubeconfig for a service account of a namespace."""
+    token = cluster.kubectl("create", "token", account, f"--namespace={namespace}").strip()
     config = {
         "apiVersion": "v1",
         "kind": "Config",
-        "current-context": "facade",
-        "contexts": [{"name": "facade", "context": {"cluster": "here", "user": USER}}],
+        "current-context": account,
+        "contexts": [{"name": account, "context": {"cluster": "here", "user": account}}],
         "clusters": [
             {
                 "name": "here",
                 "cluster": {"server": cluster.server_url, "certificate-authority": str(cluster.authority)},
             }
         ],
-        "users": [
-            {
-                "name": USER,
-                "user": {
-                    "token": cluster.kubectl("create", "token", USER, f"--namespace={namespace}").strip()
-                },
-            }
-        ],
+        "users": [{"name": account, "user": {"token": token}}],
     }
-    file = folder / f"kubeconfig-{namespace}"
+    file = folder / f"kubeconfig-{account}-{namespace}"
     file.write_text(json.dumps(config))
     return file
 

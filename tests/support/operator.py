@@ -164,15 +164,20 @@ class OperatorProcess:
 
     def probe(self, path: str) -> str | None:
         """What it answers at `/healthz`, `/readyz` or `/metrics`; None if it does not, or not with 200."""
+        code, text = self.ask(path)
+        return text if code == 200 else None
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """The status code and text that it answers there; 0 if it does not answer."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(f"http://127.0.0.1:{self._probe_port}{path}", timeout=2) as answer:
-                return str(answer.read().decode())
+                return int(answer.status), str(answer.read().decode())
         except urllib.error.HTTPError as error:
-            error.close()
+            with error:
+                return error.code, error.read().decode()
         except OSError:
-            pass
-        return None
+            return 0, ""
 
     def bugs(self) -> str:
         """The part of the log that shows a bug; empty if there is none."""
