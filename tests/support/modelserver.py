@@ -221,7 +221,9 @@ class ModelCluster:
             meta = {**template["metadata"], "namespace": where[0], "name": f"{where[1]}-pod"}
             meta["ownerReferences"] = [owner]
             body = {"metadata": meta, "spec": template["spec"], "status": {"phase": "Pending"}}
-            with contextlib.suppress(errors.Unavailable):
+            # The Pod of an earlier Job of this name may still be ending. Only a second leader with a stale
+            # cache makes such a Job; its program then starts later.
+            with contextlib.suppress(errors.Unavailable, errors.AlreadyExists):
                 self.server.create(names.PODS, body)
                 self._has_made.add(uid)
         elif not any(is_live(pod) for pod in own):

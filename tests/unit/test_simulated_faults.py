@@ -9,8 +9,9 @@ when: which events arrive late, who is killed at which write, which Pods fail, v
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Final
 
-from hypothesis import event, given
+from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from nightcrawler_crds import errors, names
@@ -35,6 +36,18 @@ from tests.support.simulation import (
     with_refusals,
     with_statistics,
 )
+
+_ONE_STEP: Final[Json] = {"name": "s0", "image": "busybox:1", "retries": 0}
+_DIES: Final = Action("work", death=Death(write=0, answered=False))
+_DIES_LATER: Final = Action("work", death=Death(write=0, answered=True))
+_NEXT_WORKS: Final = Action("work", replica=1)
+_NEXT_DIES: Final = Action("work", replica=1, death=Death(write=0, answered=False))
+_NEXT_CATCHES_UP: Final = Action("catch up", replica=1)
+_TWO_LEADERS: Final = [
+    *(_DIES, _DIES_LATER, _DIES, _NEXT_WORKS, _DIES, _DIES, _NEXT_WORKS, Action("life"), _NEXT_DIES),
+    _NEXT_CATCHES_UP,
+]
+"""The first replica is about to create a Job that the next one created, and deletes for a cancellation."""
 
 
 @many_examples
@@ -75,6 +88,7 @@ def test_a_run_survives_deleted_pods_and_jobs(
     st.integers(1, 2),
     st.booleans(),
 )
+@example([_ONE_STEP], _TWO_LEADERS, [Action("life"), _NEXT_CATCHES_UP, Action("work")], 2, True)
 def test_a_run_that_is_cancelled_ends_once_whatever_happens(
     steps: list[Json], before: list[Action], after: list[Action], replicas: int, old_server: bool
 ) -> None:
