@@ -112,6 +112,7 @@ def _wire(settings: Settings, store: Store) -> Facade:
         fallbacks=fallbacks,
         policy=settings.pod_policy,
         template=settings.template_workflow,
+        notification_domains=settings.notification_domains,
     )
     return Facade(
         settings=settings,

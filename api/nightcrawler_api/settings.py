@@ -11,12 +11,7 @@ from pydantic_settings import NoDecode
 
 from nightcrawler_crds import names
 from nightcrawler_crds import settings as common
-from nightcrawler_crds.settings import DnsLabel, Port, Span, Wait, pod_namespace, variable
-
-
-def _list(value: object) -> object:
-    """The items of a comma-separated list."""
-    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+from nightcrawler_crds.settings import DnsLabel, Port, Span, Wait, items, pod_namespace, variable
 
 
 def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
@@ -68,7 +63,7 @@ class Settings(common.CommonSettings):
         description="Whether to listen beyond loopback although nobody is asked who they are: "
         "whoever reaches the port can run programs in the cluster.",
     )
-    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list), AfterValidator(_origins)] = (
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(items), AfterValidator(_origins)] = (
         Field(
             (),
             description="Origins of web pages that may use the API, separated by commas; * for all.",

@@ -39,6 +39,9 @@ JOB_TRACKING: Final = "batch.kubernetes.io/job-tracking"
 It removes it from the Pods of every Job that is deleted, even if another controller managed the Job.
 """
 
+NOTIFICATIONS_SECRET: Final = "nightcrawler-notifications"  # noqa: S105 - a name, not a secret
+"""The name of the Secrets with the targets of notifications, the only ones that the operator reads."""
+
 SCHEDULE_EXECUTOR: Final = "schedule"
 """`spec.executor` of runs that the schedule started."""
 
@@ -56,6 +59,7 @@ DNS_LABEL_PATTERN: Final = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
 _READABLE: Final = 40
 _HASH: Final = 10
+_ID: Final = 32
 
 
 class Resource(NamedTuple):
@@ -83,6 +87,7 @@ JOBS: Final = Resource("batch", "v1", "jobs", "Job")
 PODS: Final = Resource("", "v1", "pods", "Pod")
 NODES: Final = Resource("", "v1", "nodes", "Node", namespaced=False)
 NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+SECRETS: Final = Resource("", "v1", "secrets", "Secret")
 EVENTS: Final = Resource("", "v1", "events", "Event")
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 REVISIONS: Final = Resource("apps", "v1", "controllerrevisions", "ControllerRevision")
@@ -114,6 +119,16 @@ def child_name(execution: str, execution_uid: str, step: str, attempt: int) -> s
 def event_name(execution: str, execution_uid: str, *what: str) -> str:
     """The name of the Event about something that happened to an execution."""
     return f"{execution}.{_digest(execution_uid, *what)}"
+
+
+def notice_id(uid: str, *what: str) -> str:
+    """The id of the message about something that happened to an execution or workflow, for its receivers.
+
+    It is the same whoever sends it, and however often: receivers tell repetitions by it.
+    """
+    text = "".join(f"{len(part)}:{part}" for part in (uid, *what))
+    raw = hashlib.sha256(text.encode()).digest()
+    return "msg_" + base64.b32encode(raw).decode().lower()[:_ID]
 
 
 def revision_name(workflow: str, workflow_uid: str, content: str) -> str:

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from nightcrawler_crds import defaults, words
 from nightcrawler_crds.errors import ConfigurationError
@@ -81,6 +81,11 @@ def _known_zone(name: str, info: ValidationInfo) -> str:
 
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
+
+
+def items(value: object) -> object:
+    """The items of a comma-separated list."""
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
 DNS_LABEL: Final = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
@@ -149,6 +154,11 @@ class CommonSettings(BaseSettings):
         "privileged",
         description="The Pod Security level that the Pods of steps have to pass, where their namespaces "
         "enforce it: what a podTemplate leaves out is filled in, and what it asks for beyond is refused.",
+    )
+    notification_domains: Annotated[tuple[str, ...], NoDecode, BeforeValidator(items)] = Field(
+        (),
+        description="The domains of addresses that may get e-mails of workflows, separated by commas. "
+        "Unset: all.",
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         "info", description="The lowest level that is logged."

@@ -69,10 +69,26 @@ class EventsKey:
 
 
 @dataclass(frozen=True, slots=True)
+class NoticeKey:
+    """A message to be sent: its key in the status of an execution, or of a workflow."""
+
+    namespace: str
+    name: str
+    uid: str
+    notice: str
+    kind: str = "WorkflowExecution"
+
+    @property
+    def subject(self) -> dict[str, str]:
+        """The names for its log records."""
+        return {"namespace": self.namespace, "execution": self.name}
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleKey(_OfAWorkflow):
     """The schedule of a workflow."""
 
 
-EffectKey = EventsKey
-"""What the effects' queue holds."""
+EffectKey = EventsKey | NoticeKey
+"""What the effects' queues hold."""
 WorkKey = ExecutionKey | WorkflowKey | LeftoverKey | DutyKey | ScheduleKey

@@ -20,21 +20,24 @@ from nightcrawler_crds.kube.views import ExecutionView, OwingView, WorkflowView
 from nightcrawler_crds.names import Resource
 from nightcrawler_operator.act import Actor
 from nightcrawler_operator.cluster import installed
+from nightcrawler_operator.cluster.notices import NoticeOptions
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.cluster.watch_events import VIEWS, apply_event, apply_list
 from nightcrawler_operator.controller import Controller, Reconciler
 from nightcrawler_operator.decisions.schedules.events import event_of
 from nightcrawler_operator.decisions.schedules.snapshot import SCHEDULED, has_schedule
 from nightcrawler_operator.effects.events import EventEffect
+from nightcrawler_operator.effects.notifications.sender import NotificationEffect
+from nightcrawler_operator.effects.notifications.transport import Transports
 from nightcrawler_operator.election.elector import Elector
 from nightcrawler_operator.election.holder import Witness, own_holder, write_identity
 from nightcrawler_operator.election.leadership import Leadership, SoleLeader
 from nightcrawler_operator.keys import (
     DutyKey,
-    EffectKey,
     EventsKey,
     ExecutionKey,
     LeftoverKey,
+    NoticeKey,
     ScheduleKey,
     WorkflowKey,
     WorkKey,
@@ -53,6 +56,7 @@ log = logging.getLogger(__name__)
 
 _RETRY_LIST: Final = 2.0
 _EFFECT_WORKERS: Final = 2
+_NOTICE_WORKERS: Final = 8
 _GC_THRESHOLDS: Final = (50_000, 50, 1_000)
 """Full collections walk the caches, which hold no garbage: 200 to 480 ms with 22,000 objects."""
 
@@ -67,7 +71,16 @@ class Operator:
         self.lanes = Lanes(self._lane_of)
         self.store = Store(connection)
         self.cluster = ClusterState(
-            self.store, settings.watch_namespace, self._wake, max_owing_runs=settings.max_owing_runs
+            self.store,
+            settings.watch_namespace,
+            self._wake,
+            max_owing_runs=settings.max_owing_runs,
+            notices=NoticeOptions(
+                folder=settings.notifications_folder,
+                namespaced=settings.notifications_namespaced,
+                domains=settings.notification_domains,
+                wake=self._wake_notice,
+            ),
         )
         self.own = own_holder(settings.container)
         self.election = self._election()
@@ -75,6 +88,19 @@ class Operator:
         self._workflows = WorkflowReconciler(self.store, self.cluster, limits)
         self._events = EventEffect(
             self.store, instance=self.own.identity, metrics=self.telemetry, wake=self._wake_effect
+        )
+        self._transports = Transports(
+            internal=settings.notifications_allow_internal, ca_file=settings.notifications_ca_file
+        )
+        self._notifications = NotificationEffect(
+            self.store,
+            self.cluster,
+            self._transports,
+            limits,
+            public_url=settings.public_url,
+            time_left=self.election.time_left,
+            wake=self._wake,
+            metrics=self.telemetry,
         )
         self._leftovers = LeftoverReconciler(self.store, self.cluster, limits, on_found=self._found_ended)
         self._schedules = ScheduleReconciler(
@@ -88,10 +114,18 @@ class Operator:
         self.controller = Controller(
             self.lanes, self._reconcilers(), metrics=self.telemetry, leads=lambda: self.election.is_leader
         )
-        self._effect_queue = WorkQueue[EffectKey]()
+        self._effect_queue = WorkQueue[EventsKey]()
         self.effects = Controller(
             self._effect_queue,
             {EventsKey: self._events},
+            metrics=self.telemetry,
+            leads=lambda: self.election.is_leader,
+        )
+        # Apart from Events: a receiver that hangs keeps a worker for seconds.
+        self._notice_queue = WorkQueue[NoticeKey]()
+        self.notices = Controller(
+            self._notice_queue,
+            {NoticeKey: self._notifications},
             metrics=self.telemetry,
             leads=lambda: self.election.is_leader,
         )
@@ -146,6 +180,9 @@ class Operator:
         ]
         for number in range(_EFFECT_WORKERS):
             self._spawn(self.effects.work(self._effect_queue), f"effects {number}")
+        for number in range(_NOTICE_WORKERS):
+            self._spawn(self.notices.work(self._notice_queue), f"messages {number}")
+        self._spawn(self.cluster.notices.targets.run(), "informer of targets")
 
     async def stop(self) -> None:
         """Stop in order: finish the writes under way, then release the Lease."""
@@ -155,6 +192,7 @@ class Operator:
         for task in [*self._workers, *reversed(self._tasks)]:
             task.cancel()
         await asyncio.gather(*self._workers, *self._tasks, return_exceptions=True)
+        await self._transports.close()
         await self.connection.close()
 
     async def _sync_then_lead(self) -> None:
@@ -288,8 +326,11 @@ class Operator:
         self._workflows.run_settled(execution)
         self._wake(WorkflowKey(execution.metadata.namespace, execution.spec.workflow_ref.name))
 
-    def _wake_effect(self, key: EffectKey) -> None:
+    def _wake_effect(self, key: EventsKey) -> None:
         self.effects.wake(key)
+
+    def _wake_notice(self, key: NoticeKey) -> None:
+        self.notices.wake(key)
 
     def _wake(self, key: WorkKey) -> None:
         # The caches are built before the controller, and report nothing before they are started.
@@ -310,10 +351,12 @@ class Operator:
         if self.settings.events:
             self._events.repeat_recent(self.cluster.executions)
         self.controller.wake_all()
+        self.notices.wake_all()
 
     def _follow(self) -> None:
         log.info("not leading")
         self.lanes.clear()
         self._events.clear()
+        self._notice_queue.clear()
         # Another leader may delete revisions that are cached here.
         self.cluster.revisions.invalidate()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Final, Self
+from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from nightcrawler_crds import settings as common
 from nightcrawler_crds import words
@@ -33,6 +35,17 @@ _JITTER: Final = 1.2
 
 _ClassPrefix = Annotated[str, Field(pattern=r"^(?:[a-z0-9][-a-z0-9.]*)?$", max_length=200)]
 _Name = Annotated[str, Field(max_length=253)]
+
+
+def _page(url: str) -> str:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.netloc):
+        raise ValueError(
+            f"{variable('public_url')} {url!r} cannot be used. Accepted: a URL such as "
+            "https://workflows.example.com, or one with the places "
+            "https://dashboard.example.com/workflows/{workflow}/executions/{execution}."
+        )
+    return url
 
 
 class Settings(common.CommonSettings):
@@ -168,6 +181,32 @@ class Settings(common.CommonSettings):
         description="Whether Kubernetes Events are recorded for executions: what `kubectl describe` shows.",
     )
 
+    public_url: Annotated[str, AfterValidator(_page)] = Field(
+        "",
+        description="Where people reach the dashboard, or the REST API: the links in messages. With "
+        "{namespace}, {workflow} and {execution} in it, it says where the page of a run is.",
+    )
+    notifications_folder: Path | None = Field(
+        None,
+        description="The targets of messages for workflows of all namespaces: a folder with a file for each "
+        "key, as a Secret is mounted. Unset: there are none but those of the namespaces.",
+    )
+    notifications_namespaced: bool = Field(
+        True,
+        description="Whether a Secret nightcrawler-notifications in the namespace of a workflow replaces the "
+        "installation's targets, channel by channel.",
+    )
+    notifications_allow_internal: bool = Field(
+        False,
+        description="Whether messages may go to addresses that are not public: of the cluster, of private "
+        "networks, of the node itself. Whoever may write such a Secret then reaches all that the operator "
+        "can reach.",
+    )
+    notifications_ca_file: Path | None = Field(
+        None,
+        description="Certificates of authorities that receivers of messages are trusted by, besides the "
+        "system's: a PEM file.",
+    )
     probe_host: str = Field(
         "127.0.0.1",
         description="The address of /healthz, /readyz and /metrics; 0.0.0.0 in a Pod, for the kubelet.",

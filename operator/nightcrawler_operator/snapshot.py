@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import cached_property
 
 from nightcrawler_crds.kube.nativeviews import EventView, JobView, PodView, Taint
+from nightcrawler_crds.kube.noticeviews import NoticeView
 from nightcrawler_crds.kube.views import (
     EnvironmentView,
     ExecutionView,
@@ -17,7 +18,7 @@ from nightcrawler_crds.kube.views import (
     WorkflowView,
 )
 from nightcrawler_crds.v1alpha1 import ComputeProfileSpec, Step, WorkflowSpec, conditions
-from nightcrawler_crds.validation import NO_PROFILES, Profiles, profile_name
+from nightcrawler_crds.validation import NO_PROFILES, Profiles, WantedNotices, profile_name, wanted_notices
 from nightcrawler_operator.limits import Limits
 
 
@@ -39,6 +40,11 @@ class Revision:
     def profile_of(self, step: Step) -> ComputeProfileSpec | None:
         """The compute profile of a step; None if it uses none."""
         return self.profiles.get(profile_name(step, self.spec) or "")
+
+    @cached_property
+    def notices(self) -> WantedNotices:
+        """What the workflow wants to be told of its runs."""
+        return wanted_notices(self.spec)
 
     @cached_property
     def depends(self) -> Mapping[str, tuple[str, ...]]:
@@ -171,6 +177,8 @@ class Snapshot:
         fresh_profiles: The same of the ComputeProfiles.
         recorded_at: When this process last wrote the status.
         completed: The steps that it observed to complete and has not recorded yet.
+        targets: The channels for which the namespace has a target; None while that is not known.
+        deliveries: What has become of messages and may not be recorded yet, by their keys in the status.
     """
 
     now: datetime
@@ -198,13 +206,16 @@ class Snapshot:
     fresh_profiles: bool = True
     recorded_at: datetime | None = None
     completed: Mapping[str, StepStatusView] = field(default_factory=dict)
+    targets: frozenset[str] | None = None
+    deliveries: Mapping[str, NoticeView] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class OwingSnapshot:
     """Everything a decision on an execution that has ended and owes something may look at.
 
-    `too_many`: more owe something than may, and this is the one that ended first.
+    `too_many`: more owe something than may, and this is the one that ended first. `deliveries`: see
+    `Snapshot`.
     """
 
     now: datetime
@@ -212,3 +223,4 @@ class OwingSnapshot:
     limits: Limits
     workflow: WorkflowView | None = None
     too_many: bool = False
+    deliveries: Mapping[str, NoticeView] = field(default_factory=dict)

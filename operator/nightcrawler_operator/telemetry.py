@@ -79,6 +79,12 @@ class Telemetry:
         self._dropped = self._counter(
             "nightcrawler_events_dropped", "Kubernetes Events that were not recorded, by the reason.", "why"
         )
+        self._messages = self._counter(
+            "nightcrawler_notifications",
+            "Attempts to send a message, by channel and outcome: sent, retried, or failed for good.",
+            "channel",
+            "outcome",
+        )
         self._times = self._counter(
             "nightcrawler_schedule_times",
             "Scheduled times decided on, by outcome and reason.",
@@ -181,6 +187,10 @@ class Telemetry:
     def dropped_event(self, why: str) -> None:
         """One was given up."""
         self._dropped.labels(why).inc()
+
+    def delivered(self, channel: str, outcome: str) -> None:
+        """An attempt was made: sent, failed for good, or to be retried."""
+        self._messages.labels(channel, outcome).inc()
 
     def gave_up(self, undone: Sequence[str], reason: str) -> None:
         """These duties of an execution were given up."""

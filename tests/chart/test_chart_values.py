@@ -38,6 +38,8 @@ SET_BY_THE_CHART = {
     *("namespace", "allow_own_namespace", "api_host", "api_port", "allow_unauthenticated", "drain_timeout"),
     *("namespace", "allow_own_namespace", "api_host", "api_port", "allow_unauthenticated"),
     "priority_class_prefix",  # priorityClasses.create
+    *("notifications_folder", "notifications_ca_file"),  # notifications.secretName, .caConfigMapName
+    *("notifications_namespaced", "notifications_allow_internal", "notification_domains"),
     "steps_pod_security",  # steps.podSecurity, which gives namespaces their label too
 }
 

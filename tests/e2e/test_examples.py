@@ -35,6 +35,7 @@ LOGS: Final = {
     ("profile", "Load"): ["4 loaders share 62500 kB"],
     ("profile", "Load More"): ["8 loaders"],
     ("profile", "Report"): ["no loaders"],
+    ("notifications", "Report"): ["report written"],
     ("secrets", "One Variable"): ["the password has 9 characters"],
     ("secrets", "All Variables"): ["logging in as nightcrawler"],
     ("secrets", "Files"): ["keys: WAREHOUSE_PASSWORD WAREHOUSE_USER"],

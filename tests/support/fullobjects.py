@@ -58,6 +58,7 @@ def workflow() -> Manifest:
         "lastRunTime": "2025-07-10T14:45:00Z",
         "lastExecution": "image-classification-x7k2p",
         "lastPhase": "Completed",
+        "notifications": {"skip/slack": _notice()},
         "schedule": {
             "anchor": "2025-07-01T00:00:00Z",
             "specHash": "0123456789abcdef",
@@ -118,7 +119,7 @@ def _config() -> Manifest:
         "computeProfile": "GPU-Optimized",
         "resources": {"cpu": "16 cores", "cpuLimit": 16, "memory": "64 GB", "gpu": "None"},
         "storage": {"persistentVolume": "500 GB", "ephemeralStorage": 200_000_000_000},
-        "notifications": {"email": True, "slack": True, "webhook": False},
+        "notifications": {"email": True, "slack": True, "webhook": False, "emailTo": ["ops@example.com"]},
         "notificationEvents": ["start", "complete", "fail"],
         "schedule": {
             "type": "cron",
@@ -139,6 +140,17 @@ def _config() -> Manifest:
             "secureSecrets": True,
             "permissions": [{"role": "Data Scientist", "access": "Execute, Edit"}],
         },
+    }
+
+
+def _notice() -> Manifest:
+    return {
+        "state": "Sent",
+        "time": "2025-07-10T16:01:25Z",
+        "after": "2025-07-10T15:01:25Z",
+        "attempts": 2,
+        "lastError": "the receiver answered 503",
+        "sentAt": "2025-07-10T16:01:31Z",
     }
 
 
@@ -197,6 +209,7 @@ def execution() -> Manifest:
         "conditions": [_condition()],
         "settled": False,
         "duties": ["Logs", "Archive"],
+        "notifications": {"fail/slack": _notice()},
         "steps": {"training": _step_status()},
     }
     return _manifest("WorkflowExecution", spec, status)

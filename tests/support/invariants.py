@@ -151,6 +151,11 @@ class Invariants:
 
     def _recorded(self, old: Json, new: Json) -> None:
         was, is_now = old.get("phase", ""), new.get("phase", "")
+        for key, notice in old.get("notifications", {}).items():
+            self._require(
+                notice["state"] == "Pending" or new["notifications"].get(key) == notice,
+                f"what was sent, or given up, stays so: {key}",
+            )
         if was in TERMINAL_PHASES:
             self._require(
                 _without_duties(old) == _without_duties(new),
@@ -174,13 +179,18 @@ class Invariants:
 
     def _duties_recorded(self, old: Json, new: Json) -> None:
         owed, left = set(old.get("duties", ())), set(new.get("duties", ()))
-        self._require(left < owed, f"what a run owes only becomes less: {owed} to {left}")
+        told = old.get("notifications") != new.get("notifications")
+        self._require(
+            left < owed or (told and left == owed), f"what a run owes only becomes less: {owed} to {left}"
+        )
         self._require(new.get("settled") is (not left), f"settled: {new.get('settled')}, and owes {left}")
         run = next(iter(self.server.of(names.EXECUTIONS).values()))
         noted = run["metadata"].get("annotations", {}).get(names.ANNOTATION_DUTIES_DONE, "").split(",")
         overdue = self.server.now >= moment(new["completionTime"]) + self.patience
         said = [c for c in new["conditions"] if c["type"] == conditions.DUTIES_DONE]
-        for duty in owed - left - set(noted):
+        sent = all(notice["state"] != "Pending" for notice in new.get("notifications", {}).values())
+        self._require(sent or "Notifications" in left, "what is Pending is owed")
+        for duty in owed - left - set(noted) - ({"Notifications"} if sent and not said else set()):
             self._require(overdue, f"{duty} is given up before its time")
             self._require(
                 bool(said) and duty in said[0]["message"], f"{duty} was not done, and no message says so"
@@ -203,7 +213,9 @@ class Invariants:
 
 def _without_duties(status: Json) -> Json:
     """A status without what may still change after the end of the run."""
-    rest = {key: value for key, value in status.items() if key not in ("settled", "duties")}
+    changing = ("settled", "duties", "notifications")
+    rest = {key: value for key, value in status.items() if key not in changing}
+    rest["messages"] = sorted(status.get("notifications", ()))
     rest["conditions"] = [c for c in rest.get("conditions", ()) if c["type"] != conditions.DUTIES_DONE]
     return rest
 

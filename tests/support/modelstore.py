@@ -16,6 +16,7 @@ from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.reading import from_body
 from nightcrawler_crds.kube.store import OnUnreadable, Store
 from nightcrawler_crds.names import Resource
+from nightcrawler_operator.effects.notifications.delivery import DeliveryError
 from tests.support.modelserver import Json, ModelServer
 
 T = TypeVar("T")
@@ -69,7 +70,7 @@ class ModelStore(Store):
                 if self.death.late:
                     self._server.in_flight.append(call)
                 elif self.death.answered:
-                    with contextlib.suppress(errors.ApiError):
+                    with contextlib.suppress(errors.ApiError, DeliveryError):
                         call()
                 raise KilledError
             return call()

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from typing_extensions import override
 
@@ -23,19 +23,39 @@ from nightcrawler_crds.names import Resource
 from nightcrawler_operator import act, children, lookups
 from nightcrawler_operator.act import Actor
 from nightcrawler_operator.cluster import missing_children, observe, state
+from nightcrawler_operator.cluster.notices import NoticeOptions
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.cluster.watch_events import apply_event
 from nightcrawler_operator.effects import events
 from nightcrawler_operator.effects.events import EventEffect
+from nightcrawler_operator.effects.notifications import sender
+from nightcrawler_operator.effects.notifications.delivery import Message
+from nightcrawler_operator.effects.notifications.sender import NotificationEffect
 from nightcrawler_operator.keys import DutyKey, ExecutionKey, LeftoverKey, ScheduleKey, WorkflowKey, WorkKey
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.reconcilers import duties, leftovers
 from nightcrawler_operator.reconcilers.duties import DutyReconciler
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.reconcilers.leftovers import LeftoverReconciler
+from tests.support.messaging import FixedTargets, MessageLoop, ModelReceiver, all_channels
 from tests.support.modelserver import Json, ModelServer
 from tests.support.modelstore import KilledError, ModelStore
 from tests.support.workloop import NoMetrics, WorkLoop, is_live, model_time, owes
+
+
+class ModelTransport:
+    """Takes messages to a receiver; as at a write, the process may die before or after one is taken."""
+
+    def __init__(self, store: ModelStore, receiver: ModelReceiver) -> None:
+        self._store = store
+        self._receiver = receiver
+
+    async def send(self, message: Message) -> None:
+        """Deliver a message."""
+        self._store._write(lambda: self._receiver.take(message))
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
 def _is_labelled(body: Json) -> bool:
@@ -62,8 +82,13 @@ class Replica(WorkLoop):
     """One process; `deliver` what the watches report, let it `work`."""
 
     def __init__(
-        self, server: ModelServer, limits: Limits, others_wait: Callable[[], bool] | None = None
+        self,
+        server: ModelServer,
+        limits: Limits,
+        others_wait: Callable[[], bool] | None = None,
+        receiver: ModelReceiver | None = None,
     ) -> None:
+        self._receiver = receiver or ModelReceiver()
         self._limits = limits
         self._others_wait = others_wait or self._most_often
         self.settled: list[OwingView] = []
@@ -76,7 +101,20 @@ class Replica(WorkLoop):
         self.dirty: dict[WorkKey, None] = {}
         self.timers: dict[WorkKey, datetime] = {}
         most = self._limits.max_owing_runs
-        self.cluster = ClusterState(self.store, "", self._wake, max_owing_runs=most)
+        self.messages = MessageLoop(lambda: self._server.now)
+        notices = NoticeOptions(namespaced=False, wake=self.messages.wake)
+        self.cluster = ClusterState(self.store, "", self._wake, max_owing_runs=most, notices=notices)
+        self.cluster.notices.targets = cast("Any", FixedTargets(all_channels()))
+        self._notifications = NotificationEffect(
+            self.store,
+            self.cluster,
+            ModelTransport(self.store, self._receiver),
+            self._limits,
+            public_url="https://workflows.example",
+            time_left=lambda: math.inf,
+            wake=self._wake,
+            metrics=NoMetrics(),
+        )
         self.events = EventEffect(self.store, instance="replica", metrics=NoMetrics(), wake=lambda _: None)
         self._leftovers = LeftoverReconciler(
             self.store, self.cluster, self._limits, on_found=lambda run: self.events.repeat_recent([run])
@@ -174,6 +212,14 @@ class Replica(WorkLoop):
         except KilledError:
             self._die()
 
+    async def send_messages(self) -> bool:
+        """Send the messages that are due; False if there are none. After a death it starts again."""
+        try:
+            return await self.messages.send(self._notifications)
+        except KilledError:
+            self._die()
+            return True
+
     def _recorded(self, before: ExecutionView, after: ExecutionView) -> None:
         if after.status.has_ended:
             self._leftovers.run_ended(after)
@@ -202,6 +248,6 @@ class Replica(WorkLoop):
 @contextlib.contextmanager
 def the_servers_time(server: ModelServer) -> Iterator[asyncio.Runner]:
     """The operator asks the model for the time; gives a runner for its coroutines."""
-    utcnow = (observe, act, children, missing_children, lookups, leftovers, duties, events)
+    utcnow = (observe, act, children, missing_children, lookups, leftovers, duties, events, sender)
     with model_time(lambda: server.now, utcnow=utcnow, monotonic=(state, lookups)) as runner:
         yield runner

@@ -15,6 +15,7 @@ from nightcrawler_crds.phases import has_ended
 from nightcrawler_crds.v1alpha1 import DutyName
 from nightcrawler_operator.limits import Limits
 from tests.support.invariants import Invariants
+from tests.support.messaging import ModelReceiver
 from tests.support.modelserver import Gate, Json, ModelCluster, ModelServer
 from tests.support.modelstore import Death
 from tests.support.replica import WATCHED, Replica, the_servers_time
@@ -62,6 +63,7 @@ with_refusals = any_action | st.builds(
 )
 interventions = st.builds(Action, st.sampled_from(["delete pod", "delete job", "garbage"]), which=which)
 done_duties = st.builds(Action, st.just("note"), which=which)
+message_sends = st.builds(Action, st.just("message"), replica=replica, death=st.none() | deaths)
 sends = st.builds(Action, st.just("send"), replica=replica, death=st.none() | deaths)
 label_losses = st.builds(Action, st.sampled_from(["strip pod", "strip job"]), which=which)
 
@@ -92,10 +94,12 @@ class Simulation:
         old_server: bool = False,
         graceful: bool = False,
         late: bool = False,
+        config: Json | None = None,
     ) -> None:
+        self.receiver = ModelReceiver()
         self.server = ModelServer(knows_managed_jobs=not old_server)
         self.cluster = ModelCluster(self.server, graceful=graceful)
-        spec = {"steps": steps, "order": "Graph"}
+        spec = {"steps": steps, "order": "Graph", **({"config": config} if config else {})}
         self.server.create(names.WORKFLOWS, an_object("Workflow", "wf", spec))
         self.server.create(names.EXECUTIONS, an_object("WorkflowExecution", RUN[1], self.run()))
         depends = {step["name"]: step.get("dependsOn", []) for step in steps}
@@ -107,7 +111,7 @@ class Simulation:
             keep=(LIMITS.job_cleanup_after, LIMITS.failed_job_cleanup_after),
             patience=LIMITS.duty_timeout,
         )
-        self.replicas = [Replica(self.server, LIMITS) for _ in range(replicas)]
+        self.replicas = [Replica(self.server, LIMITS, receiver=self.receiver) for _ in range(replicas)]
 
     def run(self) -> Json:
         """The spec of the run, which is created after its workflow."""
@@ -121,7 +125,7 @@ class Simulation:
     async def apply(self, action: Action) -> None:
         """Carry out one action."""
         one = self.replicas[action.replica % len(self.replicas)]
-        if action.what in ("work", "catch up", "send"):
+        if action.what in ("work", "catch up", "send", "message"):
             one.store.live_until(action.death)
             await self._let_work(one, action.what)
         elif action.what == "observe":
@@ -151,6 +155,8 @@ class Simulation:
                 await one.work()
             case "send":
                 await one.send_events()
+            case "message":
+                await one.send_messages()
             case _:
                 await self._catch_up(one)
 
@@ -207,8 +213,11 @@ class Simulation:
             case other:
                 raise AssertionError(other)
 
-    async def run_without_faults(self, *, until_clean: bool = False) -> None:
-        """Let all replicas work without deaths until the run ends; time passes when nothing else is to do."""
+    async def run_without_faults(self, *, until_clean: bool = False, messages: bool = True) -> None:
+        """Let all replicas work without deaths until the run ends; time passes when nothing else is to do.
+
+        Without `messages` none is sent.
+        """
         self.server.gates = []
         for _ in range(_MAX_ROUNDS):
             if self._is_over(until_clean):
@@ -221,6 +230,7 @@ class Simulation:
                 one.store.live_until(None)
                 one.deliver_all()
                 worked |= await one.work()
+                worked |= messages and await one.send_messages()
             if not worked and self.server.version == before:
                 self._pass_time()
         raise AssertionError(f"the run does not end: {self.status}")
@@ -232,7 +242,11 @@ class Simulation:
 
     def _pass_time(self) -> None:
         """Move the clock to the next timer of a replica."""
-        due = [moment for one in self.replicas for moment in one.timers.values()]
+        due = [
+            moment
+            for one in self.replicas
+            for moment in (*one.timers.values(), *one.messages.timers.values())
+        ]
         assert due, f"no replica has a timer: {self.status}"
         self.server.now = max(self.server.now, min(due))
 
@@ -271,6 +285,7 @@ def simulate(
     old_server: bool = False,
     graceful: bool = False,
     late: bool = False,
+    config: Json | None = None,
 ) -> Simulation:
     """Carry out actions, and then run without faults until nothing is left of the run.
 
@@ -278,7 +293,7 @@ def simulate(
     ends with exit code 0 on SIGTERM. If requests may be `late`, the last of them arrive after the
     run has ended.
     """
-    made = Simulation(steps, replicas, old_server=old_server, graceful=graceful, late=late)
+    made = Simulation(steps, replicas, old_server=old_server, graceful=graceful, late=late, config=config)
 
     async def story() -> None:
         for action in actions:

@@ -48,6 +48,9 @@ class NoMetrics:
     def gave_up(self, undone: Sequence[str], reason: str) -> None:
         """Not counted."""
 
+    def delivered(self, channel: str, outcome: str) -> None:
+        """Not counted."""
+
     def scheduled(self, outcome: str, reason: str, late: float) -> None:
         """Not counted."""
 

@@ -32,9 +32,9 @@ def is_noted(snapshot: OwingSnapshot) -> bool:
     return workflow is not None and workflow.status.last_execution == snapshot.execution.metadata.name
 
 
-SCHEDULE = Duty("Schedule", is_owed=lambda snapshot: snapshot.execution.spec.cancel, is_done=is_noted)
-LOGS = Duty("Logs", is_owed=lambda _: True)
-ARCHIVE = Duty("Archive", is_owed=lambda _: True, timeout=lambda limits: 24 * limits.duty_timeout)
+SCHEDULE = Duty("Schedule", is_owed=lambda snapshot, _: snapshot.execution.spec.cancel, is_done=is_noted)
+LOGS = Duty("Logs", is_owed=lambda *_: True)
+ARCHIVE = Duty("Archive", is_owed=lambda *_: True, timeout=lambda limits: 24 * limits.duty_timeout)
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from nightcrawler_operator.controller import Controller
 from nightcrawler_operator.effects import events as effect
 from nightcrawler_operator.effects.events import EventEffect
 from nightcrawler_operator.effects.pace import Pace
-from nightcrawler_operator.keys import EffectKey, EventsKey
+from nightcrawler_operator.keys import EventsKey
 from nightcrawler_operator.telemetry import Telemetry
 from nightcrawler_operator.workqueue import WorkQueue
 from tests.support.modelserver import ModelServer
@@ -60,7 +60,7 @@ class Harness:
     def __init__(self, pace: Pace | None = None) -> None:
         self.store = EventStore()
         self.telemetry = Telemetry()
-        self.queue = WorkQueue[EffectKey]()
+        self.queue = WorkQueue[EventsKey]()
         self.effect = EventEffect(
             self.store,
             instance="me",

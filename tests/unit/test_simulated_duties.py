@@ -37,7 +37,7 @@ ONE_STEP: Final[list[Json]] = [{"name": "a", "image": "b:1", "retries": 0}]
 @contextmanager
 def owed(*which: DutyName) -> Iterator[None]:
     """Every run owes these."""
-    always = tuple(Duty(name, is_owed=lambda _: True) for name in which)
+    always = tuple(Duty(name, is_owed=lambda *_: True) for name in which)
     with mock.patch.object(duties, "DUTIES", always):
         yield
 

@@ -12,11 +12,13 @@ from nightcrawler_api.executions.schemas import (
     ExecutionOfWorkflow,
     ExecutionStarted,
     LogLine,
+    Notice,
     StepExecution,
 )
 from nightcrawler_api.filters import SCHEDULED
 from nightcrawler_api.state.statuses import ended, execution_status, has_started, started, step_status
 from nightcrawler_crds import clock, names, words
+from nightcrawler_crds.kube.noticeviews import NoticeView
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
 from nightcrawler_crds.plaintext import plain
 from nightcrawler_crds.v1alpha1 import conditions
@@ -99,7 +101,28 @@ def detail(
         "stepExecutions": [_step(execution, name, logs, now) for name in started_steps(execution, order)],
         "parameters": execution.spec.parameters,
     }
+    if notices := execution.status.notifications:
+        shown["notifications"] = [_notice(key, notice) for key, notice in notices.items()]
     return cast("ExecutionDetail", shown)
+
+
+def _notice(key: str, notice: NoticeView) -> Notice:
+    event, _, rest = key.partition("/")
+    channel, _, about = rest.partition("/")
+    shown: Notice = {
+        "event": event,
+        "channel": channel,
+        "state": cast("Any", notice.state.lower()),
+        "attempts": notice.attempts or 0,
+    }
+    if about:
+        step, _, attempt = about.rpartition("/")
+        shown |= {"step": step, "attempt": int(attempt)}
+    if notice.sent_at is not None:
+        shown["sentAt"] = clock.to_wire(notice.sent_at)
+    if notice.last_error:
+        shown["error"] = plain(notice.last_error)
+    return shown
 
 
 def started_steps(execution: ExecutionView, order: Sequence[str]) -> list[str]:

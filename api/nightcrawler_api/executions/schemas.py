@@ -131,12 +131,26 @@ class StepExecution(TypedDict):
     logsMessage: NotRequired[str]
 
 
+class Notice(TypedDict):
+    """What became of a message about an execution; `step` and `attempt` are those of a retry."""
+
+    event: str
+    channel: str
+    state: Literal["pending", "sent", "failed"]
+    attempts: int
+    step: NotRequired[str]
+    attempt: NotRequired[int]
+    sentAt: NotRequired[str]
+    error: NotRequired[str]
+
+
 class ExecutionDetail(Execution):
-    """An execution in full."""
+    """An execution in full; `notifications` are its messages, if there are any."""
 
     workflowId: str
     stepExecutions: list[StepExecution]
     parameters: dict[str, Any]
+    notifications: NotRequired[list[Notice]]
 
 
 class NotCancelled(TypedDict):

@@ -24,6 +24,7 @@ from nightcrawler_crds.validation import (
     find_environment,
     pointer_part,
     profile_problems,
+    recipient_problems,
     unknown_environment,
     workflow_problems,
 )
@@ -96,6 +97,7 @@ def validate(
     environments: Collection[EnvironmentView],
     policy: PodPolicy,
     profiles: Collection[ProfileView] = (),
+    domains: Collection[str] = (),
 ) -> list[FieldError]:
     """The errors in a body or in the resulting spec; `current` is None when creating."""
     found = [
@@ -114,7 +116,8 @@ def validate(
     found += _texts(parsed)
     size = len(msgspec.json.encode(spec))
     problems = workflow_problems(parsed, policy, size=size, steps_required=False)
-    return found + refusals.from_problems(problems or profile_problems(parsed, profiles))
+    problems = problems or [*profile_problems(parsed, profiles), *recipient_problems(parsed, domains)]
+    return found + refusals.from_problems(problems)
 
 
 def merge(target: Any, patch: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
@@ -70,9 +70,9 @@ def row(entry: WorkflowEntry) -> WorkflowRow:
     return shown
 
 
-def created(entry: WorkflowEntry, fallbacks: Fallbacks) -> WorkflowCreated:
+def created(entry: WorkflowEntry, fallbacks: Fallbacks, warnings: Sequence[str] = ()) -> WorkflowCreated:
     """The response to its creation."""
-    return {
+    shown: WorkflowCreated = {
         "id": entry.view.metadata.name,
         "name": entry.name,
         "description": entry.description,
@@ -81,11 +81,14 @@ def created(entry: WorkflowEntry, fallbacks: Fallbacks) -> WorkflowCreated:
         "creator": creator(entry.view, fallbacks),
         "createdAt": _created_at(entry.view),
     }
+    if warnings:
+        shown["warnings"] = list(warnings)
+    return shown
 
 
-def updated(entry: WorkflowEntry) -> WorkflowUpdated:
+def updated(entry: WorkflowEntry, warnings: Sequence[str] = ()) -> WorkflowUpdated:
     """The response to an update."""
-    return {
+    shown: WorkflowUpdated = {
         "id": entry.view.metadata.name,
         "name": entry.name,
         "description": entry.description,
@@ -93,6 +96,9 @@ def updated(entry: WorkflowEntry) -> WorkflowUpdated:
         "priority": entry.priority,
         "updatedAt": entry.view.metadata.annotations.updated_at,
     }
+    if warnings:
+        shown["warnings"] = list(warnings)
+    return shown
 
 
 def detail(

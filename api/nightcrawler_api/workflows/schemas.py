@@ -178,7 +178,7 @@ class WorkflowDetail(TypedDict):
 
 
 class WorkflowCreated(TypedDict):
-    """A workflow that has just been created."""
+    """A workflow that has just been created; `warnings` are sentences about what will not work."""
 
     id: str
     name: str
@@ -187,10 +187,11 @@ class WorkflowCreated(TypedDict):
     priority: str
     creator: str
     createdAt: str
+    warnings: NotRequired[list[str]]
 
 
 class WorkflowUpdated(TypedDict):
-    """A workflow that has just been changed."""
+    """A workflow that has just been changed; `warnings` are sentences about what will not work."""
 
     id: str
     name: str
@@ -198,6 +199,7 @@ class WorkflowUpdated(TypedDict):
     status: WorkflowStatus
     priority: str
     updatedAt: str
+    warnings: NotRequired[list[str]]
 
 
 class Deleted(TypedDict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -19,6 +19,7 @@ from nightcrawler_api.workflows import drafts, presenter
 from nightcrawler_api.workflows.presenter import Fallbacks
 from nightcrawler_api.workflows.queries import WorkflowParameters
 from nightcrawler_api.workflows.schemas import WorkflowCreated, WorkflowDetail, WorkflowList, WorkflowUpdated
+from nightcrawler_api.workflows.warnings import Warnings
 from nightcrawler_crds import clock, names
 from nightcrawler_crds.errors import Conflict, NotFound
 from nightcrawler_crds.kube.store import Store
@@ -44,12 +45,15 @@ class WorkflowService:
         fallbacks: Fallbacks,
         policy: PodPolicy,
         template: str | None = None,
+        notification_domains: Collection[str] = (),
     ) -> None:
         self._store = store
         self._cluster = cluster
         self._in_force = fallbacks
         self._policy = policy
         self._template = template
+        self._domains = notification_domains
+        self._warnings = Warnings(cluster)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def page(self, asked: WorkflowParameters, caller: Caller) -> WorkflowList:
@@ -94,7 +98,8 @@ class WorkflowService:
         view = await create_named(_PREFIX, create)
         self._cluster.cache_workflow(view)
         log.info("%s created workflow %s", caller, view.metadata.name)
-        return presenter.created(await self._cluster.workflow(view.metadata.name), self._in_force)
+        warnings = await self._warnings.of(view)
+        return presenter.created(await self._cluster.workflow(view.metadata.name), self._in_force, warnings)
 
     async def update(self, name: str, body: Mapping[str, Any], caller: Caller) -> WorkflowUpdated:
         """Merge a body into a workflow, again if it was changed meanwhile."""
@@ -103,7 +108,8 @@ class WorkflowService:
         async with turn:
             await self._update(name, body)
         log.info("%s changed workflow %s", caller, name)
-        return presenter.updated(await self._cluster.workflow(name))
+        warnings = await self._warnings.of((await self._cluster.workflow(name)).view)
+        return presenter.updated(await self._cluster.workflow(name), warnings)
 
     async def _update(self, name: str, body: Mapping[str, Any]) -> None:
         entry = await self._cluster.workflow(name)
@@ -186,7 +192,13 @@ class WorkflowService:
         self, body: Mapping[str, Any], current: Mapping[str, Any] | None, spec: Mapping[str, Any]
     ) -> None:
         found = drafts.validate(
-            body, current, spec, self._cluster.environments(), self._policy, self._cluster.profiles()
+            body,
+            current,
+            spec,
+            self._cluster.environments(),
+            self._policy,
+            self._cluster.profiles(),
+            self._domains,
         )
         if found:
             raise Invalid(found)

@@ -49,6 +49,33 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 {{- end -}}
 
+{{/* How messages are sent; the operator's. */}}
+{{- define "nightcrawler.notifications" -}}
+{{- with .Values.notifications }}
+{{- if .secretName }}
+- name: NIGHTCRAWLER_NOTIFICATIONS_FOLDER
+  value: /etc/nightcrawler/notifications
+{{- end }}
+- name: NIGHTCRAWLER_NOTIFICATIONS_NAMESPACED
+  value: {{ .namespaced | quote }}
+- name: NIGHTCRAWLER_NOTIFICATIONS_ALLOW_INTERNAL
+  value: {{ .allowInternal | quote }}
+{{- if .caConfigMapName }}
+- name: NIGHTCRAWLER_NOTIFICATIONS_CA_FILE
+  value: /etc/nightcrawler/notifications-ca/ca.crt
+{{- end }}
+{{- end }}
+{{- include "nightcrawler.notifications.domains" . }}
+{{- end -}}
+
+{{/* Whose recipients; both processes', since the facade refuses others at once. */}}
+{{- define "nightcrawler.notifications.domains" -}}
+{{- with .Values.notifications.domains }}
+- name: NIGHTCRAWLER_NOTIFICATION_DOMAINS
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- end -}}
+
 {{/* Who this Pod is: for events, log lines and the leader's name. */}}
 {{- define "nightcrawler.identity" -}}
 {{- range $name, $path := dict "POD_NAME" "metadata.name" "POD_NAMESPACE" "metadata.namespace" "POD_UID" "metadata.uid" }}

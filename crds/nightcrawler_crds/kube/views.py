@@ -13,6 +13,7 @@ from typing import Any, Self
 import msgspec
 
 from nightcrawler_crds.kube.metadata import Condition, Meta
+from nightcrawler_crds.kube.noticeviews import NoticeView
 from nightcrawler_crds.kube.scheduleviews import ScheduleStatusView
 from nightcrawler_crds.kube.sharing import share
 from nightcrawler_crds.phases import has_ended
@@ -99,6 +100,7 @@ class ExecutionStatusView(_Read, frozen=True):
     conditions: tuple[Condition, ...] = ()
     settled: bool | None = None
     duties: tuple[str, ...] | None = None
+    notifications: dict[str, NoticeView] | None = None
     placement: tuple[PlacementView, ...] | None = None
     steps: dict[str, StepStatusView] = {}
 
@@ -137,6 +139,7 @@ class OwingStatusView(_Read, frozen=True):
     conditions: tuple[Condition, ...] = ()
     settled: bool | None = None
     duties: tuple[str, ...] | None = None
+    notifications: dict[str, NoticeView] | None = None
 
     def __post_init__(self) -> None:
         """Intern repeated strings."""
@@ -162,6 +165,7 @@ class OwingView(_Read, frozen=True):
             conditions=status.conditions,
             settled=status.settled,
             duties=status.duties,
+            notifications=status.notifications,
         )
         return cls(execution.metadata, OwingSpecView(spec.workflow_ref, spec.trigger), kept)
 
@@ -191,6 +195,7 @@ class WorkflowStatusView(_Read, frozen=True):
     last_execution: str | None = None
     last_phase: str | None = None
     schedule: ScheduleStatusView | None = None
+    notifications: dict[str, NoticeView] | None = None
     conditions: tuple[Condition, ...] = ()
 
 

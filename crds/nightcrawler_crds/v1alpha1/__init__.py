@@ -22,6 +22,7 @@ from nightcrawler_crds.v1alpha1.execution import (
     WorkflowExecutionStatus,
     WorkflowReference,
 )
+from nightcrawler_crds.v1alpha1.notifications import CHANNELS, DEFAULT_EVENTS, NOTICE_EVENTS, NoticeStatus
 from nightcrawler_crds.v1alpha1.profile import ComputeProfileSpec, ComputeProfileStatus
 from nightcrawler_crds.v1alpha1.workflow import (
     MAX_PARAMETERS_BYTES,
@@ -37,9 +38,12 @@ from nightcrawler_crds.v1alpha1.workflow import (
 )
 
 __all__ = [
+    "CHANNELS",
+    "DEFAULT_EVENTS",
     "MAX_PARAMETERS_BYTES",
     "MAX_SPEC_BYTES",
     "MAX_STEPS",
+    "NOTICE_EVENTS",
     "TERMINAL_STEP_PHASES",
     "ComputeProfileSpec",
     "ComputeProfileStatus",
@@ -50,6 +54,7 @@ __all__ = [
     "EnvironmentStatus",
     "GpuModel",
     "History",
+    "NoticeStatus",
     "Notifications",
     "Options",
     "Order",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -18,8 +18,12 @@ from nightcrawler_crds.v1alpha1.base import (
     Timeout,
     rule,
 )
+from nightcrawler_crds.v1alpha1.notifications import NOTICE_EVENTS
 
 ConcurrencyPolicy = Literal["Forbid", "Allow", "Replace"]
+
+ADDRESS_PATTERN: Final = r"^[!#-'*+/-9=?A-Z^-~-]+(\.[!#-'*+/-9=?A-Z^-~-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$"
+"""An e-mail address in ASCII, without quotes, comments or a display name."""
 
 
 class Resources(ApiModel):
@@ -66,7 +70,16 @@ class Notifications(ApiModel):
 
     email: bool | None = Field(default=None, description="By e-mail.")
     slack: bool | None = Field(default=None, description="In Slack.")
-    webhook: bool | None = Field(default=None, description="By a webhook.")
+    webhook: bool | None = Field(
+        default=None, description="By a webhook: a CloudEvent, signed as Standard Webhooks."
+    )
+    email_to: list[Annotated[str, Field(min_length=3, max_length=254, pattern=ADDRESS_PATTERN)]] | None = (
+        Field(
+            default=None,
+            max_length=20,
+            description="Recipients of e-mails. Not set: those of the installation, or of the namespace.",
+        )
+    )
 
 
 class Schedule(ApiModel):
@@ -166,13 +179,16 @@ class WorkflowConfig(ApiModel):
         default=None, description="Resources of each step, unless the step overrides them."
     )
     storage: Storage | None = Field(default=None, description="Disk space.")
-    notifications: Notifications | None = Field(
-        default=None, description="Notification channels." + LISTED_LATER
-    )
-    notification_events: list[Annotated[str, Field(max_length=64)]] | None = Field(
+    notifications: Notifications | None = Field(default=None, description="Notification channels.")
+    # Not a Literal: a running execution must be able to read its revision, whatever is refused now.
+    notification_events: (
+        list[Annotated[str, Field(max_length=64, json_schema_extra={"enum": list(NOTICE_EVENTS)})]] | None
+    ) = Field(
         default=None,
         max_length=16,
-        description="Events that are notified: start, complete, fail." + LISTED_LATER,
+        description="Events that are notified: start, complete, fail, cancel, skip (a scheduled time did not "
+        "run), retry (a step is tried again), late (80 % of the timeout are over). Not set: fail. "
+        "fail includes scheduled times that did not run.",
     )
     schedule: Schedule | None = Field(
         default=None,

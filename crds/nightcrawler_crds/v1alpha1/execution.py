@@ -16,6 +16,7 @@ from nightcrawler_crds.v1alpha1.base import (
     list_map,
     rule,
 )
+from nightcrawler_crds.v1alpha1.notifications import Notices
 
 Phase = Literal["Pending", "Running", "Cancelling", "Completed", "Failed", "Cancelled"]
 StepPhase = Literal["Pending", "Running", "Retrying", "Completed", "Failed", "Skipped", "Cancelled"]
@@ -180,6 +181,11 @@ class WorkflowExecutionStatus(ApiModel):
         max_length=8,
         description="What is still to be done for a finished run before it is settled, and may be pruned.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    notifications: Notices | None = Field(
+        default=None,
+        description="What became of each message about this run, by <event>/<channel>; "
+        "of a retry by retry/<channel>/<step>/<attempt that failed>.",
     )
     steps: Annotated[dict[str, StepStatus], Field(max_length=1000)] | None = Field(
         default=None, description="Observed state of each step, by its name."

@@ -21,6 +21,7 @@ from nightcrawler_crds.v1alpha1.base import (
     rule,
 )
 from nightcrawler_crds.v1alpha1.config import StepResources, WorkflowConfig
+from nightcrawler_crds.v1alpha1.notifications import Notices
 
 MAX_STEPS: Final = 1000
 MAX_SPEC_BYTES: Final = 256 * 1024
@@ -56,7 +57,9 @@ class Options(ApiModel):
     """Options."""
 
     enable_notifications: bool | None = Field(
-        default=None, description="Whether notifications are sent." + LISTED_LATER
+        default=None,
+        description="true: by the channels of config.notifications, and by those that it leaves out and for "
+        "which there is a target; false: no notifications; not set: by those that are true.",
     )
     enable_logging: bool | None = Field(
         default=None, description="Whether logs are kept after the Pods are deleted." + LISTED_LATER
@@ -281,9 +284,14 @@ class WorkflowStatus(ApiModel):
         description="Phase of the latest execution; not set if it was deleted before it finished.",
     )
     schedule: ScheduleStatus | None = Field(default=None, description="Observed state of the schedule.")
+    notifications: Notices | None = Field(
+        default=None,
+        description="What became of each message about scheduled times that did not run, by skip/<channel>.",
+    )
     conditions: list[Condition] | None = Field(
         default=None,
         max_length=16,
-        description="Accepted: whether it can run. Deferred: which fields have no effect yet.",
+        description="Accepted: whether it can run. Deferred: which fields have no effect yet. "
+        "NotificationsConfigured: whether there is a target for each channel.",
         json_schema_extra=list_map("type"),
     )

@@ -16,6 +16,14 @@ from nightcrawler_crds.validation.environments import (
     own_template_problems,
     unknown_environment,
 )
+from nightcrawler_crds.validation.notifications import (
+    NO_NOTICES,
+    WantedNotices,
+    is_allowed,
+    recipient_problems,
+    wanted_by,
+    wanted_notices,
+)
 from nightcrawler_crds.validation.parameters import filled_parameters, parameter_problems
 from nightcrawler_crds.validation.podtemplate import PodPolicy
 from nightcrawler_crds.validation.problems import Problem, pointer_part
@@ -35,11 +43,13 @@ from nightcrawler_crds.validation.workflow import workflow_problems
 
 __all__ = [
     "NONE_CHOSEN",
+    "NO_NOTICES",
     "NO_PROFILES",
     "Cordon",
     "PodPolicy",
     "Problem",
     "Profiles",
+    "WantedNotices",
     "cordon",
     "default_environment",
     "effective_resources",
@@ -48,6 +58,7 @@ __all__ = [
     "find_environment",
     "find_profile",
     "first_word",
+    "is_allowed",
     "is_called",
     "oldest",
     "own_template_problems",
@@ -56,8 +67,11 @@ __all__ = [
     "profile_name",
     "profile_problems",
     "profile_selector_problems",
+    "recipient_problems",
     "unknown_environment",
     "unknown_profile",
     "used_profiles",
+    "wanted_by",
+    "wanted_notices",
     "workflow_problems",
 ]

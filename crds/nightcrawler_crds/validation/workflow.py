@@ -12,6 +12,7 @@ from nightcrawler_crds import words
 from nightcrawler_crds.v1alpha1 import MAX_SPEC_BYTES, Resources, Step, WorkflowSpec, conditions
 from nightcrawler_crds.validation import podtemplate, schedules
 from nightcrawler_crds.validation.graph import graph_problems
+from nightcrawler_crds.validation.notifications import event_problems
 from nightcrawler_crds.validation.numbers import number_problems
 from nightcrawler_crds.validation.podtemplate import PodPolicy
 from nightcrawler_crds.validation.problems import Problem
@@ -30,6 +31,7 @@ def workflow_problems(
         *_no_steps(steps, required=steps_required),
         *graph_problems(spec),
         *_schedule(spec),
+        *event_problems(spec),
         *_numbers(spec),
         *_cpu_limits(spec),
         *islice(_pods(steps, policy), _MAX_POD_PROBLEMS),

@@ -66,7 +66,15 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
         fresh_profiles=results.fresh_profiles,
         recorded_at=cluster.recorded_at.get(meta.uid),
         completed=results.completed,
+        targets=_targets(cluster, meta.namespace, revision),
+        deliveries=cluster.notices.deliveries.of(meta.uid),
     )
+
+
+def _targets(cluster: ClusterState, namespace: str, revision: Revision | None) -> frozenset[str] | None:
+    """The channels that have a target, if that matters: the workflow uses those that it does not name."""
+    wants = revision is not None and revision.notices.others
+    return cluster.notices.targets.channels(namespace) if wants else None
 
 
 def live_revision(cluster: ClusterState, workflow: WorkflowView) -> Revision | None:

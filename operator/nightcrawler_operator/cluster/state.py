@@ -20,7 +20,9 @@ from nightcrawler_crds.kube.nativeviews import JobView, NodeView, PodView
 from nightcrawler_crds.kube.reading import Unreadables
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, OwingView, ProfileView, WorkflowView
+from nightcrawler_crds.validation import wanted_by
 from nightcrawler_operator.cluster.lookup_results import LookupResults
+from nightcrawler_operator.cluster.notices import NoticeOptions, Notices
 from nightcrawler_operator.cluster.owing import OwingRuns
 from nightcrawler_operator.cluster.past import PastRuns
 from nightcrawler_operator.cluster.relevant import CREATED, job_state, node_state, pod_state, room_of
@@ -46,6 +48,7 @@ class ClusterState:
         wake: Callable[[WorkKey], None],
         *,
         max_owing_runs: int = _DEFAULT.max_owing_runs,
+        notices: NoticeOptions | None = None,
     ) -> None:
         self._wake = wake
         self.workflows: Cache[WorkflowView] = Cache(self._workflow_changed)
@@ -70,6 +73,7 @@ class ClusterState:
         self.past = PastRuns()
         self.has_environments = asyncio.Event()
         """Set while there are Environments; the Pods of all nodes are followed only then."""
+        self.notices = Notices(store, namespace, notices or NoticeOptions(), on_targets=self._targets_changed)
         self.owing = OwingRuns(store, namespace, max_owing_runs, self._owing_changed)
         # By the UID of the execution, taken from a label: a copy in another namespace has it too.
         self.jobs_of: dict[str, dict[Key, JobView]] = {}
@@ -102,6 +106,7 @@ class ClusterState:
         self._own_write = ExecutionKey(*meta.key)
         try:
             if written.status.has_ended:
+                self.notices.observed(meta, written.status.notifications)
                 self.owing.record_ended(written)
                 self.executions.forget(meta.key, meta.uid, meta.version)
             else:
@@ -190,6 +195,11 @@ class ClusterState:
         key = WorkflowKey(*some.metadata.key)
         if new is None:
             self._workflow_read_at.pop(some.metadata.key, None)
+            self.notices.deliveries.forget(some.metadata.uid)
+        else:
+            self.notices.observed(new.metadata, new.status.notifications, names.WORKFLOWS.kind)
+            if wanted_by(new.spec):
+                self.notices.targets.want()
         if old is None or new is None or old.metadata.generation != new.metadata.generation:
             self._wake(key)
             if has_schedule(some):
@@ -221,6 +231,7 @@ class ClusterState:
                 self._wake(LeftoverKey(*meta.key, meta.uid))
             return
         self._observed_at[meta.uid] = time.monotonic()
+        self.notices.observed(meta, new.status.notifications)
         key = ExecutionKey(*meta.key)
         if key != self._own_write:
             self._wake(key)
@@ -230,6 +241,10 @@ class ClusterState:
         assert some is not None
         meta = some.metadata
         _index(self.owing_of, (meta.namespace, some.spec.workflow_ref.name), meta.name, there=new is not None)
+        if new is None:
+            self.notices.deliveries.forget(meta.uid)
+        else:
+            self.notices.observed(meta, new.status.notifications)
         if new is not None:
             self._wake(DutyKey(*meta.key))
             if old is None and some.spec.trigger.type == SCHEDULED:
@@ -238,6 +253,11 @@ class ClusterState:
             self._wake(LeftoverKey(*meta.key, meta.uid))  # its Jobs may have stayed for a duty
         if (oldest := self.owing.one_too_many()) is not None:
             self._wake(DutyKey(*oldest))
+
+    def _targets_changed(self, namespace: str) -> None:
+        for workflow in self.workflows:
+            if namespace in ("", workflow.metadata.namespace) and wanted_by(workflow.spec):
+                self._wake(WorkflowKey(*workflow.metadata.key))
 
     def _environment_changed(self, old: EnvironmentView | None, new: EnvironmentView | None) -> None:
         # Runs keep their Environment, whose spec is read from the cache for every Job. But a run may wait

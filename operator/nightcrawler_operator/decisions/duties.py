@@ -22,6 +22,7 @@ from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import ExecutionStatusView, OwingStatusView
 from nightcrawler_crds.v1alpha1 import DutyName, conditions
 from nightcrawler_crds.words import format_duration_words
+from nightcrawler_operator.decisions.notifications import outbox
 from nightcrawler_operator.decisions.schedules import duty as schedule_duty
 from nightcrawler_operator.decisions.status import condition, merge_patch
 from nightcrawler_operator.limits import Limits
@@ -46,17 +47,21 @@ def _as_set(limits: Limits) -> float:
 class Duty:
     """One kind of duty.
 
-    `is_owed` is asked once, with the snapshot on which the execution ends; `is_done` whenever something has
-    changed; `timeout` is in seconds, from the end of the execution.
+    `is_owed` is asked once, with the snapshot on which the execution ends and its last status; `is_done`
+    whenever something has changed; `timeout` is in seconds, from the end of the execution.
     """
 
     name: DutyName
-    is_owed: Callable[[Snapshot], bool]
+    is_owed: Callable[[Snapshot, ExecutionStatusView], bool]
     is_done: Callable[[OwingSnapshot], bool] = _not_by_us
     timeout: Callable[[Limits], float] = _as_set
 
 
-DUTIES: Final[Sequence[Duty]] = (Duty("Schedule", schedule_duty.is_owed, schedule_duty.is_done),)
+NOTIFICATIONS: Final[DutyName] = "Notifications"
+DUTIES: Final[Sequence[Duty]] = (
+    Duty("Schedule", schedule_duty.is_owed, schedule_duty.is_done),
+    Duty(NOTIFICATIONS, outbox.is_owed, outbox.is_done),
+)
 """All duties."""
 
 
@@ -77,7 +82,7 @@ class DutyPlan:
 
 def with_duties(snapshot: Snapshot, ended: ExecutionStatusView) -> ExecutionStatusView:
     """The last status of an execution with what it owes from now on."""
-    owed = tuple(duty.name for duty in DUTIES if duty.is_owed(snapshot))
+    owed = tuple(duty.name for duty in DUTIES if duty.is_owed(snapshot, ended))
     return msgspec.structs.replace(ended, settled=False, duties=owed) if owed else ended
 
 
@@ -96,7 +101,10 @@ def decide(snapshot: OwingSnapshot) -> DutyPlan:
     undone, reason = _given_up(left, snapshot)
     left = tuple(name for name in left if name not in undone)
     wanted = msgspec.structs.replace(
-        recorded, settled=not left, duties=left or None, conditions=_conditions(snapshot, undone, reason)
+        outbox.with_results(snapshot, recorded, given_up=NOTIFICATIONS in undone),
+        settled=not left,
+        duties=left or None,
+        conditions=_conditions(snapshot, undone, reason),
     )
     patch = merge_patch(recorded, wanted)
     if not left:

@@ -12,6 +12,7 @@ from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions import jobs, run_end
 from nightcrawler_operator.decisions.context import NOT_BEGUN, StepContext
 from nightcrawler_operator.decisions.inference import inferred_complete
+from nightcrawler_operator.decisions.notifications.outbox import late_at, with_notices
 from nightcrawler_operator.decisions.quota import ASK_AFTER, jobs_to_make_room
 from nightcrawler_operator.decisions.status import status_patch
 from nightcrawler_operator.decisions.steps import Progress, advance
@@ -180,12 +181,14 @@ def _on_its_way(picture: Picture) -> Plan | None:
         progress=_progress(picture),
         steps=states,
     )
+    wanted = with_notices(snapshot, wanted)
     patch = status_patch(recorded, wanted)
     write_by = _write_by(picture, patch, wanted)
     first = [p.first_job for p in steps.values() if p.first_job]
     later = [p.later_job for p in steps.values() if p.later_job]
     write_now = bool(patch) and (write_by is None or write_by <= snapshot.now)
-    look_at = [p.look_at for p in steps.values() if p.look_at] + [t for t in (_deadline(picture),) if t]
+    look_at = [p.look_at for p in steps.values() if p.look_at]
+    look_at += [moment for moment in (_deadline(picture), _late(picture)) if moment]
     if patch and not write_now and write_by is not None:
         look_at.append(write_by)
     if first or later:
@@ -236,6 +239,7 @@ def _cancelling(picture: Picture, over: datetime) -> Plan:
     }
     wanted = run_end.cancelling(snapshot, picture.status, "its Pods are being ended")
     wanted = run_end.replace_status(wanted, steps=kept, progress=_progress(picture))
+    wanted = with_notices(snapshot, wanted)
     patch = status_patch(snapshot.execution.status, wanted)
     return Plan(
         delete_jobs=jobs.live_jobs(snapshot),
@@ -246,11 +250,11 @@ def _cancelling(picture: Picture, over: datetime) -> Plan:
 
 
 def _ended(picture: Picture, steps: dict[str, StepStatusView], phase: str, reason: str, message: str) -> Plan:
-    wanted = run_end.finish(picture.snapshot, picture.status, phase, reason, message)
-    wanted = run_end.replace_status(
-        wanted, steps=steps, progress=_progress(picture), start_time=_started(picture)
+    status = run_end.replace_status(
+        picture.status, steps=steps, progress=_progress(picture), start_time=_started(picture)
     )
-    return run_end.ended(picture.snapshot, wanted)
+    # Last: what a run owes follows from all the rest of its status.
+    return run_end.ended(picture.snapshot, run_end.finish(picture.snapshot, status, phase, reason, message))
 
 
 def _steps_of(picture: Picture) -> dict[str, StepStatusView]:
@@ -273,6 +277,12 @@ def _deadline(picture: Picture) -> datetime | None:
     if started is None:
         return None
     return started + timedelta(seconds=run_timeout(picture.run.revision.spec, picture.snapshot.limits))
+
+
+def _late(picture: Picture) -> datetime | None:
+    """When the run becomes late, if that is still to come."""
+    late = late_at(picture.snapshot, _started(picture))
+    return late if late is not None and late > picture.snapshot.now else None
 
 
 def _cancelling_since(picture: Picture) -> datetime | None:

@@ -12,6 +12,7 @@ from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
 from nightcrawler_operator.decisions.duties import with_duties
 from nightcrawler_operator.decisions.jobs import orphaned_pods, unfinished_jobs
+from nightcrawler_operator.decisions.notifications.outbox import with_notices
 from nightcrawler_operator.decisions.status import condition, sentence, status_patch
 from nightcrawler_operator.plan import Plan
 from nightcrawler_operator.snapshot import Snapshot
@@ -52,7 +53,7 @@ def finish(
     ended = replace_status(
         status, phase=phase, message=message[:4096], completion_time=snapshot.now, conditions=changed
     )
-    return with_duties(snapshot, ended)
+    return with_duties(snapshot, with_notices(snapshot, ended))
 
 
 def cancelling(snapshot: Snapshot, status: ExecutionStatusView, message: str) -> ExecutionStatusView:

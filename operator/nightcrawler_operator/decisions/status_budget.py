@@ -52,7 +52,9 @@ def _at_most(status: ExecutionStatusView, names: str) -> int:
     for step in status.steps.values():
         if step.reason or step.message:
             chars += len(step.reason or "") + len(step.message or "")
-    return _STEP_BYTES * (len(status.steps) + len(status.conditions) + 2) + 6 * chars
+    notices = status.notifications or {}
+    chars += sum(len(key) + len(notice.last_error or "") for key, notice in notices.items())
+    return _STEP_BYTES * (len(status.steps) + len(status.conditions) + len(notices) + 2) + 6 * chars
 
 
 def _texts(status: ExecutionStatusView) -> Iterator[str | None]:

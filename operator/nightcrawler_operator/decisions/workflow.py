@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,10 +12,30 @@ from pydantic import ValidationError
 
 from nightcrawler_crds import words
 from nightcrawler_crds.kube.metadata import Condition
+from nightcrawler_crds.kube.noticeviews import NoticeView
 from nightcrawler_crds.kube.views import ProfileView, WorkflowView
 from nightcrawler_crds.v1alpha1 import WorkflowConfig, WorkflowSpec, conditions
-from nightcrawler_crds.validation import PodPolicy, profile_problems, workflow_problems
+from nightcrawler_crds.validation import PodPolicy, profile_problems, wanted_by, workflow_problems
+from nightcrawler_operator.decisions.notifications import outbox
+from nightcrawler_operator.decisions.notifications.configured import configured
+from nightcrawler_operator.decisions.notifications.targets import Targets
 from nightcrawler_operator.decisions.status import condition, merge_patch
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeFacts:
+    """What is known of a workflow's messages.
+
+    `targets` are those of its namespace, None while they are unknown; `deliveries` what has become of
+    messages and may not be recorded yet; `domains` those of addresses that may get e-mails.
+    """
+
+    targets: Targets | None = None
+    domains: tuple[str, ...] = ()
+    deliveries: Mapping[str, NoticeView] = field(default_factory=dict)
+
+
+NO_FACTS: Final = NoticeFacts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +55,7 @@ def status_patch(
     active: int,
     last: LastRun | None,
     now: datetime,
+    notices: NoticeFacts = NO_FACTS,
 ) -> dict[str, Any]:
     """The merge patch of a workflow's status; empty if nothing changes."""
     recorded = workflow.status
@@ -43,8 +64,11 @@ def status_patch(
         recorded,
         observed_generation=generation,
         active=active,
-        conditions=_conditions(workflow, policy, profiles, now),
+        conditions=_conditions(workflow, policy, profiles, notices, now),
     )
+    if recorded.notifications:
+        known = outbox.merged(recorded.notifications, notices.deliveries)
+        wanted = msgspec.structs.replace(wanted, notifications=dict(known))
     if last is not None and not (recorded.last_run_time and last.created < recorded.last_run_time):
         wanted = msgspec.structs.replace(
             wanted, last_run_time=last.created, last_execution=last.name, last_phase=last.phase
@@ -53,7 +77,11 @@ def status_patch(
 
 
 def _conditions(
-    workflow: WorkflowView, policy: PodPolicy, profiles: Collection[ProfileView], now: datetime
+    workflow: WorkflowView,
+    policy: PodPolicy,
+    profiles: Collection[ProfileView],
+    notices: NoticeFacts,
+    now: datetime,
 ) -> tuple[Condition, ...]:
     spec: WorkflowSpec | None = None
     try:
@@ -74,10 +102,11 @@ def _conditions(
         message = "accepted, but without effect in this release: " + ", ".join(fields)
         deferred = ("True", conditions.LATER_RELEASE, message)
     recorded, generation = workflow.status.conditions, workflow.metadata.generation
-    return (
-        condition(conditions.ACCEPTED, *accepted, recorded, now, generation),
-        condition(conditions.DEFERRED, *deferred, recorded, now, generation),
-    )
+    said = [(conditions.ACCEPTED, *accepted), (conditions.DEFERRED, *deferred)]
+    sendable = configured(wanted_by(workflow.spec), notices.targets, notices.domains)
+    if sendable is not None:
+        said.append((conditions.NOTIFICATIONS_CONFIGURED, *sendable))
+    return tuple(condition(*one, recorded, now, generation) for one in said)
 
 
 def _can_run(spec: WorkflowSpec) -> str:
@@ -95,14 +124,11 @@ _Is = Callable[[WorkflowSpec, WorkflowConfig], bool]
 
 _DEFERRED: Final[Sequence[tuple[str, _Is]]] = (
     ("traceLevel", lambda spec, _: spec.trace_level is not None),
-    ("options.enableNotifications", lambda spec, _: bool(spec.options and spec.options.enable_notifications)),
     ("options.enableLogging", lambda spec, _: bool(spec.options and spec.options.enable_logging)),
     (
         "config.storage.persistentVolume",
         lambda _, config: bool(config.storage and _is_word(config.storage.persistent_volume)),
     ),
-    ("config.notifications", lambda _, config: config.notifications is not None),
-    ("config.notificationEvents", lambda _, config: config.notification_events is not None),
     ("config.security", lambda _, config: config.security is not None),
 )
 

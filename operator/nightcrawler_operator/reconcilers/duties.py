@@ -72,6 +72,7 @@ class DutyReconciler:
             limits=self._limits,
             workflow=self._cluster.workflows.get((meta.namespace, execution.spec.workflow_ref.name)),
             too_many=self._cluster.owing.one_too_many() == meta.key,
+            deliveries=self._cluster.notices.deliveries.of(meta.uid),
         )
 
     async def _write(self, execution: OwingView, plan: duties.DutyPlan) -> None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
+
+import msgspec
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.kube.scheduleviews import OutcomeView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
+from nightcrawler_crds.validation import wanted_by
 from nightcrawler_operator.builders.scheduled_run import scheduled_run
 from nightcrawler_operator.cluster.observe_schedule import observe_schedule
 from nightcrawler_operator.cluster.state import ClusterState
+from nightcrawler_operator.decisions.notifications.outbox import channels, merged
+from nightcrawler_operator.decisions.notifications.times import with_times
 from nightcrawler_operator.decisions.schedules.decide import decide
 from nightcrawler_operator.decisions.schedules.snapshot import (
     NewRun,
@@ -156,10 +161,8 @@ class ScheduleReconciler:
         if plan.record is not None:
             change = to_json(plan.record) if recorded is None else merge_patch(recorded, plan.record)
         namespace, name = workflow.metadata.key
-        body = {
-            "metadata": {"resourceVersion": workflow.metadata.resource_version},
-            "status": {"schedule": change},
-        }
+        status = {"schedule": change, **self._notices(workflow, plan)}
+        body = {"metadata": {"resourceVersion": workflow.metadata.resource_version}, "status": status}
         try:
             written = await self._store.patch(
                 names.WORKFLOWS,
@@ -179,6 +182,20 @@ class ScheduleReconciler:
             self._cluster.workflows.forget(meta.key, meta.uid, meta.version)
             raise DecideAgain from None
         self._cluster.workflows.upsert(written)
+
+    def _notices(self, workflow: WorkflowView, plan: SchedulePlan) -> dict[str, Any]:
+        """The part of the status with the messages about times that did not run, if somebody wants them."""
+        wanted = wanted_by(workflow.spec)
+        if not plan.news or not wanted.scheduled_times:
+            return {}
+        targets = self._cluster.notices.targets
+        named = channels(wanted, targets.channels(workflow.metadata.namespace) if wanted.others else None)
+        recorded = workflow.status
+        known = merged(
+            recorded.notifications or {}, self._cluster.notices.deliveries.of(workflow.metadata.uid)
+        )
+        new = dict(with_times(known, plan.news, named))
+        return merge_patch(recorded, msgspec.structs.replace(recorded, notifications=new)) if new else {}
 
     def _lease(self) -> float:
         left = self._time_left()

@@ -13,8 +13,9 @@ from nightcrawler_crds.kube.cache import Key
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, OwingView, WorkflowView
 from nightcrawler_crds.phases import has_ended
+from nightcrawler_crds.validation import wanted_by
 from nightcrawler_operator.cluster.state import ClusterState
-from nightcrawler_operator.decisions.workflow import LastRun, status_patch
+from nightcrawler_operator.decisions.workflow import NO_FACTS, LastRun, NoticeFacts, status_patch
 from nightcrawler_operator.keys import WorkflowKey
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import Done, Outcome, Waiting
@@ -108,6 +109,7 @@ class WorkflowReconciler:
             active=len(live),
             last=self._last.get(where),
             now=utcnow(),
+            notices=self._notices(workflow),
         )
         if not patch:
             return True
@@ -124,6 +126,16 @@ class WorkflowReconciler:
             return False
         self._cluster.workflows.upsert(written)
         return True
+
+    def _notices(self, workflow: WorkflowView) -> NoticeFacts:
+        if not wanted_by(workflow.spec) and not workflow.status.notifications:
+            return NO_FACTS
+        notices, meta = self._cluster.notices, workflow.metadata
+        return NoticeFacts(
+            targets=notices.targets.of(meta.namespace),
+            domains=notices.options.domains,
+            deliveries=notices.deliveries.of(meta.uid),
+        )
 
     def _note_run(self, where: Key, execution: ExecutionView) -> None:
         created = execution.metadata.creation_timestamp

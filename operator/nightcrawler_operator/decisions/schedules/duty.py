@@ -5,13 +5,14 @@ Until then it is not pruned, so that neither its time runs again nor the skip af
 
 from __future__ import annotations
 
+from nightcrawler_crds.kube.views import ExecutionStatusView
 from nightcrawler_operator.decisions.ownership import workflow_of
 from nightcrawler_operator.decisions.schedules.record import is_under_way
 from nightcrawler_operator.decisions.schedules.snapshot import is_scheduled, read_schedule
 from nightcrawler_operator.snapshot import OwingSnapshot, Snapshot
 
 
-def is_owed(snapshot: Snapshot) -> bool:
+def is_owed(snapshot: Snapshot, _: ExecutionStatusView) -> bool:
     """Whether the execution is a run of its workflow's schedule."""
     execution = snapshot.execution
     return is_scheduled(execution, workflow_of(execution.metadata))

@@ -1,0 +1,1 @@
+"""Notifications: which messages are to be sent, to whom, and what they say. Pure."""

@@ -1,0 +1,36 @@
+"""The messages about scheduled times that did not run: `status.notifications` of a Workflow. Pure.
+
+Times that come together are told together: there is one message a channel, about the times after `after`, up
+to `time`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from nightcrawler_crds.kube.noticeviews import NoticeView
+from nightcrawler_crds.kube.scheduleviews import OutcomeView
+from nightcrawler_operator.decisions.notifications.facts import tells_of
+from nightcrawler_operator.decisions.notifications.outbox import PENDING, SKIP, NoticeName, Notices
+
+
+def with_times(recorded: Notices, news: Sequence[OutcomeView], channels: Sequence[str]) -> Notices:
+    """What to note in the write that records these outcomes."""
+    times = [entry.time for entry in news if tells_of(entry)]
+    if not times:
+        return recorded
+    keys = [NoticeName(SKIP, channel).key for channel in channels]
+    return {**recorded, **{key: _told(recorded.get(key), times) for key in keys}}
+
+
+def _told(before: NoticeView | None, times: Sequence[datetime]) -> NoticeView:
+    until = max(times)
+    if before is None or before.time is None:
+        return NoticeView(PENDING, time=until, after=min(times) - timedelta(seconds=1))
+    if before.state == PENDING:
+        return msgspec.structs.replace(before, time=max(until, before.time))
+    # What could not be delivered is not told again, as little as what was.
+    return NoticeView(PENDING, time=max(until, before.time), after=before.time, sent_at=before.sent_at)
