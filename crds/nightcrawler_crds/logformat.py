@@ -16,7 +16,7 @@ Format = Literal["text", "json"]
 
 _NAMES: Final = {"asctime": "time", "levelname": "level", "name": "logger"}
 
-SUBJECT: Final = ("namespace", "execution", "step")
+SUBJECT: Final = ("namespace", "execution", "step", "environment")
 """Attributes of a record that name its subject; empty ones are left out."""
 
 
@@ -32,8 +32,12 @@ class TextFormatter(logging.Formatter):
 
     @override
     def formatMessage(self, record: logging.LogRecord) -> str:
-        namespace, execution, step = (getattr(record, name, "") for name in SUBJECT)
-        about = [f"{namespace}/{execution}" if execution else namespace, f"step {step!r}" if step else ""]
+        namespace, execution, step, environment = (getattr(record, name, "") for name in SUBJECT)
+        about = [
+            f"{namespace}/{execution}" if execution else namespace,
+            f"step {step!r}" if step else "",
+            f"environment {environment}" if environment else "",
+        ]
         subject = ", ".join(part for part in about if part)
         return super().formatMessage(record) + (f" [{subject}]" if subject else "")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter as Tally
-from collections.abc import Iterator, Sized
+from collections.abc import Iterable, Iterator, Sized
 from typing import get_args
 
 from prometheus_client import Metric
@@ -12,11 +12,49 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from nightcrawler_crds.v1alpha1 import DutyName
+from nightcrawler_crds.kube.views import EnvironmentView
+from nightcrawler_crds.v1alpha1 import DutyName, conditions
+from nightcrawler_crds.words.quantities import parse_quantity
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.schedules.snapshot import has_schedule
 from nightcrawler_operator.election.leadership import Leadership
 from nightcrawler_operator.lanes import Lanes
+
+
+def environment_metrics(environments: Iterable[EnvironmentView]) -> Iterator[Metric]:
+    """What the status of each Environment says; every replica knows it from its cache."""
+    ready = GaugeMetricFamily(
+        "nightcrawler_environment_ready",
+        "1 for the status of each Environment's condition Ready, and its reason.",
+        labels=["environment", "status", "reason"],
+    )
+    capacity = GaugeMetricFamily(
+        "nightcrawler_environment_capacity",
+        "What the nodes of each Environment have, in cores, bytes and devices.",
+        labels=["environment", "resource"],
+    )
+    free = GaugeMetricFamily(
+        "nightcrawler_environment_free",
+        "What no Pod requests on the ready nodes of each Environment, in cores, bytes and devices.",
+        labels=["environment", "resource"],
+    )
+    runs = GaugeMetricFamily(
+        "nightcrawler_environment_runs",
+        "Live runs of each Environment, by whether they have started: running or waiting.",
+        labels=["environment", "state"],
+    )
+    for environment in environments:
+        name, status = environment.metadata.name, environment.status
+        for condition in status.conditions:
+            if condition.type == conditions.READY:
+                ready.add_metric([name, condition.status, condition.reason], 1)
+        for family, amounts in ((capacity, status.capacity), (free, status.free)):
+            for resource, amount in (amounts or {}).items():
+                family.add_metric([name, resource], parse_quantity(amount))
+        for state, count in (("running", status.running), ("waiting", status.waiting)):
+            if count is not None:
+                runs.add_metric([name, state], count)
+    return iter((ready, capacity, free, runs))
 
 
 class Gauges(Collector):
@@ -41,6 +79,7 @@ class Gauges(Collector):
         )
         yield from self._cache_metrics()
         yield self._schedule_metrics()
+        yield from environment_metrics(self._cluster.environments)
         leads, changes = self._leadership.is_leader, self._leadership.leader_changes
         yield GaugeMetricFamily("nightcrawler_operator_leader", "1 if this process leads, else 0.", leads)
         yield CounterMetricFamily(
@@ -103,7 +142,8 @@ class Gauges(Collector):
             "Objects that exist and cannot be parsed, by kind; the log names them and the field.",
             labels=["kind"],
         )
-        for informer in cluster.informers:
+        others = (cluster.room.informer,) if cluster.room.is_followed else ()
+        for informer in (*cluster.informers, *others):
             objects.add_metric([informer.title], len(informer.cache))
             silence.add_metric([informer.title], now - informer.last_contact)
             unreadable.add_metric([informer.title], len(informer.unreadable))

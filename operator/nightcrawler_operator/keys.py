@@ -89,6 +89,23 @@ class ScheduleKey(_OfAWorkflow):
     """The schedule of a workflow."""
 
 
+@dataclass(frozen=True, slots=True)
+class EnvironmentKey:
+    """An Environment, whose status shows what is free in it."""
+
+    name: str
+
+    @property
+    def namespace(self) -> str:
+        """None: Environments belong to the whole cluster."""
+        return ""
+
+    @property
+    def subject(self) -> dict[str, str]:
+        """The names for its log records."""
+        return {"environment": self.name}
+
+
 EffectKey = EventsKey | NoticeKey
 """What the effects' queues hold."""
-WorkKey = ExecutionKey | WorkflowKey | LeftoverKey | DutyKey | ScheduleKey
+WorkKey = ExecutionKey | WorkflowKey | LeftoverKey | DutyKey | ScheduleKey | EnvironmentKey

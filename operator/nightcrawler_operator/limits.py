@@ -48,6 +48,8 @@ class Limits:
     """How long the start of a step may wait to be recorded together with other changes."""
     status_spacing: float = 1.0
     """Between two writes of one execution's status that only record steps that began or completed."""
+    environment_status_spacing: float = 10.0
+    """Between two writes of the status of one Environment."""
     max_disruptions: int = 5
     """Attempts after failures of the infrastructure, which use up no retry; a count."""
     duty_timeout: float = 3600.0

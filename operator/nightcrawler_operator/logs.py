@@ -21,9 +21,11 @@ _subject: ContextVar[Mapping[str, str]] = ContextVar("subject", default=_NOTHING
 
 
 @contextmanager
-def about(*, namespace: str = "", execution: str = "", step: str = "") -> Iterator[None]:
+def about(
+    *, namespace: str = "", execution: str = "", step: str = "", environment: str = ""
+) -> Iterator[None]:
     """Add these names to records logged within the block; names not given keep their outer value."""
-    given = {"namespace": namespace, "execution": execution, "step": step}
+    given = {"namespace": namespace, "execution": execution, "step": step, "environment": environment}
     token = _subject.set({**_subject.get(), **{name: value for name, value in given.items() if value}})
     try:
         yield

@@ -94,10 +94,7 @@ class ResolvedStep:
 
     @cached_property
     def _declared_gpus(self) -> tuple[Declared, ...]:
-        return tuple(
-            Declared(one.model, one.resource_name or names.GPU_RESOURCE, one.node_selector or {})
-            for one in self.environment.gpu_models or ()
-        )
+        return declared_gpus(self.environment)
 
     @property
     def priority_class(self) -> str | None:
@@ -133,6 +130,14 @@ class ResolvedStep:
         of_all = self.spec.config.retry_delay if self.spec.config else None
         written = first_word(self.step.retry_delay, of_all)
         return self.limits.default_retry_delay if written is None else words.parse_duration(written)
+
+
+def declared_gpus(environment: EnvironmentSpec) -> tuple[Declared, ...]:
+    """The GPU models that an Environment declares, in their order."""
+    return tuple(
+        Declared(one.model, one.resource_name or names.GPU_RESOURCE, one.node_selector or {})
+        for one in environment.gpu_models or ()
+    )
 
 
 def resolve(step: Step, revision: Revision, environment: EnvironmentSpec, limits: Limits) -> ResolvedStep:

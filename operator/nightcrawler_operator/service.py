@@ -34,6 +34,7 @@ from nightcrawler_operator.election.holder import Witness, own_holder, write_ide
 from nightcrawler_operator.election.leadership import Leadership, SoleLeader
 from nightcrawler_operator.keys import (
     DutyKey,
+    EnvironmentKey,
     EventsKey,
     ExecutionKey,
     LeftoverKey,
@@ -44,6 +45,7 @@ from nightcrawler_operator.keys import (
 )
 from nightcrawler_operator.lanes import Lane, Lanes
 from nightcrawler_operator.reconcilers.duties import DutyReconciler
+from nightcrawler_operator.reconcilers.environment import EnvironmentReconciler
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.reconcilers.leftovers import LeftoverReconciler
 from nightcrawler_operator.reconcilers.schedule import ScheduleReconciler
@@ -157,6 +159,9 @@ class Operator:
                 self.store, self.cluster, limits, metrics=self.telemetry, on_settled=self._run_settled
             ),
             ScheduleKey: self._schedules,
+            EnvironmentKey: EnvironmentReconciler(
+                self.store, self.cluster, limits, all_runs=not self.settings.watch_namespace
+            ),
         }
 
     # --- life ----------------------------------------------------------------------------------------
@@ -170,7 +175,7 @@ class Operator:
             write_identity(self.own)
         for informer in self.cluster.informers:
             self._spawn(informer.run(), f"informer of {informer.resource.plural}")
-        self._spawn(self._follow_room(), "informer of all Pods")
+        self._spawn(self.cluster.room.run(), "informer of all Pods")
         self._spawn(self._sync_then_lead(), "election")
         workers = {Lane.PEOPLE: self.settings.workers, Lane.SCHEDULE: self.settings.schedule_workers}
         self._workers = [
@@ -227,11 +232,6 @@ class Operator:
                 if not problem:
                     return
             await asyncio.sleep(_RETRY_LIST)
-
-    async def _follow_room(self) -> None:
-        """Follow the Pods of all nodes from the first Environment on: without any, there is no choice."""
-        await self.cluster.has_environments.wait()
-        await self.cluster.room.informer.run()
 
     async def _resync(self) -> None:
         """List our kinds again every resync period: Kopf misses deletions while its watch is broken."""
@@ -318,7 +318,7 @@ class Operator:
             case WorkflowKey():
                 workflow = self.cluster.workflows.get(where)
                 scheduled = workflow is not None and has_schedule(workflow)
-            case LeftoverKey():
+            case LeftoverKey() | EnvironmentKey():
                 scheduled = False
         return Lane.SCHEDULE if scheduled else Lane.PEOPLE
 

@@ -138,6 +138,10 @@ class Settings(common.CommonSettings):
         _DEFAULT.status_spacing,
         description="How often at most the progress of one run is recorded while its steps go well.",
     )
+    environment_status_spacing: Wait = Field(
+        _DEFAULT.environment_status_spacing,
+        description="How often at most the status of an Environment is written: what is free in it.",
+    )
     max_disruptions: Count = Field(
         _DEFAULT.max_disruptions,
         description="How often a step is repeated for free when nodes or the cluster fail under it.",
@@ -270,6 +274,7 @@ class Settings(common.CommonSettings):
             cancel_grace=self.cancel_grace,
             status_window=self.status_window,
             status_spacing=self.status_spacing,
+            environment_status_spacing=self.environment_status_spacing,
             max_disruptions=self.max_disruptions,
             duty_timeout=self.duty_timeout,
             max_owing_runs=self.max_owing_runs,

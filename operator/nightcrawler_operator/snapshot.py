@@ -93,7 +93,7 @@ class NodeRoom:
     allocatable: Mapping[str, float]
     taints: tuple[Taint, ...] = ()
     open: bool = True
-    """Whether it is ready and schedulable."""
+    """Whether it is ready, not cordoned, and without a taint of its state, such as that its disk is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,3 +224,23 @@ class OwingSnapshot:
     workflow: WorkflowView | None = None
     too_many: bool = False
     deliveries: Mapping[str, NoticeView] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSnapshot:
+    """Everything that the status of an Environment is made from.
+
+    Attributes:
+        free: What is free on each node that takes Pods, by its name; None while that is not known.
+        unknown: Why it is not known.
+        running: The live runs there that have started; None if not all runs of the cluster are known.
+        waiting: Those that have not.
+    """
+
+    now: datetime
+    environment: EnvironmentView
+    nodes: Nodes = Nodes()
+    free: Mapping[str, Mapping[str, float]] | None = None
+    unknown: str = ""
+    running: int | None = None
+    waiting: int | None = None

@@ -2,7 +2,7 @@
 
 Counters and histograms are updated as things happen; gauges are read when Prometheus scrapes. Names that
 begin with `nightcrawler_operator_` are about the process, the others about the workflows. Labels only have
-values of a small, fixed set: no names of users' objects.
+values of a small, fixed set: no names of objects but of Environments, which administrators create.
 """
 
 from __future__ import annotations

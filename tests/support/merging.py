@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
+from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, WorkflowView
 
-V = TypeVar("V", ExecutionView, WorkflowView)
+V = TypeVar("V", EnvironmentView, ExecutionView, WorkflowView)
 
 
 def merge(target: Any, patch: Any) -> Any:

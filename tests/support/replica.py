@@ -31,7 +31,15 @@ from nightcrawler_operator.effects.events import EventEffect
 from nightcrawler_operator.effects.notifications import sender
 from nightcrawler_operator.effects.notifications.delivery import Message
 from nightcrawler_operator.effects.notifications.sender import NotificationEffect
-from nightcrawler_operator.keys import DutyKey, ExecutionKey, LeftoverKey, ScheduleKey, WorkflowKey, WorkKey
+from nightcrawler_operator.keys import (
+    DutyKey,
+    EnvironmentKey,
+    ExecutionKey,
+    LeftoverKey,
+    ScheduleKey,
+    WorkflowKey,
+    WorkKey,
+)
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.reconcilers import duties, leftovers
 from nightcrawler_operator.reconcilers.duties import DutyReconciler
@@ -201,7 +209,7 @@ class Replica(WorkLoop):
                 return await self._leftovers.reconcile(key)
             case DutyKey():
                 return await self._duties.reconcile(key)
-            case WorkflowKey() | ScheduleKey():
+            case WorkflowKey() | ScheduleKey() | EnvironmentKey():
                 raise AssertionError(key)
 
     async def send_events(self) -> None:
@@ -232,7 +240,8 @@ class Replica(WorkLoop):
 
     @override
     def _wake(self, key: WorkKey) -> None:
-        if not isinstance(key, WorkflowKey | ScheduleKey):  # these reconciles are not simulated here
+        # The reconciles of the others are not simulated here.
+        if not isinstance(key, WorkflowKey | ScheduleKey | EnvironmentKey):
             self.dirty[key] = None
 
     def _cache(self, watch: Watch) -> Any:

@@ -12,7 +12,7 @@ from nightcrawler_crds import names
 from nightcrawler_crds.errors import Unavailable, Unreadable
 from nightcrawler_crds.kube.nativeviews import JobView, PodView
 from nightcrawler_crds.kube.reading import Unreadables, from_body, from_json, stand_in
-from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
+from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, WorkflowView
 from nightcrawler_operator.cluster import watch_events
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.pods import is_live
@@ -61,12 +61,21 @@ def test_invalid_json_is_not_from_the_api_server() -> None:
 
 
 @pytest.mark.parametrize("read", [decoded, from_body])
-def test_a_workflows_status_may_be_anything(read: Any) -> None:
-    body = {"metadata": META, "spec": {"order": "Graph"}, "status": {"active": "some"}}
-    view = read(body, WorkflowView)
-    assert (view.spec, view.status.active) == ({"order": "Graph"}, None)
+@pytest.mark.parametrize(
+    ("kind", "spec", "status"),
+    [
+        (WorkflowView, {"order": "Graph"}, {"active": "some"}),
+        (EnvironmentView, {"speed": 2}, {"nodes": "some"}),
+    ],
+)
+def test_the_status_of_a_workflow_or_an_environment_may_be_anything(
+    read: Any, kind: Any, spec: Any, status: Any
+) -> None:
+    body = {"metadata": META, "spec": spec, "status": status}
+    view = read(body, kind)
+    assert (view.spec, view.status) == (spec, kind(metadata=view.metadata).status)
     with pytest.raises(Unreadable):
-        read({**body, "spec": 5}, WorkflowView)
+        read({**body, "spec": 5}, kind)
 
 
 def test_the_stand_in_for_an_unreadable_job_or_pod_has_not_ended() -> None:

@@ -62,6 +62,7 @@ LIMITS: Final = (
     ("CANCEL_GRACE", "7 seconds", "cancel_grace", 7),
     ("STATUS_WINDOW", "500ms", "status_window", 0.5),
     ("STATUS_SPACING", "6", "status_spacing", 6),
+    ("ENVIRONMENT_STATUS_SPACING", "8", "environment_status_spacing", 8),
     ("MAX_DISRUPTIONS", "8", "max_disruptions", 8),
     ("DUTY_TIMEOUT", "30m", "duty_timeout", 1800),
     ("MAX_OWING_RUNS", "7", "max_owing_runs", 7),

@@ -342,5 +342,8 @@ def test_a_pod_takes_what_its_containers_ask_for_or_its_largest_init_container()
         "overhead": {"cpu": "250m"},
     }
     pod = msgspec.convert({"metadata": {"name": "p"}, "spec": spec}, AskingPodView, strict=False)
-    assert pod.spec.requests == {"cpu": 4.25, "nvidia.com/gpu": 2.0, "memory": 2.0**30}
+    assert dict(pod.spec.requests) == {"cpu": 4.25, "nvidia.com/gpu": 2.0, "memory": 2.0**30}
     assert pod.spec.containers == ()
+    as_a_whole = spec | {"resources": {"requests": {"cpu": "8"}}}
+    pod = msgspec.convert({"metadata": {"name": "p"}, "spec": as_a_whole}, AskingPodView, strict=False)
+    assert dict(pod.spec.requests)["cpu"] == 8.25

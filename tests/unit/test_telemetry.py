@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import ExecutionView
+from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.election.leadership import SoleLeader
 from nightcrawler_operator.keys import ExecutionKey
@@ -181,6 +182,28 @@ async def test_gauges_say_how_much_informers_know_and_how_long_they_received_not
     assert seen.value("operator_informer_objects", kind="Pod") == 0
     assert 100 <= seen.value("operator_informer_silence_seconds", kind="Pod") < 110
     assert seen.value("operator_informer_silence_seconds", kind="Job") < 10
+
+
+async def test_the_status_of_environments_is_shown_by_name() -> None:
+    seen = Observed()
+    ready = {"type": "Ready", "status": "False", "reason": "Cordoned"}
+    status = {
+        "capacity": {"cpu": "64", "memory": "2Gi"},
+        "free": {"cpu": "1500m"},
+        "running": 2,
+        "waiting": 0,
+    }
+    body = {"metadata": {"name": "lab", "uid": "u"}, "status": {**status, "conditions": [ready]}}
+    seen.cluster.environments.upsert(msgspec.convert(body, EnvironmentView, strict=False))
+    lab = {"environment": "lab"}
+    assert seen.value("environment_ready", **lab, status="False", reason="Cordoned") == 1
+    assert seen.value("environment_capacity", **lab, resource="memory") == 2**31
+    assert seen.value("environment_free", **lab, resource="cpu") == 1.5
+    assert seen.value("environment_runs", **lab, state="running") == 2
+    assert (
+        seen.telemetry.registry.get_sample_value("nightcrawler_environment_runs", {**lab, "state": "waiting"})
+        == 0
+    )
 
 
 async def test_what_is_exposed_is_what_prometheus_reads_with_a_help_for_each() -> None:

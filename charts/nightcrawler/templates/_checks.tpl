@@ -81,7 +81,7 @@ nightcrawler_crds/words.py, which a test sees to. */}}
 {{- include "nightcrawler.word" (list (printf "settings.%s" .) (get $both .) $duration) -}}
 {{- end -}}
 {{- $own := .Values.operator.settings -}}
-{{- range list "resyncPeriod" "leaseDuration" "renewDeadline" "retryPeriod" "queueTimeout" "imagePullTimeout" "missingConfigGrace" "missingRightsGrace" "workflowNotFoundGrace" "cancelGrace" "statusWindow" "statusSpacing" "jobCleanupAfter" "failedJobCleanupAfter" "dutyTimeout" -}}
+{{- range list "resyncPeriod" "leaseDuration" "renewDeadline" "retryPeriod" "queueTimeout" "imagePullTimeout" "missingConfigGrace" "missingRightsGrace" "workflowNotFoundGrace" "cancelGrace" "statusWindow" "statusSpacing" "environmentStatusSpacing" "jobCleanupAfter" "failedJobCleanupAfter" "dutyTimeout" -}}
 {{- include "nightcrawler.word" (list (printf "operator.settings.%s" .) (get $own .) $duration) -}}
 {{- end -}}
 {{- include "nightcrawler.word" (list "facade.settings.keepAlive" .Values.facade.settings.keepAlive $duration) -}}

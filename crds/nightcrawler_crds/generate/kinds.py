@@ -104,12 +104,23 @@ KINDS: Final = (
         EnvironmentSpec,
         EnvironmentStatus,
         (
-            Column("Display name", ".spec.displayName", "Display name."),
-            Column("Aliases", ".spec.aliases", "Other names."),
+            Column("Ready", _condition("Ready", "status"), "Whether steps can start in it."),
+            Column("Nodes", ".status.nodes", "Number of its nodes.", "integer"),
+            Column("Running", ".status.running", "Runs that are under way in it.", "integer"),
+            Column("Waiting", ".status.waiting", "Runs placed in it that have not started.", "integer"),
+            Column("Free CPU", ".status.free.cpu", "CPU that no Pod requests."),
+            Column("Free memory", ".status.free.memory", "Memory that no Pod requests."),
+            # A union shows the first that exists: those of other vendors are in the status.
+            Column(
+                "Free GPUs", r".status.free['nvidia\.com/gpu','amd\.com/gpu']", "GPUs that no Pod requests."
+            ),
             Column(
                 "Default", ".spec.default", "Whether runs that name no environment use this one.", "boolean"
             ),
             _AGE,
+            Column("Display name", ".spec.displayName", "Display name.", priority=1),
+            Column("Aliases", ".spec.aliases", "Other names.", priority=1),
+            Column("Message", _condition("Ready", "message"), "Why it is ready or not.", priority=1),
         ),
     ),
     Kind(

@@ -49,6 +49,8 @@ class Cache(Generic[V]):
         # uid -> the newest version at which the object was known to be deleted.
         self._tombstones: OrderedDict[str, int] = OrderedDict()
         self._on_change = on_change
+        self.max_tombstones = _MAX_TOMBSTONES
+        """How many of the objects that were deleted it knows; one that only a watch writes to needs none."""
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -102,7 +104,7 @@ class Cache(Generic[V]):
     def _add_tombstone(self, uid: str, version: int) -> None:
         self._tombstones[uid] = max(version, self._tombstones.get(uid, -1))
         self._tombstones.move_to_end(uid)
-        if len(self._tombstones) > _MAX_TOMBSTONES:
+        if len(self._tombstones) > self.max_tombstones:
             self._tombstones.popitem(last=False)
 
     def _notify(self, old: V | None, new: V | None) -> None:

@@ -7,7 +7,8 @@ metadata; this concerns `spec` and `status` of our kinds.
 Such an object must be treated neither as unchanged nor as deleted: a Pod or run that is taken for
 deleted could be started twice. It depends on the reader:
 
-- A Workflow's status, which only the operator writes, is read as empty, and then overwritten.
+- The status of a Workflow or an Environment, which only the operator writes, is read as empty, and then
+  overwritten.
 - The facade removes the object from its cache, and answers requests for it with an error.
 - The operator keeps its last view of Jobs, Pods and nodes; one that it could never decode counts as
   existing and unfinished. It keeps an execution too, but does not reconcile it until it can be decoded.
@@ -27,15 +28,18 @@ import msgspec
 from nightcrawler_crds.errors import Unavailable, Unreadable
 from nightcrawler_crds.kube.cache import Key
 from nightcrawler_crds.kube.metadata import Meta
-from nightcrawler_crds.kube.views import WorkflowView
+from nightcrawler_crds.kube.views import EnvironmentView, WorkflowView
 from nightcrawler_crds.names import Resource
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_MAY_BE_EMPTY: Final[Mapping[Any, tuple[str, ...]]] = {WorkflowView: ("status",)}
-"""The parts of a view that may be read as empty; see above for why there is only one."""
+_MAY_BE_EMPTY: Final[Mapping[Any, tuple[str, ...]]] = {
+    WorkflowView: ("status",),
+    EnvironmentView: ("status",),
+}
+"""The parts of a view that may be read as empty; see above for why there are only these."""
 
 
 class _Identity(msgspec.Struct, rename="camel"):

@@ -207,11 +207,43 @@ class WorkflowView(_Read, frozen=True):
     status: WorkflowStatusView = WorkflowStatusView()
 
 
+class LargestFreeNodeView(_Read, frozen=True):
+    """The node of an Environment with the most room, and what is free on it."""
+
+    name: str
+    free: dict[str, str] = {}
+
+
+class GpuAmountsView(_Read, frozen=True):
+    """The GPUs of one model; see `v1alpha1.environment.GpuAmounts` for the meaning."""
+
+    resource: str
+    model: str | None = None
+    capacity: int = 0
+    free: int | None = None
+    largest_free: int | None = None
+
+
+class EnvironmentStatusView(_Read, frozen=True):
+    """An Environment's status; see `v1alpha1.environment.EnvironmentStatus` for the meaning."""
+
+    nodes: int | None = None
+    ready_nodes: int | None = None
+    capacity: dict[str, str] | None = None
+    free: dict[str, str] | None = None
+    largest_free_node: LargestFreeNodeView | None = None
+    gpus: tuple[GpuAmountsView, ...] | None = None
+    running: int | None = None
+    waiting: int | None = None
+    conditions: tuple[Condition, ...] = ()
+
+
 class EnvironmentView(_Read, frozen=True):
     """An Environment; `spec` is parsed into `v1alpha1.EnvironmentSpec` where it is used."""
 
     metadata: Meta
     spec: dict[str, Any] = {}
+    status: EnvironmentStatusView = EnvironmentStatusView()
 
 
 class ProfileView(_Read, frozen=True):

@@ -10,7 +10,15 @@ from nightcrawler_crds.v1alpha1.config import (
     Storage,
     WorkflowConfig,
 )
-from nightcrawler_crds.v1alpha1.environment import EnvironmentSpec, EnvironmentStatus, GpuModel
+from nightcrawler_crds.v1alpha1.environment import (
+    MAX_GPU_MODELS,
+    MAX_QUANTITIES,
+    EnvironmentSpec,
+    EnvironmentStatus,
+    GpuModel,
+    MaintenanceWindow,
+    Prices,
+)
 from nightcrawler_crds.v1alpha1.execution import (
     TERMINAL_STEP_PHASES,
     DutyName,
@@ -40,7 +48,9 @@ from nightcrawler_crds.v1alpha1.workflow import (
 __all__ = [
     "CHANNELS",
     "DEFAULT_EVENTS",
+    "MAX_GPU_MODELS",
     "MAX_PARAMETERS_BYTES",
+    "MAX_QUANTITIES",
     "MAX_SPEC_BYTES",
     "MAX_STEPS",
     "NOTICE_EVENTS",
@@ -54,12 +64,14 @@ __all__ = [
     "EnvironmentStatus",
     "GpuModel",
     "History",
+    "MaintenanceWindow",
     "NoticeStatus",
     "Notifications",
     "Options",
     "Order",
     "Parameter",
     "Phase",
+    "Prices",
     "Resources",
     "Schedule",
     "Security",

@@ -23,6 +23,8 @@ NOTIFICATIONS_CONFIGURED: Final = "NotificationsConfigured"
 """Workflow: there is a target for each channel that it uses. Not set if it uses none."""
 DUTIES_DONE: Final = "DutiesDone"
 """WorkflowExecution: only ever False: it has finished and is settled, but not all it owed was done."""
+READY: Final = "Ready"
+"""Environment: steps can start in it. Unknown: no node of it is ready, and an autoscaler may add one."""
 
 # --- Accepted ---
 VALID: Final = "Valid"
@@ -116,6 +118,18 @@ REFUSED_RECIPIENTS: Final = "RefusedRecipients"
 """Recipients are outside of the domains that the installation allows."""
 TARGETS_UNKNOWN: Final = "TargetsUnknown"
 """The Secrets with the targets cannot be read yet."""
+
+# --- Ready ---
+NODES_READY: Final = "NodesReady"
+"""It is open, and at least one of its nodes is ready and not cordoned."""
+NO_READY_NODE: Final = "NoReadyNode"
+"""None of its nodes is ready and not cordoned, or no node has its labels; the message says which."""
+ENVIRONMENT_CORDONED: Final = "Cordoned"
+"""Its state is Cordoned, so that no step is started in it."""
+UNDER_MAINTENANCE: Final = "UnderMaintenance"
+"""One of its maintenance windows is under way, so that no step is started in it."""
+INVALID_ENVIRONMENT: Final = "InvalidEnvironment"
+"""Its spec has a value that cannot be used, so that nothing can run in it; the message names the field."""
 
 # --- Events of an execution ---
 EVENT_STARTED: Final = "Started"

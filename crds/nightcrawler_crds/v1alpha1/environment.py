@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -19,7 +19,9 @@ from nightcrawler_crds.v1alpha1.base import (
 
 Price = Annotated[float, Field(ge=0)]
 ModelPrices = Annotated[dict[str, Price], Field(max_length=64)]
-Quantities = Annotated[dict[str, Annotated[str, Field(max_length=64)]], Field(max_length=64)]
+MAX_QUANTITIES: Final = 64
+MAX_GPU_MODELS: Final = 64
+Quantities = Annotated[dict[str, Annotated[str, Field(max_length=64)]], Field(max_length=MAX_QUANTITIES)]
 
 
 class Prices(ApiModel):
@@ -162,13 +164,58 @@ class EnvironmentSpec(ApiModel):
     )
 
 
+class LargestFreeNode(ApiModel):
+    """The node with the most free CPU, then memory."""
+
+    name: str = Field(max_length=253, description="Name of the node.")
+    free: Quantities | None = Field(default=None, description="What is free on it.")
+
+
+class GpuAmounts(ApiModel):
+    """The GPUs of one model."""
+
+    model: str | None = Field(
+        default=None,
+        max_length=256,
+        description="Model, as the label nvidia.com/gpu.product or the Environment's gpuModels has it; not "
+        "set if it is not known.",
+    )
+    resource: str = Field(max_length=317, description="Resource that Pods request: nvidia.com/gpu.")
+    capacity: int = Field(ge=0, description="Number on all nodes.")
+    free: int | None = Field(default=None, ge=0, description="Number that no Pod requests.")
+    largest_free: int | None = Field(default=None, ge=0, description="The most that are free on one node.")
+
+
 class EnvironmentStatus(ApiModel):
     """Observed state of an Environment."""
 
-    ready: bool | None = Field(default=None, description="Whether steps can start here now." + LATER)
-    capacity: Quantities | None = Field(default=None, description="Total resources of its nodes." + LATER)
+    nodes: int | None = Field(
+        default=None, ge=0, description="Nodes that nodeSelector and tolerations of the Environment allow."
+    )
+    ready_nodes: int | None = Field(
+        default=None, ge=0, description="How many of them are ready, and not cordoned themselves."
+    )
+    capacity: Quantities | None = Field(
+        default=None, description="What all of its nodes have for Pods: CPU, memory, disk space and devices."
+    )
     free: Quantities | None = Field(
-        default=None, description="Resources that are not requested by any Pod." + LATER
+        default=None,
+        description="What no Pod requests on its ready nodes, ours and others'; not set while that is not "
+        "known.",
+    )
+    largest_free_node: LargestFreeNode | None = Field(
+        default=None, description="The node with the most free CPU, then memory: the room for one large step."
+    )
+    gpus: list[GpuAmounts] | None = Field(
+        default=None, max_length=MAX_GPU_MODELS, description="GPUs by model and resource."
+    )
+    running: int | None = Field(
+        default=None,
+        ge=0,
+        description="Runs that are under way here. Not set by an operator that watches one namespace only.",
+    )
+    waiting: int | None = Field(
+        default=None, ge=0, description="Runs that were placed here and have not started; likewise."
     )
     conditions: list[Condition] | None = Field(
         default=None,

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from nightcrawler_crds.kube.views import EnvironmentView
-from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Step, conditions
+from nightcrawler_crds.v1alpha1 import EnvironmentSpec, MaintenanceWindow, Step, conditions
 from nightcrawler_crds.validation.podtemplate import ALL_POWERS, selector_problems, template_problems
 from nightcrawler_crds.validation.problems import Problem
 
@@ -71,12 +71,20 @@ def cordon(spec: EnvironmentSpec, now: datetime) -> Cordon | None:
     """Whether an Environment is cordoned; None if it is open."""
     if spec.state == "Cordoned":
         return Cordon("it is cordoned")
-    for window in spec.maintenance or ():
-        start, end = datetime.fromisoformat(window.start), datetime.fromisoformat(window.end)
+    for start, end, window in maintenance(spec):
         if start <= now < end:
             what = f" ({window.description})" if window.description else ""
             return Cordon(f"it is under maintenance until {window.end}{what}", end)
     return None
+
+
+def maintenance(spec: EnvironmentSpec) -> list[tuple[datetime, datetime, MaintenanceWindow]]:
+    """The maintenance windows with their start and end."""
+    # The API server takes the T and the Z of a time in either case.
+    return [
+        (datetime.fromisoformat(one.start.upper()), datetime.fromisoformat(one.end.upper()), one)
+        for one in spec.maintenance or ()
+    ]
 
 
 def own_template_problems(environment: str | None, spec: EnvironmentSpec) -> list[Problem]:

@@ -6,6 +6,7 @@ from typing import Final
 
 from nightcrawler_crds.kube.nativeviews import ContainerState, JobView, NodeView, PodView
 from nightcrawler_crds.words.quantities import parse_quantity
+from nightcrawler_operator.decisions.fitting import is_of_state
 from nightcrawler_operator.decisions.pods import disruption, pod_condition, step_status
 from nightcrawler_operator.snapshot import NodeRoom
 
@@ -67,5 +68,5 @@ def room_of(node: NodeView) -> NodeRoom:
         labels=node.metadata.labels,
         allocatable={name: parse_quantity(amount) for name, amount in node.status.allocatable.items()},
         taints=node.spec.taints,
-        open=node.ready and not node.spec.unschedulable,
+        open=node.ready and not node.spec.unschedulable and not any(map(is_of_state, node.spec.taints)),
     )

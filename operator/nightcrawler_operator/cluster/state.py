@@ -6,7 +6,6 @@ Every replica keeps its caches warm, whoever leads. Changes that need a reconcil
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -21,6 +20,7 @@ from nightcrawler_crds.kube.reading import Unreadables
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, OwingView, ProfileView, WorkflowView
 from nightcrawler_crds.validation import wanted_by
+from nightcrawler_operator.cluster.environments import EnvironmentChanges
 from nightcrawler_operator.cluster.lookup_results import LookupResults
 from nightcrawler_operator.cluster.notices import NoticeOptions, Notices
 from nightcrawler_operator.cluster.owing import OwingRuns
@@ -69,10 +69,10 @@ class ClusterState:
         self.nodes = Informer(
             store, names.NODES, NodeView, on_change=self._node_changed, keep_unreadable=True
         )
-        self.room = Room(store)
+        self.environment_changes = EnvironmentChanges(self.environments, wake)
+        # The Pods of all nodes are followed only while there are Environments.
+        self.room = Room(store, self.environment_changes.all_changed)
         self.past = PastRuns()
-        self.has_environments = asyncio.Event()
-        """Set while there are Environments; the Pods of all nodes are followed only then."""
         self.notices = Notices(store, namespace, notices or NoticeOptions(), on_targets=self._targets_changed)
         self.owing = OwingRuns(store, namespace, max_owing_runs, self._owing_changed)
         # By the UID of the execution, taken from a label: a copy in another namespace has it too.
@@ -216,6 +216,7 @@ class ClusterState:
         assert some is not None
         meta = some.metadata
         self.unreadable[names.EXECUTIONS].clear(meta.key, meta.uid, meta.version)
+        self.environment_changes.run_changed(old, new)
         workflow = (meta.namespace, some.spec.workflow_ref.name)
         if old is None or new is None:
             _index(self.executions_of, workflow, meta.name, there=new is not None)
@@ -262,12 +263,10 @@ class ClusterState:
     def _environment_changed(self, old: EnvironmentView | None, new: EnvironmentView | None) -> None:
         # Runs keep their Environment, whose spec is read from the cache for every Job. But a run may wait
         # for one that was deleted or is cordoned.
-        if new is not None:
-            self.has_environments.set()
-        elif not len(self.environments):
-            self.has_environments.clear()
+        self.room.want(len(self.environments) > 0)
         if new is None or (old is not None and old.metadata.generation == new.metadata.generation):
             return
+        self.environment_changes.changed(new.metadata.name)
         for execution in self.executions:
             if execution.status.environment in (new.metadata.name, None):
                 self._wake(ExecutionKey(*execution.metadata.key))
@@ -342,6 +341,7 @@ class ClusterState:
             # Rare, and any of them may be waiting for this.
             for execution in self.executions:
                 self._wake(ExecutionKey(*execution.metadata.key))
+            self.environment_changes.all_changed()
 
     def _wake_owner(self, uid: str, namespace: str, execution: str) -> None:
         if self._is_live(uid, namespace, execution):

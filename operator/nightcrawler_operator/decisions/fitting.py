@@ -39,9 +39,16 @@ def requests(resolved: ResolvedStep, products: Iterable[str]) -> dict[str, float
 
 
 def nodes_of(spec: EnvironmentSpec, nodes: Nodes) -> list[NodeRoom]:
-    """The nodes of an Environment: those that its selector and tolerations allow."""
-    selector, tolerations = spec.node_selector or {}, spec.tolerations or ()
-    return [room for room in nodes.rooms if _selected(room, selector) and _tolerated(room, tolerations)]
+    """The nodes of an Environment: those that its selector and tolerations allow, its podTemplate's too."""
+    template = _template(spec.pod_template)
+    selector = {**(template.get("nodeSelector") or {}), **(spec.node_selector or {})}
+    tolerations = [*(spec.tolerations or ()), *(template.get("tolerations") or ())]
+    return [room for room in nodes.rooms if selected(room, selector) and _tolerated(room, tolerations)]
+
+
+def is_of_state(taint: Taint) -> bool:
+    """Whether a taint keeps Pods out because of a node's state, such as full disks, until that passes."""
+    return taint.effect in _KEEPS_OUT and taint.key.startswith(_OF_THE_CLUSTER)
 
 
 def fits(room: NodeRoom, asked: Mapping[str, float]) -> bool:
@@ -52,10 +59,11 @@ def fits(room: NodeRoom, asked: Mapping[str, float]) -> bool:
 def allowed_nodes(resolved: ResolvedStep, nodes: Nodes) -> list[NodeRoom]:
     """The nodes that the step may use in its Environment, whatever room they have."""
     gpus = resolved.gpus(nodes.gpu_products)
-    template: Mapping[str, Any] = (resolved.step.pod_template or {}).get("spec") or {}
+    of_all, template = _template(resolved.environment.pod_template), _template(resolved.step.pod_template)
     profile = resolved.profile
     selector = {
         **((profile and profile.node_selector) or {}),
+        **(of_all.get("nodeSelector") or {}),
         **(template.get("nodeSelector") or {}),
         **(gpus.node_selector if gpus else {}),
         **(resolved.environment.node_selector or {}),
@@ -63,13 +71,14 @@ def allowed_nodes(resolved: ResolvedStep, nodes: Nodes) -> list[NodeRoom]:
     tolerations = [
         *((profile and profile.tolerations) or ()),
         *(resolved.environment.tolerations or ()),
+        *(of_all.get("tolerations") or ()),
         *(template.get("tolerations") or ()),
     ]
     products = gpus.products if gpus else None
     return [
         room
         for room in nodes.rooms
-        if _selected(room, selector)
+        if selected(room, selector)
         and _tolerated(room, tolerations)
         and (products is None or room.labels.get(names.GPU_PRODUCT_LABEL) in products)
     ]
@@ -113,7 +122,13 @@ def _shown(resource: str, amount: float) -> str:
     return f"{amount:g} {resource}"
 
 
-def _selected(room: NodeRoom, selector: Mapping[str, str]) -> bool:
+def _template(pod_template: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    spec: Mapping[str, Any] = (pod_template or {}).get("spec") or {}
+    return spec
+
+
+def selected(room: NodeRoom, selector: Mapping[str, str]) -> bool:
+    """Whether a node has these labels."""
     return all(room.labels.get(label) == value for label, value in selector.items())
 
 
@@ -122,7 +137,7 @@ def _tolerated(room: NodeRoom, tolerations: Iterable[Mapping[str, Any]]) -> bool
     return all(
         any(_tolerates(toleration, taint) for toleration in there)
         for taint in room.taints
-        if taint.effect in _KEEPS_OUT and not taint.key.startswith(_OF_THE_CLUSTER)
+        if taint.effect in _KEEPS_OUT and not is_of_state(taint)
     )
 
 

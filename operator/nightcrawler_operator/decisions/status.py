@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
+from pydantic import ValidationError
 
 from nightcrawler_crds.clock import to_wire
 from nightcrawler_crds.kube.metadata import Condition
@@ -41,6 +42,14 @@ def condition(
         last_transition_time=since or now,
         observed_generation=generation or None,
     )
+
+
+def first_problem(error: ValidationError) -> str:
+    """What is wrong with a spec first, with the field."""
+    first = error.errors(include_url=False)[0]
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+    problem = first.get("ctx", {}).get("error", first["msg"])  # our sentence, without pydantic's prefix
+    return f"spec{where}: {problem}"
 
 
 def sentence(step: str, message: str) -> str:

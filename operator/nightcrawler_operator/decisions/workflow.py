@@ -19,7 +19,7 @@ from nightcrawler_crds.validation import PodPolicy, profile_problems, wanted_by,
 from nightcrawler_operator.decisions.notifications import outbox
 from nightcrawler_operator.decisions.notifications.configured import configured
 from nightcrawler_operator.decisions.notifications.targets import Targets
-from nightcrawler_operator.decisions.status import condition, merge_patch
+from nightcrawler_operator.decisions.status import condition, first_problem, merge_patch
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,7 @@ def _conditions(
     try:
         spec = WorkflowSpec.model_validate(workflow.spec, extra="ignore")
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
-        error_ = first.get("ctx", {}).get("error", first["msg"])  # our sentence, without pydantic's prefix
-        accepted = ("False", conditions.INVALID_SPEC, f"spec{where}: {error_}")
+        accepted = ("False", conditions.INVALID_SPEC, first_problem(error))
     else:
         problems = workflow_problems(spec, policy) or profile_problems(spec, profiles)
         accepted = ("True", conditions.VALID, _can_run(spec))
