@@ -16,6 +16,8 @@ from starlette.types import ASGIApp
 from nightcrawler_api import errors, health
 from nightcrawler_api.caller import Identified
 from nightcrawler_api.dependencies import Facade
+from nightcrawler_api.environments import endpoints as environments
+from nightcrawler_api.environments.service import EnvironmentService
 from nightcrawler_api.events import endpoints as events
 from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions import endpoints as executions
@@ -68,6 +70,8 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.include_router(executions.all_of_them)
     app.include_router(logs.router)
     app.include_router(statistics.router)
+    app.include_router(environments.router)
+    app.include_router(environments.profiles)
     app.include_router(events.router)
     app.include_router(health.router)
     document_problem_type(app)
@@ -120,6 +124,7 @@ def _wire(settings: Settings, store: Store) -> Facade:
         workflows=workflow_service,
         actions=WorkflowActions(store, cluster, workflow_service),
         statistics=StatisticsService(cluster, default_user=settings.default_user),
+        environments=EnvironmentService(cluster),
         executions=ExecutionService(
             store,
             cluster,

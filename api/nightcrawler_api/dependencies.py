@@ -13,6 +13,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from nightcrawler_api.caller import CALLER, Caller
+from nightcrawler_api.environments.service import EnvironmentService
 from nightcrawler_api.errors import NotReady
 from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions.service import ExecutionService
@@ -38,6 +39,7 @@ class Facade:
     logs: LogService
     actions: WorkflowActions
     statistics: StatisticsService
+    environments: EnvironmentService
     streams: Streams
     metrics: Metrics
     watch_task: asyncio.Task[None] | None = field(default=None)
@@ -78,6 +80,10 @@ async def _statistics(request: Request) -> StatisticsService:
     return _ready(request).statistics
 
 
+async def _environments(request: Request) -> EnvironmentService:
+    return _ready(request).environments
+
+
 async def _streams(request: Request) -> Streams:
     facade: Facade = request.app.state.facade
     return facade.streams
@@ -102,5 +108,6 @@ Events = Annotated[EventService, Depends(_events)]
 Logs = Annotated[LogService, Depends(_logs)]
 Actions = Annotated[WorkflowActions, Depends(_actions)]
 StatisticsOf = Annotated[StatisticsService, Depends(_statistics)]
+Environments = Annotated[EnvironmentService, Depends(_environments)]
 StreamsOf = Annotated[Streams, Depends(_streams)]
 CallerOf = Annotated[Caller, Depends(_caller)]

@@ -42,8 +42,8 @@ def document_rules(app: FastAPI) -> None:
     }
     # The schema of a custom resource allows more here, so that one sentence can say what is not supported.
     for model in schemas.values():
-        nodes = model.get("properties", {}).get("nodes")
-        if nodes is not None:
+        nodes = model.get("properties", {}).get("nodes", {})
+        if "anyOf" in nodes:  # and not those of an environment
             nodes["anyOf"] = [{"type": "integer", "const": 1}, {"type": "null"}]
     _write_whole_bounds(app.openapi())
 

@@ -15,7 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.support import schemathesishooks
-from tests.support.facade import Served
+from tests.support.builders import an_environment
+from tests.support.environments import OBSERVED
+from tests.support.facade import Served, environments
+from tests.support.resources import path_of
 
 _PROGRAM = Path(sys.executable).parent / "schemathesis"
 _SEED = 20251126
@@ -32,7 +35,22 @@ _ENDLESS = "/api/events"
 @pytest.mark.timeout(_WITHIN + 120)
 def test_the_facade_conforms_to_its_openapi_document(served: Served, tmp_path: Path) -> None:
     served.create(steps=[{"name": "a", "image": "busybox:1"}])
-    ended = subprocess.run(
+    # It takes any name, so that requests with environments of any name are good ones.
+    lab = an_environment(
+        schemathesishooks.KNOWN["environmentId"], default=True, accept_any_name=True, prices={"gpuHour": 2}
+    )
+    with environments(served, lab):
+        served.cluster.api.merge(f"{path_of('Environment')}/{lab.name}/status", {"status": OBSERVED})
+        ended = asked_by_schemathesis(served, tmp_path)
+    assert ended.returncode == 0, ended.stdout[-20_000:] + ended.stderr
+    cases = re.search(r"(\d+) generated", ended.stdout)
+    assert cases, ended.stdout
+    assert int(cases[1]) > 500, "so few requests would prove little"
+
+
+def asked_by_schemathesis(served: Served, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The program, after it has made all its requests."""
+    return subprocess.run(
         [
             str(_PROGRAM),
             "run",
@@ -47,7 +65,7 @@ def test_the_facade_conforms_to_its_openapi_document(served: Served, tmp_path: P
             "--generation-database=none",
             "--no-color",
         ],
-        cwd=tmp_path,
+        cwd=folder,
         env={
             **os.environ,
             "NO_PROXY": "127.0.0.1",
@@ -60,7 +78,3 @@ def test_the_facade_conforms_to_its_openapi_document(served: Served, tmp_path: P
         timeout=_WITHIN,
         check=False,
     )
-    assert ended.returncode == 0, ended.stdout[-20_000:] + ended.stderr
-    cases = re.search(r"(\d+) generated", ended.stdout)
-    assert cases, ended.stdout
-    assert int(cases[1]) > 500, "so few requests would prove little"

@@ -21,6 +21,8 @@ from nightcrawler_crds.validation.schedules import CronError, cron_fields
 
 Json = dict[str, Any]
 
+KNOWN: Final = {"environmentId": "lab", "computeProfileId": "GPU-Optimized"}
+"""The ids of objects that there are."""
 _OF_KUBERNETES: Final = ("podTemplate", "envFrom")
 _AMOUNTS: Final[dict[str, Callable[[Any], object]]] = {
     "cpu": words.parse_cpu,
@@ -41,6 +43,9 @@ def map_case(context: schemathesis.HookContext, case: schemathesis.Case[Any]) ->
         return case
     if isinstance(case.body, dict):
         case.body = put_right(case.body)
+    for name, known in KNOWN.items():
+        if name in case.path_parameters and len(case.path_parameters[name]) % 2:
+            case.path_parameters[name] = known  # by chance nobody would name it
     # A cursor is made by the facade: what it is, no schema says.
     if case.query:
         case.query.pop("cursor", None)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from nightcrawler_crds import names
-from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, WorkflowView
+from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, ProfileView, WorkflowView
 
 CREATED: Final = "2025-07-10T14:44:00Z"
 
@@ -58,10 +58,16 @@ def execution(
     return msgspec.convert(body, ExecutionView, strict=False)
 
 
-def environment(name: str, *, created: str = CREATED, **spec: Any) -> EnvironmentView:
+def environment(name: str, *, created: str = CREATED, version: int = 1, **spec: Any) -> EnvironmentView:
     """An Environment."""
-    body = {"metadata": _metadata(name, created, 1, "", None), "spec": spec}
+    body = {"metadata": _metadata(name, created, version, "", None), "spec": spec}
     return msgspec.convert(body, EnvironmentView, strict=False)
+
+
+def profile(name: str, *, created: str = CREATED, version: int = 1, **spec: Any) -> ProfileView:
+    """A ComputeProfile."""
+    body = {"metadata": _metadata(name, created, version, "", None), "spec": spec}
+    return msgspec.convert(body, ProfileView, strict=False)
 
 
 def _metadata(name: str, created: str, version: int, uid: str, deleted: str | None) -> dict[str, Any]:

@@ -19,10 +19,22 @@ from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
 from tests.support.fakeserver import store_of
-from tests.support.views import execution, workflow
+from tests.support.views import environment, execution, profile, workflow
 
 LISTS = ("/api/workflows?pageSize=5", "/api/workflows/w/executions?limit=5")
-READS = (*LISTS, "/api/executions?status=all", "/api/workflows/w", "/api/workflows/w/executions/e?logs=false")
+PLACES = (
+    "/api/environments",
+    "/api/environments/dgx",
+    "/api/compute-profiles",
+    "/api/compute-profiles/large",
+)
+READS = (
+    *LISTS,
+    "/api/executions?status=all",
+    "/api/workflows/w",
+    "/api/workflows/w/executions/e?logs=false",
+    *PLACES,
+)
 
 
 async def absent(_: web.Request) -> web.StreamResponse:
@@ -31,17 +43,23 @@ async def absent(_: web.Request) -> web.StreamResponse:
 
 @asynccontextmanager
 async def facade(**settings: Any) -> AsyncGenerator[tuple[httpx.AsyncClient, ClusterCache], None]:
-    """A facade that knows the workflow `w` and its run `e`, and gets changes from the test."""
+    """A facade that knows the workflow `w`, its run `e` and where it may run; the test changes them."""
     async with store_of(absent) as store:
         app = create_app(Settings(namespace="default", **settings), store)
         cluster: ClusterCache = app.state.facade.cluster
         for informer in cluster._informers:
             informer.synced.set()
         cluster.cache_workflow(workflow("w", uid="w", steps=[{"name": "a"}]))
-        cluster.cache_execution(run(1, "Running"))
+        change_all(cluster, 1, "Running")
         transport = httpx.ASGITransport(in_front(app))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield client, cluster
+
+
+def change_all(cluster: ClusterCache, version: int, phase: str) -> None:
+    cluster.cache_execution(run(version, phase))
+    cluster._environments.cache.upsert(environment("dgx", version=version, displayName=phase))
+    cluster._profiles.cache.upsert(profile("large", version=version, displayName=phase))
 
 
 def run(version: int, phase: str, **step: Any) -> Any:
@@ -60,7 +78,7 @@ async def test_a_known_tag_gets_304_until_the_response_changes(path: str) -> Non
         assert first.headers["cache-control"] == "private, no-cache"
         same = await client.get(path, headers=having(first))
         head = await client.head(path, headers=having(first))
-        cluster.cache_execution(run(2, "Completed"))
+        change_all(cluster, 2, "Completed")
         changed = await client.get(path, headers=having(first))
     for answer in (same, head):
         assert (answer.status_code, answer.content) == (304, b"")

@@ -1,0 +1,1 @@
+"""Where and with what workflows run: Environments and ComputeProfiles; read only."""
