@@ -22,6 +22,7 @@ class FakeNode:
         pods: How many Pods fit.
         tainted: Whether it takes only Pods that tolerate `kwok.x-k8s.io/node`; needed beside a real node.
         labels: Further labels.
+        devices: Further resources: `amd.com/gpu`, slices of GPUs.
     """
 
     name: str
@@ -32,6 +33,7 @@ class FakeNode:
     pods: int = 250
     tainted: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    devices: Mapping[str, str] = field(default_factory=dict)
 
 
 def gpu_nodes(count: int) -> list[FakeNode]:
@@ -41,7 +43,13 @@ def gpu_nodes(count: int) -> list[FakeNode]:
 
 def manifest(node: FakeNode) -> dict[str, Any]:
     """The Node object to create."""
-    offers = {"cpu": node.cpu, "memory": node.memory, "pods": str(node.pods), "ephemeral-storage": "1Ti"}
+    offers = {
+        "cpu": node.cpu,
+        "memory": node.memory,
+        "pods": str(node.pods),
+        "ephemeral-storage": "1Ti",
+        **node.devices,
+    }
     labels = {
         "kubernetes.io/hostname": node.name,
         "kubernetes.io/os": "linux",
@@ -51,6 +59,7 @@ def manifest(node: FakeNode) -> dict[str, Any]:
     }
     if node.gpus:
         offers["nvidia.com/gpu"] = str(node.gpus)
+    if node.gpus or any(name.startswith("nvidia.com/") for name in node.devices):
         labels[PRODUCT] = node.product
     taint = {"key": MANAGED, "value": "fake", "effect": "NoSchedule"}
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import pytest
@@ -12,31 +12,15 @@ from localcluster import FakeNode, LocalCluster
 from localcluster.fakenodes import POOL
 from nightcrawler_crds import names
 from nightcrawler_crds.clock import to_wire, utcnow
-from tests.support.builders import EnvironmentBuilder, a_workflow, an_environment
+from tests.support.builders import a_workflow, an_environment
+from tests.support.environments import Add, change
 from tests.support.operator import Operators
 from tests.support.polling import eventually
 from tests.support.team import Team
 
 Json = dict[str, Any]
-Add = Callable[[EnvironmentBuilder], None]
-
-
-@pytest.fixture
-def add_environment(cluster: LocalCluster) -> Iterator[Add]:
-    """Adds an Environment that goes with the test."""
-    everywhere, added = Team(cluster, "default"), list[str]()
-
-    def add(environment: EnvironmentBuilder) -> None:
-        everywhere.apply(environment)
-        added.append(environment.name)
-
-    yield add
-    for name in added:
-        everywhere.delete(names.ENVIRONMENTS, name)
-
-
-def change(team: Team, environment: str, **spec: Any) -> None:
-    team.cluster.api.merge(team.path(names.ENVIRONMENTS, environment), {"spec": spec})
+AddNode = Callable[[FakeNode], None]
+CLASSES: Final = "/apis/scheduling.k8s.io/v1/priorityclasses"
 
 
 def test_a_cordoned_environment_gets_no_step_and_what_runs_there_goes_on(
@@ -83,7 +67,7 @@ def test_a_run_waits_for_the_end_of_a_maintenance_if_it_has_no_other_place(
 
 
 def test_a_fixed_environment_refuses_what_no_node_of_it_could_hold(
-    add_environment: Add, add_node: Callable[[FakeNode], None], shared: Team
+    add_environment: Add, add_node: AddNode, shared: Team
 ) -> None:
     add_node(FakeNode("fixed-1", gpus=2, cpu="16", memory="64Gi", labels={POOL: "fixed"}))
     add_environment(an_environment("fixed", nodes="Fixed", node_selector={POOL: "fixed"}))
@@ -106,7 +90,7 @@ def test_a_fixed_environment_refuses_what_no_node_of_it_could_hold(
 
 
 def test_a_pool_scaled_to_zero_gets_a_pending_pod_for_its_autoscaler(
-    add_environment: Add, add_node: Callable[[FakeNode], None], shared: Team
+    add_environment: Add, add_node: AddNode, shared: Team
 ) -> None:
     h100 = {"model": "NVIDIA H100 80GB", "nodeSelector": {POOL: "from-zero"}}
     add_environment(an_environment("from-zero", gpu_models=[h100]))
@@ -126,48 +110,84 @@ def test_a_pool_scaled_to_zero_gets_a_pending_pod_for_its_autoscaler(
     assert pod["spec"]["nodeName"] == "h100-1"
 
 
-PREEMPTED: Final = {
-    "type": "DisruptionTarget",
-    "status": "True",
-    "reason": "PreemptionByScheduler",
-    "message": "preempted by a Pod of higher priority",
-}
+def a_class(cluster: LocalCluster, name: str, value: int, policy: str = "Never") -> str:
+    """Create a PriorityClass; its path."""
+    body = {"metadata": {"name": name}, "value": value, "preemptionPolicy": policy}
+    cluster.api.post(CLASSES, body)
+    return f"{CLASSES}/{name}"
 
 
-def test_a_preempted_step_is_retried_for_free(operators: Operators, team: Team) -> None:
-    operators.start(max_disruptions=0)
-    (run,) = team.runs(a_workflow("humble").step("one", lasts=60, retries=0))
-    pod = team.until_pod_runs(run, "one")
-    where = team.path(names.PODS, pod["metadata"]["name"])
-    told = {**PREEMPTED, "lastTransitionTime": to_wire(utcnow())}
-    conditions = [*pod["status"]["conditions"], told]
-    team.cluster.api.merge(f"{where}/status", {"status": {"conditions": conditions}})
-    team.delete(names.PODS, pod["metadata"]["name"])
-
-    step = eventually(
-        lambda: team.step(run, "one"),
-        until=lambda step: (step["phase"], step["attempt"]) == ("Running", 2),
-        what="the second attempt",
-    )
-    assert (step["disruptions"], step["preemptions"]) == (1, 1)
+@pytest.fixture
+def classes(cluster: LocalCluster) -> Iterator[str]:
+    """PriorityClasses as the chart creates them; the prefix of their names."""
+    values = {"low": 0, "medium": 100, "high": 200, "critical": 300}
+    made = [a_class(cluster, f"places-{name}", value) for name, value in values.items()]
+    yield "places-"
+    for path in made:
+        cluster.api.delete(path)
 
 
-def test_the_pods_of_a_workflow_are_of_the_class_of_its_priority(
-    cluster: LocalCluster, operators: Operators, team: Team
+def unschedulable_for(team: Team, run: str) -> float:
+    """For how many seconds the scheduler has found no node for a run's Pod."""
+    (pod,) = team.pods(run)
+    (refused,) = [one for one in pod["status"]["conditions"] if one["type"] == "PodScheduled"]
+    return (utcnow() - datetime.fromisoformat(refused["lastTransitionTime"])).total_seconds()
+
+
+def test_of_two_runs_that_wait_the_more_urgent_one_starts_first(
+    classes: str, add_environment: Add, add_node: AddNode, operators: Operators, team: Team
 ) -> None:
-    path = "/apis/scheduling.k8s.io/v1/priorityclasses"
-    for name, value in (("places-medium", 0), ("places-high", 100)):
-        body = {"metadata": {"name": name}, "value": value, "preemptionPolicy": "Never"}
-        cluster.api.post(path, body)
+    operators.start(priority_class_prefix=classes)
+    add_node(FakeNode("narrow-1", gpus=0, cpu="4", labels={POOL: "narrow"}))
+    add_environment(an_environment("narrow", node_selector={POOL: "narrow"}))
+
+    def filling(priority: str, **step: Any) -> str:
+        workflow = a_workflow(priority, environments=["narrow"], priority=priority)
+        (run,) = team.runs(workflow.step("one", resources={"cpu": 4}, **step))
+        return run
+
+    first = filling("medium", lasts=3600)
+    (pod,) = [team.until_pod_runs(first)]
+    assert pod["spec"]["priorityClassName"] == "places-medium"
+    assert pod["spec"]["preemptionPolicy"] == "Never"
+    humble, urgent = filling("low"), filling("critical", lasts=3600)
+    for run in (humble, urgent):
+        # None of them ends what runs.
+        team.until_step(run, "one", reason="Unschedulable")
+    eventually(
+        lambda: min(unschedulable_for(team, run) for run in (humble, urgent)),
+        until=lambda seconds: seconds > 2,
+        what="the pause to be over that the scheduler makes after its first try, of a second",
+    )
+
+    team.cancel(first)
+
+    team.until_pod_runs(urgent)
+    assert "startTime" not in team.status(humble)
+    team.cancel(urgent)
+    team.until_phase(humble, "Completed")
+
+
+def test_a_step_that_a_foreign_pod_preempts_is_retried_for_free(
+    cluster: LocalCluster, add_node: AddNode, operators: Operators, team: Team
+) -> None:
+    operators.start(max_disruptions=0)
+    add_node(FakeNode("contested-1", gpus=0, cpu="4", labels={POOL: "contested"}))
+    there, asked = {"nodeSelector": {POOL: "contested"}}, {"cpu": 4}
+    workflow = a_workflow("humble").step("one", lasts=60, retries=0, resources=asked, pod={"spec": there})
+    (run,) = team.runs(workflow)
+    team.until_pod_runs(run)
+    foreign = a_class(cluster, "places-foreign", 1000, "PreemptLowerPriority")
     try:
-        operators.start(priority_class_prefix="places-")
-        for priority in ("high", None):
-            fields = {"priority": priority} if priority else {}
-            (run,) = team.runs(a_workflow(f"of-{priority or 'medium'}", **fields).step("one"))
-            team.until_phase(run, "Completed")
-            (pod,) = team.pods(run)
-            assert pod["spec"]["priorityClassName"] == f"places-{priority or 'medium'}"
-            assert pod["spec"]["preemptionPolicy"] == "Never"
+        container = {"name": "one", "image": "busybox:1", "resources": {"requests": {"cpu": "4"}}}
+        spec = {**there, "priorityClassName": "places-foreign", "containers": [container]}
+        pod = {"kind": "Pod", "metadata": {"name": "foreign"}, "spec": spec}
+        team.apply(pod)
+
+        step = team.until_step(run, "one", attempt=2, reason="Unschedulable")
+        assert (step["disruptions"], step["preemptions"]) == (1, 1)
+
+        team.delete(names.PODS, "foreign")
+        team.until_step(run, "one", attempt=2, phase="Running")
     finally:
-        for name in ("places-medium", "places-high"):
-            cluster.api.delete(f"{path}/{name}")
+        cluster.api.delete(foreign)

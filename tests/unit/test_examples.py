@@ -16,7 +16,13 @@ from nightcrawler_crds.v1alpha1 import (
     WorkflowExecutionSpec,
     WorkflowSpec,
 )
-from nightcrawler_crds.validation import PodPolicy, parameter_problems, profile_problems, workflow_problems
+from nightcrawler_crds.validation import (
+    PodPolicy,
+    own_template_problems,
+    parameter_problems,
+    profile_problems,
+    workflow_problems,
+)
 from tests.support import examples
 from tests.support.chart import CHART
 
@@ -30,7 +36,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def test_every_example_has_a_run_and_every_run_an_example() -> None:
     files = {file.stem for file in examples.FOLDER.glob("*.yaml")}
-    assert files - {"environments", "compute-profiles"} == set(examples.NAMES)
+    assert files - {"environments", "pools", "compute-profiles"} == set(examples.NAMES)
 
 
 def test_the_workflow_can_run(name: str) -> None:
@@ -59,6 +65,12 @@ def test_environments_that_are_named_exist(name: str) -> None:
     named = set(examples.workflow(name)["spec"].get("environments", ()))
     run = examples.run(name)["spec"].get("environment")
     assert named | ({run} if run else set()) <= known
+
+
+def test_the_pools_are_environments_without_mistakes() -> None:
+    for environment in examples.documents(examples.FOLDER / "pools.yaml"):
+        spec = EnvironmentSpec.model_validate(environment["spec"])
+        assert own_template_problems(environment["metadata"]["name"], spec) == []
 
 
 def test_profiles_that_are_named_exist(name: str) -> None:
