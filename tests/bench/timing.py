@@ -40,12 +40,14 @@ class Seen:
     Attributes:
         created: Pods by run and step.
         succeeded: The same, when their phase was Succeeded.
+        begun: The names of all runs.
         ended: Runs by name, when they left the selection of active ones.
         pods: The UIDs of those Pods: as many as `created` has, unless a step had several.
     """
 
     created: dict[PodKey, float] = field(default_factory=dict)
     succeeded: dict[PodKey, float] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
     ended: dict[str, float] = field(default_factory=dict)
     pods: set[str] = field(default_factory=set)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -111,7 +113,9 @@ async def watching(site: Site) -> AsyncIterator[Seen]:
         seen.changed.set()
 
     def run(old: _Run | None, new: _Run | None) -> None:
-        if new is None and old is not None:
+        if new is not None:
+            seen.begun.add(new.metadata.name)
+        elif old is not None:
             seen.note_end(old.metadata.name)
 
     pods = Informer(site.store, names.PODS, _Pod, namespace=NAMESPACE, on_change=pod)
