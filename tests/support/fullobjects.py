@@ -247,9 +247,22 @@ def environment() -> Manifest:
         },
     }
     status = {
-        "ready": True,
+        "nodes": 2,
+        "readyNodes": 2,
         "capacity": {"cpu": "64", "nvidia.com/gpu": "8"},
         "free": {"cpu": "12"},
+        "largestFreeNode": {"name": "gpu-1", "free": {"cpu": "8", "nvidia.com/gpu": "2"}},
+        "gpus": [
+            {
+                "model": "NVIDIA-A100-SXM4-80GB",
+                "resource": "nvidia.com/gpu",
+                "capacity": 8,
+                "free": 3,
+                "largestFree": 2,
+            }
+        ],
+        "running": 4,
+        "waiting": 1,
         "conditions": [_condition()],
     }
     return _manifest("Environment", spec, status)
