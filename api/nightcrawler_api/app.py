@@ -27,6 +27,7 @@ from nightcrawler_api.http.origins import SameOrigin
 from nightcrawler_api.http.streams import Streams
 from nightcrawler_api.logs import endpoints as logs
 from nightcrawler_api.logs.service import LogService
+from nightcrawler_api.masks import Masks
 from nightcrawler_api.metrics import Measured, Metrics
 from nightcrawler_api.openapi import document_problem_type, document_rules
 from nightcrawler_api.schedules import endpoints as schedules
@@ -102,6 +103,7 @@ def in_front(app: FastAPI) -> ASGIApp:
 
 def _wire(settings: Settings, store: Store) -> Facade:
     cluster = ClusterCache(store, settings.namespace)
+    masks = Masks(store, cluster, enabled=settings.mask_secrets)
     streams = Streams(settings.max_streams)
     fallbacks = Fallbacks(
         user=settings.default_user,
@@ -128,12 +130,13 @@ def _wire(settings: Settings, store: Store) -> Facade:
         executions=ExecutionService(
             store,
             cluster,
+            masks,
             default_user=settings.default_user,
             default_timeout=settings.default_timeout,
             policy=settings.pod_policy,
         ),
         events=EventService(cluster, default_user=settings.default_user),
-        logs=LogService(store, cluster),
+        logs=LogService(store, cluster, masks),
         streams=streams,
         metrics=Metrics(cluster, streams),
     )

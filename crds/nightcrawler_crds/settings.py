@@ -160,6 +160,11 @@ class CommonSettings(BaseSettings):
         description="The domains of addresses that may get e-mails of workflows, separated by commas. "
         "Unset: all.",
     )
+    mask_secrets: bool = Field(
+        False,
+        description="Whether the values of the Secrets that steps use are masked in logs and messages, for "
+        "workflows with secureSecrets. It takes the right to read Secrets, which the chart then grants.",
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         "info", description="The lowest level that is logged."
     )

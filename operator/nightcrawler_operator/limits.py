@@ -70,5 +70,7 @@ class Limits:
     """Request of steps for which none is set; None requests nothing."""
     priority_class_prefix: str = ""
     """What precedes a workflow's priority in the names of PriorityClasses; empty: Pods get none for it."""
+    mask_secrets: bool = False
+    """Whether values of Secrets are masked in messages, for workflows with secureSecrets."""
     pod_policy: PodPolicy = field(default_factory=PodPolicy)
     """What Pod templates may contain."""

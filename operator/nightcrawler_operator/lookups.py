@@ -8,9 +8,10 @@ from collections.abc import Iterable
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import utcnow
-from nightcrawler_crds.kube.nativeviews import EventView, RevisionView
+from nightcrawler_crds.kube.nativeviews import EventView, RevisionView, SecretView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import EnvironmentView, PastRunView, ProfileView, WorkflowView
+from nightcrawler_crds.masking import Mask, Withheld, values_of
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.cluster.missing_children import find_children, keep_children
 from nightcrawler_operator.cluster.state import ClusterState
@@ -22,6 +23,7 @@ from nightcrawler_operator.plan import (
     LookForPastRuns,
     LookForProfiles,
     LookForRevision,
+    LookForSecrets,
     LookForWorkflow,
     Lookup,
 )
@@ -56,6 +58,8 @@ class Lookups:
                     changed |= await self._events(snapshot, lookup)
                 case LookForRevision():
                     changed |= await self._revision(snapshot, lookup.name)
+                case LookForSecrets():
+                    changed |= await self._secrets(snapshot, lookup)
         return changed
 
     async def _workflow(self, snapshot: Snapshot) -> bool:
@@ -139,6 +143,28 @@ class Lookups:
             log.warning("revision %s cannot be used: %s", name, error)
             self._cluster.revisions.note_lost((namespace, name))
         return True
+
+    async def _secrets(self, snapshot: Snapshot, lookup: LookForSecrets) -> bool:
+        meta = snapshot.execution.metadata
+        mask = await self._mask(meta.namespace, lookup)
+        self._cluster.results_of(meta.uid).note_secrets(mask, utcnow())
+        return True
+
+    async def _mask(self, namespace: str, lookup: LookForSecrets) -> Mask:
+        """What hides the values of Secrets; those that do not exist have none."""
+        values: list[bytes] = []
+        for name, keys in lookup.used.items():
+            try:
+                secret = await self._store.get(names.SECRETS, namespace, name, SecretView)
+            except errors.NotFound:
+                continue
+            except errors.Forbidden as error:
+                log.warning(
+                    "a message is withheld, its Secrets cannot be read to mask their values: %s", error
+                )
+                return Withheld()
+            values += values_of(secret.data, keys)
+        return Mask(values)
 
 
 def _which(snapshot: Snapshot, name: str) -> tuple[str, int] | None:

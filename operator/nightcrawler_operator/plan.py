@@ -155,6 +155,13 @@ class LookForProfiles:
 
 
 @dataclass(frozen=True, slots=True)
+class LookForSecrets:
+    """Read the Secrets that the run's steps use, to mask their values in a message."""
+
+    used: Mapping[str, frozenset[str] | None]
+
+
+@dataclass(frozen=True, slots=True)
 class LookForPastRuns:
     """List the runs of the workflow that completed: their durations are what a strategy expects."""
 
@@ -182,6 +189,7 @@ Lookup = (
     | LookForJob
     | LookForEvents
     | LookForRevision
+    | LookForSecrets
 )
 
 

@@ -285,6 +285,7 @@ class Settings(common.CommonSettings):
             default_cpu=None if self.default_cpu is None else words.parse_cpu(self.default_cpu),
             default_memory=None if self.default_memory is None else words.parse_memory(self.default_memory),
             priority_class_prefix=self.priority_class_prefix,
+            mask_secrets=self.mask_secrets,
             pod_policy=self.pod_policy,
         )
 

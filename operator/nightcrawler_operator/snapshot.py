@@ -17,6 +17,7 @@ from nightcrawler_crds.kube.views import (
     StepStatusView,
     WorkflowView,
 )
+from nightcrawler_crds.masking import Mask
 from nightcrawler_crds.v1alpha1 import ComputeProfileSpec, Step, WorkflowSpec, conditions
 from nightcrawler_crds.validation import NO_PROFILES, Profiles, WantedNotices, profile_name, wanted_notices
 from nightcrawler_operator.limits import Limits
@@ -176,6 +177,7 @@ class Snapshot:
         fresh_environments: The same of the Environments.
         fresh_profiles: The same of the ComputeProfiles.
         recorded_at: When this process last wrote the status.
+        mask: Hides the values of Secrets in messages; None if they have not been read lately.
         completed: The steps that it observed to complete and has not recorded yet.
         targets: The channels for which the namespace has a target; None while that is not known.
         deliveries: What has become of messages and may not be recorded yet, by their keys in the status.
@@ -205,6 +207,7 @@ class Snapshot:
     fresh_environments: bool = True
     fresh_profiles: bool = True
     recorded_at: datetime | None = None
+    mask: Mask | None = None
     completed: Mapping[str, StepStatusView] = field(default_factory=dict)
     targets: frozenset[str] | None = None
     deliveries: Mapping[str, NoticeView] = field(default_factory=dict)

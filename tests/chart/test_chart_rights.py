@@ -54,6 +54,16 @@ def test_the_rights_are_those_that_the_tests_run_with(kind: str, name: str) -> N
     assert ours == theirs, "change hack/rbac.yaml and the chart's templates together"
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"), [("ClusterRole", "nightcrawler-operator"), ("Role", "nightcrawler-api")]
+)
+def test_secrets_can_be_read_only_where_their_values_are_masked(kind: str, name: str) -> None:
+    usual = granted(one(manifests(), kind, name))
+    masking = granted(one(manifests({"settings": {"maskSecrets": True}}), kind, name))
+    assert not [right for right in usual if right[1] == "secrets" and not right[2]]
+    assert masking - usual == proven(kind, f"{name}-secrets") == {("", "secrets", "", "get")}
+
+
 def test_in_namespaced_scope_only_what_has_no_namespace_is_cluster_wide() -> None:
     objects = manifests({"scope": "namespace"})
     everywhere = granted(one(objects, "ClusterRole", "nightcrawler-operator"))

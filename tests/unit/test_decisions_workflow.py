@@ -63,7 +63,11 @@ LATER: Final[dict[str, dict[str, Any]]] = {
     "spec.traceLevel": {"traceLevel": "min"},
     "spec.options.enableLogging": {"options": {"enableLogging": True}},
     "spec.config.storage.persistentVolume": {"config": {"storage": {"persistentVolume": "1 GB"}}},
-    "spec.config.security": {"config": {"security": {"visibility": "Private"}}},
+    "spec.config.security.visibility": {"config": {"security": {"visibility": "Private"}}},
+    "spec.config.security.auditLogging": {"config": {"security": {"auditLogging": True}}},
+    "spec.config.security.permissions": {
+        "config": {"security": {"permissions": [{"role": "Viewer", "access": "View Only"}]}}
+    },
 }
 
 
@@ -81,6 +85,7 @@ def test_fields_that_have_effect_are_not_listed() -> None:
             "timeout": "1h",
             "storage": {"ephemeralStorage": "1 GB"},
             "schedule": {"type": "interval", "interval": "1h"},
+            "security": {"secureSecrets": True, "visibility": "Public", "auditLogging": False},
         },
         suspend=True,
     )

@@ -32,6 +32,7 @@ from nightcrawler_api.executions.schemas import (
     RerunRequest,
 )
 from nightcrawler_api.ids import create_named
+from nightcrawler_api.masks import Masks
 from nightcrawler_api.pagination import continued
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import WorkflowEntry
@@ -61,6 +62,7 @@ class ExecutionService:
         self,
         store: Store,
         cluster: ClusterCache,
+        masks: Masks,
         *,
         default_user: str,
         default_timeout: float,
@@ -68,6 +70,7 @@ class ExecutionService:
     ) -> None:
         self._store = store
         self._cluster = cluster
+        self._masks = masks
         self._default_user = default_user
         self._default_timeout = default_timeout
         self._policy = policy
@@ -181,8 +184,15 @@ class ExecutionService:
         order = [step["name"] for step in entry.view.spec.get("steps") or []]
         logs = None
         if with_logs:
-            logs = await podlogs.read_logs(self._store, execution, presenter.started_steps(execution, order))
+            logs = await self._logs(execution, presenter.started_steps(execution, order))
         return presenter.detail(execution, self._default_user, order, logs, clock.utcnow())
+
+    async def _logs(self, execution: ExecutionView, steps: list[str]) -> dict[str, podlogs.StepLog]:
+        try:
+            mask = await self._masks.of(execution)
+        except ApiError as error:
+            return dict.fromkeys(steps, ((), str(error)))
+        return await podlogs.read_logs(self._store, execution, steps, mask)
 
     async def cancel(self, workflow: str, name: str, caller: Caller) -> Cancelling:
         """Request the cancellation of an execution; idempotent."""

@@ -16,12 +16,14 @@ from nightcrawler_api.executions import podlogs
 from nightcrawler_api.executions.loglines import parse_line
 from nightcrawler_api.logs.place import Place, Read, Reader
 from nightcrawler_api.logs.schemas import StepLog
+from nightcrawler_api.masks import Masks
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.hub import Change
 from nightcrawler_crds.errors import ApiError, Invalid, NotFound
 from nightcrawler_crds.kube.nativeviews import PodView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
+from nightcrawler_crds.masking import Mask
 from nightcrawler_crds.names import STEP_CONTAINER
 from nightcrawler_crds.phases import has_ended
 from nightcrawler_crds.plaintext import plain_line
@@ -41,9 +43,10 @@ _GAP: Final = "lines may be missing here: the node keeps only the newest part of
 class LogService:
     """Logs of steps, read from their Pods."""
 
-    def __init__(self, store: Store, cluster: ClusterCache) -> None:
+    def __init__(self, store: Store, cluster: ClusterCache, masks: Masks) -> None:
         self._store = store
         self._cluster = cluster
+        self._masks = masks
 
     async def attempt(self, workflow: str, name: str, step: str, attempt: int | None, caller: Caller) -> int:
         """The attempt that is asked for, else the last; raises `NotFound` for unknown steps."""
@@ -59,7 +62,7 @@ class LogService:
     async def show(self, workflow: str, name: str, step: str, attempt: int, caller: Caller) -> StepLog:
         """The last lines of an attempt's log."""
         _, execution = await self._cluster.execution(workflow, name)
-        lines, why = await podlogs.read_attempt(self._store, execution, step, attempt)
+        lines, why = await self._lines(execution, step, attempt)
         shown: StepLog = {"executionId": name, "step": step, "attempt": attempt, "logs": list(lines)}
         if why:
             shown["logsMessage"] = why
@@ -72,21 +75,30 @@ class LogService:
 
         Raises:
             NotFound: There is no Pod of this attempt, or no longer.
+            ApiError: The Secrets whose values are masked in it cannot be read.
         """
         _, execution = await self._cluster.execution(workflow, name)
+        mask = await self._masks.of(execution)
         pod = await podlogs.pod_of_attempt(self._store, execution, step, attempt)
         if pod is None:
             raise NotFound(podlogs.why_no_pod(execution.status.steps.get(step)))
-        return self._text(pod)
+        return self._text(pod, mask)
 
-    async def _text(self, pod: PodView) -> AsyncGenerator[bytes, None]:
+    async def _lines(self, execution: ExecutionView, step: str, attempt: int) -> podlogs.StepLog:
+        try:
+            mask = await self._masks.of(execution)
+        except ApiError as error:
+            return (), str(error)
+        return await podlogs.read_attempt(self._store, execution, step, attempt, mask)
+
+    async def _text(self, pod: PodView, mask: Mask) -> AsyncGenerator[bytes, None]:
         meta = pod.metadata
         with suppress(Invalid):  # it waits to start, so there is nothing yet
             async with self._store.log_lines(
                 meta.namespace, meta.name, container=STEP_CONTAINER, follow=False
             ) as parts:
                 async for lines in parts:
-                    yield b"".join(_plain(line) for line in lines)
+                    yield b"".join(_plain(line, mask) for line in lines)
 
     async def follow(
         self, workflow: str, name: str, step: str, begin: Place, caller: Caller, *, only: bool
@@ -106,8 +118,8 @@ class LogService:
                     pod = await podlogs.pod_of_attempt(self._store, execution, step, place.attempt)
                     if pod is not None:
                         complete = _has_terminated(pod)
-                        reader = Reader(place)
-                        async for events in self._read(pod, reader, place.since, follow=not complete):
+                        reader, mask = Reader(place), await self._masks.of(execution)
+                        async for events in self._read(pod, reader, mask, follow=not complete):
                             place = reader.place
                             yield events
                     failures = 0
@@ -133,15 +145,15 @@ class LogService:
                     await changes.wait(_LOOK_SECONDS)
 
     async def _read(
-        self, pod: PodView, reader: Reader, since: str | None, *, follow: bool
+        self, pod: PodView, reader: Reader, mask: Mask, *, follow: bool
     ) -> AsyncGenerator[bytes, None]:
         """The new lines of a Pod's log as events."""
-        meta = pod.metadata
+        meta, since = pod.metadata, reader.place.since
         async with self._store.log_lines(
             meta.namespace, meta.name, container=STEP_CONTAINER, follow=follow, since=since
         ) as parts:
             async for lines in parts:
-                if events := b"".join(_events(reader, lines)):
+                if events := b"".join(_events(reader, lines, mask)):
                     yield events
 
 
@@ -191,7 +203,7 @@ def _has_terminated(pod: PodView) -> bool:
     return any(state.terminated is not None for state in states)
 
 
-def _events(reader: Reader, lines: Iterable[bytes]) -> list[bytes]:
+def _events(reader: Reader, lines: Iterable[bytes], mask: Mask) -> list[bytes]:
     found = []
     for line in lines:
         what = reader.take(line)
@@ -200,7 +212,7 @@ def _events(reader: Reader, lines: Iterable[bytes]) -> list[bytes]:
         place = reader.place
         if what is Read.NEW_AFTER_A_GAP:
             found.append(_event("gap", {"attempt": place.attempt, "detail": _GAP}, None))
-        shown = {**parse_line(line.decode(errors="replace")), "attempt": place.attempt}
+        shown = {**parse_line(line.decode(errors="replace"), mask), "attempt": place.attempt}
         found.append(_event("log", shown, str(place)))
     return found
 
@@ -209,6 +221,6 @@ def _event(name: str, data: Any, id_: str | None) -> bytes:
     return format_sse_event(event=name, data_str=msgspec.json.encode(data).decode(), id=id_)
 
 
-def _plain(line: bytes) -> bytes:
+def _plain(line: bytes, mask: Mask) -> bytes:
     _, _, text = line.decode(errors="replace").partition(" ")
-    return f"{plain_line(text)}\n".encode()
+    return f"{mask(plain_line(text))}\n".encode()

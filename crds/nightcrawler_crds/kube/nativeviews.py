@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
+from typing_extensions import override
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.metadata import Condition, Meta
@@ -278,6 +279,18 @@ class EventView(_Read, frozen=True):
     type: str = ""
     last_timestamp: datetime | None = None
     event_time: datetime | None = None
+
+
+class SecretView(_Read, frozen=True):
+    """A Secret that steps use; its values are read for masking them."""
+
+    metadata: Meta
+    data: dict[str, bytes] = {}
+
+    @override
+    def __repr__(self) -> str:
+        """Without the values, so that they get into no log."""
+        return f"SecretView({self.metadata.namespace}/{self.metadata.name})"
 
 
 class LeaseSpecView(_Read, frozen=True):

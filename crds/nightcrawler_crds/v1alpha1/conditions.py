@@ -39,6 +39,8 @@ INVALID_POD_TEMPLATE: Final = "InvalidPodTemplate"
 """A podTemplate sets a field that is never allowed, or not allowed by the installation."""
 INVALID_SPEC: Final = "InvalidSpec"
 """The spec is invalid; the message names the field."""
+LITERAL_SECRET: Final = "LiteralSecret"  # noqa: S105 - a reason
+"""secureSecrets is set, and a variable or parameter that looks like a secret has its value written out."""
 TOO_LARGE: Final = "TooLarge"
 """The spec or the parameters are larger than allowed."""
 WORKFLOW_NOT_FOUND: Final = "WorkflowNotFound"

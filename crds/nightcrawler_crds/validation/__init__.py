@@ -30,22 +30,27 @@ from nightcrawler_crds.validation.podtemplate import PodPolicy
 from nightcrawler_crds.validation.problems import Problem, pointer_part
 from nightcrawler_crds.validation.profiles import (
     NO_PROFILES,
+    OF_REVISION,
     Profiles,
     effective_resources,
     find_profile,
     first_word,
+    kept_profiles,
     profile_name,
     profile_problems,
     profile_selector_problems,
     unknown_profile,
     used_profiles,
 )
+from nightcrawler_crds.validation.secrets import is_secure
+from nightcrawler_crds.validation.unenforced import workflow_warnings
 from nightcrawler_crds.validation.workflow import workflow_problems
 
 __all__ = [
     "NONE_CHOSEN",
     "NO_NOTICES",
     "NO_PROFILES",
+    "OF_REVISION",
     "Cordon",
     "PodPolicy",
     "Problem",
@@ -61,6 +66,7 @@ __all__ = [
     "first_word",
     "is_allowed",
     "is_called",
+    "is_secure",
     "maintenance",
     "oldest",
     "own_template_problems",
@@ -76,4 +82,5 @@ __all__ = [
     "wanted_by",
     "wanted_notices",
     "workflow_problems",
+    "workflow_warnings",
 ]

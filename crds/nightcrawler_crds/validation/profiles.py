@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -23,12 +23,29 @@ from nightcrawler_crds.v1alpha1 import (
     conditions,
 )
 from nightcrawler_crds.validation.problems import Problem
+from nightcrawler_crds.validation.secrets import profile_secrets
 
 Profiles = Mapping[str, ComputeProfileSpec]
 """The profiles that a workflow uses, by the names that it uses for them."""
 
 NO_PROFILES: Final[Profiles] = MappingProxyType({})
 _OF_ALL: Final = "/config/computeProfile"
+
+
+OF_REVISION: Final = "profiles"
+"""Where a ControllerRevision has the profiles by the names that the workflow uses; no field is called so."""
+
+
+def kept_profiles(data: Mapping[str, Any]) -> Profiles:
+    """The profiles in the content of a ControllerRevision.
+
+    Raises:
+        ValueError: One cannot be read.
+    """
+    return {
+        name: ComputeProfileSpec.model_validate(profile, extra="ignore")
+        for name, profile in data.get(OF_REVISION, NO_PROFILES).items()
+    }
 
 
 def profile_name(step: Step, spec: WorkflowSpec) -> str | None:
@@ -83,10 +100,13 @@ def profile_problems(spec: WorkflowSpec, profiles: Collection[ProfileView]) -> l
             found[name] = Problem(pointer, conditions.UNKNOWN_PROFILE, sentence)
             continue
         try:
-            _read(profile)
+            read = _read(profile)
         except ValidationError as error:
             sentence = f"{about}the compute profile {name!r} cannot be used: {_first(error)}"
             found[name] = Problem(pointer, conditions.INVALID_PROFILE, sentence)
+        else:
+            if (secret := profile_secrets(spec, read.env or (), name)) is not None:
+                found[name] = Problem(pointer, conditions.LITERAL_SECRET, about + secret)
     if found:
         return list(found.values())
     return list(_cpu_limits(spec, used_profiles(spec, profiles)))

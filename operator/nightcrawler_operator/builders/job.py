@@ -11,6 +11,7 @@ from typing import Any
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.nativeviews import WholeJobView
 from nightcrawler_crds.v1alpha1 import Step
+from nightcrawler_crds.validation import is_secure
 from nightcrawler_operator.builders import podsecurity
 from nightcrawler_operator.builders.merge import merge_pod
 from nightcrawler_operator.builders.pod import fixed_selector, pod_spec
@@ -98,12 +99,20 @@ def _template(
         # The Environment's last: a podTemplate may narrow it, but not leave it.
         asked = merged["spec"].get("nodeSelector") or {}
         merged["spec"]["nodeSelector"] = {**asked, **selector}
+    if is_secure(run.revision.spec):
+        _keep_logs_out(merged["spec"])
     merged["spec"] = podsecurity.filled(merged["spec"], limits.pod_policy.level)
     metadata = merged.setdefault("metadata", {})
     # Ours last: a podTemplate must not make a Pod look like another execution's.
     metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
     metadata["annotations"] = {**(metadata.get("annotations") or {}), **annotations}
     return merged
+
+
+def _keep_logs_out(spec: dict[str, Any]) -> None:
+    """Let no container put lines of its log into the status, as an Environment's podTemplate may ask."""
+    for container in (*spec.get("initContainers", ()), *spec["containers"]):
+        container["terminationMessagePolicy"] = "File"
 
 
 def _owner(run: Run) -> dict[str, Any]:

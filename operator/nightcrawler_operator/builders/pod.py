@@ -10,6 +10,7 @@ import msgspec
 
 from nightcrawler_crds import names
 from nightcrawler_crds.v1alpha1 import EnvVar, Step
+from nightcrawler_crds.validation import is_secure
 from nightcrawler_crds.words.gpumodels import Wanted
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import NewJob, Run
@@ -104,7 +105,7 @@ def _container(
         "name": names.STEP_CONTAINER,
         "image": step.image,
         "env": environment_variables(run, resolved.env, new),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "terminationMessagePolicy": "File" if is_secure(resolved.spec) else "FallbackToLogsOnError",
     }
     if step.command is not None:
         container["command"] = list(step.command)

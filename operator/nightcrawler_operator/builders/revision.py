@@ -10,8 +10,8 @@ import msgspec
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.nativeviews import RevisionView
 from nightcrawler_crds.kube.views import ProfileView, WorkflowView
-from nightcrawler_crds.v1alpha1 import ComputeProfileSpec, WorkflowSpec
-from nightcrawler_crds.validation import NO_PROFILES, Profiles, used_profiles
+from nightcrawler_crds.v1alpha1 import WorkflowSpec
+from nightcrawler_crds.validation import OF_REVISION, Profiles, kept_profiles, used_profiles
 from nightcrawler_operator.snapshot import Revision
 
 _RUN_RELEVANT: Final = (
@@ -25,9 +25,6 @@ _RUN_RELEVANT: Final = (
     "priority",
 )
 """The fields that a run depends on; a new description makes no new revision."""
-
-_PROFILES: Final = "profiles"
-"""The compute profiles by the names that the workflow uses; no field of a workflow is called so."""
 
 
 def revision_of(workflow: WorkflowView, profiles: Collection[ProfileView] = ()) -> Revision:
@@ -59,10 +56,7 @@ def recorded(view: RevisionView) -> Revision:
     Raises:
         ValueError: It cannot be read.
     """
-    profiles = {
-        name: ComputeProfileSpec.model_validate(profile, extra="ignore")
-        for name, profile in view.data.get(_PROFILES, NO_PROFILES).items()
-    }
+    profiles = kept_profiles(view.data)
     owners = (one.uid for one in view.metadata.owner_references if one.kind == names.WORKFLOWS.kind)
     return Revision(view.metadata.name, read(view.data), profiles, owner=next(owners, ""))
 
@@ -92,7 +86,7 @@ def manifest(workflow: WorkflowView, revision: Revision) -> dict[str, Any]:
 def _data(spec: Mapping[str, Any], profiles: Profiles) -> dict[str, Any]:
     data = content(spec)
     if profiles:
-        data[_PROFILES] = {
+        data[OF_REVISION] = {
             name: profile.model_dump(by_alias=True, exclude_unset=True, mode="json")
             for name, profile in profiles.items()
         }

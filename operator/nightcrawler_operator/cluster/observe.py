@@ -24,7 +24,7 @@ _ALL_WATCHED: Final[Mapping[tuple[str, int], Unwatched]] = MappingProxyType({})
 
 def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> Snapshot:
     """Everything a decision on this execution may use, as known now."""
-    meta = execution.metadata
+    meta, now = execution.metadata, utcnow()
     workflow = cluster.workflows.get((meta.namespace, execution.spec.workflow_ref.name))
     results = cluster.lookup_results.get(meta.uid, _NOTHING_FOUND)
     attempts = attempts_of(cluster, meta.uid, meta.namespace, results.unwatched)
@@ -41,7 +41,7 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
     else:
         revision = live_revision(cluster, workflow) if workflow is not None else None
     return Snapshot(
-        now=utcnow(),
+        now=now,
         execution=execution,
         limits=limits,
         workflow=workflow,
@@ -65,6 +65,7 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
         fresh_environments=results.fresh_environments,
         fresh_profiles=results.fresh_profiles,
         recorded_at=cluster.recorded_at.get(meta.uid),
+        mask=results.mask_at(now),
         completed=results.completed,
         targets=_targets(cluster, meta.namespace, revision),
         deliveries=cluster.notices.deliveries.of(meta.uid),

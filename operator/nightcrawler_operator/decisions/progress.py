@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
+from nightcrawler_crds.masking import used_secrets
 from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_crds.validation import is_secure
 from nightcrawler_operator.decisions import jobs, run_end
 from nightcrawler_operator.decisions.context import NOT_BEGUN, StepContext
 from nightcrawler_operator.decisions.inference import inferred_complete
@@ -17,7 +19,7 @@ from nightcrawler_operator.decisions.quota import ASK_AFTER, jobs_to_make_room
 from nightcrawler_operator.decisions.status import status_patch
 from nightcrawler_operator.decisions.steps import Progress, advance
 from nightcrawler_operator.decisions.waiting import POD_EXPECTED
-from nightcrawler_operator.plan import Done, Outcome, Plan, Run, Waiting
+from nightcrawler_operator.plan import Done, LookForSecrets, Outcome, Plan, Run, Waiting
 from nightcrawler_operator.resolved import run_timeout
 from nightcrawler_operator.snapshot import Snapshot
 
@@ -99,6 +101,20 @@ def _over(status: StepStatusView | None) -> bool:
 
 
 # --- the rules ---------------------------------------------------------------------------------------
+
+
+def _look_for_secrets(picture: Picture) -> Plan | None:
+    """A message may have the value of a Secret in it: the Secrets are read before it is recorded."""
+    snapshot, run = picture.snapshot, picture.run
+    if not snapshot.limits.mask_secrets or snapshot.mask is not None or not is_secure(run.revision.spec):
+        return None
+    recorded = snapshot.execution.status.steps
+    known = {name: status.message for name, status in recorded.items()}
+    new = (p.status.message != known.get(name) for name, p in picture.steps.items() if p.status is not None)
+    if not any(new):
+        return None
+    used = used_secrets(run.revision.spec, run.revision.profiles, run.environment.pod_template)
+    return Plan(lookups=(LookForSecrets(used),))
 
 
 def _complete(picture: Picture) -> Plan | None:
@@ -216,6 +232,7 @@ def _on_its_way(picture: Picture) -> Plan | None:
 
 
 RULES: Final[Sequence[Rule]] = (
+    _look_for_secrets,  # before all that writes
     _complete,  # before cancellation: a completed run cannot be cancelled
     _cancelled,
     _step_timed_out,  # before the end of the run, which deletes what still runs
