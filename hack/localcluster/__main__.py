@@ -82,6 +82,7 @@ def _status(paths: BuildPaths) -> None:
 def _prepare(*, node: bool) -> None:
     binaries.kube()
     binaries.kwok()
+    binaries.local_path_provisioner()
     for major in binaries.HELM:
         binaries.helm(major)
     for version in binaries.OTHER_KUBERNETES:

@@ -21,6 +21,7 @@ SOURCES = Path(__file__).parent
 HELM = {3: "helm.sh/helm/v3/cmd/helm@v3.19.0", 4: "helm.sh/helm/v4/cmd/helm@v4.3.1"}
 _HELM_NEEDS = {3: (1, 24), 4: (1, 26)}
 KWOK = "sigs.k8s.io/kwok/cmd/kwok@v0.7.0"
+LOCAL_PATH = "github.com/rancher/local-path-provisioner@v0.0.30"
 OTHER_KUBERNETES = ("v1.32.13", "v1.34.4", "v1.37.2")
 """Releases whose API the chart is checked with, besides the one that is built: the oldest that it supports,
 one between, and the newest."""
@@ -81,6 +82,27 @@ def kwok() -> Path:
         )
 
     return cache.entry("kwok", cache.digest(KWOK), build) / "kwok"
+
+
+def local_path_provisioner() -> Path:
+    """The program that provides volumes as folders of a node.
+
+    Raises:
+        ClusterError: If Go is missing or too old, or the build fails.
+    """
+
+    def build(folder: Path) -> None:
+        _go(
+            folder,
+            "local-path-provisioner, which provides volumes",
+            "a minute on two cores",
+            ["install", "-v", "-trimpath", "-ldflags=-s -w", LOCAL_PATH],
+            source=folder,
+            needs=(1, 23),
+            GOBIN=str(folder),
+        )
+
+    return cache.entry("local-path", cache.digest(LOCAL_PATH), build) / "local-path-provisioner"
 
 
 def helm(major: int = 3) -> Path:

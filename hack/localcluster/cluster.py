@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from . import binaries, controlplane, credentials, kwok, namespaces, ports, teardown, watchdog
+from . import binaries, controlplane, credentials, kwok, namespaces, ports, teardown, volumes, watchdog
 from . import node as realnode
 from .api import Api
 from .components import LOOPBACK, PORTS, USUAL_PORTS
@@ -240,6 +240,7 @@ class LocalCluster:
         controlplane.wait(self._supervisor, self._plan, self.api)
         if self._state.network:
             realnode.wait(self._supervisor, self._plan, self.api)
+            volumes.start(self._supervisor, self._plan, self.api)
         self._state.ready = True
         self._state.save()
 

@@ -104,6 +104,9 @@ class Actor:
         except errors.ApiError as error:
             await self._record_obstacle(snapshot, error)
             raise
+        if plan.claim is not None:
+            assert plan.run is not None
+            await children.make_claim(plan.run, plan.claim)
         if plan.first_jobs:
             assert plan.run is not None
             await children.make_jobs(snapshot, plan.run, plan.first_jobs)

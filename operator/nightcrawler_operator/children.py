@@ -21,10 +21,11 @@ from typing import Any, Final
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import to_wire, utcnow
-from nightcrawler_crds.kube.nativeviews import JobView, PodView, WholeJobView
+from nightcrawler_crds.kube.nativeviews import ClaimView, JobView, PodView, WholeJobView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_operator.builders.claim import claim
 from nightcrawler_operator.builders.job import job, pod
 from nightcrawler_operator.cluster.missing_children import keep_children
 from nightcrawler_operator.cluster.state import ClusterState
@@ -41,6 +42,7 @@ from nightcrawler_operator.plan import (
     Run,
 )
 from nightcrawler_operator.snapshot import Refusal, Snapshot
+from nightcrawler_operator.volume import Volume
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +84,38 @@ class Children:
     ) -> None:
         """Delete Jobs, and with them their Pods, or Pods; those already gone are skipped."""
         await delete_all(self._store, resource, execution.metadata.namespace, objects, grace_period)
+
+    async def make_claim(self, run: Run, volume: Volume) -> None:
+        """Create the claim of the run's volume, or adopt it.
+
+        Raises:
+            DecideAgain: The API server refused it; the lookup results say why.
+        """
+        uid = run.execution_uid
+        try:
+            made = await self._create_or_adopt_claim(run, volume)
+        except errors.ApiError as error:
+            self._note_refusal(uid, volume.claim, names.CLAIMS.kind, error)
+            raise DecideAgain from None
+        self._cluster.clear_refusal(uid, volume.claim)
+        self._cluster.claims.cache.upsert(made)
+
+    async def _create_or_adopt_claim(self, run: Run, volume: Volume) -> ClaimView:
+        body = claim(run, volume)
+        try:
+            return await self._store.create(
+                names.CLAIMS, run.namespace, body, ClaimView, timeout=self._timeout()
+            )
+        except errors.AlreadyExists:
+            found = await self._store.get(names.CLAIMS, run.namespace, volume.claim, ClaimView)
+        if found.metadata.labels.execution_uid != run.execution_uid:
+            raise errors.Invalid(
+                f"a PersistentVolumeClaim named {volume.claim!r} exists that does not belong to this run; "
+                "delete it"
+            )
+        if found.metadata.deletion_timestamp is not None:
+            raise errors.Unavailable(f"PersistentVolumeClaim {volume.claim} is being deleted")
+        return found
 
     async def make_jobs(self, snapshot: Snapshot, run: Run, jobs: Iterable[NewJob]) -> None:
         """Create Jobs with their Pods, or adopt those that exist.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from nightcrawler_crds import defaults
+from nightcrawler_crds.v1alpha1 import AccessMode
 from nightcrawler_crds.validation import PodPolicy
 from nightcrawler_crds.words import Bytes, Cpu
 
@@ -70,6 +71,12 @@ class Limits:
     """Request of steps for which none is set; None requests nothing."""
     priority_class_prefix: str = ""
     """What precedes a workflow's priority in the names of PriorityClasses; empty: Pods get none for it."""
+    storage_class: str | None = None
+    """StorageClass of the volumes of runs whose Environment names none; None for the cluster's default."""
+    storage_access_mode: AccessMode = "ReadWriteOnce"
+    """Access mode of those whose Environment names none."""
+    storage_fs_group: int = 65532
+    """The group that owns these volumes, for steps that do not run as root; 0 sets none."""
     mask_secrets: bool = False
     """Whether values of Secrets are masked in messages, for workflows with secureSecrets."""
     pod_policy: PodPolicy = field(default_factory=PodPolicy)

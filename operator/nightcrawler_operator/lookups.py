@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import utcnow
-from nightcrawler_crds.kube.nativeviews import EventView, RevisionView, SecretView
+from nightcrawler_crds.kube.nativeviews import ClaimView, EventView, RevisionView, SecretView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import EnvironmentView, PastRunView, ProfileView, WorkflowView
 from nightcrawler_crds.masking import Mask, Withheld, values_of
@@ -17,6 +17,7 @@ from nightcrawler_operator.cluster.missing_children import find_children, keep_c
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.pods import ENDED, is_live
 from nightcrawler_operator.plan import (
+    LookForClaim,
     LookForEnvironments,
     LookForEvents,
     LookForJob,
@@ -54,6 +55,8 @@ class Lookups:
                     changed |= await self._profiles(snapshot)
                 case LookForJob():
                     changed |= await self._job(snapshot, lookup)
+                case LookForClaim():
+                    changed |= await self._claim(snapshot, lookup.name)
                 case LookForEvents():
                     changed |= await self._events(snapshot, lookup)
                 case LookForRevision():
@@ -120,6 +123,19 @@ class Lookups:
         # A Pod that was force-deleted without a result shows nothing; only a finalizer keeps it.
         found = any(is_live(pod) or pod.status.phase in ENDED for pod in pods)
         if not found and (lookup.has_run or job is None or job.status.end is not None):
+            self._cluster.results_of(meta.uid).absent |= {name}
+        return True
+
+    async def _claim(self, snapshot: Snapshot, name: str) -> bool:
+        """Read a claim; note it as absent if there is none, or one of somebody else's."""
+        meta = snapshot.execution.metadata
+        try:
+            claim = await self._store.get(names.CLAIMS, meta.namespace, name, ClaimView)
+        except errors.NotFound:
+            claim = None
+        if claim is not None and claim.metadata.labels.execution_uid == meta.uid:
+            self._cluster.claims.cache.upsert(claim)
+        else:
             self._cluster.results_of(meta.uid).absent |= {name}
         return True
 

@@ -10,6 +10,7 @@ from typing import Any
 from nightcrawler_crds.kube.views import StepStatusView
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
 from nightcrawler_operator.snapshot import Revision
+from nightcrawler_operator.volume import Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,9 @@ class Run:
     place: str | None = None
     lost_environment: str | None = None
     gpu_products: frozenset[str] = frozenset()
+    volume: Volume | None = None
+    node_terms: tuple[Mapping[str, Any], ...] = ()
+    """Of a run whose volume is on one node and not there yet: where all of its steps fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,13 @@ class LookForJob:
 
     name: str
     has_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LookForClaim:
+    """Read the claim of the run's volume, which is not cached although Jobs were created."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +198,7 @@ Lookup = (
     | LookForEnvironments
     | LookForProfiles
     | LookForJob
+    | LookForClaim
     | LookForEvents
     | LookForRevision
     | LookForSecrets
@@ -197,10 +209,11 @@ Lookup = (
 class Plan:
     """Writes in the order in which they are made, and what follows.
 
-    Adoption and revision, deletions (`room` are finished Jobs that make room under a quota), Jobs of first
-    attempts, missing Pods of managed Jobs, the status, deadlines of Pods, Jobs of further attempts (which
-    have to be recorded first), final statuses of managed Jobs, finalizers of deleted Pods, look-ups. `status`
-    is a merge patch; `completed` are steps that have completed and are not recorded yet, to be remembered.
+    Adoption and revision, deletions (`room` are finished Jobs that make room under a quota), the claim of the
+    run's volume, Jobs of first attempts, missing Pods of managed Jobs, the status, deadlines of Pods, Jobs of
+    further attempts (which have to be recorded first), final statuses of managed Jobs, finalizers of deleted
+    Pods, look-ups. `status` is a merge patch; `completed` are steps that have completed and are not recorded
+    yet, to be remembered.
     """
 
     adopt: bool = False
@@ -209,6 +222,7 @@ class Plan:
     delete_pods: tuple[OldObject, ...] = ()
     force_delete_pods: tuple[OldObject, ...] = ()
     room: tuple[OldObject, ...] = ()
+    claim: Volume | None = None
     first_jobs: tuple[NewJob, ...] = ()
     missing_pods: tuple[OldObject, ...] = ()
     status: Mapping[str, Any] | None = None

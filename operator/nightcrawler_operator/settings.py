@@ -23,6 +23,7 @@ from nightcrawler_crds.settings import (
     own_namespace,
     variable,
 )
+from nightcrawler_crds.v1alpha1 import AccessMode
 from nightcrawler_operator.decisions.death import Container
 from nightcrawler_operator.election.elector import LeaseTerms
 from nightcrawler_operator.limits import Limits
@@ -152,6 +153,21 @@ class Settings(common.CommonSettings):
         description="What precedes a workflow's priority in the names of PriorityClasses: with "
         "`nightcrawler-`, steps of priority high are of the class `nightcrawler-high`. Unset: priority sets "
         "no class.",
+    )
+
+    storage_class: Annotated[str, Field(max_length=253)] | None = Field(
+        None,
+        description="StorageClass of the volumes that runs share among their steps, where the Environment "
+        "names none. Unset: the cluster's default class.",
+    )
+    storage_access_mode: AccessMode = Field(
+        _DEFAULT.storage_access_mode,
+        description="Access mode of these volumes where the Environment names none.",
+    )
+    storage_fs_group: Annotated[int, Ge(0), Le(2**31 - 1)] = Field(
+        _DEFAULT.storage_fs_group,
+        description="The group (`fsGroup`) that may write to these volumes, so that steps need not run as "
+        "root. 0: none is set, as where the cluster's policy chooses it.",
     )
 
     job_cleanup_after: Wait = Field(
@@ -285,6 +301,9 @@ class Settings(common.CommonSettings):
             default_cpu=None if self.default_cpu is None else words.parse_cpu(self.default_cpu),
             default_memory=None if self.default_memory is None else words.parse_memory(self.default_memory),
             priority_class_prefix=self.priority_class_prefix,
+            storage_class=self.storage_class,
+            storage_access_mode=self.storage_access_mode,
+            storage_fs_group=self.storage_fs_group,
             mask_secrets=self.mask_secrets,
             pod_policy=self.pod_policy,
         )

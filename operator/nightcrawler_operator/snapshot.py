@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from nightcrawler_crds.kube.nativeviews import EventView, JobView, PodView, Taint
+from nightcrawler_crds.kube.nativeviews import ClaimView, EventView, JobView, PodView, Taint
 from nightcrawler_crds.kube.noticeviews import NoticeView
 from nightcrawler_crds.kube.views import (
     EnvironmentView,
@@ -58,6 +58,25 @@ class Revision:
             before[name] = last
             last = (name,)
         return before
+
+    @cached_property
+    def levels(self) -> Mapping[str, int]:
+        """How many steps are before each, on the longest way to it. There is no cycle."""
+        levels: dict[str, int] = {}
+        todo = list(self.steps)
+        while todo:
+            missing = [one for one in self.depends[todo[-1]] if one not in levels]
+            if missing:
+                todo += missing
+                continue
+            name = todo.pop()
+            levels[name] = 1 + max((levels[one] for one in self.depends[name]), default=-1)
+        return levels
+
+    @property
+    def runs_in_parallel(self) -> bool:
+        """Whether two of its steps may run at the same time."""
+        return len(self.levels) > len(set(self.levels.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +196,7 @@ class Snapshot:
         fresh_environments: The same of the Environments.
         fresh_profiles: The same of the ComputeProfiles.
         recorded_at: When this process last wrote the status.
+        claim: The claim of the run's volume, if there is one.
         mask: Hides the values of Secrets in messages; None if they have not been read lately.
         completed: The steps that it observed to complete and has not recorded yet.
         targets: The channels for which the namespace has a target; None while that is not known.
@@ -207,6 +227,7 @@ class Snapshot:
     fresh_environments: bool = True
     fresh_profiles: bool = True
     recorded_at: datetime | None = None
+    claim: ClaimView | None = None
     mask: Mask | None = None
     completed: Mapping[str, StepStatusView] = field(default_factory=dict)
     targets: frozenset[str] | None = None

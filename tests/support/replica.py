@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 from typing_extensions import override
 
 from nightcrawler_crds import names
-from nightcrawler_crds.kube.nativeviews import JobView, NodeView, PodView
+from nightcrawler_crds.kube.nativeviews import ClaimView, JobView, NodeView, PodView
 from nightcrawler_crds.kube.reading import from_body
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, OwingView, ProfileView, WorkflowView
 from nightcrawler_crds.names import Resource
@@ -83,7 +83,8 @@ EXECUTIONS: Final = Watch(names.EXECUTIONS, ExecutionView, is_live)
 JOBS: Final = Watch(names.JOBS, JobView, _is_labelled)
 PODS: Final = Watch(names.PODS, PodView, _is_labelled)
 OWING: Final = Watch(names.EXECUTIONS, OwingView, owes)
-WATCHED: Final = (EXECUTIONS, JOBS, PODS, OWING)
+CLAIMS: Final = Watch(names.CLAIMS, ClaimView, _is_labelled)
+WATCHED: Final = (EXECUTIONS, JOBS, PODS, OWING, CLAIMS)
 
 
 class Replica(WorkLoop):
@@ -249,6 +250,7 @@ class Replica(WorkLoop):
         caches: dict[Watch, Any] = {
             JOBS: cluster.jobs.cache,
             PODS: cluster.pods.cache,
+            CLAIMS: cluster.claims.cache,
             OWING: cluster.owing.informer.cache,
         }
         return caches[watch]

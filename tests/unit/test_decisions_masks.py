@@ -19,7 +19,7 @@ _FROM_SECRET: Final = {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name"
 def a_run(*, secure: bool = True, masks: bool = True) -> SnapshotMaker:
     steps = a_step("train", env=[_FROM_SECRET], retries=1)
     made = a_snapshot(steps, config={"security": {"secureSecrets": secure}})
-    return made.limited(mask_secrets=masks).recorded("train", "Running").at(6)
+    return made.with_limits(mask_secrets=masks).recorded("train", "Running").at(6)
 
 
 def failed(run: SnapshotMaker) -> SnapshotMaker:
@@ -38,13 +38,13 @@ def test_secrets_are_read_before_a_message_is_recorded() -> None:
 
 
 def test_their_values_are_hidden_in_it() -> None:
-    plan = decide(failed(a_run()).knowing(mask=Mask([PASSWORD.encode()])).build())
+    plan = decide(failed(a_run()).with_fields(mask=Mask([PASSWORD.encode()])).build())
     assert messages(plan) == {"train": "step 'train' ended with exit code 1: no access with ***"}
     assert PASSWORD not in str(plan.status)
 
 
 def test_a_message_is_withheld_if_they_cannot_be_read() -> None:
-    plan = decide(failed(a_run()).knowing(mask=Withheld()).build())
+    plan = decide(failed(a_run()).with_fields(mask=Withheld()).build())
     assert messages(plan)["train"].startswith("step 'train' has a message that is withheld")
     assert PASSWORD not in str(plan.status)
 
@@ -66,10 +66,10 @@ def test_a_recorded_message_is_not_recorded_again_when_the_secrets_are_to_be_rea
     """As of a run that waits for long: the values are read again after a while, the message stays."""
     waits = a_run().at(30).with_pod(a_pod().waiting("ImagePullBackOff", f"refused: {PASSWORD}"))
     mask = Mask([PASSWORD.encode()])
-    first = decide(waits.recorded("train", "Pending").knowing(mask=mask).build())
+    first = decide(waits.recorded("train", "Pending").with_fields(mask=mask).build())
     assert first.status is not None
     recorded = {k: v for k, v in first.status["steps"]["train"].items() if v is not None}
     step = {"phase": "Pending", "attempt": 1, **recorded}
-    later = waits.at(95).with_status(steps={"train": step}, message=step["message"]).knowing(mask=None)
+    later = waits.at(95).with_status(steps={"train": step}, message=step["message"]).with_fields(mask=None)
     again = decide(later.build())
     assert PASSWORD not in str(again.status)

@@ -62,7 +62,6 @@ def test_what_takes_effect_later_is_listed() -> None:
 LATER: Final[dict[str, dict[str, Any]]] = {
     "spec.traceLevel": {"traceLevel": "min"},
     "spec.options.enableLogging": {"options": {"enableLogging": True}},
-    "spec.config.storage.persistentVolume": {"config": {"storage": {"persistentVolume": "1 GB"}}},
     "spec.config.security.visibility": {"config": {"security": {"visibility": "Private"}}},
     "spec.config.security.auditLogging": {"config": {"security": {"auditLogging": True}}},
     "spec.config.security.permissions": {
@@ -83,7 +82,7 @@ def test_fields_that_have_effect_are_not_listed() -> None:
         config={
             "retries": 2,
             "timeout": "1h",
-            "storage": {"ephemeralStorage": "1 GB"},
+            "storage": {"ephemeralStorage": "1 GB", "persistentVolume": "1 GB", "retain": True},
             "schedule": {"type": "interval", "interval": "1h"},
             "security": {"secureSecrets": True, "visibility": "Public", "auditLogging": False},
         },

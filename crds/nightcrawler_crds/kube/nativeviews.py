@@ -281,6 +281,32 @@ class EventView(_Read, frozen=True):
     event_time: datetime | None = None
 
 
+class ClaimSpecView(_Read, frozen=True):
+    """What a claim asks for."""
+
+    access_modes: tuple[str, ...] = ()
+    storage_class_name: str | None = None
+
+
+class ClaimStatusView(_Read, frozen=True):
+    """Whether a claim is bound to a volume."""
+
+    phase: str = "Pending"
+
+
+class ClaimView(_Read, frozen=True):
+    """The claim of the volume that the steps of a run share."""
+
+    metadata: Meta
+    spec: ClaimSpecView = ClaimSpecView()
+    status: ClaimStatusView = ClaimStatusView()
+
+    @property
+    def bound(self) -> bool:
+        """Whether it has a volume."""
+        return self.status.phase == "Bound"
+
+
 class SecretView(_Read, frozen=True):
     """A Secret that steps use; its values are read for masking them."""
 

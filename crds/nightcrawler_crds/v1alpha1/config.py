@@ -58,7 +58,12 @@ class Storage(ApiModel):
     """Disk space."""
 
     persistent_volume: Memory | None = Field(
-        default=None, description="A volume shared by the steps of a run: '500 GB'." + LISTED_LATER
+        default=None, description="A volume that the steps of a run share, at /workspace: '500 GB'."
+    )
+    retain: bool | None = Field(
+        default=None,
+        description="Whether that volume is kept when the run's Jobs are deleted, and the run itself; "
+        "then it is yours to delete.",
     )
     ephemeral_storage: Memory | None = Field(
         default=None, description="Scratch space of each step, at /scratch: request and limit, '200 GB'."

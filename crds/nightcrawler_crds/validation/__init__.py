@@ -67,6 +67,7 @@ __all__ = [
     "is_allowed",
     "is_called",
     "is_secure",
+    "kept_profiles",
     "maintenance",
     "oldest",
     "own_template_problems",

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.nativeviews import WholeJobView
 from nightcrawler_crds.v1alpha1 import Step
-from nightcrawler_crds.validation import is_secure
-from nightcrawler_operator.builders import podsecurity
+from nightcrawler_crds.validation import is_secure, profile_name
+from nightcrawler_operator.builders import onenode, podsecurity
 from nightcrawler_operator.builders.merge import merge_pod
 from nightcrawler_operator.builders.pod import fixed_selector, pod_spec
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import NewJob, Run
-from nightcrawler_operator.resolved import resolve
+from nightcrawler_operator.resolved import resolve, tolerates_device
+from nightcrawler_operator.volume import Volume
 
 
 def job(run: Run, new: NewJob, limits: Limits, *, managed: bool = True) -> dict[str, Any]:
@@ -91,14 +94,9 @@ def pod(job: WholeJobView) -> dict[str, Any]:
 def _template(
     run: Run, step: Step, new: NewJob, limits: Limits, labels: dict[str, str], annotations: dict[str, str]
 ) -> dict[str, Any]:
-    built = {"metadata": {}, "spec": pod_spec(run, step, new, limits)}
-    of_environment = merge_pod(built, run.environment.pod_template or {})
-    merged = merge_pod(of_environment, step.pod_template or {})
-    resolved = resolve(step, run.revision, run.environment, limits)
-    if selector := fixed_selector(run, resolved.gpus(run.gpu_products)):
-        # The Environment's last: a podTemplate may narrow it, but not leave it.
-        asked = merged["spec"].get("nodeSelector") or {}
-        merged["spec"]["nodeSelector"] = {**asked, **selector}
+    merged = _merged(run, step, new, limits)
+    if run.volume is not None:
+        _share_volume(merged["spec"], run, run.volume, step, limits)
     if is_secure(run.revision.spec):
         _keep_logs_out(merged["spec"])
     merged["spec"] = podsecurity.filled(merged["spec"], limits.pod_policy.level)
@@ -107,6 +105,70 @@ def _template(
     metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
     metadata["annotations"] = {**(metadata.get("annotations") or {}), **annotations}
     return merged
+
+
+def _merged(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any]:
+    """The Pod of a step with the podTemplates of its Environment and of its own over it."""
+    built = {"metadata": {}, "spec": pod_spec(run, step, new, limits)}
+    of_environment = merge_pod(built, run.environment.pod_template or {})
+    merged = merge_pod(of_environment, step.pod_template or {})
+    resolved = resolve(step, run.revision, run.environment, limits)
+    if selector := fixed_selector(run, resolved.gpus(run.gpu_products)):
+        # The Environment's last: a podTemplate may narrow it, but not leave it.
+        asked = merged["spec"].get("nodeSelector") or {}
+        merged["spec"]["nodeSelector"] = {**asked, **selector}
+    return merged
+
+
+def _share_volume(spec: dict[str, Any], run: Run, volume: Volume, step: Step, limits: Limits) -> None:
+    """Let a step's program write to the run's volume, and run where all steps can if it is on one node."""
+    context = dict(spec.get("securityContext") or {})
+    if limits.storage_fs_group and "fsGroup" not in context:
+        # All steps the same, so that each can read and replace what others wrote.
+        spec["securityContext"] = {
+            **context,
+            "fsGroup": limits.storage_fs_group,
+            "fsGroupChangePolicy": "OnRootMismatch",
+        }
+    if not volume.on_one_node:
+        return
+    steps = _by_choice_of_nodes(run, limits)
+    own = _choice_of_nodes(run, step, limits)
+    others = [one for choice, one in steps.items() if choice != own]
+    devices = {
+        gpus.resource
+        for other in others
+        if (gpus := resolve(other, run.revision, run.environment, limits).gpus(run.gpu_products)) is not None
+    }
+    onenode.bind(
+        spec,
+        [_merged(run, one, NewJob(one.name, 1, ""), limits)["spec"] for one in others],
+        nodes=run.node_terms,
+        tolerations=[tolerates_device(resource) for resource in sorted(devices)],
+        beside=run.execution_uid if run.revision.runs_in_parallel else None,
+    )
+
+
+def _by_choice_of_nodes(run: Run, limits: Limits) -> dict[bytes, Step]:
+    """One step for each way in which the steps of a run choose their nodes; there are few ways."""
+    found: dict[bytes, Step] = {}
+    for step in run.revision.steps.values():
+        found.setdefault(_choice_of_nodes(run, step, limits), step)
+    return found
+
+
+def _choice_of_nodes(run: Run, step: Step, limits: Limits) -> bytes:
+    """What of a step decides about its nodes."""
+    template = (step.pod_template or {}).get("spec") or {}
+    resolved = resolve(step, run.revision, run.environment, limits)
+    return msgspec.json.encode(
+        [
+            profile_name(step, run.revision.spec),
+            resolved.resources.gpu,
+            [template.get(field) for field in ("nodeSelector", "affinity", "tolerations")],
+        ],
+        order="deterministic",
+    )
 
 
 def _keep_logs_out(spec: dict[str, Any]) -> None:

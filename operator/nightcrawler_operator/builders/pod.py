@@ -15,11 +15,13 @@ from nightcrawler_crds.words.gpumodels import Wanted
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import NewJob, Run
 from nightcrawler_operator.resolved import ResolvedStep, resolve
+from nightcrawler_operator.volume import WORKSPACE_PATH
 
 SCRATCH_PATH: Final = "/scratch"
 SHARED_MEMORY_PATH: Final = "/dev/shm"  # noqa: S108 - where programs expect it, in the step's own container
 _SCRATCH: Final = "scratch"
 _SHARED_MEMORY: Final = "shared-memory"
+_WORKSPACE: Final = "workspace"
 _NO_PRODUCT: Final = "none-there"
 _LONGEST_DEADLINE: Final = 2**31 - 1
 
@@ -27,7 +29,7 @@ _LONGEST_DEADLINE: Final = 2**31 - 1
 def pod_spec(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any]:
     """The Pod's spec."""
     resolved = resolve(step, run.revision, run.environment, limits)
-    volumes = _volumes(resolved)
+    volumes = {**_volumes(resolved), **_workspace(run)}
     gpus = resolved.gpus(run.gpu_products)
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
@@ -44,7 +46,7 @@ def pod_spec(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any
     if resolved.timeout is not None:
         spec["activeDeadlineSeconds"] = _backstop(resolved.timeout, limits)
     if volumes:
-        spec["volumes"] = [{"name": name, "emptyDir": source} for name, (_, source) in volumes.items()]
+        spec["volumes"] = [{"name": name, **source} for name, (_, source) in volumes.items()]
     if selector := fixed_selector(run, gpus):
         spec["nodeSelector"] = {**spec.get("nodeSelector", {}), **selector}
     if run.environment.tolerations:
@@ -85,15 +87,22 @@ def _of_profile(resolved: ResolvedStep) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _volumes(resolved: ResolvedStep) -> dict[str, tuple[str, dict[str, str]]]:
+def _workspace(run: Run) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The volume that it shares with the other steps, with its path and its claim."""
+    if run.volume is None:
+        return {}
+    return {_WORKSPACE: (WORKSPACE_PATH, {"persistentVolumeClaim": {"claimName": run.volume.claim}})}
+
+
+def _volumes(resolved: ResolvedStep) -> dict[str, tuple[str, dict[str, Any]]]:
     """The volumes of the step's own, each with its path and its emptyDir."""
     scratch, shared = resolved.ephemeral_storage, resolved.shared_memory
-    volumes = {}
+    volumes: dict[str, tuple[str, dict[str, Any]]] = {}
     if scratch is not None:
-        volumes[_SCRATCH] = (SCRATCH_PATH, {"sizeLimit": scratch.quantity})
+        volumes[_SCRATCH] = (SCRATCH_PATH, {"emptyDir": {"sizeLimit": scratch.quantity}})
     if shared is not None:
         in_memory = {"medium": "Memory", "sizeLimit": shared.quantity}
-        volumes[_SHARED_MEMORY] = (SHARED_MEMORY_PATH, in_memory)
+        volumes[_SHARED_MEMORY] = (SHARED_MEMORY_PATH, {"emptyDir": in_memory})
     return volumes
 
 

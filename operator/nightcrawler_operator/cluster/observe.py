@@ -65,6 +65,7 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
         fresh_environments=results.fresh_environments,
         fresh_profiles=results.fresh_profiles,
         recorded_at=cluster.recorded_at.get(meta.uid),
+        claim=cluster.claims.cache.get((meta.namespace, names.claim_name(meta.name, meta.uid))),
         mask=results.mask_at(now),
         completed=results.completed,
         targets=_targets(cluster, meta.namespace, revision),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from nightcrawler_crds.kube.nativeviews import ContainerState, JobView, NodeView, PodView
+from nightcrawler_crds.kube.nativeviews import ClaimView, ContainerState, JobView, NodeView, PodView
 from nightcrawler_crds.words.quantities import parse_quantity
 from nightcrawler_operator.decisions.fitting import is_of_state
 from nightcrawler_operator.decisions.pods import disruption, pod_condition, step_status
@@ -17,6 +17,11 @@ def job_state(job: JobView) -> tuple[object, ...]:
     """What decisions depend on in a Job; its counters are noise."""
     ended = tuple(c.type for c in job.status.conditions if c.status == "True")
     return (ended, job.metadata.deletion_timestamp, job.spec.suspend)
+
+
+def claim_state(claim: ClaimView) -> tuple[object, ...]:
+    """What decisions depend on in a claim."""
+    return (claim.status.phase, claim.metadata.deletion_timestamp)
 
 
 def pod_state(pod: PodView) -> tuple[object, ...]:

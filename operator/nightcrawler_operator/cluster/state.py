@@ -15,7 +15,7 @@ from typing import Any, Final
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.cache import Cache, Key
 from nightcrawler_crds.kube.informer import Informer
-from nightcrawler_crds.kube.nativeviews import JobView, NodeView, PodView
+from nightcrawler_crds.kube.nativeviews import ClaimView, JobView, NodeView, PodView
 from nightcrawler_crds.kube.reading import Unreadables
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, OwingView, ProfileView, WorkflowView
@@ -25,7 +25,14 @@ from nightcrawler_operator.cluster.lookup_results import LookupResults
 from nightcrawler_operator.cluster.notices import NoticeOptions, Notices
 from nightcrawler_operator.cluster.owing import OwingRuns
 from nightcrawler_operator.cluster.past import PastRuns
-from nightcrawler_operator.cluster.relevant import CREATED, job_state, node_state, pod_state, room_of
+from nightcrawler_operator.cluster.relevant import (
+    CREATED,
+    claim_state,
+    job_state,
+    node_state,
+    pod_state,
+    room_of,
+)
 from nightcrawler_operator.cluster.revisioncache import RevisionCache
 from nightcrawler_operator.cluster.room import Room
 from nightcrawler_operator.decisions.ownership import is_owned_by, owner_name
@@ -66,6 +73,7 @@ class ClusterState:
         )
         self.jobs: Informer[JobView] = children(names.JOBS, JobView, on_change=self._job_changed)
         self.pods: Informer[PodView] = children(names.PODS, PodView, on_change=self._pod_changed)
+        self.claims: Informer[ClaimView] = children(names.CLAIMS, ClaimView, on_change=self._claim_changed)
         self.nodes = Informer(
             store, names.NODES, NodeView, on_change=self._node_changed, keep_unreadable=True
         )
@@ -95,9 +103,11 @@ class ClusterState:
     @property
     def informers(
         self,
-    ) -> tuple[Informer[JobView], Informer[PodView], Informer[NodeView], Informer[OwingView]]:
+    ) -> tuple[
+        Informer[JobView], Informer[PodView], Informer[ClaimView], Informer[NodeView], Informer[OwingView]
+    ]:
         """The informers to run, and to have synced before anything is decided."""
-        return (self.jobs, self.pods, self.nodes, self.owing.informer)
+        return (self.jobs, self.pods, self.claims, self.nodes, self.owing.informer)
 
     def record_own_write(self, written: ExecutionView) -> None:
         """Cache the response to our own write, without queueing the execution for it."""
@@ -172,16 +182,29 @@ class ClusterState:
         )
 
     def leftovers(self) -> Iterator[LeftoverKey]:
-        """Every execution that has Jobs and is not live."""
-        for uid, jobs in self.jobs_of.items():
-            metas = [job.metadata for job in jobs.values()]
-            for namespace, name in {(m.namespace, owner_name(m, uid)) for m in metas if is_owned_by(m, uid)}:
+        """Every execution that has Jobs, or a claim, and is not live."""
+        metas = {uid: [job.metadata for job in jobs.values()] for uid, jobs in self.jobs_of.items()}
+        for claim in self.claims.cache:
+            metas.setdefault(claim.metadata.labels.execution_uid, []).append(claim.metadata)
+        for uid, some in metas.items():
+            for namespace, name in {(m.namespace, owner_name(m, uid)) for m in some if is_owned_by(m, uid)}:
                 if not self._is_live(uid, namespace, name):
                     yield LeftoverKey(namespace, name, uid)
 
     def has_jobs(self, uid: str, namespace: str) -> bool:
         """Whether an execution owns Jobs in its namespace."""
         return any(is_owned_by(job.metadata, uid) for job in self.labelled_jobs(uid, namespace))
+
+    def claim_of(self, key: LeftoverKey) -> ClaimView | None:
+        """The claim that an execution owns and that is not being deleted; not one that is to be kept."""
+        claim = self.claims.cache.get((key.namespace, names.claim_name(key.name, key.uid)))
+        if claim is None or claim.metadata.deletion_timestamp is not None:
+            return None
+        return claim if is_owned_by(claim.metadata, key.uid) else None
+
+    def has_leftovers(self, key: LeftoverKey) -> bool:
+        """Whether an execution owns Jobs or a claim."""
+        return self.has_jobs(key.uid, key.namespace) or self.claim_of(key) is not None
 
     def labelled_jobs(self, uid: str, namespace: str) -> list[JobView]:
         """The Jobs in a namespace with an execution's label, whether it owns them or not."""
@@ -228,8 +251,7 @@ class ClusterState:
             self.lookup_results.pop(meta.uid, None)
             self._observed_at.pop(meta.uid, None)
             self.recorded_at.pop(meta.uid, None)
-            if self.has_jobs(meta.uid, meta.namespace):
-                self._wake(LeftoverKey(*meta.key, meta.uid))
+            self._wake_leftovers(LeftoverKey(*meta.key, meta.uid))
             return
         self._observed_at[meta.uid] = time.monotonic()
         self.notices.observed(meta, new.status.notifications)
@@ -250,8 +272,8 @@ class ClusterState:
             self._wake(DutyKey(*meta.key))
             if old is None and some.spec.trigger.type == SCHEDULED:
                 self._wake(ScheduleKey(meta.namespace, some.spec.workflow_ref.name))
-        elif self.has_jobs(meta.uid, meta.namespace):
-            self._wake(LeftoverKey(*meta.key, meta.uid))  # its Jobs may have stayed for a duty
+        else:
+            self._wake_leftovers(LeftoverKey(*meta.key, meta.uid))  # its Jobs may have stayed for a duty
         if (oldest := self.owing.one_too_many()) is not None:
             self._wake(DutyKey(*oldest))
 
@@ -302,6 +324,14 @@ class ClusterState:
         if new is None or stray or (changed and not self._is_reported_by_pod(new)):
             self._wake_owner(uid, meta.namespace, meta.labels.execution)
 
+    def _claim_changed(self, old: ClaimView | None, new: ClaimView | None) -> None:
+        some = new or old
+        assert some is not None
+        if old is not None and new is not None and claim_state(old) == claim_state(new):
+            return
+        labels = some.metadata.labels
+        self._wake_owner(labels.execution_uid, some.metadata.namespace, labels.execution)
+
     def _pod_changed(self, old: PodView | None, new: PodView | None) -> None:
         some = new or old
         assert some is not None
@@ -346,8 +376,12 @@ class ClusterState:
     def _wake_owner(self, uid: str, namespace: str, execution: str) -> None:
         if self._is_live(uid, namespace, execution):
             self._wake(ExecutionKey(namespace, execution))
-        elif self.has_jobs(uid, namespace):
-            self._wake(LeftoverKey(namespace, execution, uid))
+        else:
+            self._wake_leftovers(LeftoverKey(namespace, execution, uid))
+
+    def _wake_leftovers(self, key: LeftoverKey) -> None:
+        if self.has_leftovers(key):
+            self._wake(key)
 
     def _note_lost_pod(self, uid: str, pod: PodView) -> None:
         jobs = [job.metadata.uid for job in self.jobs_of.get(uid, {}).values()]

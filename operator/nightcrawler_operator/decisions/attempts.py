@@ -20,8 +20,9 @@ from nightcrawler_operator.decisions.attempt_state import AttemptState, Blame, F
 from nightcrawler_operator.decisions.causes import cause_of, sentence_of
 from nightcrawler_operator.decisions.containers import failing_beside, how_it_ended
 from nightcrawler_operator.decisions.context import StepContext
+from nightcrawler_operator.decisions.pending import Pending
 from nightcrawler_operator.decisions.pods import is_live, step_status
-from nightcrawler_operator.decisions.waiting import Pending, waiting
+from nightcrawler_operator.decisions.waiting import waiting
 from nightcrawler_operator.plan import Deadline, LookForEvents, LookForJob, Lookup, OldObject
 from nightcrawler_operator.snapshot import Attempt, Snapshot
 
@@ -83,7 +84,19 @@ def _observed_state(ctx: StepContext, job_name: str, attempt: Attempt) -> Attemp
     if live is None and job.managed and (attempt.pods or attempt.pod_lost or has_run):
         return _pod_gone(attempt, snapshot)
     refusal = snapshot.refusals.get(job_name)
-    pending = Pending(job, live, ctx.now, snapshot.limits, snapshot.events, has_run, refusal)
+    volume = ctx.run.volume
+    pending = Pending(
+        job,
+        live,
+        ctx.now,
+        snapshot.limits,
+        snapshot.events,
+        has_run,
+        refusal,
+        volume,
+        snapshot.claim,
+        claim_absent=volume is not None and volume.claim in snapshot.absent,
+    )
     return _not_started(ctx, pending, live)
 
 

@@ -26,8 +26,10 @@ from nightcrawler_crds.validation import (
     unknown_environment,
 )
 from nightcrawler_operator.decisions.fitting import too_large
+from nightcrawler_operator.decisions.onenode import contradiction, too_large_together
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.snapshot import Nodes, Revision
+from nightcrawler_operator.volume import is_on_one_node
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +121,13 @@ def objections(candidate: Candidate, revision: Revision, nodes: Nodes, limits: L
         yield NoPlace(problem.reason, problem.message)
     for problem in profile_selector_problems(revision.spec, revision.profiles, candidate.name, selector):
         yield NoPlace(problem.reason, problem.message)
+    together = is_on_one_node(revision.spec, spec, limits)
+    if together and (sentence := contradiction(revision, spec, limits, nodes)):
+        yield NoPlace(conditions.NO_COMMON_NODE, sentence)
     if spec.nodes == "Fixed":
         sentence = too_large(candidate.name, spec, revision, nodes, limits)
+        if sentence is None and together:
+            sentence = too_large_together(candidate.name, spec, revision, nodes, limits)
         if sentence:
             yield NoPlace(conditions.NO_NODE_LARGE_ENOUGH, sentence)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import ExecutionStatusView
-from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_crds.v1alpha1 import EnvironmentSpec, conditions
 from nightcrawler_crds.validation import filled_parameters
 from nightcrawler_operator.decisions import progress, refusals, run_end
 from nightcrawler_operator.decisions.admission import (
@@ -32,6 +32,7 @@ from nightcrawler_operator.plan import (
     Waiting,
 )
 from nightcrawler_operator.snapshot import Refusal, Revision, Snapshot
+from nightcrawler_operator.volume import volume_of
 
 
 def decide(snapshot: Snapshot) -> Plan:
@@ -94,10 +95,12 @@ def accepted(status: ExecutionStatusView) -> bool:
     return any(c.type == conditions.ACCEPTED and c.status == "True" for c in status.conditions)
 
 
-def run_of(snapshot: Snapshot, revision: Revision) -> Run:
-    """What the Jobs of this execution are built from."""
+def run_of(snapshot: Snapshot, revision: Revision, environment: EnvironmentSpec | None = None) -> Run:
+    """What the Jobs of this execution are built from; by default in the Environment that is recorded."""
     execution = snapshot.execution
     status = execution.status
+    if environment is None:
+        environment = recorded_place(status.environment, snapshot.environments)
     return Run(
         execution=execution.metadata.name,
         execution_uid=execution.metadata.uid,
@@ -105,10 +108,11 @@ def run_of(snapshot: Snapshot, revision: Revision) -> Run:
         workflow=execution.spec.workflow_ref.name,
         revision=revision,
         parameters=filled_parameters(revision.spec, execution.spec.parameters),
-        environment=recorded_place(status.environment, snapshot.environments),
+        environment=environment,
         place=status.environment if placed_by_choice(status.conditions) else None,
         lost_environment=lost_place(status.environment, status.conditions, snapshot.environments),
         gpu_products=snapshot.nodes.gpu_products,
+        volume=volume_of(revision.spec, environment, snapshot.limits, execution.metadata, snapshot.claim),
     )
 
 
@@ -150,8 +154,7 @@ def _begin(snapshot: Snapshot, admitted: Admitted) -> Plan:
         message=None,
     )
     run = replace(
-        run_of(snapshot, admitted.revision),
-        environment=place.spec,
+        run_of(snapshot, admitted.revision, place.spec),
         place=place.name if place.reason == conditions.CHOSEN else None,
         lost_environment=None,
     )

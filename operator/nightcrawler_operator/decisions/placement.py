@@ -26,10 +26,12 @@ from nightcrawler_operator.decisions.candidates import (
 from nightcrawler_operator.decisions.choice import Appraisal, choose, comparable, objection, why
 from nightcrawler_operator.decisions.cost import expected_cost
 from nightcrawler_operator.decisions.duration import expected_duration
+from nightcrawler_operator.decisions.onenode import contradiction
 from nightcrawler_operator.decisions.status import MAX_MESSAGE
 from nightcrawler_operator.decisions.wait import expected_wait
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.snapshot import Nodes, Outlook, Revision
+from nightcrawler_operator.volume import is_on_one_node
 
 _MOST_OBJECTIONS: Final = 5
 _MOST_SHOWN: Final = 64
@@ -89,9 +91,14 @@ def place(
             message = f"{NONE_CHOSEN}; name one for the run, or give the workflow one"
             return NoPlace(conditions.NO_ENVIRONMENT, message)
         # Without Environments any name is taken: an installation may do without them.
+        nowhere, limits = EnvironmentSpec(), given.limits
+        if is_on_one_node(workflow, nowhere, limits) and (
+            sentence := contradiction(revision, nowhere, limits, given.nodes)
+        ):
+            return NoPlace(conditions.NO_COMMON_NODE, sentence)
         return Place(
             wanted or next(iter(workflow.environments or ()), None),
-            EnvironmentSpec(),
+            nowhere,
             conditions.THIS_CLUSTER,
             "there are no Environments: it runs in this cluster",
         )

@@ -12,13 +12,15 @@ from nightcrawler_crds.masking import used_secrets
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.validation import is_secure
 from nightcrawler_operator.decisions import jobs, run_end
+from nightcrawler_operator.decisions.claims import missing_claim
 from nightcrawler_operator.decisions.context import NOT_BEGUN, StepContext
 from nightcrawler_operator.decisions.inference import inferred_complete
 from nightcrawler_operator.decisions.notifications.outbox import late_at, with_notices
+from nightcrawler_operator.decisions.onenode import kept_where_all_fit
+from nightcrawler_operator.decisions.pending import POD_EXPECTED
 from nightcrawler_operator.decisions.quota import ASK_AFTER, jobs_to_make_room
 from nightcrawler_operator.decisions.status import status_patch
 from nightcrawler_operator.decisions.steps import Progress, advance
-from nightcrawler_operator.decisions.waiting import POD_EXPECTED
 from nightcrawler_operator.plan import Done, LookForSecrets, Outcome, Plan, Run, Waiting
 from nightcrawler_operator.resolved import run_timeout
 from nightcrawler_operator.snapshot import Snapshot
@@ -210,11 +212,15 @@ def _on_its_way(picture: Picture) -> Plan | None:
     if first or later:
         # Usually a Pod wakes the run; if none is created, nothing would.
         look_at.append(snapshot.now + POD_EXPECTED)
+    run = picture.run
+    if first or later:
+        run = kept_where_all_fit(snapshot, run)
     room = jobs_to_make_room(snapshot)
     if room:
         look_at.append(snapshot.now + ASK_AFTER)
     return Plan(
-        run=picture.run,
+        run=run,
+        claim=missing_claim(snapshot, run) if first else None,
         delete_jobs=tuple(old for p in steps.values() for old in p.delete_jobs),
         force_delete_pods=tuple(old for p in steps.values() for old in p.force_delete),
         room=room,

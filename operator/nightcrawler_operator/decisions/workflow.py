@@ -10,7 +10,6 @@ from typing import Any, Final
 import msgspec
 from pydantic import ValidationError
 
-from nightcrawler_crds import words
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.noticeviews import NoticeView
 from nightcrawler_crds.kube.views import ProfileView, WorkflowView
@@ -112,11 +111,6 @@ def _can_run(spec: WorkflowSpec) -> str:
     return "it can run"
 
 
-def _is_word(value: words.Word | None) -> bool:
-    """Whether a value is set; None, none and NONE are the same as unset."""
-    return value is not None and str(value).lower() != "none"
-
-
 def _security(config: WorkflowConfig) -> Security:
     return config.security or Security()
 
@@ -126,10 +120,6 @@ _Is = Callable[[WorkflowSpec, WorkflowConfig], bool]
 _DEFERRED: Final[Sequence[tuple[str, _Is]]] = (
     ("traceLevel", lambda spec, _: spec.trace_level is not None),
     ("options.enableLogging", lambda spec, _: bool(spec.options and spec.options.enable_logging)),
-    (
-        "config.storage.persistentVolume",
-        lambda _, config: bool(config.storage and _is_word(config.storage.persistent_volume)),
-    ),
     ("config.security.visibility", lambda _, config: _security(config).visibility not in (None, "Public")),
     ("config.security.auditLogging", lambda _, config: bool(_security(config).audit_logging)),
     ("config.security.permissions", lambda _, config: bool(_security(config).permissions)),
