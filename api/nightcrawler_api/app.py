@@ -22,6 +22,7 @@ from nightcrawler_api.events import endpoints as events
 from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions import endpoints as executions
 from nightcrawler_api.executions.service import ExecutionService
+from nightcrawler_api.executions.usage import LiveUsage
 from nightcrawler_api.http.heads import HeadAsGet
 from nightcrawler_api.http.origins import SameOrigin
 from nightcrawler_api.http.streams import Streams
@@ -40,6 +41,7 @@ from nightcrawler_api.workflows.actions import WorkflowActions
 from nightcrawler_api.workflows.presenter import Fallbacks
 from nightcrawler_api.workflows.service import WorkflowService
 from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.prometheus import prometheus_of
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +106,7 @@ def in_front(app: FastAPI) -> ASGIApp:
 def _wire(settings: Settings, store: Store) -> Facade:
     cluster = ClusterCache(store, settings.namespace)
     masks = Masks(store, cluster, enabled=settings.mask_secrets)
+    usage = LiveUsage(store, prometheus_of(settings), enabled=settings.usage)
     streams = Streams(settings.max_streams)
     fallbacks = Fallbacks(
         user=settings.default_user,
@@ -131,6 +134,7 @@ def _wire(settings: Settings, store: Store) -> Facade:
             store,
             cluster,
             masks,
+            usage,
             default_user=settings.default_user,
             default_timeout=settings.default_timeout,
             policy=settings.pod_policy,
@@ -139,6 +143,7 @@ def _wire(settings: Settings, store: Store) -> Facade:
         logs=LogService(store, cluster, masks),
         streams=streams,
         metrics=Metrics(cluster, streams),
+        usage=usage,
     )
 
 
@@ -153,6 +158,7 @@ async def _watching(app: FastAPI) -> AsyncGenerator[None, None]:
         facade.watch_task.cancel()
         with suppress(asyncio.CancelledError):
             await facade.watch_task
+        await facade.usage.close()
 
 
 def _log_failure(watch_task: asyncio.Task[None]) -> None:

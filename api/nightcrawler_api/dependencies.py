@@ -17,6 +17,7 @@ from nightcrawler_api.environments.service import EnvironmentService
 from nightcrawler_api.errors import NotReady
 from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions.service import ExecutionService
+from nightcrawler_api.executions.usage import LiveUsage
 from nightcrawler_api.http.streams import Streams
 from nightcrawler_api.logs.service import LogService
 from nightcrawler_api.metrics import Metrics
@@ -42,6 +43,7 @@ class Facade:
     environments: EnvironmentService
     streams: Streams
     metrics: Metrics
+    usage: LiveUsage
     watch_task: asyncio.Task[None] | None = field(default=None)
     """The task that watches the cluster; None before the application starts."""
 

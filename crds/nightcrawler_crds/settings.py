@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args, get_origin
+from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
 from pydantic import (
@@ -77,6 +78,16 @@ def _known_zone(name: str, info: ValidationInfo) -> str:
     if why := zone_problem(name):
         raise ValueError(f"{variable(info.field_name or '')} {why}.")
     return name
+
+
+def _http_url(url: str | None, info: ValidationInfo) -> str | None:
+    parts = urlsplit(url or "http://x")
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError(
+            f"{variable(info.field_name or '')} {url!r} cannot be used. Accepted: an address such as "
+            "http://prometheus.monitoring:9090, with a path if need be."
+        )
+    return url
 
 
 def _lower(value: object) -> object:
@@ -159,6 +170,20 @@ class CommonSettings(BaseSettings):
         (),
         description="The domains of addresses that may get e-mails of workflows, separated by commas. "
         "Unset: all.",
+    )
+    usage: bool = Field(
+        True,
+        description="Whether CPU and memory of steps are measured, if the cluster serves metrics.k8s.io "
+        "(metrics-server), and GPUs if PROMETHEUS_URL is set.",
+    )
+    prometheus_url: Annotated[str | None, AfterValidator(_http_url)] = Field(
+        None,
+        description="A Prometheus that scrapes NVIDIA's DCGM exporter, for how busy GPUs are: "
+        "`http://prometheus.monitoring:9090`. Unset: GPUs are not measured.",
+    )
+    prometheus_gpu_query: Annotated[str, Field(min_length=1, max_length=1024)] = Field(
+        "DCGM_FI_DEV_GPU_UTIL",
+        description="The query for it: percent, with the labels namespace and pod (or exported_…).",
     )
     mask_secrets: bool = Field(
         False,

@@ -83,6 +83,7 @@ def _prepare(*, node: bool) -> None:
     binaries.kube()
     binaries.kwok()
     binaries.local_path_provisioner()
+    binaries.metrics_server()
     for major in binaries.HELM:
         binaries.helm(major)
     for version in binaries.OTHER_KUBERNETES:

@@ -21,6 +21,7 @@ SOURCES = Path(__file__).parent
 HELM = {3: "helm.sh/helm/v3/cmd/helm@v3.19.0", 4: "helm.sh/helm/v4/cmd/helm@v4.3.1"}
 _HELM_NEEDS = {3: (1, 24), 4: (1, 26)}
 KWOK = "sigs.k8s.io/kwok/cmd/kwok@v0.7.0"
+METRICS_SERVER = "sigs.k8s.io/metrics-server/cmd/metrics-server@v0.9.0"
 LOCAL_PATH = "github.com/rancher/local-path-provisioner@v0.0.30"
 OTHER_KUBERNETES = ("v1.32.13", "v1.34.4", "v1.37.2")
 """Releases whose API the chart is checked with, besides the one that is built: the oldest that it supports,
@@ -103,6 +104,27 @@ def local_path_provisioner() -> Path:
         )
 
     return cache.entry("local-path", cache.digest(LOCAL_PATH), build) / "local-path-provisioner"
+
+
+def metrics_server() -> Path:
+    """The program that serves what Pods use.
+
+    Raises:
+        ClusterError: If Go is missing or too old, or the build fails.
+    """
+
+    def build(folder: Path) -> None:
+        _go(
+            folder,
+            "metrics-server, which measures what Pods use",
+            "3 minutes on two cores",
+            ["install", "-v", "-trimpath", "-ldflags=-s -w", METRICS_SERVER],
+            source=folder,
+            needs=_TOOLCHAINS_SINCE,
+            GOBIN=str(folder),
+        )
+
+    return cache.entry("metrics-server", cache.digest(METRICS_SERVER), build) / "metrics-server"
 
 
 def helm(major: int = 3) -> Path:

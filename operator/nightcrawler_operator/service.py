@@ -18,6 +18,7 @@ from nightcrawler_crds.kube.scheduleviews import OutcomeView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, OwingView, WorkflowView
 from nightcrawler_crds.names import Resource
+from nightcrawler_crds.prometheus import prometheus_of
 from nightcrawler_operator.act import Actor
 from nightcrawler_operator.cluster import installed
 from nightcrawler_operator.cluster.notices import NoticeOptions
@@ -29,6 +30,7 @@ from nightcrawler_operator.decisions.schedules.snapshot import SCHEDULED, has_sc
 from nightcrawler_operator.effects.events import EventEffect
 from nightcrawler_operator.effects.notifications.sender import NotificationEffect
 from nightcrawler_operator.effects.notifications.transport import Transports
+from nightcrawler_operator.effects.usage import UsageCollector
 from nightcrawler_operator.election.elector import Elector
 from nightcrawler_operator.election.holder import Witness, own_holder, write_identity
 from nightcrawler_operator.election.leadership import Leadership, SoleLeader
@@ -131,6 +133,7 @@ class Operator:
             metrics=self.telemetry,
             leads=lambda: self.election.is_leader,
         )
+        self._usage = self._usage_collector()
         self.telemetry.register_gauges(self.lanes, self.election, self.cluster, events=self._events)
         self._tasks: list[asyncio.Task[None]] = []
         self._workers: list[asyncio.Task[None]] = []
@@ -177,6 +180,8 @@ class Operator:
             self._spawn(informer.run(), f"informer of {informer.resource.plural}")
         self._spawn(self.cluster.room.run(), "informer of all Pods")
         self._spawn(self._sync_then_lead(), "election")
+        if self._usage is not None:
+            self._spawn(self._usage.run(), "measurement of usage")
         workers = {Lane.PEOPLE: self.settings.workers, Lane.SCHEDULE: self.settings.schedule_workers}
         self._workers = [
             asyncio.create_task(self.controller.work(self.lanes[lane]))
@@ -335,6 +340,18 @@ class Operator:
     def _wake(self, key: WorkKey) -> None:
         # The caches are built before the controller, and report nothing before they are started.
         self.controller.wake(key)
+
+    def _usage_collector(self) -> UsageCollector | None:
+        settings = self.settings
+        if not settings.usage:
+            return None
+        return UsageCollector(
+            self.store,
+            self.cluster,
+            settings.watch_namespace,
+            gpus=prometheus_of(settings),
+            metrics=self.telemetry,
+        )
 
     # --- leadership ----------------------------------------------------------------------------------
 

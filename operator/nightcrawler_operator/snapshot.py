@@ -176,6 +176,23 @@ class ObservedEvents:
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """A time-weighted average, and the highest value."""
+
+    average: float
+    peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a Pod's step has used so far: cores, bytes, and percent of its GPUs; None if not measured."""
+
+    cpu: Figure | None = None
+    memory: Figure | None = None
+    gpu: Figure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything a decision on one execution may look at.
 
@@ -197,6 +214,7 @@ class Snapshot:
         fresh_profiles: The same of the ComputeProfiles.
         recorded_at: When this process last wrote the status.
         claim: The claim of the run's volume, if there is one.
+        usage: What its Pods have used so far, by UID.
         mask: Hides the values of Secrets in messages; None if they have not been read lately.
         completed: The steps that it observed to complete and has not recorded yet.
         targets: The channels for which the namespace has a target; None while that is not known.
@@ -228,6 +246,7 @@ class Snapshot:
     fresh_profiles: bool = True
     recorded_at: datetime | None = None
     claim: ClaimView | None = None
+    usage: Mapping[str, Measured] = field(default_factory=dict)
     mask: Mask | None = None
     completed: Mapping[str, StepStatusView] = field(default_factory=dict)
     targets: frozenset[str] | None = None

@@ -59,7 +59,7 @@ def volume_of(
     size = asked_size(spec)
     if size is None:
         return None
-    mode = environment.access_mode or limits.storage_access_mode
+    mode: str = environment.access_mode or limits.storage_access_mode
     if claim is not None and claim.spec.access_modes:
         mode = claim.spec.access_modes[0]  # as it was created, whatever was changed since
     return Volume(

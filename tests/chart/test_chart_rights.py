@@ -88,3 +88,11 @@ def test_without_rbac_no_right_is_given() -> None:
     objects = manifests({"rbac": {"create": False}})
     assert not [o for o in objects if o["apiVersion"].startswith("rbac.")]
     assert len(of(objects, "ServiceAccount")) == 2
+
+
+def test_without_usage_nothing_of_what_is_used_can_be_read() -> None:
+    objects = manifests({"settings": {"usage": False}})
+    for kind, name in (("ClusterRole", "nightcrawler-operator"), ("Role", "nightcrawler-api")):
+        assert ("metrics.k8s.io", "pods", "", "list") in granted(one(manifests(), kind, name))
+        assert not [right for right in granted(one(objects, kind, name)) if right[0] == "metrics.k8s.io"]
+    assert ("", "nodes", "", "get") not in granted(one(objects, "ClusterRole", "nightcrawler-api"))

@@ -114,11 +114,12 @@ def test_steps_that_run_at_the_same_time_are_on_one_node(
 ) -> None:
     shelf.put()
     operators.start(storage_class=shelf.name)
-    workflow = a_storing_workflow("side-by-side", order="Graph")
+    workflow = a_workflow("side-by-side", order="Graph", config={"storage": {"persistentVolume": SIZE}})
     for number in range(4):
-        workflow = workflow.step(f"s{number}", lasts=3, resources={"cpu": 16})
+        workflow = workflow.step(f"s{number}", lasts=600, resources={"cpu": 8})
     (run,) = team.runs(workflow)
-    team.until_phase(run, "Completed")
+    for number in range(4):
+        team.until_pod_runs(run, f"s{number}")
     assert len(set(nodes_of(team, run).values())) == 1, "the scheduler spreads them otherwise"
 
 
@@ -171,7 +172,8 @@ def test_a_quota_on_storage_is_waited_for(operators: Operators, team: Team, shel
     team.set_quota({"requests.storage": "1M"}, {"requests.storage": "0"})
     (run,) = team.runs(a_storing_workflow("modest").step("one"))
     waits = team.until_step(run, "one", reason=conditions.STEP_QUOTA)
-    assert "the volume of its run is refused: exceeded quota" in waits["message"]
+    assert "the volume of its run is refused: persistentvolumeclaims" in waits["message"]
+    assert "exceeded quota: quota, requested: requests.storage=1G" in waits["message"]
     assert team.jobs(run) == []
     path = f"/api/v1/namespaces/{team.namespace}/resourcequotas/quota"
     team.cluster.api.merge(path, {"spec": {"hard": {"requests.storage": "10Gi"}}})

@@ -239,6 +239,7 @@ def installation(folder: Path) -> Iterator[Installation]:
     with LocalCluster.start(
         folder / "cluster", node=True, kwok_nodes=gpu_nodes(2), images=[image]
     ) as cluster:
+        cluster.add_metrics()
         demo = Kubectl(str(binaries.kube() / "kubectl"), cluster.kubeconfig)
         release.install(demo, image, *_SETTINGS, folder=folder)
         cluster.kubectl("apply", "-f", str(FOLDER / "environments.yaml"))

@@ -11,13 +11,13 @@ from typing import Any, Final
 
 import pytest
 from aiohttp import web
-from tests.support.answering import store_of
 
 from nightcrawler_api.executions.loglines import parse_log
 from nightcrawler_api.masks import Masks
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_crds.errors import Unavailable
 from nightcrawler_crds.masking import NOTHING_HIDDEN
+from tests.support.fakeserver import store_of
 from tests.support.views import execution
 
 PASSWORD: Final = "hunter2000"

@@ -56,7 +56,7 @@ def test_what_takes_effect_later_is_listed() -> None:
     status, reason, message = conditions_of(spec)[conditions.DEFERRED]
 
     assert (status, reason) == ("True", conditions.LATER_RELEASE)
-    assert message.endswith("spec.traceLevel, spec.config.security")
+    assert message.endswith("spec.traceLevel, spec.config.security.visibility")
 
 
 LATER: Final[dict[str, dict[str, Any]]] = {

@@ -73,6 +73,10 @@ LIMITS: Final = (
     ("DEFAULT_CPU", "250m", "default_cpu", Cpu(250)),
     ("DEFAULT_MEMORY", "128 MB", "default_memory", Bytes(128_000_000)),
     ("PRIORITY_CLASS_PREFIX", "nc-", "priority_class_prefix", "nc-"),
+    ("STORAGE_CLASS", "fast", "storage_class", "fast"),
+    ("STORAGE_ACCESS_MODE", "ReadWriteMany", "storage_access_mode", "ReadWriteMany"),
+    ("STORAGE_FS_GROUP", "0", "storage_fs_group", 0),
+    ("MASK_SECRETS", "true", "mask_secrets", True),
     ("ALLOW_HOST_PATH", "true", "pod_policy", PodPolicy(allow_host_path=True)),
 )
 

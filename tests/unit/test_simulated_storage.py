@@ -11,6 +11,7 @@ from nightcrawler_crds.names import Resource
 from nightcrawler_crds.phases import has_ended
 from nightcrawler_crds.v1alpha1 import conditions
 from tests.support.modelserver import Json
+from tests.support.replica import the_servers_time
 from tests.support.simulation import (
     RUN,
     Action,
@@ -21,7 +22,6 @@ from tests.support.simulation import (
     graphs,
     interventions,
     many_examples,
-    the_servers_time,
     with_refusals,
     with_statistics,
 )

@@ -31,6 +31,7 @@ LIST: Final[dict[str, Any]] = {
             "endTime": "2025-07-10T16:01:25Z",
             "duration": "01:16:25",
             "executor": "John Doe",
+            "resourceUsage": {"cpu": 78, "memory": 65, "gpu": 92},
         },
         {
             "id": "exec-4892",
@@ -66,6 +67,7 @@ DETAIL: Final[dict[str, Any]] = {
     "endTime": "2025-07-10T16:01:25Z",
     "duration": "01:16:25",
     "executor": "John Doe",
+    "resourceUsage": {"cpu": 78, "memory": 65, "gpu": 92},
     "stepExecutions": [
         {
             "name": "Data Preparation",

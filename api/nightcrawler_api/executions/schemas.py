@@ -56,11 +56,20 @@ class ExecutionStarted(TypedDict):
     estimatedDuration: str
 
 
+class ResourceUsage(TypedDict):
+    """What was used of what was asked for, in percent, else of the node; only what was measured."""
+
+    cpu: NotRequired[int]
+    memory: NotRequired[int]
+    gpu: NotRequired[int]
+
+
 class Execution(TypedDict):
     """An execution in the list.
 
     `error` says why it failed; `message` why a live one waits, or how it was cancelled. `duration` of a
-    live one is that so far, once a step has started.
+    live one is that so far, once a step has started. `resourceUsage` is the average of its steps; in the
+    detail of a live one, what those use now that run.
     """
 
     id: str
@@ -74,6 +83,7 @@ class Execution(TypedDict):
     environment: NotRequired[str]
     progress: NotRequired[str]
     scheduledTime: NotRequired[str]
+    resourceUsage: NotRequired[ResourceUsage]
 
 
 class ExecutionList(TypedDict):
@@ -116,7 +126,11 @@ class LogLine(TypedDict):
 
 
 class StepExecution(TypedDict):
-    """A step that has started; its last attempt."""
+    """A step that has started; its last attempt.
+
+    `resourceUsage` is the average of one that has ended, with the highest values in `peakUsage`, and what one
+    that runs uses now.
+    """
 
     name: str
     status: Literal["running", "completed", "failed"]
@@ -127,6 +141,8 @@ class StepExecution(TypedDict):
     message: NotRequired[str]
     attempt: NotRequired[int]
     exitCode: NotRequired[int]
+    resourceUsage: NotRequired[ResourceUsage]
+    peakUsage: NotRequired[ResourceUsage]
     logs: NotRequired[list[LogLine]]
     logsMessage: NotRequired[str]
 

@@ -31,6 +31,7 @@ from nightcrawler_api.executions.schemas import (
     NotCancelled,
     RerunRequest,
 )
+from nightcrawler_api.executions.usage import LiveUsage
 from nightcrawler_api.ids import create_named
 from nightcrawler_api.masks import Masks
 from nightcrawler_api.pagination import continued
@@ -63,6 +64,7 @@ class ExecutionService:
         store: Store,
         cluster: ClusterCache,
         masks: Masks,
+        usage: LiveUsage,
         *,
         default_user: str,
         default_timeout: float,
@@ -71,6 +73,7 @@ class ExecutionService:
         self._store = store
         self._cluster = cluster
         self._masks = masks
+        self._usage = usage
         self._default_user = default_user
         self._default_timeout = default_timeout
         self._policy = policy
@@ -185,7 +188,8 @@ class ExecutionService:
         logs = None
         if with_logs:
             logs = await self._logs(execution, presenter.started_steps(execution, order))
-        return presenter.detail(execution, self._default_user, order, logs, clock.utcnow())
+        live = await self._usage.of(execution)
+        return presenter.detail(execution, self._default_user, order, logs, clock.utcnow(), live)
 
     async def _logs(self, execution: ExecutionView, steps: list[str]) -> dict[str, podlogs.StepLog]:
         try:

@@ -57,6 +57,29 @@ class ExecutionSpecView(_Read, frozen=True):
     cancel: bool = False
 
 
+class UsageOfView(_Read, frozen=True):
+    """How much of something a step used, in percent."""
+
+    average: int = 0
+    peak: int = 0
+
+
+class UsageView(_Read, frozen=True):
+    """What a step used; see `v1alpha1.execution.Usage` for the meaning."""
+
+    cpu: UsageOfView | None = None
+    memory: UsageOfView | None = None
+    gpu: UsageOfView | None = None
+
+
+class ResourceUsageView(_Read, frozen=True):
+    """What a run used, in percent."""
+
+    cpu: int | None = None
+    memory: int | None = None
+    gpu: int | None = None
+
+
 class StepStatusView(_Read, frozen=True):
     """A step's status; see `v1alpha1.execution.StepStatus` for the meaning."""
 
@@ -70,6 +93,7 @@ class StepStatusView(_Read, frozen=True):
     reason: str | None = None
     message: str | None = None
     preemptions: int = 0
+    usage: UsageView | None = None
 
     def __post_init__(self) -> None:
         """Intern repeated strings."""
@@ -102,6 +126,7 @@ class ExecutionStatusView(_Read, frozen=True):
     duties: tuple[str, ...] | None = None
     notifications: dict[str, NoticeView] | None = None
     placement: tuple[PlacementView, ...] | None = None
+    resource_usage: ResourceUsageView | None = None
     steps: dict[str, StepStatusView] = {}
 
     def __post_init__(self) -> None:

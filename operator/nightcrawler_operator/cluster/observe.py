@@ -16,9 +16,10 @@ from nightcrawler_operator.cluster.lookup_results import LookupResults
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.ownership import is_owned_by, is_pod_of
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import Attempt, LiveRun, Outlook, Revision, Snapshot, Unwatched
+from nightcrawler_operator.snapshot import Attempt, LiveRun, Measured, Outlook, Revision, Snapshot, Unwatched
 
 _NOTHING_FOUND = LookupResults()
+_NOTHING_USED: Final[Mapping[str, Measured]] = MappingProxyType({})
 _ALL_WATCHED: Final[Mapping[tuple[str, int], Unwatched]] = MappingProxyType({})
 
 
@@ -66,6 +67,7 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
         fresh_profiles=results.fresh_profiles,
         recorded_at=cluster.recorded_at.get(meta.uid),
         claim=cluster.claims.cache.get((meta.namespace, names.claim_name(meta.name, meta.uid))),
+        usage=_usage(cluster, attempts),
         mask=results.mask_at(now),
         completed=results.completed,
         targets=_targets(cluster, meta.namespace, revision),
@@ -77,6 +79,14 @@ def _targets(cluster: ClusterState, namespace: str, revision: Revision | None) -
     """The channels that have a target, if that matters: the workflow uses those that it does not name."""
     wants = revision is not None and revision.notices.others
     return cluster.notices.targets.channels(namespace) if wants else None
+
+
+def _usage(cluster: ClusterState, attempts: Mapping[tuple[str, int], Attempt]) -> Mapping[str, Measured]:
+    """What the Pods of these attempts have used so far."""
+    if not len(cluster.usage):
+        return _NOTHING_USED
+    pods = (pod.metadata for attempt in attempts.values() for pod in attempt.pods)
+    return {pod.uid: measured for pod in pods if (measured := cluster.usage.of(pod.key)) is not None}
 
 
 def live_revision(cluster: ClusterState, workflow: WorkflowView) -> Revision | None:

@@ -7,10 +7,10 @@ Every replica keeps its caches warm, whoever leads. Changes that need a reconcil
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.cache import Cache, Key
@@ -20,21 +20,16 @@ from nightcrawler_crds.kube.reading import Unreadables
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, OwingView, ProfileView, WorkflowView
 from nightcrawler_crds.validation import wanted_by
+from nightcrawler_operator.cluster import relevant
 from nightcrawler_operator.cluster.environments import EnvironmentChanges
+from nightcrawler_operator.cluster.indexes import index_by_workflow
 from nightcrawler_operator.cluster.lookup_results import LookupResults
 from nightcrawler_operator.cluster.notices import NoticeOptions, Notices
 from nightcrawler_operator.cluster.owing import OwingRuns
 from nightcrawler_operator.cluster.past import PastRuns
-from nightcrawler_operator.cluster.relevant import (
-    CREATED,
-    claim_state,
-    job_state,
-    node_state,
-    pod_state,
-    room_of,
-)
 from nightcrawler_operator.cluster.revisioncache import RevisionCache
 from nightcrawler_operator.cluster.room import Room
+from nightcrawler_operator.cluster.usage import Usage
 from nightcrawler_operator.decisions.ownership import is_owned_by, owner_name
 from nightcrawler_operator.decisions.pods import ENDED, as_first_deleted
 from nightcrawler_operator.decisions.schedules.snapshot import SCHEDULED, has_schedule
@@ -80,6 +75,7 @@ class ClusterState:
         self.environment_changes = EnvironmentChanges(self.environments, wake)
         # The Pods of all nodes are followed only while there are Environments.
         self.room = Room(store, self.environment_changes.all_changed)
+        self.usage = Usage()
         self.past = PastRuns()
         self.notices = Notices(store, namespace, notices or NoticeOptions(), on_targets=self._targets_changed)
         self.owing = OwingRuns(store, namespace, max_owing_runs, self._owing_changed)
@@ -242,7 +238,7 @@ class ClusterState:
         self.environment_changes.run_changed(old, new)
         workflow = (meta.namespace, some.spec.workflow_ref.name)
         if old is None or new is None:
-            _index(self.executions_of, workflow, meta.name, there=new is not None)
+            index_by_workflow(self.executions_of, workflow, meta.name, there=new is not None)
         if old is None or new is None or old.status.phase != new.status.phase:
             self._wake(WorkflowKey(*workflow))  # its status counts live runs, and has the last one's phase
         if new is None and some.spec.trigger.type == SCHEDULED:
@@ -263,7 +259,9 @@ class ClusterState:
         some = new or old
         assert some is not None
         meta = some.metadata
-        _index(self.owing_of, (meta.namespace, some.spec.workflow_ref.name), meta.name, there=new is not None)
+        index_by_workflow(
+            self.owing_of, (meta.namespace, some.spec.workflow_ref.name), meta.name, there=new is not None
+        )
         if new is None:
             self.notices.deliveries.forget(meta.uid)
         else:
@@ -299,7 +297,7 @@ class ClusterState:
         # Profiles change seldom: what was resolved with them is resolved anew.
         self.revisions.forget_live()
         for workflow in self.workflows:
-            if names_profile(workflow.spec):
+            if relevant.names_profile(workflow.spec):
                 self._wake(WorkflowKey(*workflow.metadata.key))
 
     def _job_changed(self, old: JobView | None, new: JobView | None) -> None:
@@ -319,7 +317,7 @@ class ClusterState:
             self.unreportable.discard(meta.uid)
             if not jobs:
                 del self.jobs_of[uid]
-        changed = old is not None and new is not None and job_state(old) != job_state(new)
+        changed = old is not None and new is not None and relevant.job_state(old) != relevant.job_state(new)
         stray = old is None and not self._is_live(uid, meta.namespace, meta.labels.execution)
         if new is None or stray or (changed and not self._is_reported_by_pod(new)):
             self._wake_owner(uid, meta.namespace, meta.labels.execution)
@@ -327,7 +325,7 @@ class ClusterState:
     def _claim_changed(self, old: ClaimView | None, new: ClaimView | None) -> None:
         some = new or old
         assert some is not None
-        if old is not None and new is not None and claim_state(old) == claim_state(new):
+        if old is not None and new is not None and relevant.claim_state(old) == relevant.claim_state(new):
             return
         labels = some.metadata.labels
         self._wake_owner(labels.execution_uid, some.metadata.namespace, labels.execution)
@@ -349,11 +347,11 @@ class ClusterState:
                 del self.pods_of[uid]
             self._note_lost_pod(uid, some)
         # A Pod's creation needs no reconcile: its Job was created for that.
-        if new is None or pod_state(new) != (pod_state(old) if old else CREATED):
+        if new is None or relevant.pod_state(new) != (relevant.pod_state(old) if old else relevant.CREATED):
             self._wake_owner(uid, meta.namespace, meta.labels.execution)
 
     def _node_changed(self, old: NodeView | None, new: NodeView | None) -> None:
-        if old is not None and new is not None and node_state(old) == node_state(new):
+        if old is not None and new is not None and relevant.node_state(old) == relevant.node_state(new):
             return
         before = self.node_facts
         nodes = list(self.nodes.cache)
@@ -361,7 +359,7 @@ class ClusterState:
         assert some is not None
         self._rooms.pop(some.metadata.name, None)
         if new is not None:
-            self._rooms[new.metadata.name] = room_of(new)
+            self._rooms[new.metadata.name] = relevant.room_of(new)
         self.node_facts = Nodes(
             gpu_products=frozenset(n.metadata.gpu_product for n in nodes if n.metadata.gpu_product),
             ready=frozenset(n.metadata.name for n in nodes if n.ready),
@@ -398,20 +396,3 @@ class ClusterState:
     def _is_live(self, uid: str, namespace: str, execution: str) -> bool:
         known = self.executions.get((namespace, execution))
         return known is not None and known.metadata.uid == uid
-
-
-def names_profile(spec: Mapping[str, Any]) -> bool:
-    """Whether a workflow, or a step of it, names a compute profile; `spec` may be any JSON."""
-    config, steps = spec.get("config"), spec.get("steps")
-    parts = [config, *(steps if isinstance(steps, list) else ())]
-    return any(isinstance(part, Mapping) and part.get("computeProfile") is not None for part in parts)
-
-
-def _index(index: dict[Key, set[str]], workflow: Key, execution: str, *, there: bool) -> None:
-    """Note in an index by workflow that an execution is there, or is not there any more."""
-    if there:
-        index.setdefault(workflow, set()).add(execution)
-    elif workflow in index:
-        index[workflow].discard(execution)
-        if not index[workflow]:
-            del index[workflow]

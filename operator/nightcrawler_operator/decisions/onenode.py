@@ -35,8 +35,8 @@ def moments(
 ) -> list[Moment]:
     """The steps by how many are before each."""
     levels: dict[int, list[str]] = {}
-    for name, level in revision.levels.items():
-        levels.setdefault(level, []).append(name)
+    for name in revision.steps:
+        levels.setdefault(revision.levels[name], []).append(name)
     found = []
     for _, together in sorted(levels.items()):
         asked: dict[str, float] = {}

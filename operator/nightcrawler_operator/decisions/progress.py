@@ -21,6 +21,7 @@ from nightcrawler_operator.decisions.pending import POD_EXPECTED
 from nightcrawler_operator.decisions.quota import ASK_AFTER, jobs_to_make_room
 from nightcrawler_operator.decisions.status import status_patch
 from nightcrawler_operator.decisions.steps import Progress, advance
+from nightcrawler_operator.decisions.usage import run_usage, with_usage
 from nightcrawler_operator.plan import Done, LookForSecrets, Outcome, Plan, Run, Waiting
 from nightcrawler_operator.resolved import run_timeout
 from nightcrawler_operator.snapshot import Snapshot
@@ -273,8 +274,13 @@ def _cancelling(picture: Picture, over: datetime) -> Plan:
 
 
 def _ended(picture: Picture, steps: dict[str, StepStatusView], phase: str, reason: str, message: str) -> Plan:
+    steps = with_usage(steps, picture.snapshot, picture.run)
     status = run_end.replace_status(
-        picture.status, steps=steps, progress=_progress(picture), start_time=_started(picture)
+        picture.status,
+        steps=steps,
+        progress=_progress(picture),
+        start_time=_started(picture),
+        resource_usage=run_usage(steps, picture.snapshot, picture.run),
     )
     # Last: what a run owes follows from all the rest of its status.
     return run_end.ended(picture.snapshot, run_end.finish(picture.snapshot, status, phase, reason, message))
