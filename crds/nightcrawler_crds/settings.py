@@ -6,6 +6,7 @@ settings in the documentation are generated from the fields' descriptions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args, get_origin
@@ -99,6 +100,29 @@ Port = Annotated[int, Ge(0), Le(65535)]
 DnsLabel = Annotated[str, Field(pattern=f"^{DNS_LABEL}$", max_length=63)]
 
 
+_Most = Annotated[int | None, Ge(1), Le(1_000_000)]
+_NAMESPACE_LIMIT: Final = re.compile(rf"\s*({DNS_LABEL})\s*=\s*([1-9][0-9]{{0,5}})\s*")
+
+
+def _by_namespace(value: object) -> object:
+    """Limits by namespace, as they are written in a variable."""
+    if not isinstance(value, str):
+        return value
+    limits: dict[str, int] = {}
+    for part in value.split(","):
+        found = _NAMESPACE_LIMIT.fullmatch(part)
+        if found is None:
+            raise ValueError(
+                f"{variable('max_running_in')} {value!r} cannot be used. Accepted: namespaces with the "
+                "number of runs, at least 1, separated by commas: vision=20, nightly=5."
+            )
+        limits[found[1]] = int(found[2])
+    return limits
+
+
+_MostByNamespace = Annotated[dict[str, int], NoDecode, BeforeValidator(_by_namespace)]
+
+
 class CommonSettings(BaseSettings):
     """The settings of both operator and facade; each adds its own."""
 
@@ -120,6 +144,18 @@ class CommonSettings(BaseSettings):
     )
     default_memory: Annotated[str | None, AfterValidator(_parsed_by(words.parse_memory))] = Field(
         None, description="Memory request and limit of steps that set none. Unset: none."
+    )
+    max_running: _Most = Field(
+        None,
+        description="How many runs may be under way at the same time. Further ones wait in line, by the "
+        "priority of their workflow, then by age. Unset: any number.",
+    )
+    max_running_per_namespace: _Most = Field(
+        None, description="The same of each namespace that MAX_RUNNING_IN does not name. Unset: any number."
+    )
+    max_running_in: _MostByNamespace = Field(
+        default_factory=dict,
+        description="The same of some namespaces: `vision=20, nightly=5`.",
     )
     allow_service_account: bool = Field(
         False,

@@ -22,8 +22,9 @@ from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.children import Children, remove_finalizers, report_job_ends, set_deadlines
 from nightcrawler_operator.cluster.state import ClusterState
-from nightcrawler_operator.decisions.execution import accepted, why_it_waits
+from nightcrawler_operator.decisions.execution import why_it_waits
 from nightcrawler_operator.decisions.quota import ASK_AFTER
+from nightcrawler_operator.decisions.recorded import is_accepted
 from nightcrawler_operator.decisions.refusals import refusal
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.lookups import Lookups
@@ -112,6 +113,8 @@ class Actor:
             raise DecideAgain
         if plan.status:
             await self._write_status(execution, plan.status)
+        if plan.claim is not None:
+            self._cluster.places.claim(execution.metadata.uid, plan.claim)
         await set_deadlines(self._store, self._cluster, execution, plan.deadlines)
         if plan.later_jobs:
             assert plan.run is not None
@@ -170,7 +173,7 @@ class Actor:
         Until then their Jobs show that they started. Never twice in a row, not before the status names the
         revision and the Environment, and not if something was stopped: the reason is known only now.
         """
-        if not plan.first_jobs or not accepted(execution.status) or not self._others_wait():
+        if not plan.first_jobs or not is_accepted(execution.status) or not self._others_wait():
             return False
         if plan.later_jobs or plan.delete_jobs or plan.force_delete_pods or plan.freed_pods or plan.lookups:
             return False

@@ -6,6 +6,7 @@ Decisions know these and not the settings they come from. The defaults stand her
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nightcrawler_crds import defaults
@@ -68,6 +69,12 @@ class Limits:
     """Request of steps for which none is set; None requests nothing."""
     default_memory: Bytes | None = None
     """Request of steps for which none is set; None requests nothing."""
+    max_running: int | None = None
+    """Runs under way at the same time in the whole installation; None for any number."""
+    max_running_per_namespace: int | None = None
+    """The same of each namespace that `max_running_in` does not name."""
+    max_running_in: Mapping[str, int] = field(default_factory=dict)
+    """The same of a namespace, by its name."""
     priority_class_prefix: str = ""
     """What precedes a workflow's priority in the names of PriorityClasses; empty: Pods get none for it."""
     pod_policy: PodPolicy = field(default_factory=PodPolicy)

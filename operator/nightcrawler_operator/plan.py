@@ -9,6 +9,7 @@ from typing import Any
 
 from nightcrawler_crds.kube.views import StepStatusView
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
+from nightcrawler_operator.claims import Claim, Withdrawn
 from nightcrawler_operator.snapshot import Revision
 
 
@@ -192,7 +193,8 @@ class Plan:
     Adoption and revision, deletions (`room` are finished Jobs that make room under a quota), Jobs of first
     attempts, missing Pods of managed Jobs, the status, deadlines of Pods, Jobs of further attempts (which
     have to be recorded first), final statuses of managed Jobs, finalizers of deleted Pods, look-ups. `status`
-    is a merge patch; `completed` are steps that have completed and are not recorded yet, to be remembered.
+    is a merge patch; `completed` are steps that have completed and are not recorded yet, to be remembered;
+    `claim` is what the run waits for under limits, None if that does not change.
     """
 
     adopt: bool = False
@@ -211,5 +213,6 @@ class Plan:
     lookups: tuple[Lookup, ...] = ()
     completed: Mapping[str, StepStatusView] = field(default_factory=dict)
     run: Run | None = None
+    claim: Claim | Withdrawn | None = None
     ended: bool = False
     outcome: Outcome = field(default_factory=Done)

@@ -284,6 +284,9 @@ class Settings(common.CommonSettings):
             history_failed=self.history_failed,
             default_cpu=None if self.default_cpu is None else words.parse_cpu(self.default_cpu),
             default_memory=None if self.default_memory is None else words.parse_memory(self.default_memory),
+            max_running=self.max_running,
+            max_running_per_namespace=self.max_running_per_namespace,
+            max_running_in=self.max_running_in,
             priority_class_prefix=self.priority_class_prefix,
             pod_policy=self.pod_policy,
         )

@@ -19,6 +19,7 @@ from nightcrawler_crds.kube.views import (
 )
 from nightcrawler_crds.v1alpha1 import ComputeProfileSpec, Step, WorkflowSpec, conditions
 from nightcrawler_crds.validation import NO_PROFILES, Profiles, WantedNotices, profile_name, wanted_notices
+from nightcrawler_operator.claims import Standing
 from nightcrawler_operator.limits import Limits
 
 
@@ -164,6 +165,7 @@ class Snapshot:
             spec.
         named_environment: The Environment in which Jobs were created that are not recorded yet.
         outlook: How busy the Environments are; only for a run that a strategy is to place.
+        standing: What the allocator says of the run; None if it has claimed no place under limits.
         events: The Events that were looked up, by the UID of their object.
         absent: Jobs that a look-up found gone, or ended, without a Pod.
         refusals: Why the API server refused Jobs, by Job name.
@@ -189,6 +191,7 @@ class Snapshot:
     named_revision: str | None = None
     named_environment: str | None = None
     outlook: Outlook | None = None
+    standing: Standing | None = None
     lost_revision: bool = False
     environments: tuple[EnvironmentView, ...] = ()
     profiles: tuple[ProfileView, ...] = ()

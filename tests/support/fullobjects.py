@@ -49,6 +49,7 @@ def workflow() -> Manifest:
         "order": "Graph",
         "steps": [{"name": "Data Preparation", "image": "busybox:1"}, _step()],
         "suspend": True,
+        "maxRunning": 2,
         "history": {"completed": 5, "failed": 20},
         "config": _config(),
     }
@@ -238,6 +239,7 @@ def environment() -> Manifest:
             "gpuHour": 2,
             "gpuHourByModel": {"A100": 2.5},
         },
+        "maxRunning": 10,
         "speed": 1.5,
         "maintenance": [
             {"start": "2025-07-10T14:45:00Z", "end": "2025-07-10T16:00:00Z", "description": "New drivers"}

@@ -9,11 +9,11 @@ import pytest
 
 from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.v1alpha1 import WorkflowSpec, conditions
+from nightcrawler_operator.claims import Place
 from nightcrawler_operator.decisions.candidates import NoPlace
 from nightcrawler_operator.decisions.placement import (
     Circumstances,
     Later,
-    Place,
     depends_on_absence,
     recorded_place,
 )

@@ -308,6 +308,31 @@ def test_the_wait_is_until_there_is_room_for_those_before_it_too(
     assert expected_wait("lab", spec, revision, outlook, there, LIMITS, 100.0, at(0)) == wait
 
 
+@pytest.mark.parametrize(
+    ("most", "running", "ahead", "wait"),
+    [
+        pytest.param(3, (10, 50), 0, 0.0, id="a place is free"),
+        pytest.param(2, (10, 50), 0, 10.0, id="until the first has ended"),
+        pytest.param(2, (10, 50), 1, 50.0, id="one is ahead"),
+        pytest.param(2, (10, 50), 2, 110.0, id="after the one that follows the first"),
+        pytest.param(2, (10,), 1, 10.0, id="the other one has its place and has not started"),
+        pytest.param(1, (), 1, 100.0, id="the only one has not started"),
+        pytest.param(1, (10, 50), 0, 50.0, id="more are under way than may be"),
+    ],
+)
+def test_under_a_limit_the_wait_is_that_for_the_turn_whatever_room_there_is(
+    most: int, running: tuple[int, ...], ahead: int, wait: float
+) -> None:
+    runs = tuple(LiveRun(at(left - 100), {"lab": (100.0,)}) for left in running)
+    outlook = Outlook(
+        free={"lab-1": {"cpu": 99.0, "pods": 99.0}}, running={"lab": runs}, waiting={"lab": ahead}
+    )
+    spec = EnvironmentSpec(max_running=most, nodes="Autoscaled")
+    there, revision = Nodes(rooms=(a_node("lab"),)), a_revision(a_step("a", resources={"cpu": 4}))
+
+    assert expected_wait("lab", spec, revision, outlook, there, LIMITS, 100.0, at(0)) == wait
+
+
 def a_past_run(number: int, phase: str = "Completed") -> PastRunView:
     status = {
         "phase": phase,

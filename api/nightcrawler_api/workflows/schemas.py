@@ -16,6 +16,7 @@ from nightcrawler_api.openapi import DocumentedAs
 from nightcrawler_api.state.index import WorkflowStatus
 from nightcrawler_api.state.statuses import StepStatus
 from nightcrawler_crds.v1alpha1 import MAX_STEPS, History, Options, Order, Parameter, Step, WorkflowConfig
+from nightcrawler_crds.v1alpha1.base import MaxRunning
 
 _VISIBLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s][^\x00-\x1f\x7f-\x9f]*$"
 """No control characters, and not only spaces."""
@@ -72,7 +73,9 @@ class WorkflowUpdate(BaseModel):
         description="Where it may run: a list, or names with true (may) and false or null (may not).",
     )
     environment_strategy: Literal["start", "time", "cost"] | None = Field(
-        None, description="Kept; no effect yet."
+        None,
+        description="How an environment is chosen: where the run starts first, ends first, or costs least. "
+        "Not set: the first one.",
     )
     trace_level: Literal["min", "med", "debug"] | None = Field(None, description="Kept; no effect yet.")
     options: Options | None = None
@@ -87,6 +90,9 @@ class WorkflowUpdate(BaseModel):
         None, description="The containers to run, as in a manifest."
     )
     suspend: bool | None = Field(None, description="Whether the schedule is suspended.")
+    max_running: MaxRunning | None = Field(
+        None, description="How many runs may be under way at the same time; further ones wait in line."
+    )
     history: History | None = Field(None, description="How many ended executions are kept.")
     config: WorkflowConfig | None = None
 
@@ -173,6 +179,7 @@ class WorkflowDetail(TypedDict):
     parameters: NotRequired[list[dict[str, Any]]]
     order: NotRequired[Order]
     suspend: NotRequired[bool]
+    maxRunning: NotRequired[int]
     history: NotRequired[Annotated[dict[str, Any], DocumentedAs(History)]]
     conditions: list[ShownCondition]
 

@@ -13,6 +13,8 @@ ACCEPTED: Final = "Accepted"
 """Workflow: its spec can run. WorkflowExecution: its workflow, parameters and environment are valid."""
 PLACED: Final = "Placed"
 """WorkflowExecution: an Environment has been chosen."""
+GRANTED: Final = "Granted"
+"""WorkflowExecution, only under limits (maxRunning): it has a place under each. False: it waits for them."""
 FINISHED: Final = "Finished"
 """WorkflowExecution: it has finished; the reason says how. False: it has not, or is being cancelled."""
 RUN_SUCCEEDED: Final = "Succeeded"
@@ -80,6 +82,12 @@ CHOSEN: Final = "EnvironmentChosen"
 """The message names the Environment and why it was chosen."""
 THIS_CLUSTER: Final = "ThisCluster"
 """There are no Environments, so it may run on any node of this cluster."""
+
+# --- Granted ---
+PLACES_GRANTED: Final = "PlacesGranted"
+"""It has a place under each limit that applies, and keeps them until it has finished."""
+QUEUED: Final = "Queued"
+"""A limit on running executions is reached, or others are first; the message says which and how many."""
 
 # --- Finished ---
 CANCELLING: Final = "Cancelling"

@@ -166,7 +166,8 @@ class WorkflowExecutionStatus(ApiModel):
     conditions: list[Condition] | None = Field(
         default=None,
         max_length=16,
-        description="Accepted: whether it can run. Placed: where. Finished: whether and how it finished. "
+        description="Accepted: whether it can run. Placed: where. Granted: under limits, whether it has a "
+        "place of each, or waits in line. Finished: whether and how it finished. "
         "Succeeded: whether it finished with all steps completed. "
         "DutiesDone: False if something that the finished run owed was not done.",
         json_schema_extra=list_map("type"),

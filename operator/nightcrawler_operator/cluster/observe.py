@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from nightcrawler_crds import names
+from nightcrawler_crds.allocation import rank
 from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.nativeviews import JobView, PodView
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
@@ -15,6 +16,7 @@ from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.cluster.lookup_results import LookupResults
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.ownership import is_owned_by, is_pod_of
+from nightcrawler_operator.decisions.recorded import is_accepted, is_granted
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.snapshot import Attempt, LiveRun, Outlook, Revision, Snapshot, Unwatched
 
@@ -47,8 +49,9 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
         workflow=workflow,
         revision=revision,
         named_revision=named,
-        named_environment=execution.status.environment or _of_jobs(attempts, "environment"),
+        named_environment=_of_jobs(attempts, "environment"),
         outlook=_outlook(cluster, execution, revision),
+        standing=cluster.places.standing(meta.uid),
         lost_revision=named is not None and cluster.revisions.is_lost((meta.namespace, named)),
         environments=tuple(cluster.environments),
         profiles=tuple(cluster.profiles),
@@ -155,13 +158,19 @@ def _of_jobs(attempts: dict[tuple[str, int], Attempt], what: str) -> str | None:
 
 def _outlook(cluster: ClusterState, execution: ExecutionView, revision: Revision | None) -> Outlook | None:
     """How busy the Environments are, if that matters: a strategy is to place this execution."""
-    if execution.status.environment or revision is None or revision.spec.environment_strategy is None:
+    meta, status = execution.metadata, execution.status
+    if revision is None or revision.spec.environment_strategy is None:
+        return None
+    if is_accepted(status) and is_granted(status) is not False:
         return None
     running: dict[str, list[LiveRun]] = {}
     waiting: dict[str, int] = {}
+    own_rank = rank(revision.spec.priority, meta.creation_timestamp or utcnow(), meta.namespace, meta.name)
     for other in cluster.executions:
         status = other.status
-        if not status.environment:
+        if not status.environment or other.metadata.uid == meta.uid:
+            continue
+        if cluster.places.is_behind(other.metadata.uid, own_rank):
             continue
         if status.start_time is None:
             waiting[status.environment] = waiting.get(status.environment, 0) + 1

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from nightcrawler_crds import names
+from nightcrawler_crds.allocation import Subject, limit_of_installation, written_limit
 from nightcrawler_crds.kube.cache import Cache, Key
 from nightcrawler_crds.kube.informer import Informer
 from nightcrawler_crds.kube.nativeviews import JobView, NodeView, PodView
@@ -25,13 +26,22 @@ from nightcrawler_operator.cluster.lookup_results import LookupResults
 from nightcrawler_operator.cluster.notices import NoticeOptions, Notices
 from nightcrawler_operator.cluster.owing import OwingRuns
 from nightcrawler_operator.cluster.past import PastRuns
+from nightcrawler_operator.cluster.places import Places
 from nightcrawler_operator.cluster.relevant import CREATED, job_state, node_state, pod_state, room_of
 from nightcrawler_operator.cluster.revisioncache import RevisionCache
 from nightcrawler_operator.cluster.room import Room
 from nightcrawler_operator.decisions.ownership import is_owned_by, owner_name
 from nightcrawler_operator.decisions.pods import ENDED, as_first_deleted
 from nightcrawler_operator.decisions.schedules.snapshot import SCHEDULED, has_schedule
-from nightcrawler_operator.keys import DutyKey, ExecutionKey, LeftoverKey, ScheduleKey, WorkflowKey, WorkKey
+from nightcrawler_operator.keys import (
+    DutyKey,
+    ExecutionKey,
+    LeftoverKey,
+    PlacesKey,
+    ScheduleKey,
+    WorkflowKey,
+    WorkKey,
+)
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.snapshot import NodeRoom, Nodes, Refusal
 
@@ -46,11 +56,13 @@ class ClusterState:
         store: Store,
         namespace: str,
         wake: Callable[[WorkKey], None],
+        limits: Limits = _DEFAULT,
         *,
-        max_owing_runs: int = _DEFAULT.max_owing_runs,
         notices: NoticeOptions | None = None,
     ) -> None:
         self._wake = wake
+        self._limits = limits
+        self.places = Places(self._limit_of, lambda: wake(PlacesKey()))
         self.workflows: Cache[WorkflowView] = Cache(self._workflow_changed)
         self.executions: Cache[ExecutionView] = Cache(self._execution_changed)
         self.environments: Cache[EnvironmentView] = Cache(self._environment_changed)
@@ -74,7 +86,7 @@ class ClusterState:
         self.room = Room(store, self.environment_changes.all_changed)
         self.past = PastRuns()
         self.notices = Notices(store, namespace, notices or NoticeOptions(), on_targets=self._targets_changed)
-        self.owing = OwingRuns(store, namespace, max_owing_runs, self._owing_changed)
+        self.owing = OwingRuns(store, namespace, limits.max_owing_runs, self._owing_changed)
         # By the UID of the execution, taken from a label: a copy in another namespace has it too.
         self.jobs_of: dict[str, dict[Key, JobView]] = {}
         self.pods_of: dict[str, dict[Key, PodView]] = {}
@@ -137,6 +149,7 @@ class ClusterState:
         self._observed_at.clear()
         self.revisions.forget_recorded()
         self.past.clear()
+        self.places.begin_term(self.executions)
 
     def results_of(self, uid: str) -> LookupResults:
         """The look-up results of an execution, created if there are none."""
@@ -202,6 +215,7 @@ class ClusterState:
                 self.notices.targets.want()
         if old is None or new is None or old.metadata.generation != new.metadata.generation:
             self._wake(key)
+            self.places.limits_changed()
             if has_schedule(some):
                 self._wake(ScheduleKey(*some.metadata.key))
         if old is None or new is None or old.status.schedule != new.status.schedule:
@@ -217,6 +231,7 @@ class ClusterState:
         meta = some.metadata
         self.unreadable[names.EXECUTIONS].clear(meta.key, meta.uid, meta.version)
         self.environment_changes.run_changed(old, new)
+        self.places.execution_changed(old, new)
         workflow = (meta.namespace, some.spec.workflow_ref.name)
         if old is None or new is None:
             _index(self.executions_of, workflow, meta.name, there=new is not None)
@@ -267,9 +282,22 @@ class ClusterState:
         if new is None or (old is not None and old.metadata.generation == new.metadata.generation):
             return
         self.environment_changes.changed(new.metadata.name)
+        self.places.limits_changed()
         for execution in self.executions:
             if execution.status.environment in (new.metadata.name, None):
                 self._wake(ExecutionKey(*execution.metadata.key))
+
+    def _limit_of(self, subject: Subject) -> int | None:
+        """How many runs a subject may have under way."""
+        match subject.kind:
+            case "Workflow":
+                workflow = self.workflows.get((subject.namespace, subject.name))
+                return written_limit(workflow.spec) if workflow is not None else None
+            case "Environment":
+                environment = self.environments.get(("", subject.name))
+                return written_limit(environment.spec) if environment is not None else None
+            case "Namespace" | "Installation":
+                return limit_of_installation(subject, self._limits)
 
     def _profile_changed(self, old: ProfileView | None, new: ProfileView | None) -> None:
         if old is not None and new is not None and old.metadata.generation == new.metadata.generation:

@@ -18,13 +18,13 @@ from nightcrawler_crds.validation import (
     profile_problems,
     workflow_problems,
 )
+from nightcrawler_operator.claims import Place
 from nightcrawler_operator.decisions.candidates import NoPlace
 from nightcrawler_operator.decisions.ownership import workflow_of
 from nightcrawler_operator.decisions.placement import (
     Circumstances,
     Later,
     LookUpPastRuns,
-    Place,
     depends_on_absence,
     place,
 )
@@ -75,6 +75,12 @@ def admit(snapshot: Snapshot) -> Admitted | Answer:
         if answer is not None:
             return answer
     assert snapshot.revision is not None
+    found = find_place(snapshot, snapshot.revision)
+    return _wait_for_opening(snapshot, found) if isinstance(found, Later) else found
+
+
+def find_place(snapshot: Snapshot, revision: Revision) -> Admitted | Refused | CheckFirst | Later:
+    """Where a run that is sound may run now."""
     given = Circumstances(
         environments=snapshot.environments,
         nodes=snapshot.nodes,
@@ -83,18 +89,18 @@ def admit(snapshot: Snapshot) -> Admitted | Answer:
         outlook=snapshot.outlook,
         begun_in=snapshot.named_environment,
     )
-    chosen = place(snapshot.execution.spec.environment, snapshot.revision, given)
+    chosen = place(snapshot.execution.spec.environment, revision, given)
     if depends_on_absence(chosen) and not snapshot.fresh_environments:
         return CheckFirst(LookForEnvironments())
     match chosen:
         case NoPlace(reason, message):
             return Refused(reason, message)
         case Later():
-            return _wait_for_opening(snapshot, chosen)
+            return chosen
         case LookUpPastRuns():
             return CheckFirst(LookForPastRuns())
         case Place():
-            return Admitted(snapshot.revision, chosen)
+            return Admitted(revision, chosen)
 
 
 def _wait_for_opening(snapshot: Snapshot, later: Later) -> Answer:

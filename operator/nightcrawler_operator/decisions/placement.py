@@ -16,6 +16,7 @@ from nightcrawler_crds.kube.views import EnvironmentView, PlacementView
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, conditions
 from nightcrawler_crds.v1alpha1.workflow import EnvironmentStrategy
 from nightcrawler_crds.validation import NONE_CHOSEN
+from nightcrawler_operator.claims import Place
 from nightcrawler_operator.decisions.candidates import (
     Candidate,
     NoPlace,
@@ -36,21 +37,6 @@ _MOST_SHOWN: Final = 64
 _LONGEST: Final = 1024
 """What the status takes: candidates, and characters of why one was passed over."""
 _OF_ABSENCE: Final = (conditions.NO_ENVIRONMENT, conditions.UNKNOWN_ENVIRONMENT)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The chosen Environment: `name` is its metadata.name, or None for this cluster as it is.
-
-    With `any_name` it was chosen because no Environment has the name that was asked for.
-    """
-
-    name: str | None
-    spec: EnvironmentSpec
-    reason: str
-    message: str
-    any_name: bool = False
-    placement: tuple[PlacementView, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

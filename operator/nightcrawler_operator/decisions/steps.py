@@ -23,6 +23,7 @@ from nightcrawler_operator.decisions.attempts import look_again, state_of
 from nightcrawler_operator.decisions.context import NOT_BEGUN, StepContext
 from nightcrawler_operator.decisions.job_blockers import ended_without_job, what_blocks
 from nightcrawler_operator.decisions.pods import is_live, lingers, may_run, step_termination
+from nightcrawler_operator.decisions.recorded import waits_since
 from nightcrawler_operator.plan import Deadline, LookForJob, Lookup, NewJob, OldObject
 from nightcrawler_operator.snapshot import Attempt
 
@@ -71,7 +72,7 @@ def _begin(ctx: StepContext, before: Mapping[str, StepStatusView]) -> Progress:
         return Progress(None if ctx.recorded is NOT_BEGUN else ctx.recorded)
     ready_since = max(
         (status.completion_time for status in before.values() if status.completion_time),
-        default=ctx.snapshot.execution.metadata.creation_timestamp or ctx.now,
+        default=waits_since(ctx.snapshot.execution) or ctx.now,
     )
     name = ctx.job_name(1)
     blocked = _blocked(ctx, name, ready_since, NOT_BEGUN)
@@ -138,7 +139,7 @@ def _create_recorded(ctx: StepContext, name: str) -> Progress:
 def _last_ended(ctx: StepContext, attempt: int) -> datetime | None:
     """When the attempt before this one ended, which is no longer recorded.
 
-    If it is unknown and no Pod of the run has started, the run has waited since it was created. A run that
+    If it is unknown and no Pod of the run has started, the run has waited since it could begin. A run that
     has started ends by its own timeout: None.
     """
     last, execution = ctx.attempt(attempt - 1), ctx.snapshot.execution
@@ -146,7 +147,7 @@ def _last_ended(ctx: StepContext, attempt: int) -> datetime | None:
     if last.job is not None and last.job.status.end is not None:
         ends.append(last.job.status.end.last_transition_time or ctx.now)
     if not ends and execution.status.start_time is None:
-        return execution.metadata.creation_timestamp
+        return waits_since(execution)
     return max(ends, default=None)
 
 
