@@ -21,6 +21,7 @@ from nightcrawler_api.environments.service import EnvironmentService
 from nightcrawler_api.events import endpoints as events
 from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions import endpoints as executions
+from nightcrawler_api.executions.forecasts import Forecasts
 from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.http.heads import HeadAsGet
 from nightcrawler_api.http.origins import SameOrigin
@@ -129,8 +130,8 @@ def _wire(settings: Settings, store: Store) -> Facade:
             store,
             cluster,
             default_user=settings.default_user,
-            default_timeout=settings.default_timeout,
             policy=settings.pod_policy,
+            forecasts=Forecasts(cluster, default_timeout=settings.default_timeout, limits=settings),
         ),
         events=EventService(cluster, default_user=settings.default_user),
         logs=LogService(store, cluster),

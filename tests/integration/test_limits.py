@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -15,8 +17,9 @@ from nightcrawler_crds.names import EXECUTIONS
 from nightcrawler_crds.v1alpha1 import conditions
 from tests.support.audit import Audit
 from tests.support.builders import WorkflowBuilder, a_chain, a_workflow, an_environment
+from tests.support.facade import serving
 from tests.support.history import Change, History
-from tests.support.operator import Operators
+from tests.support.operator import Operators, operators_in
 from tests.support.polling import eventually
 from tests.support.team import Team
 
@@ -231,3 +234,50 @@ def test_a_limit_costs_a_write_of_a_run_that_waits_and_none_of_one_that_does_not
     assert len(waited) >= 4
     assert all(count <= 7 + (run in waited) for run, count in writes.items()), writes
     print(f"status writes: {sorted(writes.values())}; {len(waited)} runs waited")  # noqa: T201
+
+
+def test_a_run_in_line_shows_its_place_and_when_it_is_expected_to_start(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    with (
+        serving(cluster, tmp_path) as served,
+        operators_in(cluster, served.namespace, tmp_path) as operators,
+    ):
+        team = Team(cluster, served.namespace)
+        operators.start()
+        workflow = a_workflow("w", max_running=1).step("one", lasts=3600).config(timeout="2 hours")
+        team.apply(workflow)
+        assert served.ask("GET", "/w")["maxRunning"] == 1
+        first = served.execute("w")
+        team.until_pod_runs(first)
+        runs = [served.execute("w") for _ in range(2)]
+        for run in runs:
+            until_in_line(team, run)
+        runs.sort(key=team.made)  # within one second by name
+        team.until_phase(first, "Running")
+
+        def shown(run: str) -> Json:
+            return served.ask("GET", f"/w/executions/{run}")
+
+        def in_line(run: str) -> Json:
+            return eventually(
+                lambda: shown(run), until=lambda one: "placeInLine" in one, what=f"the place of {run}"
+            )
+
+        for place, run in enumerate(runs, 1):
+            line = in_line(run)
+            assert (line["placeInLine"], line["waitingReason"]) == (place, "Queued")
+            assert line["waitingSince"] == team.execution(run)["metadata"]["creationTimestamp"]
+            # Without an earlier run, each is expected to take as long as it may.
+            start = datetime.fromisoformat(team.status(first)["startTime"]) + timedelta(hours=2 * place)
+            assert abs(datetime.fromisoformat(line["expectedStart"]) - start) < timedelta(minutes=1)
+        assert "placeInLine" not in shown(first)
+        (row,) = (one for one in served.ask("GET", "/w/executions")["executions"] if one["id"] == runs[1])
+        assert "workflow 'w' has 1 of at most 1 run under way" in row["message"]
+
+        team.finish(team.pods(first)[0])
+        team.until_pod_runs(runs[0])
+        eventually(
+            lambda: shown(runs[1])["placeInLine"], until=lambda place: place == 1, what="it to be the next"
+        )
+        assert "waitingReason" not in shown(runs[0])

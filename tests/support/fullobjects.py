@@ -192,6 +192,8 @@ def execution() -> Manifest:
     status = {
         "phase": "Running",
         "message": "step 'Model Training' waits for a node",
+        "waitingReason": "Unschedulable",
+        "waitingSince": "2025-07-10T14:44:00Z",
         "environment": "local",
         "revision": "image-classification-abcdefghij",
         "startTime": "2025-07-10T14:45:00Z",

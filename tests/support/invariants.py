@@ -176,6 +176,8 @@ class Invariants:
                 self.faults.setdefault(step, set()).add(after.get("attempt", 0))
         if is_now in TERMINAL_PHASES:
             self._require("completionTime" in new, "an end has a time")
+            self._require("waitingReason" not in new, "what has ended does not wait")
+        self._require(("waitingReason" in new) == ("waitingSince" in new), "a wait has a reason and a time")
 
     def _duties_recorded(self, old: Json, new: Json) -> None:
         owed, left = set(old.get("duties", ())), set(new.get("duties", ()))

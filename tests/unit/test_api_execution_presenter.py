@@ -12,6 +12,7 @@ from nightcrawler_api.estimates import estimated_seconds
 from nightcrawler_api.executions import presenter
 from nightcrawler_api.executions.podlogs import pod_of
 from nightcrawler_api.executions.schemas import Execution, ExecutionDetail
+from nightcrawler_api.turns import Turn
 from nightcrawler_crds.kube.nativeviews import PodView
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from tests.support.views import at, execution
@@ -52,6 +53,15 @@ def test_a_live_execution_shows_its_cancellation_at_once(phase: str, cancel: boo
     [
         ({}, {"startTime": T + "14:44:00Z"}),
         ({"phase": "Pending", "message": "no node has room"}, {"message": "no node has room"}),
+        (
+            {
+                "phase": "Pending",
+                "message": "m",
+                "waitingReason": "Queued",
+                "waitingSince": T + "14:44:00Z",
+            },
+            {"message": "m", "waitingReason": "Queued", "waitingSince": T + "14:44:00Z"},
+        ),
         ({"phase": "Pending", "message": "no \x1b[1mnode\x1b[0m"}, {"message": "no node"}),
         (
             {"phase": "Running", "startTime": T + "14:45:00Z", "progress": "1/5", "environment": "local"},
@@ -210,6 +220,24 @@ def test_steps_are_shown_in_the_order_in_which_they_began_then_of_the_workflow()
     steps = {"b": begun, "a": begun, "gone": begun, "first": {**begun, "startTime": T + "14:44:59Z"}}
     shown = detail(steps, order=("a", "b", "first"))["stepExecutions"]
     assert [step["name"] for step in shown] == ["first", "a", "b", "gone"]
+
+
+@pytest.mark.parametrize(
+    ("turn", "expected"),
+    [
+        (Turn(3, 90), {"placeInLine": 3, "expectedStart": T + "16:01:30Z"}),
+        (Turn(1, 0), {"placeInLine": 1, "expectedStart": T + "16:00:00Z"}),
+        (Turn(1, None), {"placeInLine": 1}),
+        (None, {}),
+    ],
+)
+def test_a_run_in_line_shows_its_place_and_when_it_is_expected_to_start(
+    turn: Turn | None, expected: dict[str, Any]
+) -> None:
+    answer = presenter.detail(execution(phase="Pending"), "anonymous", (), None, NOW, turn)
+    TypeAdapter(ExecutionDetail).validate_python(answer)
+    line = {key: value for key, value in answer.items() if key in ("placeInLine", "expectedStart")}
+    assert line == expected
 
 
 def test_a_step_between_two_attempts_comes_after_those_with_a_start_time() -> None:

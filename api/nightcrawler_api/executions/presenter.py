@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
 from nightcrawler_api.executions.schemas import (
@@ -17,6 +17,7 @@ from nightcrawler_api.executions.schemas import (
 )
 from nightcrawler_api.filters import SCHEDULED
 from nightcrawler_api.state.statuses import ended, execution_status, has_started, started, step_status
+from nightcrawler_api.turns import Turn
 from nightcrawler_crds import clock, names, words
 from nightcrawler_crds.kube.noticeviews import NoticeView
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
@@ -58,6 +59,10 @@ def row(execution: ExecutionView, default_user: str, now: datetime) -> Execution
         shown["error"] = plain(_error(execution))
     elif status.message and status.phase != "Completed":
         shown["message"] = plain(status.message)
+    if status.waiting_reason and not status.has_ended:
+        shown["waitingReason"] = status.waiting_reason
+        if status.waiting_since is not None:
+            shown["waitingSince"] = clock.to_wire(status.waiting_since)
     if environment := status.environment or execution.spec.environment:
         shown["environment"] = environment
     if status.progress:
@@ -91,6 +96,7 @@ def detail(
     order: Sequence[str],
     logs: StepLogs | None,
     now: datetime,
+    turn: Turn | None = None,
 ) -> ExecutionDetail:
     """An execution in full; `order` is that of the workflow's steps; without `logs` none are shown."""
     head = row(execution, default_user, now)
@@ -103,6 +109,10 @@ def detail(
     }
     if notices := execution.status.notifications:
         shown["notifications"] = [_notice(key, notice) for key, notice in notices.items()]
+    if turn is not None:
+        shown["placeInLine"] = turn.place
+        if turn.seconds is not None:
+            shown["expectedStart"] = clock.to_wire(now + timedelta(seconds=round(turn.seconds)))
     return cast("ExecutionDetail", shown)
 
 

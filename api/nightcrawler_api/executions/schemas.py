@@ -59,8 +59,9 @@ class ExecutionStarted(TypedDict):
 class Execution(TypedDict):
     """An execution in the list.
 
-    `error` says why it failed; `message` why a live one waits, or how it was cancelled. `duration` of a
-    live one is that so far, once a step has started.
+    `error` says why it failed; `message` why a live one waits, or how it was cancelled. `waitingReason` is
+    why it waits in one word, and `waitingSince` since when; both are missing while nothing waits. `duration`
+    of a live one is that so far, once a step has started.
     """
 
     id: str
@@ -71,6 +72,8 @@ class Execution(TypedDict):
     executor: str
     error: NotRequired[str]
     message: NotRequired[str]
+    waitingReason: NotRequired[str]
+    waitingSince: NotRequired[str]
     environment: NotRequired[str]
     progress: NotRequired[str]
     scheduledTime: NotRequired[str]
@@ -145,9 +148,16 @@ class Notice(TypedDict):
 
 
 class ExecutionDetail(Execution):
-    """An execution in full; `notifications` are its messages, if there are any."""
+    """An execution in full.
+
+    `placeInLine` is there while it waits for its turn under a limit on running executions: 1 is the next.
+    `expectedStart` is when its turn is expected, by what the others usually take.
+    `notifications` are its messages, if there are any.
+    """
 
     workflowId: str
+    placeInLine: NotRequired[int]
+    expectedStart: NotRequired[str]
     stepExecutions: list[StepExecution]
     parameters: dict[str, Any]
     notifications: NotRequired[list[Notice]]

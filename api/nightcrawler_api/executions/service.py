@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from nightcrawler_api import refusals
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid, StateConflict
-from nightcrawler_api.estimates import RUNS_CONSIDERED, estimated_seconds
 from nightcrawler_api.executions import podlogs, presenter, requests
+from nightcrawler_api.executions.forecasts import Forecasts
 from nightcrawler_api.executions.queries import (
     AllExecutionsParameters,
     BulkCancelParameters,
@@ -63,14 +63,14 @@ class ExecutionService:
         cluster: ClusterCache,
         *,
         default_user: str,
-        default_timeout: float,
         policy: PodPolicy,
+        forecasts: Forecasts,
     ) -> None:
         self._store = store
         self._cluster = cluster
         self._default_user = default_user
-        self._default_timeout = default_timeout
         self._policy = policy
+        self._forecasts = forecasts
 
     async def execute(self, workflow: str, request: ExecuteRequest, caller: Caller) -> ExecutionStarted:
         """Create an execution."""
@@ -119,7 +119,7 @@ class ExecutionService:
         view = await create_named(_PREFIX, create)
         self._cluster.cache_execution(view)
         log.info("%s started a run of workflow %s", caller, workflow, extra=_about(view))
-        return presenter.started_now(view, self._estimate(entry, spec))
+        return presenter.started_now(view, self._forecasts.duration(entry, spec))
 
     async def _spec_of_revision(self, earlier: ExecutionView) -> WorkflowSpec:
         """What an earlier run did; raises `StateConflict` if that is not known."""
@@ -182,7 +182,9 @@ class ExecutionService:
         logs = None
         if with_logs:
             logs = await podlogs.read_logs(self._store, execution, presenter.started_steps(execution, order))
-        return presenter.detail(execution, self._default_user, order, logs, clock.utcnow())
+        now = clock.utcnow()
+        turn = self._forecasts.turn(execution, now)
+        return presenter.detail(execution, self._default_user, order, logs, now, turn)
 
     async def cancel(self, workflow: str, name: str, caller: Caller) -> Cancelling:
         """Request the cancellation of an execution; idempotent."""
@@ -249,11 +251,6 @@ class ExecutionService:
         if why := requests.not_runnable_reason(name, spec, self._policy, self._cluster.profiles()):
             raise StateConflict(why)
         return spec
-
-    def _estimate(self, entry: WorkflowEntry, spec: WorkflowSpec) -> float:
-        completed = entry.runs.page(0, RUNS_CONSIDERED, "completed")
-        recent = entry.runs.page(0, RUNS_CONSIDERED)
-        return estimated_seconds(spec, completed, recent, self._default_timeout)
 
 
 def _about(execution: ExecutionView) -> dict[str, str]:

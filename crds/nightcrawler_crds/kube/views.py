@@ -102,11 +102,13 @@ class ExecutionStatusView(_Read, frozen=True):
     duties: tuple[str, ...] | None = None
     notifications: dict[str, NoticeView] | None = None
     placement: tuple[PlacementView, ...] | None = None
+    waiting_reason: str | None = None
+    waiting_since: datetime | None = None
     steps: dict[str, StepStatusView] = {}
 
     def __post_init__(self) -> None:
         """Intern repeated strings."""
-        share(self, "phase", "environment", "revision", "progress")
+        share(self, "phase", "environment", "revision", "progress", "waiting_reason")
         for condition in self.conditions:
             share(condition, "type", "status", "reason", "message")
 

@@ -146,6 +146,15 @@ class WorkflowExecutionStatus(ApiModel):
     message: str | None = Field(
         default=None, max_length=4096, description="Why the run waits, or how it finished."
     )
+    waiting_reason: str | None = Field(
+        default=None,
+        max_length=128,
+        description="Why the run, or one of its steps, waits now, in one word: the reason that matters most, "
+        "of a step or of a condition. message says it in a sentence. Not set while nothing waits.",
+    )
+    waiting_since: str | None = Field(
+        default=None, description="Since when, without a break.", json_schema_extra=TIME
+    )
     environment: str | None = Field(default=None, description="metadata.name of the Environment.")
     revision: str | None = Field(
         default=None, description="The ControllerRevision with the workflow's spec that this run uses."

@@ -20,6 +20,7 @@ from nightcrawler_operator.decisions.attempt_state import AttemptState, Blame, F
 from nightcrawler_operator.decisions.causes import cause_of, sentence_of
 from nightcrawler_operator.decisions.containers import failing_beside, how_it_ended
 from nightcrawler_operator.decisions.context import StepContext
+from nightcrawler_operator.decisions.fitting import allowed_nodes, larger_than_all
 from nightcrawler_operator.decisions.pods import is_live, step_status
 from nightcrawler_operator.decisions.waiting import Pending, waiting
 from nightcrawler_operator.plan import Deadline, LookForEvents, LookForJob, Lookup, OldObject
@@ -230,9 +231,21 @@ def _lost(ctx: StepContext, pod: PodView) -> _Lost | None:
 def _not_started(ctx: StepContext, pending: Pending, pod: PodView | None) -> AttemptState:
     lost = _lost(ctx, pod) if pod is not None else None
     if lost is None:
-        return waiting(pending)
+        return _no_node_is_large_enough(ctx, waiting(pending))
     wait = pending.wait(conditions.STEP_NODE_LOST, lost.message, lost.look_at)
     return replace(wait, force_delete=lost.force_delete)
+
+
+def _no_node_is_large_enough(ctx: StepContext, state: Waits | Failed) -> Waits | Failed:
+    """A Pod that fits no node, however empty: more than the scheduler's numbers, that is what to know."""
+    if not isinstance(state, Waits) or state.reason != conditions.STEP_UNSCHEDULABLE:
+        return state
+    nodes = ctx.snapshot.nodes
+    why = larger_than_all(ctx.resolved, allowed_nodes(ctx.resolved, nodes), nodes)
+    if why is None:
+        return state
+    message = f"waits for a larger node: {why}"
+    return replace(state, reason=conditions.STEP_NO_NODE_LARGE_ENOUGH, message=message)
 
 
 def _job_finished(job: JobView) -> tuple[bool, datetime | None, str] | None:

@@ -22,6 +22,7 @@ from nightcrawler_operator.decisions.admission import (
     admit,
     find_place,
 )
+from nightcrawler_operator.decisions.dominant import waits
 from nightcrawler_operator.decisions.ownership import workflow_of
 from nightcrawler_operator.decisions.placement import Later, lost_place, placed_by_choice, recorded_place
 from nightcrawler_operator.decisions.recorded import conditions_with, is_accepted
@@ -80,7 +81,8 @@ def why_it_waits(snapshot: Snapshot, obstacle: Refusal) -> dict[str, Any]:
         return {}
     recorded = snapshot.execution.status
     message = f"waits, what it needs is refused: {obstacle.message}"
-    wanted = replace_status(recorded, message=message)
+    waiting = waits(recorded, obstacle.reason, obstacle.since or snapshot.now)
+    wanted = replace_status(recorded, message=message, **waiting)
     if not is_accepted(recorded):
         new = conditions_with(snapshot, (conditions.ACCEPTED, "Unknown", obstacle.reason, message))
         wanted = replace_status(wanted, phase="Pending", conditions=new)
@@ -159,7 +161,9 @@ def _to_write(snapshot: Snapshot, revision: Revision) -> Revision | None:
 def _not_yet(snapshot: Snapshot, answer: NotYet) -> Plan:
     recorded = snapshot.execution.status
     new = conditions_with(snapshot, (conditions.ACCEPTED, "Unknown", answer.reason, answer.message))
-    wanted = replace_status(recorded, phase="Pending", message=answer.message, conditions=new)
+    since = snapshot.execution.metadata.creation_timestamp or snapshot.now
+    waiting = waits(recorded, answer.reason, since)
+    wanted = replace_status(recorded, phase="Pending", message=answer.message, conditions=new, **waiting)
     patch = status_patch(recorded, wanted)
     return Plan(status=patch or None, outcome=Waiting(answer.until))
 

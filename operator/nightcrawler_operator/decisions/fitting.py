@@ -6,7 +6,7 @@ resources of side-cars are left to the scheduler.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from nightcrawler_crds import names
@@ -90,23 +90,28 @@ def too_large(
     """The sentence about the first step that no node could hold; None if each fits somewhere."""
     for step in revision.steps.values():
         resolved = resolve(step, revision, spec, limits)
-        asked = requests(resolved, nodes.gpu_products)
         rooms = allowed_nodes(resolved, nodes)
-        if any(fits(room, asked) for room in rooms):
-            continue
-        what = f"no node of the environment {environment!r} could hold the step {step.name!r}"
-        if not rooms:
-            return f"{what}: no node has the labels and GPUs that it asks for"
-        for resource, amount in asked.items():
-            largest = max(rooms, key=lambda room: room.allocatable.get(resource, 0.0))
-            most = largest.allocatable.get(resource, 0.0)
-            if amount > most:
-                return (
-                    f"{what}: it asks for {_shown(resource, amount)}, and the largest node, {largest.name}, "
-                    f"has {_shown(resource, most)}"
-                )
-        return f"{what}: it asks for {_all(asked)} together, and no single node has all of that"
+        why = larger_than_all(resolved, rooms, nodes)
+        if why or not rooms:
+            what = f"no node of the environment {environment!r} could hold the step {step.name!r}"
+            return f"{what}: {why or 'no node has the labels and GPUs that it asks for'}"
     return None
+
+
+def larger_than_all(resolved: ResolvedStep, rooms: Sequence[NodeRoom], nodes: Nodes) -> str | None:
+    """What a step asks for that none of these nodes has, were it empty; None if it fits or there are none."""
+    asked = requests(resolved, nodes.gpu_products)
+    if not rooms or any(fits(room, asked) for room in rooms):
+        return None
+    for resource, amount in asked.items():
+        largest = max(rooms, key=lambda room: room.allocatable.get(resource, 0.0))
+        most = largest.allocatable.get(resource, 0.0)
+        if amount > most:
+            return (
+                f"it asks for {_shown(resource, amount)}, and the largest node, {largest.name}, "
+                f"has {_shown(resource, most)}"
+            )
+    return f"it asks for {_all(asked)} together, and no single node has all of that"
 
 
 def _all(asked: Mapping[str, float]) -> str:

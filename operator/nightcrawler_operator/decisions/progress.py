@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions import jobs, run_end
 from nightcrawler_operator.decisions.context import NOT_BEGUN, StepContext
+from nightcrawler_operator.decisions.dominant import dominant, waits
 from nightcrawler_operator.decisions.inference import inferred_complete
 from nightcrawler_operator.decisions.notifications.outbox import late_at, with_notices
 from nightcrawler_operator.decisions.quota import ASK_AFTER, jobs_to_make_room
@@ -173,10 +174,12 @@ def _on_its_way(picture: Picture) -> Plan | None:
     recorded = snapshot.execution.status
     steps = picture.steps
     states = {name: p.status for name, p in steps.items() if p.status is not None}
+    waiting = dominant(states)
     wanted = run_end.replace_status(
         picture.status,
+        **_waits(picture, waiting),
         phase="Running" if _started(picture) else "Pending",
-        message=_message(picture),
+        message=_message(picture, waiting),
         start_time=_started(picture),
         progress=_progress(picture),
         steps=states,
@@ -294,8 +297,18 @@ def _progress(picture: Picture) -> str:
     return f"{len(picture.phases('Completed'))}/{len(picture.steps)}"
 
 
-def _message(picture: Picture) -> str | None:
-    """The message of a live run: that of the first step with a problem."""
+def _waits(picture: Picture, step: str | None) -> dict[str, Any]:
+    """Why the run waits, by the step whose reason says most."""
+    one = picture.steps[step] if step is not None else None
+    if one is None or one.status is None:
+        return waits(picture.status, None, None)
+    return waits(picture.status, one.status.reason, one.waits_since or picture.snapshot.now)
+
+
+def _message(picture: Picture, waiting: str | None) -> str | None:
+    """The message of a live run: that of the step for which it waits, else of the first with a problem."""
+    if waiting is not None and (status := picture.steps[waiting].status) and status.message:
+        return status.message
     for one in picture.steps.values():
         status = one.status
         if status is not None and status.message and status.phase in ("Pending", "Running", "Retrying"):

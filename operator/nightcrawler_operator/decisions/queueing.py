@@ -11,6 +11,7 @@ from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.validation import cordon, find_environment
 from nightcrawler_operator.claims import Claim, Place, Queue, Withdrawn
 from nightcrawler_operator.decisions.admission import Admitted
+from nightcrawler_operator.decisions.dominant import waits
 from nightcrawler_operator.decisions.placement import Later, recorded_place
 from nightcrawler_operator.decisions.recorded import conditions_with, is_granted
 from nightcrawler_operator.decisions.run_end import replace_status
@@ -64,7 +65,8 @@ def wait_for_opening(snapshot: Snapshot, later: Later) -> Plan:
     """A run in line whose Environments are all cordoned: it could not begin, so it claims no places."""
     recorded = snapshot.execution.status
     new = conditions_with(snapshot, (conditions.GRANTED, "False", conditions.CORDONED, later.message))
-    wanted = replace_status(recorded, phase="Pending", message=later.message, conditions=new)
+    waiting = waits(recorded, conditions.CORDONED, _created(snapshot))
+    wanted = replace_status(recorded, phase="Pending", message=later.message, conditions=new, **waiting)
     return Plan(
         status=status_patch(recorded, wanted) or None,
         claim=Withdrawn(),
@@ -94,7 +96,7 @@ def _claim(snapshot: Snapshot, admitted: Admitted) -> Claim:
     execution, place, spec = snapshot.execution, admitted.place, admitted.revision.spec
     meta = execution.metadata
     environment = place.name if place.reason == conditions.CHOSEN else None
-    created = meta.creation_timestamp or snapshot.now
+    created = _created(snapshot)
     return Claim(
         uid=meta.uid,
         rank=rank(spec.priority, created, meta.namespace, meta.name),
@@ -109,7 +111,8 @@ def _has_places(snapshot: Snapshot, revision: Revision, place: Place) -> Plan:
     wanted = _accepted(snapshot, revision, place)
     granted = (conditions.GRANTED, "True", conditions.PLACES_GRANTED, "it has its places under the limits")
     new = conditions_with(snapshot, *_valid(place), granted)
-    patch = status_patch(snapshot.execution.status, replace_status(wanted, conditions=new, message=None))
+    wanted = replace_status(wanted, conditions=new, message=None, **waits(wanted, None, None))
+    patch = status_patch(snapshot.execution.status, wanted)
     # Its Jobs are decided on once that is recorded.
     return Plan(status=patch or None, outcome=Waiting(snapshot.now))
 
@@ -127,7 +130,9 @@ def _waits(snapshot: Snapshot, admitted: Admitted, queue: Queue) -> dict[str, ob
     wanted = _accepted(snapshot, admitted.revision, place)
     queued = (conditions.GRANTED, "False", conditions.QUEUED, message)
     new = conditions_with(snapshot, *_valid(place), queued)
-    return status_patch(recorded, replace_status(wanted, conditions=new, message=message)) or None
+    waiting = waits(recorded, conditions.QUEUED, _created(snapshot))
+    wanted = replace_status(wanted, conditions=new, message=message, **waiting)
+    return status_patch(recorded, wanted) or None
 
 
 def _accepted(snapshot: Snapshot, revision: Revision, place: Place) -> ExecutionStatusView:
@@ -139,6 +144,10 @@ def _accepted(snapshot: Snapshot, revision: Revision, place: Place) -> Execution
         revision=revision.name,
         progress=f"0/{len(revision.steps)}",
     )
+
+
+def _created(snapshot: Snapshot) -> datetime:
+    return snapshot.execution.metadata.creation_timestamp or snapshot.now
 
 
 def _valid(place: Place) -> tuple[tuple[str, str, str, str], ...]:

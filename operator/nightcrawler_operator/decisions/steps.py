@@ -36,7 +36,8 @@ class Progress:
     """What becomes of one step. `write_by` is when a change that may be delayed has to be written.
 
     `record_first` says that the step's program is to be ended, but only once the reason is recorded: then it
-    does not matter what becomes of the Pod, or of the operator, between the two.
+    does not matter what becomes of the Pod, or of the operator, between the two. `waits_since` is since when
+    the step waits, if it does.
     """
 
     status: StepStatusView | None
@@ -50,6 +51,7 @@ class Progress:
     deadline: Deadline | None = None
     record_first: bool = False
     lookups: tuple[Lookup, ...] = field(default=())
+    waits_since: datetime | None = None
 
 
 def advance(ctx: StepContext, before: Mapping[str, StepStatusView]) -> Progress:
@@ -111,7 +113,12 @@ def _blocked(
         # The same refusal in other words (how much of the quota is left) is not worth a write.
         message = known.message or message
     status = msgspec.structs.replace(waiting, reason=why.reason, message=message)
-    return Progress(status, write_by=why.show_at or ctx.now, look_at=_earliest(why.ask_again, over))
+    return Progress(
+        status,
+        write_by=why.show_at or ctx.now,
+        look_at=_earliest(why.ask_again, over),
+        waits_since=ready_since,
+    )
 
 
 def _attempt(ctx: StepContext) -> Progress:
@@ -204,6 +211,7 @@ def _runs(ctx: StepContext, base: StepStatusView, runs: Runs) -> Progress:
 
 def _waits(ctx: StepContext, base: StepStatusView, waits: Waits) -> Progress:
     recorded = ctx.recorded
+    job = ctx.attempt(recorded.attempt).job
     reason: str | None = waits.reason
     message: str | None = ctx.sentence(waits.message)
     short = ctx.now < waits.show_at
@@ -219,6 +227,7 @@ def _waits(ctx: StepContext, base: StepStatusView, waits: Waits) -> Progress:
         missing_pod=waits.missing_pod,
         force_delete=waits.force_delete,
         lookups=waits.lookups,
+        waits_since=job.metadata.creation_timestamp if job is not None else None,
     )
 
 
