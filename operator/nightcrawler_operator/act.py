@@ -19,6 +19,7 @@ from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.nativeviews import RevisionView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.children import Children, remove_finalizers, report_job_ends, set_deadlines
 from nightcrawler_operator.cluster.state import ClusterState
@@ -29,7 +30,7 @@ from nightcrawler_operator.decisions.refusals import refusal
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.lookups import Lookups
 from nightcrawler_operator.plan import DecideAgain, NewJob, NotLeading, Outcome, Plan
-from nightcrawler_operator.snapshot import Revision, Snapshot
+from nightcrawler_operator.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from nightcrawler_crds.kube.views import StepStatusView
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
 from nightcrawler_operator.claims import Claim, Withdrawn
-from nightcrawler_operator.snapshot import Revision
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,18 @@ from hypothesis import strategies as st
 
 from nightcrawler_crds.kube.roomviews import AskingPodView
 from nightcrawler_crds.kube.views import EnvironmentView, PastRunView
+from nightcrawler_crds.planning.choice import KEYS, Appraisal, choose
+from nightcrawler_crds.planning.cost import expected_cost
+from nightcrawler_crds.planning.duration import expected_duration
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, conditions
 from nightcrawler_crds.words.quantities import parse_quantity
 from nightcrawler_operator.cluster.past import PastRuns
-from nightcrawler_operator.decisions.choice import KEYS, Appraisal, choose
-from nightcrawler_operator.decisions.cost import expected_cost
-from nightcrawler_operator.decisions.duration import expected_duration
 from nightcrawler_operator.decisions.execution import decide
 from nightcrawler_operator.decisions.wait import expected_wait
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import LookForPastRuns
-from nightcrawler_operator.snapshot import LiveRun, NodeRoom, Nodes, Outlook, Revision
+from nightcrawler_operator.snapshot import LiveRun, NodeRoom, Nodes, Outlook
 from tests.support.snapshots import a_new_execution, a_spec, a_step, an_environment, at, wire
 
 Json = dict[str, Any]
@@ -264,17 +265,16 @@ PRICES: Final = {
 )
 def test_the_cost_of_an_hour_is_what_is_asked_for_at_the_prices_there(resources: Json, cost: float) -> None:
     spec = EnvironmentSpec.model_validate({"prices": PRICES})
-    nodes = Nodes(gpu_products=frozenset({A100}))
     revision = a_revision(a_step(resources=resources))
-    assert expected_cost(revision, spec, 3600, nodes, LIMITS) == pytest.approx(cost)
+    assert expected_cost(revision, spec, 3600, {A100}, LIMITS) == pytest.approx(cost)
 
 
 def test_steps_that_follow_each_other_share_the_time_and_parallel_ones_do_not() -> None:
     spec = EnvironmentSpec.model_validate({"prices": {"cpuHour": 1.0}})
     steps = [a_step(name, resources={"cpu": 1}) for name in ("a", "b")]
-    assert expected_cost(a_revision(*steps), spec, 3600, Nodes(), LIMITS) == pytest.approx(1.0)
+    assert expected_cost(a_revision(*steps), spec, 3600, (), LIMITS) == pytest.approx(1.0)
     side_by_side = a_revision(*steps, order="Graph")
-    assert expected_cost(side_by_side, spec, 3600, Nodes(), LIMITS) == pytest.approx(2.0)
+    assert expected_cost(side_by_side, spec, 3600, (), LIMITS) == pytest.approx(2.0)
 
 
 ROOM_FOR_TWO: Final = {"lab-1": {"cpu": 8.0, "memory": 64e9, "pods": 9.0}}

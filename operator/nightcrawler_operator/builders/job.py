@@ -10,13 +10,13 @@ from typing import Any
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.nativeviews import WholeJobView
+from nightcrawler_crds.planning.resolved import resolve
 from nightcrawler_crds.v1alpha1 import Step
 from nightcrawler_operator.builders import podsecurity
 from nightcrawler_operator.builders.merge import merge_pod
 from nightcrawler_operator.builders.pod import fixed_selector, pod_spec
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import NewJob, Run
-from nightcrawler_operator.resolved import resolve
 
 
 def job(run: Run, new: NewJob, limits: Limits, *, managed: bool = True) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import msgspec
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.nativeviews import RevisionView
 from nightcrawler_crds.kube.views import ProfileView, WorkflowView
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import ComputeProfileSpec, WorkflowSpec
 from nightcrawler_crds.validation import NO_PROFILES, Profiles, used_profiles
-from nightcrawler_operator.snapshot import Revision
 
 _RUN_RELEVANT: Final = (
     "steps",

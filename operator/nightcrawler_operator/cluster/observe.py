@@ -12,13 +12,14 @@ from nightcrawler_crds.allocation import rank
 from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.nativeviews import JobView, PodView
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.cluster.lookup_results import LookupResults
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.ownership import is_owned_by, is_pod_of
 from nightcrawler_operator.decisions.recorded import is_accepted, is_granted
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import Attempt, LiveRun, Outlook, Revision, Snapshot, Unwatched
+from nightcrawler_operator.snapshot import Attempt, LiveRun, Outlook, Snapshot, Unwatched
 
 _NOTHING_FOUND = LookupResults()
 _ALL_WATCHED: Final[Mapping[tuple[str, int], Unwatched]] = MappingProxyType({})

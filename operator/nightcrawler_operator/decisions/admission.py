@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from nightcrawler_crds.planning.candidates import NoPlace
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.validation import (
     Problem,
@@ -19,7 +21,6 @@ from nightcrawler_crds.validation import (
     workflow_problems,
 )
 from nightcrawler_operator.claims import Place
-from nightcrawler_operator.decisions.candidates import NoPlace
 from nightcrawler_operator.decisions.ownership import workflow_of
 from nightcrawler_operator.decisions.placement import (
     Circumstances,
@@ -29,7 +30,7 @@ from nightcrawler_operator.decisions.placement import (
     place,
 )
 from nightcrawler_operator.plan import LookForEnvironments, LookForPastRuns, LookForProfiles, Lookup
-from nightcrawler_operator.snapshot import Revision, Snapshot
+from nightcrawler_operator.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from nightcrawler_crds.kube.views import ExecutionStatusView
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.validation import filled_parameters
 from nightcrawler_operator.decisions import progress, queueing, refusals, run_end
@@ -34,7 +35,7 @@ from nightcrawler_operator.plan import (
     Run,
     Waiting,
 )
-from nightcrawler_operator.snapshot import Refusal, Revision, Snapshot
+from nightcrawler_operator.snapshot import Refusal, Snapshot
 
 
 def decide(snapshot: Snapshot) -> Plan:

@@ -11,31 +11,16 @@ from typing import Any, Final
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.nativeviews import Taint
+from nightcrawler_crds.planning.resolved import ResolvedStep, requests, resolve
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
 from nightcrawler_crds.words import Bytes, Cpu
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.resolved import ResolvedStep, resolve
-from nightcrawler_operator.snapshot import NodeRoom, Nodes, Revision
+from nightcrawler_operator.snapshot import NodeRoom, Nodes
 
 _KEEPS_OUT: Final = ("NoSchedule", "NoExecute")
 _OF_THE_CLUSTER: Final = "node.kubernetes.io/"
 """Taints of a node's condition, which come and go."""
-
-
-def requests(resolved: ResolvedStep, products: Iterable[str]) -> dict[str, float]:
-    """What the step's container asks for, in cores, bytes and devices."""
-    asked: dict[str, float] = {}
-    cpu, _ = resolved.cpu
-    gpus = resolved.gpus(tuple(products))
-    if cpu is not None:
-        asked["cpu"] = cpu.millicores / 1000
-    if resolved.memory is not None:
-        asked["memory"] = float(resolved.memory.count)
-    if resolved.ephemeral_storage is not None:
-        asked["ephemeral-storage"] = float(resolved.ephemeral_storage.count)
-    if gpus is not None:
-        asked[gpus.resource] = float(gpus.count)
-    return asked
 
 
 def nodes_of(spec: EnvironmentSpec, nodes: Nodes) -> list[NodeRoom]:

@@ -13,24 +13,25 @@ from typing import Final
 
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import EnvironmentView, PlacementView
+from nightcrawler_crds.planning.candidates import (
+    Candidate,
+    NoPlace,
+    candidates,
+    read_environment,
+)
+from nightcrawler_crds.planning.choice import Appraisal, choose, comparable, objection, why
+from nightcrawler_crds.planning.cost import expected_cost
+from nightcrawler_crds.planning.duration import expected_duration
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, conditions
 from nightcrawler_crds.v1alpha1.workflow import EnvironmentStrategy
 from nightcrawler_crds.validation import NONE_CHOSEN
 from nightcrawler_operator.claims import Place
-from nightcrawler_operator.decisions.candidates import (
-    Candidate,
-    NoPlace,
-    candidates,
-    objections,
-    read_environment,
-)
-from nightcrawler_operator.decisions.choice import Appraisal, choose, comparable, objection, why
-from nightcrawler_operator.decisions.cost import expected_cost
-from nightcrawler_operator.decisions.duration import expected_duration
+from nightcrawler_operator.decisions.objections import objections
 from nightcrawler_operator.decisions.status import MAX_MESSAGE
 from nightcrawler_operator.decisions.wait import expected_wait
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import Nodes, Outlook, Revision
+from nightcrawler_operator.snapshot import Nodes, Outlook
 
 _MOST_OBJECTIONS: Final = 5
 _MOST_SHOWN: Final = 64
@@ -172,7 +173,7 @@ def _appraised(
         one.name,
         expected_wait(one.name, one.spec, revision, outlook, given.nodes, given.limits, duration, given.now),
         duration,
-        expected_cost(revision, one.spec, duration, given.nodes, given.limits),
+        expected_cost(revision, one.spec, duration, given.nodes.gpu_products, given.limits),
         one.spec.prices.currency if one.spec.prices else None,
         closed.why if closed else None,
     )

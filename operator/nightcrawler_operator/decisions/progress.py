@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
+from nightcrawler_crds.planning.resolved import run_timeout
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions import jobs, run_end
 from nightcrawler_operator.decisions.context import NOT_BEGUN, StepContext
@@ -19,7 +20,6 @@ from nightcrawler_operator.decisions.status import status_patch
 from nightcrawler_operator.decisions.steps import Progress, advance
 from nightcrawler_operator.decisions.waiting import POD_EXPECTED
 from nightcrawler_operator.plan import Done, Outcome, Plan, Run, Waiting
-from nightcrawler_operator.resolved import run_timeout
 from nightcrawler_operator.snapshot import Snapshot
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from nightcrawler_crds.allocation import Subject, limit_of_installation, rank, subjects_of, written_limit
 from nightcrawler_crds.kube.views import ExecutionStatusView
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.validation import cordon, find_environment
 from nightcrawler_operator.claims import Claim, Place, Queue, Withdrawn
@@ -17,7 +18,7 @@ from nightcrawler_operator.decisions.recorded import conditions_with, is_granted
 from nightcrawler_operator.decisions.run_end import replace_status
 from nightcrawler_operator.decisions.status import status_patch
 from nightcrawler_operator.plan import Plan, Waiting
-from nightcrawler_operator.snapshot import Revision, Snapshot
+from nightcrawler_operator.snapshot import Snapshot
 
 RENEWED_AFTER: Final = timedelta(seconds=30)
 """After so long a run that a strategy placed is placed anew before it gets its places."""

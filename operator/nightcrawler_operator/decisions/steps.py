@@ -234,6 +234,7 @@ def _waits(ctx: StepContext, base: StepStatusView, waits: Waits) -> Progress:
 def _failed(ctx: StepContext, base: StepStatusView, failed: Failed, attempt: Attempt) -> Progress:
     next_ = retrying.after_failure(
         ctx.resolved,
+        ctx.snapshot.limits,
         failed,
         base.attempt,
         base.disruptions,

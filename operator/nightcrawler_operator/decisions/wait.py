@@ -7,11 +7,12 @@ from datetime import datetime
 from statistics import median
 from typing import Final
 
+from nightcrawler_crds.planning.resolved import requests, resolve
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
-from nightcrawler_operator.decisions.fitting import allowed_nodes, requests
+from nightcrawler_operator.decisions.fitting import allowed_nodes
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.resolved import resolve
-from nightcrawler_operator.snapshot import LiveRun, Nodes, Outlook, Revision
+from nightcrawler_operator.snapshot import LiveRun, Nodes, Outlook
 
 _NEW_NODE: Final = 300.0
 """Seconds after which a new node is usually there where an autoscaler adds some."""

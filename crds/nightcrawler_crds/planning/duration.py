@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import median
 
+from nightcrawler_crds.planning.resolved import StepDefaults, resolve, run_timeout
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
-from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.resolved import resolve, run_timeout
-from nightcrawler_operator.snapshot import Revision
 
 
 def speed_of(spec: EnvironmentSpec) -> float:
@@ -21,7 +20,7 @@ def expected_duration(
     environments: Mapping[str, EnvironmentSpec],
     usual: Mapping[str, tuple[float, ...]],
     revision: Revision,
-    limits: Limits,
+    limits: StepDefaults,
 ) -> float:
     """Seconds from the first start to the end.
 
@@ -53,7 +52,7 @@ def longest_way(revision: Revision, weights: Mapping[str, float]) -> float:
     return max(known.values(), default=0.0)
 
 
-def _by_timeouts(revision: Revision, spec: EnvironmentSpec, limits: Limits) -> float:
+def _by_timeouts(revision: Revision, spec: EnvironmentSpec, limits: StepDefaults) -> float:
     most = run_timeout(revision.spec, limits)
     bounds = {
         name: resolve(step, revision, spec, limits).timeout or most for name, step in revision.steps.items()
