@@ -10,7 +10,13 @@ from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.nativeviews import EventView, RevisionView
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import EnvironmentView, PastRunView, ProfileView, WorkflowView
+from nightcrawler_crds.kube.views import (
+    EnvironmentView,
+    PastRunView,
+    PastStepsView,
+    ProfileView,
+    WorkflowView,
+)
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.cluster.missing_children import find_children, keep_children
 from nightcrawler_operator.cluster.state import ClusterState
@@ -85,14 +91,21 @@ class Lookups:
     async def _past_runs(self, snapshot: Snapshot) -> bool:
         namespace = snapshot.execution.metadata.namespace
         workflow = snapshot.execution.spec.workflow_ref.name
-        runs = await self._store.list_all(
+        label = f"{names.LABEL_WORKFLOW}={workflow}"
+        completed = await self._store.list_all(
             names.EXECUTIONS,
             namespace,
             PastRunView,
-            label_selector=f"{names.LABEL_WORKFLOW}={workflow}",
+            label_selector=label,
             field_selector="status.phase=Completed",
         )
-        self._cluster.past.note((namespace, workflow), runs)
+        # Without a completed run, what is known of the steps of the others is better than a timeout.
+        others = (
+            await self._store.list_all(names.EXECUTIONS, namespace, PastStepsView, label_selector=label)
+            if not completed
+            else []
+        )
+        self._cluster.past.note((namespace, workflow), completed, others)
         return True
 
     async def _profiles(self, snapshot: Snapshot) -> bool:

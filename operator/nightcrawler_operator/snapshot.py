@@ -16,6 +16,7 @@ from nightcrawler_crds.kube.views import (
     StepStatusView,
     WorkflowView,
 )
+from nightcrawler_crds.planning.duration import Past
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.claims import Standing
@@ -84,14 +85,13 @@ class Outlook:
         free: What is free on each node, by its name; None while that is not known.
         running: The runs that are under way, by Environment.
         waiting: How many have been placed there and have not started, by Environment.
-        usual: The seconds that this workflow's last completed runs took, by Environment; None if they have
-            not been looked up.
+        past: How long earlier runs of this workflow took; None if that has not been looked up.
     """
 
     free: Mapping[str, Mapping[str, float]] | None = None
     running: Mapping[str, tuple[LiveRun, ...]] = field(default_factory=dict)
     waiting: Mapping[str, int] = field(default_factory=dict)
-    usual: Mapping[str, tuple[float, ...]] | None = None
+    past: Past | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightcrawler_crds.kube.roomviews import AskingPodView
-from nightcrawler_crds.kube.views import EnvironmentView, PastRunView
+from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, PastRunView, PastStepsView
 from nightcrawler_crds.planning.choice import KEYS, Appraisal, choose
 from nightcrawler_crds.planning.cost import expected_cost
-from nightcrawler_crds.planning.duration import expected_duration
+from nightcrawler_crds.planning.duration import Past, expected_duration
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, conditions
 from nightcrawler_crds.words.quantities import parse_quantity
@@ -52,7 +52,7 @@ USUAL: Final = {"slow": (3600.0, 3000.0, 4200.0)}
 OUTLOOK: Final = Outlook(
     free={**FREE, "busy-1": {"cpu": 0.0, "memory": 0.0, "pods": 9.0}},
     running={"busy": (LiveRun(at(-100), {"busy": (1000.0,)}),)},
-    usual=USUAL,
+    past=Past(USUAL),
 )
 
 
@@ -238,7 +238,56 @@ SPECS: Final = {"slow": EnvironmentSpec(speed=1), "fast": EnvironmentSpec(speed=
 def test_the_duration_is_the_usual_one_there_or_the_best_guess(
     usual: Any, revision: Revision, seconds: float
 ) -> None:
-    assert expected_duration("fast", SPECS, usual, revision, LIMITS) == seconds
+    assert expected_duration("fast", SPECS, Past(usual), revision, LIMITS) == seconds
+
+
+@pytest.mark.parametrize(
+    ("steps", "revision", "seconds"),
+    [
+        pytest.param(
+            {"fast": {"a": (10.0, 30.0, 20.0), "b": (5.0,)}},
+            a_revision("a", "b"),
+            25.0,
+            id="medians in sequence",
+        ),
+        pytest.param(
+            {"fast": {"a": (20.0,), "b": (5.0,)}},
+            a_revision("a", "b", order="Graph"),
+            20.0,
+            id="the longest way",
+        ),
+        pytest.param(
+            {"slow": {"a": (80.0,), "b": (40.0,)}}, a_revision("a", "b"), 30.0, id="scaled by speed"
+        ),
+        pytest.param(
+            {"fast": {"a": (20.0,)}, "slow": {"a": (999.0,), "b": (40.0,)}},
+            a_revision("a", "b"),
+            30.0,
+            id="those there go before those elsewhere",
+        ),
+        pytest.param(
+            {"fast": {"a": (20.0,)}},
+            a_revision("a", a_step("b", timeout="80s")),
+            40.0,
+            id="for a step without any its timeout",
+        ),
+        pytest.param(
+            {"fast": {"a": (50.0,)}},
+            a_revision("a", "b", config={"timeout": "60s"}),
+            60.0,
+            id="at most the timeout",
+        ),
+        pytest.param(
+            {"fast": {"gone": (1.0,)}}, a_revision(a_step("a", timeout="40s")), 10.0, id="none of these"
+        ),
+    ],
+)
+def test_without_a_completed_run_the_duration_is_that_of_its_steps(
+    steps: Any, revision: Revision, seconds: float
+) -> None:
+    assert expected_duration("fast", SPECS, Past(steps=steps), revision, LIMITS) == seconds
+    completed = Past({"fast": (7.0,)}, steps)
+    assert expected_duration("fast", SPECS, completed, revision, LIMITS) == 7.0
 
 
 PRICES: Final = {
@@ -347,13 +396,46 @@ def a_past_run(number: int, phase: str = "Completed") -> PastRunView:
 
 def test_the_usual_time_is_of_the_last_ten_completed_runs() -> None:
     past, workflow = PastRuns(), ("default", "wf")
-    assert past.usual(workflow) is None
-    assert past.usual_if_known(workflow) == {}
+    assert past.of(workflow) is None
+    assert past.runs_of(workflow) == {}
     runs = [a_past_run(number) for number in (12, *range(1, 12))]
     past.note(workflow, [*runs, a_past_run(99, "Failed")])
-    assert past.usual(workflow) == {"lab": tuple(float(number) for number in range(3, 13))}
+    assert past.of(workflow) == Past({"lab": tuple(float(number) for number in range(3, 13))})
     past.clear()
-    assert past.usual(workflow) is None
+    assert past.of(workflow) is None
+
+
+def with_steps(name: str, phase: str = "Failed", **seconds: int) -> ExecutionView:
+    """A run in lab that ended after steps that completed in so many seconds."""
+    times = {"startTime": wire(0), "phase": "Completed", "attempt": 1}
+    steps = {step: times | {"completionTime": wire(long)} for step, long in seconds.items()}
+    steps["last"] = {"phase": "Failed", "startTime": wire(0), "completionTime": wire(999)}
+    status = {"phase": phase, "environment": "lab", "startTime": wire(0), "completionTime": wire(60)}
+    body = {"metadata": {"name": name, "namespace": "default"}, "spec": {"workflowRef": {"name": "wf"}}}
+    return msgspec.convert(body | {"status": status | {"steps": steps}}, ExecutionView, strict=False)
+
+
+def test_the_times_of_steps_are_known_until_a_run_has_completed() -> None:
+    past, workflow = PastRuns(), ("default", "wf")
+    past.run_ended(with_steps("before it was looked up", a=5))
+    earlier = msgspec.convert(msgspec.to_builtins(with_steps("r", a=10, b=20)), PastStepsView, strict=False)
+    past.note(workflow, [], [earlier])
+    past.run_ended(with_steps("then", a=30))
+    assert past.of(workflow) == Past(steps={"lab": {"a": (10.0, 30.0), "b": (20.0,)}})
+
+    past.run_ended(with_steps("well", "Completed", a=1))
+    past.run_ended(with_steps("not so well", a=2))
+    assert past.of(workflow) == Past({"lab": (60.0,)})
+
+
+def test_the_times_of_few_steps_are_kept_in_all() -> None:
+    past = PastRuns()
+    many = {f"s{number}": 1 for number in range(1_000)}
+    view = msgspec.convert(msgspec.to_builtins(with_steps("r", **many)), PastStepsView, strict=False)
+    for number in range(21):
+        past.note(("default", f"wf-{number}"), [], [view])
+    assert past.of(("default", "wf-0")) == Past()
+    assert past.of(("default", "wf-1")) != Past()
 
 
 def test_a_pod_takes_what_its_containers_ask_for_or_its_largest_init_container() -> None:

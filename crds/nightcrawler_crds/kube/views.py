@@ -188,6 +188,28 @@ class PastRunView(_Read, frozen=True):
     status: PastRunStatusView = PastRunStatusView()
 
 
+class PastStepView(_Read, frozen=True):
+    """A step of an earlier run: how long it took."""
+
+    phase: str = ""
+    start_time: datetime | None = None
+    completion_time: datetime | None = None
+
+
+class PastStepsStatusView(_Read, frozen=True):
+    """Where a run ran, and its steps."""
+
+    environment: str | None = None
+    steps: dict[str, PastStepView] = {}
+
+
+class PastStepsView(_Read, frozen=True):
+    """A run as far as estimates look at its steps."""
+
+    metadata: Meta
+    status: PastStepsStatusView = PastStepsStatusView()
+
+
 class WorkflowStatusView(_Read, frozen=True):
     """A workflow's status."""
 

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from statistics import median
 
 from nightcrawler_crds.planning.resolved import StepDefaults, resolve, run_timeout
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
+
+Seconds = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """How long earlier runs of a workflow took.
+
+    Attributes:
+        runs: The seconds of the last completed runs, by Environment; empty where they ran without one.
+        steps: The seconds of steps that completed, by Environment and step. Only needed without such a run.
+    """
+
+    runs: Mapping[str, Seconds] = field(default_factory=dict)
+    steps: Mapping[str, Mapping[str, Seconds]] = field(default_factory=dict)
 
 
 def speed_of(spec: EnvironmentSpec) -> float:
@@ -18,24 +34,18 @@ def speed_of(spec: EnvironmentSpec) -> float:
 def expected_duration(
     place: str,
     environments: Mapping[str, EnvironmentSpec],
-    usual: Mapping[str, tuple[float, ...]],
+    past: Past,
     revision: Revision,
     limits: StepDefaults,
 ) -> float:
     """Seconds from the first start to the end.
 
-    The median of the last completed runs there; else of those elsewhere, scaled by speed; else what its
-    timeouts allow along the longest way through its steps. `environments` are all candidates, by name.
+    The median of the last completed runs there; else of those elsewhere, scaled by speed; else the longest
+    way through its steps, each with its own median, or what its timeout allows. `environments` are all
+    candidates, by name.
     """
-    here = speed_of(environments[place])
-    if there := usual.get(place):
-        return median(there)
-    elsewhere = [
-        seconds * speed_of(environments.get(name, EnvironmentSpec())) / here
-        for name, runs in usual.items()
-        for seconds in runs
-    ]
-    return median(elsewhere) if elsewhere else _by_timeouts(revision, environments[place], limits) / here
+    usual = _usual(place, environments, past.runs)
+    return _by_steps(place, environments, past, revision, limits) if usual is None else usual
 
 
 def longest_way(revision: Revision, weights: Mapping[str, float]) -> float:
@@ -52,9 +62,38 @@ def longest_way(revision: Revision, weights: Mapping[str, float]) -> float:
     return max(known.values(), default=0.0)
 
 
-def _by_timeouts(revision: Revision, spec: EnvironmentSpec, limits: StepDefaults) -> float:
-    most = run_timeout(revision.spec, limits)
-    bounds = {
-        name: resolve(step, revision, spec, limits).timeout or most for name, step in revision.steps.items()
-    }
-    return min(most, longest_way(revision, bounds))
+def _usual(
+    place: str, environments: Mapping[str, EnvironmentSpec], seconds: Mapping[str, Seconds]
+) -> float | None:
+    """The median there; else of those elsewhere, as long as they would have taken there."""
+    if there := seconds.get(place):
+        return median(there)
+    here = _speed(place, environments)
+    elsewhere = [one * _speed(name, environments) / here for name, all_ in seconds.items() for one in all_]
+    return median(elsewhere) if elsewhere else None
+
+
+def _speed(place: str, environments: Mapping[str, EnvironmentSpec]) -> float:
+    spec = environments.get(place)
+    return speed_of(spec) if spec is not None else 1.0
+
+
+def _by_steps(
+    place: str,
+    environments: Mapping[str, EnvironmentSpec],
+    past: Past,
+    revision: Revision,
+    limits: StepDefaults,
+) -> float:
+    most, here = run_timeout(revision.spec, limits), _speed(place, environments)
+    spec = environments.get(place) or EnvironmentSpec()
+    weights: dict[str, float] = {}
+    known = False
+    for name, step in revision.steps.items():
+        of_step = {where: steps[name] for where, steps in past.steps.items() if name in steps}
+        usual = _usual(place, environments, of_step)
+        known = known or usual is not None
+        bound = resolve(step, revision, spec, limits).timeout or most
+        weights[name] = bound / here if usual is None else usual
+    # A timeout bounds what is known; what is only guessed by timeouts depends on the speed in all.
+    return min(most if known else most / here, longest_way(revision, weights))

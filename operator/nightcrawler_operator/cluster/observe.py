@@ -177,12 +177,12 @@ def _outlook(cluster: ClusterState, execution: ExecutionView, revision: Revision
             waiting[status.environment] = waiting.get(status.environment, 0) + 1
         else:
             workflow = (other.metadata.namespace, other.spec.workflow_ref.name)
-            live = LiveRun(status.start_time, cluster.past.usual_if_known(workflow))
+            live = LiveRun(status.start_time, cluster.past.runs_of(workflow))
             running.setdefault(status.environment, []).append(live)
     own = (execution.metadata.namespace, execution.spec.workflow_ref.name)
     return Outlook(
         free=cluster.room.free(cluster.node_facts.rooms),
         running={place: tuple(runs) for place, runs in running.items()},
         waiting=waiting,
-        usual=cluster.past.usual(own),
+        past=cluster.past.of(own),
     )

@@ -21,7 +21,7 @@ from nightcrawler_crds.planning.candidates import (
 )
 from nightcrawler_crds.planning.choice import Appraisal, choose, comparable, objection, why
 from nightcrawler_crds.planning.cost import expected_cost
-from nightcrawler_crds.planning.duration import expected_duration
+from nightcrawler_crds.planning.duration import Past, expected_duration
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, conditions
 from nightcrawler_crds.v1alpha1.workflow import EnvironmentStrategy
@@ -115,7 +115,7 @@ def _by_strategy(
     strategy: EnvironmentStrategy, found: Sequence[Candidate], revision: Revision, given: Circumstances
 ) -> Place | Later | NoPlace | LookUpPastRuns:
     outlook = given.outlook or Outlook()
-    if outlook.usual is None:
+    if outlook.past is None:
         return LookUpPastRuns()
     objected = {
         candidate.name: next(objections(candidate, revision, given.nodes, given.limits), None)
@@ -167,7 +167,7 @@ def _appraised(
     if refused is not None:
         return Appraisal(one.name, passed_over=refused.message, appraised=False)
     specs = {candidate.name: candidate.spec for candidate in found}
-    duration = expected_duration(one.name, specs, outlook.usual or {}, revision, given.limits)
+    duration = expected_duration(one.name, specs, outlook.past or Past(), revision, given.limits)
     closed = one.cordon(given.now)
     return Appraisal(
         one.name,
