@@ -131,7 +131,7 @@ def _wire(settings: Settings, store: Store) -> Facade:
             cluster,
             default_user=settings.default_user,
             policy=settings.pod_policy,
-            forecasts=Forecasts(cluster, default_timeout=settings.default_timeout, limits=settings),
+            forecasts=Forecasts(cluster, defaults=settings.step_defaults, limits=settings),
         ),
         events=EventService(cluster, default_user=settings.default_user),
         logs=LogService(store, cluster),

@@ -26,6 +26,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from nightcrawler_crds import defaults, words
 from nightcrawler_crds.errors import ConfigurationError
+from nightcrawler_crds.planning.resolved import StepDefaults
 from nightcrawler_crds.validation.podtemplate import BEYOND, Level, PodPolicy, Power
 from nightcrawler_crds.validation.schedules import zone_problem
 
@@ -208,6 +209,16 @@ class CommonSettings(BaseSettings):
         """What podTemplates may set."""
         allowed = {power.value: getattr(self, power.value) for power in Power}
         return PodPolicy(**allowed, level=self.steps_pod_security)
+
+    @property
+    def step_defaults(self) -> StepDefaults:
+        """What is in force for steps where nobody says otherwise, as far as both processes know it."""
+        return StepDefaults(
+            default_timeout=self.default_timeout,
+            default_retry_delay=self.default_retry_delay,
+            default_cpu=None if self.default_cpu is None else words.parse_cpu(self.default_cpu),
+            default_memory=None if self.default_memory is None else words.parse_memory(self.default_memory),
+        )
 
     @model_validator(mode="after")
     def _level_allows_the_powers(self) -> Self:

@@ -10,7 +10,6 @@ from annotated_types import Ge, Le
 from pydantic import AfterValidator, Field, model_validator
 
 from nightcrawler_crds import settings as common
-from nightcrawler_crds import words
 from nightcrawler_crds.settings import (
     DNS_LABEL,
     PREFIX,
@@ -261,10 +260,13 @@ class Settings(common.CommonSettings):
     @property
     def limits(self) -> Limits:
         """The settings that decisions depend on."""
+        own = self.step_defaults
         return Limits(
             queue_timeout=self.queue_timeout,
-            default_timeout=self.default_timeout,
-            default_retry_delay=self.default_retry_delay,
+            default_timeout=own.default_timeout,
+            default_retry_delay=own.default_retry_delay,
+            default_cpu=own.default_cpu,
+            default_memory=own.default_memory,
             image_pull_timeout=self.image_pull_timeout,
             missing_config_grace=self.missing_config_grace,
             missing_rights_grace=self.missing_rights_grace,
@@ -282,8 +284,6 @@ class Settings(common.CommonSettings):
             catch_up_most=self.catch_up_most,
             history_completed=self.history_completed,
             history_failed=self.history_failed,
-            default_cpu=None if self.default_cpu is None else words.parse_cpu(self.default_cpu),
-            default_memory=None if self.default_memory is None else words.parse_memory(self.default_memory),
             max_running=self.max_running,
             max_running_per_namespace=self.max_running_per_namespace,
             max_running_in=self.max_running_in,

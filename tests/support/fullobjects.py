@@ -161,6 +161,7 @@ def _step_status() -> Manifest:
         "attempt": 2,
         "disruptions": 1,
         "preemptions": 1,
+        "earlierSeconds": 60,
         "startTime": "2025-07-10T14:45:00Z",
         "completionTime": "2025-07-10T14:55:25Z",
         "jobName": "full-model-training-abcdefghij",
@@ -199,6 +200,7 @@ def execution() -> Manifest:
         "startTime": "2025-07-10T14:45:00Z",
         "completionTime": "2025-07-10T16:01:25Z",
         "progress": "2/5",
+        "cost": {"amount": 0.25, "currency": "USD"},
         "placement": [
             {
                 "environment": "local",

@@ -205,6 +205,8 @@ class Invariants:
         self._require(grown in (0, 1), f"attempts are counted one by one: {step}")
         if grown == 1 and before.get("attempt", 0):
             self._require(before["phase"] == "Retrying", f"an attempt follows a failed one only: {step}")
+        ran = before.get("earlierSeconds", 0) + (_seconds(before) if grown else 0)
+        self._require(after.get("earlierSeconds", 0) == ran, f"the time of all attempts of {step} is kept")
         disrupted = after.get("disruptions", 0) - before.get("disruptions", 0)
         self._require(disrupted in (0, 1), f"disruptions are counted one by one: {step}")
         self._require(
@@ -220,6 +222,13 @@ def _without_duties(status: Json) -> Json:
     rest["messages"] = sorted(status.get("notifications", ()))
     rest["conditions"] = [c for c in rest.get("conditions", ()) if c["type"] != conditions.DUTIES_DONE]
     return rest
+
+
+def _seconds(step: Json) -> int:
+    """For how many seconds the container of a step's attempt ran."""
+    if "startTime" not in step or "completionTime" not in step:
+        return 0
+    return round((moment(step["completionTime"]) - moment(step["startTime"])).total_seconds())
 
 
 def moment(text: str) -> datetime:

@@ -1,14 +1,18 @@
-"""What is expected of executions: how long they take, and when those that wait have their turn."""
+"""What is expected of executions: when those that wait start, how long they take, and what they cost."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
+from typing import Final
 
-from nightcrawler_api.estimates import RUNS_CONSIDERED, estimated_seconds
+from nightcrawler_api.estimates import RUNS_CONSIDERED, Expected, past_of
 from nightcrawler_api.executions.requests import readable_spec
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import WorkflowEntry
-from nightcrawler_api.state.statuses import created, waits_in_line
+from nightcrawler_api.state.statuses import created, is_accepted, waits_in_line
 from nightcrawler_api.turns import Live, Turn, turn_of
 from nightcrawler_crds.allocation import (
     InstallationLimits,
@@ -19,47 +23,161 @@ from nightcrawler_crds.allocation import (
     written_limit,
 )
 from nightcrawler_crds.kube.views import ExecutionView
-from nightcrawler_crds.v1alpha1 import WorkflowSpec
+from nightcrawler_crds.planning.candidates import NoPlace, candidates, read_environment
+from nightcrawler_crds.planning.choice import Appraisal, choose, comparable
+from nightcrawler_crds.planning.cost import expected_cost
+from nightcrawler_crds.planning.duration import Past, expected_duration
+from nightcrawler_crds.planning.resolved import StepDefaults, run_timeout
+from nightcrawler_crds.planning.revision import Revision
+from nightcrawler_crds.v1alpha1 import EnvironmentSpec, WorkflowSpec, conditions
+from nightcrawler_crds.validation import used_profiles
+
+_NEW: Final = "new"
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What a forecast is worked out from, besides the Environment."""
+
+    revision: Revision
+    past: Past
+    environments: Mapping[str, EnvironmentSpec]
 
 
 class Forecasts:
-    """Works out what is expected, from the caches; `limits` are the installation's."""
+    """Works out what is expected, from the caches; `limits` are the installation's.
 
-    def __init__(self, cluster: ClusterCache, *, default_timeout: float, limits: InstallationLimits) -> None:
+    Of what is free on nodes nothing is known here, and of limits that hold beyond this namespace only its own
+    runs are.
+    """
+
+    def __init__(self, cluster: ClusterCache, *, defaults: StepDefaults, limits: InstallationLimits) -> None:
         self._cluster = cluster
-        self._default_timeout = default_timeout
+        self._defaults = defaults
         self._limits = limits
 
-    def duration(self, entry: WorkflowEntry, spec: WorkflowSpec) -> float:
-        """The expected seconds of the next run of a workflow."""
-        completed = entry.runs.page(0, RUNS_CONSIDERED, "completed")
-        recent = entry.runs.page(0, RUNS_CONSIDERED)
-        return estimated_seconds(spec, completed, recent, self._default_timeout)
+    def of_new(
+        self,
+        entry: WorkflowEntry,
+        spec: WorkflowSpec,
+        environment: str | None,
+        now: datetime,
+        uid: str = "",
+    ) -> Expected:
+        """What is expected of a run that is created now, for an environment or as the workflow says.
 
-    def turn(self, execution: ExecutionView, now: datetime) -> Turn | None:
-        """The place in line of an execution, and when its turn is expected; None if it is not in line.
-
-        Of limits that hold beyond this namespace, only its own runs are known here.
+        `uid` is that of its execution, if that is known already.
         """
+        question = self._question(entry, spec)
+        name, meta = entry.view.metadata.name, entry.view.metadata
+
+        # Thousands may be live: only for a run that has to wait its turn.
+        @cache
+        def live() -> list[Live]:
+            return [run for run in self._live(now) if run.uid != uid]
+
+        def appraised(place: str | None) -> Expected:
+            subjects = subjects_of(meta.namespace, name, place)
+            expected = self._expected(place, question)
+            if all(self._limit_of(subject) is None for subject in subjects):
+                return expected
+            position = rank(spec.priority, now, meta.namespace, _NEW)
+            new = Live(_NEW, position, subjects, expected.duration, in_line=True)
+            turn = turn_of(_NEW, [*live(), new], self._limit_of)
+            return replace(expected, wait=turn.seconds if turn else None)
+
+        return appraised(self._place(spec, environment, now, appraised))
+
+    def of_live(self, entry: WorkflowEntry, execution: ExecutionView, now: datetime) -> Expected | None:
+        """What is expected of an execution that has not ended; None of one that ends, or cannot be read."""
+        status = execution.status
+        spec = readable_spec(entry.view)
+        if status.has_ended or execution.spec.cancel or not isinstance(spec, WorkflowSpec):
+            return None
+        if status.environment is None:
+            return self.of_new(entry, spec, execution.spec.environment, now, execution.metadata.uid)
+        expected = self._expected(status.environment, self._question(entry, spec))
+        if status.start_time is not None:
+            return expected
+        turn = self._turn(execution, now)
+        if turn is not None:
+            return replace(expected, place=turn.place, wait=turn.seconds)
+        return replace(expected, wait=_wait_since_placed(execution, now))
+
+    def _place(
+        self,
+        spec: WorkflowSpec,
+        wanted: str | None,
+        now: datetime,
+        appraised: Callable[[str | None], Expected],
+    ) -> str | None:
+        """The Environment in which a new run will run, as far as can be told here."""
+        environments = self._cluster.environments()
+        found = candidates(wanted, spec, environments) if environments else NoPlace("", "")
+        if isinstance(found, NoPlace):
+            return None
+        there = [candidate for candidate in found if candidate.cordon(now) is None] or list(found)
+        strategy = spec.environment_strategy
+        if strategy is None or len(there) == 1:
+            return there[0].name
+        appraisals = []
+        for candidate in there:
+            expected = appraised(candidate.name)
+            appraisals.append(
+                Appraisal(
+                    candidate.name,
+                    expected.wait or 0.0,
+                    expected.duration,
+                    expected.cost or 0.0,
+                    expected.currency,
+                )
+            )
+        best = choose(strategy, comparable(strategy, appraisals))
+        return best.name if best is not None else there[0].name
+
+    def _question(self, entry: WorkflowEntry, spec: WorkflowSpec) -> _Question:
+        return _Question(
+            Revision("", spec, used_profiles(spec, self._cluster.profiles())),
+            past_of(entry.runs.page(0, RUNS_CONSIDERED, "completed"), entry.runs.page(0, RUNS_CONSIDERED)),
+            {e.metadata.name: read_environment(e) for e in self._cluster.environments()},
+        )
+
+    def _expected(self, place: str | None, question: _Question) -> Expected:
+        revision, spec = question.revision, question.environments.get(place or "", EnvironmentSpec())
+        duration = expected_duration(
+            place or "", question.environments, question.past, revision, self._defaults
+        )
+        if spec.prices is None:
+            return Expected(duration)
+        cost = expected_cost(revision, spec, duration, (), self._defaults)
+        return Expected(duration, cost=round(cost, 6), currency=spec.prices.currency)
+
+    def _turn(self, execution: ExecutionView, now: datetime) -> Turn | None:
         if not waits_in_line(execution):
             return None
-        usual: dict[str, float] = {}
+        return turn_of(execution.metadata.uid, self._live(now), self._limit_of)
+
+    def _live(self, now: datetime) -> list[Live]:
+        """All runs of the namespace that have not ended."""
+        usual: dict[tuple[str, str | None], float] = {}
 
         def live(run: ExecutionView) -> Live:
             meta, status, workflow = run.metadata, run.status, run.spec.workflow_ref.name
             entry = self._cluster.index.workflow((meta.namespace, workflow))
-            if workflow not in usual:
-                usual[workflow] = self._usual(entry)
+            where = (workflow, status.environment)
+            if where not in usual:
+                usual[where] = self._usual(entry, status.environment)
             spent = (now - status.start_time).total_seconds() if status.start_time else 0.0
             return Live(
                 meta.uid,
                 rank(entry.priority if entry else None, created(run), meta.namespace, meta.name),
                 subjects_of(meta.namespace, workflow, status.environment),
-                max(0.0, usual[workflow] - spent),
-                in_line=waits_in_line(run),
+                max(0.0, usual[where] - spent),
+                # What the operator has not looked at yet is about to claim its places.
+                in_line=waits_in_line(run) or not is_accepted(run),
             )
 
-        return turn_of(execution.metadata.uid, map(live, self._cluster.index.runs.live()), self._limit_of)
+        return [live(run) for run in self._cluster.index.runs.live()]
 
     def _limit_of(self, subject: Subject) -> int | None:
         match subject.kind:
@@ -72,8 +190,17 @@ class Forecasts:
             case "Namespace" | "Installation":
                 return limit_of_installation(subject, self._limits)
 
-    def _usual(self, entry: WorkflowEntry | None) -> float:
+    def _usual(self, entry: WorkflowEntry | None, place: str | None) -> float:
         spec = readable_spec(entry.view) if entry else None
         if entry is None or not isinstance(spec, WorkflowSpec):
-            return self._default_timeout
-        return self.duration(entry, spec)
+            return run_timeout(WorkflowSpec(), self._defaults)
+        return self._expected(place, self._question(entry, spec)).duration
+
+
+def _wait_since_placed(execution: ExecutionView, now: datetime) -> float | None:
+    """The wait that a strategy expected when it placed a run, less the time since; None without one."""
+    placed = next((c for c in execution.status.conditions if c.type == conditions.PLACED), None)
+    chosen = next((one for one in execution.status.placement or () if one.passed_over is None), None)
+    if placed is None or placed.last_transition_time is None or chosen is None or chosen.wait is None:
+        return None
+    return max(0.0, chosen.wait - (now - placed.last_transition_time).total_seconds())

@@ -119,7 +119,9 @@ class ExecutionService:
         view = await create_named(_PREFIX, create)
         self._cluster.cache_execution(view)
         log.info("%s started a run of workflow %s", caller, workflow, extra=_about(view))
-        return presenter.started_now(view, self._forecasts.duration(entry, spec))
+        now = clock.utcnow()
+        expected = self._forecasts.of_new(entry, spec, request.environment, now)
+        return presenter.started_now(view, expected, now)
 
     async def _spec_of_revision(self, earlier: ExecutionView) -> WorkflowSpec:
         """What an earlier run did; raises `StateConflict` if that is not known."""
@@ -183,8 +185,8 @@ class ExecutionService:
         if with_logs:
             logs = await podlogs.read_logs(self._store, execution, presenter.started_steps(execution, order))
         now = clock.utcnow()
-        turn = self._forecasts.turn(execution, now)
-        return presenter.detail(execution, self._default_user, order, logs, now, turn)
+        expected = self._forecasts.of_live(entry, execution, now)
+        return presenter.detail(execution, self._default_user, order, logs, now, expected)
 
     async def cancel(self, workflow: str, name: str, caller: Caller) -> Cancelling:
         """Request the cancellation of an execution; idempotent."""

@@ -43,6 +43,11 @@ def is_pending(execution: ExecutionView) -> bool:
     return execution.status.phase in ("", "Pending") and not execution.spec.cancel
 
 
+def is_accepted(execution: ExecutionView) -> bool:
+    """Whether the operator has found that an execution can run."""
+    return any(c.type == conditions.ACCEPTED and c.status == "True" for c in execution.status.conditions)
+
+
 def waits_in_line(execution: ExecutionView) -> bool:
     """Whether an execution waits for its places under limits."""
     if execution.status.has_ended or execution.spec.cancel:

@@ -70,6 +70,7 @@ class StepStatusView(_Read, frozen=True):
     reason: str | None = None
     message: str | None = None
     preemptions: int = 0
+    earlier_seconds: int = 0
 
     def __post_init__(self) -> None:
         """Intern repeated strings."""
@@ -85,6 +86,13 @@ class PlacementView(_Read, frozen=True):
     cost: float | None = None
     currency: str | None = None
     passed_over: str | None = None
+
+
+class CostView(_Read, frozen=True):
+    """What a run has cost; see `v1alpha1.execution.Cost` for the meaning."""
+
+    amount: float
+    currency: str | None = None
 
 
 class ExecutionStatusView(_Read, frozen=True):
@@ -104,6 +112,7 @@ class ExecutionStatusView(_Read, frozen=True):
     placement: tuple[PlacementView, ...] | None = None
     waiting_reason: str | None = None
     waiting_since: datetime | None = None
+    cost: CostView | None = None
     steps: dict[str, StepStatusView] = {}
 
     def __post_init__(self) -> None:

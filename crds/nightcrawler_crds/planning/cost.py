@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from nightcrawler_crds.planning.duration import longest_way
@@ -14,6 +14,8 @@ from nightcrawler_crds.words.gpumodels import model_matches
 
 _GB: Final = 1e9
 _HOUR: Final = 3600.0
+_DIGITS: Final = 6
+"""Of a second on one core, the digits that still matter."""
 _NO_GPUS: Final = frozenset({"cpu", "memory", "ephemeral-storage"})
 
 
@@ -32,6 +34,23 @@ def expected_cost(
     hours = duration / deepest / _HOUR
     steps = (resolve(step, revision, spec, limits) for step in revision.steps.values())
     return sum(hourly(step, products) * hours for step in steps)
+
+
+def run_cost(
+    revision: Revision,
+    spec: EnvironmentSpec,
+    seconds: Mapping[str, float],
+    products: Collection[str],
+    limits: StepDefaults,
+) -> float | None:
+    """The cost of a run whose steps ran for so many seconds, by step; None without prices."""
+    if spec.prices is None:
+        return None
+    steps = ((seconds.get(name, 0.0), step) for name, step in revision.steps.items())
+    costs = [
+        hourly(resolve(step, revision, spec, limits), products) * ran / _HOUR for ran, step in steps if ran
+    ]
+    return round(sum(costs), _DIGITS)
 
 
 def hourly(step: ResolvedStep, products: Collection[str]) -> float:

@@ -96,4 +96,4 @@ def _by_steps(
         bound = resolve(step, revision, spec, limits).timeout or most
         weights[name] = bound / here if usual is None else usual
     # A timeout bounds what is known; what is only guessed by timeouts depends on the speed in all.
-    return min(most if known else most / here, longest_way(revision, weights))
+    return min(most if known else most / here, longest_way(revision, weights) or most)

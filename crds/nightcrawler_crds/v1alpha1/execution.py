@@ -103,6 +103,16 @@ class PlacementCandidate(ApiModel):
     )
 
 
+class Cost(ApiModel):
+    """What a run has cost."""
+
+    amount: float = Field(
+        description="What its steps asked for, times the time that all their attempts ran, at the prices of "
+        "the Environment when the run ended."
+    )
+    currency: str | None = Field(default=None, max_length=3, description="Currency of the prices.")
+
+
 class StepStatus(ApiModel):
     """Observed state of a step."""
 
@@ -120,6 +130,9 @@ class StepStatus(ApiModel):
         default=None,
         description="Those disruptions that no limit applies to: preemptions by Pods of higher priority, and "
         "what happened while the environment was cordoned.",
+    )
+    earlier_seconds: int | None = Field(
+        default=None, description="For how many seconds the containers of earlier attempts ran."
     )
     start_time: str | None = Field(
         default=None, description="When this attempt's container started.", json_schema_extra=TIME
@@ -171,6 +184,10 @@ class WorkflowExecutionStatus(ApiModel):
         max_length=64,
         description="The Environments among which environmentStrategy chose. "
         "The chosen one has no passedOver.",
+    )
+    cost: Cost | None = Field(
+        default=None,
+        description="What the run has cost, once it has ended. Not set where the Environment has no prices.",
     )
     conditions: list[Condition] | None = Field(
         default=None,

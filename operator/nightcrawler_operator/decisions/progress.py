@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
+from nightcrawler_crds.kube.views import CostView, ExecutionStatusView, StepStatusView
+from nightcrawler_crds.planning.cost import run_cost
 from nightcrawler_crds.planning.resolved import run_timeout
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions import jobs, run_end
@@ -17,7 +18,7 @@ from nightcrawler_operator.decisions.inference import inferred_complete
 from nightcrawler_operator.decisions.notifications.outbox import late_at, with_notices
 from nightcrawler_operator.decisions.quota import ASK_AFTER, jobs_to_make_room
 from nightcrawler_operator.decisions.status import status_patch
-from nightcrawler_operator.decisions.steps import Progress, advance
+from nightcrawler_operator.decisions.steps import Progress, advance, seconds_run
 from nightcrawler_operator.decisions.waiting import POD_EXPECTED
 from nightcrawler_operator.plan import Done, Outcome, Plan, Run, Waiting
 from nightcrawler_operator.snapshot import Snapshot
@@ -254,10 +255,23 @@ def _cancelling(picture: Picture, over: datetime) -> Plan:
 
 def _ended(picture: Picture, steps: dict[str, StepStatusView], phase: str, reason: str, message: str) -> Plan:
     status = run_end.replace_status(
-        picture.status, steps=steps, progress=_progress(picture), start_time=_started(picture)
+        picture.status,
+        steps=steps,
+        progress=_progress(picture),
+        start_time=_started(picture),
+        cost=_cost(picture, steps),
     )
     # Last: what a run owes follows from all the rest of its status.
     return run_end.ended(picture.snapshot, run_end.finish(picture.snapshot, status, phase, reason, message))
+
+
+def _cost(picture: Picture, steps: Mapping[str, StepStatusView]) -> CostView | None:
+    """What the run has cost, at the prices that its Environment has now."""
+    run, snapshot = picture.run, picture.snapshot
+    seconds = {name: status.earlier_seconds + seconds_run(status) for name, status in steps.items()}
+    amount = run_cost(run.revision, run.environment, seconds, snapshot.nodes.gpu_products, snapshot.limits)
+    prices = run.environment.prices
+    return None if amount is None or prices is None else CostView(amount, prices.currency)
 
 
 def _steps_of(picture: Picture) -> dict[str, StepStatusView]:

@@ -98,6 +98,7 @@ def _blocked(
         "attempt": waiting.attempt,
         "disruptions": waiting.disruptions,
         "preemptions": waiting.preemptions,
+        "earlier_seconds": waiting.earlier_seconds,
     }
     if isinstance(why, StepStatusView):
         return Progress(msgspec.structs.replace(why, **counts))
@@ -165,6 +166,7 @@ def _record(ctx: StepContext, name: str, attempt: Attempt, state: AttemptState) 
         attempt=recorded.attempt,
         disruptions=recorded.disruptions,
         preemptions=recorded.preemptions,
+        earlier_seconds=recorded.earlier_seconds,
         job_name=name,
     )
     match state:
@@ -289,6 +291,7 @@ def _retrying(ctx: StepContext) -> Progress:
         attempt=attempt,
         disruptions=recorded.disruptions,
         preemptions=recorded.preemptions,
+        earlier_seconds=recorded.earlier_seconds + round(seconds_run(recorded)),
     )
     return _create_recorded(replace(ctx, recorded=status), ctx.job_name(attempt))
 
@@ -328,6 +331,13 @@ def _ended(ctx: StepContext) -> Progress:
     if ctx.now < over:
         return Progress(recorded, look_at=over)
     return Progress(recorded, delete_jobs=_job_of(attempt))
+
+
+def seconds_run(status: StepStatusView) -> float:
+    """For how many seconds the container of the current or last attempt ran, if that has ended."""
+    if status.start_time is None or status.completion_time is None:
+        return 0.0
+    return max(0.0, (status.completion_time - status.start_time).total_seconds())
 
 
 def _job_of(attempt: Attempt) -> tuple[OldObject, ...]:
