@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from nightcrawler_crds.kube.roomviews import AskingPodView
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, PastRunView, PastStepsView
 from nightcrawler_crds.planning.choice import KEYS, Appraisal, choose
+from nightcrawler_crds.planning.choice import why as sentence_of
 from nightcrawler_crds.planning.cost import expected_cost
 from nightcrawler_crds.planning.duration import Past, expected_duration
 from nightcrawler_crds.planning.revision import Revision
@@ -81,7 +82,10 @@ def why(status: Json) -> str:
         (
             "start",
             "fast",
-            "runs in fast: it starts there first, at once (busy: in about 15 minutes; slow: at once)",
+            (
+                "runs in fast: it starts there first, at once, and among equals it is quickest "
+                "(busy: in about 15 minutes; slow: at once)"
+            ),
         ),
         (
             "time",
@@ -208,6 +212,28 @@ def test_a_strategy_never_chooses_a_dominated_candidate(strategy: Any, there: li
         assert not (all(t <= m for t, m in zip(theirs, mine, strict=True)) and theirs != mine)
     first = {"start": "wait", "time": "end", "cost": "cost"}[strategy]
     assert getattr(chosen, first) == min(getattr(one, first) for one in left)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "there", "decided"),
+    [
+        ("start", [(0, 10, 5), (0, 20, 1)], "and among equals it is quickest"),
+        ("start", [(0, 10, 1), (0, 10, 5)], "and among equals it costs least"),
+        ("time", [(1, 9, 5), (5, 5, 1)], "and among equals it starts first"),
+        ("time", [(1, 9, 1), (1, 9, 5)], "and among equals it costs least"),
+        ("cost", [(1, 9, 1), (5, 5, 1)], "and among equals it starts first"),
+        ("cost", [(1, 5, 1), (1, 9, 1)], "and among equals it is quickest"),
+        ("cost", [(1, 5, 1), (1, 5, 1)], ""),
+        ("cost", [(1, 5, 1), (0, 0, 9)], ""),
+    ],
+)
+def test_what_decides_between_equals_is_said(strategy: Any, there: Any, decided: str) -> None:
+    appraised = [Appraisal(f"place-{number}", *numbers) for number, numbers in enumerate(there)]
+    chosen = choose(strategy, appraised)
+    assert chosen is appraised[0]
+    sentence = sentence_of(strategy, chosen, appraised)
+    assert ("among equals" in sentence) == bool(decided)
+    assert decided in sentence
 
 
 # --- the numbers -------------------------------------------------------------------------------------
