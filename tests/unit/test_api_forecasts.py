@@ -23,7 +23,7 @@ NOW: Final = at("16:00:00")
 DAY: Final = "2025-07-10T"
 EAST: Final = environment("east", default=True, prices={"cpuHour": 1, "currency": "USD"})
 WEST: Final = environment("west", speed=2, prices={"cpuHour": 5, "currency": "USD"})
-STEP: Final = {"name": "a", "image": "b:1", "resources": {"cpu": 2}}
+STEP: Final[dict[str, Any]] = {"name": "a", "image": "b:1", "resources": {"cpu": 2}}
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Known:
 
 
 def completed(name: str, place: str, minutes: int) -> ExecutionView:
-    times = {"startTime": DAY + "14:00:00Z", "completionTime": f"{DAY}14:{minutes:02}:00Z"}
+    times: Any = {"startTime": DAY + "14:00:00Z", "completionTime": f"{DAY}14:{minutes:02}:00Z"}
     return execution(name, of="wf", phase="Completed", environment=place, **times)
 
 
@@ -72,7 +72,7 @@ ACCEPTED: Final = {"type": conditions.ACCEPTED, "status": "True"}
 
 
 def running(name: str, place: str = "east", start: str = "15:55:00") -> ExecutionView:
-    status = {"phase": "Running", "environment": place, "startTime": f"{DAY}{start}Z"}
+    status: Any = {"phase": "Running", "environment": place, "startTime": f"{DAY}{start}Z"}
     return execution(name, of="wf", conditions=[ACCEPTED], **status)
 
 
@@ -144,6 +144,51 @@ def test_a_strategy_goes_where_its_turn_comes_first() -> None:
         environmentStrategy="start",
     )
 
+    assert known.new().currency == "USD"
+
+
+FREE: Final = {"cpu": "8", "memory": "64Gi", "nvidia.com/gpu": "2"}
+A100: Final = {"resource": "nvidia.com/gpu", "model": "NVIDIA-A100-SXM4-80GB", "capacity": 8}
+
+
+def observed(waiting: int = 0, largest: str = "8", **spec: Any) -> EnvironmentView:
+    status = {
+        "free": FREE,
+        "largestFreeNode": {"name": "n", "free": {**FREE, "cpu": largest}},
+        "gpus": [{**A100, "free": 2, "largestFree": 1}],
+        "waiting": waiting,
+    }
+    return environment("east", default=True, status=status, **spec)
+
+
+@pytest.mark.parametrize(
+    ("there", "fields", "wait"),
+    [
+        pytest.param(observed(), {}, 0, id="there is room"),
+        pytest.param(observed(waiting=3), {}, 0, id="for those that wait before it too"),
+        pytest.param(observed(waiting=4, nodes="Autoscaled"), {}, 300, id="a node is added"),
+        pytest.param(observed(waiting=4), {}, 1500, id="until both that run have ended, and three more"),
+        pytest.param(observed(largest="1500m"), {}, 300, id="on no single node"),
+        pytest.param(observed(), {"gpu": "1x A100"}, 0, id="a GPU of the model"),
+        pytest.param(observed(), {"gpu": "2x A100"}, 300, id="two, and a node has one free"),
+        pytest.param(observed(), {"gpu": 1}, 0, id="a GPU of any model"),
+        pytest.param(environment("east", default=True), {}, None, id="nothing is observed yet"),
+    ],
+)
+def test_without_a_limit_it_waits_for_room(there: EnvironmentView, fields: Any, wait: float | None) -> None:
+    runs = [completed("a", "east", 10), running("b"), running("c", start="15:59:00")]
+    known = Known(*runs, there=(there,))
+    asking = {**STEP, "resources": {**STEP["resources"], **fields}}
+    known.cluster.cache_workflow(workflow("wf", version=2, steps=[asking]))
+
+    assert known.new().wait == wait
+
+
+def test_where_others_use_the_nodes_the_wait_is_unknown_and_a_strategy_goes_elsewhere() -> None:
+    full = observed(largest="0")
+    assert Known(there=(full,)).new().wait is None
+
+    known = Known(there=(full, WEST), environmentStrategy="start")
     assert known.new().currency == "USD"
 
 

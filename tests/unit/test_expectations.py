@@ -244,7 +244,7 @@ def test_the_times_of_steps_are_known_until_a_run_has_completed() -> None:
 
 def test_the_times_of_few_steps_are_kept_in_all() -> None:
     past = PastRuns()
-    many = {f"s{number}": 1 for number in range(1_000)}
+    many: Any = {f"s{number}": 1 for number in range(1_000)}
     view = msgspec.convert(msgspec.to_builtins(with_steps("r", **many)), PastStepsView, strict=False)
     for number in range(21):
         past.note(("default", f"wf-{number}"), [], [view])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache
+from functools import cache, cached_property
 from typing import Final
 
 from nightcrawler_api.estimates import RUNS_CONSIDERED, Expected, past_of
 from nightcrawler_api.executions.requests import readable_spec
+from nightcrawler_api.room import has_room, models
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import WorkflowEntry
 from nightcrawler_api.state.statuses import created, is_accepted, waits_in_line
@@ -22,33 +24,46 @@ from nightcrawler_crds.allocation import (
     subjects_of,
     written_limit,
 )
-from nightcrawler_crds.kube.views import ExecutionView
+from nightcrawler_crds.kube.views import EnvironmentStatusView, EnvironmentView, ExecutionView
 from nightcrawler_crds.planning.candidates import NoPlace, candidates, read_environment
 from nightcrawler_crds.planning.choice import Appraisal, choose, comparable
 from nightcrawler_crds.planning.cost import expected_cost
 from nightcrawler_crds.planning.duration import Past, expected_duration
 from nightcrawler_crds.planning.resolved import StepDefaults, run_timeout
 from nightcrawler_crds.planning.revision import Revision
+from nightcrawler_crds.planning.wait import until_room
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, WorkflowSpec, conditions
 from nightcrawler_crds.validation import used_profiles
 
 _NEW: Final = "new"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Question:
     """What a forecast is worked out from, besides the Environment."""
 
     revision: Revision
     past: Past
-    environments: Mapping[str, EnvironmentSpec]
+    environments: Mapping[str, EnvironmentView]
+
+    @cached_property
+    def specs(self) -> dict[str, EnvironmentSpec]:
+        """The spec of each Environment, as far as it can be read."""
+        return {name: read_environment(view) for name, view in self.environments.items()}
+
+    def place(self, name: str | None) -> tuple[EnvironmentStatusView, EnvironmentSpec]:
+        """What is observed in an Environment, and its spec; nothing where there is none."""
+        view = self.environments.get(name or "")
+        if view is None:
+            return EnvironmentStatusView(), EnvironmentSpec()
+        return view.status, self.specs[view.metadata.name]
 
 
 class Forecasts:
     """Works out what is expected, from the caches; `limits` are the installation's.
 
-    Of what is free on nodes nothing is known here, and of limits that hold beyond this namespace only its own
-    runs are.
+    What is free in an Environment is known by its status, and of limits that hold beyond this namespace only
+    its own runs are.
     """
 
     def __init__(self, cluster: ClusterCache, *, defaults: StepDefaults, limits: InstallationLimits) -> None:
@@ -80,13 +95,14 @@ class Forecasts:
             subjects = subjects_of(meta.namespace, name, place)
             expected = self._expected(place, question)
             if all(self._limit_of(subject) is None for subject in subjects):
-                return expected
+                return replace(expected, wait=self._wait_for_room(place, question, expected.duration, now))
             position = rank(spec.priority, now, meta.namespace, _NEW)
             new = Live(_NEW, position, subjects, expected.duration, in_line=True)
             turn = turn_of(_NEW, [*live(), new], self._limit_of)
             return replace(expected, wait=turn.seconds if turn else None)
 
-        return appraised(self._place(spec, environment, now, appraised))
+        expected = appraised(self._place(spec, environment, now, appraised))
+        return replace(expected, wait=None) if expected.wait == math.inf else expected
 
     def of_live(self, entry: WorkflowEntry, execution: ExecutionView, now: datetime) -> Expected | None:
         """What is expected of an execution that has not ended; None of one that ends, or cannot be read."""
@@ -139,26 +155,39 @@ class Forecasts:
         return _Question(
             Revision("", spec, used_profiles(spec, self._cluster.profiles())),
             past_of(entry.runs.page(0, RUNS_CONSIDERED, "completed"), entry.runs.page(0, RUNS_CONSIDERED)),
-            {e.metadata.name: read_environment(e) for e in self._cluster.environments()},
+            {environment.metadata.name: environment for environment in self._cluster.environments()},
         )
 
     def _expected(self, place: str | None, question: _Question) -> Expected:
-        revision, spec = question.revision, question.environments.get(place or "", EnvironmentSpec())
-        duration = expected_duration(
-            place or "", question.environments, question.past, revision, self._defaults
-        )
+        revision, (there, spec) = question.revision, question.place(place)
+        duration = expected_duration(place or "", question.specs, question.past, revision, self._defaults)
         if spec.prices is None:
             return Expected(duration)
-        cost = expected_cost(revision, spec, duration, (), self._defaults)
+        cost = expected_cost(revision, spec, duration, models(there), self._defaults)
         return Expected(duration, cost=round(cost, 6), currency=spec.prices.currency)
+
+    def _wait_for_room(
+        self, place: str | None, question: _Question, duration: float, now: datetime
+    ) -> float | None:
+        """The wait of a run that no limit applies to.
+
+        None if it is not known what is free there; infinite if nothing is, and nobody knows for how long.
+        """
+        there, spec = question.place(place)
+        ahead = there.waiting or 0
+        room = has_room(there, spec, question.revision, self._defaults, ahead + 1)
+        if room is None or room:
+            return None if room is None else 0.0
+        left = [run.seconds for run in self._live(now, lambda run: _has_started_in(run, place))]
+        return until_room(left, ahead, duration, spec, math.inf)
 
     def _turn(self, execution: ExecutionView, now: datetime) -> Turn | None:
         if not waits_in_line(execution):
             return None
         return turn_of(execution.metadata.uid, self._live(now), self._limit_of)
 
-    def _live(self, now: datetime) -> list[Live]:
-        """All runs of the namespace that have not ended."""
+    def _live(self, now: datetime, which: Callable[[ExecutionView], bool] | None = None) -> list[Live]:
+        """The runs of the namespace that have not ended, or some of them."""
         usual: dict[tuple[str, str | None], float] = {}
 
         def live(run: ExecutionView) -> Live:
@@ -177,7 +206,7 @@ class Forecasts:
                 in_line=waits_in_line(run) or not is_accepted(run),
             )
 
-        return [live(run) for run in self._cluster.index.runs.live()]
+        return [live(run) for run in self._cluster.index.runs.live() if which is None or which(run)]
 
     def _limit_of(self, subject: Subject) -> int | None:
         match subject.kind:
@@ -195,6 +224,10 @@ class Forecasts:
         if entry is None or not isinstance(spec, WorkflowSpec):
             return run_timeout(WorkflowSpec(), self._defaults)
         return self._expected(place, self._question(entry, spec)).duration
+
+
+def _has_started_in(run: ExecutionView, place: str | None) -> bool:
+    return run.status.start_time is not None and run.status.environment == place
 
 
 def _wait_since_placed(execution: ExecutionView, now: datetime) -> float | None:

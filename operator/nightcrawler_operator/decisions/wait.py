@@ -9,13 +9,12 @@ from typing import Final
 
 from nightcrawler_crds.planning.resolved import requests, resolve
 from nightcrawler_crds.planning.revision import Revision
+from nightcrawler_crds.planning.wait import nth_end, until_room
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
 from nightcrawler_operator.decisions.fitting import allowed_nodes
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.snapshot import LiveRun, Nodes, Outlook
 
-_NEW_NODE: Final = 300.0
-"""Seconds after which a new node is usually there where an autoscaler adds some."""
 _MOST_COPIES: Final = 100
 
 
@@ -40,25 +39,16 @@ def expected_wait(
         left = _time_left(place, running, duration, now)
         # Those of the others that have their places, and have not started yet.
         left += [duration] * (spec.max_running - len(left))
-        return _nth_end(left, len(running) + ahead - spec.max_running, duration)
+        return nth_end(left, len(running) + ahead - spec.max_running, duration)
     if outlook.free is not None and _has_room(spec, revision, outlook.free, nodes, limits, ahead + 1):
         return 0.0
-    # If none of ours is there, others use the nodes, and nobody knows for how long.
     left = _time_left(place, running, duration, now)
-    queue = _nth_end(left, ahead, duration) if left else limits.queue_timeout
-    # Where it is written that an autoscaler adds nodes, none is waited for much longer than that takes.
-    return min(queue, _NEW_NODE) if spec.nodes == "Autoscaled" else queue
+    return until_room(left, ahead, duration, spec, limits.queue_timeout)
 
 
 def _time_left(place: str, running: Sequence[LiveRun], duration: float, now: datetime) -> list[float]:
     """How many seconds each run will take yet."""
     return [max(0.0, _usual(run, place, duration) - (now - run.started).total_seconds()) for run in running]
-
-
-def _nth_end(left: Sequence[float], before: int, duration: float) -> float:
-    """Seconds until so many runs have ended and one more; others that take `duration` follow them."""
-    rounds, position = divmod(before, len(left))
-    return sorted(left)[position] + rounds * duration
 
 
 def _usual(run: LiveRun, place: str, otherwise: float) -> float:
