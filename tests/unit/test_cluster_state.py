@@ -188,7 +188,7 @@ def test_what_is_known_of_the_nodes_is_what_there_is() -> None:
     for node in (a_node("a", 1), a_node("b", 2), a_node("a", 3, ready="Unknown"), a_node("c", 4)):
         known.cluster.nodes.cache.upsert(node)
     facts = known.cluster.node_facts
-    assert (facts.gpu_products, facts.ready) == ({"L4"}, {"b", "c"})
+    assert (facts.gpu_products, facts.ready) == (frozenset({"L4"}), frozenset({"b", "c"}))
     assert {room.name: room.open for room in facts.rooms} == {"a": False, "b": True, "c": True}
     full = {"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule"}
     known.cluster.nodes.cache.upsert(a_node("c", 5, taints=[full]))
