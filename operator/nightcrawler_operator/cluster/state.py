@@ -23,11 +23,12 @@ from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, OwingVi
 from nightcrawler_crds.validation import wanted_by
 from nightcrawler_operator.cluster.environments import EnvironmentChanges
 from nightcrawler_operator.cluster.lookup_results import LookupResults
+from nightcrawler_operator.cluster.nodefacts import NodeFacts
 from nightcrawler_operator.cluster.notices import NoticeOptions, Notices
 from nightcrawler_operator.cluster.owing import OwingRuns
 from nightcrawler_operator.cluster.past import PastRuns
 from nightcrawler_operator.cluster.places import Places
-from nightcrawler_operator.cluster.relevant import CREATED, job_state, node_state, pod_state, room_of
+from nightcrawler_operator.cluster.relevant import CREATED, job_state, node_state, pod_state
 from nightcrawler_operator.cluster.revisioncache import RevisionCache
 from nightcrawler_operator.cluster.room import Room
 from nightcrawler_operator.decisions.ownership import is_owned_by, owner_name
@@ -43,7 +44,7 @@ from nightcrawler_operator.keys import (
     WorkKey,
 )
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import NodeRoom, Nodes, Refusal
+from nightcrawler_operator.snapshot import Nodes, Refusal
 
 _DEFAULT: Final = Limits()
 
@@ -98,8 +99,7 @@ class ClusterState:
         self.unreportable: set[str] = set()
         self.lookup_results: dict[str, LookupResults] = {}
         self.revisions = RevisionCache()
-        self.node_facts = Nodes()
-        self._rooms: dict[str, NodeRoom] = {}
+        self._node_facts = NodeFacts()
         self._observed_at: dict[str, float] = {}
         self._workflow_read_at: dict[Key, float] = {}
         self._own_write: WorkKey | None = None
@@ -110,6 +110,11 @@ class ClusterState:
     ) -> tuple[Informer[JobView], Informer[PodView], Informer[NodeView], Informer[OwingView]]:
         """The informers to run, and to have synced before anything is decided."""
         return (self.jobs, self.pods, self.nodes, self.owing.informer)
+
+    @property
+    def node_facts(self) -> Nodes:
+        """What decisions look at in the nodes."""
+        return self._node_facts.nodes
 
     def record_own_write(self, written: ExecutionView) -> None:
         """Cache the response to our own write, without queueing the execution for it."""
@@ -353,19 +358,10 @@ class ClusterState:
     def _node_changed(self, old: NodeView | None, new: NodeView | None) -> None:
         if old is not None and new is not None and node_state(old) == node_state(new):
             return
-        before = self.node_facts
-        nodes = list(self.nodes.cache)
         some = new or old
         assert some is not None
-        self._rooms.pop(some.metadata.name, None)
-        if new is not None:
-            self._rooms[new.metadata.name] = room_of(new)
-        self.node_facts = Nodes(
-            gpu_products=frozenset(n.metadata.gpu_product for n in nodes if n.metadata.gpu_product),
-            ready=frozenset(n.metadata.name for n in nodes if n.ready),
-            rooms=tuple(self._rooms.values()),
-        )
-        if before != self.node_facts:
+        # Nothing is decided before all nodes were listed.
+        if self._node_facts.change(some.metadata.name, new) and self.nodes.synced.is_set():
             # Rare, and any of them may be waiting for this.
             for execution in self.executions:
                 self._wake(ExecutionKey(*execution.metadata.key))
