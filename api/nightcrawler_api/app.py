@@ -26,15 +26,21 @@ from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.http.heads import HeadAsGet
 from nightcrawler_api.http.origins import SameOrigin
 from nightcrawler_api.http.streams import Streams
+from nightcrawler_api.installation import endpoints as installation
+from nightcrawler_api.installation.service import InstallationService
 from nightcrawler_api.logs import endpoints as logs
 from nightcrawler_api.logs.service import LogService
 from nightcrawler_api.metrics import Measured, Metrics
-from nightcrawler_api.openapi import document_problem_type, document_rules
+from nightcrawler_api.openapi import document_problem_type, document_rules, document_yaml
+from nightcrawler_api.revisions import endpoints as revisions
+from nightcrawler_api.revisions.service import RevisionService
 from nightcrawler_api.schedules import endpoints as schedules
 from nightcrawler_api.settings import Settings, is_loopback
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.statistics import endpoints as statistics
 from nightcrawler_api.statistics.service import StatisticsService
+from nightcrawler_api.timelines import endpoints as timelines
+from nightcrawler_api.timelines.service import TimelineService
 from nightcrawler_api.workflows import endpoints as workflows
 from nightcrawler_api.workflows.actions import WorkflowActions
 from nightcrawler_api.workflows.presenter import Fallbacks
@@ -66,7 +72,10 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     )
     app.state.facade = facade
     app.include_router(workflows.router)
+    app.include_router(workflows.imports)
+    app.include_router(revisions.router)
     app.include_router(executions.router)
+    app.include_router(timelines.router)
     app.include_router(schedules.router)
     app.include_router(executions.all_of_them)
     app.include_router(logs.router)
@@ -74,9 +83,11 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.include_router(environments.router)
     app.include_router(environments.profiles)
     app.include_router(events.router)
+    app.include_router(installation.router)
     app.include_router(health.router)
     document_problem_type(app)
     document_rules(app)
+    document_yaml(app)
     errors.install(app)
     return app
 
@@ -124,6 +135,8 @@ def _wire(settings: Settings, store: Store) -> Facade:
         cluster=cluster,
         workflows=workflow_service,
         actions=WorkflowActions(store, cluster, workflow_service),
+        revisions=RevisionService(store, cluster),
+        timelines=TimelineService(store, cluster),
         statistics=StatisticsService(cluster, default_user=settings.default_user),
         environments=EnvironmentService(cluster),
         executions=ExecutionService(
@@ -136,6 +149,9 @@ def _wire(settings: Settings, store: Store) -> Facade:
         events=EventService(cluster, default_user=settings.default_user),
         logs=LogService(store, cluster),
         streams=streams,
+        installation=InstallationService(
+            store, cluster, streams, (settings.lease_namespace, settings.lease_name)
+        ),
         metrics=Metrics(cluster, streams),
     )
 

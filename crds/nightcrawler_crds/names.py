@@ -57,6 +57,7 @@ MAX_EXECUTION_NAME: Final = 52
 MAX_REVISION_NAME: Final = 51
 DNS_LABEL_PATTERN: Final = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
+_DNS_LABEL: Final = re.compile(DNS_LABEL_PATTERN)
 _READABLE: Final = 40
 _HASH: Final = 10
 _ID: Final = 32
@@ -91,6 +92,11 @@ SECRETS: Final = Resource("", "v1", "secrets", "Secret")
 EVENTS: Final = Resource("", "v1", "events", "Event")
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 REVISIONS: Final = Resource("apps", "v1", "controllerrevisions", "ControllerRevision")
+
+
+def is_dns_label(text: str, longest: int) -> bool:
+    """Whether a text can be the name of one of our objects, of at most so many characters."""
+    return len(text) <= longest and _DNS_LABEL.fullmatch(text) is not None
 
 
 def _digest(*parts: str) -> str:

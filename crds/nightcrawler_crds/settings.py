@@ -133,6 +133,15 @@ class CommonSettings(BaseSettings):
         None,
         description="The kubeconfig to use. Unset: the Pod's service account, else the default kubeconfig.",
     )
+    lease_name: DnsLabel = Field(
+        "nightcrawler-operator",
+        description="The Lease by which replicas of the operator agree on a leader, and by which the facade "
+        "sees whether there is one.",
+    )
+    lease_namespace: DnsLabel = Field(
+        default_factory=own_namespace,
+        description="The namespace of that Lease. Unset: the Pod's own namespace, else `default`.",
+    )
     default_timeout: Span = Field(defaults.TIMEOUT, description="Timeout of runs whose workflow sets none.")
     default_retry_delay: Wait = Field(
         defaults.RETRY_DELAY, description="The delay before a retry where no retryDelay is set."

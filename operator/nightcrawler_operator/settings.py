@@ -14,7 +14,6 @@ from nightcrawler_crds.settings import (
     DNS_LABEL,
     PREFIX,
     Count,
-    DnsLabel,
     Port,
     Span,
     Wait,
@@ -77,13 +76,6 @@ class Settings(common.CommonSettings):
     leader_election: bool = Field(
         True,
         description="Whether replicas agree on one leader. Switch it off only where there is one process.",
-    )
-    lease_name: DnsLabel = Field(
-        "nightcrawler-operator", description="The Lease by which replicas agree on a leader."
-    )
-    lease_namespace: DnsLabel = Field(
-        default_factory=own_namespace,
-        description="The namespace of that Lease. Unset: the Pod's own namespace, else `default`.",
     )
     lease_duration: Span = Field(
         15.0, description="A leader that has not renewed its Lease for this long is replaced."

@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 from nightcrawler_api.openapi import DocumentedAs
 from nightcrawler_api.state.index import WorkflowStatus
 from nightcrawler_api.state.statuses import StepStatus
+from nightcrawler_crds import names
 from nightcrawler_crds.v1alpha1 import MAX_STEPS, History, Options, Order, Parameter, Step, WorkflowConfig
 from nightcrawler_crds.v1alpha1.base import MaxRunning
 
@@ -113,8 +114,59 @@ class WorkflowClone(BaseModel):
     )
 
 
+def _as_spec(schema: dict[str, Any]) -> None:
+    """Name the fields of a body as the spec of a manifest does."""
+    fields = schema["properties"]
+    schema["properties"] = {"displayName": fields.pop("name"), **fields}
+
+
+class ManifestSpec(WorkflowUpdate):
+    """The spec of a workflow's manifest."""
+
+    model_config = ConfigDict(json_schema_extra=_as_spec)
+
+
+class ManifestMetadata(BaseModel):
+    """The metadata of a manifest; of all fields only the name is kept."""
+
+    name: (
+        Annotated[str, Field(pattern=names.DNS_LABEL_PATTERN, max_length=names.MAX_WORKFLOW_NAME)] | None
+    ) = Field(None, description="The id of the workflow; not set: one that is made up.")
+
+
+class WorkflowManifest(BaseModel):
+    """A manifest, as export writes it and kubectl applies it."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        json_schema_extra={
+            "anyOf": [
+                {
+                    "required": ["metadata"],
+                    "properties": {
+                        "metadata": {
+                            "type": "object",
+                            "required": ["name"],
+                            "properties": {"name": {"type": "string"}},
+                        }
+                    },
+                },
+                {"properties": {"spec": {"required": ["displayName"]}}},
+            ]
+        },
+    )
+
+    api_version: Literal["nightcrawler.dev/v1alpha1"]
+    kind: Literal["Workflow"]
+    metadata: ManifestMetadata | None = None
+    spec: ManifestSpec
+    status: Any = Field(None, description="Ignored: the cluster's own.")
+
+
 CreateBody = Annotated[dict[str, Any], DocumentedAs(WorkflowCreate)]
 UpdateBody = Annotated[dict[str, Any], DocumentedAs(WorkflowUpdate)]
+ImportBody = Annotated[dict[str, Any], DocumentedAs(WorkflowManifest)]
 
 
 class WorkflowRow(TypedDict):

@@ -337,4 +337,5 @@ class RevisionView(_Read, frozen=True):
     """A ControllerRevision: `data` is the part of a workflow's spec that runs use."""
 
     metadata: Meta
+    revision: int = 0
     data: dict[str, Any] = {}
