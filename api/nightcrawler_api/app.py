@@ -21,21 +21,28 @@ from nightcrawler_api.environments.service import EnvironmentService
 from nightcrawler_api.events import endpoints as events
 from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions import endpoints as executions
+from nightcrawler_api.executions.forecasts import Forecasts
 from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.executions.usage import LiveUsage
 from nightcrawler_api.http.heads import HeadAsGet
 from nightcrawler_api.http.origins import SameOrigin
 from nightcrawler_api.http.streams import Streams
+from nightcrawler_api.installation import endpoints as installation
+from nightcrawler_api.installation.service import InstallationService
 from nightcrawler_api.logs import endpoints as logs
 from nightcrawler_api.logs.service import LogService
 from nightcrawler_api.masks import Masks
 from nightcrawler_api.metrics import Measured, Metrics
-from nightcrawler_api.openapi import document_problem_type, document_rules
+from nightcrawler_api.openapi import document_problem_type, document_rules, document_yaml
+from nightcrawler_api.revisions import endpoints as revisions
+from nightcrawler_api.revisions.service import RevisionService
 from nightcrawler_api.schedules import endpoints as schedules
 from nightcrawler_api.settings import Settings, is_loopback
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.statistics import endpoints as statistics
 from nightcrawler_api.statistics.service import StatisticsService
+from nightcrawler_api.timelines import endpoints as timelines
+from nightcrawler_api.timelines.service import TimelineService
 from nightcrawler_api.workflows import endpoints as workflows
 from nightcrawler_api.workflows.actions import WorkflowActions
 from nightcrawler_api.workflows.presenter import Fallbacks
@@ -68,7 +75,10 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     )
     app.state.facade = facade
     app.include_router(workflows.router)
+    app.include_router(workflows.imports)
+    app.include_router(revisions.router)
     app.include_router(executions.router)
+    app.include_router(timelines.router)
     app.include_router(schedules.router)
     app.include_router(executions.all_of_them)
     app.include_router(logs.router)
@@ -76,9 +86,11 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.include_router(environments.router)
     app.include_router(environments.profiles)
     app.include_router(events.router)
+    app.include_router(installation.router)
     app.include_router(health.router)
     document_problem_type(app)
     document_rules(app)
+    document_yaml(app)
     errors.install(app)
     return app
 
@@ -128,6 +140,8 @@ def _wire(settings: Settings, store: Store) -> Facade:
         cluster=cluster,
         workflows=workflow_service,
         actions=WorkflowActions(store, cluster, workflow_service),
+        revisions=RevisionService(store, cluster),
+        timelines=TimelineService(store, cluster),
         statistics=StatisticsService(cluster, default_user=settings.default_user),
         environments=EnvironmentService(cluster),
         executions=ExecutionService(
@@ -136,12 +150,15 @@ def _wire(settings: Settings, store: Store) -> Facade:
             masks,
             usage,
             default_user=settings.default_user,
-            default_timeout=settings.default_timeout,
             policy=settings.pod_policy,
+            forecasts=Forecasts(cluster, defaults=settings.step_defaults, limits=settings),
         ),
         events=EventService(cluster, default_user=settings.default_user),
         logs=LogService(store, cluster, masks),
         streams=streams,
+        installation=InstallationService(
+            store, cluster, streams, (settings.lease_namespace, settings.lease_name)
+        ),
         metrics=Metrics(cluster, streams),
         usage=usage,
     )

@@ -19,11 +19,14 @@ from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.executions.usage import LiveUsage
 from nightcrawler_api.http.streams import Streams
+from nightcrawler_api.installation.service import InstallationService
 from nightcrawler_api.logs.service import LogService
 from nightcrawler_api.metrics import Metrics
+from nightcrawler_api.revisions.service import RevisionService
 from nightcrawler_api.settings import Settings
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.statistics.service import StatisticsService
+from nightcrawler_api.timelines.service import TimelineService
 from nightcrawler_api.workflows.actions import WorkflowActions
 from nightcrawler_api.workflows.service import WorkflowService
 
@@ -39,9 +42,12 @@ class Facade:
     events: EventService
     logs: LogService
     actions: WorkflowActions
+    revisions: RevisionService
+    timelines: TimelineService
     statistics: StatisticsService
     environments: EnvironmentService
     streams: Streams
+    installation: InstallationService
     metrics: Metrics
     usage: LiveUsage
     watch_task: asyncio.Task[None] | None = field(default=None)
@@ -78,6 +84,14 @@ async def _actions(request: Request) -> WorkflowActions:
     return _ready(request).actions
 
 
+async def _revisions(request: Request) -> RevisionService:
+    return _ready(request).revisions
+
+
+async def _timelines(request: Request) -> TimelineService:
+    return _ready(request).timelines
+
+
 async def _statistics(request: Request) -> StatisticsService:
     return _ready(request).statistics
 
@@ -109,6 +123,8 @@ Executions = Annotated[ExecutionService, Depends(_executions)]
 Events = Annotated[EventService, Depends(_events)]
 Logs = Annotated[LogService, Depends(_logs)]
 Actions = Annotated[WorkflowActions, Depends(_actions)]
+Revisions = Annotated[RevisionService, Depends(_revisions)]
+Timelines = Annotated[TimelineService, Depends(_timelines)]
 StatisticsOf = Annotated[StatisticsService, Depends(_statistics)]
 Environments = Annotated[EnvironmentService, Depends(_environments)]
 StreamsOf = Annotated[Streams, Depends(_streams)]

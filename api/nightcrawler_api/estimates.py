@@ -1,63 +1,61 @@
-"""The expected duration of a run, from earlier runs; pure."""
+"""What is expected of a run by earlier runs of its workflow; pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from graphlib import TopologicalSorter
-from statistics import median
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from nightcrawler_api.state.statuses import ended, started
-from nightcrawler_crds import words
 from nightcrawler_crds.kube.views import ExecutionView
-from nightcrawler_crds.v1alpha1 import WorkflowSpec
+from nightcrawler_crds.planning.duration import Past
 
 RUNS_CONSIDERED: Final = 20
 """Number of latest runs: enough for a median, and outdated ones drop out soon after a change."""
 
 
-def estimated_seconds(
-    spec: WorkflowSpec,
-    completed: Sequence[ExecutionView],
-    recent: Sequence[ExecutionView],
-    default_timeout: float,
-) -> float:
-    """The expected seconds of the next run.
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is expected of a run that has not ended.
 
-    The median of the last completed runs; without any, the critical path of the steps' medians, if all steps
-    have one; else the timeout.
+    Attributes:
+        duration: Seconds from its first start to its end.
+        wait: Seconds until its first start, if it has not started; None if unknown.
+        place: Its place in line, 1 for the next; None if it is in none.
+        cost: What it will cost; None where the Environment has no prices.
+        currency: The currency of that.
     """
+
+    duration: float
+    wait: float | None = None
+    place: int | None = None
+    cost: float | None = None
+    currency: str | None = None
+
+
+def past_of(completed: Sequence[ExecutionView], recent: Sequence[ExecutionView]) -> Past:
+    """What earlier runs took; of their steps if none completed. `recent` are runs of any status."""
     if completed:
-        return median(map(_seconds, completed))
-    steps = _step_medians(recent)
-    if spec.steps and all(step.name in steps for step in spec.steps):
-        return _critical_path(spec, steps)
-    timeout = spec.config.timeout if spec.config else None
-    return default_timeout if timeout is None else words.parse_duration(timeout)
+        runs: dict[str, list[float]] = {}
+        for run in completed:
+            runs.setdefault(run.status.environment or "", []).append(_seconds(run))
+        return Past({place: tuple(seconds) for place, seconds in runs.items()})
+    steps: dict[str, dict[str, list[float]]] = {}
+    for run in recent:
+        of_place = steps.setdefault(run.status.environment or "", {})
+        for name, step in run.status.steps.items():
+            if step.phase == "Completed" and step.start_time and step.completion_time:
+                seconds = max((step.completion_time - step.start_time).total_seconds(), 0.0)
+                of_place.setdefault(name, []).append(seconds)
+    return Past(
+        steps={
+            place: {name: tuple(seconds) for name, seconds in of_place.items()}
+            for place, of_place in steps.items()
+        }
+    )
 
 
 def _seconds(execution: ExecutionView) -> float:
     end = ended(execution)
     assert end is not None, "only runs that have ended have a duration"
     return max((end - started(execution)).total_seconds(), 0.0)
-
-
-def _step_medians(executions: Iterable[ExecutionView]) -> dict[str, float]:
-    found: dict[str, list[float]] = {}
-    for execution in executions:
-        for name, step in execution.status.steps.items():
-            if step.phase == "Completed" and step.start_time and step.completion_time:
-                found.setdefault(name, []).append((step.completion_time - step.start_time).total_seconds())
-    return {name: median(seconds) for name, seconds in found.items()}
-
-
-def _critical_path(spec: WorkflowSpec, seconds: Mapping[str, float]) -> float:
-    """The longest path through the steps, in seconds; a graph with a cycle would have been refused."""
-    steps = spec.steps or []
-    if spec.effective_order == "Sequence":
-        return sum(seconds[step.name] for step in steps)
-    waits_for = {step.name: step.depends_on or [] for step in steps}
-    until: dict[str, float] = {}
-    for name in TopologicalSorter(waits_for).static_order():
-        until[name] = seconds[name] + max((until[before] for before in waits_for[name]), default=0.0)
-    return max(until.values())

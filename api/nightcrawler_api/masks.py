@@ -16,8 +16,9 @@ from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.masking import NOTHING_HIDDEN, Mask, used_secrets, values_of
 from nightcrawler_crds.names import REVISIONS, SECRETS
+from nightcrawler_crds.revisions import kept_profiles
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
-from nightcrawler_crds.validation import NO_PROFILES, Profiles, is_secure, kept_profiles
+from nightcrawler_crds.validation import NO_PROFILES, Profiles, is_secure
 
 _KEPT_SECONDS: Final = 60.0
 _MOST: Final = 256

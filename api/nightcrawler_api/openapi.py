@@ -10,6 +10,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from nightcrawler_api import errors
+from nightcrawler_api.http.json_body import JSON
+from nightcrawler_api.http.yaml_body import YAML, YamlRoute
 
 
 def document_problem_type(app: FastAPI) -> None:
@@ -23,6 +25,15 @@ def document_problem_type(app: FastAPI) -> None:
                 if status >= "400":
                     _, content = response["content"].popitem()
                     response["content"] = {errors.MEDIA_TYPE: content}
+
+
+def document_yaml(app: FastAPI) -> None:
+    """Document that the bodies of some routes may be YAML, which FastAPI does not know."""
+    for route in app.routes:
+        if isinstance(route, YamlRoute):
+            for verb in route.methods or ():
+                content = app.openapi()["paths"][route.path][verb.lower()]["requestBody"]["content"]
+                content[YAML] = content[JSON]
 
 
 def document_rules(app: FastAPI) -> None:

@@ -60,6 +60,7 @@ MAX_EXECUTION_NAME: Final = 52
 MAX_REVISION_NAME: Final = 51
 DNS_LABEL_PATTERN: Final = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
+_DNS_LABEL: Final = re.compile(DNS_LABEL_PATTERN)
 _READABLE: Final = 40
 _HASH: Final = 10
 _ID: Final = 32
@@ -90,12 +91,17 @@ JOBS: Final = Resource("batch", "v1", "jobs", "Job")
 PODS: Final = Resource("", "v1", "pods", "Pod")
 NODES: Final = Resource("", "v1", "nodes", "Node", namespaced=False)
 NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
-CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+VOLUME_CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 POD_METRICS: Final = Resource("metrics.k8s.io", "v1beta1", "pods", "PodMetrics")
 SECRETS: Final = Resource("", "v1", "secrets", "Secret")
 EVENTS: Final = Resource("", "v1", "events", "Event")
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 REVISIONS: Final = Resource("apps", "v1", "controllerrevisions", "ControllerRevision")
+
+
+def is_dns_label(text: str, longest: int) -> bool:
+    """Whether a text can be the name of one of our objects, of at most so many characters."""
+    return len(text) <= longest and _DNS_LABEL.fullmatch(text) is not None
 
 
 def _digest(*parts: str) -> str:
@@ -121,7 +127,7 @@ def child_name(execution: str, execution_uid: str, step: str, attempt: int) -> s
     return f"{readable}-{_digest(execution_uid, step, str(attempt))}"
 
 
-def claim_name(execution: str, execution_uid: str) -> str:
+def volume_claim_name(execution: str, execution_uid: str) -> str:
     """The name of the claim of a run's volume: at most 60 characters. No step may name a claim like it."""
     return f"{RESERVED_PREFIX}{execution[:36].rstrip('-')}-{_digest(execution_uid, 'claim')}"
 

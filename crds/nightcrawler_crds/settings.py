@@ -6,6 +6,7 @@ settings in the documentation are generated from the fields' descriptions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args, get_origin
@@ -26,6 +27,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from nightcrawler_crds import defaults, words
 from nightcrawler_crds.errors import ConfigurationError
+from nightcrawler_crds.planning.resolved import StepDefaults
+from nightcrawler_crds.v1alpha1 import AccessMode
 from nightcrawler_crds.validation.podtemplate import BEYOND, Level, PodPolicy, Power
 from nightcrawler_crds.validation.schedules import zone_problem
 
@@ -110,6 +113,29 @@ Port = Annotated[int, Ge(0), Le(65535)]
 DnsLabel = Annotated[str, Field(pattern=f"^{DNS_LABEL}$", max_length=63)]
 
 
+_Most = Annotated[int | None, Ge(1), Le(1_000_000)]
+_NAMESPACE_LIMIT: Final = re.compile(rf"\s*({DNS_LABEL})\s*=\s*([1-9][0-9]{{0,5}})\s*")
+
+
+def _by_namespace(value: object) -> object:
+    """Limits by namespace, as they are written in a variable."""
+    if not isinstance(value, str):
+        return value
+    limits: dict[str, int] = {}
+    for part in value.split(","):
+        found = _NAMESPACE_LIMIT.fullmatch(part)
+        if found is None:
+            raise ValueError(
+                f"{variable('max_running_in')} {value!r} cannot be used. Accepted: namespaces with the "
+                "number of runs, at least 1, separated by commas: vision=20, nightly=5."
+            )
+        limits[found[1]] = int(found[2])
+    return limits
+
+
+_MostByNamespace = Annotated[dict[str, int], NoDecode, BeforeValidator(_by_namespace)]
+
+
 class CommonSettings(BaseSettings):
     """The settings of both operator and facade; each adds its own."""
 
@@ -118,6 +144,15 @@ class CommonSettings(BaseSettings):
     kubeconfig: Annotated[Path | None, AfterValidator(lambda path: path and path.expanduser())] = Field(
         None,
         description="The kubeconfig to use. Unset: the Pod's service account, else the default kubeconfig.",
+    )
+    lease_name: DnsLabel = Field(
+        "nightcrawler-operator",
+        description="The Lease by which replicas of the operator agree on a leader, and by which the facade "
+        "sees whether there is one.",
+    )
+    lease_namespace: DnsLabel = Field(
+        default_factory=own_namespace,
+        description="The namespace of that Lease. Unset: the Pod's own namespace, else `default`.",
     )
     default_timeout: Span = Field(defaults.TIMEOUT, description="Timeout of runs whose workflow sets none.")
     default_retry_delay: Wait = Field(
@@ -131,6 +166,23 @@ class CommonSettings(BaseSettings):
     )
     default_memory: Annotated[str | None, AfterValidator(_parsed_by(words.parse_memory))] = Field(
         None, description="Memory request and limit of steps that set none. Unset: none."
+    )
+    storage_access_mode: AccessMode = Field(
+        "ReadWriteOnce",
+        description="Access mode of the volumes that runs share among their steps, where the Environment "
+        "names none. With `ReadWriteMany` their steps may run on several nodes.",
+    )
+    max_running: _Most = Field(
+        None,
+        description="How many runs may be under way at the same time. Further ones wait in line, by the "
+        "priority of their workflow, then by age. Unset: any number.",
+    )
+    max_running_per_namespace: _Most = Field(
+        None, description="The same of each namespace that MAX_RUNNING_IN does not name. Unset: any number."
+    )
+    max_running_in: _MostByNamespace = Field(
+        default_factory=dict,
+        description="The same of some namespaces: `vision=20, nightly=5`.",
     )
     allow_service_account: bool = Field(
         False,
@@ -202,6 +254,17 @@ class CommonSettings(BaseSettings):
         """What podTemplates may set."""
         allowed = {power.value: getattr(self, power.value) for power in Power}
         return PodPolicy(**allowed, level=self.steps_pod_security)
+
+    @property
+    def step_defaults(self) -> StepDefaults:
+        """What is in force for steps where nobody says otherwise, as far as both processes know it."""
+        return StepDefaults(
+            default_timeout=self.default_timeout,
+            default_retry_delay=self.default_retry_delay,
+            default_cpu=None if self.default_cpu is None else words.parse_cpu(self.default_cpu),
+            default_memory=None if self.default_memory is None else words.parse_memory(self.default_memory),
+            storage_access_mode=self.storage_access_mode,
+        )
 
     @model_validator(mode="after")
     def _level_allows_the_powers(self) -> Self:

@@ -81,6 +81,10 @@ def show(kubectl: Kubectl, installed: Installed) -> None:
     workflow = over_rest(installed, logs=capabilities.real)
     heading("6. The same, by a schedule")
     by_schedule(kubectl, installed, workflow)
+    if capabilities.gpu:
+        heading("7. Where it costs least, and where it starts first")
+        for example in ("cheapest", "soonest"):
+            by_strategy(kubectl, installed, example)
     heading("Everything keeps running")
     say(_next_steps(kubectl, installed, capabilities))
 
@@ -160,6 +164,37 @@ def by_schedule(kubectl: Kubectl, installed: Installed, workflow: str) -> None:
     say()
     kubectl.show("get", "wf", workflow)
     _curl("-X", "PUT", own, "-H", "Content-Type: application/json", "-d", '{"suspend": true}')
+
+
+def by_strategy(kubectl: Kubectl, installed: Installed, example: str) -> None:
+    """Let a strategy place a run, and print why it ran there, what else there was, and what it has cost."""
+    kubectl.show("apply", "-f", f"examples/{example}.yaml")
+    created = kubectl.show("create", "-f", f"examples/run/{example}.yaml")
+    name = created.split()[0].partition("/")[2]
+    url = f"{installed.address}/api/workflows/{example}/executions/{name}?logs=false"
+    say()
+    _must_complete(runs.follow(runs.polled(url)), installed)
+    say()
+    answer = _curl(url, output=False)
+    say(f"{answer['placementMessage']}; it has cost {_amount(answer['cost'])}")
+    for one in answer["placement"]:
+        say(f"  {one['environment']:<6} {_offer(one)}")
+    say()
+
+
+def _offer(candidate: dict[str, Any]) -> str:
+    """What was expected of a run in an Environment."""
+    if "estimatedWait" not in candidate:
+        return str(candidate["passedOver"])
+    cost = _amount(candidate["estimatedCost"]) if "estimatedCost" in candidate else "nothing"
+    return (
+        f"would start after {candidate['estimatedWait']}, take {candidate['estimatedDuration']} at most, "
+        f"and cost {cost}"
+    )
+
+
+def _amount(cost: dict[str, Any]) -> str:
+    return f"{cost['amount']:.6f} {cost.get('currency', '')}".rstrip()
 
 
 def _curl(*arguments: str, output: bool = True) -> Any:

@@ -19,16 +19,18 @@ from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.nativeviews import RevisionView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.children import Children, remove_finalizers, report_job_ends, set_deadlines
 from nightcrawler_operator.cluster.state import ClusterState
-from nightcrawler_operator.decisions.execution import accepted, why_it_waits
+from nightcrawler_operator.decisions.execution import why_it_waits
 from nightcrawler_operator.decisions.quota import ASK_AFTER
+from nightcrawler_operator.decisions.recorded import is_accepted
 from nightcrawler_operator.decisions.refusals import refusal
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.lookups import Lookups
 from nightcrawler_operator.plan import DecideAgain, NewJob, NotLeading, Outcome, Plan
-from nightcrawler_operator.snapshot import Revision, Snapshot
+from nightcrawler_operator.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -104,9 +106,9 @@ class Actor:
         except errors.ApiError as error:
             await self._record_obstacle(snapshot, error)
             raise
-        if plan.claim is not None:
+        if plan.volume is not None:
             assert plan.run is not None
-            await children.make_claim(plan.run, plan.claim)
+            await children.make_volume_claim(plan.run, plan.volume)
         if plan.first_jobs:
             assert plan.run is not None
             await children.make_jobs(snapshot, plan.run, plan.first_jobs)
@@ -115,6 +117,8 @@ class Actor:
             raise DecideAgain
         if plan.status:
             await self._write_status(execution, plan.status)
+        if plan.claim is not None:
+            self._cluster.places.claim(execution.metadata.uid, plan.claim)
         await set_deadlines(self._store, self._cluster, execution, plan.deadlines)
         if plan.later_jobs:
             assert plan.run is not None
@@ -173,7 +177,7 @@ class Actor:
         Until then their Jobs show that they started. Never twice in a row, not before the status names the
         revision and the Environment, and not if something was stopped: the reason is known only now.
         """
-        if not plan.first_jobs or not accepted(execution.status) or not self._others_wait():
+        if not plan.first_jobs or not is_accepted(execution.status) or not self._others_wait():
             return False
         if plan.later_jobs or plan.delete_jobs or plan.force_delete_pods or plan.freed_pods or plan.lookups:
             return False

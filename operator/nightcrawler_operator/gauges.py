@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.v1alpha1 import DutyName, conditions
 from nightcrawler_crds.words.quantities import parse_quantity
@@ -78,6 +79,7 @@ class Gauges(Collector):
             "nightcrawler_events_waiting", "Kubernetes Events to be recorded.", len(self._events)
         )
         yield from self._cache_metrics()
+        yield from self._places_metrics()
         yield self._schedule_metrics()
         yield from environment_metrics(self._cluster.environments)
         leads, changes = self._leadership.is_leader, self._leadership.leader_changes
@@ -98,6 +100,18 @@ class Gauges(Collector):
         )
         yield CounterMetricFamily(f"{prefix}adds", "Keys added.", queue.added)
         yield CounterMetricFamily(f"{prefix}retries", "Keys requeued after a failure.", queue.retried)
+
+    def _places_metrics(self) -> Iterator[Metric]:
+        places = self._cluster.places
+        oldest = places.oldest()
+        yield GaugeMetricFamily(
+            "nightcrawler_executions_in_line", "Executions that wait for a place under limits.", len(places)
+        )
+        yield GaugeMetricFamily(
+            "nightcrawler_executions_in_line_oldest_seconds",
+            "Age of the oldest execution that waits for a place under limits.",
+            (utcnow() - oldest).total_seconds() if oldest is not None else 0.0,
+        )
 
     def _schedule_metrics(self) -> Metric:
         scheduled = [workflow for workflow in self._cluster.workflows if has_schedule(workflow)]

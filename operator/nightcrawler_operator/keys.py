@@ -106,6 +106,19 @@ class EnvironmentKey:
         return {"environment": self.name}
 
 
+@dataclass(frozen=True, slots=True)
+class PlacesKey:
+    """The places under limits: there is one key, so that one worker at a time gives them away."""
+
+    namespace: str = ""
+    name: str = ""
+
+    @property
+    def subject(self) -> dict[str, str]:
+        """The names for its log records."""
+        return {}
+
+
 EffectKey = EventsKey | NoticeKey
 """What the effects' queues hold."""
-WorkKey = ExecutionKey | WorkflowKey | LeftoverKey | DutyKey | ScheduleKey | EnvironmentKey
+WorkKey = ExecutionKey | WorkflowKey | LeftoverKey | DutyKey | ScheduleKey | EnvironmentKey | PlacesKey

@@ -6,24 +6,20 @@ Decisions know these and not the settings they come from. The defaults stand her
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nightcrawler_crds import defaults
-from nightcrawler_crds.v1alpha1 import AccessMode
+from nightcrawler_crds.planning.resolved import StepDefaults
 from nightcrawler_crds.validation import PodPolicy
-from nightcrawler_crds.words import Bytes, Cpu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(StepDefaults):
     """How long what may take, how often it may happen, and what an installation allows."""
 
     queue_timeout: float = 24 * 3600.0
     """A step's wait for its Pod to start."""
-    default_timeout: float = defaults.TIMEOUT
-    """How long an execution may take from the start of its first Pod, if its workflow sets no timeout."""
-    default_retry_delay: float = defaults.RETRY_DELAY
-    """Between two attempts after an error of the program, if neither step nor workflow sets it."""
     image_pull_timeout: float = 120.0
     """How long an image pull, or the start of a container, may keep failing before the step fails.
 
@@ -65,16 +61,14 @@ class Limits:
     """Time zone of cron expressions whose schedule names none."""
     catch_up_most: int = 100
     """How many missed times a schedule with catchUp makes up for, the newest; a count."""
-    default_cpu: Cpu | None = None
-    """Request of steps for which none is set; None requests nothing."""
-    default_memory: Bytes | None = None
-    """Request of steps for which none is set; None requests nothing."""
-    priority_class_prefix: str = ""
-    """What precedes a workflow's priority in the names of PriorityClasses; empty: Pods get none for it."""
+    max_running: int | None = None
+    """Runs under way at the same time in the whole installation; None for any number."""
+    max_running_per_namespace: int | None = None
+    """The same of each namespace that `max_running_in` does not name."""
+    max_running_in: Mapping[str, int] = field(default_factory=dict)
+    """The same of a namespace, by its name."""
     storage_class: str | None = None
     """StorageClass of the volumes of runs whose Environment names none; None for the cluster's default."""
-    storage_access_mode: AccessMode = "ReadWriteOnce"
-    """Access mode of those whose Environment names none."""
     storage_fs_group: int = 65532
     """The group that owns these volumes, for steps that do not run as root; 0 sets none."""
     mask_secrets: bool = False

@@ -8,16 +8,21 @@ from collections.abc import Iterable
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import utcnow
-from nightcrawler_crds.kube.nativeviews import ClaimView, EventView, RevisionView, SecretView
+from nightcrawler_crds.kube.nativeviews import EventView, RevisionView, SecretView, VolumeClaimView
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.kube.views import EnvironmentView, PastRunView, ProfileView, WorkflowView
+from nightcrawler_crds.kube.views import (
+    EnvironmentView,
+    PastRunView,
+    PastStepsView,
+    ProfileView,
+    WorkflowView,
+)
 from nightcrawler_crds.masking import Mask, Withheld, values_of
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.cluster.missing_children import find_children, keep_children
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.pods import ENDED, is_live
 from nightcrawler_operator.plan import (
-    LookForClaim,
     LookForEnvironments,
     LookForEvents,
     LookForJob,
@@ -25,6 +30,7 @@ from nightcrawler_operator.plan import (
     LookForProfiles,
     LookForRevision,
     LookForSecrets,
+    LookForVolumeClaim,
     LookForWorkflow,
     Lookup,
 )
@@ -55,7 +61,7 @@ class Lookups:
                     changed |= await self._profiles(snapshot)
                 case LookForJob():
                     changed |= await self._job(snapshot, lookup)
-                case LookForClaim():
+                case LookForVolumeClaim():
                     changed |= await self._claim(snapshot, lookup.name)
                 case LookForEvents():
                     changed |= await self._events(snapshot, lookup)
@@ -92,14 +98,21 @@ class Lookups:
     async def _past_runs(self, snapshot: Snapshot) -> bool:
         namespace = snapshot.execution.metadata.namespace
         workflow = snapshot.execution.spec.workflow_ref.name
-        runs = await self._store.list_all(
+        label = f"{names.LABEL_WORKFLOW}={workflow}"
+        completed = await self._store.list_all(
             names.EXECUTIONS,
             namespace,
             PastRunView,
-            label_selector=f"{names.LABEL_WORKFLOW}={workflow}",
+            label_selector=label,
             field_selector="status.phase=Completed",
         )
-        self._cluster.past.note((namespace, workflow), runs)
+        # Without a completed run, what is known of the steps of the others is better than a timeout.
+        others = (
+            await self._store.list_all(names.EXECUTIONS, namespace, PastStepsView, label_selector=label)
+            if not completed
+            else []
+        )
+        self._cluster.past.note((namespace, workflow), completed, others)
         return True
 
     async def _profiles(self, snapshot: Snapshot) -> bool:
@@ -130,11 +143,11 @@ class Lookups:
         """Read a claim; note it as absent if there is none, or one of somebody else's."""
         meta = snapshot.execution.metadata
         try:
-            claim = await self._store.get(names.CLAIMS, meta.namespace, name, ClaimView)
+            claim = await self._store.get(names.VOLUME_CLAIMS, meta.namespace, name, VolumeClaimView)
         except errors.NotFound:
             claim = None
         if claim is not None and claim.metadata.labels.execution_uid == meta.uid:
-            self._cluster.claims.cache.upsert(claim)
+            self._cluster.children.volume_claims.cache.upsert(claim)
         else:
             self._cluster.results_of(meta.uid).absent |= {name}
         return True

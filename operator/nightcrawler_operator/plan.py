@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from nightcrawler_crds.kube.views import StepStatusView
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
-from nightcrawler_operator.snapshot import Revision
+from nightcrawler_operator.claims import Claim, Withdrawn
 from nightcrawler_operator.volume import Volume
 
 
@@ -116,7 +117,7 @@ class LookForJob:
 
 
 @dataclass(frozen=True, slots=True)
-class LookForClaim:
+class LookForVolumeClaim:
     """Read the claim of the run's volume, which is not cached although Jobs were created."""
 
     name: str
@@ -198,7 +199,7 @@ Lookup = (
     | LookForEnvironments
     | LookForProfiles
     | LookForJob
-    | LookForClaim
+    | LookForVolumeClaim
     | LookForEvents
     | LookForRevision
     | LookForSecrets
@@ -213,7 +214,7 @@ class Plan:
     run's volume, Jobs of first attempts, missing Pods of managed Jobs, the status, deadlines of Pods, Jobs of
     further attempts (which have to be recorded first), final statuses of managed Jobs, finalizers of deleted
     Pods, look-ups. `status` is a merge patch; `completed` are steps that have completed and are not recorded
-    yet, to be remembered.
+    yet, to be remembered; `claim` is what the run waits for under limits, None if that does not change.
     """
 
     adopt: bool = False
@@ -222,7 +223,7 @@ class Plan:
     delete_pods: tuple[OldObject, ...] = ()
     force_delete_pods: tuple[OldObject, ...] = ()
     room: tuple[OldObject, ...] = ()
-    claim: Volume | None = None
+    volume: Volume | None = None
     first_jobs: tuple[NewJob, ...] = ()
     missing_pods: tuple[OldObject, ...] = ()
     status: Mapping[str, Any] | None = None
@@ -233,5 +234,6 @@ class Plan:
     lookups: tuple[Lookup, ...] = ()
     completed: Mapping[str, StepStatusView] = field(default_factory=dict)
     run: Run | None = None
+    claim: Claim | Withdrawn | None = None
     ended: bool = False
     outcome: Outcome = field(default_factory=Done)

@@ -41,6 +41,7 @@ from nightcrawler_operator.keys import (
     ExecutionKey,
     LeftoverKey,
     NoticeKey,
+    PlacesKey,
     ScheduleKey,
     WorkflowKey,
     WorkKey,
@@ -50,6 +51,7 @@ from nightcrawler_operator.reconcilers.duties import DutyReconciler
 from nightcrawler_operator.reconcilers.environment import EnvironmentReconciler
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.reconcilers.leftovers import LeftoverReconciler
+from nightcrawler_operator.reconcilers.places import PlacesReconciler
 from nightcrawler_operator.reconcilers.schedule import ScheduleReconciler
 from nightcrawler_operator.reconcilers.workflow import WorkflowReconciler
 from nightcrawler_operator.settings import Settings
@@ -78,7 +80,7 @@ class Operator:
             self.store,
             settings.watch_namespace,
             self._wake,
-            max_owing_runs=settings.max_owing_runs,
+            settings.limits,
             notices=NoticeOptions(
                 folder=settings.notifications_folder,
                 namespaced=settings.notifications_namespaced,
@@ -164,6 +166,9 @@ class Operator:
             ScheduleKey: self._schedules,
             EnvironmentKey: EnvironmentReconciler(
                 self.store, self.cluster, limits, all_runs=not self.settings.watch_namespace
+            ),
+            PlacesKey: PlacesReconciler(
+                self.store, self.cluster, self.settings.watch_namespace, wake=self._wake
             ),
         }
 
@@ -323,7 +328,7 @@ class Operator:
             case WorkflowKey():
                 workflow = self.cluster.workflows.get(where)
                 scheduled = workflow is not None and has_schedule(workflow)
-            case LeftoverKey() | EnvironmentKey():
+            case LeftoverKey() | EnvironmentKey() | PlacesKey():
                 scheduled = False
         return Lane.SCHEDULE if scheduled else Lane.PEOPLE
 
@@ -375,5 +380,6 @@ class Operator:
         self.lanes.clear()
         self._events.clear()
         self._notice_queue.clear()
+        self.cluster.places.begin_term(self.cluster.executions)
         # Another leader may delete revisions that are cached here.
         self.cluster.revisions.invalidate()

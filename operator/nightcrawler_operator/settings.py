@@ -10,12 +10,10 @@ from annotated_types import Ge, Le
 from pydantic import AfterValidator, Field, model_validator
 
 from nightcrawler_crds import settings as common
-from nightcrawler_crds import words
 from nightcrawler_crds.settings import (
     DNS_LABEL,
     PREFIX,
     Count,
-    DnsLabel,
     Port,
     Span,
     Wait,
@@ -23,7 +21,6 @@ from nightcrawler_crds.settings import (
     own_namespace,
     variable,
 )
-from nightcrawler_crds.v1alpha1 import AccessMode
 from nightcrawler_operator.decisions.death import Container
 from nightcrawler_operator.election.elector import LeaseTerms
 from nightcrawler_operator.limits import Limits
@@ -79,13 +76,6 @@ class Settings(common.CommonSettings):
     leader_election: bool = Field(
         True,
         description="Whether replicas agree on one leader. Switch it off only where there is one process.",
-    )
-    lease_name: DnsLabel = Field(
-        "nightcrawler-operator", description="The Lease by which replicas agree on a leader."
-    )
-    lease_namespace: DnsLabel = Field(
-        default_factory=own_namespace,
-        description="The namespace of that Lease. Unset: the Pod's own namespace, else `default`.",
     )
     lease_duration: Span = Field(
         15.0, description="A leader that has not renewed its Lease for this long is replaced."
@@ -159,10 +149,6 @@ class Settings(common.CommonSettings):
         None,
         description="StorageClass of the volumes that runs share among their steps, where the Environment "
         "names none. Unset: the cluster's default class.",
-    )
-    storage_access_mode: AccessMode = Field(
-        _DEFAULT.storage_access_mode,
-        description="Access mode of these volumes where the Environment names none.",
     )
     storage_fs_group: Annotated[int, Ge(0), Le(2**31 - 1)] = Field(
         _DEFAULT.storage_fs_group,
@@ -277,10 +263,13 @@ class Settings(common.CommonSettings):
     @property
     def limits(self) -> Limits:
         """The settings that decisions depend on."""
+        own = self.step_defaults
         return Limits(
             queue_timeout=self.queue_timeout,
-            default_timeout=self.default_timeout,
-            default_retry_delay=self.default_retry_delay,
+            default_timeout=own.default_timeout,
+            default_retry_delay=own.default_retry_delay,
+            default_cpu=own.default_cpu,
+            default_memory=own.default_memory,
             image_pull_timeout=self.image_pull_timeout,
             missing_config_grace=self.missing_config_grace,
             missing_rights_grace=self.missing_rights_grace,
@@ -298,11 +287,12 @@ class Settings(common.CommonSettings):
             catch_up_most=self.catch_up_most,
             history_completed=self.history_completed,
             history_failed=self.history_failed,
-            default_cpu=None if self.default_cpu is None else words.parse_cpu(self.default_cpu),
-            default_memory=None if self.default_memory is None else words.parse_memory(self.default_memory),
+            max_running=self.max_running,
+            max_running_per_namespace=self.max_running_per_namespace,
+            max_running_in=self.max_running_in,
             priority_class_prefix=self.priority_class_prefix,
             storage_class=self.storage_class,
-            storage_access_mode=self.storage_access_mode,
+            storage_access_mode=own.storage_access_mode,
             storage_fs_group=self.storage_fs_group,
             mask_secrets=self.mask_secrets,
             pod_policy=self.pod_policy,

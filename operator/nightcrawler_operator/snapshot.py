@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 
-from nightcrawler_crds.kube.nativeviews import ClaimView, EventView, JobView, PodView, Taint
+from nightcrawler_crds.kube.nativeviews import EventView, JobView, PodView, Taint, VolumeClaimView
 from nightcrawler_crds.kube.noticeviews import NoticeView
 from nightcrawler_crds.kube.views import (
     EnvironmentView,
@@ -18,65 +17,11 @@ from nightcrawler_crds.kube.views import (
     WorkflowView,
 )
 from nightcrawler_crds.masking import Mask
-from nightcrawler_crds.v1alpha1 import ComputeProfileSpec, Step, WorkflowSpec, conditions
-from nightcrawler_crds.validation import NO_PROFILES, Profiles, WantedNotices, profile_name, wanted_notices
+from nightcrawler_crds.planning.duration import Past
+from nightcrawler_crds.planning.revision import Revision
+from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_operator.claims import Standing
 from nightcrawler_operator.limits import Limits
-
-
-@dataclass(frozen=True)
-class Revision:
-    """What a run uses of its workflow and its profiles, with the name of its ControllerRevision."""
-
-    name: str
-    spec: WorkflowSpec
-    profiles: Profiles = field(default_factory=lambda: NO_PROFILES)
-    owner: str = ""
-    """The UID of the workflow that it is of."""
-
-    @cached_property
-    def steps(self) -> Mapping[str, Step]:
-        """The steps by name, in the order of the spec."""
-        return {step.name: step for step in self.spec.steps or ()}
-
-    def profile_of(self, step: Step) -> ComputeProfileSpec | None:
-        """The compute profile of a step; None if it uses none."""
-        return self.profiles.get(profile_name(step, self.spec) or "")
-
-    @cached_property
-    def notices(self) -> WantedNotices:
-        """What the workflow wants to be told of its runs."""
-        return wanted_notices(self.spec)
-
-    @cached_property
-    def depends(self) -> Mapping[str, tuple[str, ...]]:
-        """For each step, the steps that must be Completed before it begins."""
-        if self.spec.effective_order == "Graph":
-            return {step.name: tuple(step.depends_on or ()) for step in self.steps.values()}
-        before: dict[str, tuple[str, ...]] = {}
-        last: tuple[str, ...] = ()
-        for name in self.steps:
-            before[name] = last
-            last = (name,)
-        return before
-
-    @cached_property
-    def levels(self) -> Mapping[str, int]:
-        """How many steps are before each, on the longest way to it. There is no cycle."""
-        levels: dict[str, int] = {}
-        todo = list(self.steps)
-        while todo:
-            missing = [one for one in self.depends[todo[-1]] if one not in levels]
-            if missing:
-                todo += missing
-                continue
-            name = todo.pop()
-            levels[name] = 1 + max((levels[one] for one in self.depends[name]), default=-1)
-        return levels
-
-    @property
-    def runs_in_parallel(self) -> bool:
-        """Whether two of its steps may run at the same time."""
-        return len(self.levels) > len(set(self.levels.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +86,13 @@ class Outlook:
         free: What is free on each node, by its name; None while that is not known.
         running: The runs that are under way, by Environment.
         waiting: How many have been placed there and have not started, by Environment.
-        usual: The seconds that this workflow's last completed runs took, by Environment; None if they have
-            not been looked up.
+        past: How long earlier runs of this workflow took; None if that has not been looked up.
     """
 
     free: Mapping[str, Mapping[str, float]] | None = None
     running: Mapping[str, tuple[LiveRun, ...]] = field(default_factory=dict)
     waiting: Mapping[str, int] = field(default_factory=dict)
-    usual: Mapping[str, tuple[float, ...]] | None = None
+    past: Past | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +145,7 @@ class Snapshot:
             spec.
         named_environment: The Environment in which Jobs were created that are not recorded yet.
         outlook: How busy the Environments are; only for a run that a strategy is to place.
+        standing: What the allocator says of the run; None if it has claimed no place under limits.
         events: The Events that were looked up, by the UID of their object.
         absent: Jobs that a look-up found gone, or ended, without a Pod.
         refusals: Why the API server refused Jobs, by Job name.
@@ -213,7 +158,7 @@ class Snapshot:
         fresh_environments: The same of the Environments.
         fresh_profiles: The same of the ComputeProfiles.
         recorded_at: When this process last wrote the status.
-        claim: The claim of the run's volume, if there is one.
+        volume_claim: The claim of the run's volume, if there is one.
         usage: What its Pods have used so far, by UID.
         mask: Hides the values of Secrets in messages; None if they have not been read lately.
         completed: The steps that it observed to complete and has not recorded yet.
@@ -229,6 +174,7 @@ class Snapshot:
     named_revision: str | None = None
     named_environment: str | None = None
     outlook: Outlook | None = None
+    standing: Standing | None = None
     lost_revision: bool = False
     environments: tuple[EnvironmentView, ...] = ()
     profiles: tuple[ProfileView, ...] = ()
@@ -245,7 +191,7 @@ class Snapshot:
     fresh_environments: bool = True
     fresh_profiles: bool = True
     recorded_at: datetime | None = None
-    claim: ClaimView | None = None
+    volume_claim: VolumeClaimView | None = None
     usage: Mapping[str, Measured] = field(default_factory=dict)
     mask: Mask | None = None
     completed: Mapping[str, StepStatusView] = field(default_factory=dict)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nightcrawler_crds import names, words
+from nightcrawler_crds import names
 from nightcrawler_crds.kube.metadata import Meta
-from nightcrawler_crds.kube.nativeviews import ClaimView
+from nightcrawler_crds.kube.nativeviews import VolumeClaimView
+from nightcrawler_crds.planning.together import ON_SEVERAL_NODES, asked_size
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Storage, WorkflowSpec
 from nightcrawler_crds.words import Bytes
 from nightcrawler_operator.limits import Limits
 
 WORKSPACE_PATH = "/workspace"
 """Where every step has it."""
-_ON_SEVERAL_NODES = "ReadWriteMany"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,7 @@ class Volume:
     @property
     def on_one_node(self) -> bool:
         """Whether all that use it at the same time have to be on one node; many drivers keep it there."""
-        return self.access_mode != _ON_SEVERAL_NODES
-
-
-def asked_size(spec: WorkflowSpec) -> Bytes | None:
-    """The size of the volume that a workflow asks for; None if it asks for none."""
-    written = _storage(spec).persistent_volume
-    return None if written is None else words.parse_memory(written)
+        return self.access_mode != ON_SEVERAL_NODES
 
 
 def volume_of(
@@ -53,7 +47,7 @@ def volume_of(
     environment: EnvironmentSpec,
     limits: Limits,
     owner: Meta,
-    claim: ClaimView | None = None,
+    claim: VolumeClaimView | None = None,
 ) -> Volume | None:
     """The volume of the execution `owner` in an Environment; `claim` is its claim if there is one."""
     size = asked_size(spec)
@@ -63,19 +57,13 @@ def volume_of(
     if claim is not None and claim.spec.access_modes:
         mode = claim.spec.access_modes[0]  # as it was created, whatever was changed since
     return Volume(
-        claim=names.claim_name(owner.name, owner.uid),
+        claim=names.volume_claim_name(owner.name, owner.uid),
         size=size,
         access_mode=mode,
         storage_class=environment.storage_class_name or limits.storage_class,
         retain=_storage(spec).retain is True,
         bound=claim is not None and claim.bound,
     )
-
-
-def is_on_one_node(spec: WorkflowSpec, environment: EnvironmentSpec, limits: Limits) -> bool:
-    """Whether the steps of a workflow share a volume in an Environment that binds them to one node."""
-    mode = environment.access_mode or limits.storage_access_mode
-    return asked_size(spec) is not None and mode != _ON_SEVERAL_NODES
 
 
 def _storage(spec: WorkflowSpec) -> Storage:

@@ -157,6 +157,20 @@ GOALS: Final[Mapping[str, RowGoals]] = {
             Figure(key="cpu_ms_per_1000", name="CPU time a second of 1,000 at rest", unit="ms"),
         ),
     ),
+    "environments": RowGoals(
+        "Environments",
+        "A cluster of 1,000 nodes with 10,000 Pods of others, and five Environments of 200 nodes each. The "
+        "operator's memory for the nodes, and what the Environments add, for which it follows all Pods. Its "
+        "CPU time a second, first while nothing changes, then while 40 Pods come or go a second; and how "
+        "often the status of an Environment is written then.",
+        (
+            Figure(key="nodes_mb", name="memory of 1,000 nodes", unit="MB"),
+            Figure(key="pods_mb", name="… of Environments, with 10,000 Pods", unit="MB", goal=15),
+            Figure(key="rest_ms", name="CPU time a second, at rest", unit="ms"),
+            Figure(key="churn_ms", name="CPU time a second, Pods coming and going", unit="ms", goal=30),
+            Figure(key="writes_per_min", name="writes of a status a minute", unit="", goal=7),
+        ),
+    ),
     "scale": RowGoals(
         "Growth",
         "The same figures with 100, 1,000 and 10,000 executions: no worse than linear in what runs, constant "

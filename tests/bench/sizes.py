@@ -42,6 +42,12 @@ class Sizes:
     # schedule: how many workflows are due in the same minute, and a person's runs before that
     schedules: int = 5_000
     schedule_starts: int = 50
+    # environments: how many, the cluster's nodes and Pods, of which so many come or go a second
+    environments: int = 5
+    environments_nodes: int = 1_000
+    environments_pods: int = 10_000
+    environments_churn: int = 40
+    environments_seconds: int = 60
     # scale: how many of each there are, and how much is measured at each size
     scale_ended: tuple[int, ...] = (100, 1_000, 10_000)
     scale_running: tuple[int, ...] = (100, 1_000, 5_000)
@@ -69,6 +75,10 @@ SHORT = Sizes(
     recovery_ended=50,
     schedules=200,
     schedule_starts=10,
+    environments=2,
+    environments_nodes=100,
+    environments_pods=500,
+    environments_seconds=20,
     scale_ended=(100, 1_000),
     scale_running=(100,),
     scale_workflows=(),

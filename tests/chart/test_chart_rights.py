@@ -46,6 +46,7 @@ def proven(kind: str, name: str) -> Rights:
         ("ClusterRole", "nightcrawler-operator"),
         ("Role", "nightcrawler-operator-lease"),
         ("Role", "nightcrawler-api"),
+        ("Role", "nightcrawler-api-status"),
         ("ClusterRole", "nightcrawler-api"),
     ],
 )

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.chart import HOME, Manifest, Values, manifests, of, refusal
+from nightcrawler_crds.settings import CommonSettings
+from tests.support.chart import HOME, Manifest, Values, manifests, of, refusal, variables
 
 VISION: Values = {
     "name": "vision",
@@ -179,3 +180,21 @@ def team(**values: Any) -> Values:
 )
 def test_a_bad_team_is_refused_with_a_sentence(values: Values, sentence: str) -> None:
     assert sentence in refusal(values)
+
+
+def test_a_teams_limit_on_running_executions_holds_in_each_of_its_namespaces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = {"name": "web", "namespaces": ["web"]}
+    limits = {"maxRunning": 1000, "maxRunningPerNamespace": 100}
+    objects = manifests({"teams": [VISION | {"maxRunning": 20}, other], "settings": limits})
+    for program in ("nightcrawler-operator", "nightcrawler-api"):
+        with monkeypatch.context() as environment:
+            for name, value in variables(objects, program).items():
+                if name.startswith("NIGHTCRAWLER_MAX_RUNNING"):
+                    environment.setenv(name, value)
+            read = CommonSettings()
+        assert read.max_running_in == {"vision": 20, "vision-nightly": 20}
+        assert (read.max_running, read.max_running_per_namespace) == (1000, 100)
+    plain = variables(manifests({"teams": [other]}), "nightcrawler-operator")
+    assert not [name for name in plain if name.startswith("NIGHTCRAWLER_MAX_RUNNING")]

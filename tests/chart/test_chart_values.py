@@ -40,6 +40,7 @@ SET_BY_THE_CHART = {
     "priority_class_prefix",  # priorityClasses.create
     *("notifications_folder", "notifications_ca_file"),  # notifications.secretName, .caConfigMapName
     *("notifications_namespaced", "notifications_allow_internal", "notification_domains"),
+    "max_running_in",  # teams[].maxRunning
     "steps_pod_security",  # steps.podSecurity, which gives namespaces their label too
 }
 

@@ -19,6 +19,9 @@ ENDS: Final = {
     "every-six-hours": ("Completed", "its step completed"),
     "hello": ("Completed", "its step completed"),
     "nightly": ("Completed", "its step completed"),
+    "one-at-a-time": ("Completed", "its step completed"),
+    "soonest": ("Completed", "its step completed"),
+    "urgent": ("Completed", "its step completed"),
     "usage": ("Completed", "its step completed"),
 }
 """Phase and message of the runs; of all others that all steps completed."""
@@ -33,6 +36,8 @@ LOGS: Final = {
     ("parameters", "Without a Value"): ["note: none"],
     ("parameters", "In Another Variable"): ['reports/Müller & "Söhne" $(HOSTNAME).pdf'],
     ("cheapest", "Count"): ["1000000"],
+    ("one-at-a-time", "Work"): ["nobody else was here"],
+    ("urgent", "Go First"): ["after you? no, after me"],
     ("profile", "Load"): ["4 loaders share 62500 kB"],
     ("profile", "Load More"): ["8 loaders"],
     ("profile", "Report"): ["no loaders"],

@@ -368,9 +368,8 @@ def test_a_pod_beyond_the_quota_waits_until_there_is_room(here: Installation, el
 def test_a_step_that_fits_on_no_node_waits_and_says_so(here: Installation) -> None:
     run = here.launch(only("too-large-for-us", command=["true"], resources={"cpu": 1000}))["too-large-for-us"]
     waits = run.until(lambda status: status.get("message"), "why it waits")
-    assert (waits["phase"], waits["steps"]["Work"]["reason"]) == ("Pending", "Unschedulable")
-    assert "step 'Work' waits for a node: 0/3 nodes are available: " in waits["message"]
-    assert "Insufficient cpu" in waits["message"]
+    assert (waits["phase"], waits["waitingReason"]) == ("Pending", "NoNodeLargeEnough")
+    assert "step 'Work' waits for a larger node: it asks for 1000 CPU, and " in waits["message"]
     run.cancel()
     assert run.ended()["phase"] == "Cancelled"
     run.without_pods()

@@ -235,6 +235,39 @@ def test_changing_a_workflow(served: Served) -> None:
     assert served.ask("GET", f"/{workflow}")["options"] == UPDATE["options"]
 
 
+def test_the_documents_answer_sent_as_a_change_changes_what_it_names(
+    served: Served, classification: str
+) -> None:
+    names = [step["name"] for step in IMAGE_CLASSIFICATION["steps"]]
+    steps = [{"name": name, "image": f"busybox:{number}", "retries": 1} for number, name in enumerate(names)]
+    older = {"timeout": "5 minutes", "retries": 0, "notificationEvents": ["fail"], "resources": {"cpu": 1}}
+    workflow = served.create(
+        name="Older",
+        priority="low",
+        tags=["old"],
+        environments={"elsewhere": True},
+        options={"enableRetry": True},
+        steps=[*steps[::-1], {"name": "Gone", "image": "busybox:1"}],
+        config=older,
+    )
+    before = served.ask("GET", f"/{workflow}")
+    served.ask("PUT", f"/{workflow}", IMAGE_CLASSIFICATION)
+    answer = served.ask("GET", f"/{workflow}")
+    for field in ("name", "description", "priority", "environments", "tags", "config"):
+        assert shown_as(IMAGE_CLASSIFICATION[field], answer[field]) == IMAGE_CLASSIFICATION[field]
+    assert [(one["name"], one["image"], one["retries"]) for one in answer["steps"]] == [
+        (step["name"], step["image"], step["retries"]) for step in steps
+    ]
+    # What only answers have, and what it does not name, is as it was.
+    for field in ("id", "creator", "createdAt", "options"):
+        assert answer[field] == before[field]
+    assert (answer["status"], [step["status"] for step in answer["steps"]]) == ("active", ["pending"] * 5)
+
+    stored = served.stored("Workflow", workflow)["metadata"]["generation"]
+    served.ask("PUT", f"/{workflow}", answer)
+    assert served.stored("Workflow", workflow)["metadata"]["generation"] == stored, "nothing has changed"
+
+
 def test_deleting_a_workflow(served: Served) -> None:
     workflow = served.create()
     assert served.ask("DELETE", f"/{workflow}") == {
@@ -254,6 +287,8 @@ def test_executing_a_workflow(served: Served, classification: str) -> None:
         # The document prints 01:15:00; it is the median of the completed runs, of which there is one.
         "estimatedDuration": "01:16:25",
     }
+    expected_end = answer.pop("estimatedEnd")  # added to what the document shows
+    assert expected_end > answer["startTime"]
     assert answer == with_own(answer, document, "executionId", "startTime")
     served.cluster.api.delete(
         f"/apis/nightcrawler.dev/v1alpha1/namespaces/{served.namespace}/workflowexecutions/{answer['executionId']}"

@@ -105,7 +105,7 @@ def test_kubectl_get_shows_environments_and_profiles(cluster: LocalCluster) -> N
     for build in (fullobjects.environment, fullobjects.profile):
         put(cluster, "", build())
     try:
-        environment, profile = tables(cluster.kubectl("get", "wfenv/full", "wfprofile/full"))
+        environment, profile = tables(cluster.kubectl("get", "wfenv/full", "wfprofile/full", "-o", "wide"))
     finally:
         cluster.kubectl("delete", "wfenv/full", "wfprofile/full")
     assert environment["DISPLAY NAME"] == "AWS, Virginia"

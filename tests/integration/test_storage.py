@@ -72,7 +72,7 @@ def a_storing_workflow(name: str, **storage: Any) -> WorkflowBuilder:
 
 
 def claims(team: Team, run: str) -> list[Json]:
-    return team.every(names.CLAIMS, f"{names.LABEL_EXECUTION}={run}")
+    return team.every(names.VOLUME_CLAIMS, f"{names.LABEL_EXECUTION}={run}")
 
 
 def nodes_of(team: Team, run: str) -> dict[str, str]:
@@ -189,7 +189,7 @@ def test_a_volume_that_is_deleted_under_a_run_is_not_replaced(
     (run,) = team.runs(a_storing_workflow("bereft").step("one", lasts=600).step("two"))
     pod = team.until_pod_runs(run, "one")
     (claim,) = claims(team, run)
-    team.delete(names.CLAIMS, claim["metadata"]["name"])
+    team.delete(names.VOLUME_CLAIMS, claim["metadata"]["name"])
     team.finish(pod)
     status = team.until_phase(run, "Failed")
     assert status["steps"]["two"]["reason"] == conditions.STEP_VOLUME_LOST

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -11,6 +12,8 @@ from localcluster import FakeNode, LocalCluster
 from localcluster.fakenodes import POOL
 from nightcrawler_crds import names
 from tests.support.builders import a_workflow, an_environment
+from tests.support.facade import serving
+from tests.support.operator import operators_in
 from tests.support.polling import eventually
 from tests.support.team import Team
 
@@ -103,3 +106,43 @@ def test_without_a_list_a_strategy_chooses_among_all_environments(shared: Team) 
     assert environment == "small"
     assert {"small", "large"} <= there.keys()
     shared.until_phase(run, "Completed")
+
+
+def test_a_run_shows_what_it_will_and_what_it_did_cost_and_why_it_ran_there(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    with (
+        serving(cluster, tmp_path) as served,
+        operators_in(cluster, served.namespace, tmp_path) as operators,
+    ):
+        team = Team(cluster, served.namespace)
+        operators.start()
+        workflow = a_workflow("priced", environments=LISTED, environment_strategy="cost")
+        team.apply(workflow.step("one", resources=ASKS, lasts=2).config(timeout="1 hour"))
+
+        begun = served.ask("POST", "/priced/execute", {}, code=201)
+        # Four cores for as long as it may take, in the cheap pool.
+        assert begun["estimatedCost"] == {"amount": 0.4, "currency": "USD"}
+        assert begun["estimatedDuration"] == "01:00:00"
+        assert "estimatedWait" not in begun
+        run = begun["executionId"]
+
+        def shown() -> Json:
+            return served.ask("GET", f"/priced/executions/{run}")
+
+        live = eventually(shown, until=lambda one: "placement" in one, what="where it was placed")
+        assert live["placementMessage"].startswith("runs in small: it costs least there, about 0.40 USD")
+        assert live["estimatedCost"] == begun["estimatedCost"]
+        status = team.until_phase(run, "Completed")
+        seconds = status["cost"]["amount"] * 3600 / (4 * 0.1)
+        assert seconds == pytest.approx(2, abs=1.01), "a node reports whole seconds"
+        ended = eventually(shown, until=lambda one: one["status"] == "completed", what="its end")
+        assert ended["cost"] == status["cost"]
+        assert not [field for field in ended if field.startswith("estimated")]
+        assert [(one["environment"], "passedOver" in one) for one in ended["placement"]] == [
+            ("small", False),
+            ("large", True),
+        ]
+        # The next one is expected to take as long as this one did.
+        again = served.ask("POST", "/priced/execute", {}, code=201)
+        assert again["estimatedDuration"] in ("00:00:02", "00:00:03")

@@ -40,18 +40,22 @@ def test_an_unschedulable_step_says_why_and_fails_when_the_queue_timeout_is_over
     operators.start(queue_timeout=4, status_window=0.5)
     (run,) = team.runs(a_workflow("big").step("one", resources=BIG, retries=3).step("two"))
 
-    waiting = team.until_step(run, "one", reason="Unschedulable")
+    waiting = team.until_step(run, "one", reason="NoNodeLargeEnough")
     status = team.status(run)
     assert (status["phase"], waiting["phase"]) == ("Pending", "Pending")
     assert status["message"] == waiting["message"]
-    assert "waits for a node" in status["message"]
-    assert "Insufficient cpu" in status["message"]
+    assert "waits for a larger node: it asks for 1000 CPU, and the largest node" in status["message"]
+    assert (status["waitingReason"], status["waitingSince"]) == (
+        "NoNodeLargeEnough",
+        team.jobs(run)[0]["metadata"]["creationTimestamp"],
+    )
     assert "startTime" not in status
 
     status = team.until_phase(run, "Failed")
     assert team.condition(names.EXECUTIONS, run, "Finished")["reason"] == "QueueTimedOut"
     assert "waited longer than the queue timeout of 4 s" in status["message"]
     assert "Insufficient cpu" in status["message"]
+    assert "waitingReason" not in status
     assert [status["steps"][s]["phase"] for s in ("one", "two")] == ["Failed", "Skipped"]
     assert len(team.jobs(run)) <= 1, "waiting in vain used up retries"
     team.until_no_live_pods(run)
@@ -59,7 +63,7 @@ def test_an_unschedulable_step_says_why_and_fails_when_the_queue_timeout_is_over
 
 def test_a_step_runs_once_a_node_has_room_for_it(shared: Team, add_node: Callable[[FakeNode], None]) -> None:
     (run,) = shared.runs(a_workflow("roomy").step("one", resources=BIG))
-    shared.until_step(run, "one", reason="Unschedulable")
+    shared.until_step(run, "one", reason="NoNodeLargeEnough")
 
     add_node(FakeNode("giant", gpus=0, cpu="2000"))
 

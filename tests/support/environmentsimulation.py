@@ -83,6 +83,7 @@ class WritingReplica(WorkLoop):
         self.environments = EnvironmentReconciler(self.store, self.cluster, Limits(), all_runs=True)
         self._observed = dict.fromkeys(_WATCHES, 0)
         self._follows = False
+        self.cluster.nodes.synced.set()
         self.deliver(10**9)
         for key in self.environments.all_keys():
             self._wake(key)

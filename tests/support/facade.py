@@ -54,6 +54,7 @@ class FacadeProcess:
             "kubeconfig": _kubeconfig(cluster, namespace, folder),
             "namespace": namespace,
             "api_port": port,
+            "lease_namespace": namespace,
         }
         variables = {f"NIGHTCRAWLER_{name.upper()}": str(value) for name, value in (used | settings).items()}
         # By the mark it ends with the cluster, even if the tests are killed.
@@ -189,7 +190,7 @@ def _kubeconfig(cluster: LocalCluster, namespace: str, folder: Path) -> Path:
         if "subjects" in document:
             document["subjects"] = [subject]
             # Each namespace has its own binding to the rights that are cluster-wide.
-            document["metadata"]["name"] = f"{USER}-{namespace}"
+            document["metadata"]["name"] += f"-{namespace}"
         cluster.kubectl("apply", "-f", "-", stdin=json.dumps(document))
     return account_kubeconfig(cluster, namespace, USER, folder)
 

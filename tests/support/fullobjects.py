@@ -49,6 +49,7 @@ def workflow() -> Manifest:
         "order": "Graph",
         "steps": [{"name": "Data Preparation", "image": "busybox:1"}, _step()],
         "suspend": True,
+        "maxRunning": 2,
         "history": {"completed": 5, "failed": 20},
         "config": _config(),
     }
@@ -160,6 +161,7 @@ def _step_status() -> Manifest:
         "attempt": 2,
         "disruptions": 1,
         "preemptions": 1,
+        "earlierSeconds": 60,
         "startTime": "2025-07-10T14:45:00Z",
         "completionTime": "2025-07-10T14:55:25Z",
         "jobName": "full-model-training-abcdefghij",
@@ -191,11 +193,14 @@ def execution() -> Manifest:
     status = {
         "phase": "Running",
         "message": "step 'Model Training' waits for a node",
+        "waitingReason": "Unschedulable",
+        "waitingSince": "2025-07-10T14:44:00Z",
         "environment": "local",
         "revision": "image-classification-abcdefghij",
         "startTime": "2025-07-10T14:45:00Z",
         "completionTime": "2025-07-10T16:01:25Z",
         "progress": "2/5",
+        "cost": {"amount": 0.25, "currency": "USD"},
         "placement": [
             {
                 "environment": "local",
@@ -238,6 +243,7 @@ def environment() -> Manifest:
             "gpuHour": 2,
             "gpuHourByModel": {"A100": 2.5},
         },
+        "maxRunning": 10,
         "speed": 1.5,
         "maintenance": [
             {"start": "2025-07-10T14:45:00Z", "end": "2025-07-10T16:00:00Z", "description": "New drivers"}

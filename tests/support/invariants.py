@@ -176,6 +176,8 @@ class Invariants:
                 self.faults.setdefault(step, set()).add(after.get("attempt", 0))
         if is_now in TERMINAL_PHASES:
             self._require("completionTime" in new, "an end has a time")
+            self._require("waitingReason" not in new, "what has ended does not wait")
+        self._require(("waitingReason" in new) == ("waitingSince" in new), "a wait has a reason and a time")
 
     def _duties_recorded(self, old: Json, new: Json) -> None:
         owed, left = set(old.get("duties", ())), set(new.get("duties", ()))
@@ -203,6 +205,8 @@ class Invariants:
         self._require(grown in (0, 1), f"attempts are counted one by one: {step}")
         if grown == 1 and before.get("attempt", 0):
             self._require(before["phase"] == "Retrying", f"an attempt follows a failed one only: {step}")
+        ran = before.get("earlierSeconds", 0) + (_seconds(before) if grown else 0)
+        self._require(after.get("earlierSeconds", 0) == ran, f"the time of all attempts of {step} is kept")
         disrupted = after.get("disruptions", 0) - before.get("disruptions", 0)
         self._require(disrupted in (0, 1), f"disruptions are counted one by one: {step}")
         self._require(
@@ -218,6 +222,13 @@ def _without_duties(status: Json) -> Json:
     rest["messages"] = sorted(status.get("notifications", ()))
     rest["conditions"] = [c for c in rest.get("conditions", ()) if c["type"] != conditions.DUTIES_DONE]
     return rest
+
+
+def _seconds(step: Json) -> int:
+    """For how many seconds the container of a step's attempt ran."""
+    if "startTime" not in step or "completionTime" not in step:
+        return 0
+    return round((moment(step["completionTime"]) - moment(step["startTime"])).total_seconds())
 
 
 def moment(text: str) -> datetime:

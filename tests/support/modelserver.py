@@ -241,7 +241,7 @@ class ModelCluster:
     def collect_garbage(self) -> None:
         """Delete the Pods of Jobs, and the Jobs and claims of executions, that are gone."""
         runs = {run["metadata"]["uid"] for run in self.server.of(names.EXECUTIONS).values()}
-        for resource in (names.JOBS, names.CLAIMS):
+        for resource in (names.JOBS, names.VOLUME_CLAIMS):
             for where, child in list(self.server.of(resource).items()):
                 owners = {owner["uid"] for owner in child["metadata"].get("ownerReferences", ())}
                 if owners and not owners & runs:
@@ -284,7 +284,7 @@ class ModelCluster:
     def _has_claims(self, pod: Json) -> bool:
         wanted = [volume.get("persistentVolumeClaim") for volume in pod["spec"].get("volumes", ())]
         where = pod["metadata"]["namespace"]
-        claims = self.server.of(names.CLAIMS)
+        claims = self.server.of(names.VOLUME_CLAIMS)
         return all((where, claim["claimName"]) in claims for claim in wanted if claim)
 
     def end_container(self, where: Where, exit_code: int = 0) -> None:

@@ -145,12 +145,19 @@ class ModelStore(Store):
             return [], self._server.version
         all_ = self._read(lambda: list(self._server.of(resource).items()))
         there = [body for (where, _), body in all_ if namespace in ("", where)]
+        there = [body for body in there if _has_none_of(body, field_selector)]
         found = [from_body(body, kind) for body in there if _selected(body, label_selector)]
         return found, self._server.version
 
     @override
     async def list_page(self, *_: Any, **__: Any) -> Any:
         raise AssertionError("nothing asks for pages but list_with_version")
+
+
+def _has_none_of(body: Json, selector: str) -> bool:
+    """Whether the phase of an object is none of those that `status.phase!=a,status.phase!=b` names."""
+    phases = [part.removeprefix("status.phase!=") for part in selector.split(",") if part]
+    return body.get("status", {}).get("phase") not in phases
 
 
 def _selected(body: Json, selector: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
 from nightcrawler_crds.validation.podtemplate import Level, PodPolicy
 from nightcrawler_crds.validation.podtemplate.fields import POD_TEMPLATE
@@ -28,7 +29,6 @@ from nightcrawler_crds.validation.podtemplate.grammar import (
 from nightcrawler_operator.builders.job import job
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import NewJob, Run
-from nightcrawler_operator.snapshot import Revision
 from tests.support.snapshots import EXECUTION, EXECUTION_UID, a_spec, a_step
 
 Json = dict[str, Any]

@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 from typing_extensions import override
 
 from nightcrawler_crds import names
-from nightcrawler_crds.kube.nativeviews import ClaimView, JobView, NodeView, PodView
+from nightcrawler_crds.kube.nativeviews import JobView, NodeView, PodView, VolumeClaimView
 from nightcrawler_crds.kube.reading import from_body
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, OwingView, ProfileView, WorkflowView
 from nightcrawler_crds.names import Resource
@@ -36,15 +36,17 @@ from nightcrawler_operator.keys import (
     EnvironmentKey,
     ExecutionKey,
     LeftoverKey,
+    PlacesKey,
     ScheduleKey,
     WorkflowKey,
     WorkKey,
 )
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.reconcilers import duties, leftovers
+from nightcrawler_operator.reconcilers import duties, leftovers, places
 from nightcrawler_operator.reconcilers.duties import DutyReconciler
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.reconcilers.leftovers import LeftoverReconciler
+from nightcrawler_operator.reconcilers.places import PlacesReconciler
 from tests.support.messaging import FixedTargets, MessageLoop, ModelReceiver, all_channels
 from tests.support.modelserver import Json, ModelServer
 from tests.support.modelstore import KilledError, ModelStore
@@ -83,8 +85,8 @@ EXECUTIONS: Final = Watch(names.EXECUTIONS, ExecutionView, is_live)
 JOBS: Final = Watch(names.JOBS, JobView, _is_labelled)
 PODS: Final = Watch(names.PODS, PodView, _is_labelled)
 OWING: Final = Watch(names.EXECUTIONS, OwingView, owes)
-CLAIMS: Final = Watch(names.CLAIMS, ClaimView, _is_labelled)
-WATCHED: Final = (EXECUTIONS, JOBS, PODS, OWING, CLAIMS)
+VOLUME_CLAIMS: Final = Watch(names.VOLUME_CLAIMS, VolumeClaimView, _is_labelled)
+WATCHED: Final = (EXECUTIONS, JOBS, PODS, OWING, VOLUME_CLAIMS)
 
 
 class Replica(WorkLoop):
@@ -96,9 +98,11 @@ class Replica(WorkLoop):
         limits: Limits,
         others_wait: Callable[[], bool] | None = None,
         receiver: ModelReceiver | None = None,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         self._receiver = receiver or ModelReceiver()
         self._limits = limits
+        self._leads = leads
         self._others_wait = others_wait or self._most_often
         self.settled: list[OwingView] = []
         self._asked = 0
@@ -109,10 +113,9 @@ class Replica(WorkLoop):
         self.store = ModelStore(self._server)
         self.dirty: dict[WorkKey, None] = {}
         self.timers: dict[WorkKey, datetime] = {}
-        most = self._limits.max_owing_runs
         self.messages = MessageLoop(lambda: self._server.now)
         notices = NoticeOptions(namespaced=False, wake=self.messages.wake)
-        self.cluster = ClusterState(self.store, "", self._wake, max_owing_runs=most, notices=notices)
+        self.cluster = ClusterState(self.store, "", self._wake, self._limits, notices=notices)
         self.cluster.notices.targets = cast("Any", FixedTargets(all_channels()))
         self._notifications = NotificationEffect(
             self.store,
@@ -133,7 +136,7 @@ class Replica(WorkLoop):
             self.cluster,
             limits=self._limits,
             managed=True,
-            time_left=lambda: math.inf,
+            time_left=lambda: math.inf if self._leads() else 0.0,
             others_wait=self._others_wait,
             metrics=NoMetrics(),
             on_recorded=self._recorded,
@@ -142,9 +145,9 @@ class Replica(WorkLoop):
         self._duties = DutyReconciler(
             self.store, self.cluster, self._limits, metrics=NoMetrics(), on_settled=self.settled.append
         )
+        self._places = PlacesReconciler(self.store, self.cluster, "", wake=self._wake)
         self._observed = {watch: len(self._server.log.get(watch.resource.plural, ())) for watch in WATCHED}
-        for workflow in self._server.of(names.WORKFLOWS).values():
-            self.cluster.workflows.upsert(from_body(workflow, WorkflowView))
+        self.observe_workflows()
         self.observe_profiles()
         self.observe_environments()
         ready = {"type": "Ready", "status": "True"}
@@ -158,8 +161,29 @@ class Replica(WorkLoop):
                     self._cache(watch).upsert(from_body(body, watch.kind))
         self._observe_version()
         self.events.repeat_recent(self.cluster.executions)
-        for key in self.cluster.leftovers():
+        for key in self.cluster.children.leftovers():
             self._wake(key)
+
+    def begin_to_lead(self) -> None:
+        """Queue everything again, as a process does that was elected."""
+        self.dirty.clear()
+        self.timers.clear()
+        self.cluster.invalidate()
+        for key in self._executions.all_keys():
+            self._wake(key)
+        for leftover in self.cluster.children.leftovers():
+            self._wake(leftover)
+
+    def stop_leading(self) -> None:
+        """Drop everything, as a process does whose Lease has expired."""
+        self.dirty.clear()
+        self.timers.clear()
+        self.cluster.places.begin_term(self.cluster.executions)
+
+    def observe_workflows(self) -> None:
+        """Deliver all workflows at once; their watch is never late here."""
+        found = [from_body(body, WorkflowView) for body in self._server.of(names.WORKFLOWS).values()]
+        self.cluster.workflows.replace_all(found, self._server.version)
 
     def observe_environments(self) -> None:
         """Deliver all Environments at once."""
@@ -210,6 +234,8 @@ class Replica(WorkLoop):
                 return await self._leftovers.reconcile(key)
             case DutyKey():
                 return await self._duties.reconcile(key)
+            case PlacesKey():
+                return await self._places.reconcile(key)
             case WorkflowKey() | ScheduleKey() | EnvironmentKey():
                 raise AssertionError(key)
 
@@ -242,7 +268,7 @@ class Replica(WorkLoop):
     @override
     def _wake(self, key: WorkKey) -> None:
         # The reconciles of the others are not simulated here.
-        if not isinstance(key, WorkflowKey | ScheduleKey | EnvironmentKey):
+        if self._leads() and not isinstance(key, WorkflowKey | ScheduleKey | EnvironmentKey):
             self.dirty[key] = None
 
     def _cache(self, watch: Watch) -> Any:
@@ -250,7 +276,7 @@ class Replica(WorkLoop):
         caches: dict[Watch, Any] = {
             JOBS: cluster.jobs.cache,
             PODS: cluster.pods.cache,
-            CLAIMS: cluster.claims.cache,
+            VOLUME_CLAIMS: cluster.children.volume_claims.cache,
             OWING: cluster.owing.informer.cache,
         }
         return caches[watch]
@@ -259,6 +285,6 @@ class Replica(WorkLoop):
 @contextlib.contextmanager
 def the_servers_time(server: ModelServer) -> Iterator[asyncio.Runner]:
     """The operator asks the model for the time; gives a runner for its coroutines."""
-    utcnow = (observe, act, children, missing_children, lookups, leftovers, duties, events, sender)
+    utcnow = (observe, act, children, missing_children, lookups, leftovers, duties, events, sender, places)
     with model_time(lambda: server.now, utcnow=utcnow, monotonic=(state, lookups)) as runner:
         yield runner

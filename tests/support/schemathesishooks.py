@@ -42,7 +42,10 @@ def map_case(context: schemathesis.HookContext, case: schemathesis.Case[Any]) ->
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return case
     if isinstance(case.body, dict):
-        case.body = put_right(case.body)
+        body = put_right(case.body)
+        if isinstance(body.get("spec"), dict):  # of a manifest
+            body["spec"] = put_right(body["spec"])
+        case.body = body
     for name, known in KNOWN.items():
         if name in case.path_parameters and len(case.path_parameters[name]) % 2:
             case.path_parameters[name] = known  # by chance nobody would name it

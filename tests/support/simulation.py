@@ -241,7 +241,7 @@ class Simulation:
         return has_ended(self.status.get("phase")) and not (clean and (children or owes))
 
     def _owned_claims(self) -> list[Json]:
-        claims = self.server.of(names.CLAIMS).values()
+        claims = self.server.of(names.VOLUME_CLAIMS).values()
         return [claim for claim in claims if claim["metadata"].get("ownerReferences")]
 
     def _pass_time(self) -> None:

@@ -15,15 +15,16 @@ import msgspec
 
 from nightcrawler_crds import names
 from nightcrawler_crds.clock import to_wire
-from nightcrawler_crds.kube.nativeviews import ClaimView, EventView, JobView, PodView
+from nightcrawler_crds.kube.nativeviews import EventView, JobView, PodView
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, ProfileView, WorkflowView
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import Step, WorkflowSpec, conditions
 from nightcrawler_operator.builders.revision import revision_of
 from nightcrawler_operator.decisions.context import NOT_BEGUN, StepContext
 from nightcrawler_operator.decisions.execution import run_of
 from nightcrawler_operator.decisions.refusals import exceeded_resources
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import Attempt, Nodes, Refusal, Revision, Snapshot
+from nightcrawler_operator.snapshot import Attempt, Nodes, Refusal, Snapshot
 
 Json = dict[str, Any]
 
@@ -182,30 +183,6 @@ def a_job(
         if kind == "Complete":
             body["status"]["completionTime"] = wire(when)
     return msgspec.convert(body, JobView, strict=False)
-
-
-def a_claim(
-    phase: str = "Pending", created: float = 0, *, storage_class: str | None = None, **meta: Any
-) -> ClaimView:
-    """The claim of the run's volume; `meta` is further metadata."""
-    name = names.claim_name(EXECUTION, EXECUTION_UID)
-    owner = {"kind": "WorkflowExecution", "name": EXECUTION, "uid": EXECUTION_UID, "controller": True}
-    labels = {names.LABEL_EXECUTION: EXECUTION, names.LABEL_EXECUTION_UID: EXECUTION_UID}
-    body: Json = {
-        "metadata": {
-            "name": name,
-            "namespace": "default",
-            "uid": "uid-of-claim",
-            "resourceVersion": "5",
-            "creationTimestamp": wire(created),
-            "labels": labels,
-            "ownerReferences": [owner],
-            **meta,
-        },
-        "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": storage_class},
-        "status": {"phase": phase},
-    }
-    return msgspec.convert(body, ClaimView, strict=False)
 
 
 def an_event(reason: str, message: str, when: float = 5) -> EventView:

@@ -58,9 +58,16 @@ def execution(
     return msgspec.convert(body, ExecutionView, strict=False)
 
 
-def environment(name: str, *, created: str = CREATED, version: int = 1, **spec: Any) -> EnvironmentView:
+def environment(
+    name: str,
+    *,
+    created: str = CREATED,
+    version: int = 1,
+    status: dict[str, Any] | None = None,
+    **spec: Any,
+) -> EnvironmentView:
     """An Environment."""
-    body = {"metadata": _metadata(name, created, version, "", None), "spec": spec}
+    body = {"metadata": _metadata(name, created, version, "", None), "spec": spec, "status": status or {}}
     return msgspec.convert(body, EnvironmentView, strict=False)
 
 

@@ -67,7 +67,10 @@ class Served:
 
 
 def test_amounts_are_numbers_and_gpus_are_of_all_models() -> None:
-    view = an_environment(status=OBSERVED, displayName="DGX", aliases=["production"], prices={"gpuHour": 2.5})
+    prices = {"gpuHour": 2.5}
+    view = an_environment(
+        status=OBSERVED, displayName="DGX", aliases=["production"], maxRunning=5, prices=prices
+    )
     assert environment_row(view, (4, 1), NOW) == {
         "id": "dgx",
         "name": "DGX",
@@ -78,6 +81,7 @@ def test_amounts_are_numbers_and_gpus_are_of_all_models() -> None:
         "nodes": {"scaling": "Autoscaled", "total": 3, "ready": 2},
         "running": 4,
         "waiting": 1,
+        "maxRunning": 5,
         "capacity": {"cpu": 95.8, "memoryBytes": 388744 * 2**20, "storageBytes": 2**41, "gpus": 18},
         "free": {"cpu": 30.5, "memoryBytes": 2**36, "storageBytes": 2**41, "gpus": 6},
         "gpus": OBSERVED["gpus"],
@@ -102,7 +106,7 @@ def test_in_full_there_is_what_else_is_set() -> None:
 
 def test_what_the_operator_has_not_observed_is_missing() -> None:
     shown = environment_detail(an_environment(), (0, 0), NOW)
-    assert not shown.keys() & {"capacity", "free", "gpus", "largestFreeNode", "prices"}
+    assert not shown.keys() & {"capacity", "free", "gpus", "largestFreeNode", "maxRunning", "prices"}
     assert shown["nodes"] == {"scaling": "Autoscaled"}
 
 

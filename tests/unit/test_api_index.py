@@ -12,15 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nightcrawler_api.state import index as indexing
 from nightcrawler_api.state import ordering
 from nightcrawler_api.state.index import Index, WorkflowEntry, WorkflowQuery
-from nightcrawler_api.state.ordering import Order, Ordering, Timeline, part
+from nightcrawler_api.state.ordering import Order, Ordering, SortKey, Timeline, part
 from nightcrawler_api.state.runs import ExecutionQuery, Run, Runs
 from nightcrawler_crds.kube.cache import Cache
 from nightcrawler_crds.kube.views import ExecutionView
 from tests.support.views import execution, workflow
 
 PHASES = ("", "Pending", "Running", "Cancelling", "Completed", "Failed", "Cancelled")
+WORDS = {"completed": "Completed", "failed": "Failed", "running": "Running"}
 keys = st.tuples(st.integers(0, 5).map(float), st.sampled_from("abcdefgh"))
 
 
@@ -74,7 +76,7 @@ def test_pages_and_cursors_split_a_sorted_list_without_gap_or_repetition(
     there = sorted(
         (replace(entry, value=data.draw(values)) for entry in unsorted), key=lambda entry: entry.order
     )
-    value_of = (lambda entry: entry.value) if by_value else None
+    value_of = SortKey[Entry](lambda entry: entry.value) if by_value else None
     valued = [entry for entry in there if not by_value or entry.value is not None]
     valued.sort(key=lambda e: (e.value if by_value else 0, e.order), reverse=descending)
     without = [entry for entry in there if entry not in valued]
@@ -133,6 +135,42 @@ def test_counts_and_pages_of_a_status_agree_with_the_executions_themselves(
     assert known.runs.in_flight == len(live)
     assert known.runs.count() == len(known.runs) == len(alive)
     assert known.status == ("active" if live else "inactive")
+
+
+@given(
+    st.lists(st.sets(st.sampled_from("xy")), max_size=4),
+    st.lists(
+        st.tuples(st.integers(0, 4), st.sampled_from(sorted(WORDS.values())), st.integers(0, 3)), max_size=12
+    ),
+    st.builds(
+        ExecutionQuery,
+        workflow=st.none() | st.sampled_from(["w0", "w1", "w4", "w9"]),
+        tags=st.frozensets(st.sampled_from("xyz"), max_size=2),
+        status=st.none() | st.sampled_from(sorted(WORDS)),
+    ),
+    st.sampled_from([0, 1_000]),
+)
+def test_executions_of_tagged_workflows_are_found_however_few_they_are(
+    tags: list[set[str]], runs: list[tuple[int, str, int]], query: ExecutionQuery, sparse: int
+) -> None:
+    index = Index()
+    for number, some in enumerate(tags):
+        index.workflow_changed(None, workflow(f"w{number}", tags=sorted(some)))
+    for number, (of, phase, at) in enumerate(runs):
+        made = f"2025-07-10T14:44:0{at}Z"
+        index.execution_changed(None, execution(f"e{number}", of=f"w{of}", created=made, phase=phase))
+    expected = [
+        f"e{number}"
+        for at, number in sorted((at, f"{number}") for number, (_, _, at) in enumerate(runs))
+        for of, phase, _ in [runs[int(number)]]
+        if query.workflow in (None, f"w{of}")
+        and (not query.tags or (of < len(tags) and query.tags <= tags[of]))
+        and (query.status is None or phase == WORDS[query.status])
+    ]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(indexing, "_SPARSE", sparse)
+        found = index.matching(index.runs, query)
+    assert [run.view.metadata.name for run in found] == expected
 
 
 def second(number: int) -> float:

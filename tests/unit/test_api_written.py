@@ -11,8 +11,15 @@ import pytest
 from nightcrawler_api.state.index import WorkflowEntry
 from nightcrawler_api.state.runs import Runs
 from nightcrawler_api.workflows import presenter
-from nightcrawler_api.workflows.drafts import desired_spec, without_repeated_defaults
+from nightcrawler_api.workflows.drafts import (
+    desired_spec,
+    known_fields,
+    validate,
+    without_repeated_defaults,
+)
 from nightcrawler_api.workflows.presenter import Fallbacks
+from nightcrawler_api.workflows.schemas import ONLY_IN_ANSWERS, WorkflowDetail
+from nightcrawler_crds.validation import PodPolicy
 from tests.support.fullobjects import workflow as full_workflow
 from tests.support.views import at
 from tests.support.views import workflow as workflow_view
@@ -153,3 +160,19 @@ FIRST, SECOND = BEFORE["steps"]
 )
 def test_steps_are_matched_by_name_and_keep_omitted_fields(steps: list[Any], expected: list[Any]) -> None:
     assert desired_spec(BEFORE, {"steps": steps}) == {"steps": expected}
+
+
+def test_every_field_of_an_answer_can_be_sent_back() -> None:
+    fields = set(WorkflowDetail.__annotations__)
+    assert fields <= {*known_fields(), *ONLY_IN_ANSWERS}
+    assert fields >= set(ONLY_IN_ANSWERS)
+
+
+def test_a_workflow_whose_profile_is_gone_can_be_changed_otherwise() -> None:
+    current = {"displayName": "x", "steps": [STEP], "config": {"computeProfile": "Gone"}}
+    for body in ({"description": "new"}, answer(current)):
+        spec = written(current, body)
+        assert validate(body, current, spec, [], PodPolicy(), []) == []
+    other = {"config": {"computeProfile": "Missing"}}
+    (field,) = validate(other, current, written(current, other), [], PodPolicy(), [])
+    assert field["pointer"] == "/config/computeProfile"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -11,13 +11,13 @@ from nightcrawler_crds import names
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.metadata import OurAnnotations
-from nightcrawler_crds.kube.nativeviews import JobView, PodView
+from nightcrawler_crds.kube.nativeviews import JobView, NodeView, PodView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_operator.cluster.observe import attempts_of
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.pods import deletion_asked
-from nightcrawler_operator.keys import ExecutionKey, LeftoverKey, WorkKey
+from nightcrawler_operator.keys import EnvironmentKey, ExecutionKey, LeftoverKey, WorkKey
 from tests.support.snapshots import (
     EXECUTION,
     EXECUTION_UID,
@@ -126,11 +126,11 @@ def test_leftovers_are_distinguished_by_namespace() -> None:
     known.has(the_job(), copied(the_job()))
     here, there = (LeftoverKey(where, EXECUTION, EXECUTION_UID) for where in ("default", "elsewhere"))
 
-    assert set(known.cluster.leftovers()) == set(known.woken) == {here, there}
+    assert set(known.cluster.children.leftovers()) == set(known.woken) == {here, there}
     known.cluster.jobs.cache.forget(REAL, the_job().metadata.uid, 11)
 
-    assert set(known.cluster.leftovers()) == {there}
-    assert not known.cluster.has_jobs(EXECUTION_UID, "default")
+    assert set(known.cluster.children.leftovers()) == {there}
+    assert not known.cluster.children.has_jobs(EXECUTION_UID, "default")
 
 
 def test_a_recreated_environment_requeues_only_the_runs_in_it() -> None:
@@ -151,6 +151,50 @@ def test_a_recreated_environment_requeues_only_the_runs_in_it() -> None:
     known.cluster.environments.upsert(again)
 
     assert known.woken == [ExecutionKey("default", "here")]
+
+
+def a_node(name: str, version: int, *, ready: str = "True", **spec: Any) -> NodeView:
+    meta = {
+        "name": name,
+        "uid": name,
+        "resourceVersion": str(version),
+        "labels": {"nvidia.com/gpu.product": "L4"},
+    }
+    status = {"allocatable": {"cpu": "8"}, "conditions": [{"type": "Ready", "status": ready}]}
+    return msgspec.convert({"metadata": meta, "spec": spec, "status": status}, NodeView, strict=False)
+
+
+def test_a_node_wakes_runs_and_environments_once_all_were_listed_and_only_if_it_matters() -> None:
+    known = Known()
+    known.cluster.executions.upsert(a_snapshot().build().execution)
+    known.cluster.environments.upsert(an_environment("lab"))
+    known.woken.clear()
+    known.cluster.environment_changes.taken("lab")
+    known.cluster.nodes.cache.upsert(a_node("a", 1))
+    assert known.woken == []
+
+    known.cluster.nodes.synced.set()
+    known.cluster.nodes.cache.upsert(a_node("b", 2))
+    assert known.woken == [ExecutionKey("default", EXECUTION), EnvironmentKey("lab")]
+    # It is queued already.
+    known.cluster.nodes.cache.upsert(a_node("b", 3, unschedulable=True))
+    assert known.woken[2:] == [ExecutionKey("default", EXECUTION)]
+    known.cluster.nodes.cache.upsert(a_node("b", 4, unschedulable=True))
+    assert len(known.woken) == 3
+
+
+def test_what_is_known_of_the_nodes_is_what_there_is() -> None:
+    known = Known()
+    for node in (a_node("a", 1), a_node("b", 2), a_node("a", 3, ready="Unknown"), a_node("c", 4)):
+        known.cluster.nodes.cache.upsert(node)
+    facts = known.cluster.node_facts
+    assert (facts.gpu_products, facts.ready) == (frozenset({"L4"}), frozenset({"b", "c"}))
+    assert {room.name: room.open for room in facts.rooms} == {"a": False, "b": True, "c": True}
+    full = {"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule"}
+    known.cluster.nodes.cache.upsert(a_node("c", 5, taints=[full]))
+    known.cluster.nodes.cache.forget(("", "b"), "b", 6)
+    assert {room.name: room.open for room in known.cluster.node_facts.rooms} == {"a": False, "c": False}
+    assert known.cluster.node_facts is known.cluster.node_facts
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,13 @@ def test_a_reported_wait_is_not_written_again() -> None:
         "lastTransitionTime": wire(3),
         "observedGeneration": 1,
     }
-    waits = a_new_execution().with_status(phase="Pending", message=message, conditions=[said])
+    waits = a_new_execution().with_status(
+        phase="Pending",
+        message=message,
+        waitingReason=conditions.WORKFLOW_MISSING,
+        waitingSince=wire(0),
+        conditions=[said],
+    )
 
     plan = decide(waits.with_fields(workflow=None, revision=None).at(9).build())
 

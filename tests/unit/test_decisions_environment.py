@@ -198,7 +198,7 @@ PAST, COMING = (
         (
             {"nodes": "Fixed"},
             (a_node("a", open=False),),
-            ("False", "NoReadyNode", "none of its 1 node is ready and not cordoned"),
+            ("False", "NoReadyNode", "its only node is cordoned or not ready"),
         ),
         (
             {},

@@ -8,18 +8,19 @@ from datetime import datetime
 import pytest
 
 from nightcrawler_crds.kube.views import EnvironmentView
+from nightcrawler_crds.planning.candidates import NoPlace
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import WorkflowSpec, conditions
-from nightcrawler_operator.decisions.candidates import NoPlace
+from nightcrawler_operator.claims import Place
 from nightcrawler_operator.decisions.placement import (
     Circumstances,
     Later,
-    Place,
     depends_on_absence,
     recorded_place,
 )
 from nightcrawler_operator.decisions.placement import place as decide_place
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import Nodes, Revision
+from nightcrawler_operator.snapshot import Nodes
 from tests.support.snapshots import a_spec, an_environment, at, wire
 
 

@@ -14,7 +14,7 @@ from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import Waiting
 from nightcrawler_operator.snapshot import Refusal
 from tests.support.plans import planned
-from tests.support.snapshots import SnapshotMaker, a_new_execution, a_snapshot, at
+from tests.support.snapshots import SnapshotMaker, a_new_execution, a_snapshot, at, wire
 
 WEBHOOK: Final = (
     'Internal error occurred: failed calling webhook "policy.example.com": failed to call webhook: '
@@ -167,7 +167,8 @@ def test_an_unresponsive_server_is_recorded_once_it_lasts() -> None:
 def test_the_same_reason_in_other_words_is_not_written_again() -> None:
     recorded = kept_out().recorded("train", "Pending", 0, job=False, reason=AWAY, message="as before")
 
-    assert planned(recorded.with_status(message="as before", progress="0/1"), 30).status is None
+    waits = {"waitingReason": AWAY, "waitingSince": wire(0)}
+    assert planned(recorded.with_status(message="as before", progress="0/1", **waits), 30).status is None
 
 
 def test_a_refusal_is_cleared_when_the_job_is_made() -> None:
@@ -221,7 +222,11 @@ def test_an_accepted_run_that_cannot_go_on_says_so_in_its_message() -> None:
 
     patch = why_it_waits(a_snapshot("train").at(2).build(), outage)
 
-    assert patch == {"message": "waits, what it needs is refused: the API server did not answer in time"}
+    assert patch == {
+        "message": "waits, what it needs is refused: the API server did not answer in time",
+        "waitingReason": AWAY,
+        "waitingSince": wire(0),
+    }
 
 
 def test_a_run_that_may_never_begin_is_refused_without_another_try() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nightcrawler_crds.planning.resolved import ResolvedStep
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Step, conditions
 from nightcrawler_operator.decisions.attempt_state import Blame, Failed
 from nightcrawler_operator.decisions.retrying import (
@@ -18,7 +19,6 @@ from nightcrawler_operator.decisions.retrying import (
     next_attempt_at,
 )
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.resolved import ResolvedStep
 from tests.support.snapshots import a_spec, a_step, at
 
 LIMITS: Final = Limits(max_disruptions=5, default_retry_delay=30)
@@ -34,7 +34,7 @@ def resolved(step: Step, **workflow: Any) -> ResolvedStep:
 
 def decided(blame: Blame, attempt: int, disruptions: int = 0, retries: int | None = None) -> Again | Over:
     step = a_step() if retries is None else a_step(retries=retries)
-    return after_failure(resolved(step), failed(blame), attempt, disruptions)
+    return after_failure(resolved(step), LIMITS, failed(blame), attempt, disruptions)
 
 
 ALLOWED: Final[dict[str, tuple[dict[str, Any], dict[str, Any], int]]] = {
@@ -162,26 +162,25 @@ def test_the_delay_before_the_next_attempt_is(
 
 
 def test_being_preempted_uses_up_neither_retries_nor_disruptions() -> None:
-    preempted = replace(failed(Blame.INFRASTRUCTURE), preempted=True)
+    disrupted = failed(Blame.INFRASTRUCTURE)
+    preempted = replace(disrupted, preempted=True)
     step = resolved(a_step(retries=0))
     counts: Any = Again(0, 0)
     for attempt in range(1, 101):
-        counts = after_failure(step, preempted, attempt, counts.disruptions, counts.preemptions)
+        counts = after_failure(step, LIMITS, preempted, attempt, counts.disruptions, counts.preemptions)
         assert counts == Again(attempt, attempt)
     # All that it had is still there: five disruptions, and then no more.
     for attempt in range(101, 106):
-        counts = after_failure(
-            step, failed(Blame.INFRASTRUCTURE), attempt, counts.disruptions, counts.preemptions
-        )
+        counts = after_failure(step, LIMITS, disrupted, attempt, counts.disruptions, counts.preemptions)
         assert isinstance(counts, Again)
-    over = after_failure(step, failed(Blame.INFRASTRUCTURE), 106, counts.disruptions, counts.preemptions)
+    over = after_failure(step, LIMITS, disrupted, 106, counts.disruptions, counts.preemptions)
     assert isinstance(over, Over)
     assert over.message.endswith("(disrupted 6 times, that is enough)")
-    assert isinstance(after_failure(step, failed(Blame.PROGRAM), 106, 105, 100), Over)
+    assert isinstance(after_failure(step, LIMITS, failed(Blame.PROGRAM), 106, 105, 100), Over)
 
 
 def test_a_disruption_in_a_cordoned_environment_counts_like_a_preemption() -> None:
     step, evicted = resolved(a_step()), failed(Blame.INFRASTRUCTURE)
-    assert after_failure(step, evicted, 9, 5, 0, cordoned=True) == Again(6, 1)
-    assert isinstance(after_failure(step, evicted, 9, 5, 0), Over)
-    assert isinstance(after_failure(step, failed(Blame.PROGRAM), 1, 0, 0, cordoned=True), Over)
+    assert after_failure(step, LIMITS, evicted, 9, 5, 0, cordoned=True) == Again(6, 1)
+    assert isinstance(after_failure(step, LIMITS, evicted, 9, 5, 0), Over)
+    assert isinstance(after_failure(step, LIMITS, failed(Blame.PROGRAM), 1, 0, 0, cordoned=True), Over)

@@ -83,6 +83,7 @@ def test_the_same_reason_in_other_words_is_not_written_again() -> None:
     said = "step 'train' waits for a node: 0/3 nodes"
     pod = a_pod().condition("PodScheduled", "False", 0, "Unschedulable", "0/4 nodes")
     waits = a_snapshot().with_status(message=said, progress="0/1").with_pod(pod)
+    waits = waits.with_status(waitingReason=conditions.STEP_UNSCHEDULABLE, waitingSince=wire(0))
     waits = waits.recorded(TRAIN, "Pending", reason=conditions.STEP_UNSCHEDULABLE, message=said)
 
     assert planned(waits, 60).status is None

@@ -6,17 +6,18 @@ from typing import Any, Final
 
 import pytest
 
-from nightcrawler_crds.kube.nativeviews import ClaimView, EventView
+from nightcrawler_crds.kube.nativeviews import EventView, VolumeClaimView
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.words import parse_memory
 from nightcrawler_operator.decisions.attempt_state import Blame, Failed, Waits
 from nightcrawler_operator.decisions.pending import Pending
 from nightcrawler_operator.decisions.waiting import waiting
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import LookForClaim, LookForEvents
+from nightcrawler_operator.plan import LookForEvents, LookForVolumeClaim
 from nightcrawler_operator.snapshot import ObservedEvents
 from nightcrawler_operator.volume import Volume
-from tests.support.snapshots import PodMaker, a_claim, a_job, a_pod, an_event, at, wire
+from tests.support.snapshots import PodMaker, a_job, a_pod, an_event, at, wire
+from tests.support.volumes import a_claim
 
 UID: Final = a_claim().metadata.uid
 NAME: Final = a_claim().metadata.name
@@ -37,7 +38,7 @@ def decided(
     now: float,
     *events: EventView,
     pod: PodMaker = NOT_BOUND,
-    claim: ClaimView | None = None,
+    claim: VolumeClaimView | None = None,
     absent: bool = False,
     volume: Volume | None = VOLUME,
 ) -> Waits | Failed:
@@ -101,7 +102,7 @@ def test_the_events_of_the_claim_are_looked_up_as_long_as_it_is_not_bound(pod: P
     [(NO_NODE, a_claim("Bound")), (a_pod().on_node(), a_claim()), (a_pod().on_node(), None)],
     ids=["bound", "on a node", "on a node, the claim unknown"],
 )
-def test_otherwise_nothing_is_looked_up_for_the_volume(pod: PodMaker, claim: ClaimView | None) -> None:
+def test_otherwise_nothing_is_looked_up_for_the_volume(pod: PodMaker, claim: VolumeClaimView | None) -> None:
     result = decided(3, pod=pod, claim=claim)
     assert isinstance(result, Waits)
     assert result.lookups == ()
@@ -115,7 +116,7 @@ def test_a_run_without_a_volume_waits_as_before() -> None:
 def test_a_claim_that_is_not_cached_is_read_before_it_counts_as_lost() -> None:
     result = decided(3, claim=None)
     assert isinstance(result, Waits)
-    assert result.lookups == (LookForClaim(NAME),)
+    assert result.lookups == (LookForVolumeClaim(NAME),)
 
 
 @pytest.mark.parametrize(

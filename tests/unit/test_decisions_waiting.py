@@ -47,7 +47,7 @@ WAITS: Final[dict[str, tuple[PodMaker | None, float, str, str, float]]] = {
         NO_NODE,
         30,
         conditions.STEP_UNSCHEDULABLE,
-        "waits for a node: 0/3 nodes are available: 3 Insufficient cpu.",
+        "waits for a node: none of 3 will do (3 Insufficient cpu)",
         QUEUE_TIMEOUT,
     ),
     "an image whose pull failed just now": (
@@ -157,7 +157,7 @@ GIVEN_UP: Final[dict[str, tuple[PodMaker, float, str, str]]] = {
         conditions.STEP_QUEUE_TIMED_OUT,
         (
             "waited longer than the queue timeout of 3600 s for its Pod to start: "
-            "waits for a node: 0/3 nodes are available: 3 Insufficient cpu."
+            "waits for a node: none of 3 will do (3 Insufficient cpu)"
         ),
     ),
 }

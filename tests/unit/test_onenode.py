@@ -6,16 +6,17 @@ from typing import Any, Final
 
 import pytest
 
+from nightcrawler_crds.planning.revision import Revision
+from nightcrawler_crds.planning.together import moments
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Step, conditions
 from nightcrawler_crds.words.quantities import parse_quantity
-from nightcrawler_operator.decisions.onenode import moments, node_terms
+from nightcrawler_operator.decisions.onenode import node_terms
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import NewJob
-from nightcrawler_operator.snapshot import NodeRoom, Nodes, Revision
+from nightcrawler_operator.snapshot import NodeRoom, Nodes
 from tests.support.plans import planned, status_of, step_of
 from tests.support.snapshots import (
     SnapshotMaker,
-    a_claim,
     a_job,
     a_new_execution,
     a_pod,
@@ -25,6 +26,7 @@ from tests.support.snapshots import (
     an_environment,
     job_name,
 )
+from tests.support.volumes import a_claim
 
 Json = dict[str, Any]
 STORAGE: Final[Json] = {"storage": {"persistentVolume": "500 GB"}}
@@ -181,15 +183,17 @@ def a_run(**fields: Any) -> SnapshotMaker:
 
 def test_once_the_volume_is_there_its_node_is_decided() -> None:
     before = planned(a_run())
-    assert before.claim is not None
+    assert before.volume is not None
     assert before.run is not None
     assert len(before.run.node_terms) == 1
     begun = (
-        a_run(claim=a_claim("Bound")).recorded("a", "Completed").with_job(a_job("a", ended=("Complete", 5)))
+        a_run(volume_claim=a_claim("Bound"))
+        .recorded("a", "Completed")
+        .with_job(a_job("a", ended=("Complete", 5)))
     )
     after = planned(begun, 10)
     assert after.later_jobs + after.first_jobs == (NewJob("b", 1, job_name("b")),)
-    assert after.claim is None
+    assert after.volume is None
     assert after.run is not None
     assert after.run.node_terms == ()
 
@@ -198,48 +202,48 @@ def test_once_the_volume_is_there_its_node_is_decided() -> None:
 
 
 def test_the_claim_is_created_before_the_first_job_and_only_then() -> None:
-    assert planned(a_run()).claim is not None
-    assert planned(a_run(claim=a_claim())).claim is None
+    assert planned(a_run()).volume is not None
+    assert planned(a_run(volume_claim=a_claim())).volume is None
     unrecorded = a_run().with_job(a_job("a"))
-    assert planned(unrecorded).claim is None
+    assert planned(unrecorded).volume is None
     retried = a_run().recorded("a", "Retrying", completionTime="2025-07-10T14:00:00Z")
-    assert planned(retried, 10_000).claim is None, "what the first attempt wrote is not in a new one"
+    assert planned(retried, 10_000).volume is None, "what the first attempt wrote is not in a new one"
 
 
 def test_a_run_without_storage_has_no_claim() -> None:
-    assert planned(a_snapshot("a")).claim is None
+    assert planned(a_snapshot("a")).volume is None
 
 
 def test_a_claim_that_a_quota_refuses_is_waited_for() -> None:
     run = a_run()
     snapshot = run.build()
-    name = planned(run).claim
+    name = planned(run).volume
     assert name is not None
     message = "exceeded quota: team, requested: requests.storage=500G, used: 0, limited: 100G"
     refused = a_snapshot(a_step("a"), config=STORAGE).with_refusal("a", message, 60)
     refusal = refused.build().refusals[job_name("a")]
     waits = run.with_fields(refusals={name.claim: refusal}).at(30)
     plan = planned(waits)
-    assert snapshot.claim is None
-    assert (plan.first_jobs, plan.claim) == ((), None)
+    assert snapshot.volume_claim is None
+    assert (plan.first_jobs, plan.volume) == ((), None)
     assert step_of(plan, "a")["reason"] == conditions.STEP_QUOTA
     assert step_of(plan, "a")["message"].startswith(
         "step 'a' waits, the volume of its run is refused: exceeded"
     )
-    assert planned(waits, 61).claim == name
+    assert planned(waits, 61).volume == name
 
 
 def test_no_step_begins_before_there_is_the_gpu_that_another_step_needs() -> None:
     steps = a_step("a"), a_step("b", resources={"gpu": "1x A100"})
     run = a_snapshot(*steps, config=STORAGE).with_fields(nodes=there(a_node("n1", product="Tesla-T4")))
     plan = planned(run)
-    assert (plan.first_jobs, plan.claim) == ((), None)
+    assert (plan.first_jobs, plan.volume) == ((), None)
     assert step_of(plan, "a")["reason"] == conditions.STEP_NO_SUCH_GPU
     assert "the GPU that the step 'b' asks for" in step_of(plan, "a")["message"]
-    bound = run.with_fields(nodes=there(a_node("n1")), claim=a_claim("Bound"))
+    bound = run.with_fields(nodes=there(a_node("n1")), volume_claim=a_claim("Bound"))
     assert planned(bound).first_jobs, "where the volume is, is decided"
 
 
 def test_a_pod_that_has_a_node_waits_for_no_volume() -> None:
-    run = a_run(claim=a_claim()).recorded("a", "Pending").with_pod(a_pod("a").on_node()).at(30)
+    run = a_run(volume_claim=a_claim()).recorded("a", "Pending").with_pod(a_pod("a").on_node()).at(30)
     assert planned(run).lookups == ()

@@ -14,6 +14,7 @@ from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import OwingView
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.keys import DutyKey, WorkKey
+from nightcrawler_operator.limits import Limits
 from tests.support.snapshots import wire
 from tests.support.views import execution
 
@@ -31,7 +32,7 @@ class Known:
     def __init__(self, most: int = 2) -> None:
         store = Store(Connection(Identity("http://localhost"), "test"))
         self.woken: list[WorkKey] = []
-        self.cluster = ClusterState(store, "", self.woken.append, max_owing_runs=most)
+        self.cluster = ClusterState(store, "", self.woken.append, Limits(max_owing_runs=most))
         self.owing = self.cluster.owing
 
     @property

@@ -134,6 +134,18 @@ def test_an_unreadable_execution_stays_as_it_was_and_is_listed_until_it_can_be_r
     assert ExecutionKey("ns", "run") in woken
 
 
+def test_a_late_event_of_an_unreadable_version_says_nothing_of_what_was_read_since() -> None:
+    cluster, _ = a_cluster_state()
+    listed = cluster.unreadable[names.EXECUTIONS]
+    watch_events.apply_event(cluster, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))
+    # The answer to a conflict; the watch reports what came before it only now.
+    cluster.executions.upsert(from_body(an_execution(9, phase="Running"), ExecutionView))
+    watch_events.apply_event(cluster, names.EXECUTIONS, "MODIFIED", BAD)
+    assert len(listed) == 0
+    watch_events.apply_event(cluster, names.EXECUTIONS, "MODIFIED", an_execution(10, progress={}))
+    assert ("ns", "run") in listed
+
+
 def test_an_unreadable_execution_that_is_deleted_or_ended_is_removed() -> None:
     cluster, _ = a_cluster_state()
     watch_events.apply_event(cluster, names.EXECUTIONS, "ADDED", an_execution(7, phase="Running"))

@@ -72,6 +72,9 @@ LIMITS: Final = (
     ("HISTORY_FAILED", "0", "history_failed", 0),
     ("DEFAULT_CPU", "250m", "default_cpu", Cpu(250)),
     ("DEFAULT_MEMORY", "128 MB", "default_memory", Bytes(128_000_000)),
+    ("MAX_RUNNING", "100", "max_running", 100),
+    ("MAX_RUNNING_PER_NAMESPACE", "10", "max_running_per_namespace", 10),
+    ("MAX_RUNNING_IN", "vision = 20,nightly=5", "max_running_in", {"vision": 20, "nightly": 5}),
     ("PRIORITY_CLASS_PREFIX", "nc-", "priority_class_prefix", "nc-"),
     ("STORAGE_CLASS", "fast", "storage_class", "fast"),
     ("STORAGE_ACCESS_MODE", "ReadWriteMany", "storage_access_mode", "ReadWriteMany"),
@@ -176,6 +179,19 @@ def test_the_lease_is_in_the_namespace_of_the_pod(
             "LEADER_ELECTION",
             "perhaps",
             "NIGHTCRAWLER_LEADER_ELECTION 'perhaps' cannot be used. Accepted: true or",
+        ),
+        (
+            "MAX_RUNNING",
+            "0",
+            "NIGHTCRAWLER_MAX_RUNNING '0' cannot be used. Accepted: a whole number from 1 to 1000000.",
+        ),
+        *(
+            (
+                "MAX_RUNNING_IN",
+                written,
+                f"NIGHTCRAWLER_MAX_RUNNING_IN {written!r} cannot be used. Accepted: namespaces with the",
+            )
+            for written in ("vision", "vision=0", "Vision=2", "vision=2,", "a=1;b=2")
         ),
         ("LOG_FORMAT", "xml", "NIGHTCRAWLER_LOG_FORMAT 'xml' cannot be used. Accepted: text or json."),
         (

@@ -41,25 +41,27 @@ class Stored(Simulation):
         self.server.watchers.append(self._watch_claims)
 
     def _watch_claims(self, resource: Resource, old: Json | None, new: Json | None) -> None:
-        if resource == names.CLAIMS and old is None and new is not None:
+        if resource == names.VOLUME_CLAIMS and old is None and new is not None:
             self.made.append(new["metadata"]["name"])
             assert not self.server.log.get(names.JOBS.plural), "a claim is created before the first Job"
-        elif resource == names.CLAIMS and new is None and self.server.by_the_operator:
+        elif resource == names.VOLUME_CLAIMS and new is None and self.server.by_the_operator:
             assert has_ended(self.status.get("phase")), "a run that is live keeps its volume"
         elif resource == names.JOBS and old is None and new is not None and not self.disturbed:
             volumes = new["spec"]["template"]["spec"]["volumes"]
             (name,) = (one["persistentVolumeClaim"]["claimName"] for one in volumes)
             ended = has_ended(self.status.get("phase"))  # a stale replica may still try
-            assert ended or (RUN[0], name) in self.server.of(names.CLAIMS), "a Job comes after its claim"
+            assert ended or (RUN[0], name) in self.server.of(names.VOLUME_CLAIMS), (
+                "a Job comes after its claim"
+            )
 
     @override
     async def apply(self, action: Action) -> None:
         if action.what != "delete claim":
             await super().apply(action)
             return
-        for where in list(self.server.of(names.CLAIMS)):
+        for where in list(self.server.of(names.VOLUME_CLAIMS)):
             self.disturbed = True
-            self.server.delete(names.CLAIMS, where)
+            self.server.delete(names.VOLUME_CLAIMS, where)
 
     def clean_up(self) -> None:
         """Run without faults until nothing is left."""
@@ -81,7 +83,7 @@ def test_a_run_has_one_claim_before_its_jobs_which_goes_with_them_unless_it_is_t
     assert_right_end(made, steps, deletions=True)
     assert len(made.made) == 1
     made.clean_up()
-    left = list(made.server.of(names.CLAIMS).values())
+    left = list(made.server.of(names.VOLUME_CLAIMS).values())
     assert len(left) == retain
     assert not [claim for claim in left if claim["metadata"].get("ownerReferences")]
 
@@ -92,7 +94,7 @@ def test_a_run_that_is_cancelled_leaves_no_claim(steps: list[Json], actions: lis
     made = Stored(steps)
     carry_out(made, [*actions[:when], Action("cancel"), *actions[when:]])
     made.clean_up()
-    assert made.server.of(names.CLAIMS) == {}
+    assert made.server.of(names.VOLUME_CLAIMS) == {}
 
 
 @many_examples

@@ -4,35 +4,25 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightcrawler_crds.kube.roomviews import AskingPodView
-from nightcrawler_crds.kube.views import EnvironmentView, PastRunView
-from nightcrawler_crds.v1alpha1 import EnvironmentSpec, conditions
-from nightcrawler_crds.words.quantities import parse_quantity
-from nightcrawler_operator.cluster.past import PastRuns
-from nightcrawler_operator.decisions.choice import KEYS, Appraisal, choose
-from nightcrawler_operator.decisions.cost import expected_cost
-from nightcrawler_operator.decisions.duration import expected_duration
+from nightcrawler_crds.kube.views import EnvironmentView
+from nightcrawler_crds.planning.choice import KEYS, Appraisal, choose
+from nightcrawler_crds.planning.choice import why as sentence_of
+from nightcrawler_crds.planning.duration import Past
+from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.decisions.wait import expected_wait
-from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import LookForPastRuns
-from nightcrawler_operator.snapshot import LiveRun, NodeRoom, Nodes, Outlook, Revision
-from tests.support.snapshots import a_new_execution, a_spec, a_step, an_environment, at, wire
+from nightcrawler_operator.snapshot import LiveRun, NodeRoom, Nodes, Outlook
+from tests.support.snapshots import a_new_execution, a_step, an_environment, at, wire
 
 Json = dict[str, Any]
-LIMITS: Final = Limits()
-A100: Final = "NVIDIA-A100-SXM4-80GB"
 
 
-def a_node(pool: str, **amounts: str) -> NodeRoom:
-    there = {"cpu": "8", "memory": "32Gi", "pods": "100"} | amounts
-    labels = {"pool": pool, "nvidia.com/gpu.product": A100}
-    return NodeRoom(f"{pool}-1", labels, {key: parse_quantity(value) for key, value in there.items()})
+def a_node(pool: str) -> NodeRoom:
+    return NodeRoom(f"{pool}-1", {"pool": pool}, {"cpu": 8.0, "memory": 32 * 2.0**30, "pods": 100.0})
 
 
 SLOW: Final = an_environment(
@@ -51,7 +41,7 @@ USUAL: Final = {"slow": (3600.0, 3000.0, 4200.0)}
 OUTLOOK: Final = Outlook(
     free={**FREE, "busy-1": {"cpu": 0.0, "memory": 0.0, "pods": 9.0}},
     running={"busy": (LiveRun(at(-100), {"busy": (1000.0,)}),)},
-    usual=USUAL,
+    past=Past(USUAL),
 )
 
 
@@ -80,7 +70,10 @@ def why(status: Json) -> str:
         (
             "start",
             "fast",
-            "runs in fast: it starts there first, at once (busy: in about 15 minutes; slow: at once)",
+            (
+                "runs in fast: it starts there first, at once, and among equals it is quickest "
+                "(busy: in about 15 minutes; slow: at once)"
+            ),
         ),
         (
             "time",
@@ -209,141 +202,23 @@ def test_a_strategy_never_chooses_a_dominated_candidate(strategy: Any, there: li
     assert getattr(chosen, first) == min(getattr(one, first) for one in left)
 
 
-# --- the numbers -------------------------------------------------------------------------------------
-
-
-def a_revision(*steps: Any, **fields: Any) -> Revision:
-    return Revision("wf-rev", a_spec(*steps, **fields))
-
-
-SPECS: Final = {"slow": EnvironmentSpec(speed=1), "fast": EnvironmentSpec(speed=4)}
-
-
 @pytest.mark.parametrize(
-    ("usual", "revision", "seconds"),
+    ("strategy", "there", "decided"),
     [
-        ({"fast": (10.0, 30.0, 20.0), "slow": (999.0,)}, a_revision("a"), 20.0),
-        ({"slow": (400.0, 800.0)}, a_revision("a"), 150.0),
-        ({"gone": (400.0,)}, a_revision("a"), 100.0),
-        ({}, a_revision(a_step("a", timeout="40s"), a_step("b", timeout="80s")), 30.0),
-        (
-            {},
-            a_revision(a_step("a", timeout="40s"), a_step("b", timeout="80s"), order="Graph"),
-            20.0,
-        ),
-        ({}, a_revision("a", config={"timeout": "400s"}), 100.0),
+        ("start", [(0, 10, 5), (0, 20, 1)], "and among equals it is quickest"),
+        ("start", [(0, 10, 1), (0, 10, 5)], "and among equals it costs least"),
+        ("time", [(1, 9, 5), (5, 5, 1)], "and among equals it starts first"),
+        ("time", [(1, 9, 1), (1, 9, 5)], "and among equals it costs least"),
+        ("cost", [(1, 9, 1), (5, 5, 1)], "and among equals it starts first"),
+        ("cost", [(1, 5, 1), (1, 9, 1)], "and among equals it is quickest"),
+        ("cost", [(1, 5, 1), (1, 5, 1)], ""),
+        ("cost", [(1, 5, 1), (0, 0, 9)], ""),
     ],
 )
-def test_the_duration_is_the_usual_one_there_or_the_best_guess(
-    usual: Any, revision: Revision, seconds: float
-) -> None:
-    assert expected_duration("fast", SPECS, usual, revision, LIMITS) == seconds
-
-
-PRICES: Final = {
-    "cpuHour": 0.5,
-    "memoryGbHour": 0.1,
-    "gpuHour": 1.0,
-    "gpuHourByModel": {"A100": 3.0, "H100": 8},
-}
-
-
-@pytest.mark.parametrize(
-    ("resources", "cost"),
-    [
-        ({}, 0.0),
-        ({"cpu": 4}, 2.0),
-        ({"memory": "10 GB"}, 1.0),
-        ({"gpu": "2x A100"}, 6.0),
-        ({"gpu": "2x NVIDIA A100 80GB"}, 6.0),
-        ({"gpu": "1x H100"}, 8.0),
-        ({"gpu": "2x T4"}, 2.0),
-        ({"gpu": 2}, 2.0),
-        ({"cpu": 2, "memory": "10 GB", "gpu": "1x A100"}, 5.0),
-    ],
-)
-def test_the_cost_of_an_hour_is_what_is_asked_for_at_the_prices_there(resources: Json, cost: float) -> None:
-    spec = EnvironmentSpec.model_validate({"prices": PRICES})
-    nodes = Nodes(gpu_products=frozenset({A100}))
-    revision = a_revision(a_step(resources=resources))
-    assert expected_cost(revision, spec, 3600, nodes, LIMITS) == pytest.approx(cost)
-
-
-def test_steps_that_follow_each_other_share_the_time_and_parallel_ones_do_not() -> None:
-    spec = EnvironmentSpec.model_validate({"prices": {"cpuHour": 1.0}})
-    steps = [a_step(name, resources={"cpu": 1}) for name in ("a", "b")]
-    assert expected_cost(a_revision(*steps), spec, 3600, Nodes(), LIMITS) == pytest.approx(1.0)
-    side_by_side = a_revision(*steps, order="Graph")
-    assert expected_cost(side_by_side, spec, 3600, Nodes(), LIMITS) == pytest.approx(2.0)
-
-
-ROOM_FOR_TWO: Final = {"lab-1": {"cpu": 8.0, "memory": 64e9, "pods": 9.0}}
-
-
-@pytest.mark.parametrize(
-    ("outlook", "nodes", "wait"),
-    [
-        (Outlook(free=ROOM_FOR_TWO), "Fixed", 0.0),
-        (Outlook(free=ROOM_FOR_TWO, waiting={"lab": 1}), "Fixed", 0.0),
-        # Nothing of ours runs there, so it is unknown when there will be room.
-        (Outlook(free=ROOM_FOR_TWO, waiting={"lab": 2}), "Fixed", 86400.0),
-        (Outlook(free=ROOM_FOR_TWO, waiting={"lab": 2}), "Autoscaled", 300.0),
-        (Outlook(free={}, running={"lab": (LiveRun(at(-50), {"lab": (200.0,)}),)}), "Fixed", 150.0),
-        (Outlook(free={}, running={"lab": (LiveRun(at(-50), {}),)}), "Fixed", 50.0),
-        (Outlook(free={}, running={"lab": (LiveRun(at(-500), {}),)}), "Fixed", 0.0),
-        (
-            Outlook(free={}, running={"lab": (LiveRun(at(0), {"lab": (200.0,)}),)}, waiting={"lab": 2}),
-            "Fixed",
-            400.0,
-        ),
-        (Outlook(free=None), "Fixed", 86400.0),
-    ],
-)
-def test_the_wait_is_until_there_is_room_for_those_before_it_too(
-    outlook: Outlook, nodes: Any, wait: float
-) -> None:
-    there = Nodes(rooms=(a_node("lab"),))
-    revision = a_revision(a_step("a", resources={"cpu": 4}), a_step("b", resources={"cpu": 64}))
-    spec = EnvironmentSpec(nodes=nodes)
-    assert expected_wait("lab", spec, revision, outlook, there, LIMITS, 100.0, at(0)) == wait
-
-
-def a_past_run(number: int, phase: str = "Completed") -> PastRunView:
-    status = {
-        "phase": phase,
-        "environment": "lab",
-        "startTime": wire(number * 100),
-        "completionTime": wire(number * 100 + number),
-    }
-    return msgspec.convert(
-        {"metadata": {"name": f"run-{number}"}, "status": status}, PastRunView, strict=False
-    )
-
-
-def test_the_usual_time_is_of_the_last_ten_completed_runs() -> None:
-    past, workflow = PastRuns(), ("default", "wf")
-    assert past.usual(workflow) is None
-    assert past.usual_if_known(workflow) == {}
-    runs = [a_past_run(number) for number in (12, *range(1, 12))]
-    past.note(workflow, [*runs, a_past_run(99, "Failed")])
-    assert past.usual(workflow) == {"lab": tuple(float(number) for number in range(3, 13))}
-    past.clear()
-    assert past.usual(workflow) is None
-
-
-def test_a_pod_takes_what_its_containers_ask_for_or_its_largest_init_container() -> None:
-    def asks(cpu: str, **more: Any) -> Json:
-        return {"name": "x", "resources": {"requests": {"cpu": cpu}}, **more}
-
-    spec = {
-        "nodeName": "n",
-        "containers": [asks("1"), {"resources": {"limits": {"nvidia.com/gpu": "2", "memory": "1Gi"}}}],
-        "initContainers": [asks("500m", restartPolicy="Always"), asks("4")],
-        "overhead": {"cpu": "250m"},
-    }
-    pod = msgspec.convert({"metadata": {"name": "p"}, "spec": spec}, AskingPodView, strict=False)
-    assert dict(pod.spec.requests) == {"cpu": 4.25, "nvidia.com/gpu": 2.0, "memory": 2.0**30}
-    assert pod.spec.containers == ()
-    as_a_whole = spec | {"resources": {"requests": {"cpu": "8"}}}
-    pod = msgspec.convert({"metadata": {"name": "p"}, "spec": as_a_whole}, AskingPodView, strict=False)
-    assert dict(pod.spec.requests)["cpu"] == 8.25
+def test_what_decides_between_equals_is_said(strategy: Any, there: Any, decided: str) -> None:
+    appraised = [Appraisal(f"place-{number}", *numbers) for number, numbers in enumerate(there)]
+    chosen = choose(strategy, appraised)
+    assert chosen is appraised[0]
+    sentence = sentence_of(strategy, chosen, appraised)
+    assert ("among equals" in sentence) == bool(decided)
+    assert decided in sentence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -9,10 +10,14 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from nightcrawler_crds.allocation import rank, subjects_of
+from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView
+from nightcrawler_crds.v1alpha1 import EnvironmentSpec
+from nightcrawler_operator.claims import Claim, Place
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.election.leadership import SoleLeader
 from nightcrawler_operator.keys import ExecutionKey
@@ -153,6 +158,21 @@ async def test_gauges_count_executions_in_flight_by_phase() -> None:
         seen.cluster.executions.upsert(one)
     counts = {phase: seen.value("executions", phase=phase) for phase in ("Pending", "Running", "Cancelling")}
     assert counts == {"Pending": 2, "Running": 1, "Cancelling": 0}
+
+
+async def test_gauges_count_the_runs_that_wait_in_line_and_the_age_of_the_oldest() -> None:
+    seen = Observed()
+    assert (seen.value("executions_in_line"), seen.value("executions_in_line_oldest_seconds")) == (0, 0)
+
+    place = Place("lab", EnvironmentSpec(), "EnvironmentChosen", "")
+    for name, age in (("a", 60), ("b", 3600)):
+        created = utcnow() - timedelta(seconds=age)
+        position = rank(None, created, "default", name)
+        claim = Claim(name, position, subjects_of("default", "wf", "lab"), place, created)
+        seen.cluster.places.claim(name, claim)
+
+    assert seen.value("executions_in_line") == 2
+    assert 3600 <= seen.value("executions_in_line_oldest_seconds") < 3700
 
 
 async def test_what_ended_runs_owe_is_counted_by_duty_and_what_is_given_up_by_reason() -> None:

@@ -8,18 +8,19 @@ import pytest
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.metadata import Meta
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Step
-from nightcrawler_operator.builders.claim import claim
 from nightcrawler_operator.builders.job import job
+from nightcrawler_operator.builders.volumeclaim import volume_claim
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import NewJob, Run
-from nightcrawler_operator.snapshot import Revision
 from nightcrawler_operator.volume import Volume, volume_of
-from tests.support.snapshots import EXECUTION, EXECUTION_UID, a_claim, a_spec, a_step, job_name
+from tests.support.snapshots import EXECUTION, EXECUTION_UID, a_spec, a_step, job_name
+from tests.support.volumes import a_claim
 
 Json = dict[str, Any]
 OWNER: Final = Meta(name=EXECUTION, uid=EXECUTION_UID)
-CLAIM: Final = names.claim_name(EXECUTION, EXECUTION_UID)
+CLAIM: Final = names.volume_claim_name(EXECUTION, EXECUTION_UID)
 STORAGE: Final[Json] = {"storage": {"persistentVolume": "500 GB"}}
 A100: Final = "NVIDIA-A100-SXM4-80GB"
 
@@ -104,7 +105,7 @@ def test_the_mode_of_a_claim_stays_as_it_was_created() -> None:
 def test_a_claim_belongs_to_its_run_and_has_a_name_that_no_step_may_use() -> None:
     run = a_run(a_step())
     assert run.volume is not None
-    made = claim(run, run.volume)
+    made = volume_claim(run, run.volume)
     assert made["metadata"]["name"].startswith(names.RESERVED_PREFIX)
     assert len(made["metadata"]["name"]) <= 60
     assert made["metadata"]["labels"][names.LABEL_EXECUTION_UID] == EXECUTION_UID
@@ -120,11 +121,11 @@ def test_a_claim_belongs_to_its_run_and_has_a_name_that_no_step_may_use() -> Non
 def test_a_claim_that_is_to_be_kept_belongs_to_nobody() -> None:
     run = a_run(a_step(), config={"storage": {"persistentVolume": "1 GB", "retain": True}})
     assert run.volume is not None
-    assert "ownerReferences" not in claim(run, run.volume)["metadata"]
+    assert "ownerReferences" not in volume_claim(run, run.volume)["metadata"]
 
 
 def test_names_of_claims_differ_for_runs_whose_names_begin_alike() -> None:
-    one, other = (names.claim_name("training-" + "x" * 40, uid) for uid in ("u1", "u2"))
+    one, other = (names.volume_claim_name("training-" + "x" * 40, uid) for uid in ("u1", "u2"))
     assert one != other
 
 

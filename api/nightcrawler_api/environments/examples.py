@@ -21,6 +21,7 @@ ROW: Final[dict[str, Any]] = {
     "nodes": {"scaling": "Fixed", "total": 3, "ready": 3},
     "running": 4,
     "waiting": 1,
+    "maxRunning": 8,
     "capacity": {"cpu": 384.0, "memoryBytes": 3298534883328, "gpus": 24},
     "free": {"cpu": 96.5, "memoryBytes": 824633720832, "gpus": 5},
     "gpus": [_GPUS],

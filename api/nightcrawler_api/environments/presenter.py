@@ -58,6 +58,8 @@ def environment_row(view: EnvironmentView, runs: tuple[int, int], now: datetime)
         shown["free"] = _amounts(recorded.free, sum(one.free or 0 for one in recorded.gpus or ()))
     if recorded.gpus is not None:
         shown["gpus"] = [_gpus(one) for one in recorded.gpus]
+    if spec.get("maxRunning"):
+        shown["maxRunning"] = spec["maxRunning"]
     if spec.get("prices"):
         shown["prices"] = spec["prices"]
     return shown

@@ -43,7 +43,8 @@ class EnvironmentRow(TypedDict):
     """An environment in the list; what the operator has not observed yet is missing.
 
     `capacity` is what all of its nodes have for Pods, `free` what no Pod requests on those that are ready.
-    `running` and `waiting` count the runs that have started there, and those that have not.
+    `running` and `waiting` count the runs that have started there, and those that have not;
+    at most `maxRunning` of them are under way, if it has such a limit.
     """
 
     id: str
@@ -58,6 +59,7 @@ class EnvironmentRow(TypedDict):
     gpus: NotRequired[list[ShownGpus]]
     running: int
     waiting: int
+    maxRunning: NotRequired[int]
     prices: NotRequired[Annotated[dict[str, Any], DocumentedAs(Prices)]]
 
 

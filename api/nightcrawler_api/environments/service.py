@@ -25,7 +25,7 @@ from nightcrawler_api.environments.schemas import (
 from nightcrawler_api.pagination import continued
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import searchable
-from nightcrawler_api.state.ordering import Order, Part, part
+from nightcrawler_api.state.ordering import Order, Part, SortKey, part
 from nightcrawler_crds import clock
 from nightcrawler_crds.errors import NotFound
 from nightcrawler_crds.kube.views import EnvironmentView, ProfileView
@@ -118,7 +118,8 @@ def _part(views: Iterable[V], asked: NamedParameters) -> Part[_Entry[V]]:
     if needle := searchable(asked.search):
         entries = [entry for entry in entries if needle in entry.text]
     entries.sort(key=lambda entry: entry.order)
-    by_name = (lambda entry: entry.text.partition("\n")[0]) if asked.ordering.field == "name" else None
+    key = SortKey[_Entry[V]](lambda entry: entry.text.partition("\n")[0])
+    by_name = key if asked.ordering.field == "name" else None
     return part(entries, asked.ordering, asked.window.offset, asked.window.limit, by_name)
 
 

@@ -20,6 +20,9 @@ STARTED: Final[dict[str, Any]] = {
     "status": "running",
     "startTime": "2025-10-17T16:00:00Z",
     "estimatedDuration": "01:15:00",
+    "estimatedWait": "00:20:00",
+    "estimatedEnd": "2025-10-17T17:35:00Z",
+    "estimatedCost": {"amount": 25.6, "currency": "USD"},
 }
 
 LIST: Final[dict[str, Any]] = {
@@ -68,6 +71,24 @@ DETAIL: Final[dict[str, Any]] = {
     "duration": "01:16:25",
     "executor": "John Doe",
     "resourceUsage": {"cpu": 78, "memory": 65, "gpu": 92},
+    "environment": "dgx-california",
+    "cost": {"amount": 26.084444, "currency": "USD"},
+    "placementMessage": "runs in dgx-california: it costs least there, about 25.60 USD",
+    "placement": [
+        {
+            "environment": "dgx-california",
+            "estimatedWait": "00:20:00",
+            "estimatedDuration": "01:15:00",
+            "estimatedCost": {"amount": 25.6, "currency": "USD"},
+        },
+        {
+            "environment": "aws-virginia",
+            "estimatedWait": "00:00:00",
+            "estimatedDuration": "01:15:00",
+            "estimatedCost": {"amount": 40.96, "currency": "USD"},
+            "passedOver": "dgx-california is better for cost: about 25.60 USD",
+        },
+    ],
     "stepExecutions": [
         {
             "name": "Data Preparation",

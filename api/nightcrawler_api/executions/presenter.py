@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, cast
 
+from nightcrawler_api.estimates import Expected
 from nightcrawler_api.executions.live import NOTHING, Live
 from nightcrawler_api.executions.schemas import (
+    Cost,
     Execution,
     ExecutionDetail,
     ExecutionOfWorkflow,
     ExecutionStarted,
     LogLine,
     Notice,
+    PlacementCandidate,
     ResourceUsage,
     StepExecution,
 )
@@ -21,7 +24,7 @@ from nightcrawler_api.filters import SCHEDULED
 from nightcrawler_api.state.statuses import ended, execution_status, has_started, started, step_status
 from nightcrawler_crds import clock, names, words
 from nightcrawler_crds.kube.noticeviews import NoticeView
-from nightcrawler_crds.kube.views import ExecutionView, StepStatusView, UsageView
+from nightcrawler_crds.kube.views import ExecutionView, PlacementView, StepStatusView, UsageView
 from nightcrawler_crds.plaintext import plain
 from nightcrawler_crds.v1alpha1 import conditions
 
@@ -32,15 +35,38 @@ StepLogs = Mapping[str, tuple[Sequence[LogLine], str]]
 """By step name: log lines, and why they are missing or truncated (empty if they are not)."""
 
 
-def started_now(execution: ExecutionView, estimated_seconds: float) -> ExecutionStarted:
+def started_now(execution: ExecutionView, expected: Expected, now: datetime) -> ExecutionStarted:
     """The response to its creation."""
-    return {
+    shown: dict[str, Any] = {
         "executionId": execution.metadata.name,
         "workflowId": execution.spec.workflow_ref.name,
         "status": execution_status(execution),
         "startTime": clock.to_wire(started(execution)),
-        "estimatedDuration": words.clock_long(estimated_seconds),
+        **_estimates(expected),
+        "estimatedEnd": _after(now, (expected.wait or 0.0) + expected.duration),
     }
+    return cast("ExecutionStarted", shown)
+
+
+def _estimates(expected: Expected) -> dict[str, Any]:
+    shown: dict[str, Any] = {"estimatedDuration": words.clock_long(expected.duration)}
+    if expected.wait is not None:
+        shown["estimatedWait"] = words.clock_long(expected.wait)
+    if expected.cost is not None:
+        shown["estimatedCost"] = money(expected.cost, expected.currency)
+    return shown
+
+
+def _after(moment: datetime, seconds: float) -> str:
+    return clock.to_wire(moment + timedelta(seconds=round(seconds)))
+
+
+def money(amount: float, currency: str | None) -> Cost:
+    """An amount of money."""
+    shown: Cost = {"amount": amount}
+    if currency:
+        shown["currency"] = currency
+    return shown
 
 
 def row(execution: ExecutionView, default_user: str, now: datetime) -> Execution:
@@ -61,10 +87,16 @@ def row(execution: ExecutionView, default_user: str, now: datetime) -> Execution
         shown["error"] = plain(_error(execution))
     elif status.message and status.phase != "Completed":
         shown["message"] = plain(status.message)
+    if status.waiting_reason and not status.has_ended:
+        shown["waitingReason"] = status.waiting_reason
+        if status.waiting_since is not None:
+            shown["waitingSince"] = clock.to_wire(status.waiting_since)
     if environment := status.environment or execution.spec.environment:
         shown["environment"] = environment
     if status.progress:
         shown["progress"] = status.progress
+    if status.cost is not None:
+        shown["cost"] = money(status.cost.amount, status.cost.currency)
     if scheduled := execution.spec.trigger.scheduled_time:
         shown["scheduledTime"] = clock.to_wire(scheduled)
     if status.resource_usage is not None:
@@ -105,11 +137,12 @@ def detail(
     order: Sequence[str],
     logs: StepLogs | None,
     now: datetime,
+    expected: Expected | None = None,
     live: Live = NOTHING,
 ) -> ExecutionDetail:
     """An execution in full; `order` is that of the workflow's steps; without `logs` none are shown.
 
-    `live` is what its steps use now.
+    `expected` is what is expected of one that has not ended, and `live` is what its steps use now.
     """
     head = row(execution, default_user, now)
     if live.run:
@@ -126,7 +159,47 @@ def detail(
     }
     if notices := execution.status.notifications:
         shown["notifications"] = [_notice(key, notice) for key, notice in notices.items()]
-    return cast("ExecutionDetail", shown)
+    if expected is not None:
+        shown |= _estimates(expected) | _expected_times(execution, expected, now)
+    return cast("ExecutionDetail", shown | _placement(execution))
+
+
+def _expected_times(execution: ExecutionView, expected: Expected, now: datetime) -> dict[str, Any]:
+    """When it starts and ends; not known of one that waits for room, or takes longer than usual."""
+    shown: dict[str, Any] = {} if expected.place is None else {"placeInLine": expected.place}
+    begun = execution.status.start_time
+    if begun is not None:
+        end = begun + timedelta(seconds=round(expected.duration))
+        return shown | ({"estimatedEnd": clock.to_wire(end)} if end > now else {})
+    if expected.wait is None:
+        return shown
+    return shown | {
+        "expectedStart": _after(now, expected.wait),
+        "estimatedEnd": _after(now, expected.wait + expected.duration),
+    }
+
+
+def _placement(execution: ExecutionView) -> dict[str, Any]:
+    """Why it runs where it runs, and among which environments a strategy chose."""
+    status = execution.status
+    placed = next((c for c in status.conditions if c.type == conditions.PLACED and c.status == "True"), None)
+    shown: dict[str, Any] = {"placementMessage": plain(placed.message)} if placed is not None else {}
+    if status.placement:
+        shown["placement"] = [_candidate(one) for one in status.placement]
+    return shown
+
+
+def _candidate(one: PlacementView) -> PlacementCandidate:
+    shown: PlacementCandidate = {"environment": one.environment}
+    if one.wait is not None:
+        shown["estimatedWait"] = words.clock_long(one.wait)
+    if one.duration is not None:
+        shown["estimatedDuration"] = words.clock_long(one.duration)
+    if one.cost is not None:
+        shown["estimatedCost"] = money(one.cost, one.currency)
+    if one.passed_over is not None:
+        shown["passedOver"] = plain(one.passed_over)
+    return shown
 
 
 def _notice(key: str, notice: NoticeView) -> Notice:

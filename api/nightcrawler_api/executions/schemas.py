@@ -46,14 +46,39 @@ class RerunRequest(BaseModel):
     )
 
 
+class Cost(TypedDict):
+    """An amount of money; `currency` is missing where the prices have none."""
+
+    amount: float
+    currency: NotRequired[str]
+
+
 class ExecutionStarted(TypedDict):
-    """An execution that has just been created."""
+    """An execution that has just been created.
+
+    `estimatedWait` is there if its turn under limits on running executions can be told, or the room in its
+    Environment is known, and `estimatedCost` where that has prices. `estimatedEnd` takes it to start after
+    that wait, or at once.
+    """
 
     executionId: str
     workflowId: str
     status: ExecutionStatus
     startTime: str
     estimatedDuration: str
+    estimatedWait: NotRequired[str]
+    estimatedEnd: str
+    estimatedCost: NotRequired[Cost]
+
+
+class PlacementCandidate(TypedDict):
+    """An Environment among which a strategy chose, as it was then; the chosen one has no `passedOver`."""
+
+    environment: str
+    estimatedWait: NotRequired[str]
+    estimatedDuration: NotRequired[str]
+    estimatedCost: NotRequired[Cost]
+    passedOver: NotRequired[str]
 
 
 class ResourceUsage(TypedDict):
@@ -67,9 +92,11 @@ class ResourceUsage(TypedDict):
 class Execution(TypedDict):
     """An execution in the list.
 
-    `error` says why it failed; `message` why a live one waits, or how it was cancelled. `duration` of a
-    live one is that so far, once a step has started. `resourceUsage` is the average of its steps; in the
-    detail of a live one, what those use now that run.
+    `error` says why it failed; `message` why a live one waits, or how it was cancelled. `waitingReason` is
+    why it waits in one word, and `waitingSince` since when; both are missing while nothing waits. `duration`
+    of a live one is that so far, once a step has started. `cost` is what one has cost that has ended, where
+    the Environment has prices. `resourceUsage` is the average of its steps; in the detail of a live one, what
+    those use now that run.
     """
 
     id: str
@@ -80,9 +107,12 @@ class Execution(TypedDict):
     executor: str
     error: NotRequired[str]
     message: NotRequired[str]
+    waitingReason: NotRequired[str]
+    waitingSince: NotRequired[str]
     environment: NotRequired[str]
     progress: NotRequired[str]
     scheduledTime: NotRequired[str]
+    cost: NotRequired[Cost]
     resourceUsage: NotRequired[ResourceUsage]
 
 
@@ -161,9 +191,24 @@ class Notice(TypedDict):
 
 
 class ExecutionDetail(Execution):
-    """An execution in full; `notifications` are its messages, if there are any."""
+    """An execution in full.
+
+    Of one that has not ended, `estimatedDuration` and what follows from it is what is expected.
+    `placeInLine` is there while it waits for its turn under a limit on running executions: 1 is the next.
+    `expectedStart` is when that is expected, by what the others usually take. `placementMessage` says why it
+    runs in its environment, and `placement` has the candidates of a strategy.
+    `notifications` are its messages, if there are any.
+    """
 
     workflowId: str
+    placeInLine: NotRequired[int]
+    expectedStart: NotRequired[str]
+    estimatedDuration: NotRequired[str]
+    estimatedWait: NotRequired[str]
+    estimatedEnd: NotRequired[str]
+    estimatedCost: NotRequired[Cost]
+    placementMessage: NotRequired[str]
+    placement: NotRequired[list[PlacementCandidate]]
     stepExecutions: list[StepExecution]
     parameters: dict[str, Any]
     notifications: NotRequired[list[Notice]]

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from nightcrawler_api import refusals
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid, StateConflict
-from nightcrawler_api.estimates import RUNS_CONSIDERED, estimated_seconds
 from nightcrawler_api.executions import podlogs, presenter, requests
+from nightcrawler_api.executions.forecasts import Forecasts
 from nightcrawler_api.executions.queries import (
     AllExecutionsParameters,
     BulkCancelParameters,
@@ -67,16 +67,16 @@ class ExecutionService:
         usage: LiveUsage,
         *,
         default_user: str,
-        default_timeout: float,
         policy: PodPolicy,
+        forecasts: Forecasts,
     ) -> None:
         self._store = store
         self._cluster = cluster
         self._masks = masks
         self._usage = usage
         self._default_user = default_user
-        self._default_timeout = default_timeout
         self._policy = policy
+        self._forecasts = forecasts
 
     async def execute(self, workflow: str, request: ExecuteRequest, caller: Caller) -> ExecutionStarted:
         """Create an execution."""
@@ -125,7 +125,9 @@ class ExecutionService:
         view = await create_named(_PREFIX, create)
         self._cluster.cache_execution(view)
         log.info("%s started a run of workflow %s", caller, workflow, extra=_about(view))
-        return presenter.started_now(view, self._estimate(entry, spec))
+        now = clock.utcnow()
+        expected = self._forecasts.of_new(entry, spec, request.environment, now)
+        return presenter.started_now(view, expected, now)
 
     async def _spec_of_revision(self, earlier: ExecutionView) -> WorkflowSpec:
         """What an earlier run did; raises `StateConflict` if that is not known."""
@@ -189,7 +191,9 @@ class ExecutionService:
         if with_logs:
             logs = await self._logs(execution, presenter.started_steps(execution, order))
         live = await self._usage.of(execution)
-        return presenter.detail(execution, self._default_user, order, logs, clock.utcnow(), live)
+        now = clock.utcnow()
+        expected = self._forecasts.of_live(entry, execution, now)
+        return presenter.detail(execution, self._default_user, order, logs, now, expected, live)
 
     async def _logs(self, execution: ExecutionView, steps: list[str]) -> dict[str, podlogs.StepLog]:
         try:
@@ -263,11 +267,6 @@ class ExecutionService:
         if why := requests.not_runnable_reason(name, spec, self._policy, self._cluster.profiles()):
             raise StateConflict(why)
         return spec
-
-    def _estimate(self, entry: WorkflowEntry, spec: WorkflowSpec) -> float:
-        completed = entry.runs.page(0, RUNS_CONSIDERED, "completed")
-        recent = entry.runs.page(0, RUNS_CONSIDERED)
-        return estimated_seconds(spec, completed, recent, self._default_timeout)
 
 
 def _about(execution: ExecutionView) -> dict[str, str]:

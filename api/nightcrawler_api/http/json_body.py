@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 from fastapi import Request, Response
@@ -24,6 +24,7 @@ from nightcrawler_api.http.exactnumbers import inexact_numbers
 from nightcrawler_api.http.nesting import is_deeper
 from nightcrawler_api.refusals import at, summary
 
+JSON: Final = "application/json"
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 100
 _LONGEST_INT: Final = 400
@@ -35,7 +36,19 @@ _BYTE: Final = re.compile(r"\(byte (\d+)\)")
 
 
 class JsonRequest(Request):
-    """A request whose body is read by these rules."""
+    """A request whose body is read by these rules.
+
+    Attributes:
+        accepted: The media types of bodies. Never one that forms have, or every web page could run workflows
+            on its reader's loopback interface: browsers send a CORS preflight before all others.
+    """
+
+    accepted: ClassVar[tuple[str, ...]] = (JSON,)
+
+    @property
+    def media_type(self) -> str:
+        """The media type of the body, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @override
     async def body(self) -> bytes:
@@ -74,13 +87,10 @@ class JsonRequest(Request):
         return b"".join(chunks)
 
     def _refuse_other_types(self) -> None:
-        # Browsers send a CORS preflight before JSON to another site, but not before a form: accepting forms
-        # as JSON would let any web page run workflows on its reader's loopback interface.
-        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if self._body and kind != "application/json":
-            raise BadBody(
-                415, f"the body is sent as {kind or 'no type'}; send JSON as Content-Type: application/json"
-            )
+        kind = self.media_type
+        if self._body and kind not in self.accepted:
+            wanted = " or ".join(self.accepted[:2])
+            raise BadBody(415, f"the body is sent as {kind or 'no type'}; send it as Content-Type: {wanted}")
 
 
 class JsonRoute(APIRoute):

@@ -26,7 +26,7 @@ class Streams:
     """The open streams of a process: at most so many, and none once it is closing."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._open: set[asyncio.Timeout] = set()
         self._closing = False
 
@@ -37,9 +37,9 @@ class Streams:
         """Raise `TooManyStreams` if there is no room for another."""
         if self._closing:
             raise TooManyStreams("this facade is about to stop; connect again, to another one")
-        if len(self._open) >= self._limit:
+        if len(self._open) >= self.limit:
             raise TooManyStreams(
-                f"there are {self._limit} open streams, the most that this facade serves; try again later, "
+                f"there are {self.limit} open streams, the most that this facade serves; try again later, "
                 "or close one; whoever installed this can allow more with NIGHTCRAWLER_MAX_STREAMS"
             )
 

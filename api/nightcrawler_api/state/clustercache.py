@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -31,7 +30,6 @@ log = logging.getLogger(__name__)
 
 V = TypeVar("V", bound=HasMeta)
 
-_NAME: Final = re.compile(names.DNS_LABEL_PATTERN)
 _ANY_VERSION: Final = 2**63
 # Bookmarks come once a minute, and a watch without events for 100 s is restarted.
 STALE_AFTER_SECONDS: Final = 150.0
@@ -189,7 +187,7 @@ class ClusterCache:
         self._executions.cache.forget(view.metadata.key, view.metadata.uid, _ANY_VERSION)
 
     async def _look_up(self, resource: Resource, name: str, kind: type[Any], cache: Cache[Any]) -> None:
-        if len(name) > names.MAX_EXECUTION_NAME or not _NAME.fullmatch(name):
+        if not names.is_dns_label(name, names.MAX_EXECUTION_NAME):
             return  # no object can have such a name, and it must not get into a path
         with suppress(NotFound):
             cache.upsert(await self._store.get(resource, self.namespace, name, kind))

@@ -7,14 +7,23 @@ is. Objects that are being deleted are left out.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, TypeVar
 
 from nightcrawler_api.state.hub import Change
-from nightcrawler_api.state.ordering import NEWEST_FIRST, Order, Ordering, Part, SortValue, Timeline, part
-from nightcrawler_api.state.runs import ExecutionQuery, Run, Runs, sort_values
+from nightcrawler_api.state.ordering import (
+    NEWEST_FIRST,
+    Order,
+    Ordering,
+    Part,
+    SortKey,
+    SortValue,
+    Timeline,
+    part,
+)
+from nightcrawler_api.state.runs import ExecutionQuery, Run, Runs, Siblings, matching_among, sort_values
 from nightcrawler_api.state.statuses import ExecutionStatus, started
 from nightcrawler_crds import defaults
 from nightcrawler_crds.kube.cache import Key
@@ -93,15 +102,19 @@ _ALL: Final = WorkflowQuery()
 
 
 def _last_run(entry: WorkflowEntry) -> SortValue:
-    last = entry.last_run
+    if (newest := entry.runs.newest) is not None:
+        return newest.started
+    last = entry.view.status.last_run_time
     return last.timestamp() if last else None
 
 
-_WORKFLOW_VALUES: Final[Mapping[str, Callable[[WorkflowEntry], SortValue]]] = {
-    "name": lambda entry: entry.text.partition("\n")[0],
-    "lastRun": _last_run,
-    "priority": lambda entry: float(_PRIORITIES.index(entry.priority)),
+_WORKFLOW_VALUES: Final[Mapping[str, SortKey[WorkflowEntry]]] = {
+    "name": SortKey(lambda entry: entry.text.partition("\n")[0]),
+    "lastRun": SortKey(_last_run),
+    "priority": SortKey(lambda entry: float(_PRIORITIES.index(entry.priority))),
 }
+_SPARSE: Final = 8
+"""Executions of some workflows are collected, not searched for among all, if they are so much fewer."""
 
 
 class Index:
@@ -115,8 +128,8 @@ class Index:
         self.runs = Runs()
         self._workflows: Timeline[WorkflowEntry] = Timeline()
         self._entries: dict[Key, WorkflowEntry] = {}
-        # By the workflow's key, then by execution name: executions may arrive before their workflow.
-        self._runs: dict[Key, dict[str, Run]] = {}
+        # By the workflow's key: executions may arrive before their workflow.
+        self._runs: dict[Key, Siblings] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -140,14 +153,25 @@ class Index:
 
     def matching(self, runs: Runs, query: ExecutionQuery) -> Sequence[Run]:
         """The executions that fit a query's filters, oldest first."""
-        found = runs.matching(query)
+        if query.workflow is None and not query.tags:
+            return runs.matching(query)
+        wanted = self._wanted(query)
+        if runs is self.runs and _SPARSE * sum(len(one.runs) for one in wanted) < len(runs):
+            return matching_among((run for one in wanted for run in one.runs.values()), query)
+        return [run for run in runs.matching(query) if run.siblings in wanted]
+
+    def _wanted(self, query: ExecutionQuery) -> set[Siblings]:
+        """The executions of the workflows that fit a query."""
+        keys: Collection[Key] = self._runs.keys()
         if query.workflow is not None:
-            workflow = query.workflow
-            found = [run for run in found if run.view.spec.workflow_ref.name == workflow]
+            keys = [key for key in keys if key[1] == query.workflow]
         if query.tags:
-            tagged = {key for key, entry in self._entries.items() if query.tags.issubset(entry.tags)}
-            found = [run for run in found if (run.order[1], run.view.spec.workflow_ref.name) in tagged]
-        return found
+            tagged = list(self._entries.items())
+            for tag in query.tags:
+                tagged = [(key, entry) for key, entry in tagged if tag in entry.tags]
+            known = {key for key, _ in tagged}
+            keys = known.intersection(keys) if query.workflow is not None else known
+        return {self._runs[key] for key in keys if key in self._runs}
 
     def _matching(self, query: WorkflowQuery) -> Sequence[WorkflowEntry]:
         # One pass per filter, each a loop without calls: there may be 10,000 workflows.
@@ -213,15 +237,17 @@ class Index:
         if view is None:
             return
         workflow, name = (view.metadata.namespace, view.spec.workflow_ref.name), view.metadata.name
-        run = self._runs[workflow][name] if before else Run(view)
+        siblings = self._runs.setdefault(workflow, Siblings())
+        run = siblings.runs[name] if before else Run(view)
         was = run.status
         if after is None:
-            del self._runs[workflow][name]
-            if not self._runs[workflow]:
+            del siblings.runs[name]
+            if not siblings.runs:
                 del self._runs[workflow]
         else:
             run.update(after)
-            self._runs.setdefault(workflow, {})[name] = run
+            run.siblings = siblings
+            siblings.runs[name] = run
         _change(self.runs, run, was, before=before is not None, after=after is not None)
         if entry := self._entries.get(workflow):
             uid = entry.view.metadata.uid
@@ -229,7 +255,8 @@ class Index:
 
     def _runs_of(self, workflow: WorkflowView) -> Runs:
         runs = Runs()
-        for run in self._runs.get(workflow.metadata.key, {}).values():
+        siblings = self._runs.get(workflow.metadata.key)
+        for run in siblings.runs.values() if siblings else ():
             if _is_owned(run.view, workflow.metadata.uid):
                 runs.add(run)
         return runs

@@ -35,6 +35,23 @@ class Ordered(Protocol):
 E = TypeVar("E", bound=Ordered)
 
 
+class SortKey(Generic[E]):
+    """What a list is sorted by, other than creation."""
+
+    __slots__ = ("_of",)
+
+    def __init__(self, of: Callable[[E], SortValue]) -> None:
+        self._of = of
+
+    def __call__(self, entry: E) -> SortValue:
+        """The value of an entry."""
+        return self._of(entry)
+
+    def all(self, entries: Sequence[E]) -> list[SortValue]:
+        """The values of many; there may be 100,000."""
+        return list(map(self._of, entries))
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """A place in a list: the value by which its entry is sorted, None if it has none, and its order."""
@@ -129,7 +146,7 @@ def part(
     ordering: Ordering,
     offset: int,
     limit: int,
-    value_of: Callable[[E], SortValue] | None = None,
+    value_of: SortKey[E] | None = None,
 ) -> Part[E]:
     """The part of a list that a page shows; `value_of` is what it is sorted by, None for creation."""
     if value_of is None:
@@ -153,35 +170,66 @@ def part(
 
 
 def _sorted_part(
-    entries: Sequence[E],
-    ordering: Ordering,
-    offset: int,
-    limit: int,
-    value_of: Callable[[E], SortValue],
+    entries: Sequence[E], ordering: Ordering, offset: int, limit: int, value_of: SortKey[E]
 ) -> tuple[list[E], bool]:
     """Entries sorted by a value, and whether others follow.
 
-    An entry's index stands for its order, since `entries` are in that order.
+    An entry's index stands for its order, since `entries` are in that order. After a cursor come first the
+    entries with its very value, then the others with a value, then those without.
     """
-    values = list(map(value_of, entries))
-    valued: list[tuple[Any, int]] = [
-        (value, index) for index, value in enumerate(values) if value is not None
-    ]
-    without = [index for index, value in enumerate(values) if value is None]
+    values = value_of.all(entries)
     descending, after = ordering.descending, ordering.after
+    ties: list[int] = []
+    others: list[Any] = values
+    without: list[int] = []
+    if None in values:
+        others = [value for value in values if value is not None]
+        without = [index for index, value in enumerate(values) if value is None]
     if after is not None:
         place = (bisect_left if descending else bisect_right)(entries, after.order, key=_order)
         if after.value is None:
-            valued = []
+            others = []
             without = [index for index in without if (index < place) == descending]
         else:
-            start = (after.value, place)
-            valued = [pair for pair in valued if (pair < start) == descending]
-    wanted = offset + limit
-    if wanted <= _FEW:
-        first = (nlargest if descending else nsmallest)(wanted, valued)
+            same = [index for index, value in enumerate(values) if value == after.value]
+            ties = [index for index in same if (index < place) == descending]
+            others = _beyond(others, after.value, descending=descending)
+    if descending:
+        ties, without = ties[::-1], without[::-1]
+    end = offset + limit
+    found = ties[offset:end]
+    found += _between(values, others, max(offset - len(ties), 0), end - len(ties), descending=descending)
+    before = len(ties) + len(others)
+    found += without[max(offset - before, 0) : max(end - before, 0)]
+    return [entries[index] for index in found], before + len(without) > end
+
+
+def _beyond(values: Sequence[Any], bound: Any, *, descending: bool) -> list[Any]:
+    if descending:
+        return [value for value in values if value < bound]
+    return [value for value in values if value > bound]
+
+
+def _between(
+    values: Sequence[Any], sorted_among: Sequence[Any], begin: int, end: int, *, descending: bool
+) -> list[int]:
+    """The indexes of the entries from place `begin` to before `end`, in the order of some of the values.
+
+    Which values these have is found out by values alone: sorting pairs of all takes three times as long.
+    """
+    if begin >= min(end, len(sorted_among)):
+        return []
+    if end <= _FEW:
+        # From the newest on: most values grow with time, and then few have to be moved.
+        first_ones = nlargest(end, reversed(sorted_among)) if descending else nsmallest(end, sorted_among)
+        first, last, before = first_ones[0], first_ones[-1], 0
     else:
-        first = sorted(valued, reverse=descending)[:wanted]
-    found = [index for _, index in first]
-    found += (without[::-1] if descending else without)[: wanted - len(found)]
-    return [entries[index] for index in found[offset:]], len(valued) + len(without) > wanted
+        ordered = sorted(sorted_among, reverse=descending)
+        first, last = ordered[begin], ordered[min(end, len(ordered)) - 1]
+        before = ordered.index(first)
+    low, high = (last, first) if descending else (first, last)
+    some = [
+        (value, index) for index, value in enumerate(values) if value is not None and low <= value <= high
+    ]
+    some.sort(reverse=descending)
+    return [index for _, index in some[begin - before : end - before]]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Final
 
-from nightcrawler_api.state.ordering import NEWEST_FIRST, Order, Ordering, SortValue, Timeline
+from typing_extensions import override
+
+from nightcrawler_api.state.ordering import NEWEST_FIRST, Order, Ordering, SortKey, SortValue, Timeline
 from nightcrawler_api.state.statuses import (
     EXECUTION_STATUSES,
     IN_FLIGHT,
@@ -46,13 +49,27 @@ class ExecutionQuery:
     ordering: Ordering = NEWEST_FIRST
 
 
-class Run:
-    """An execution, and what filters and orders read of it precomputed."""
+class Siblings:
+    """The executions that name one workflow, whether that is there or not, and whoever owns them."""
 
-    __slots__ = ("ended", "environment", "order", "started", "status", "view")
+    __slots__ = ("runs",)
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Run] = {}
+
+
+class Run:
+    """An execution, and what filters and orders read of it precomputed.
+
+    Attributes:
+        siblings: Those of the workflow that it names, itself among them; None outside an index.
+    """
+
+    __slots__ = ("ended", "environment", "order", "siblings", "started", "status", "view")
 
     def __init__(self, view: ExecutionView) -> None:
         meta = view.metadata
+        self.siblings: Siblings | None = None
         self.order: Order = (created(view).timestamp(), meta.namespace, meta.name)
         self.update(view)
 
@@ -86,8 +103,13 @@ class Runs:
     @property
     def latest(self) -> ExecutionView | None:
         """The newest one."""
-        newest = self._all.oldest_first()
-        return newest[-1].view if newest else None
+        return newest.view if (newest := self.newest) else None
+
+    @property
+    def newest(self) -> Run | None:
+        """The newest one, with what is precomputed."""
+        ordered = self._all.oldest_first()
+        return ordered[-1] if ordered else None
 
     def count(self, word: ExecutionStatus | None = None) -> int:
         """The number with a status, or of all."""
@@ -113,26 +135,9 @@ class Runs:
 
     def matching(self, query: ExecutionQuery) -> Sequence[Run]:
         """Those that fit a query's filters but the workflow and its tags, oldest first."""
-        word = "running" if query.pending else query.status
-        if query.pending and query.status not in (None, "running"):
-            return ()
-        found = (self._all if word is None else self._by_status[word]).oldest_first()
-        # One pass per filter, each a loop without calls: there may be 100,000 runs.
-        if query.pending:
-            found = [run for run in found if is_pending(run.view)]
-        if query.environments is not None:
-            names = query.environments
-            found = [run for run in found if run.environment in names]
-        if query.executors is not None:
-            executors = query.executors
-            found = [run for run in found if (run.view.spec.executor or None) in executors]
-        if query.begin is not None:
-            begin = query.begin
-            found = [run for run in found if run.started >= begin]
-        if query.end is not None:
-            end = query.end
-            found = [run for run in found if run.started < end]
-        return found
+        word = _status_of(query)
+        base = self._all if word is None else self._by_status[word]
+        return _filtered(base.oldest_first(), query)
 
     def add(self, run: Run) -> None:
         """Add a run."""
@@ -156,20 +161,70 @@ class Runs:
             self.in_flight += (run.status in IN_FLIGHT) - (was in IN_FLIGHT)
 
 
-def sort_values(now: datetime) -> Mapping[str, Callable[[Run], SortValue]]:
-    """What executions are sorted by, other than creation; a live run's duration is that until `now`."""
-    at = now.timestamp()
+def matching_among(runs: Iterable[Run], query: ExecutionQuery) -> Sequence[Run]:
+    """Those of some executions that fit a query's filters but the workflow and its tags, oldest first."""
+    word = _status_of(query)
+    some = sorted((run for run in runs if word is None or run.status == word), key=attrgetter("order"))
+    return _filtered(some, query)
 
-    def duration(run: Run) -> float | None:
+
+def _status_of(query: ExecutionQuery) -> ExecutionStatus | None:
+    return "running" if query.pending else query.status
+
+
+def _filtered(found: Sequence[Run], query: ExecutionQuery) -> Sequence[Run]:
+    """Those that fit the filters beside the status."""
+    if query.pending and query.status not in (None, "running"):
+        return ()
+    # One pass per filter, each a loop without calls: there may be 100,000 runs.
+    if query.pending:
+        found = [run for run in found if is_pending(run.view)]
+    if query.environments is not None:
+        names = query.environments
+        found = [run for run in found if run.environment in names]
+    if query.executors is not None:
+        executors = query.executors
+        found = [run for run in found if (run.view.spec.executor or None) in executors]
+    if query.begin is not None:
+        begin = query.begin
+        found = [run for run in found if run.started >= begin]
+    if query.end is not None:
+        end = query.end
+        found = [run for run in found if run.started < end]
+    return found
+
+
+class _Durations(SortKey[Run]):
+    """How long executions took; of a live one, until `now`; of one that has not started, None."""
+
+    __slots__ = ("_now",)
+
+    def __init__(self, now: float) -> None:
+        super().__init__(self._duration)
+        self._now = now
+
+    @override
+    def all(self, entries: Sequence[Run]) -> list[SortValue]:
+        """The values of many."""
+        # Without a call for those that have ended, which are most.
+        live = self._duration
+        return [live(run) if (end := run.ended) is None else end - run.started for run in entries]
+
+    def _duration(self, run: Run) -> float | None:
         if run.ended is None and run.view.status.start_time is None:
             return None
-        return (at if run.ended is None else run.ended) - run.started
+        return (self._now if run.ended is None else run.ended) - run.started
 
-    return {
-        "startTime": lambda run: run.started,
-        "endTime": lambda run: run.ended,
-        "duration": duration,
-    }
+
+_FIXED: Final[Mapping[str, SortKey[Run]]] = {
+    "startTime": SortKey(attrgetter("started")),
+    "endTime": SortKey(attrgetter("ended")),
+}
+
+
+def sort_values(now: datetime) -> Mapping[str, SortKey[Run]]:
+    """What executions are sorted by, other than creation."""
+    return {**_FIXED, "duration": _Durations(now.timestamp())}
 
 
 EXECUTION_SORTS: Final = ("createdAt", "startTime", "endTime", "duration")

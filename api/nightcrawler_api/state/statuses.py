@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal, get_args
 
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
+from nightcrawler_crds.v1alpha1 import conditions
 
 ExecutionStatus = Literal["completed", "failed", "running", "cancelled", "cancelling"]
 StepStatus = Literal["pending", "running", "completed", "failed"]
@@ -40,6 +41,18 @@ def execution_status(execution: ExecutionView) -> ExecutionStatus:
 def is_pending(execution: ExecutionView) -> bool:
     """Whether no step of an execution has started yet, and it is not being cancelled."""
     return execution.status.phase in ("", "Pending") and not execution.spec.cancel
+
+
+def is_accepted(execution: ExecutionView) -> bool:
+    """Whether the operator has found that an execution can run."""
+    return any(c.type == conditions.ACCEPTED and c.status == "True" for c in execution.status.conditions)
+
+
+def waits_in_line(execution: ExecutionView) -> bool:
+    """Whether an execution waits for its places under limits."""
+    if execution.status.has_ended or execution.spec.cancel:
+        return False
+    return any(c.type == conditions.GRANTED and c.status == "False" for c in execution.status.conditions)
 
 
 def step_status(step: StepStatusView | None) -> StepStatus:

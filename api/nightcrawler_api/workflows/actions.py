@@ -1,16 +1,19 @@
-"""Use cases of whole workflows: pause, resume, clone, export."""
+"""Use cases of whole workflows: pause, resume, clone, export, import."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any, Final
 
 from nightcrawler_api.caller import Caller
+from nightcrawler_api.errors import Invalid
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.workflows import manifests, presenter
 from nightcrawler_api.workflows.schemas import WorkflowCreated, WorkflowUpdated
 from nightcrawler_api.workflows.service import WorkflowService
 from nightcrawler_crds import clock, names
+from nightcrawler_crds.errors import AlreadyExists
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import WorkflowView
 from nightcrawler_crds.names import WORKFLOWS
@@ -53,3 +56,23 @@ class WorkflowActions:
         """The workflow's manifest as YAML."""
         entry = await self._cluster.workflow(name)
         return manifests.to_yaml(manifests.manifest_of(entry.view))
+
+    async def import_(self, manifest: Mapping[str, Any], caller: Caller) -> WorkflowCreated:
+        """Create a workflow from a manifest, under its name if it has one.
+
+        Raises:
+            Invalid: With pointers into the manifest.
+            AlreadyExists: There is a workflow of that name.
+        """
+        name, body, found = manifests.read_manifest(manifest, self._cluster.namespace)
+        if found:
+            raise Invalid(found)
+        try:
+            return await self._workflows.create_as(name, body, caller)
+        except Invalid as error:
+            raise Invalid(manifests.in_manifest(error.fields)) from error
+        except AlreadyExists as error:
+            raise AlreadyExists(
+                f"there is a workflow {name!r} already; delete it first, or leave out metadata.name, and the "
+                "import gets a name of its own"
+            ) from error

@@ -21,6 +21,7 @@ from nightcrawler_crds.kube.views import EnvironmentView, ProfileView
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from nightcrawler_crds.validation import (
     PodPolicy,
+    Problem,
     find_environment,
     pointer_part,
     profile_problems,
@@ -116,8 +117,23 @@ def validate(
     found += _texts(parsed)
     size = len(msgspec.json.encode(spec))
     problems = workflow_problems(parsed, policy, size=size, steps_required=False)
-    problems = problems or [*profile_problems(parsed, profiles), *recipient_problems(parsed, domains)]
+    problems = problems or [*_of_profiles(parsed, current, profiles), *recipient_problems(parsed, domains)]
     return found + refusals.from_problems(problems)
+
+
+def _of_profiles(
+    parsed: WorkflowSpec, current: Mapping[str, Any] | None, profiles: Collection[ProfileView]
+) -> list[Problem]:
+    """The problems of profiles that a change brings; that a profile has gone must not keep from others."""
+    found = profile_problems(parsed, profiles)
+    if not found or not current:
+        return found
+    try:
+        before = WorkflowSpec.model_validate(current, extra="ignore")
+    except ValidationError:
+        return found
+    there = {problem.message for problem in profile_problems(before, profiles)}
+    return [problem for problem in found if problem.message not in there]
 
 
 def merge(target: Any, patch: Any) -> Any:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, Path, Query, Response
 from nightcrawler_api.dependencies import Actions, CallerOf, Workflows
 from nightcrawler_api.errors import BODIES, WRITES
 from nightcrawler_api.http.json_body import JsonRoute
+from nightcrawler_api.http.yaml_body import YamlRoute
 from nightcrawler_api.openapi import answers, reads
 from nightcrawler_api.responses import YAML, ETagResponse, json
 from nightcrawler_api.workflows import examples
@@ -16,6 +17,7 @@ from nightcrawler_api.workflows.queries import WorkflowParameters
 from nightcrawler_api.workflows.schemas import (
     CreateBody,
     Deleted,
+    ImportBody,
     UpdateBody,
     WorkflowClone,
     WorkflowCreated,
@@ -25,6 +27,7 @@ from nightcrawler_api.workflows.schemas import (
 )
 
 router = APIRouter(prefix="/api/workflows", tags=["workflows"], route_class=JsonRoute)
+imports = APIRouter(prefix="/api/workflows", tags=["workflows"], route_class=YamlRoute)
 
 _MANIFEST: Final = {"type": "object", "required": ["apiVersion", "kind", "metadata", "spec"]}
 _EXPORT: Final = reads(None, "The manifest.", None, 404, 422, 503)
@@ -159,3 +162,29 @@ async def export_workflow(actions: Actions, caller: CallerOf, workflow_id: Workf
     """Its manifest as YAML, which kubectl can apply in any namespace."""
     text = await actions.export(workflow_id, caller)
     return ETagResponse(text, media_type=YAML)
+
+
+@imports.post(
+    "/import",
+    status_code=201,
+    summary="Import a workflow",
+    responses=answers(
+        201,
+        WorkflowCreated,
+        "The workflow is created; Location has its URL.",
+        examples.CREATED,
+        *BODIES,
+        *WRITES,
+    ),
+)
+async def import_workflow(
+    actions: Actions,
+    caller: CallerOf,
+    body: Annotated[ImportBody, Body(openapi_examples=examples.IMPORT)],
+) -> Response:
+    """A manifest in YAML or JSON, as export writes it and kubectl applies it.
+
+    Of its metadata only the name counts; 409 if there is a workflow of that name.
+    """
+    created = await actions.import_(body, caller)
+    return json(created, 201, {"Location": f"{router.prefix}/{created['id']}"})

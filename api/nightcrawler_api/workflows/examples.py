@@ -142,4 +142,12 @@ EXPORTED: Final[dict[str, Any]] = {
     "spec": {"displayName": "GPU Training Pipeline", "steps": [{"name": "Greet", "image": "busybox:1"}]},
 }
 
+IMPORT: Final[dict[str, Any]] = {
+    "exported": {"summary": "As export writes it", "value": EXPORTED},
+    "named anew": {
+        "summary": "Under an id of its own",
+        "value": {key: value for key, value in EXPORTED.items() if key != "metadata"},
+    },
+}
+
 DELETED: Final[dict[str, Any]] = {"success": True, "message": "Workflow deleted successfully"}

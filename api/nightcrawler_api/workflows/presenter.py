@@ -41,6 +41,7 @@ AS_WRITTEN: Final = (
     "parameters",
     "order",
     "suspend",
+    "maxRunning",
     "history",
 )
 """Fields of the spec that are shown unchanged, if set."""

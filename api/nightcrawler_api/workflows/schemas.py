@@ -15,7 +15,9 @@ from typing_extensions import TypedDict
 from nightcrawler_api.openapi import DocumentedAs
 from nightcrawler_api.state.index import WorkflowStatus
 from nightcrawler_api.state.statuses import StepStatus
+from nightcrawler_crds import names
 from nightcrawler_crds.v1alpha1 import MAX_STEPS, History, Options, Order, Parameter, Step, WorkflowConfig
+from nightcrawler_crds.v1alpha1.base import MaxRunning
 
 _VISIBLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s][^\x00-\x1f\x7f-\x9f]*$"
 """No control characters, and not only spaces."""
@@ -72,7 +74,9 @@ class WorkflowUpdate(BaseModel):
         description="Where it may run: a list, or names with true (may) and false or null (may not).",
     )
     environment_strategy: Literal["start", "time", "cost"] | None = Field(
-        None, description="Kept; no effect yet."
+        None,
+        description="How an environment is chosen: where the run starts first, ends first, or costs least. "
+        "Not set: the first one.",
     )
     trace_level: Literal["min", "med", "debug"] | None = Field(None, description="Kept; no effect yet.")
     options: Options | None = None
@@ -87,6 +91,9 @@ class WorkflowUpdate(BaseModel):
         None, description="The containers to run, as in a manifest."
     )
     suspend: bool | None = Field(None, description="Whether the schedule is suspended.")
+    max_running: MaxRunning | None = Field(
+        None, description="How many runs may be under way at the same time; further ones wait in line."
+    )
     history: History | None = Field(None, description="How many ended executions are kept.")
     config: WorkflowConfig | None = None
 
@@ -107,8 +114,59 @@ class WorkflowClone(BaseModel):
     )
 
 
+def _as_spec(schema: dict[str, Any]) -> None:
+    """Name the fields of a body as the spec of a manifest does."""
+    fields = schema["properties"]
+    schema["properties"] = {"displayName": fields.pop("name"), **fields}
+
+
+class ManifestSpec(WorkflowUpdate):
+    """The spec of a workflow's manifest."""
+
+    model_config = ConfigDict(json_schema_extra=_as_spec)
+
+
+class ManifestMetadata(BaseModel):
+    """The metadata of a manifest; of all fields only the name is kept."""
+
+    name: (
+        Annotated[str, Field(pattern=names.DNS_LABEL_PATTERN, max_length=names.MAX_WORKFLOW_NAME)] | None
+    ) = Field(None, description="The id of the workflow; not set: one that is made up.")
+
+
+class WorkflowManifest(BaseModel):
+    """A manifest, as export writes it and kubectl applies it."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        json_schema_extra={
+            "anyOf": [
+                {
+                    "required": ["metadata"],
+                    "properties": {
+                        "metadata": {
+                            "type": "object",
+                            "required": ["name"],
+                            "properties": {"name": {"type": "string"}},
+                        }
+                    },
+                },
+                {"properties": {"spec": {"required": ["displayName"]}}},
+            ]
+        },
+    )
+
+    api_version: Literal["nightcrawler.dev/v1alpha1"]
+    kind: Literal["Workflow"]
+    metadata: ManifestMetadata | None = None
+    spec: ManifestSpec
+    status: Any = Field(None, description="Ignored: the cluster's own.")
+
+
 CreateBody = Annotated[dict[str, Any], DocumentedAs(WorkflowCreate)]
 UpdateBody = Annotated[dict[str, Any], DocumentedAs(WorkflowUpdate)]
+ImportBody = Annotated[dict[str, Any], DocumentedAs(WorkflowManifest)]
 
 
 class WorkflowRow(TypedDict):
@@ -173,6 +231,7 @@ class WorkflowDetail(TypedDict):
     parameters: NotRequired[list[dict[str, Any]]]
     order: NotRequired[Order]
     suspend: NotRequired[bool]
+    maxRunning: NotRequired[int]
     history: NotRequired[Annotated[dict[str, Any], DocumentedAs(History)]]
     conditions: list[ShownCondition]
 

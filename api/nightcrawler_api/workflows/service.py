@@ -83,7 +83,19 @@ class WorkflowService:
 
         return await self.create_from_spec(spec, caller)
 
-    async def create_from_spec(self, spec: Mapping[str, Any], caller: Caller) -> WorkflowCreated:
+    async def create_as(self, name: str | None, body: Mapping[str, Any], caller: Caller) -> WorkflowCreated:
+        """Create a workflow as it is in a body, under a name if there is one.
+
+        Raises:
+            AlreadyExists: There is a workflow of that name.
+        """
+        spec = drafts.desired_spec({}, body)
+        self._check(body, None, spec)
+        return await self.create_from_spec(spec, caller, name)
+
+    async def create_from_spec(
+        self, spec: Mapping[str, Any], caller: Caller, called: str | None = None
+    ) -> WorkflowCreated:
         """Create a workflow from a spec that only the API server validates."""
 
         async def create(name: str) -> WorkflowView:
@@ -95,7 +107,7 @@ class WorkflowService:
             }
             return await self._store.create(WORKFLOWS, self._cluster.namespace, manifest, WorkflowView)
 
-        view = await create_named(_PREFIX, create)
+        view = await (create(called) if called else create_named(_PREFIX, create))
         self._cluster.cache_workflow(view)
         log.info("%s created workflow %s", caller, view.metadata.name)
         warnings = await self._warnings.of(view)

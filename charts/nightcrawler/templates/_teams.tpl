@@ -49,6 +49,19 @@
 {{- end -}}
 {{- end -}}
 
+{{/* How many runs may be under way in each namespace of a team: vision=20,vision-nightly=20. */}}
+{{- define "nightcrawler.teams.maxRunning" -}}
+{{- $limits := list -}}
+{{- range $team := .Values.teams -}}
+{{- if $team.maxRunning -}}
+{{- range $namespace := $team.namespaces -}}
+{{- $limits = append $limits (printf "%s=%d" $namespace (int64 $team.maxRunning)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- join "," $limits -}}
+{{- end -}}
+
 {{/* Labels of what belongs to a team; (list $ team). */}}
 {{- define "nightcrawler.teams.labels" -}}
 {{- include "nightcrawler.labels" (index . 0) }}

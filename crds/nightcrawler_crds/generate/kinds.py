@@ -90,6 +90,8 @@ KINDS: Final = (
             Column("Phase", ".status.phase", "Phase of the run."),
             Column("Progress", ".status.progress", "Completed steps, of the total."),
             Column("Environment", ".status.environment", "Environment that it runs in."),
+            Column("Waiting", ".status.waitingReason", "Why it waits, in one word.", priority=1),
+            Column("Cost", ".status.cost.amount", "What it has cost.", "number", priority=1),
             _AGE,
             # Last, because it is a whole sentence.
             Column("Message", ".status.message", "Why it waits, or how it finished."),

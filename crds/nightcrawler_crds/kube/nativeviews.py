@@ -294,7 +294,7 @@ class ClaimStatusView(_Read, frozen=True):
     phase: str = "Pending"
 
 
-class ClaimView(_Read, frozen=True):
+class VolumeClaimView(_Read, frozen=True):
     """The claim of the volume that the steps of a run share."""
 
     metadata: Meta
@@ -376,4 +376,5 @@ class RevisionView(_Read, frozen=True):
     """A ControllerRevision: `data` is the part of a workflow's spec that runs use."""
 
     metadata: Meta
+    revision: int = 0
     data: dict[str, Any] = {}

@@ -46,6 +46,12 @@ class ListMeta(msgspec.Struct, rename="camel"):
     remaining_item_count: int | None = None
 
 
+class _Version(msgspec.Struct, rename="camel"):
+    """The API server's version."""
+
+    git_version: str = ""
+
+
 class Page(msgspec.Struct):
     """One page of a list, with `items` not decoded yet."""
 
@@ -292,6 +298,10 @@ class Store:
         timeout = aiohttp.ClientTimeout(total=None, connect=10, sock_read=_LOG_SILENCE)
         async with self._response("GET", path, params=params, timeout=timeout) as response:
             yield bounded_lines(response)
+
+    async def version(self) -> str:
+        """The version of Kubernetes that the API server has, such as v1.34.1."""
+        return self._decode(await self._request("GET", "/version"), _Version).git_version
 
     async def reachable(self) -> None:
         """Check that the API server is ready."""

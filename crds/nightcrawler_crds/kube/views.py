@@ -93,6 +93,7 @@ class StepStatusView(_Read, frozen=True):
     reason: str | None = None
     message: str | None = None
     preemptions: int = 0
+    earlier_seconds: int = 0
     usage: UsageView | None = None
 
     def __post_init__(self) -> None:
@@ -111,6 +112,13 @@ class PlacementView(_Read, frozen=True):
     passed_over: str | None = None
 
 
+class CostView(_Read, frozen=True):
+    """What a run has cost; see `v1alpha1.execution.Cost` for the meaning."""
+
+    amount: float
+    currency: str | None = None
+
+
 class ExecutionStatusView(_Read, frozen=True):
     """An execution's status."""
 
@@ -126,12 +134,15 @@ class ExecutionStatusView(_Read, frozen=True):
     duties: tuple[str, ...] | None = None
     notifications: dict[str, NoticeView] | None = None
     placement: tuple[PlacementView, ...] | None = None
+    waiting_reason: str | None = None
+    waiting_since: datetime | None = None
+    cost: CostView | None = None
     resource_usage: ResourceUsageView | None = None
     steps: dict[str, StepStatusView] = {}
 
     def __post_init__(self) -> None:
         """Intern repeated strings."""
-        share(self, "phase", "environment", "revision", "progress")
+        share(self, "phase", "environment", "revision", "progress", "waiting_reason")
         for condition in self.conditions:
             share(condition, "type", "status", "reason", "message")
 
@@ -209,6 +220,28 @@ class PastRunView(_Read, frozen=True):
 
     metadata: Meta
     status: PastRunStatusView = PastRunStatusView()
+
+
+class PastStepView(_Read, frozen=True):
+    """A step of an earlier run: how long it took."""
+
+    phase: str = ""
+    start_time: datetime | None = None
+    completion_time: datetime | None = None
+
+
+class PastStepsStatusView(_Read, frozen=True):
+    """Where a run ran, and its steps."""
+
+    environment: str | None = None
+    steps: dict[str, PastStepView] = {}
+
+
+class PastStepsView(_Read, frozen=True):
+    """A run as far as estimates look at its steps."""
+
+    metadata: Meta
+    status: PastStepsStatusView = PastStepsStatusView()
 
 
 class WorkflowStatusView(_Read, frozen=True):

@@ -107,6 +107,9 @@ FreeForm = Annotated[
 AnyJson = Annotated[Any, WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})]
 """Any JSON value at all."""
 
+MaxRunning = Annotated[int, Field(ge=1, le=1_000_000)]
+"""How many runs may be under way at the same time."""
+
 Retries = Annotated[int, Field(ge=0, le=100)]
 
 NodeSelector = Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=64)]

@@ -12,6 +12,7 @@ from nightcrawler_crds.v1alpha1.base import (
     ApiModel,
     Condition,
     FreeForm,
+    MaxRunning,
     NodeSelector,
     list_map,
     rule,
@@ -162,6 +163,11 @@ class EnvironmentSpec(ApiModel):
     state: Literal["Open", "Cordoned"] | None = Field(
         default=None,
         description="Cordoned: no step is started here; those that run go on. Open is the default.",
+    )
+    max_running: MaxRunning | None = Field(
+        default=None,
+        description="How many runs may be under way here at the same time, of all workflows. Further ones "
+        "wait in line, by priority, then age. Not set: any number.",
     )
     prices: Prices | None = Field(
         default=None, description="Prices per hour, for estimates and environmentStrategy cost."

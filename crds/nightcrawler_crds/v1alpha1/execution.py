@@ -103,6 +103,16 @@ class PlacementCandidate(ApiModel):
     )
 
 
+class Cost(ApiModel):
+    """What a run has cost."""
+
+    amount: float = Field(
+        description="What its steps asked for, times the time that all their attempts ran, at the prices of "
+        "the Environment when the run ended."
+    )
+    currency: str | None = Field(default=None, max_length=3, description="Currency of the prices.")
+
+
 class UsageOf(ApiModel):
     """How much of something was used, in percent. More than 100 where nothing limits it."""
 
@@ -144,6 +154,9 @@ class StepStatus(ApiModel):
         description="Those disruptions that no limit applies to: preemptions by Pods of higher priority, and "
         "what happened while the environment was cordoned.",
     )
+    earlier_seconds: int | None = Field(
+        default=None, description="For how many seconds the containers of earlier attempts ran."
+    )
     start_time: str | None = Field(
         default=None, description="When this attempt's container started.", json_schema_extra=TIME
     )
@@ -174,6 +187,15 @@ class WorkflowExecutionStatus(ApiModel):
     message: str | None = Field(
         default=None, max_length=4096, description="Why the run waits, or how it finished."
     )
+    waiting_reason: str | None = Field(
+        default=None,
+        max_length=128,
+        description="Why the run, or one of its steps, waits now, in one word: the reason that matters most, "
+        "of a step or of a condition. message says it in a sentence. Not set while nothing waits.",
+    )
+    waiting_since: str | None = Field(
+        default=None, description="Since when, without a break.", json_schema_extra=TIME
+    )
     environment: str | None = Field(default=None, description="metadata.name of the Environment.")
     revision: str | None = Field(
         default=None, description="The ControllerRevision with the workflow's spec that this run uses."
@@ -191,6 +213,10 @@ class WorkflowExecutionStatus(ApiModel):
         description="The Environments among which environmentStrategy chose. "
         "The chosen one has no passedOver.",
     )
+    cost: Cost | None = Field(
+        default=None,
+        description="What the run has cost, once it has ended. Not set where the Environment has no prices.",
+    )
     resource_usage: ResourceUsage | None = Field(
         default=None,
         description="What the finished run used: the averages of its steps, weighed by time and request.",
@@ -199,7 +225,8 @@ class WorkflowExecutionStatus(ApiModel):
     conditions: list[Condition] | None = Field(
         default=None,
         max_length=16,
-        description="Accepted: whether it can run. Placed: where. Finished: whether and how it finished. "
+        description="Accepted: whether it can run. Placed: where. Granted: under limits, whether it has a "
+        "place of each, or waits in line. Finished: whether and how it finished. "
         "Succeeded: whether it finished with all steps completed. "
         "DutiesDone: False if something that the finished run owed was not done.",
         json_schema_extra=list_map("type"),

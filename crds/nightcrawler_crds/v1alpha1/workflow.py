@@ -15,6 +15,7 @@ from nightcrawler_crds.v1alpha1.base import (
     Duration,
     EnvVar,
     FreeForm,
+    MaxRunning,
     Retries,
     Timeout,
     list_map,
@@ -201,6 +202,11 @@ class WorkflowSpec(ApiModel):
         json_schema_extra=list_map("name"),
     )
     suspend: bool | None = Field(default=None, description="Whether the schedule is suspended.")
+    max_running: MaxRunning | None = Field(
+        default=None,
+        description="How many runs of it may be under way at the same time. Further ones wait in line, by "
+        "priority, then age. Not set: any number. A new value holds at once, also for runs that wait.",
+    )
     history: History | None = Field(default=None, description="How many finished executions are kept.")
     config: WorkflowConfig | None = Field(default=None, description="How steps run.")
 

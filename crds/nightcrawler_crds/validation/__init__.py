@@ -30,12 +30,10 @@ from nightcrawler_crds.validation.podtemplate import PodPolicy
 from nightcrawler_crds.validation.problems import Problem, pointer_part
 from nightcrawler_crds.validation.profiles import (
     NO_PROFILES,
-    OF_REVISION,
     Profiles,
     effective_resources,
     find_profile,
     first_word,
-    kept_profiles,
     profile_name,
     profile_problems,
     profile_selector_problems,
@@ -50,7 +48,6 @@ __all__ = [
     "NONE_CHOSEN",
     "NO_NOTICES",
     "NO_PROFILES",
-    "OF_REVISION",
     "Cordon",
     "PodPolicy",
     "Problem",
@@ -67,7 +64,6 @@ __all__ = [
     "is_allowed",
     "is_called",
     "is_secure",
-    "kept_profiles",
     "maintenance",
     "oldest",
     "own_template_problems",

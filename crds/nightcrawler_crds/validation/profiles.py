@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -30,22 +30,6 @@ Profiles = Mapping[str, ComputeProfileSpec]
 
 NO_PROFILES: Final[Profiles] = MappingProxyType({})
 _OF_ALL: Final = "/config/computeProfile"
-
-
-OF_REVISION: Final = "profiles"
-"""Where a ControllerRevision has the profiles by the names that the workflow uses; no field is called so."""
-
-
-def kept_profiles(data: Mapping[str, Any]) -> Profiles:
-    """The profiles in the content of a ControllerRevision.
-
-    Raises:
-        ValueError: One cannot be read.
-    """
-    return {
-        name: ComputeProfileSpec.model_validate(profile, extra="ignore")
-        for name, profile in data.get(OF_REVISION, NO_PROFILES).items()
-    }
 
 
 def profile_name(step: Step, spec: WorkflowSpec) -> str | None:

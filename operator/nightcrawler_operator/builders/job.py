@@ -12,6 +12,7 @@ import msgspec
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.nativeviews import WholeJobView
+from nightcrawler_crds.planning.resolved import resolve, tolerates_device
 from nightcrawler_crds.v1alpha1 import Step
 from nightcrawler_crds.validation import is_secure, profile_name
 from nightcrawler_operator.builders import onenode, podsecurity
@@ -19,7 +20,6 @@ from nightcrawler_operator.builders.merge import merge_pod
 from nightcrawler_operator.builders.pod import fixed_selector, pod_spec
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import NewJob, Run
-from nightcrawler_operator.resolved import resolve, tolerates_device
 from nightcrawler_operator.volume import Volume
 
 

@@ -9,12 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from nightcrawler_crds import names
+from nightcrawler_crds.planning.resolved import ResolvedStep, resolve
 from nightcrawler_crds.v1alpha1 import EnvVar, Step
 from nightcrawler_crds.validation import is_secure
 from nightcrawler_crds.words.gpumodels import Wanted
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import NewJob, Run
-from nightcrawler_operator.resolved import ResolvedStep, resolve
 from nightcrawler_operator.volume import WORKSPACE_PATH
 
 SCRATCH_PATH: Final = "/scratch"

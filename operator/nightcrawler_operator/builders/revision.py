@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Final
-
-import msgspec
+from typing import Any
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.nativeviews import RevisionView
 from nightcrawler_crds.kube.views import ProfileView, WorkflowView
+from nightcrawler_crds.planning.revision import Revision
+from nightcrawler_crds.revisions import content, data_of, kept_profiles, name_of
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
-from nightcrawler_crds.validation import OF_REVISION, Profiles, kept_profiles, used_profiles
-from nightcrawler_operator.snapshot import Revision
-
-_RUN_RELEVANT: Final = (
-    "steps",
-    "order",
-    "parameters",
-    "options",
-    "config",
-    "environments",
-    "environmentStrategy",
-    "priority",
-)
-"""The fields that a run depends on; a new description makes no new revision."""
+from nightcrawler_crds.validation import used_profiles
 
 
 def revision_of(workflow: WorkflowView, profiles: Collection[ProfileView] = ()) -> Revision:
@@ -35,9 +22,7 @@ def revision_of(workflow: WorkflowView, profiles: Collection[ProfileView] = ()) 
     """
     spec = read(content(workflow.spec))
     used = used_profiles(spec, profiles)
-    data = _data(workflow.spec, used)
-    text = msgspec.json.encode(data, order="deterministic").decode()
-    name = names.revision_name(workflow.metadata.name, workflow.metadata.uid, text)
+    name = name_of(workflow.metadata.name, workflow.metadata.uid, data_of(workflow.spec, used))
     return Revision(name, spec, used, owner=workflow.metadata.uid)
 
 
@@ -61,11 +46,6 @@ def recorded(view: RevisionView) -> Revision:
     return Revision(view.metadata.name, read(view.data), profiles, owner=next(owners, ""))
 
 
-def content(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The run-relevant part of a workflow's spec, as written."""
-    return {field: spec[field] for field in _RUN_RELEVANT if field in spec}
-
-
 def manifest(workflow: WorkflowView, revision: Revision) -> dict[str, Any]:
     """The ControllerRevision, owned by its workflow."""
     meta = workflow.metadata
@@ -79,18 +59,8 @@ def manifest(workflow: WorkflowView, revision: Revision) -> dict[str, Any]:
             "ownerReferences": [owner(workflow)],
         },
         "revision": max(1, meta.generation),
-        "data": _data(workflow.spec, revision.profiles),
+        "data": data_of(workflow.spec, revision.profiles),
     }
-
-
-def _data(spec: Mapping[str, Any], profiles: Profiles) -> dict[str, Any]:
-    data = content(spec)
-    if profiles:
-        data[OF_REVISION] = {
-            name: profile.model_dump(by_alias=True, exclude_unset=True, mode="json")
-            for name, profile in profiles.items()
-        }
-    return data
 
 
 def owner(workflow: WorkflowView, *, controller: bool = True) -> dict[str, Any]:

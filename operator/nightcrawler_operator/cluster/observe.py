@@ -8,15 +8,18 @@ from types import MappingProxyType
 from typing import Final
 
 from nightcrawler_crds import names
+from nightcrawler_crds.allocation import rank
 from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.nativeviews import JobView, PodView
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.cluster.lookup_results import LookupResults
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.ownership import is_owned_by, is_pod_of
+from nightcrawler_operator.decisions.recorded import is_accepted, is_granted
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import Attempt, LiveRun, Measured, Outlook, Revision, Snapshot, Unwatched
+from nightcrawler_operator.snapshot import Attempt, LiveRun, Measured, Outlook, Snapshot, Unwatched
 
 _NOTHING_FOUND = LookupResults()
 _NOTHING_USED: Final[Mapping[str, Measured]] = MappingProxyType({})
@@ -29,18 +32,7 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
     workflow = cluster.workflows.get((meta.namespace, execution.spec.workflow_ref.name))
     results = cluster.lookup_results.get(meta.uid, _NOTHING_FOUND)
     attempts = attempts_of(cluster, meta.uid, meta.namespace, results.unwatched)
-    named = execution.status.revision or _of_jobs(attempts, "revision")
-    if named:
-        revision = cluster.revisions.recorded((meta.namespace, named))
-        if revision is None and workflow is not None:
-            # Most often the workflow has not changed since the run began.
-            live = live_revision(cluster, workflow)
-            revision = live if live is not None and live.name == named else None
-    elif named := execution.spec.revision:
-        # It has to exist: were it the live one by its name alone, nothing would keep its content for the run.
-        revision = cluster.revisions.recorded((meta.namespace, named))
-    else:
-        revision = live_revision(cluster, workflow) if workflow is not None else None
+    named, revision = _revision_of(cluster, execution, workflow, attempts)
     return Snapshot(
         now=now,
         execution=execution,
@@ -48,8 +40,9 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
         workflow=workflow,
         revision=revision,
         named_revision=named,
-        named_environment=execution.status.environment or _of_jobs(attempts, "environment"),
+        named_environment=_of_jobs(attempts, "environment"),
         outlook=_outlook(cluster, execution, revision),
+        standing=cluster.places.standing(meta.uid),
         lost_revision=named is not None and cluster.revisions.is_lost((meta.namespace, named)),
         environments=tuple(cluster.environments),
         profiles=tuple(cluster.profiles),
@@ -66,13 +59,36 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
         fresh_environments=results.fresh_environments,
         fresh_profiles=results.fresh_profiles,
         recorded_at=cluster.recorded_at.get(meta.uid),
-        claim=cluster.claims.cache.get((meta.namespace, names.claim_name(meta.name, meta.uid))),
+        volume_claim=cluster.children.volume_claims.cache.get(
+            (meta.namespace, names.volume_claim_name(meta.name, meta.uid))
+        ),
         usage=_usage(cluster, attempts),
         mask=results.mask_at(now),
         completed=results.completed,
         targets=_targets(cluster, meta.namespace, revision),
         deliveries=cluster.notices.deliveries.of(meta.uid),
     )
+
+
+def _revision_of(
+    cluster: ClusterState,
+    execution: ExecutionView,
+    workflow: WorkflowView | None,
+    attempts: Mapping[tuple[str, int], Attempt],
+) -> tuple[str | None, Revision | None]:
+    """The name of the revision that a run uses, if something names one, and the revision if it is known."""
+    namespace = execution.metadata.namespace
+    if named := execution.status.revision or _of_jobs(attempts, "revision"):
+        revision = cluster.revisions.recorded((namespace, named))
+        if revision is None and workflow is not None:
+            # Most often the workflow has not changed since the run began.
+            live = live_revision(cluster, workflow)
+            revision = live if live is not None and live.name == named else None
+        return named, revision
+    if named := execution.spec.revision:
+        # It has to exist: were it the live one by its name alone, nothing would keep its content for the run.
+        return named, cluster.revisions.recorded((namespace, named))
+    return None, live_revision(cluster, workflow) if workflow is not None else None
 
 
 def _targets(cluster: ClusterState, namespace: str, revision: Revision | None) -> frozenset[str] | None:
@@ -113,7 +129,9 @@ def attempts_of(
     Anybody can copy or remove labels; `unwatched` children were found without them.
     """
     jobs = {
-        _which(job): job for job in cluster.labelled_jobs(uid, namespace) if is_owned_by(job.metadata, uid)
+        _which(job): job
+        for job in cluster.children.labelled_jobs(uid, namespace)
+        if is_owned_by(job.metadata, uid)
     }
     jobs = {which: one.job for which, one in unwatched.items() if one.job is not None} | jobs
     of_job = {job.metadata.uid: which for which, job in jobs.items()}
@@ -134,7 +152,10 @@ def attempts_of(
 def _attempt(cluster: ClusterState, job: JobView | None, pods: Iterable[PodView]) -> Attempt:
     uid = job.metadata.uid if job is not None else ""
     return Attempt(
-        job, tuple(pods), pod_lost=uid in cluster.lost_pods, end_reported=uid in cluster.unreportable
+        job,
+        tuple(pods),
+        pod_lost=uid in cluster.children.lost_pods,
+        end_reported=uid in cluster.children.unreportable,
     )
 
 
@@ -167,24 +188,30 @@ def _of_jobs(attempts: dict[tuple[str, int], Attempt], what: str) -> str | None:
 
 def _outlook(cluster: ClusterState, execution: ExecutionView, revision: Revision | None) -> Outlook | None:
     """How busy the Environments are, if that matters: a strategy is to place this execution."""
-    if execution.status.environment or revision is None or revision.spec.environment_strategy is None:
+    meta, status = execution.metadata, execution.status
+    if revision is None or revision.spec.environment_strategy is None:
+        return None
+    if is_accepted(status) and is_granted(status) is not False:
         return None
     running: dict[str, list[LiveRun]] = {}
     waiting: dict[str, int] = {}
+    own_rank = rank(revision.spec.priority, meta.creation_timestamp or utcnow(), meta.namespace, meta.name)
     for other in cluster.executions:
         status = other.status
-        if not status.environment:
+        if not status.environment or other.metadata.uid == meta.uid:
+            continue
+        if cluster.places.is_behind(other.metadata.uid, own_rank):
             continue
         if status.start_time is None:
             waiting[status.environment] = waiting.get(status.environment, 0) + 1
         else:
             workflow = (other.metadata.namespace, other.spec.workflow_ref.name)
-            live = LiveRun(status.start_time, cluster.past.usual_if_known(workflow))
+            live = LiveRun(status.start_time, cluster.past.runs_of(workflow))
             running.setdefault(status.environment, []).append(live)
     own = (execution.metadata.namespace, execution.spec.workflow_ref.name)
     return Outlook(
         free=cluster.room.free(cluster.node_facts.rooms),
         running={place: tuple(runs) for place, runs in running.items()},
         waiting=waiting,
-        usual=cluster.past.usual(own),
+        past=cluster.past.of(own),
     )

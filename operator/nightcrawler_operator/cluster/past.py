@@ -4,58 +4,107 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
 from nightcrawler_crds.kube.cache import Key
-from nightcrawler_crds.kube.views import ExecutionView, PastRunView
+from nightcrawler_crds.kube.views import ExecutionView, PastRunView, PastStepsView
+from nightcrawler_crds.planning.duration import Past, Seconds
 
 _WORKFLOWS: Final = 2_000
+_STEPS: Final = 20_000
+"""Steps of which times are kept, in all: of workflows that have not completed yet."""
 _RUNS: Final = 10
-_NONE: Final[Mapping[str, tuple[float, ...]]] = MappingProxyType({})
+_NONE: Final[Mapping[str, Seconds]] = MappingProxyType({})
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known of one workflow: its runs; without a completed one, its steps."""
+
+    runs: dict[str, deque[float]] = field(default_factory=dict)
+    steps: dict[str, dict[str, deque[float]]] = field(default_factory=dict)
 
 
 class PastRuns:
     """The durations of the last ten completed runs of each workflow, by Environment.
 
-    They are looked up once for a workflow with a strategy, and followed from then on.
+    They are looked up once for a workflow with a strategy, and followed from then on. Of a workflow without a
+    completed run, the durations of steps that completed are kept.
     """
 
     def __init__(self) -> None:
-        self._of: OrderedDict[Key, dict[str, deque[float]]] = OrderedDict()
+        self._of: OrderedDict[Key, _Known] = OrderedDict()
 
     def clear(self) -> None:
         """Forget everything: runs may have ended while another replica led."""
         self._of.clear()
 
-    def note(self, workflow: Key, runs: Iterable[PastRunView]) -> None:
-        """Note all runs of a workflow that have ended, as they were listed."""
-        self._of[workflow] = {}
+    def note(
+        self, workflow: Key, completed: Iterable[PastRunView], others: Iterable[PastStepsView] = ()
+    ) -> None:
+        """Note the runs of a workflow as they were listed: the completed ones, or all if there is none."""
+        self._of[workflow] = _Known()
         self._of.move_to_end(workflow)
         if len(self._of) > _WORKFLOWS:
             self._of.popitem(last=False)
-        for run in sorted(runs, key=lambda one: str(one.status.completion_time)):
-            self._add(workflow, run)
+        for run in sorted(completed, key=lambda one: str(one.status.completion_time)):
+            self._add_run(workflow, run)
+        for other in sorted(others, key=lambda one: str(one.metadata.creation_timestamp)):
+            self._add_steps(workflow, other)
 
     def run_ended(self, execution: ExecutionView) -> None:
         """Note a run that has ended now."""
         workflow = (execution.metadata.namespace, execution.spec.workflow_ref.name)
-        if workflow in self._of:
-            self._add(workflow, execution)
+        if workflow not in self._of:
+            return
+        if execution.status.phase == "Completed":
+            self._add_run(workflow, execution)
+        else:
+            self._add_steps(workflow, execution)
 
-    def usual(self, workflow: Key) -> Mapping[str, tuple[float, ...]] | None:
-        """Seconds by Environment; None if they have not been looked up."""
+    def of(self, workflow: Key) -> Past | None:
+        """What is known of a workflow; None if that has not been looked up."""
         known = self._of.get(workflow)
-        return None if known is None else {place: tuple(seconds) for place, seconds in known.items()}
+        if known is None:
+            return None
+        steps = {place: _frozen(seconds) for place, seconds in known.steps.items()}
+        return Past(_frozen(known.runs), steps)
 
-    def usual_if_known(self, workflow: Key) -> Mapping[str, tuple[float, ...]]:
-        """The same for a workflow that may not have been looked up."""
-        return self.usual(workflow) or _NONE
+    def runs_of(self, workflow: Key) -> Mapping[str, Seconds]:
+        """The seconds of completed runs by Environment, of a workflow that may not have been looked up."""
+        known = self._of.get(workflow)
+        return _frozen(known.runs) if known is not None else _NONE
 
-    def _add(self, workflow: Key, run: PastRunView | ExecutionView) -> None:
-        status = run.status
+    def _add_run(self, workflow: Key, run: PastRunView | ExecutionView) -> None:
+        status, known = run.status, self._of[workflow]
         if status.phase != "Completed" or status.start_time is None or status.completion_time is None:
             return
         seconds = max(0.0, (status.completion_time - status.start_time).total_seconds())
-        of_place = self._of[workflow].setdefault(status.environment or "", deque(maxlen=_RUNS))
-        of_place.append(seconds)
+        known.runs.setdefault(status.environment or "", deque(maxlen=_RUNS)).append(seconds)
+        known.steps.clear()
+
+    def _add_steps(self, workflow: Key, run: PastStepsView | ExecutionView) -> None:
+        status, known = run.status, self._of[workflow]
+        if known.runs:
+            return
+        of_place = known.steps.setdefault(status.environment or "", {})
+        for name, step in status.steps.items():
+            if step.phase == "Completed" and step.start_time and step.completion_time:
+                seconds = max(0.0, (step.completion_time - step.start_time).total_seconds())
+                of_place.setdefault(name, deque(maxlen=_RUNS)).append(seconds)
+        self._drop_oldest_steps()
+
+    def _drop_oldest_steps(self) -> None:
+        with_steps = [known for known in self._of.values() if known.steps]
+        kept = sum(len(steps) for known in with_steps for steps in known.steps.values())
+        for known in with_steps:
+            if kept <= _STEPS:
+                return
+            kept -= sum(map(len, known.steps.values()))
+            known.steps.clear()
+
+
+def _frozen(seconds: Mapping[str, deque[float]]) -> dict[str, Seconds]:
+    return {name: tuple(all_) for name, all_ in seconds.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from nightcrawler_crds.kube.nativeviews import ClaimView, ContainerState, JobView, NodeView, PodView
+from nightcrawler_crds.kube.nativeviews import ContainerState, JobView, NodeView, PodView, VolumeClaimView
 from nightcrawler_crds.words.quantities import parse_quantity
 from nightcrawler_operator.decisions.fitting import is_of_state
 from nightcrawler_operator.decisions.pods import disruption, pod_condition, step_status
@@ -20,7 +20,7 @@ def job_state(job: JobView) -> tuple[object, ...]:
     return (ended, job.metadata.deletion_timestamp, job.spec.suspend)
 
 
-def claim_state(claim: ClaimView) -> tuple[object, ...]:
+def volume_claim_state(claim: VolumeClaimView) -> tuple[object, ...]:
     """What decisions depend on in a claim."""
     return (claim.status.phase, claim.metadata.deletion_timestamp)
 

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import Final
 
 from nightcrawler_crds.kube.cache import Key
-from nightcrawler_operator.snapshot import Revision
+from nightcrawler_crds.planning.revision import Revision
 
 _KEPT: Final = 2_000
 

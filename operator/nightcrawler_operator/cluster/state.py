@@ -7,7 +7,7 @@ Every replica keeps its caches warm, whoever leads. Changes that need a reconcil
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -15,27 +15,37 @@ from typing import Final
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.cache import Cache, Key
 from nightcrawler_crds.kube.informer import Informer
-from nightcrawler_crds.kube.nativeviews import ClaimView, JobView, NodeView, PodView
+from nightcrawler_crds.kube.nativeviews import JobView, NodeView, PodView, VolumeClaimView
 from nightcrawler_crds.kube.reading import Unreadables
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, OwingView, ProfileView, WorkflowView
 from nightcrawler_crds.validation import wanted_by
 from nightcrawler_operator.cluster import relevant
+from nightcrawler_operator.cluster.childcaches import ChildCaches
 from nightcrawler_operator.cluster.environments import EnvironmentChanges
-from nightcrawler_operator.cluster.indexes import index_by_workflow
 from nightcrawler_operator.cluster.lookup_results import LookupResults
+from nightcrawler_operator.cluster.nodefacts import NodeFacts
 from nightcrawler_operator.cluster.notices import NoticeOptions, Notices
 from nightcrawler_operator.cluster.owing import OwingRuns
 from nightcrawler_operator.cluster.past import PastRuns
+from nightcrawler_operator.cluster.places import Places, limit_in_force
 from nightcrawler_operator.cluster.revisioncache import RevisionCache
 from nightcrawler_operator.cluster.room import Room
+from nightcrawler_operator.cluster.runindex import index_run
 from nightcrawler_operator.cluster.usage import Usage
-from nightcrawler_operator.decisions.ownership import is_owned_by, owner_name
-from nightcrawler_operator.decisions.pods import ENDED, as_first_deleted
+from nightcrawler_operator.decisions.pods import ENDED
 from nightcrawler_operator.decisions.schedules.snapshot import SCHEDULED, has_schedule
-from nightcrawler_operator.keys import DutyKey, ExecutionKey, LeftoverKey, ScheduleKey, WorkflowKey, WorkKey
+from nightcrawler_operator.keys import (
+    DutyKey,
+    ExecutionKey,
+    LeftoverKey,
+    PlacesKey,
+    ScheduleKey,
+    WorkflowKey,
+    WorkKey,
+)
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import NodeRoom, Nodes, Refusal
+from nightcrawler_operator.snapshot import Nodes, Refusal
 
 _DEFAULT: Final = Limits()
 
@@ -48,27 +58,22 @@ class ClusterState:
         store: Store,
         namespace: str,
         wake: Callable[[WorkKey], None],
+        limits: Limits = _DEFAULT,
         *,
-        max_owing_runs: int = _DEFAULT.max_owing_runs,
         notices: NoticeOptions | None = None,
     ) -> None:
         self._wake = wake
         self.workflows: Cache[WorkflowView] = Cache(self._workflow_changed)
         self.executions: Cache[ExecutionView] = Cache(self._execution_changed)
         self.environments: Cache[EnvironmentView] = Cache(self._environment_changed)
+        limit_of = partial(limit_in_force, self.workflows, self.environments, limits)
+        self.places = Places(limit_of, lambda: wake(PlacesKey()))
         self.profiles: Cache[ProfileView] = Cache(self._profile_changed)
         # Objects of our own kinds that exist and cannot be parsed; see `watch_events`.
         self.unreadable = {kind: Unreadables(kind) for kind in names.OURS}
-        children = partial(
-            Informer,
-            store,
-            namespace=namespace,
-            label_selector=names.LABEL_EXECUTION_UID,
-            keep_unreadable=True,
-        )
-        self.jobs: Informer[JobView] = children(names.JOBS, JobView, on_change=self._job_changed)
-        self.pods: Informer[PodView] = children(names.PODS, PodView, on_change=self._pod_changed)
-        self.claims: Informer[ClaimView] = children(names.CLAIMS, ClaimView, on_change=self._claim_changed)
+        self.children = ChildCaches(store, namespace, self.executions, wake)
+        self.jobs, self.jobs_of = self.children.jobs, self.children.jobs_of
+        self.pods, self.pods_of = self.children.pods, self.children.pods_of
         self.nodes = Informer(
             store, names.NODES, NodeView, on_change=self._node_changed, keep_unreadable=True
         )
@@ -78,20 +83,13 @@ class ClusterState:
         self.usage = Usage()
         self.past = PastRuns()
         self.notices = Notices(store, namespace, notices or NoticeOptions(), on_targets=self._targets_changed)
-        self.owing = OwingRuns(store, namespace, max_owing_runs, self._owing_changed)
-        # By the UID of the execution, taken from a label: a copy in another namespace has it too.
-        self.jobs_of: dict[str, dict[Key, JobView]] = {}
-        self.pods_of: dict[str, dict[Key, PodView]] = {}
+        self.owing = OwingRuns(store, namespace, limits.max_owing_runs, self._owing_changed)
         self.executions_of: dict[Key, set[str]] = {}
         self.owing_of: dict[Key, set[str]] = {}
         self.recorded_at: dict[str, datetime] = {}
-        # By the UID of the Job: its Pod that was seen to be deleted, and Jobs whose final status is refused.
-        self.lost_pods: dict[str, str] = {}
-        self.unreportable: set[str] = set()
         self.lookup_results: dict[str, LookupResults] = {}
         self.revisions = RevisionCache()
-        self.node_facts = Nodes()
-        self._rooms: dict[str, NodeRoom] = {}
+        self._node_facts = NodeFacts()
         self._observed_at: dict[str, float] = {}
         self._workflow_read_at: dict[Key, float] = {}
         self._own_write: WorkKey | None = None
@@ -100,10 +98,19 @@ class ClusterState:
     def informers(
         self,
     ) -> tuple[
-        Informer[JobView], Informer[PodView], Informer[ClaimView], Informer[NodeView], Informer[OwingView]
+        Informer[JobView],
+        Informer[PodView],
+        Informer[VolumeClaimView],
+        Informer[NodeView],
+        Informer[OwingView],
     ]:
         """The informers to run, and to have synced before anything is decided."""
-        return (self.jobs, self.pods, self.claims, self.nodes, self.owing.informer)
+        return (self.jobs, self.pods, self.children.volume_claims, self.nodes, self.owing.informer)
+
+    @property
+    def node_facts(self) -> Nodes:
+        """What decisions look at in the nodes."""
+        return self._node_facts.nodes
 
     def record_own_write(self, written: ExecutionView) -> None:
         """Cache the response to our own write, without queueing the execution for it."""
@@ -143,6 +150,7 @@ class ClusterState:
         self._observed_at.clear()
         self.revisions.forget_recorded()
         self.past.clear()
+        self.places.begin_term(self.executions)
 
     def results_of(self, uid: str) -> LookupResults:
         """The look-up results of an execution, created if there are none."""
@@ -177,35 +185,6 @@ class ClusterState:
             pod.status.phase in ENDED and not is_recorded(pod.metadata.annotations.step) for pod in pods
         )
 
-    def leftovers(self) -> Iterator[LeftoverKey]:
-        """Every execution that has Jobs, or a claim, and is not live."""
-        metas = {uid: [job.metadata for job in jobs.values()] for uid, jobs in self.jobs_of.items()}
-        for claim in self.claims.cache:
-            metas.setdefault(claim.metadata.labels.execution_uid, []).append(claim.metadata)
-        for uid, some in metas.items():
-            for namespace, name in {(m.namespace, owner_name(m, uid)) for m in some if is_owned_by(m, uid)}:
-                if not self._is_live(uid, namespace, name):
-                    yield LeftoverKey(namespace, name, uid)
-
-    def has_jobs(self, uid: str, namespace: str) -> bool:
-        """Whether an execution owns Jobs in its namespace."""
-        return any(is_owned_by(job.metadata, uid) for job in self.labelled_jobs(uid, namespace))
-
-    def claim_of(self, key: LeftoverKey) -> ClaimView | None:
-        """The claim that an execution owns and that is not being deleted; not one that is to be kept."""
-        claim = self.claims.cache.get((key.namespace, names.claim_name(key.name, key.uid)))
-        if claim is None or claim.metadata.deletion_timestamp is not None:
-            return None
-        return claim if is_owned_by(claim.metadata, key.uid) else None
-
-    def has_leftovers(self, key: LeftoverKey) -> bool:
-        """Whether an execution owns Jobs or a claim."""
-        return self.has_jobs(key.uid, key.namespace) or self.claim_of(key) is not None
-
-    def labelled_jobs(self, uid: str, namespace: str) -> list[JobView]:
-        """The Jobs in a namespace with an execution's label, whether it owns them or not."""
-        return [job for (where, _), job in self.jobs_of.get(uid, {}).items() if where == namespace]
-
     # --- changes ---------------------------------------------------------------------------------
 
     def _workflow_changed(self, old: WorkflowView | None, new: WorkflowView | None) -> None:
@@ -221,6 +200,7 @@ class ClusterState:
                 self.notices.targets.want()
         if old is None or new is None or old.metadata.generation != new.metadata.generation:
             self._wake(key)
+            self.places.limits_changed()
             if has_schedule(some):
                 self._wake(ScheduleKey(*some.metadata.key))
         if old is None or new is None or old.status.schedule != new.status.schedule:
@@ -236,9 +216,10 @@ class ClusterState:
         meta = some.metadata
         self.unreadable[names.EXECUTIONS].clear(meta.key, meta.uid, meta.version)
         self.environment_changes.run_changed(old, new)
+        self.places.execution_changed(old, new)
         workflow = (meta.namespace, some.spec.workflow_ref.name)
         if old is None or new is None:
-            index_by_workflow(self.executions_of, workflow, meta.name, there=new is not None)
+            index_run(self.executions_of, workflow, meta.name, there=new is not None)
         if old is None or new is None or old.status.phase != new.status.phase:
             self._wake(WorkflowKey(*workflow))  # its status counts live runs, and has the last one's phase
         if new is None and some.spec.trigger.type == SCHEDULED:
@@ -247,7 +228,7 @@ class ClusterState:
             self.lookup_results.pop(meta.uid, None)
             self._observed_at.pop(meta.uid, None)
             self.recorded_at.pop(meta.uid, None)
-            self._wake_leftovers(LeftoverKey(*meta.key, meta.uid))
+            self.children.wake_leftovers(LeftoverKey(*meta.key, meta.uid))
             return
         self._observed_at[meta.uid] = time.monotonic()
         self.notices.observed(meta, new.status.notifications)
@@ -259,7 +240,7 @@ class ClusterState:
         some = new or old
         assert some is not None
         meta = some.metadata
-        index_by_workflow(
+        index_run(
             self.owing_of, (meta.namespace, some.spec.workflow_ref.name), meta.name, there=new is not None
         )
         if new is None:
@@ -271,7 +252,9 @@ class ClusterState:
             if old is None and some.spec.trigger.type == SCHEDULED:
                 self._wake(ScheduleKey(meta.namespace, some.spec.workflow_ref.name))
         else:
-            self._wake_leftovers(LeftoverKey(*meta.key, meta.uid))  # its Jobs may have stayed for a duty
+            self.children.wake_leftovers(
+                LeftoverKey(*meta.key, meta.uid)
+            )  # its Jobs may have stayed for a duty
         if (oldest := self.owing.one_too_many()) is not None:
             self._wake(DutyKey(*oldest))
 
@@ -287,6 +270,7 @@ class ClusterState:
         if new is None or (old is not None and old.metadata.generation == new.metadata.generation):
             return
         self.environment_changes.changed(new.metadata.name)
+        self.places.limits_changed()
         for execution in self.executions:
             if execution.status.environment in (new.metadata.name, None):
                 self._wake(ExecutionKey(*execution.metadata.key))
@@ -300,99 +284,14 @@ class ClusterState:
             if relevant.names_profile(workflow.spec):
                 self._wake(WorkflowKey(*workflow.metadata.key))
 
-    def _job_changed(self, old: JobView | None, new: JobView | None) -> None:
-        some = new or old
-        assert some is not None
-        meta = some.metadata
-        uid = meta.labels.execution_uid
-        if old is not None and old.metadata.labels.execution_uid != uid:
-            self._job_changed(old, None)
-            old = None
-        jobs = self.jobs_of.setdefault(uid, {})
-        if new is not None:
-            jobs[meta.key] = new
-        else:
-            jobs.pop(meta.key, None)
-            self.lost_pods.pop(meta.uid, None)
-            self.unreportable.discard(meta.uid)
-            if not jobs:
-                del self.jobs_of[uid]
-        changed = old is not None and new is not None and relevant.job_state(old) != relevant.job_state(new)
-        stray = old is None and not self._is_live(uid, meta.namespace, meta.labels.execution)
-        if new is None or stray or (changed and not self._is_reported_by_pod(new)):
-            self._wake_owner(uid, meta.namespace, meta.labels.execution)
-
-    def _claim_changed(self, old: ClaimView | None, new: ClaimView | None) -> None:
-        some = new or old
-        assert some is not None
-        if old is not None and new is not None and relevant.claim_state(old) == relevant.claim_state(new):
-            return
-        labels = some.metadata.labels
-        self._wake_owner(labels.execution_uid, some.metadata.namespace, labels.execution)
-
-    def _pod_changed(self, old: PodView | None, new: PodView | None) -> None:
-        some = new or old
-        assert some is not None
-        meta = some.metadata
-        uid = meta.labels.execution_uid
-        if old is not None and old.metadata.labels.execution_uid != uid:
-            self._pod_changed(old, None)
-            old = None
-        pods = self.pods_of.setdefault(uid, {})
-        if new is not None:
-            pods[meta.key] = as_first_deleted(pods.get(meta.key), new)
-        else:
-            pods.pop(meta.key, None)
-            if not pods:
-                del self.pods_of[uid]
-            self._note_lost_pod(uid, some)
-        # A Pod's creation needs no reconcile: its Job was created for that.
-        if new is None or relevant.pod_state(new) != (relevant.pod_state(old) if old else relevant.CREATED):
-            self._wake_owner(uid, meta.namespace, meta.labels.execution)
-
     def _node_changed(self, old: NodeView | None, new: NodeView | None) -> None:
         if old is not None and new is not None and relevant.node_state(old) == relevant.node_state(new):
             return
-        before = self.node_facts
-        nodes = list(self.nodes.cache)
         some = new or old
         assert some is not None
-        self._rooms.pop(some.metadata.name, None)
-        if new is not None:
-            self._rooms[new.metadata.name] = relevant.room_of(new)
-        self.node_facts = Nodes(
-            gpu_products=frozenset(n.metadata.gpu_product for n in nodes if n.metadata.gpu_product),
-            ready=frozenset(n.metadata.name for n in nodes if n.ready),
-            rooms=tuple(self._rooms.values()),
-        )
-        if before != self.node_facts:
+        # Nothing is decided before all nodes were listed.
+        if self._node_facts.change(some.metadata.name, new) and self.nodes.synced.is_set():
             # Rare, and any of them may be waiting for this.
             for execution in self.executions:
                 self._wake(ExecutionKey(*execution.metadata.key))
             self.environment_changes.all_changed()
-
-    def _wake_owner(self, uid: str, namespace: str, execution: str) -> None:
-        if self._is_live(uid, namespace, execution):
-            self._wake(ExecutionKey(namespace, execution))
-        else:
-            self._wake_leftovers(LeftoverKey(namespace, execution, uid))
-
-    def _wake_leftovers(self, key: LeftoverKey) -> None:
-        if self.has_leftovers(key):
-            self._wake(key)
-
-    def _note_lost_pod(self, uid: str, pod: PodView) -> None:
-        jobs = [job.metadata.uid for job in self.jobs_of.get(uid, {}).values()]
-        self.lost_pods.update((job, pod.metadata.name) for job in jobs if is_owned_by(pod.metadata, job))
-
-    def _is_reported_by_pod(self, job: JobView) -> bool:
-        """Whether a Job only reports what its finished Pod showed already, up to a second before."""
-        meta = job.metadata
-        pods = self.pods_of.get(meta.labels.execution_uid, {}).values()
-        return meta.deletion_timestamp is None and any(
-            is_owned_by(pod.metadata, meta.uid) and pod.status.phase in ENDED for pod in pods
-        )
-
-    def _is_live(self, uid: str, namespace: str, execution: str) -> bool:
-        known = self.executions.get((namespace, execution))
-        return known is not None and known.metadata.uid == uid

@@ -46,15 +46,21 @@ def apply_event(cluster: ClusterState, resource: Resource, kind: str | None, bod
         if kind == "DELETED" and error.key is not None:
             unreadable.clear(error.key, error.uid, error.version)
             cache.forget(error.key, error.uid, error.version)
-        else:
+        elif not _is_past(cache, error):
             unreadable.note(error)
         return
     meta = new.metadata
+    unreadable.clear(meta.key, meta.uid, meta.version)
     if kind == "DELETED":
-        unreadable.clear(meta.key, meta.uid, meta.version)
         cache.forget(meta.key, meta.uid, meta.version)
     else:
         cache.upsert(new)
+
+
+def _is_past(cache: Cache[Any], error: Unreadable) -> bool:
+    """Whether a later version of an object was read already, such as in the answer to a write."""
+    known = cache.get(error.key) if error.key is not None else None
+    return known is not None and known.metadata.uid == error.uid and known.metadata.version >= error.version
 
 
 def apply_list(

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from nightcrawler_crds.planning.candidates import NoPlace
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.validation import (
     Problem,
@@ -18,18 +20,17 @@ from nightcrawler_crds.validation import (
     profile_problems,
     workflow_problems,
 )
-from nightcrawler_operator.decisions.candidates import NoPlace
+from nightcrawler_operator.claims import Place
 from nightcrawler_operator.decisions.ownership import workflow_of
 from nightcrawler_operator.decisions.placement import (
     Circumstances,
     Later,
     LookUpPastRuns,
-    Place,
     depends_on_absence,
     place,
 )
 from nightcrawler_operator.plan import LookForEnvironments, LookForPastRuns, LookForProfiles, Lookup
-from nightcrawler_operator.snapshot import Revision, Snapshot
+from nightcrawler_operator.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,12 @@ def admit(snapshot: Snapshot) -> Admitted | Answer:
         if answer is not None:
             return answer
     assert snapshot.revision is not None
+    found = find_place(snapshot, snapshot.revision)
+    return _wait_for_opening(snapshot, found) if isinstance(found, Later) else found
+
+
+def find_place(snapshot: Snapshot, revision: Revision) -> Admitted | Refused | CheckFirst | Later:
+    """Where a run that is sound may run now."""
     given = Circumstances(
         environments=snapshot.environments,
         nodes=snapshot.nodes,
@@ -83,18 +90,18 @@ def admit(snapshot: Snapshot) -> Admitted | Answer:
         outlook=snapshot.outlook,
         begun_in=snapshot.named_environment,
     )
-    chosen = place(snapshot.execution.spec.environment, snapshot.revision, given)
+    chosen = place(snapshot.execution.spec.environment, revision, given)
     if depends_on_absence(chosen) and not snapshot.fresh_environments:
         return CheckFirst(LookForEnvironments())
     match chosen:
         case NoPlace(reason, message):
             return Refused(reason, message)
         case Later():
-            return _wait_for_opening(snapshot, chosen)
+            return chosen
         case LookUpPastRuns():
             return CheckFirst(LookForPastRuns())
         case Place():
-            return Admitted(snapshot.revision, chosen)
+            return Admitted(revision, chosen)
 
 
 def _wait_for_opening(snapshot: Snapshot, later: Later) -> Answer:

@@ -20,6 +20,8 @@ from nightcrawler_operator.decisions.attempt_state import AttemptState, Blame, F
 from nightcrawler_operator.decisions.causes import cause_of, sentence_of
 from nightcrawler_operator.decisions.containers import failing_beside, how_it_ended
 from nightcrawler_operator.decisions.context import StepContext
+from nightcrawler_operator.decisions.fitting import allowed_nodes, larger_than_all
+from nightcrawler_operator.decisions.onenode import common_nodes
 from nightcrawler_operator.decisions.pending import Pending
 from nightcrawler_operator.decisions.pods import is_live, step_status
 from nightcrawler_operator.decisions.waiting import waiting
@@ -94,7 +96,7 @@ def _observed_state(ctx: StepContext, job_name: str, attempt: Attempt) -> Attemp
         has_run,
         refusal,
         volume,
-        snapshot.claim,
+        snapshot.volume_claim,
         claim_absent=volume is not None and volume.claim in snapshot.absent,
     )
     return _not_started(ctx, pending, live)
@@ -243,9 +245,25 @@ def _lost(ctx: StepContext, pod: PodView) -> _Lost | None:
 def _not_started(ctx: StepContext, pending: Pending, pod: PodView | None) -> AttemptState:
     lost = _lost(ctx, pod) if pod is not None else None
     if lost is None:
-        return waiting(pending)
+        return _no_node_is_large_enough(ctx, waiting(pending))
     wait = pending.wait(conditions.STEP_NODE_LOST, lost.message, lost.look_at)
     return replace(wait, force_delete=lost.force_delete)
+
+
+def _no_node_is_large_enough(ctx: StepContext, state: Waits | Failed) -> Waits | Failed:
+    """A Pod that fits no node, however empty: more than the scheduler's numbers, that is what to know."""
+    if not isinstance(state, Waits) or state.reason != conditions.STEP_UNSCHEDULABLE:
+        return state
+    nodes, run = ctx.snapshot.nodes, ctx.run
+    if run.volume is not None and run.volume.on_one_node:
+        rooms = common_nodes(run.revision, run.environment, nodes, ctx.snapshot.limits)
+    else:
+        rooms = allowed_nodes(ctx.resolved, nodes)
+    why = larger_than_all(ctx.resolved, rooms, nodes)
+    if why is None:
+        return state
+    message = f"waits for a larger node: {why}"
+    return replace(state, reason=conditions.STEP_NO_NODE_LARGE_ENOUGH, message=message)
 
 
 def _job_finished(job: JobView) -> tuple[bool, datetime | None, str] | None:

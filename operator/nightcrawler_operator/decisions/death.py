@@ -70,11 +70,15 @@ class Container(msgspec.Struct, rename="camel", frozen=True):
 
 
 class Holder(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True):
-    """A process that may hold the Lease. What it cannot find out about itself is None, and proves nothing."""
+    """A process that may hold the Lease. What it cannot find out about itself is None, and proves nothing.
+
+    `version` is Nightcrawler's, for people.
+    """
 
     identity: str
     process: Process | None = None
     container: Container | None = None
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -12,16 +12,17 @@ import msgspec
 from pydantic import ValidationError
 
 from nightcrawler_crds import names
+from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import GpuAmountsView, LargestFreeNodeView
+from nightcrawler_crds.planning.candidates import read_environment
+from nightcrawler_crds.planning.resolved import declared_gpus
 from nightcrawler_crds.v1alpha1 import MAX_GPU_MODELS, MAX_QUANTITIES, EnvironmentSpec, conditions
 from nightcrawler_crds.validation import cordon, maintenance, own_template_problems
 from nightcrawler_crds.words import Bytes, Cpu
 from nightcrawler_crds.words.gpumodels import Declared
-from nightcrawler_operator.decisions.candidates import read_environment
 from nightcrawler_operator.decisions.fitting import is_selected, nodes_of
 from nightcrawler_operator.decisions.status import condition, first_problem, merge_patch
 from nightcrawler_operator.plan import Done, Outcome, Waiting
-from nightcrawler_operator.resolved import declared_gpus
 from nightcrawler_operator.snapshot import EnvironmentSnapshot, NodeRoom
 
 _PODS: Final = "pods"
@@ -111,7 +112,7 @@ class _Observed:
         return {**dict.fromkeys(self.capacity, 0.0), **_added(self.free.values())}
 
 
-def _added(parts: Any) -> dict[str, float]:
+def _added(parts: Iterable[Amounts]) -> dict[str, float]:
     total: dict[str, float] = {}
     for part in parts:
         for name, amount in part.items():
@@ -124,7 +125,7 @@ def _added(parts: Any) -> dict[str, float]:
 
 def _written(amounts: Amounts) -> dict[str, str]:
     """CPU, memory, disk space and devices as quantities, rounded down; no more than the schema takes."""
-    kept = [name for name in amounts if name in _PLAIN or ("/" in name and not name.startswith("hugepages"))]
+    kept = [name for name in amounts if name in _PLAIN or "/" in name]
     order = sorted(kept, key=lambda name: (name not in _PLAIN, name))
     return {name: _quantity(name, amounts[name]) for name in order[:MAX_QUANTITIES]}
 
@@ -238,7 +239,8 @@ def _no_node(observed: _Observed) -> _Ready | None:
         return None
     what = "no node has its labels, or taints that it tolerates"
     if observed.nodes:
-        what = f"none of its {_nodes(len(observed.nodes))} is ready and not cordoned"
+        which = "its only node" if len(observed.nodes) == 1 else f"each of its {len(observed.nodes)} nodes"
+        what = f"{which} is cordoned or not ready"
     if observed.spec.nodes == "Fixed":
         return _Ready("False", conditions.NO_READY_NODE, what)
     return _Ready("Unknown", conditions.NO_READY_NODE, f"{what}; an autoscaler may add one")
@@ -260,7 +262,7 @@ _RULES: Final[Sequence[Callable[[_Observed], _Ready | None]]] = (
 )
 
 
-def _conditions(observed: _Observed) -> tuple[Any, ...]:
+def _conditions(observed: _Observed) -> tuple[Condition, ...]:
     environment, now = observed.snapshot.environment, observed.snapshot.now
     found = (ready for rule in _RULES if (ready := rule(observed)))
     ready = next(found, None) or _open(observed)

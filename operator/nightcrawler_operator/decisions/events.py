@@ -23,6 +23,7 @@ _USUAL: Final = frozenset(
     }
 )
 """Reasons for which every step may wait a little."""
+_WAITS: Final = ((conditions.ACCEPTED, "Unknown"), (conditions.GRANTED, "False"))
 _SHOWN: Final = ("Failed", "Retrying", "Pending")
 _NEW: Final = ExecutionStatusView()
 _END: Final = {
@@ -50,12 +51,11 @@ def _started(before: ExecutionStatusView, after: ExecutionStatusView) -> Iterato
 
 
 def _waits(before: ExecutionStatusView, after: ExecutionStatusView) -> Iterator[RunEvent]:
-    """What the execution itself waits for before it is accepted."""
+    """What the execution itself waits for before it begins."""
     if after.has_ended:
         return
     for condition in after.conditions:
-        waits = condition.type == conditions.ACCEPTED and condition.status == "Unknown"
-        if waits and condition not in before.conditions:
+        if (condition.type, condition.status) in _WAITS and condition not in before.conditions:
             yield _waiting(condition.reason, condition.message)
 
 

@@ -6,36 +6,21 @@ resources of side-cars are left to the scheduler.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.nativeviews import Taint
+from nightcrawler_crds.planning.resolved import ResolvedStep, pod_spec_of, requests, resolve
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
 from nightcrawler_crds.words import Bytes, Cpu
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.resolved import ResolvedStep, pod_spec_of, resolve
-from nightcrawler_operator.snapshot import NodeRoom, Nodes, Revision
+from nightcrawler_operator.snapshot import NodeRoom, Nodes
 
 _KEEPS_OUT: Final = ("NoSchedule", "NoExecute")
 _OF_THE_CLUSTER: Final = "node.kubernetes.io/"
 """Taints of a node's condition, which come and go."""
-
-
-def requests(resolved: ResolvedStep, products: Iterable[str]) -> dict[str, float]:
-    """What the step's container asks for, in cores, bytes and devices."""
-    asked: dict[str, float] = {}
-    cpu, _ = resolved.cpu
-    gpus = resolved.gpus(tuple(products))
-    if cpu is not None:
-        asked["cpu"] = cpu.millicores / 1000
-    if resolved.memory is not None:
-        asked["memory"] = float(resolved.memory.count)
-    if resolved.ephemeral_storage is not None:
-        asked["ephemeral-storage"] = float(resolved.ephemeral_storage.count)
-    if gpus is not None:
-        asked[gpus.resource] = float(gpus.count)
-    return asked
 
 
 def nodes_of(spec: EnvironmentSpec, nodes: Nodes) -> list[NodeRoom]:
@@ -76,21 +61,26 @@ def too_large(
     """The sentence about the first step that no node could hold; None if each fits somewhere."""
     for step in revision.steps.values():
         resolved = resolve(step, revision, spec, limits)
-        asked = requests(resolved, nodes.gpu_products)
         rooms = allowed_nodes(resolved, nodes)
-        if any(fits(room, asked) for room in rooms):
-            continue
-        what = f"no node of the environment {environment!r} could hold the step {step.name!r}"
-        if not rooms:
-            return f"{what}: no node has the labels and GPUs that it asks for"
-        for resource, amount in asked.items():
-            largest = max(rooms, key=lambda room: room.allocatable.get(resource, 0.0))
-            most = largest.allocatable.get(resource, 0.0)
-            if amount > most:
-                asks, there = (amount_in_words(resource, one) for one in (amount, most))
-                return f"{what}: it asks for {asks}, and the largest node, {largest.name}, has {there}"
-        return f"{what}: it asks for {_all(asked)} together, and no single node has all of that"
+        why = larger_than_all(resolved, rooms, nodes)
+        if why or not rooms:
+            what = f"no node of the environment {environment!r} could hold the step {step.name!r}"
+            return f"{what}: {why or 'no node has the labels and GPUs that it asks for'}"
     return None
+
+
+def larger_than_all(resolved: ResolvedStep, rooms: Sequence[NodeRoom], nodes: Nodes) -> str | None:
+    """What a step asks for that none of these nodes has, were it empty; None if it fits or there are none."""
+    asked = requests(resolved, nodes.gpu_products)
+    if not rooms or any(fits(room, asked) for room in rooms):
+        return None
+    for resource, amount in asked.items():
+        largest = max(rooms, key=lambda room: room.allocatable.get(resource, 0.0))
+        most = largest.allocatable.get(resource, 0.0)
+        if amount > most:
+            asks, there = (amount_in_words(resource, one) for one in (amount, most))
+            return f"it asks for {asks}, and the largest node, {largest.name}, has {there}"
+    return f"it asks for {_all(asked)} together, and no single node has all of that"
 
 
 def _all(asked: Mapping[str, float]) -> str:

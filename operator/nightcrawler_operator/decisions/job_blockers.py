@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nightcrawler_crds.kube.views import StepStatusView
+from nightcrawler_crds.planning.resolved import ResolvedStep, resolve
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions import refusals
 from nightcrawler_operator.decisions.context import StepContext
-from nightcrawler_operator.resolved import ResolvedStep, resolve
 
 
 @dataclass(frozen=True, slots=True)

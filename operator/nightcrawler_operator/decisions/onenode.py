@@ -1,51 +1,24 @@
-"""Runs whose steps share a volume of one node: which nodes can hold all of them.
-
-Steps that have equally many before them may run at the same time, and are counted together.
-"""
+"""Runs whose steps share a volume of one node: which nodes can hold all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from nightcrawler_crds import names
+from nightcrawler_crds.planning.resolved import ResolvedStep, resolve, tolerates_device
+from nightcrawler_crds.planning.revision import Revision
+from nightcrawler_crds.planning.together import Moment, moments
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
-from nightcrawler_operator.decisions.fitting import amount_in_words, fits, is_selected, is_tolerated, requests
+from nightcrawler_operator.decisions.fitting import amount_in_words, fits, is_selected, is_tolerated
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import Run
-from nightcrawler_operator.resolved import ResolvedStep, resolve, tolerates_device
-from nightcrawler_operator.snapshot import NodeRoom, Nodes, Revision, Snapshot
+from nightcrawler_operator.snapshot import NodeRoom, Nodes, Snapshot
 
 _HOSTNAME: Final = "kubernetes.io/hostname"
 _INSTANCE_TYPE: Final = "node.kubernetes.io/instance-type"
 _MOST_NAMES: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """Steps that may run at the same time, and what they ask for together."""
-
-    steps: tuple[str, ...]
-    asked: Mapping[str, float]
-
-
-def moments(
-    revision: Revision, spec: EnvironmentSpec, limits: Limits, products: Collection[str]
-) -> list[Moment]:
-    """The steps by how many are before each."""
-    levels: dict[int, list[str]] = {}
-    for name in revision.steps:
-        levels.setdefault(revision.levels[name], []).append(name)
-    found = []
-    for _, together in sorted(levels.items()):
-        asked: dict[str, float] = {}
-        for name in together:
-            resolved = resolve(revision.steps[name], revision, spec, limits)
-            for resource, amount in requests(resolved, products).items():
-                asked[resource] = asked.get(resource, 0.0) + amount
-        found.append(Moment(tuple(together), asked))
-    return found
 
 
 def contradiction(revision: Revision, spec: EnvironmentSpec, limits: Limits, nodes: Nodes) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from nightcrawler_crds.kube.nativeviews import ClaimView, EventView, JobView, PodView
+from nightcrawler_crds.kube.nativeviews import EventView, JobView, PodView, VolumeClaimView
 from nightcrawler_operator.decisions.attempt_state import Waits
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import LookForEvents
@@ -31,7 +31,7 @@ class Pending:
     has_run: bool = False
     refusal: Refusal | None = None
     volume: Volume | None = None
-    claim: ClaimView | None = None
+    claim: VolumeClaimView | None = None
     claim_absent: bool = False
     """Whether a look-up has shown that the run has a volume and its claim is gone."""
 

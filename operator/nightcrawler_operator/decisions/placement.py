@@ -13,46 +13,33 @@ from typing import Final
 
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import EnvironmentView, PlacementView
-from nightcrawler_crds.v1alpha1 import EnvironmentSpec, conditions
-from nightcrawler_crds.v1alpha1.workflow import EnvironmentStrategy
-from nightcrawler_crds.validation import NONE_CHOSEN
-from nightcrawler_operator.decisions.candidates import (
+from nightcrawler_crds.planning.candidates import (
     Candidate,
     NoPlace,
     candidates,
-    objections,
     read_environment,
 )
-from nightcrawler_operator.decisions.choice import Appraisal, choose, comparable, objection, why
-from nightcrawler_operator.decisions.cost import expected_cost
-from nightcrawler_operator.decisions.duration import expected_duration
+from nightcrawler_crds.planning.choice import Appraisal, choose, comparable, objection, why
+from nightcrawler_crds.planning.cost import expected_cost
+from nightcrawler_crds.planning.duration import Past, expected_duration
+from nightcrawler_crds.planning.revision import Revision
+from nightcrawler_crds.planning.together import is_on_one_node
+from nightcrawler_crds.v1alpha1 import EnvironmentSpec, conditions
+from nightcrawler_crds.v1alpha1.workflow import EnvironmentStrategy
+from nightcrawler_crds.validation import NONE_CHOSEN
+from nightcrawler_operator.claims import Place
+from nightcrawler_operator.decisions.objections import objections
 from nightcrawler_operator.decisions.onenode import contradiction
 from nightcrawler_operator.decisions.status import MAX_MESSAGE
 from nightcrawler_operator.decisions.wait import expected_wait
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import Nodes, Outlook, Revision
-from nightcrawler_operator.volume import is_on_one_node
+from nightcrawler_operator.snapshot import Nodes, Outlook
 
 _MOST_OBJECTIONS: Final = 5
 _MOST_SHOWN: Final = 64
 _LONGEST: Final = 1024
 """What the status takes: candidates, and characters of why one was passed over."""
 _OF_ABSENCE: Final = (conditions.NO_ENVIRONMENT, conditions.UNKNOWN_ENVIRONMENT)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The chosen Environment: `name` is its metadata.name, or None for this cluster as it is.
-
-    With `any_name` it was chosen because no Environment has the name that was asked for.
-    """
-
-    name: str | None
-    spec: EnvironmentSpec
-    reason: str
-    message: str
-    any_name: bool = False
-    placement: tuple[PlacementView, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +122,7 @@ def _by_strategy(
     strategy: EnvironmentStrategy, found: Sequence[Candidate], revision: Revision, given: Circumstances
 ) -> Place | Later | NoPlace | LookUpPastRuns:
     outlook = given.outlook or Outlook()
-    if outlook.usual is None:
+    if outlook.past is None:
         return LookUpPastRuns()
     objected = {
         candidate.name: next(objections(candidate, revision, given.nodes, given.limits), None)
@@ -187,13 +174,13 @@ def _appraised(
     if refused is not None:
         return Appraisal(one.name, passed_over=refused.message, appraised=False)
     specs = {candidate.name: candidate.spec for candidate in found}
-    duration = expected_duration(one.name, specs, outlook.usual or {}, revision, given.limits)
+    duration = expected_duration(one.name, specs, outlook.past or Past(), revision, given.limits)
     closed = one.cordon(given.now)
     return Appraisal(
         one.name,
         expected_wait(one.name, one.spec, revision, outlook, given.nodes, given.limits, duration, given.now),
         duration,
-        expected_cost(revision, one.spec, duration, given.nodes, given.limits),
+        expected_cost(revision, one.spec, duration, given.nodes.gpu_products, given.limits),
         one.spec.prices.currency if one.spec.prices else None,
         closed.why if closed else None,
     )

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from nightcrawler_crds.planning.resolved import ResolvedStep
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.attempt_state import Blame, Failed
-from nightcrawler_operator.resolved import ResolvedStep
+from nightcrawler_operator.limits import Limits
 
 _FIRST_BACKOFF: Final = 2.0
 _MOST_BACKOFF: Final = 60.0
@@ -43,6 +44,7 @@ class Over:
 
 def after_failure(
     resolved: ResolvedStep,
+    limits: Limits,
     failed: Failed,
     attempt: int,
     disruptions: int,
@@ -61,7 +63,7 @@ def after_failure(
         if failed.preempted or cordoned:
             return Again(disruptions + 1, preemptions + 1)
         counted = disruptions - preemptions + 1
-        if counted <= resolved.limits.max_disruptions:
+        if counted <= limits.max_disruptions:
             return Again(disruptions + 1, preemptions)
         message = f"{failed.message} (disrupted {counted} times, that is enough)"
         return Over(disruptions + 1, message, preemptions)

@@ -10,6 +10,7 @@ import msgspec
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
+from nightcrawler_operator.decisions.dominant import waits
 from nightcrawler_operator.decisions.duties import with_duties
 from nightcrawler_operator.decisions.jobs import orphaned_pods, unfinished_jobs
 from nightcrawler_operator.decisions.notifications.outbox import with_notices
@@ -51,7 +52,12 @@ def finish(
     succeeded = "True" if phase == "Completed" else "False"
     changed = _with(snapshot, changed, conditions.RUN_SUCCEEDED, succeeded, reason, message)
     ended = replace_status(
-        status, phase=phase, message=message[:4096], completion_time=snapshot.now, conditions=changed
+        status,
+        **waits(status, None, None),
+        phase=phase,
+        message=message[:4096],
+        completion_time=snapshot.now,
+        conditions=changed,
     )
     return with_duties(snapshot, with_notices(snapshot, ended))
 
@@ -59,7 +65,8 @@ def finish(
 def cancelling(snapshot: Snapshot, status: ExecutionStatusView, message: str) -> ExecutionStatusView:
     """The status of a run whose Pods are being ended, since the condition's transition time."""
     changed = _with(snapshot, status.conditions, conditions.FINISHED, "False", conditions.CANCELLING, message)
-    return replace_status(status, phase="Cancelling", message=message, conditions=changed)
+    nothing = waits(status, None, None)
+    return replace_status(status, phase="Cancelling", message=message, conditions=changed, **nothing)
 
 
 def ended(snapshot: Snapshot, wanted: ExecutionStatusView) -> Plan:

@@ -18,7 +18,7 @@ from nightcrawler_operator.decisions.status_budget import within_budget
 
 MAX_MESSAGE: Final = 4096
 """Characters that the schema allows in a message."""
-_ONLY_IF_ANY: Final = frozenset({"disruptions", "preemptions", "observed_generation"})
+_ONLY_IF_ANY: Final = frozenset({"disruptions", "preemptions", "earlier_seconds", "observed_generation"})
 """Counts that are left out while they are 0."""
 
 

@@ -23,6 +23,7 @@ from nightcrawler_operator.decisions.attempts import look_again, state_of
 from nightcrawler_operator.decisions.context import NOT_BEGUN, StepContext
 from nightcrawler_operator.decisions.job_blockers import ended_without_job, what_blocks
 from nightcrawler_operator.decisions.pods import is_live, lingers, may_run, step_termination
+from nightcrawler_operator.decisions.recorded import waits_since
 from nightcrawler_operator.decisions.usage import step_usage
 from nightcrawler_operator.plan import Deadline, LookForJob, Lookup, NewJob, OldObject
 from nightcrawler_operator.snapshot import Attempt
@@ -36,7 +37,8 @@ class Progress:
     """What becomes of one step. `write_by` is when a change that may be delayed has to be written.
 
     `record_first` says that the step's program is to be ended, but only once the reason is recorded: then it
-    does not matter what becomes of the Pod, or of the operator, between the two.
+    does not matter what becomes of the Pod, or of the operator, between the two. `waits_since` is since when
+    the step waits, if it does.
     """
 
     status: StepStatusView | None
@@ -50,6 +52,7 @@ class Progress:
     deadline: Deadline | None = None
     record_first: bool = False
     lookups: tuple[Lookup, ...] = field(default=())
+    waits_since: datetime | None = None
 
 
 def advance(ctx: StepContext, before: Mapping[str, StepStatusView]) -> Progress:
@@ -72,7 +75,7 @@ def _begin(ctx: StepContext, before: Mapping[str, StepStatusView]) -> Progress:
         return Progress(None if ctx.recorded is NOT_BEGUN else ctx.recorded)
     ready_since = max(
         (status.completion_time for status in before.values() if status.completion_time),
-        default=ctx.snapshot.execution.metadata.creation_timestamp or ctx.now,
+        default=waits_since(ctx.snapshot.execution) or ctx.now,
     )
     name = ctx.job_name(1)
     blocked = _blocked(ctx, name, ready_since, NOT_BEGUN)
@@ -96,6 +99,7 @@ def _blocked(
         "attempt": waiting.attempt,
         "disruptions": waiting.disruptions,
         "preemptions": waiting.preemptions,
+        "earlier_seconds": waiting.earlier_seconds,
     }
     if isinstance(why, StepStatusView):
         return Progress(msgspec.structs.replace(why, **counts))
@@ -111,7 +115,12 @@ def _blocked(
         # The same refusal in other words (how much of the quota is left) is not worth a write.
         message = known.message or message
     status = msgspec.structs.replace(waiting, reason=why.reason, message=message)
-    return Progress(status, write_by=why.show_at or ctx.now, look_at=_earliest(why.ask_again, over))
+    return Progress(
+        status,
+        write_by=why.show_at or ctx.now,
+        look_at=_earliest(why.ask_again, over),
+        waits_since=ready_since,
+    )
 
 
 def _attempt(ctx: StepContext) -> Progress:
@@ -139,7 +148,7 @@ def _create_recorded(ctx: StepContext, name: str) -> Progress:
 def _last_ended(ctx: StepContext, attempt: int) -> datetime | None:
     """When the attempt before this one ended, which is no longer recorded.
 
-    If it is unknown and no Pod of the run has started, the run has waited since it was created. A run that
+    If it is unknown and no Pod of the run has started, the run has waited since it could begin. A run that
     has started ends by its own timeout: None.
     """
     last, execution = ctx.attempt(attempt - 1), ctx.snapshot.execution
@@ -147,7 +156,7 @@ def _last_ended(ctx: StepContext, attempt: int) -> datetime | None:
     if last.job is not None and last.job.status.end is not None:
         ends.append(last.job.status.end.last_transition_time or ctx.now)
     if not ends and execution.status.start_time is None:
-        return execution.metadata.creation_timestamp
+        return waits_since(execution)
     return max(ends, default=None)
 
 
@@ -158,6 +167,7 @@ def _record(ctx: StepContext, name: str, attempt: Attempt, state: AttemptState) 
         attempt=recorded.attempt,
         disruptions=recorded.disruptions,
         preemptions=recorded.preemptions,
+        earlier_seconds=recorded.earlier_seconds,
         job_name=name,
     )
     match state:
@@ -205,6 +215,7 @@ def _runs(ctx: StepContext, base: StepStatusView, runs: Runs) -> Progress:
 
 def _waits(ctx: StepContext, base: StepStatusView, waits: Waits) -> Progress:
     recorded = ctx.recorded
+    job = ctx.attempt(recorded.attempt).job
     reason: str | None = waits.reason
     message: str | None = ctx.sentence(waits.message)
     short = ctx.now < waits.show_at
@@ -220,12 +231,14 @@ def _waits(ctx: StepContext, base: StepStatusView, waits: Waits) -> Progress:
         missing_pod=waits.missing_pod,
         force_delete=waits.force_delete,
         lookups=waits.lookups,
+        waits_since=job.metadata.creation_timestamp if job is not None else None,
     )
 
 
 def _failed(ctx: StepContext, base: StepStatusView, failed: Failed, attempt: Attempt) -> Progress:
     next_ = retrying.after_failure(
         ctx.resolved,
+        ctx.snapshot.limits,
         failed,
         base.attempt,
         base.disruptions,
@@ -281,6 +294,7 @@ def _retrying(ctx: StepContext) -> Progress:
         attempt=attempt,
         disruptions=recorded.disruptions,
         preemptions=recorded.preemptions,
+        earlier_seconds=recorded.earlier_seconds + round(seconds_run(recorded)),
     )
     return _create_recorded(replace(ctx, recorded=status), ctx.job_name(attempt))
 
@@ -320,6 +334,13 @@ def _ended(ctx: StepContext) -> Progress:
     if ctx.now < over:
         return Progress(recorded, look_at=over)
     return Progress(recorded, delete_jobs=_job_of(attempt))
+
+
+def seconds_run(status: StepStatusView) -> float:
+    """For how many seconds the container of the current or last attempt ran, if that has ended."""
+    if status.start_time is None or status.completion_time is None:
+        return 0.0
+    return max(0.0, (status.completion_time - status.start_time).total_seconds())
 
 
 def _job_of(attempt: Attempt) -> tuple[OldObject, ...]:

@@ -10,7 +10,7 @@ from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.attempt_state import Blame, Failed, Waits
 from nightcrawler_operator.decisions.pending import Pending, newest
-from nightcrawler_operator.plan import LookForClaim, Lookup
+from nightcrawler_operator.plan import LookForVolumeClaim, Lookup
 
 _NO_VOLUME: Final = "FailedBinding"
 _CLAIM_WAITS: Final = frozenset(
@@ -59,13 +59,13 @@ def with_volume(p: Pending, result: Waits | Failed) -> Waits | Failed:
         return result
     if p.claim is None:
         # It is cached a moment after its creation; only a look-up shows that it is gone.
-        lookups: tuple[Lookup, ...] = (LookForClaim(p.volume.claim),) if p.now >= p.show_at else ()
+        lookups: tuple[Lookup, ...] = (LookForVolumeClaim(p.volume.claim),) if p.now >= p.show_at else ()
         ask_at = max(p.show_at, p.now)
     elif p.claim.bound:
         return result
     else:
         ask_at = p.ask_at(p.claim.metadata.uid, p.show_at)
-        lookups = p.ask(p.claim.metadata.uid, names.CLAIMS.kind, ask_at)
+        lookups = p.ask(p.claim.metadata.uid, names.VOLUME_CLAIMS.kind, ask_at)
     look_at = min(result.look_at or ask_at, ask_at)
     return replace(result, look_at=look_at, lookups=(*result.lookups, *lookups))
 

@@ -7,16 +7,16 @@ from datetime import datetime
 from statistics import median
 from typing import Final
 
+from nightcrawler_crds.planning.resolved import requests, resolve
+from nightcrawler_crds.planning.revision import Revision
+from nightcrawler_crds.planning.together import is_on_one_node, moments
+from nightcrawler_crds.planning.wait import nth_end, until_room
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
-from nightcrawler_operator.decisions.fitting import allowed_nodes, requests
-from nightcrawler_operator.decisions.onenode import common_nodes, moments
+from nightcrawler_operator.decisions.fitting import allowed_nodes
+from nightcrawler_operator.decisions.onenode import common_nodes
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.resolved import resolve
-from nightcrawler_operator.snapshot import LiveRun, NodeRoom, Nodes, Outlook, Revision
-from nightcrawler_operator.volume import is_on_one_node
+from nightcrawler_operator.snapshot import LiveRun, NodeRoom, Nodes, Outlook
 
-_NEW_NODE: Final = 300.0
-"""Seconds after which a new node is usually there where an autoscaler adds some."""
 _MOST_COPIES: Final = 100
 
 
@@ -32,28 +32,25 @@ def expected_wait(
 ) -> float:
     """Seconds until the first steps start: none if there is room now, also for those that wait before it.
 
-    Else until as many runs have ended there as wait before it, and one more. `duration` is that of this run;
-    it stands for the runs of workflows whose usual time is not known.
+    Else until as many runs have ended there as wait before it, and one more; under a limit of the
+    Environment, until it has its turn. `duration` is that of this run; it stands for the runs of workflows
+    whose usual time is not known.
     """
-    ahead = outlook.waiting.get(place, 0)
+    running, ahead = outlook.running.get(place, ()), outlook.waiting.get(place, 0)
+    if spec.max_running is not None and len(running) + ahead >= spec.max_running:
+        left = _time_left(place, running, duration, now)
+        # Those of the others that have their places, and have not started yet.
+        left += [duration] * (spec.max_running - len(left))
+        return nth_end(left, len(running) + ahead - spec.max_running, duration)
     if outlook.free is not None and _has_room(spec, revision, outlook.free, nodes, limits, ahead + 1):
         return 0.0
-    queue = _until_enough_ended(place, outlook.running.get(place, ()), ahead, duration, limits, now)
-    # Where it is written that an autoscaler adds nodes, none is waited for much longer than that takes.
-    return min(queue, _NEW_NODE) if spec.nodes == "Autoscaled" else queue
+    left = _time_left(place, running, duration, now)
+    return until_room(left, ahead, duration, spec, limits.queue_timeout)
 
 
-def _until_enough_ended(
-    place: str, running: Sequence[LiveRun], ahead: int, duration: float, limits: Limits, now: datetime
-) -> float:
-    if not running:
-        # Others use the nodes; nobody knows for how long.
-        return limits.queue_timeout
-    left = sorted(
-        max(0.0, _usual(run, place, duration) - (now - run.started).total_seconds()) for run in running
-    )
-    rounds, position = divmod(ahead, len(left))
-    return left[position] + rounds * duration
+def _time_left(place: str, running: Sequence[LiveRun], duration: float, now: datetime) -> list[float]:
+    """How many seconds each run will take yet."""
+    return [max(0.0, _usual(run, place, duration) - (now - run.started).total_seconds()) for run in running]
 
 
 def _usual(run: LiveRun, place: str, otherwise: float) -> float:

@@ -32,6 +32,7 @@ from nightcrawler_operator.decisions.containers import (
 )
 from nightcrawler_operator.decisions.pending import POD_EXPECTED, Pending, newest
 from nightcrawler_operator.decisions.pods import pod_condition
+from nightcrawler_operator.decisions.schedulerwords import shortened
 from nightcrawler_operator.decisions.volumewait import volume_lost, volume_missing, with_volume
 from nightcrawler_operator.plan import OldObject
 from nightcrawler_operator.snapshot import Refusal
@@ -140,7 +141,8 @@ def _unschedulable(p: Pending) -> Waits | Failed | None:
     scheduled = pod_condition(p.pod, "PodScheduled")
     if scheduled is None or scheduled.status == "True" or p.pod.spec.node_name:
         return None
-    return p.wait(conditions.STEP_UNSCHEDULABLE, f"waits for a node: {one_line(scheduled.message)}")
+    message = f"waits for a node: {shortened(one_line(scheduled.message))}"
+    return p.wait(conditions.STEP_UNSCHEDULABLE, message)
 
 
 def _cannot_start(p: Pending) -> Waits | Failed | None:

@@ -7,6 +7,7 @@ import os
 import socket
 import uuid
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
@@ -48,7 +49,8 @@ def own_identity(pod: str = "") -> str:
 
 def own_holder(container: Container | None = None, *, proc: Path = PROC) -> Holder:
     """This process, as written into a Lease that it holds."""
-    return Holder(own_identity(container.pod if container else ""), own_process(proc), container)
+    identity = own_identity(container.pod if container else "")
+    return Holder(identity, own_process(proc), container, version("nightcrawler"))
 
 
 def own_process(proc: Path = PROC) -> Process | None:

@@ -57,18 +57,18 @@ class LeftoverReconciler:
 
     def all_keys(self) -> Iterator[LeftoverKey]:
         """Every execution that has Jobs, or a claim, and is not live."""
-        return self._cluster.leftovers()
+        return self._cluster.children.leftovers()
 
     def run_ended(self, execution: ExecutionView) -> None:
         """Note a run whose end we wrote ourselves, so that it need not be read."""
         meta = execution.metadata
         key = LeftoverKey(*meta.key, meta.uid)
-        if self._cluster.has_leftovers(key):
+        if self._cluster.children.has_leftovers(key):
             self._phases[key] = execution.status.phase
 
     async def reconcile(self, key: LeftoverKey) -> Outcome:
         """Keep, stop or delete the Jobs of an execution that has ended, and with them its volume."""
-        if not self._cluster.has_leftovers(key):
+        if not self._cluster.children.has_leftovers(key):
             self._phases.pop(key, None)
             self._removed.pop(key, None)
             return Done()
@@ -141,10 +141,10 @@ class LeftoverReconciler:
         return Waiting(deleted_at + _REMOVAL)
 
     async def _delete_claim(self, key: LeftoverKey) -> None:
-        claim = self._cluster.claim_of(key)
+        claim = self._cluster.children.volume_claim_of(key)
         if claim is not None:
             old = OldObject(claim.metadata.name, claim.metadata.uid)
-            await delete_all(self._store, names.CLAIMS, key.namespace, [old])
+            await delete_all(self._store, names.VOLUME_CLAIMS, key.namespace, [old])
 
     async def _delete_jobs(self, key: LeftoverKey) -> None:
         """Delete the Jobs that the execution owns, in one request if its label selects no others.
@@ -152,7 +152,7 @@ class LeftoverReconciler:
         The request names the resourceVersion of the cache: Jobs labelled since then are not touched, and
         those labelled before are known to be owned. Otherwise each is deleted by its UID.
         """
-        labelled = self._cluster.labelled_jobs(key.uid, key.namespace)
+        labelled = self._cluster.children.labelled_jobs(key.uid, key.namespace)
         owned = [job.metadata for job in labelled if is_owned_by(job.metadata, key.uid)]
         if not owned:
             return

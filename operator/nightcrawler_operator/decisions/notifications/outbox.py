@@ -14,9 +14,9 @@ import msgspec
 
 from nightcrawler_crds.kube.noticeviews import NoticeView
 from nightcrawler_crds.kube.views import ExecutionStatusView, OwingStatusView
+from nightcrawler_crds.planning.resolved import run_timeout
 from nightcrawler_crds.validation import WantedNotices
 from nightcrawler_crds.words import format_duration_words
-from nightcrawler_operator.resolved import run_timeout
 from nightcrawler_operator.snapshot import OwingSnapshot, Snapshot
 
 Notices = Mapping[str, NoticeView]

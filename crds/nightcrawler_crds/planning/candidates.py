@@ -1,4 +1,4 @@
-"""Where a run may go: the Environments that come into question, and what speaks against each.
+"""Where a run may go: the Environments that come into question, in their order.
 
 An explicit Environment alone; else those that the workflow lists; else all of them if it has a strategy, or
 the default one.
@@ -6,7 +6,7 @@ the default one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -18,18 +18,10 @@ from nightcrawler_crds.validation import (
     Cordon,
     cordon,
     default_environment,
-    environment_problems,
     find_environment,
     is_called,
-    own_template_problems,
-    profile_selector_problems,
     unknown_environment,
 )
-from nightcrawler_operator.decisions.fitting import too_large
-from nightcrawler_operator.decisions.onenode import contradiction, too_large_together
-from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import Nodes, Revision
-from nightcrawler_operator.volume import is_on_one_node
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,27 +101,6 @@ def _named(
             why = f"{why}, as {name!r}"
         found.setdefault(there, Candidate(there, view, why, any_name))
     return tuple(found.values())
-
-
-def objections(candidate: Candidate, revision: Revision, nodes: Nodes, limits: Limits) -> Iterator[NoPlace]:
-    """Why the run could never run there, most fundamental first."""
-    spec, steps = candidate.spec, revision.spec.steps or ()
-    selector = spec.node_selector or {}
-    for problem in own_template_problems(candidate.name, spec):
-        yield NoPlace(problem.reason, problem.message)
-    for problem in environment_problems(steps, candidate.name, selector):
-        yield NoPlace(problem.reason, problem.message)
-    for problem in profile_selector_problems(revision.spec, revision.profiles, candidate.name, selector):
-        yield NoPlace(problem.reason, problem.message)
-    together = is_on_one_node(revision.spec, spec, limits)
-    if together and (sentence := contradiction(revision, spec, limits, nodes)):
-        yield NoPlace(conditions.NO_COMMON_NODE, sentence)
-    if spec.nodes == "Fixed":
-        sentence = too_large(candidate.name, spec, revision, nodes, limits)
-        if sentence is None and together:
-            sentence = too_large_together(candidate.name, spec, revision, nodes, limits)
-        if sentence:
-            yield NoPlace(conditions.NO_NODE_LARGE_ENOUGH, sentence)
 
 
 def read_environment(environment: EnvironmentView) -> EnvironmentSpec:

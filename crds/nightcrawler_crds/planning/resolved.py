@@ -1,18 +1,20 @@
 """One resolved step: what is in force for a step, from all levels that have a say. Pure.
 
-The levels, weakest first: built-in (`Limits`, `defaults`) < compute profile < Environment < workflow < step.
+The levels, weakest first: built-in (`StepDefaults`), compute profile, Environment, workflow, step.
 Builders, retries and waits all use it; what the facade shows comes from the same `effective_resources`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from nightcrawler_crds import defaults, names, words
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import (
+    AccessMode,
     ComputeProfileSpec,
     EnvironmentSpec,
     EnvVar,
@@ -22,8 +24,24 @@ from nightcrawler_crds.v1alpha1 import (
 )
 from nightcrawler_crds.validation import effective_resources, first_word
 from nightcrawler_crds.words.gpumodels import Declared, Wanted, wanted
-from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import Revision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDefaults:
+    """What is in force where nobody says otherwise: the built-in values, or those of the installation."""
+
+    default_timeout: float = defaults.TIMEOUT
+    """How long an execution may take from the start of its first Pod, if its workflow sets no timeout."""
+    default_retry_delay: float = defaults.RETRY_DELAY
+    """Between two attempts after an error of the program, if neither step nor workflow sets it."""
+    default_cpu: words.Cpu | None = None
+    """Request of steps for which none is set; None requests nothing."""
+    default_memory: words.Bytes | None = None
+    """Request of steps for which none is set; None requests nothing."""
+    storage_access_mode: AccessMode = "ReadWriteOnce"
+    """Access mode of the volumes of runs whose Environment names none."""
+    priority_class_prefix: str = ""
+    """What precedes a workflow's priority in the names of PriorityClasses; empty: Pods get none for it."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +51,7 @@ class ResolvedStep:
     step: Step
     spec: WorkflowSpec
     environment: EnvironmentSpec
-    limits: Limits
+    limits: StepDefaults
     profile: ComputeProfileSpec | None = None
 
     @cached_property
@@ -181,12 +199,30 @@ def tolerates_device(resource: str) -> dict[str, str]:
     return {"key": resource, "operator": "Exists", "effect": "NoSchedule"}
 
 
-def resolve(step: Step, revision: Revision, environment: EnvironmentSpec, limits: Limits) -> ResolvedStep:
+def resolve(
+    step: Step, revision: Revision, environment: EnvironmentSpec, limits: StepDefaults
+) -> ResolvedStep:
     """A step of a run in its Environment."""
     return ResolvedStep(step, revision.spec, environment, limits, revision.profile_of(step))
 
 
-def run_timeout(spec: WorkflowSpec, limits: Limits) -> float:
+def run_timeout(spec: WorkflowSpec, limits: StepDefaults) -> float:
     """Seconds that a run may take once its first Pod has started: the workflow's value, else built-in."""
     written = spec.config.timeout if spec.config else None
     return limits.default_timeout if written is None else words.parse_duration(written)
+
+
+def requests(resolved: ResolvedStep, products: Iterable[str]) -> dict[str, float]:
+    """What the step's container asks for, in cores, bytes and devices."""
+    asked: dict[str, float] = {}
+    cpu, _ = resolved.cpu
+    gpus = resolved.gpus(tuple(products))
+    if cpu is not None:
+        asked["cpu"] = cpu.millicores / 1000
+    if resolved.memory is not None:
+        asked["memory"] = float(resolved.memory.count)
+    if resolved.ephemeral_storage is not None:
+        asked["ephemeral-storage"] = float(resolved.ephemeral_storage.count)
+    if gpus is not None:
+        asked[gpus.resource] = float(gpus.count)
+    return asked

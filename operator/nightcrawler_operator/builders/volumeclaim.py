@@ -9,7 +9,7 @@ from nightcrawler_operator.plan import Run
 from nightcrawler_operator.volume import Volume
 
 
-def claim(run: Run, volume: Volume) -> dict[str, Any]:
+def volume_claim(run: Run, volume: Volume) -> dict[str, Any]:
     """The manifest of the claim; the run owns it unless it is to be kept."""
     metadata: dict[str, Any] = {
         "name": volume.claim,
@@ -37,8 +37,8 @@ def claim(run: Run, volume: Volume) -> dict[str, Any]:
     if volume.storage_class is not None:
         spec["storageClassName"] = volume.storage_class
     return {
-        "apiVersion": names.CLAIMS.api_version,
-        "kind": names.CLAIMS.kind,
+        "apiVersion": names.VOLUME_CLAIMS.api_version,
+        "kind": names.VOLUME_CLAIMS.kind,
         "metadata": metadata,
         "spec": spec,
     }

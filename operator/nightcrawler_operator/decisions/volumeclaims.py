@@ -7,11 +7,11 @@ from nightcrawler_operator.snapshot import Snapshot
 from nightcrawler_operator.volume import Volume
 
 
-def missing_claim(snapshot: Snapshot, run: Run) -> Volume | None:
+def missing_volume(snapshot: Snapshot, run: Run) -> Volume | None:
     """The run's volume, if its claim is to be created: before the first Job, and never again.
 
     A further one would be empty: what earlier steps wrote is not in it.
     """
     recorded = snapshot.execution.status.steps.values()
     begun = bool(snapshot.attempts) or any(status.attempt for status in recorded)
-    return None if begun or snapshot.claim is not None else run.volume
+    return None if begun or snapshot.volume_claim is not None else run.volume

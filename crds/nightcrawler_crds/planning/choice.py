@@ -41,6 +41,14 @@ KEYS: Final[Mapping[EnvironmentStrategy, _Key]] = {
 }
 
 
+_THEN: Final[Mapping[EnvironmentStrategy, tuple[str, str]]] = {
+    "start": ("is quickest", "costs least"),
+    "time": ("starts first", "costs least"),
+    "cost": ("starts first", "is quickest"),
+}
+"""What decides between equals, in the order of the keys."""
+
+
 def choose(strategy: EnvironmentStrategy, there: Sequence[Appraisal]) -> Appraisal | None:
     """The best of those that are not passed over, by a strategy; None if all are."""
     left = [one for one in there if one.passed_over is None]
@@ -68,8 +76,21 @@ def why(strategy: EnvironmentStrategy, chosen: Appraisal, there: Sequence[Apprai
         "time": f"it ends there first, in about {_long(chosen.end)}",
         "cost": f"it costs least there, about {_money(chosen)}",
     }[strategy]
+    if decided := _decided(strategy, chosen, there):
+        best = f"{best}, and among equals it {decided}"
     others = [f"{one.name}: {_offer(strategy, one)}" for one in there if one is not chosen]
     return f"runs in {chosen.name}: {best}" + (f" ({'; '.join(others)})" if others else "")
+
+
+def _decided(strategy: EnvironmentStrategy, chosen: Appraisal, there: Sequence[Appraisal]) -> str:
+    """What decided between equals; empty if there was none."""
+    own = KEYS[strategy](chosen)
+    keys = [KEYS[strategy](one) for one in there if one is not chosen and one.passed_over is None]
+    for position, words in enumerate(_THEN[strategy], 1):
+        keys = [key for key in keys if key[position - 1] == own[position - 1]]
+        if any(key[position] > own[position] for key in keys):
+            return words
+    return ""
 
 
 def objection(strategy: EnvironmentStrategy, chosen: Appraisal, one: Appraisal) -> str | None:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Final
 
+from nightcrawler_crds.planning.duration import longest_way
+from nightcrawler_crds.planning.resolved import ResolvedStep, StepDefaults, requests, resolve
+from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
 from nightcrawler_crds.words import parse_gpu
 from nightcrawler_crds.words.gpumodels import model_matches
-from nightcrawler_operator.decisions.duration import longest_way
-from nightcrawler_operator.decisions.fitting import requests
-from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.resolved import ResolvedStep, resolve
-from nightcrawler_operator.snapshot import Nodes, Revision
 
 _GB: Final = 1e9
 _HOUR: Final = 3600.0
+_DIGITS: Final = 6
+"""Of a second on one core, the digits that still matter."""
 _NO_GPUS: Final = frozenset({"cpu", "memory", "ephemeral-storage"})
 
 
 def expected_cost(
-    revision: Revision, spec: EnvironmentSpec, duration: float, nodes: Nodes, limits: Limits
+    revision: Revision,
+    spec: EnvironmentSpec,
+    duration: float,
+    products: Collection[str],
+    limits: StepDefaults,
 ) -> float:
     """The cost of a run of that many seconds.
 
@@ -28,24 +33,41 @@ def expected_cost(
     deepest = longest_way(revision, dict.fromkeys(revision.steps, 1.0)) or 1.0
     hours = duration / deepest / _HOUR
     steps = (resolve(step, revision, spec, limits) for step in revision.steps.values())
-    return sum(hourly(step, nodes) * hours for step in steps)
+    return sum(hourly(step, products) * hours for step in steps)
 
 
-def hourly(step: ResolvedStep, nodes: Nodes) -> float:
+def run_cost(
+    revision: Revision,
+    spec: EnvironmentSpec,
+    seconds: Mapping[str, float],
+    products: Collection[str],
+    limits: StepDefaults,
+) -> float | None:
+    """The cost of a run whose steps ran for so many seconds, by step; None without prices."""
+    if spec.prices is None:
+        return None
+    steps = ((seconds.get(name, 0.0), step) for name, step in revision.steps.items())
+    costs = [
+        hourly(resolve(step, revision, spec, limits), products) * ran / _HOUR for ran, step in steps if ran
+    ]
+    return round(sum(costs), _DIGITS)
+
+
+def hourly(step: ResolvedStep, products: Collection[str]) -> float:
     """The price of an hour of a step."""
     prices = step.environment.prices
     if prices is None:
         return 0.0
-    asked = requests(step, nodes.gpu_products)
+    asked = requests(step, products)
     gpus = sum(amount for resource, amount in asked.items() if resource not in _NO_GPUS)
     return (
         asked.get("cpu", 0.0) * (prices.cpu_hour or 0.0)
         + asked.get("memory", 0.0) / _GB * (prices.memory_gb_hour or 0.0)
-        + (gpus * _gpu_hour(step, nodes) if gpus else 0.0)
+        + (gpus * _gpu_hour(step, products) if gpus else 0.0)
     )
 
 
-def _gpu_hour(step: ResolvedStep, nodes: Nodes) -> float:
+def _gpu_hour(step: ResolvedStep, products: Collection[str]) -> float:
     """The price of a GPU: that of its model, else the general one, else the highest of all models."""
     prices = step.environment.prices
     assert prices is not None
@@ -53,10 +75,10 @@ def _gpu_hour(step: ResolvedStep, nodes: Nodes) -> float:
     written = step.resources.gpu
     asked = parse_gpu(written) if written is not None else None
     model = (asked and asked.model) or ""
-    wanted = step.gpus(nodes.gpu_products)
-    products = (wanted and wanted.products) or ()
+    wanted = step.gpus(products)
+    found = (wanted and wanted.products) or ()
     for name, price in by_model.items():
-        if model_matches(model, name) or any(model_matches(name, product) for product in products):
+        if model_matches(model, name) or any(model_matches(name, product) for product in found):
             return price
     if prices.gpu_hour is not None:
         return prices.gpu_hour

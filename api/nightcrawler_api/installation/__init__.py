@@ -1,0 +1,1 @@
+"""Whether the installation is well: the operator, the API server, the caches, the streams."""

@@ -1,0 +1,1 @@
+"""The contents that runs of a workflow have used: listed, shown, compared."""

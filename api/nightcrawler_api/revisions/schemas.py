@@ -1,0 +1,52 @@
+"""Responses about revisions."""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
+
+
+class Revision(TypedDict):
+    """What executions of a workflow used of it and of its compute profiles, as that was at one time.
+
+    `generation` is the workflow's generation then. `current` says whether an execution that starts now would
+    use it, `executions` how many executions that the cluster still has used it.
+    """
+
+    id: str
+    generation: int
+    createdAt: str
+    current: bool
+    executions: int
+
+
+class RevisionList(TypedDict):
+    """The revisions of a workflow, newest first."""
+
+    revisions: list[Revision]
+
+
+class RevisionDetail(Revision):
+    """A revision with its content: fields of the workflow's spec, and `profiles` by the names it uses."""
+
+    content: dict[str, Any]
+
+
+class Difference(TypedDict):
+    """A place whose values differ; a value is missing where the place is.
+
+    `path` is a JSON pointer into the contents, in which steps and parameters go by their names.
+    """
+
+    path: str
+    old: NotRequired[Any]
+    new: NotRequired[Any]
+
+
+class RevisionDifference(TypedDict):
+    """The places in which a revision differs from another, `new`, which may be `latest`."""
+
+    old: str
+    new: str
+    differences: list[Difference]

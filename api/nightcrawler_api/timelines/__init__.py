@@ -1,0 +1,1 @@
+"""When the steps of an execution could start, started and ended."""
