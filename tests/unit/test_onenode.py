@@ -198,6 +198,19 @@ def test_once_the_volume_is_there_its_node_is_decided() -> None:
     assert after.run.node_terms == ()
 
 
+def test_a_step_that_is_larger_than_the_nodes_that_all_may_use_says_so() -> None:
+    steps = a_step("a", resources={"cpu": 32}), a_step("b", resources={"gpu": 1})
+    nodes = there(a_node("large", cpu="64"), a_node("g1", product=A100))
+    pod = a_pod("a").condition("PodScheduled", "False", 0, "Unschedulable", "0/2 nodes are available: …")
+    run = a_snapshot(*steps, config=STORAGE).with_fields(nodes=nodes, volume_claim=a_claim()).with_pod(pod)
+    waits = step_of(planned(run, 60), "a")
+    assert waits["reason"] == conditions.STEP_NO_NODE_LARGE_ENOUGH
+    assert waits["message"] == (
+        "step 'a' waits for a larger node: it asks for 32 CPU, and the largest node that all steps may use, "
+        "g1, has 8 CPU"
+    )
+
+
 # --- the claim -----------------------------------------------------------------------------------------
 
 

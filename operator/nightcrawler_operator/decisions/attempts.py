@@ -257,9 +257,9 @@ def _no_node_is_large_enough(ctx: StepContext, state: Waits | Failed) -> Waits |
     nodes, run = ctx.snapshot.nodes, ctx.run
     if run.volume is not None and run.volume.on_one_node:
         rooms = common_nodes(run.revision, run.environment, nodes, ctx.snapshot.limits)
+        why = larger_than_all(ctx.resolved, rooms, nodes, "the largest node that all steps may use")
     else:
-        rooms = allowed_nodes(ctx.resolved, nodes)
-    why = larger_than_all(ctx.resolved, rooms, nodes)
+        why = larger_than_all(ctx.resolved, allowed_nodes(ctx.resolved, nodes), nodes)
     if why is None:
         return state
     message = f"waits for a larger node: {why}"

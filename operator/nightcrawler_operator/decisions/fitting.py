@@ -69,8 +69,13 @@ def too_large(
     return None
 
 
-def larger_than_all(resolved: ResolvedStep, rooms: Sequence[NodeRoom], nodes: Nodes) -> str | None:
-    """What a step asks for that none of these nodes has, were it empty; None if it fits or there are none."""
+def larger_than_all(
+    resolved: ResolvedStep, rooms: Sequence[NodeRoom], nodes: Nodes, called: str = "the largest node"
+) -> str | None:
+    """What a step asks for that none of these nodes has, were it empty; None if it fits or there are none.
+
+    `called` is what the largest of them is called in the sentence.
+    """
     asked = requests(resolved, nodes.gpu_products)
     if not rooms or any(fits(room, asked) for room in rooms):
         return None
@@ -79,7 +84,7 @@ def larger_than_all(resolved: ResolvedStep, rooms: Sequence[NodeRoom], nodes: No
         most = largest.allocatable.get(resource, 0.0)
         if amount > most:
             asks, there = (amount_in_words(resource, one) for one in (amount, most))
-            return f"it asks for {asks}, and the largest node, {largest.name}, has {there}"
+            return f"it asks for {asks}, and {called}, {largest.name}, has {there}"
     return f"it asks for {_all(asked)} together, and no single node has all of that"
 
 
