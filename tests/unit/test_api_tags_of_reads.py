@@ -153,7 +153,7 @@ def test_tags_are_documented() -> None:
         if path.startswith("/api/") and "get" in document["paths"][path] and path != "/api/events"  # a stream
     }
     reads.discard("/api/events")  # a stream
-    others = {path for path in reads if path.endswith(("/logs", "/export", "/statistics"))}
+    others = {path for path in reads if path.endswith(("/logs", "/export", "/statistics", "/trace"))}
     assert len(reads - others) == len(READS)
     for path in reads:
         responses = document["paths"][path]["get"]["responses"]

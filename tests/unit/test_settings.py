@@ -73,6 +73,8 @@ LIMITS: Final = (
     ("DEFAULT_CPU", "250m", "default_cpu", Cpu(250)),
     ("DEFAULT_MEMORY", "128 MB", "default_memory", Bytes(128_000_000)),
     ("PRIORITY_CLASS_PREFIX", "nc-", "priority_class_prefix", "nc-"),
+    ("OTLP_ENDPOINT", "http://collector:4318", "exports_traces", True),
+    ("STEPS_OTLP_ENDPOINT", "https://collector", "steps_otlp_endpoint", "https://collector"),
     ("ALLOW_HOST_PATH", "true", "pod_policy", PodPolicy(allow_host_path=True)),
 )
 

@@ -74,7 +74,9 @@ class WorkflowUpdate(BaseModel):
     environment_strategy: Literal["start", "time", "cost"] | None = Field(
         None, description="Kept; no effect yet."
     )
-    trace_level: Literal["min", "med", "debug"] | None = Field(None, description="Kept; no effect yet.")
+    trace_level: Literal["min", "med", "debug"] | None = Field(
+        None, description="How much the traces of its runs say; not set: nothing is recorded for them."
+    )
     options: Options | None = None
     tags: _Tags | None = Field(None, description="Tags.")
     parameters: Annotated[list[Parameter], Field(max_length=128)] | None = Field(

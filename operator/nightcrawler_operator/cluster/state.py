@@ -28,10 +28,20 @@ from nightcrawler_operator.cluster.past import PastRuns
 from nightcrawler_operator.cluster.relevant import CREATED, job_state, node_state, pod_state, room_of
 from nightcrawler_operator.cluster.revisioncache import RevisionCache
 from nightcrawler_operator.cluster.room import Room
+from nightcrawler_operator.cluster.traces import TraceFacts, owed, uncollected
 from nightcrawler_operator.decisions.ownership import is_owned_by, owner_name
 from nightcrawler_operator.decisions.pods import ENDED, as_first_deleted
 from nightcrawler_operator.decisions.schedules.snapshot import SCHEDULED, has_schedule
-from nightcrawler_operator.keys import DutyKey, ExecutionKey, LeftoverKey, ScheduleKey, WorkflowKey, WorkKey
+from nightcrawler_operator.keys import (
+    DutyKey,
+    ExecutionKey,
+    LeftoverKey,
+    PodEventsKey,
+    ScheduleKey,
+    TraceKey,
+    WorkflowKey,
+    WorkKey,
+)
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.snapshot import NodeRoom, Nodes, Refusal
 
@@ -49,6 +59,7 @@ class ClusterState:
         *,
         max_owing_runs: int = _DEFAULT.max_owing_runs,
         notices: NoticeOptions | None = None,
+        wake_trace: Callable[[PodEventsKey | TraceKey], None] = lambda _: None,
     ) -> None:
         self._wake = wake
         self.workflows: Cache[WorkflowView] = Cache(self._workflow_changed)
@@ -73,6 +84,8 @@ class ClusterState:
         # The Pods of all nodes are followed only while there are Environments.
         self.room = Room(store, self.environment_changes.all_changed)
         self.past = PastRuns()
+        self.traces = TraceFacts()
+        self._wake_trace = wake_trace
         self.notices = Notices(store, namespace, notices or NoticeOptions(), on_targets=self._targets_changed)
         self.owing = OwingRuns(store, namespace, max_owing_runs, self._owing_changed)
         # By the UID of the execution, taken from a label: a copy in another namespace has it too.
@@ -225,6 +238,8 @@ class ClusterState:
         if new is None and some.spec.trigger.type == SCHEDULED:
             self._wake(ScheduleKey(*workflow))
         if new is None:
+            if self.owing.get(meta.key, meta.uid) is None:
+                self.traces.forget(meta.uid)
             self.lookup_results.pop(meta.uid, None)
             self._observed_at.pop(meta.uid, None)
             self.recorded_at.pop(meta.uid, None)
@@ -233,6 +248,8 @@ class ClusterState:
             return
         self._observed_at[meta.uid] = time.monotonic()
         self.notices.observed(meta, new.status.notifications)
+        for attempt in uncollected(new):
+            self._wake_trace(attempt)
         key = ExecutionKey(*meta.key)
         if key != self._own_write:
             self._wake(key)
@@ -244,8 +261,11 @@ class ClusterState:
         _index(self.owing_of, (meta.namespace, some.spec.workflow_ref.name), meta.name, there=new is not None)
         if new is None:
             self.notices.deliveries.forget(meta.uid)
+            self.traces.forget(meta.uid)
         else:
             self.notices.observed(meta, new.status.notifications)
+            for trace in owed(new):
+                self._wake_trace(trace)
         if new is not None:
             self._wake(DutyKey(*meta.key))
             if old is None and some.spec.trigger.type == SCHEDULED:

@@ -95,6 +95,7 @@ def _blocked(
         "attempt": waiting.attempt,
         "disruptions": waiting.disruptions,
         "preemptions": waiting.preemptions,
+        "attempts": waiting.attempts,
     }
     if isinstance(why, StepStatusView):
         return Progress(msgspec.structs.replace(why, **counts))
@@ -158,6 +159,7 @@ def _record(ctx: StepContext, name: str, attempt: Attempt, state: AttemptState) 
         disruptions=recorded.disruptions,
         preemptions=recorded.preemptions,
         job_name=name,
+        attempts=recorded.attempts,
     )
     match state:
         case Succeeded(lookups=lookups) | Failed(lookups=lookups) if lookups:
@@ -278,6 +280,7 @@ def _retrying(ctx: StepContext) -> Progress:
         attempt=attempt,
         disruptions=recorded.disruptions,
         preemptions=recorded.preemptions,
+        attempts=recorded.attempts,
     )
     return _create_recorded(replace(ctx, recorded=status), ctx.job_name(attempt))
 
