@@ -51,6 +51,10 @@ class Limits(StepDefaults):
     """Attempts after failures of the infrastructure, which use up no retry; a count."""
     duty_timeout: float = 3600.0
     """How long something that is owed to an ended execution may take before it is given up."""
+    exports_traces: bool = False
+    """Whether traces are exported."""
+    steps_otlp_endpoint: str = ""
+    """Where steps export what they trace themselves; empty: nowhere."""
     max_owing_runs: int = 2_000
     """Ended executions that may owe something at the same time; a count."""
     history_completed: int = 10

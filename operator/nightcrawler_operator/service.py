@@ -29,6 +29,8 @@ from nightcrawler_operator.decisions.schedules.snapshot import SCHEDULED, has_sc
 from nightcrawler_operator.effects.events import EventEffect
 from nightcrawler_operator.effects.notifications.sender import NotificationEffect
 from nightcrawler_operator.effects.notifications.transport import Transports
+from nightcrawler_operator.effects.traces.effect import PodEventsEffect, TraceEffect
+from nightcrawler_operator.effects.traces.exporter import Exporter
 from nightcrawler_operator.election.elector import Elector
 from nightcrawler_operator.election.holder import Witness, own_holder, write_identity
 from nightcrawler_operator.election.leadership import Leadership, SoleLeader
@@ -40,7 +42,9 @@ from nightcrawler_operator.keys import (
     LeftoverKey,
     NoticeKey,
     PlacesKey,
+    PodEventsKey,
     ScheduleKey,
+    TraceKey,
     WorkflowKey,
     WorkKey,
 )
@@ -61,6 +65,7 @@ log = logging.getLogger(__name__)
 _RETRY_LIST: Final = 2.0
 _EFFECT_WORKERS: Final = 2
 _NOTICE_WORKERS: Final = 8
+_TRACE_WORKERS: Final = 2
 _GC_THRESHOLDS: Final = (50_000, 50, 1_000)
 """Full collections walk the caches, which hold no garbage: 200 to 480 ms with 22,000 objects."""
 
@@ -85,6 +90,7 @@ class Operator:
                 domains=settings.notification_domains,
                 wake=self._wake_notice,
             ),
+            wake_trace=self._wake_trace,
         )
         self.own = own_holder(settings.container)
         self.election = self._election()
@@ -105,6 +111,11 @@ class Operator:
             time_left=self.election.time_left,
             wake=self._wake,
             metrics=self.telemetry,
+        )
+        self._exporter = (
+            Exporter(settings.otlp_endpoint, settings.exporter_headers, settings.otlp_ca_file)
+            if settings.otlp_endpoint
+            else None
         )
         self._leftovers = LeftoverReconciler(self.store, self.cluster, limits, on_found=self._found_ended)
         self._schedules = ScheduleReconciler(
@@ -130,6 +141,18 @@ class Operator:
         self.notices = Controller(
             self._notice_queue,
             {NoticeKey: self._notifications},
+            metrics=self.telemetry,
+            leads=lambda: self.election.is_leader,
+        )
+        self._trace_queue = WorkQueue[PodEventsKey | TraceKey]()
+        self.traces = Controller[PodEventsKey | TraceKey](
+            self._trace_queue,
+            {
+                PodEventsKey: PodEventsEffect(self.store, self.cluster, self._wake),
+                TraceKey: TraceEffect(
+                    self.store, self.cluster, self._exporter, wake=self._wake, metrics=self.telemetry
+                ),
+            },
             metrics=self.telemetry,
             leads=lambda: self.election.is_leader,
         )
@@ -193,6 +216,8 @@ class Operator:
         for number in range(_NOTICE_WORKERS):
             self._spawn(self.notices.work(self._notice_queue), f"messages {number}")
         self._spawn(self.cluster.notices.targets.run(), "informer of targets")
+        for number in range(_TRACE_WORKERS):
+            self._spawn(self.traces.work(self._trace_queue), f"traces {number}")
 
     async def stop(self) -> None:
         """Stop in order: finish the writes under way, then release the Lease."""
@@ -203,6 +228,8 @@ class Operator:
             task.cancel()
         await asyncio.gather(*self._workers, *self._tasks, return_exceptions=True)
         await self._transports.close()
+        if self._exporter is not None:
+            await self._exporter.close()
         await self.connection.close()
 
     async def _sync_then_lead(self) -> None:
@@ -337,6 +364,9 @@ class Operator:
     def _wake_notice(self, key: NoticeKey) -> None:
         self.notices.wake(key)
 
+    def _wake_trace(self, key: PodEventsKey | TraceKey) -> None:
+        self.traces.wake(key)
+
     def _wake(self, key: WorkKey) -> None:
         # The caches are built before the controller, and report nothing before they are started.
         self.controller.wake(key)
@@ -357,6 +387,7 @@ class Operator:
             self._events.repeat_recent(self.cluster.executions)
         self.controller.wake_all()
         self.notices.wake_all()
+        self.traces.wake_all()
 
     def _follow(self) -> None:
         log.info("not leading")
@@ -364,5 +395,6 @@ class Operator:
         self._events.clear()
         self._notice_queue.clear()
         self.cluster.places.begin_term(self.cluster.executions)
+        self._trace_queue.clear()
         # Another leader may delete revisions that are cached here.
         self.cluster.revisions.invalidate()

@@ -38,7 +38,15 @@ READS = (
 )
 UNTAGGED = ("/api/events", "/api/status")
 """A stream, and what is never the same twice."""
-ELSEWHERE = ("/logs", "/export", "/statistics", "/revisions", "/revisions/{revisionId}", "/difference")
+ELSEWHERE = (
+    "/logs",
+    "/export",
+    "/statistics",
+    "/trace",
+    "/revisions",
+    "/revisions/{revisionId}",
+    "/difference",
+)
 """Reads whose tags need a real API server."""
 
 

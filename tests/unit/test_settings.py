@@ -76,6 +76,8 @@ LIMITS: Final = (
     ("MAX_RUNNING_PER_NAMESPACE", "10", "max_running_per_namespace", 10),
     ("MAX_RUNNING_IN", "vision = 20,nightly=5", "max_running_in", {"vision": 20, "nightly": 5}),
     ("PRIORITY_CLASS_PREFIX", "nc-", "priority_class_prefix", "nc-"),
+    ("OTLP_ENDPOINT", "http://collector:4318", "exports_traces", True),
+    ("STEPS_OTLP_ENDPOINT", "https://collector", "steps_otlp_endpoint", "https://collector"),
     ("ALLOW_HOST_PATH", "true", "pod_policy", PodPolicy(allow_host_path=True)),
 )
 

@@ -23,6 +23,7 @@ from nightcrawler_api.executions.schemas import (
     ExecutionList,
     ExecutionStarted,
     RerunRequest,
+    Trace,
 )
 from nightcrawler_api.http.json_body import JsonRoute
 from nightcrawler_api.openapi import answers, reads
@@ -101,6 +102,22 @@ async def show_execution(
     why it is missing.
     """
     return ETagResponse(await executions.show(workflow_id, execution_id, caller, with_logs=logs))
+
+
+@router.get(
+    "/executions/{executionId}/trace",
+    summary="Show the trace of an execution",
+    responses=reads(Trace, "The trace in OpenTelemetry's JSON.", examples.TRACE, 404, 422, 503),
+)
+async def show_trace(
+    executions: Executions, caller: CallerOf, workflow_id: WorkflowId, execution_id: ExecutionId
+) -> Response:
+    """The spans of the run and its steps; attempts, waits and Events as its workflow's traceLevel says.
+
+    It is the body of an OTLP request, which collectors and trace viewers take. Spans of what is under way
+    end now.
+    """
+    return ETagResponse(await executions.trace(workflow_id, execution_id, caller))
 
 
 @router.post(

@@ -130,3 +130,28 @@ CANCELLING: Final[dict[str, Any]] = {
     "executionId": "exec-5002",
     "status": "cancelling",
 }
+
+TRACE: Final[dict[str, Any]] = {
+    "resourceSpans": [
+        {
+            "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "nightcrawler"}}]},
+            "scopeSpans": [
+                {
+                    "scope": {"name": "nightcrawler"},
+                    "spans": [
+                        {
+                            "traceId": "0123456789abcdef0123456789abcdef",
+                            "spanId": "0123456789abcdef",
+                            "name": "image-classification",
+                            "kind": 1,
+                            "startTimeUnixNano": "1752158700000000000",
+                            "endTimeUnixNano": "1752163285000000000",
+                            "attributes": [],
+                            "status": {"code": 1},
+                        }
+                    ],
+                }
+            ],
+        }
+    ]
+}

@@ -198,6 +198,12 @@ class ExecutionDetail(Execution):
     notifications: NotRequired[list[Notice]]
 
 
+class Trace(TypedDict):
+    """A trace as the body of an OTLP request (`ExportTraceServiceRequest` in JSON)."""
+
+    resourceSpans: list[dict[str, Any]]
+
+
 class NotCancelled(TypedDict):
     """An execution that could not be cancelled, and why."""
 

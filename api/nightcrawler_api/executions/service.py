@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 
 from pydantic import ValidationError
 
@@ -30,6 +30,7 @@ from nightcrawler_api.executions.schemas import (
     ExecutionStarted,
     NotCancelled,
     RerunRequest,
+    Trace,
 )
 from nightcrawler_api.ids import create_named
 from nightcrawler_api.pagination import continued
@@ -44,6 +45,7 @@ from nightcrawler_crds.kube.nativeviews import RevisionView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.names import EXECUTIONS, REVISIONS
+from nightcrawler_crds.tracing.otlp import trace_request
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from nightcrawler_crds.validation import PodPolicy
 
@@ -187,6 +189,11 @@ class ExecutionService:
         now = clock.utcnow()
         expected = self._forecasts.of_live(entry, execution, now)
         return presenter.detail(execution, self._default_user, order, logs, now, expected)
+
+    async def trace(self, workflow: str, name: str, caller: Caller) -> Trace:
+        """The trace of an execution as it is recorded so far, as an OTLP request."""
+        _, execution = await self._cluster.execution(workflow, name)
+        return cast("Trace", trace_request(execution, clock.utcnow()))
 
     async def cancel(self, workflow: str, name: str, caller: Caller) -> Cancelling:
         """Request the cancellation of an execution; idempotent."""

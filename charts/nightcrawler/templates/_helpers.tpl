@@ -68,6 +68,23 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- include "nightcrawler.notifications.domains" . }}
 {{- end -}}
 
+{{/* Where traces go; the operator's. */}}
+{{- define "nightcrawler.traces" -}}
+{{- if .endpoint }}
+- name: NIGHTCRAWLER_OTLP_ENDPOINT
+  value: {{ .endpoint | quote }}
+{{- end }}
+{{- if .headersSecretName }}
+- name: NIGHTCRAWLER_OTLP_HEADERS
+  valueFrom:
+    secretKeyRef: {name: {{ .headersSecretName }}, key: headers}
+{{- end }}
+{{- if .stepsEndpoint }}
+- name: NIGHTCRAWLER_STEPS_OTLP_ENDPOINT
+  value: {{ .stepsEndpoint | quote }}
+{{- end }}
+{{- end -}}
+
 {{/* Whose recipients; both processes', since the facade refuses others at once. */}}
 {{- define "nightcrawler.notifications.domains" -}}
 {{- with .Values.notifications.domains }}

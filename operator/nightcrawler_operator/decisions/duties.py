@@ -22,9 +22,10 @@ from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import ExecutionStatusView, OwingStatusView
 from nightcrawler_crds.v1alpha1 import DutyName, conditions
 from nightcrawler_crds.words import format_duration_words
+from nightcrawler_operator.decisions import attemptrecords
 from nightcrawler_operator.decisions.notifications import outbox
 from nightcrawler_operator.decisions.schedules import duty as schedule_duty
-from nightcrawler_operator.decisions.status import condition, merge_patch
+from nightcrawler_operator.decisions.status import condition, merge_patch, to_json
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import Done, Outcome, Waiting
 from nightcrawler_operator.snapshot import OwingSnapshot, Snapshot
@@ -61,6 +62,7 @@ NOTIFICATIONS: Final[DutyName] = "Notifications"
 DUTIES: Final[Sequence[Duty]] = (
     Duty("Schedule", schedule_duty.is_owed, schedule_duty.is_done),
     Duty(NOTIFICATIONS, outbox.is_owed, outbox.is_done),
+    Duty("Trace", attemptrecords.is_owed, attemptrecords.is_done),
 )
 """All duties."""
 
@@ -107,6 +109,8 @@ def decide(snapshot: OwingSnapshot) -> DutyPlan:
         conditions=_conditions(snapshot, undone, reason),
     )
     patch = merge_patch(recorded, wanted)
+    if steps := attemptrecords.completed(snapshot, recorded):
+        patch["steps"] = to_json(steps)
     if not left:
         return DutyPlan(patch, settled=True, undone=undone, reason=reason)
     until = min(_due(name, snapshot) for name in left)
