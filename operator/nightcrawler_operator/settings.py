@@ -11,6 +11,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from nightcrawler_crds import settings as common
 from nightcrawler_crds import words
+from nightcrawler_crds.election.death import Container
+from nightcrawler_crds.election.elector import LeaseTerms
 from nightcrawler_crds.settings import (
     DNS_LABEL,
     PREFIX,
@@ -23,8 +25,6 @@ from nightcrawler_crds.settings import (
     own_namespace,
     variable,
 )
-from nightcrawler_operator.decisions.death import Container
-from nightcrawler_operator.election.elector import LeaseTerms
 from nightcrawler_operator.limits import Limits
 
 __all__ = ["PREFIX", "Settings", "accepted", "load", "variable"]

@@ -10,11 +10,11 @@ from prometheus_client import generate_latest
 
 from nightcrawler_api.app import create_app
 from nightcrawler_api.settings import Settings
+from nightcrawler_crds.election.leadership import SoleLeader
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_operator.cluster.state import ClusterState
-from nightcrawler_operator.election.leadership import SoleLeader
 from nightcrawler_operator.lanes import Lane, Lanes
 from nightcrawler_operator.telemetry import Telemetry
 from tests.support.chart import CHART, manifests, of, one

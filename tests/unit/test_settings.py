@@ -11,11 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from nightcrawler_crds import settings as common
+from nightcrawler_crds.election.death import Container
 from nightcrawler_crds.errors import ConfigurationError
 from nightcrawler_crds.validation.podtemplate import PodPolicy, Power
 from nightcrawler_crds.words import Bytes, Cpu
 from nightcrawler_operator import settings
-from nightcrawler_operator.decisions.death import Container
 from nightcrawler_operator.limits import Limits
 
 

@@ -9,12 +9,12 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from nightcrawler_crds.election.leadership import SoleLeader
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView
 from nightcrawler_operator.cluster.state import ClusterState
-from nightcrawler_operator.election.leadership import SoleLeader
 from nightcrawler_operator.keys import ExecutionKey
 from nightcrawler_operator.lanes import Lane, Lanes
 from nightcrawler_operator.plan import NewJob
