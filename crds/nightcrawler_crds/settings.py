@@ -79,6 +79,16 @@ def _known_zone(name: str, info: ValidationInfo) -> str:
     return name
 
 
+def _kept(words: tuple[str, ...]) -> tuple[str, ...]:
+    for word in words:
+        if word not in KEPT:
+            raise ValueError(
+                f"{variable('keep')} {word!r} cannot be used. Accepted: {', '.join(KEPT)}, separated by "
+                "commas."
+            )
+    return words
+
+
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -99,6 +109,10 @@ Port = Annotated[int, Ge(0), Le(65535)]
 DnsLabel = Annotated[str, Field(pattern=f"^{DNS_LABEL}$", max_length=63)]
 
 
+KEPT: Final = ("archive",)
+"""What can be kept of runs that have ended."""
+
+
 class CommonSettings(BaseSettings):
     """The settings of both operator and facade; each adds its own."""
 
@@ -107,6 +121,21 @@ class CommonSettings(BaseSettings):
     kubeconfig: Annotated[Path | None, AfterValidator(lambda path: path and path.expanduser())] = Field(
         None,
         description="The kubeconfig to use. Unset: the Pod's service account, else the default kubeconfig.",
+    )
+    namespace: DnsLabel = Field(
+        "nightcrawler-workflows",
+        description="The one namespace whose workflows the facade serves; the operator reads it too, to "
+        "know of "
+        "which runs the facade keeps something. It has to be there, and to be one of its own: whoever "
+        "reaches "
+        "the facade can read its Secrets, through programs that are given them.",
+    )
+    keep: Annotated[tuple[str, ...], NoDecode, BeforeValidator(items), AfterValidator(_kept)] = Field(
+        (),
+        description="What the facade keeps of runs that have ended, separated by commas: `archive`. Operator "
+        "and facade have to have the same, because the operator prunes no run of which something is still "
+        "to be "
+        "kept. Unset: nothing.",
     )
     default_timeout: Span = Field(defaults.TIMEOUT, description="Timeout of runs whose workflow sets none.")
     default_retry_delay: Wait = Field(
@@ -166,6 +195,11 @@ class CommonSettings(BaseSettings):
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
         "text", description="Plain text, or one JSON object per line."
     )
+
+    @property
+    def archives(self) -> bool:
+        """Whether runs that have ended are archived."""
+        return "archive" in self.keep
 
     @property
     def pod_policy(self) -> PodPolicy:

@@ -167,6 +167,10 @@ class Settings(common.CommonSettings):
         description="How long something that is owed to an ended run, such as the entry in its schedule, may "
         "take before it is given up.",
     )
+    archive_timeout: Span = Field(
+        _DEFAULT.archive_timeout,
+        description="How long archiving an ended run may take before it is given up (KEEP=archive).",
+    )
     max_owing_runs: Count = Field(
         _DEFAULT.max_owing_runs,
         description="How many ended runs may owe something at the same time; beyond that, what the "
@@ -277,6 +281,8 @@ class Settings(common.CommonSettings):
             environment_status_spacing=self.environment_status_spacing,
             max_disruptions=self.max_disruptions,
             duty_timeout=self.duty_timeout,
+            archive_timeout=self.archive_timeout,
+            archived_namespace=self.namespace if self.archives else None,
             max_owing_runs=self.max_owing_runs,
             default_time_zone=self.default_time_zone,
             catch_up_most=self.catch_up_most,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -23,6 +24,7 @@ from tests.support.merging import merge
 from tests.support.snapshots import a_snapshot, at, wire
 
 LIMITS = Limits(duty_timeout=600, max_owing_runs=5)
+REGISTERED = duties.DUTIES
 ENDED = 100.0
 
 
@@ -74,6 +76,25 @@ def test_what_is_owed_is_written_with_the_terminal_phase() -> None:
     snapshot = a_snapshot("train").build()
     ended = run_end.finish(snapshot, snapshot.execution.status, "Failed", "StepFailed", "it failed")
     assert (ended.settled, ended.duties) == (False, ("Logs", "Archive"))
+
+
+@pytest.mark.parametrize(("archived", "owed"), [(None, None), ("default", ("Archive",)), ("elsewhere", None)])
+def test_the_archive_is_owed_in_the_namespace_that_the_facade_serves_if_it_archives(
+    archived: str | None, owed: tuple[str, ...] | None
+) -> None:
+    snapshot = replace(a_snapshot("train").build(), limits=Limits(archived_namespace=archived))
+    with mock.patch.object(duties, "DUTIES", REGISTERED):
+        ended = run_end.finish(snapshot, snapshot.execution.status, "Failed", "StepFailed", "it failed")
+    assert ended.duties == owed
+
+
+def test_the_archive_has_a_day() -> None:
+    limits = Limits(duty_timeout=600, archive_timeout=24 * 3600)
+    with mock.patch.object(duties, "DUTIES", REGISTERED):
+        plan = decide(OwingSnapshot(now=at(ENDED + 601), execution=owing("Archive"), limits=limits))
+        assert plan.outcome == Waiting(at(ENDED + 24 * 3600))
+        late = decide(OwingSnapshot(now=at(ENDED + 24 * 3600), execution=owing("Archive"), limits=limits))
+    assert late.undone == ("Archive",)
 
 
 def test_where_nothing_is_owed_neither_field_is_set() -> None:

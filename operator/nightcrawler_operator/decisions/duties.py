@@ -58,9 +58,16 @@ class Duty:
 
 
 NOTIFICATIONS: Final[DutyName] = "Notifications"
+
+
+def _is_archived(snapshot: Snapshot, _: ExecutionStatusView) -> bool:
+    return snapshot.execution.metadata.namespace == snapshot.limits.archived_namespace
+
+
 DUTIES: Final[Sequence[Duty]] = (
     Duty("Schedule", schedule_duty.is_owed, schedule_duty.is_done),
     Duty(NOTIFICATIONS, outbox.is_owed, outbox.is_done),
+    Duty("Archive", _is_archived, timeout=lambda limits: limits.archive_timeout),
 )
 """All duties."""
 
@@ -114,10 +121,8 @@ def decide(snapshot: OwingSnapshot) -> DutyPlan:
 
 
 def _is_done(name: str, snapshot: OwingSnapshot) -> bool:
-    if name in _BY_THE_FACADE:
-        noted = snapshot.execution.metadata.annotations.duties_done.split(",")
-        if name in (word.strip() for word in noted):
-            return True
+    if name in _BY_THE_FACADE and name in snapshot.execution.metadata.annotations.done_duties:
+        return True
     return any(duty.is_done(snapshot) for duty in DUTIES if duty.name == name)
 
 
