@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -14,6 +14,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from nightcrawler_api import errors, health
+from nightcrawler_api.archive.contract import Archive
 from nightcrawler_api.caller import Identified
 from nightcrawler_api.dependencies import Facade
 from nightcrawler_api.environments import endpoints as environments
@@ -21,10 +22,13 @@ from nightcrawler_api.environments.service import EnvironmentService
 from nightcrawler_api.events import endpoints as events
 from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions import endpoints as executions
+from nightcrawler_api.executions.reader import ExecutionReader
 from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.http.heads import HeadAsGet
 from nightcrawler_api.http.origins import SameOrigin
 from nightcrawler_api.http.streams import Streams
+from nightcrawler_api.keeping.keeper import Keeper
+from nightcrawler_api.keeping.notes import Notes
 from nightcrawler_api.logs import endpoints as logs
 from nightcrawler_api.logs.service import LogService
 from nightcrawler_api.metrics import Measured, Metrics
@@ -38,6 +42,7 @@ from nightcrawler_api.workflows import endpoints as workflows
 from nightcrawler_api.workflows.actions import WorkflowActions
 from nightcrawler_api.workflows.presenter import Fallbacks
 from nightcrawler_api.workflows.service import WorkflowService
+from nightcrawler_crds.election.elector import LeaseTerms
 from nightcrawler_crds.kube.store import Store
 
 log = logging.getLogger(__name__)
@@ -118,40 +123,70 @@ def _wire(settings: Settings, store: Store) -> Facade:
         template=settings.template_workflow,
         notification_domains=settings.notification_domains,
     )
+    keeper, archive = _keeper(settings, store, cluster) or (None, None)
+    history = archive.history if archive else None
+    user = settings.default_user
     return Facade(
         settings=settings,
         cluster=cluster,
+        archive=archive,
+        keeper=keeper,
         workflows=workflow_service,
         actions=WorkflowActions(store, cluster, workflow_service),
-        statistics=StatisticsService(cluster, default_user=settings.default_user),
+        statistics=StatisticsService(cluster, default_user=user, history=history),
         environments=EnvironmentService(cluster),
+        execution_reader=ExecutionReader(store, cluster, default_user=user, history=history),
         executions=ExecutionService(
             store,
             cluster,
-            default_user=settings.default_user,
+            default_user=user,
             default_timeout=settings.default_timeout,
             policy=settings.pod_policy,
+            history=history,
         ),
-        events=EventService(cluster, default_user=settings.default_user),
-        logs=LogService(store, cluster),
+        events=EventService(cluster, default_user=user),
+        logs=LogService(store, cluster, history),
         streams=streams,
-        metrics=Metrics(cluster, streams),
+        metrics=Metrics(cluster, streams, archive, keeper),
     )
+
+
+def _keeper(settings: Settings, store: Store, cluster: ClusterCache) -> tuple[Keeper, Archive] | None:
+    """What keeps runs that have ended, and the archive in which it does."""
+    if not settings.archives:
+        return None
+    # SQLAlchemy takes 13 MB, which only an archive shall cost.
+    from nightcrawler_api.archive.archive import SqlArchive  # noqa: PLC0415
+    from nightcrawler_api.archive.archiver import Retention  # noqa: PLC0415
+
+    assert settings.archive_url is not None, "the settings check that it is there"
+    retention = Retention(settings.archive_keep_for, settings.archive_keep_runs)
+    url = settings.archive_url.get_secret_value()
+    archive = SqlArchive(store, cluster, Notes(store, cluster), url, retention)
+    lease = LeaseTerms(namespace=settings.keep_lease_namespace, name=settings.keep_lease_name)
+    return Keeper(store, archive.turn(lease), [archive]), archive
 
 
 @asynccontextmanager
 async def _watching(app: FastAPI) -> AsyncGenerator[None, None]:
     facade: Facade = app.state.facade
-    facade.watch_task = asyncio.create_task(facade.cluster.run(), name="watch the cluster")
-    facade.watch_task.add_done_callback(_log_failure)
+    facade.watch_task = asyncio.create_task(facade.cluster.run(), name="following the cluster")
+    tasks = [facade.watch_task]
+    if facade.keeper is not None:
+        facade.keeper_task = asyncio.create_task(facade.keeper.run(), name="keeping runs that have ended")
+        tasks.append(facade.keeper_task)
+    for task in tasks:
+        task.add_done_callback(_log_failure)
     try:
         yield
     finally:
-        facade.watch_task.cancel()
-        with suppress(asyncio.CancelledError):
-            await facade.watch_task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)  # errors have been logged
+        if facade.keeper is not None:
+            await facade.keeper.close()
 
 
-def _log_failure(watch_task: asyncio.Task[None]) -> None:
-    if not watch_task.cancelled() and (error := watch_task.exception()):
-        log.error("the facade has stopped following the cluster", exc_info=error)
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.error("the facade has stopped %s", task.get_name(), exc_info=error)

@@ -6,6 +6,7 @@ What it logs is shown when a test fails; a traceback in it makes the tests fail,
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import signal
@@ -54,11 +55,28 @@ class FacadeProcess:
             "kubeconfig": _kubeconfig(cluster, namespace, folder),
             "namespace": namespace,
             "api_port": port,
+            "keep_lease_namespace": namespace,
         }
         variables = {f"NIGHTCRAWLER_{name.upper()}": str(value) for name, value in (used | settings).items()}
         # By the mark it ends with the cluster, even if the tests are killed.
         self._environment = inherited | variables | {processes.MARK: str(cluster.folder)}
         self._process: subprocess.Popen[bytes] | None = None
+
+    def twin(self) -> FacadeProcess:
+        """Another replica, with the same settings and a port of its own; not started yet."""
+        made = copy.copy(self)
+        port = ports.pick(["api"])["api"]
+        made.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False)
+        made._environment = self._environment | {"NIGHTCRAWLER_API_PORT": str(port)}
+        made._log = self._log.with_name(f"twin-{port}-{self._log.name}")
+        made._process = None
+        return made
+
+    def kill(self) -> None:
+        """End it in the middle of whatever it does (SIGKILL)."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
 
     @property
     def log(self) -> str:
@@ -189,7 +207,7 @@ def _kubeconfig(cluster: LocalCluster, namespace: str, folder: Path) -> Path:
         if "subjects" in document:
             document["subjects"] = [subject]
             # Each namespace has its own binding to the rights that are cluster-wide.
-            document["metadata"]["name"] = f"{USER}-{namespace}"
+            document["metadata"]["name"] += f"-{namespace}"
         cluster.kubectl("apply", "-f", "-", stdin=json.dumps(document))
     return account_kubeconfig(cluster, namespace, USER, folder)
 

@@ -60,7 +60,7 @@ class Execution(TypedDict):
     """An execution in the list.
 
     `error` says why it failed; `message` why a live one waits, or how it was cancelled. `duration` of a
-    live one is that so far, once a step has started.
+    live one is that so far, once a step has started. `archived` is true of one that only the archive has.
     """
 
     id: str
@@ -74,6 +74,7 @@ class Execution(TypedDict):
     environment: NotRequired[str]
     progress: NotRequired[str]
     scheduledTime: NotRequired[str]
+    archived: NotRequired[bool]
 
 
 class ExecutionList(TypedDict):
@@ -90,10 +91,14 @@ class ExecutionList(TypedDict):
 
 
 class ExecutionOfWorkflow(Execution):
-    """An execution in a list across workflows; `workflow` is the name for people of one that exists."""
+    """An execution in a list across workflows; `workflow` is the name for people of its workflow.
+
+    `workflowDeleted` is true if that is gone; its name is then known only from the archive.
+    """
 
     workflowId: str
     workflow: NotRequired[str]
+    workflowDeleted: NotRequired[bool]
 
 
 class AllExecutionsList(TypedDict):
@@ -151,6 +156,13 @@ class ExecutionDetail(Execution):
     stepExecutions: list[StepExecution]
     parameters: dict[str, Any]
     notifications: NotRequired[list[Notice]]
+
+
+class AnyExecutionDetail(ExecutionDetail):
+    """An execution in full, with its workflow as in a list across workflows."""
+
+    workflow: NotRequired[str]
+    workflowDeleted: NotRequired[bool]
 
 
 class NotCancelled(TypedDict):

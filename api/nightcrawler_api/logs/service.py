@@ -11,9 +11,12 @@ from typing import Any, Final, Self
 import msgspec
 from fastapi.sse import format_sse_event
 
+from nightcrawler_api.archive.contract import History
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.executions import podlogs
+from nightcrawler_api.executions.finding import Finder
 from nightcrawler_api.executions.loglines import parse_line
+from nightcrawler_api.executions.podlogs import has_terminated
 from nightcrawler_api.logs.place import Place, Read, Reader
 from nightcrawler_api.logs.schemas import StepLog
 from nightcrawler_api.state.clustercache import ClusterCache
@@ -41,13 +44,15 @@ _GAP: Final = "lines may be missing here: the node keeps only the newest part of
 class LogService:
     """Logs of steps, read from their Pods."""
 
-    def __init__(self, store: Store, cluster: ClusterCache) -> None:
+    def __init__(self, store: Store, cluster: ClusterCache, history: History | None = None) -> None:
         self._store = store
         self._cluster = cluster
+        self._finder = Finder(cluster, history)
 
     async def attempt(self, workflow: str, name: str, step: str, attempt: int | None, caller: Caller) -> int:
         """The attempt that is asked for, else the last; raises `NotFound` for unknown steps."""
-        entry, execution = await self._cluster.execution(workflow, name)
+        entry, found = await self._finder.of_workflow(workflow, name)
+        execution = found.view
         recorded = execution.status.steps.get(step)
         if recorded is None and all(one["name"] != step for one in entry.view.spec.get("steps") or ()):
             raise NotFound(f"the execution {name!r} has no step {step!r}")
@@ -58,8 +63,11 @@ class LogService:
 
     async def show(self, workflow: str, name: str, step: str, attempt: int, caller: Caller) -> StepLog:
         """The last lines of an attempt's log."""
-        _, execution = await self._cluster.execution(workflow, name)
-        lines, why = await podlogs.read_attempt(self._store, execution, step, attempt)
+        _, found = await self._finder.of_workflow(workflow, name)
+        if found.row is not None:
+            lines, why = podlogs.NO_LOG
+        else:
+            lines, why = await podlogs.read_attempt(self._store, found.view, step, attempt)
         shown: StepLog = {"executionId": name, "step": step, "attempt": attempt, "logs": list(lines)}
         if why:
             shown["logsMessage"] = why
@@ -73,10 +81,12 @@ class LogService:
         Raises:
             NotFound: There is no Pod of this attempt, or no longer.
         """
-        _, execution = await self._cluster.execution(workflow, name)
-        pod = await podlogs.pod_of_attempt(self._store, execution, step, attempt)
+        _, found = await self._finder.of_workflow(workflow, name)
+        if found.row is not None:
+            raise NotFound(podlogs.GONE)
+        pod = await podlogs.pod_of_attempt(self._store, found.view, step, attempt)
         if pod is None:
-            raise NotFound(podlogs.why_no_pod(execution.status.steps.get(step)))
+            raise NotFound(podlogs.why_no_pod(found.view.status.steps.get(step)))
         return self._text(pod)
 
     async def _text(self, pod: PodView) -> AsyncGenerator[bytes, None]:
@@ -95,7 +105,11 @@ class LogService:
 
         `log` has a line and its attempt, `gap` says that lines may be missing, `end` that nothing follows.
         """
-        _, execution = await self._cluster.execution(workflow, name)
+        _, found = await self._finder.of_workflow(workflow, name)
+        if found.row is not None:
+            yield _event("end", {"attempt": begin.attempt, "detail": podlogs.GONE}, END)
+            return
+        execution = found.view
         place, failures = begin, 0
         with _Changes(self._cluster, execution) as changes:
             while True:
@@ -105,7 +119,7 @@ class LogService:
                 try:
                     pod = await podlogs.pod_of_attempt(self._store, execution, step, place.attempt)
                     if pod is not None:
-                        complete = _has_terminated(pod)
+                        complete = has_terminated(pod)
                         reader = Reader(place)
                         async for events in self._read(pod, reader, place.since, follow=not complete):
                             place = reader.place
@@ -181,14 +195,6 @@ def _is_over(execution: ExecutionView, step: str) -> bool:
     return has_ended(execution.status.phase) or (
         recorded is not None and recorded.phase in TERMINAL_STEP_PHASES
     )
-
-
-def _has_terminated(pod: PodView) -> bool:
-    """Whether the step's container has, so that its log is complete."""
-    if pod.status.phase in ("Succeeded", "Failed"):
-        return True
-    states = (c.state for c in pod.status.container_statuses if c.name == STEP_CONTAINER)
-    return any(state.terminated is not None for state in states)
 
 
 def _events(reader: Reader, lines: Iterable[bytes]) -> list[bytes]:

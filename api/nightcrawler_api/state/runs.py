@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -49,10 +49,12 @@ class ExecutionQuery:
 class Run:
     """An execution, and what filters and orders read of it precomputed."""
 
-    __slots__ = ("ended", "environment", "order", "started", "status", "view")
+    __slots__ = ("archived", "ended", "environment", "order", "started", "status", "view")
 
     def __init__(self, view: ExecutionView) -> None:
         meta = view.metadata
+        self.archived = 0
+        """The key of its row in the archive; 0 if none is known."""
         self.order: Order = (created(view).timestamp(), meta.namespace, meta.name)
         self.update(view)
 
@@ -98,10 +100,18 @@ class Runs:
         run = self._runs.get((namespace, name))
         return run.view if run else None
 
+    def run(self, namespace: str, name: str) -> Run | None:
+        """One by its namespace and name, with what is precomputed."""
+        return self._runs.get((namespace, name))
+
     def page(self, offset: int, limit: int, word: ExecutionStatus | None = None) -> list[ExecutionView]:
         """Up to `limit` with a status, or of all, newest first."""
         timeline = self._all if word is None else self._by_status[word]
         return [run.view for run in timeline.page(offset, limit)]
+
+    def __iter__(self) -> Iterator[Run]:
+        """All, unordered."""
+        return iter(self._runs.values())
 
     def live(self) -> list[ExecutionView]:
         """All that have not ended."""
