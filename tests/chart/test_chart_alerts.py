@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from prometheus_client import generate_latest
+from pydantic import SecretStr
 
 from nightcrawler_api.app import create_app
 from nightcrawler_api.settings import Settings
@@ -36,8 +37,10 @@ async def offered() -> set[str]:
     telemetry.register_gauges(
         Lanes(lambda _: Lane.PEOPLE), leadership, ClusterState(store, "", lambda _: None)
     )
-    facade = create_app(Settings(), store).state.facade.metrics
-    text = generate_latest(telemetry.registry) + generate_latest(facade.registry)
+    settings = Settings(keep=("archive",), archive_url=SecretStr("sqlite:////nowhere/archive.db"))
+    facade = create_app(settings, store).state.facade
+    facade.keeper.working = True
+    text = generate_latest(telemetry.registry) + generate_latest(facade.metrics.registry)
     return set(re.findall(r"^# TYPE (\w+) ", text.decode(), re.MULTILINE))
 
 

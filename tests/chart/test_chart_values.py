@@ -40,6 +40,8 @@ SET_BY_THE_CHART = {
     "priority_class_prefix",  # priorityClasses.create
     *("notifications_folder", "notifications_ca_file"),  # notifications.secretName, .caConfigMapName
     *("notifications_namespaced", "notifications_allow_internal", "notification_domains"),
+    *("keep", "archive_url", "keep_lease_name", "keep_lease_namespace"),  # archive
+    *("archive_keep_for", "archive_keep_runs"),
     "steps_pod_security",  # steps.podSecurity, which gives namespaces their label too
 }
 
