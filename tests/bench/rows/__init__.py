@@ -14,7 +14,18 @@ from tests.bench.sizes import Sizes
 Row = Callable[[Sizes], Coroutine[Any, Any, Measured]]
 RowOfEngine = Callable[[Sizes, Engine], Coroutine[Any, Any, Measured]]
 
-ORDER: Final = ("start", "handover", "throughput", "cost", "memory", "list", "recovery", "schedule", "scale")
+ORDER: Final = (
+    "start",
+    "handover",
+    "throughput",
+    "cost",
+    "memory",
+    "list",
+    "archive",
+    "recovery",
+    "schedule",
+    "scale",
+)
 """The rows, as the report shows them."""
 
 
