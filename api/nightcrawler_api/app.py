@@ -24,11 +24,14 @@ from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions import endpoints as executions
 from nightcrawler_api.executions.reader import ExecutionReader
 from nightcrawler_api.executions.service import ExecutionService
+from nightcrawler_api.executions.steplogs import StepLogs
 from nightcrawler_api.http.heads import HeadAsGet
 from nightcrawler_api.http.origins import SameOrigin
 from nightcrawler_api.http.streams import Streams
-from nightcrawler_api.keeping.keeper import Keeper
+from nightcrawler_api.keeping.keeper import Keeper, Part, Turn
+from nightcrawler_api.keeping.kept import Kept
 from nightcrawler_api.keeping.notes import Notes
+from nightcrawler_api.keptlogs.contract import LogHistory
 from nightcrawler_api.logs import endpoints as logs
 from nightcrawler_api.logs.service import LogService
 from nightcrawler_api.metrics import Measured, Metrics
@@ -123,19 +126,19 @@ def _wire(settings: Settings, store: Store) -> Facade:
         template=settings.template_workflow,
         notification_domains=settings.notification_domains,
     )
-    keeper, archive = _keeper(settings, store, cluster) or (None, None)
-    history = archive.history if archive else None
+    kept = _kept(settings, store, cluster)
+    history = kept.archive.history if kept.archive else None
+    step_logs = StepLogs(store, kept.logs)
     user = settings.default_user
     return Facade(
         settings=settings,
         cluster=cluster,
-        archive=archive,
-        keeper=keeper,
+        kept=kept,
         workflows=workflow_service,
         actions=WorkflowActions(store, cluster, workflow_service),
         statistics=StatisticsService(cluster, default_user=user, history=history),
         environments=EnvironmentService(cluster),
-        execution_reader=ExecutionReader(store, cluster, default_user=user, history=history),
+        execution_reader=ExecutionReader(cluster, step_logs, default_user=user, history=history),
         executions=ExecutionService(
             store,
             cluster,
@@ -145,26 +148,46 @@ def _wire(settings: Settings, store: Store) -> Facade:
             history=history,
         ),
         events=EventService(cluster, default_user=user),
-        logs=LogService(store, cluster, history),
+        logs=LogService(store, cluster, step_logs, history),
         streams=streams,
-        metrics=Metrics(cluster, streams, archive, keeper),
+        metrics=Metrics(cluster, streams, kept),
     )
 
 
-def _keeper(settings: Settings, store: Store, cluster: ClusterCache) -> tuple[Keeper, Archive] | None:
-    """What keeps runs that have ended, and the archive in which it does."""
-    if not settings.archives:
-        return None
-    # SQLAlchemy takes 13 MB, which only an archive shall cost.
-    from nightcrawler_api.archive.archive import SqlArchive  # noqa: PLC0415
-    from nightcrawler_api.archive.archiver import Retention  # noqa: PLC0415
-
-    assert settings.archive_url is not None, "the settings check that it is there"
-    retention = Retention(settings.archive_keep_for, settings.archive_keep_runs)
-    url = settings.archive_url.get_secret_value()
-    archive = SqlArchive(store, cluster, Notes(store, cluster), url, retention)
+def _kept(settings: Settings, store: Store, cluster: ClusterCache) -> Kept:
+    """What is kept of runs that have ended."""
+    notes, parts = Notes(store, cluster), list[Part]()
     lease = LeaseTerms(namespace=settings.keep_lease_namespace, name=settings.keep_lease_name)
-    return Keeper(store, archive.turn(lease), [archive]), archive
+    turn: Turn | None = None
+    archive: Archive | None = None
+    logs: LogHistory | None = None
+    # The libraries of both take memory, which only who keeps something shall pay for.
+    if settings.archives:
+        from nightcrawler_api.archive.archive import SqlArchive  # noqa: PLC0415
+        from nightcrawler_api.archive.archiver import Retention  # noqa: PLC0415
+
+        assert settings.archive_url is not None, "the settings check that it is there"
+        retention = Retention(settings.archive_keep_for, settings.archive_keep_runs)
+        made = SqlArchive(store, cluster, notes, settings.archive_url.get_secret_value(), retention)
+        archive, turn = made, made.turn(lease)
+        parts.append(made)
+    if settings.keeps_logs:
+        from nightcrawler_api.keptlogs.keeping import KeptLogs  # noqa: PLC0415
+
+        assert settings.log_url is not None, "the settings check that it is there"
+        kept = KeptLogs(
+            store,
+            cluster,
+            notes,
+            settings.log_url,
+            log_bytes=settings.log_bytes,
+            total_bytes=settings.log_total_bytes,
+            keep_seconds=settings.archive_keep_for,
+        )
+        logs = kept
+        turn = turn or kept.turn(lease)
+        parts.append(kept)
+    return Kept(archive, logs, Keeper(store, turn, parts) if turn else None)
 
 
 @asynccontextmanager
@@ -172,8 +195,9 @@ async def _watching(app: FastAPI) -> AsyncGenerator[None, None]:
     facade: Facade = app.state.facade
     facade.watch_task = asyncio.create_task(facade.cluster.run(), name="following the cluster")
     tasks = [facade.watch_task]
-    if facade.keeper is not None:
-        facade.keeper_task = asyncio.create_task(facade.keeper.run(), name="keeping runs that have ended")
+    if facade.kept.keeper is not None:
+        keeper = facade.kept.keeper
+        facade.keeper_task = asyncio.create_task(keeper.run(), name="keeping what runs leave")
         tasks.append(facade.keeper_task)
     for task in tasks:
         task.add_done_callback(_log_failure)
@@ -183,8 +207,8 @@ async def _watching(app: FastAPI) -> AsyncGenerator[None, None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)  # errors have been logged
-        if facade.keeper is not None:
-            await facade.keeper.close()
+        if facade.kept.keeper is not None:
+            await facade.kept.keeper.close()
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

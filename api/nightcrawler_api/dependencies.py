@@ -12,7 +12,6 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from nightcrawler_api.archive.contract import Archive
 from nightcrawler_api.caller import CALLER, Caller
 from nightcrawler_api.environments.service import EnvironmentService
 from nightcrawler_api.errors import NotReady
@@ -20,7 +19,7 @@ from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions.reader import ExecutionReader
 from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.http.streams import Streams
-from nightcrawler_api.keeping.keeper import Keeper
+from nightcrawler_api.keeping.kept import Kept
 from nightcrawler_api.logs.service import LogService
 from nightcrawler_api.metrics import Metrics
 from nightcrawler_api.settings import Settings
@@ -46,8 +45,7 @@ class Facade:
     environments: EnvironmentService
     streams: Streams
     metrics: Metrics
-    archive: Archive | None = None
-    keeper: Keeper | None = None
+    kept: Kept = field(default_factory=Kept)
     keeper_task: asyncio.Task[None] | None = field(default=None)
     """The task that keeps runs that have ended; None if nothing is kept."""
     watch_task: asyncio.Task[None] | None = field(default=None)
@@ -61,7 +59,7 @@ class Facade:
     @property
     def keeping(self) -> bool:
         """Whether runs that have ended are kept, or that is being retried; also if nothing is to be kept."""
-        return self.keeper is None or (self.keeper_task is not None and not self.keeper_task.done())
+        return self.kept.keeper is None or (self.keeper_task is not None and not self.keeper_task.done())
 
 
 async def _facade(request: Request) -> Facade:

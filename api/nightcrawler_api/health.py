@@ -18,6 +18,7 @@ from nightcrawler_api import errors
 from nightcrawler_api.archive.contract import Archive
 from nightcrawler_api.dependencies import Facade, FacadeOf
 from nightcrawler_api.keeping.keeper import Keeper
+from nightcrawler_api.keptlogs.contract import LogHistory
 from nightcrawler_api.responses import json
 
 router = APIRouter(tags=["health"])
@@ -42,13 +43,21 @@ class ArchiveHealth(TypedDict):
     behindSeconds: NotRequired[float]
 
 
+class LogHealth(TypedDict):
+    """Kept logs: `detail` says what keeps them from being kept."""
+
+    usable: bool
+    detail: NotRequired[str]
+
+
 class ClusterHealth(TypedDict):
-    """The API server, the watches, and the archive, if there is one; kinds by their plural names."""
+    """The API server, the watches, archive and kept logs, if there are; kinds by their plural names."""
 
     apiServer: ApiServer
     silentTooLong: list[str]
     silentSeconds: dict[str, float]
     archive: NotRequired[ArchiveHealth]
+    keptLogs: NotRequired[LogHealth]
 
 
 class Health(ClusterHealth):
@@ -122,8 +131,11 @@ def _cluster_health(facade: Facade) -> ClusterHealth:
         "silentTooLong": cluster.stale_kinds,
         "silentSeconds": {kind: round(seconds, 1) for kind, seconds in cluster.silences.items()},
     }
-    if facade.archive is not None and facade.keeper is not None:
-        found["archive"] = _archive_health(facade.archive, facade.keeper)
+    kept = facade.kept
+    if kept.keeper is not None and kept.archive is not None:
+        found["archive"] = _archive_health(kept.archive, kept.keeper)
+    if kept.keeper is not None and kept.logs is not None:
+        found["keptLogs"] = _log_health(kept.logs, kept.keeper)
     return found
 
 
@@ -136,3 +148,8 @@ def _archive_health(archive: Archive, keeper: Keeper) -> ArchiveHealth:
         backlog = archive.backlog
         found["waiting"], found["behindSeconds"] = backlog.waiting, round(backlog.seconds, 1)
     return found
+
+
+def _log_health(logs: LogHistory, keeper: Keeper) -> LogHealth:
+    problem = keeper.problem or logs.problem
+    return {"usable": False, "detail": problem} if problem else {"usable": True}

@@ -22,8 +22,11 @@ from typing_extensions import override
 
 from nightcrawler_api.archive.contract import Archive
 from nightcrawler_api.keeping.keeper import Keeper
+from nightcrawler_api.keeping.kept import Kept
+from nightcrawler_api.keptlogs.contract import LogHistory
 from nightcrawler_api.state.clustercache import ClusterCache
 
+_NOTHING = Kept()
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 """Methods counted by name; clients could invent any number of others."""
 _Labels = tuple[str, str, int]
@@ -38,8 +41,7 @@ class Metrics:
         self,
         cluster: ClusterCache,
         streams: Sized,
-        archive: Archive | None = None,
-        keeper: Keeper | None = None,
+        kept: Kept = _NOTHING,
     ) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
@@ -60,8 +62,10 @@ class Metrics:
         )
         self.streams.set_function(lambda: len(streams))
         self.registry.register(_CachedState(cluster))
-        if archive is not None and keeper is not None:
-            self.registry.register(_ArchiveState(archive, keeper))
+        if kept.keeper is not None and kept.archive is not None:
+            self.registry.register(_ArchiveState(kept.archive, kept.keeper))
+        if kept.keeper is not None and kept.logs is not None:
+            self.registry.register(_LogState(kept.logs, kept.keeper))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -137,6 +141,36 @@ class _ArchiveState(Collector):
             ("lost", "Executions deleted before they could be archived.", backlog.lost),
         ):
             yield CounterMetricFamily(f"nightcrawler_api_archive_{name}", documentation, value)
+
+
+class _LogState(Collector):
+    """The state of kept logs, read at each scrape; what has come of them, only where they are filled."""
+
+    def __init__(self, logs: LogHistory, keeper: Keeper) -> None:
+        self._logs = logs
+        self._keeper = keeper
+
+    @override
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        yield GaugeMetricFamily(
+            "nightcrawler_api_logs_usable",
+            "1 if nothing keeps this replica from keeping logs when it is its turn, else 0.",
+            not (self._keeper.problem or self._logs.problem),
+        )
+        if not self._keeper.working:
+            return
+        usage = self._logs.usage
+        yield GaugeMetricFamily(
+            "nightcrawler_api_logs_stored_bytes",
+            "Bytes in the log store, as of its last look.",
+            usage.stored_bytes,
+        )
+        for name, documentation, value in (
+            ("read_bytes", "Bytes of logs that were read and kept.", usage.read_bytes),
+            ("gaps", "Places in logs at which the node did not have lines any more.", usage.gaps),
+            ("removed", "Kept logs removed, as too old or too much.", usage.removed),
+        ):
+            yield CounterMetricFamily(f"nightcrawler_api_logs_{name}", documentation, value)
 
 
 class Measured:

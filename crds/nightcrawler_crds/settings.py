@@ -109,7 +109,7 @@ Port = Annotated[int, Ge(0), Le(65535)]
 DnsLabel = Annotated[str, Field(pattern=f"^{DNS_LABEL}$", max_length=63)]
 
 
-KEPT: Final = ("archive",)
+KEPT: Final = ("archive", "logs")
 """What can be kept of runs that have ended."""
 
 
@@ -132,7 +132,8 @@ class CommonSettings(BaseSettings):
     )
     keep: Annotated[tuple[str, ...], NoDecode, BeforeValidator(items), AfterValidator(_kept)] = Field(
         (),
-        description="What the facade keeps of runs that have ended, separated by commas: `archive`. Operator "
+        description="What the facade keeps of runs that have ended, separated by commas: `archive`, `logs`. "
+        "Operator "
         "and facade have to have the same, because the operator prunes no run of which something is still "
         "to be "
         "kept. Unset: nothing.",
@@ -200,6 +201,11 @@ class CommonSettings(BaseSettings):
     def archives(self) -> bool:
         """Whether runs that have ended are archived."""
         return "archive" in self.keep
+
+    @property
+    def keeps_logs(self) -> bool:
+        """Whether logs of steps are kept."""
+        return "logs" in self.keep
 
     @property
     def pod_policy(self) -> PodPolicy:

@@ -58,6 +58,8 @@ class Limits:
     """The same of archiving it: a database may be away for longer."""
     archived_namespace: str | None = None
     """The namespace whose executions the facade archives; None: it archives nothing."""
+    logged_namespace: str | None = None
+    """The namespace of whose steps it keeps the logs; None: it keeps none."""
     max_owing_runs: int = 2_000
     """Ended executions that may owe something at the same time; a count."""
     history_completed: int = 10

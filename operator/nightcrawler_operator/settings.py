@@ -283,6 +283,7 @@ class Settings(common.CommonSettings):
             duty_timeout=self.duty_timeout,
             archive_timeout=self.archive_timeout,
             archived_namespace=self.namespace if self.archives else None,
+            logged_namespace=self.namespace if self.keeps_logs else None,
             max_owing_runs=self.max_owing_runs,
             default_time_zone=self.default_time_zone,
             catch_up_most=self.catch_up_most,

@@ -141,3 +141,16 @@ def test_only_what_can_be_kept_is_taken(monkeypatch: pytest.MonkeyPatch) -> None
     assert not load(monkeypatch).archives
     with pytest.raises(ConfigurationError, match="NIGHTCRAWLER_KEEP 'logz' cannot be used"):
         load(monkeypatch, KEEP="archive, logz", ARCHIVE_URL="sqlite:////a.db")
+
+
+def test_kept_logs_need_a_store_and_amounts_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="NIGHTCRAWLER_LOG_URL says of no store"):
+        load(monkeypatch, KEEP="logs")
+    for url in ("/a/folder", "s3:///prefix", "ftp://host/logs"):
+        with pytest.raises(ConfigurationError, match="Accepted: file:///path/of/a/folder"):
+            load(monkeypatch, LOG_URL=url)
+    loaded = load(monkeypatch, LOG_URL="s3://bucket/prefix", LOG_BYTES="16 MB", LOG_TOTAL_BYTES="1Ti")
+    assert (loaded.keeps_logs, loaded.log_bytes, loaded.log_total_bytes) == (True, 16_000_000, 1 << 40)
+    for amount in ("some", "1Ki", "None"):
+        with pytest.raises(ConfigurationError, match="NIGHTCRAWLER_LOG_BYTES"):
+            load(monkeypatch, LOG_BYTES=amount)

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.views import OwingStatusView, OwingView, WorkflowView
-from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_crds.v1alpha1 import Options, conditions
 from nightcrawler_operator.decisions import duties, run_end
 from nightcrawler_operator.decisions.duties import Duty, DutyPlan, decide, needs_jobs
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import Done, Waiting
-from nightcrawler_operator.snapshot import OwingSnapshot
+from nightcrawler_operator.snapshot import Attempt, OwingSnapshot
 from tests.support.merging import merge
 from tests.support.snapshots import a_snapshot, at, wire
 
@@ -83,6 +83,30 @@ def test_the_archive_is_owed_in_the_namespace_that_the_facade_serves_if_it_archi
     archived: str | None, owed: tuple[str, ...] | None
 ) -> None:
     snapshot = replace(a_snapshot("train").build(), limits=Limits(archived_namespace=archived))
+    with mock.patch.object(duties, "DUTIES", REGISTERED):
+        ended = run_end.finish(snapshot, snapshot.execution.status, "Failed", "StepFailed", "it failed")
+    assert ended.duties == owed
+
+
+@pytest.mark.parametrize(
+    ("namespace", "options", "begun", "owed"),
+    [
+        ("default", None, True, ("Logs",)),
+        ("default", Options(enable_logging=True), True, ("Logs",)),
+        ("default", Options(enable_logging=False), True, None),
+        ("default", None, False, None),
+        ("elsewhere", None, True, None),
+        (None, None, True, None),
+    ],
+)
+def test_logs_are_owed_of_runs_that_began_unless_their_workflow_does_not_want_it(
+    namespace: str | None, options: Options | None, begun: bool, owed: tuple[str, ...] | None
+) -> None:
+    snapshot = a_snapshot("train").with_limits(logged_namespace=namespace).build()
+    assert snapshot.revision is not None
+    spec = snapshot.revision.spec.model_copy(update={"options": options})
+    attempts = {("train", 1): Attempt()} if begun else {}
+    snapshot = replace(snapshot, revision=replace(snapshot.revision, spec=spec), attempts=attempts)
     with mock.patch.object(duties, "DUTIES", REGISTERED):
         ended = run_end.finish(snapshot, snapshot.execution.status, "Failed", "StepFailed", "it failed")
     assert ended.duties == owed

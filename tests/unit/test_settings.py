@@ -79,10 +79,10 @@ LIMITS: Final = (
 
 
 def test_every_number_reaches_the_limits(environment: Environment) -> None:
-    kept = {"KEEP": "archive", "NAMESPACE": "team"}
+    kept = {"KEEP": "archive,logs", "NAMESPACE": "team"}
     loaded = environment.load(**kept, **{setting: text for setting, text, _, _ in LIMITS})
     wanted: dict[str, Any] = {field: value for _, _, field, value in LIMITS}
-    assert loaded.limits == Limits(archived_namespace="team", **wanted)
+    assert loaded.limits == Limits(archived_namespace="team", logged_namespace="team", **wanted)
     as_by_default = [
         f.name for f in fields(Limits) if getattr(loaded.limits, f.name) == getattr(Limits(), f.name)
     ]

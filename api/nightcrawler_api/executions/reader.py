@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from nightcrawler_api.archive.contract import ArchivedRun, History
 from nightcrawler_api.caller import Caller
-from nightcrawler_api.executions import podlogs, presenter
+from nightcrawler_api.executions import presenter
 from nightcrawler_api.executions.finding import Finder, Found
 from nightcrawler_api.executions.queries import (
     AllExecutionsParameters,
@@ -25,6 +25,7 @@ from nightcrawler_api.executions.schemas import (
     ExecutionList,
     ExecutionOfWorkflow,
 )
+from nightcrawler_api.executions.steplogs import StepLogs
 from nightcrawler_api.executions.union import Entry, part_of_both
 from nightcrawler_api.pagination import continued
 from nightcrawler_api.state.clustercache import ClusterCache
@@ -32,7 +33,6 @@ from nightcrawler_api.state.index import WorkflowEntry, owner_of
 from nightcrawler_api.state.ordering import Part
 from nightcrawler_api.state.runs import Runs
 from nightcrawler_crds import clock
-from nightcrawler_crds.kube.store import Store
 
 R = TypeVar("R", Execution, ExecutionOfWorkflow)
 
@@ -41,9 +41,14 @@ class ExecutionReader:
     """Executions of workflows as lists and details show them."""
 
     def __init__(
-        self, store: Store, cluster: ClusterCache, *, default_user: str, history: History | None = None
+        self,
+        cluster: ClusterCache,
+        logs: StepLogs,
+        *,
+        default_user: str,
+        history: History | None = None,
     ) -> None:
-        self._store = store
+        self._logs = logs
         self._cluster = cluster
         self._default_user = default_user
         self._history = history
@@ -140,10 +145,7 @@ class ExecutionReader:
         order = found.row.order if found.row else order
         if with_logs:
             steps = presenter.started_steps(view, order)
-            if found.row is None:
-                logs = await podlogs.read_logs(self._store, view, steps)
-            else:
-                logs = dict.fromkeys(steps, ((), podlogs.GONE))
+            logs = await self._logs.of_steps(view, steps, in_cluster=found.row is None)
         shown = presenter.detail(view, self._default_user, order, logs, clock.utcnow())
         if found.row is not None:
             shown["id"], shown["archived"] = found.row.id, True
