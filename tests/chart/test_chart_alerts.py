@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import generate_latest
@@ -29,7 +30,7 @@ def rules() -> dict[str, Any]:
     return {rule["alert"]: rule for group in made["spec"]["groups"] for rule in group["rules"]}
 
 
-async def offered() -> set[str]:
+async def offered(folder: Path) -> set[str]:
     """The names of all metrics that the two processes offer."""
     store = Store(Connection(Identity("http://localhost"), "test"))
     telemetry = Telemetry()
@@ -37,9 +38,13 @@ async def offered() -> set[str]:
     telemetry.register_gauges(
         Lanes(lambda _: Lane.PEOPLE), leadership, ClusterState(store, "", lambda _: None)
     )
-    settings = Settings(keep=("archive",), archive_url=SecretStr("sqlite:////nowhere/archive.db"))
+    settings = Settings(
+        keep=("archive", "logs"),
+        archive_url=SecretStr("sqlite:////nowhere/archive.db"),
+        log_url=folder.as_uri(),
+    )
     facade = create_app(settings, store).state.facade
-    facade.keeper.working = True
+    facade.kept.keeper.working = True
     text = generate_latest(telemetry.registry) + generate_latest(facade.metrics.registry)
     return set(re.findall(r"^# TYPE (\w+) ", text.decode(), re.MULTILINE))
 
@@ -53,8 +58,8 @@ def dashboard() -> dict[str, Any]:
     return shown
 
 
-async def test_the_dashboard_shows_metrics_that_exist() -> None:
-    there = await offered()
+async def test_the_dashboard_shows_metrics_that_exist(tmp_path: Path) -> None:
+    there = await offered(tmp_path)
     there |= {f"{name}_bucket" for name in there}  # of histograms
     for panel in dashboard()["panels"]:
         for target in panel["targets"]:
@@ -73,8 +78,8 @@ def test_panels_of_the_dashboard_differ_and_say_what_they_show() -> None:
     assert all(panel["description"].endswith(".") for panel in panels)
 
 
-async def test_alerts_use_metrics_that_exist() -> None:
-    there = await offered()
+async def test_alerts_use_metrics_that_exist(tmp_path: Path) -> None:
+    there = await offered(tmp_path)
     for name, rule in rules().items():
         metrics = set(re.findall(r"nightcrawler_\w+", rule["expr"]))
         assert metrics, name

@@ -8,7 +8,10 @@ import pytest
 
 from tests.support.chart import CASES, HOME, Manifest, manifests, of, one, refusal, variables
 
-DATABASE: Final = {"archive": {"urlSecret": {"name": "archive-db", "key": "dsn"}}}
+DATABASE: Final = {
+    "archive": {"urlSecret": {"name": "archive-db", "key": "dsn"}},
+    "keptLogs": {"url": "s3://runs/logs", "secretName": "store"},
+}
 API: Final = "nightcrawler-api"
 OPERATOR: Final = "nightcrawler-operator"
 CLAIM: Final = "nightcrawler-archive"
@@ -39,7 +42,7 @@ def test_both_processes_know_what_is_kept_and_of_whom() -> None:
     objects = manifests()
     for name in (API, OPERATOR):
         known = variables(objects, name)
-        assert (known["NIGHTCRAWLER_KEEP"], known["NIGHTCRAWLER_NAMESPACE"]) == ("archive", HOME)
+        assert (known["NIGHTCRAWLER_KEEP"], known["NIGHTCRAWLER_NAMESPACE"]) == ("archive,logs", HOME)
 
 
 def test_with_a_database_there_are_two_replicas_and_a_job_that_migrates_first() -> None:
@@ -100,3 +103,26 @@ def test_several_replicas_with_a_file_are_refused_with_what_to_do(replicas: int)
     said = refusal({"facade": {"replicas": replicas}})
     assert "is for one replica alone" in said
     assert "archive.urlSecret" in said
+
+
+def test_logs_are_kept_beside_the_file_or_in_a_bucket() -> None:
+    url = "NIGHTCRAWLER_LOG_URL"
+    beside = variables(manifests(), API)
+    assert (beside[url], beside["NIGHTCRAWLER_LOG_TOTAL_BYTES"]) == (
+        "file:///var/lib/nightcrawler/logs",
+        "5Gi",
+    )
+    objects = manifests(DATABASE)
+    assert variables(objects, API)[url] == "s3://runs/logs"
+    (serve,) = pod(objects)["containers"]
+    assert serve["envFrom"] == [{"secretRef": {"name": "store"}}]
+    off = manifests({"keptLogs": {"enabled": False}})
+    assert variables(off, API)["NIGHTCRAWLER_KEEP"] == "archive"
+    assert url not in variables(off, API)
+
+
+def test_logs_without_a_place_are_refused_with_what_to_do() -> None:
+    said = refusal({"archive": {"urlSecret": {"name": "archive-db"}}})
+    assert "s3://bucket/prefix" in said
+    assert "keptLogs.enabled" in said
+    assert "keptLogs.bytes" in refusal({"keptLogs": {"bytes": "a lot"}})

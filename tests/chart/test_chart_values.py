@@ -42,6 +42,7 @@ SET_BY_THE_CHART = {
     *("notifications_namespaced", "notifications_allow_internal", "notification_domains"),
     *("keep", "archive_url", "keep_lease_name", "keep_lease_namespace"),  # archive
     *("archive_keep_for", "archive_keep_runs"),
+    *("log_url", "log_bytes", "log_total_bytes"),  # keptLogs
     "steps_pod_security",  # steps.podSecurity, which gives namespaces their label too
 }
 

@@ -148,6 +148,11 @@ topologySpreadConstraints:
 {{- if and (include "nightcrawler.archive" .) (not .Values.archive.urlSecret.name) -}}yes{{- end -}}
 {{- end -}}
 
+{{/* Whether logs are kept. */}}
+{{- define "nightcrawler.keptLogs" -}}
+{{- if and (include "nightcrawler.archive" .) .Values.keptLogs.enabled -}}yes{{- end -}}
+{{- end -}}
+
 {{- define "nightcrawler.facade.replicas" -}}
 {{- .Values.facade.replicas | default (ternary 1 2 (not (empty (include "nightcrawler.archive.inFile" .)))) -}}
 {{- end -}}
@@ -158,7 +163,7 @@ topologySpreadConstraints:
   value: {{ .Values.homeNamespace.name }}
 {{- if include "nightcrawler.archive" . }}
 - name: NIGHTCRAWLER_KEEP
-  value: archive
+  value: archive{{ if include "nightcrawler.keptLogs" . }},logs{{ end }}
 {{- end }}
 {{- end -}}
 
@@ -171,6 +176,13 @@ topologySpreadConstraints:
 {{- else }}
   value: sqlite:////var/lib/nightcrawler/archive.db
 {{- end }}
+{{- end -}}
+
+{{/* Where logs are kept, and how much of them. */}}
+{{- define "nightcrawler.keptLogs.settings" -}}
+- name: NIGHTCRAWLER_LOG_URL
+  value: {{ .Values.keptLogs.url | default "file:///var/lib/nightcrawler/logs" | quote }}
+{{- include "nightcrawler.settings" (dict "logBytes" .Values.keptLogs.bytes "logTotalBytes" .Values.keptLogs.totalBytes) }}
 {{- end -}}
 
 {{/* The container that makes the archive's tables, or brings them up to date. */}}
