@@ -13,6 +13,9 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from nightcrawler_crds import errors, names, phases
+from nightcrawler_crds.election.elector import Elector
+from nightcrawler_crds.election.holder import Witness, own_holder, write_identity
+from nightcrawler_crds.election.leadership import Leadership, SoleLeader
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.scheduleviews import OutcomeView
 from nightcrawler_crds.kube.store import Store
@@ -31,9 +34,6 @@ from nightcrawler_operator.effects.notifications.sender import NotificationEffec
 from nightcrawler_operator.effects.notifications.transport import Transports
 from nightcrawler_operator.effects.traces.effect import PodEventsEffect, TraceEffect
 from nightcrawler_operator.effects.traces.exporter import Exporter
-from nightcrawler_operator.election.elector import Elector
-from nightcrawler_operator.election.holder import Witness, own_holder, write_identity
-from nightcrawler_operator.election.leadership import Leadership, SoleLeader
 from nightcrawler_operator.keys import (
     DutyKey,
     EnvironmentKey,

@@ -10,6 +10,8 @@ from annotated_types import Ge, Le
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from nightcrawler_crds import settings as common
+from nightcrawler_crds.election.death import Container
+from nightcrawler_crds.election.elector import LeaseTerms
 from nightcrawler_crds.settings import (
     DNS_LABEL,
     PREFIX,
@@ -21,8 +23,6 @@ from nightcrawler_crds.settings import (
     own_namespace,
     variable,
 )
-from nightcrawler_operator.decisions.death import Container
-from nightcrawler_operator.election.elector import LeaseTerms
 from nightcrawler_operator.limits import Limits
 
 __all__ = ["PREFIX", "Settings", "accepted", "load", "variable"]
@@ -174,6 +174,10 @@ class Settings(common.CommonSettings):
         description="How long something that is owed to an ended run, such as the entry in its schedule, may "
         "take before it is given up.",
     )
+    archive_timeout: Span = Field(
+        _DEFAULT.archive_timeout,
+        description="How long archiving an ended run may take before it is given up (KEEP=archive).",
+    )
     max_owing_runs: Count = Field(
         _DEFAULT.max_owing_runs,
         description="How many ended runs may owe something at the same time; beyond that, what the "
@@ -309,6 +313,9 @@ class Settings(common.CommonSettings):
             environment_status_spacing=self.environment_status_spacing,
             max_disruptions=self.max_disruptions,
             duty_timeout=self.duty_timeout,
+            archive_timeout=self.archive_timeout,
+            archived_namespace=self.namespace if self.archives else None,
+            logged_namespace=self.namespace if self.keeps_logs else None,
             max_owing_runs=self.max_owing_runs,
             exports_traces=bool(self.otlp_endpoint),
             steps_otlp_endpoint=self.steps_otlp_endpoint,

@@ -22,10 +22,10 @@ from prometheus_client import (
     ProcessCollector,
 )
 
+from nightcrawler_crds.election.leadership import Leadership
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
 from nightcrawler_operator.cluster.state import ClusterState
-from nightcrawler_operator.election.leadership import Leadership
 from nightcrawler_operator.gauges import Gauges
 from nightcrawler_operator.keys import ExecutionKey
 from nightcrawler_operator.lanes import Lanes

@@ -31,6 +31,7 @@ PLACES = (
 READS = (
     *LISTS,
     "/api/executions?status=all",
+    "/api/executions/e?logs=false",
     "/api/workflows/w",
     "/api/workflows/w/executions/e?logs=false",
     "/api/workflows/w/executions/e/timeline",

@@ -60,7 +60,6 @@ def test_what_takes_effect_later_is_listed() -> None:
 
 
 LATER: Final[dict[str, dict[str, Any]]] = {
-    "spec.options.enableLogging": {"options": {"enableLogging": True}},
     "spec.config.storage.persistentVolume": {"config": {"storage": {"persistentVolume": "1 GB"}}},
     "spec.config.security": {"config": {"security": {"visibility": "Private"}}},
 }

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Response
 
-from nightcrawler_api.dependencies import CallerOf, Executions
+from nightcrawler_api.dependencies import CallerOf, Executions, ExecutionsRead
 from nightcrawler_api.errors import BODIES, WRITES
 from nightcrawler_api.executions import examples
 from nightcrawler_api.executions.queries import (
@@ -16,6 +16,7 @@ from nightcrawler_api.executions.queries import (
 )
 from nightcrawler_api.executions.schemas import (
     AllExecutionsList,
+    AnyExecutionDetail,
     BulkCancelled,
     Cancelling,
     ExecuteRequest,
@@ -75,7 +76,7 @@ async def execute_workflow(
     responses=reads(ExecutionList, "A page of executions.", examples.LIST, 404, 422, 503),
 )
 async def list_executions(
-    executions: Executions,
+    executions: ExecutionsRead,
     caller: CallerOf,
     workflow_id: WorkflowId,
     asked: Annotated[ExecutionParameters, Query()],
@@ -90,7 +91,7 @@ async def list_executions(
     responses=reads(ExecutionDetail, "The execution in full.", examples.DETAIL, 404, 422, 503),
 )
 async def show_execution(
-    executions: Executions,
+    executions: ExecutionsRead,
     caller: CallerOf,
     workflow_id: WorkflowId,
     execution_id: ExecutionId,
@@ -110,7 +111,7 @@ async def show_execution(
     responses=reads(Trace, "The trace in OpenTelemetry's JSON.", examples.TRACE, 404, 422, 503),
 )
 async def show_trace(
-    executions: Executions, caller: CallerOf, workflow_id: WorkflowId, execution_id: ExecutionId
+    executions: ExecutionsRead, caller: CallerOf, workflow_id: WorkflowId, execution_id: ExecutionId
 ) -> Response:
     """The spans of the run and its steps; attempts, waits and Events as its workflow's traceLevel says.
 
@@ -193,7 +194,19 @@ async def cancel_executions(
     responses=reads(AllExecutionsList, "A page of executions.", examples.LIST_OF_ALL, 422, 503),
 )
 async def list_all_executions(
-    executions: Executions, caller: CallerOf, asked: Annotated[AllExecutionsParameters, Query()]
+    executions: ExecutionsRead, caller: CallerOf, asked: Annotated[AllExecutionsParameters, Query()]
 ) -> Response:
-    """Executions that match all filters, newest first; `workflow` is missing if it has been deleted."""
-    return ETagResponse(executions.page_of_all(asked, caller))
+    """Executions that match all filters, newest first, also of workflows that have been deleted."""
+    return ETagResponse(await executions.page_of_all(asked, caller))
+
+
+@all_of_them.get(
+    "/{executionId}",
+    summary="Show an execution of any workflow",
+    responses=reads(AnyExecutionDetail, "The execution in full.", examples.DETAIL_OF_ANY, 404, 422, 503),
+)
+async def show_any_execution(
+    executions: ExecutionsRead, caller: CallerOf, execution_id: ExecutionId, logs: _Logs = True
+) -> Response:
+    """As under its workflow, and also if that has been deleted: the archive keeps its executions."""
+    return ETagResponse(await executions.show_any(execution_id, caller, with_logs=logs))

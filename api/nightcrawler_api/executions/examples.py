@@ -109,6 +109,13 @@ DETAIL: Final[dict[str, Any]] = {
     "parameters": PARAMETERS,
 }
 
+DETAIL_OF_ANY: Final[dict[str, Any]] = {
+    **DETAIL,
+    "workflow": "Image Classification Training",
+    "workflowDeleted": True,
+    "archived": True,
+}
+
 RERUN: Final[dict[str, Any]] = {
     "as it was": {"summary": "What the run did, with its parameters", "value": {}},
     "changed": {

@@ -61,7 +61,17 @@ class ExecutionFilters(QueryParameters):
     to: Moment = Field(None, description="Only those started before this time: RFC 3339, or a date.")
 
 
-class ExecutionParameters(ExecutionFilters, Continued):
+class Sourced(QueryParameters):
+    """The parameter that says where executions are taken from."""
+
+    source: Annotated[Literal["all", "cluster"] | None, Unset()] = Field(
+        None,
+        description="cluster: only executions that the cluster still has; needs no archive. "
+        "all: archived ones too.",
+    )
+
+
+class ExecutionParameters(ExecutionFilters, Sourced, Continued):
     """Query parameters of a workflow's executions."""
 
     sort: Annotated[ExecutionSort, Field(description="Field to sort by; - before it: descending.")] = (
@@ -101,6 +111,15 @@ class BulkCancelParameters(ExecutionFilters):
 
 _STATUSES: Final[dict[str, ExecutionStatus]] = {word: word for word in EXECUTION_STATUSES}
 """Statuses by their words; the other words of the parameter are none."""
+
+
+def needs_archive(asked: ExecutionFilters) -> bool:
+    """Whether executions that have ended, and are in the cluster no longer, can be among those asked for."""
+    return getattr(asked, "source", None) != "cluster" and asked.status not in (
+        "running",
+        "pending",
+        "cancelling",
+    )
 
 
 def query_of(

@@ -35,4 +35,4 @@ async def show_statistics(
     statistics: StatisticsOf, caller: CallerOf, asked: Annotated[StatisticsParameters, Query()]
 ) -> Response:
     """Of all executions that match the filters and that the cluster still has, and of each group of them."""
-    return ETagResponse(statistics.show(asked, caller))
+    return ETagResponse(await statistics.show(asked, caller))

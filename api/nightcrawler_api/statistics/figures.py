@@ -6,11 +6,23 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from statistics import fmean
 
+from nightcrawler_api.archive.contract import Figures
 from nightcrawler_api.state.runs import Run
 from nightcrawler_api.statistics.schemas import Spread, Statistics
 
 
-def statistics_of(runs: Sequence[Run]) -> Statistics:
+def figures_of(run: Run) -> Figures:
+    """What statistics need of a cached execution."""
+    return Figures(
+        run.status,
+        run.view.spec.workflow_ref.name,
+        run.started,
+        None if run.ended is None else run.ended - run.started,
+        None if run.view.status.start_time is None else run.started - run.order[0],
+    )
+
+
+def statistics_of(runs: Sequence[Figures]) -> Statistics:
     """The statistics of some executions."""
     counts = {word: sum(run.status == word for run in runs) for word in ("completed", "failed", "cancelled")}
     shown: Statistics = {
@@ -22,33 +34,31 @@ def statistics_of(runs: Sequence[Run]) -> Statistics:
     }
     if judged := counts["completed"] + counts["failed"]:
         shown["successRate"] = round(counts["completed"] / judged, 4)
-    durations = [
-        run.ended - run.started for run in runs if run.status == "completed" and run.ended is not None
-    ]
+    durations = [run.duration for run in runs if run.status == "completed" and run.duration is not None]
     if durations:
         shown["durationSeconds"] = _spread(durations)
-    waits = [run.started - run.order[0] for run in runs if run.view.status.start_time is not None]
+    waits = [run.wait for run in runs if run.wait is not None]
     if waits:
         shown["waitSeconds"] = _spread(waits)
     return shown
 
 
-def grouped(runs: Iterable[Run], key: Callable[[Run], str]) -> dict[str, list[Run]]:
+def grouped(runs: Iterable[Figures], key: Callable[[Figures], str]) -> dict[str, list[Figures]]:
     """Executions by a key, in the order of the keys."""
-    found: dict[str, list[Run]] = {}
+    found: dict[str, list[Figures]] = {}
     for run in runs:
         found.setdefault(key(run), []).append(run)
     return dict(sorted(found.items()))
 
 
-def day_of(run: Run) -> str:
+def day_of(run: Figures) -> str:
     """The day on which an execution started, in UTC."""
     return f"{datetime.fromtimestamp(run.started, UTC):%Y-%m-%d}"
 
 
-def workflow_of(run: Run) -> str:
+def workflow_of(run: Figures) -> str:
     """The id of an execution's workflow."""
-    return run.view.spec.workflow_ref.name
+    return run.workflow
 
 
 def _spread(seconds: list[float]) -> Spread:

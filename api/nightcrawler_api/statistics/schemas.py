@@ -7,11 +7,11 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from nightcrawler_api.executions.queries import ExecutionFilters
+from nightcrawler_api.executions.queries import ExecutionFilters, Sourced
 from nightcrawler_api.pagination import Unset
 
 
-class StatisticsParameters(ExecutionFilters):
+class StatisticsParameters(ExecutionFilters, Sourced):
     """Query parameters of statistics."""
 
     workflow: Annotated[Annotated[str, Field(max_length=253)] | None, Unset()] = Field(
@@ -49,7 +49,7 @@ class Statistics(TypedDict):
 
 
 class StatisticsGroup(Statistics):
-    """The statistics of one day, or of one workflow; `workflow` is missing if that has been deleted."""
+    """The statistics of one day, or of one workflow; `workflow` is missing if its name is not known."""
 
     day: NotRequired[str]
     workflowId: NotRequired[str]

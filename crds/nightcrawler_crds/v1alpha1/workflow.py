@@ -7,7 +7,6 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field
 
 from nightcrawler_crds.v1alpha1.base import (
-    LISTED_LATER,
     TIME,
     AnyJson,
     ApiModel,
@@ -63,7 +62,9 @@ class Options(ApiModel):
         "which there is a target; false: no notifications; not set: by those that are true.",
     )
     enable_logging: bool | None = Field(
-        default=None, description="Whether logs are kept after the Pods are deleted." + LISTED_LATER
+        default=None,
+        description="Whether logs are kept after the Pods are deleted, where the installation keeps logs. "
+        "Not set: they are.",
     )
     enable_retry: bool | None = Field(
         default=None,
