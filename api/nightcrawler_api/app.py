@@ -115,7 +115,7 @@ def in_front(app: FastAPI) -> ASGIApp:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["*"],
-            expose_headers=["ETag", "Location", "Retry-After"],
+            expose_headers=["ETag", "Location", "Retry-After", "Link", "Content-Disposition"],
         )
     return HeadAsGet(Measured(served, metrics=facade.metrics))
 

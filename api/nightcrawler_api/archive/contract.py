@@ -65,7 +65,8 @@ class ArchivedExecution:
 class Figures:
     """What statistics need of one run; times in seconds, the start since 1970.
 
-    `duration` is None of a live one, `wait` of one of which no step has started.
+    `duration` is None of a live one, `wait` of one of which no step has started. `executor` is that of the
+    spec, in which it may be missing.
     """
 
     status: str
@@ -73,6 +74,8 @@ class Figures:
     started: float
     duration: float | None
     wait: float | None
+    environment: str | None
+    executor: str | None
 
 
 class History(Protocol):

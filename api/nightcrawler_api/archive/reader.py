@@ -97,6 +97,8 @@ class ArchiveReader:
                     one.started_at / 1e6,
                     one.duration / 1e6,
                     None if one.wait is None else one.wait / 1e6,
+                    one.environment,
+                    one.executor,
                 )
                 for one in reading.figures(connection, state.where, query)
             ]

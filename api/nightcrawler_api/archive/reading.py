@@ -230,7 +230,15 @@ def count(
 def figures(connection: Connection, where: int | None, query: ExecutionQuery) -> Sequence[AnyRow]:
     """What statistics need of all that match."""
     column = executions.c
-    found = select(column.status, column.workflow, column.started_at, column.duration, column.wait)
+    found = select(
+        column.status,
+        column.workflow,
+        column.started_at,
+        column.duration,
+        column.wait,
+        column.environment,
+        column.executor,
+    )
     return connection.execute(found.where(*conditions(where, query, None))).all()
 
 

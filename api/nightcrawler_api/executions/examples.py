@@ -50,6 +50,12 @@ LIST: Final[dict[str, Any]] = {
     "offset": 0,
 }
 
+TABLE: Final = (
+    "id,workflowId,workflow,status,startTime,endTime,duration,executor\r\n"
+    "exec-5001,wf-1001,Image Classification Training,completed,2025-07-10T14:45:00Z,2025-07-10T16:01:25Z,"
+    "01:16:25,John Doe\r\n"
+)
+
 LIST_OF_ALL: Final[dict[str, Any]] = {
     "executions": [
         {"id": row["id"], "workflowId": "wf-1001", **row, "workflow": "Image Classification Training"}
