@@ -11,6 +11,7 @@ from localcluster import LocalCluster
 from nightcrawler_api.archive.migrate import migrate
 from tests.support.archives import sqlite_archive
 from tests.support.builders import a_workflow
+from tests.support.collector import read
 from tests.support.facade import Json, serving
 from tests.support.keeping import Kept, keeping
 from tests.support.polling import eventually
@@ -81,6 +82,44 @@ def test_an_archived_run_is_repeated_as_it_was_although_its_revision_is_gone(kep
     again = served.ask("POST", f"/changing/executions/{first}/rerun", code=201)["executionId"]
     status = team.until_phase(again, "Completed")
     assert list(status["steps"]) == ["old"]
+
+
+def test_of_an_archived_run_there_are_revision_timeline_and_trace(kept: Kept) -> None:
+    served, team = kept.served, kept.team
+    before = a_workflow("looked-back-at", history={"completed": 0}, trace_level="med")
+    team.apply(before.step("first").step("second"))
+    run = team.run("looked-back-at")
+    team.until_phase(run, "Completed")
+    kept.until_only_archived(run, "looked-back-at")
+    team.edit(before.step("third"))
+    path = f"/looked-back-at/executions/{run}"
+
+    def until_pruned() -> Json:
+        (found,) = served.ask("GET", "/looked-back-at/revisions")["revisions"]
+        return dict(found)
+
+    revision = eventually(until_pruned, until=lambda one: "archived" in one, what="it to be pruned")
+    assert (revision["generation"], revision["executions"], revision["current"]) == (1, 1, False)
+    assert revision["createdAt"] <= served.ask("GET", path)["endTime"]
+    shown = served.ask("GET", f"/looked-back-at/revisions/{revision['id']}")
+    assert [step["name"] for step in shown["content"]["steps"]] == ["first", "second"]
+    difference = served.ask("GET", f"/looked-back-at/revisions/{revision['id']}/difference")
+    assert "/steps/third" in [one["path"] for one in difference["differences"]]
+
+    timeline = served.ask("GET", f"{path}/timeline")
+    assert [one["dependsOn"] for one in timeline["steps"]] == [[], ["first"]]
+    assert timeline["criticalPath"] == ["first", "second"]
+    spans = read(served.ask("GET", f"{path}/trace"))
+    assert [span.name for span in spans].count("attempt 1") == 2
+
+    # What is repeated brings its revision back into the cluster; that is no other one.
+    served.ask("POST", f"{path}/rerun", code=201)
+    (again,) = served.ask("GET", "/looked-back-at/revisions")["revisions"]
+    assert (again["id"], again["generation"], again["createdAt"]) == (
+        revision["id"],
+        revision["generation"],
+        revision["createdAt"],
+    )
 
 
 def test_of_a_deleted_workflow_the_runs_stay_and_are_marked(kept: Kept) -> None:

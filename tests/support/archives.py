@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from nightcrawler_api.archive import writing
+from nightcrawler_api.archive.contract import ArchivedRevision
 from nightcrawler_api.archive.database import Database
 from nightcrawler_api.archive.migrate import migrate
 from nightcrawler_api.archive.reader import ArchiveReader
-from nightcrawler_api.archive.writing import EndedRun, Place, Revision
+from nightcrawler_api.archive.writing import EndedRun, Place
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
@@ -51,7 +52,9 @@ class Desk:
     database: Database
     reader: ArchiveReader
 
-    async def archive(self, *runs: ExecutionView, used: Sequence[Revision] = (), now: datetime = NOW) -> int:
+    async def archive(
+        self, *runs: ExecutionView, used: Sequence[ArchivedRevision] = (), now: datetime = NOW
+    ) -> int:
         """Write executions, as the archiver does."""
         ended = [EndedRun(run, tuple(run.status.steps)) for run in runs]
         return await self.database.write(lambda c: writing.add_runs(c, PLACE, ended, used, now))

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, func, select
 
 from nightcrawler_api.archive import rows, tables, writing
-from nightcrawler_api.archive.contract import alias
-from nightcrawler_api.archive.writing import Revision
+from nightcrawler_api.archive.contract import ArchivedRevision, alias
+from nightcrawler_api.executions import presenter
 from nightcrawler_api.state.ordering import NEWEST_FIRST
 from nightcrawler_api.state.runs import ExecutionQuery
 from nightcrawler_crds.kube.views import ExecutionView
@@ -51,9 +51,14 @@ def test_an_execution_comes_back_as_it_was(
     steps: dict[str, str], parameters: dict[str, Any], message: str, phase: str
 ) -> None:
     began, done = "2025-07-10T14:45:00.123456Z", "2025-07-10T14:55:25Z"
-    status = {
-        name: {"phase": phase, "attempt": 2, "startTime": began, "completionTime": done, "exitCode": 137}
-        for name, phase in steps.items()
+    failed = {"number": 1, "startTime": began, "completionTime": done, "reason": "OOMKilled", "node": "n"}
+    failed["events"] = [{"time": done, "reason": "Pulled", "message": message}]
+    times = {"startTime": began, "completionTime": done, "earlierSeconds": 625, "attempts": [failed]}
+    status = {name: {"phase": phase, "attempt": 2, "exitCode": 137, **times} for name, phase in steps.items()}
+    rest = {
+        "cost": {"amount": 1.25, "currency": "EUR"},
+        "placement": [{"environment": "here", "cost": 1.5}, {"environment": "there", "passedOver": message}],
+        "traceLevel": "debug",
     }
     spec = {
         "parameters": parameters,
@@ -61,7 +66,9 @@ def test_an_execution_comes_back_as_it_was(
         "environment": "here",
         "trigger": {"type": "Schedule", "scheduledTime": began},
     }
-    view = ended("run", phase, message=message, steps=status, progress="1/2", spec=spec, owner="uid-of-wf")
+    view = ended(
+        "run", phase, message=message, steps=status, progress="1/2", spec=spec, owner="uid-of-wf", **rest
+    )
     made = [SimpleNamespace(**row) for row in rows.step_rows(view, ())]
     back = rows.whole(rows.document_of(view), made)
     clean = {rows.storable(name): step for name, step in view.status.steps.items()}
@@ -76,15 +83,42 @@ def test_steps_are_in_the_order_of_what_ran() -> None:
 async def test_what_is_archived_twice_has_one_row_and_the_revision_of_its_run(archive_url: str) -> None:
     async with desk(archive_url) as made:
         run = ended("run", revision="wf-1", steps={"one": {"phase": "Completed"}})
-        used = [Revision("wf-1", "uid-of-wf-1001", {"steps": [{"name": "one"}]})]
+        content = {"steps": [{"name": "one"}]}
+        used = [ArchivedRevision("wf-1", "uid-of-wf-1001", 3, at("14:00:00"), content)]
         assert [await made.archive(run, run, used=used) for _ in range(2)] == [1, 0]
         for table in (tables.executions, tables.steps, tables.revisions):
             assert await made.database.read(counted(table)) == 1
-        assert await made.reader.revision("wf-1") == {"steps": [{"name": "one"}]}
+        assert await made.reader.revision("wf-1") == used[0]
         assert await made.reader.revision("wf-2") is None
         found = await made.reader.execution("run", None)
         assert found is not None
         assert (found.view, found.order) == (run, ("one",))
+
+
+async def test_lists_show_what_a_run_has_cost(archive_url: str) -> None:
+    async with desk(archive_url) as made:
+        await made.archive(
+            ended("a", cost={"amount": 0.1, "currency": "EUR"}), ended("b", cost={"amount": 2}), ended("c")
+        )
+        page = await made.reader.page(ExecutionQuery(), None, skip=0, most=10)
+        shown = {one.id: presenter.row(one.run.view, "", NOW).get("cost") for one in page.rows}
+        assert shown == {"a": {"amount": 0.1, "currency": "EUR"}, "b": {"amount": 2.0}, "c": None}
+
+
+async def test_the_revisions_of_a_workflow_come_with_the_number_of_runs_that_used_them(
+    archive_url: str,
+) -> None:
+    async with desk(archive_url) as made:
+        mine = [ArchivedRevision(f"wf-{number}", "uid", number, at("14:00:00")) for number in (1, 2)]
+        other = ArchivedRevision("other-1", "uid-of-other", data={"steps": []})
+        runs = [ended(f"run-{number}", revision="wf-1") for number in range(3)]
+        runs += [ended("last", revision="wf-2"), ended("foreign", revision="other-1")]
+        await made.archive(*runs, used=[*mine, other])
+        found = await made.reader.revisions("uid")
+        assert sorted(found.revisions, key=lambda one: one.name) == mine
+        assert (found.uses, found.upto) == ({"wf-1": 3, "wf-2": 1}, 5)
+        nothing = await made.reader.revisions("nobody")
+        assert (nothing.revisions, nothing.uses) == ([], {})
 
 
 async def test_an_execution_whose_name_a_later_one_has_keeps_an_id_of_its_own(archive_url: str) -> None:
@@ -159,7 +193,7 @@ async def test_what_is_too_old_goes_but_not_what_the_cluster_still_has(archive_u
         new = ended(
             "new", completionTime="2025-07-10T16:00:00Z", revision="kept", steps={"a": {"phase": "Failed"}}
         )
-        used = [Revision(name, "uid", {}) for name in ("gone", "kept")]
+        used = [ArchivedRevision(name, "uid") for name in ("gone", "kept")]
         await made.archive(*old, new, used=used)
         gone = workflow("wf-1001", uid="uid-of-gone")
         await made.database.write(lambda c: writing.put_workflows(c, PLACE, [gone]))

@@ -110,7 +110,7 @@ def a_server(runs: int = 3) -> ModelServer:
     owner = {key: made["metadata"][key] for key in ("name", "uid")}
     owner |= {"apiVersion": names.API_VERSION, "kind": "Workflow"}
     meta = {"name": "wf-1", "namespace": NAMESPACE, "ownerReferences": [owner]}
-    server.create(names.REVISIONS, {"metadata": meta, "data": {"steps": spec["steps"]}})
+    server.create(names.REVISIONS, {"metadata": meta, "revision": 7, "data": {"steps": spec["steps"]}})
     for number in range(runs):
         add_run(server, f"run-{number}", owner)
     add_run(server, "live", owner, ended=False)
@@ -179,7 +179,10 @@ async def test_what_ends_is_archived_with_its_revision_and_its_workflow(archive_
         found = await made.archiver._reader.execution("run-0", None)
         assert found is not None
         assert (found.workflow_name, found.order) == ("A workflow", ("a",))
-        assert await made.archiver._reader.revision("wf-1") == {"steps": [{"name": "b"}, {"name": "a"}]}
+        revision = await made.archiver._reader.revision("wf-1")
+        assert revision is not None
+        assert (revision.generation, revision.created is not None) == (7, True)
+        assert revision.data == {"steps": [{"name": "b"}, {"name": "a"}]}
         assert all(run.archived for run in made.cluster.index.runs if run.ended)
 
         status = {"phase": "Failed", "completionTime": DONE, "settled": False, "duties": ["Archive"]}
@@ -187,6 +190,47 @@ async def test_what_ends_is_archived_with_its_revision_and_its_workflow(archive_
         made.observe()
         await made.catch_up()
         assert await archived(made) == noted(server) == ["live", "run-0", "run-1", "run-2"]
+
+
+async def test_a_run_is_archived_once_all_that_the_operator_owes_is_recorded_in_it(archive_url: str) -> None:
+    server = a_server(1)
+    where = (NAMESPACE, "run-0")
+
+    def owing(*duties: str, **status: Any) -> None:
+        server.patch(names.EXECUTIONS, where, {"status": {"duties": duties, **status}}, "status")
+
+    owing("Notifications", "Trace", "Logs", "Archive")
+    async with facade(server, archive_url) as made:
+        await made.catch_up()
+        owing("Trace", "Logs", "Archive")
+        made.observe()
+        await made.catch_up()
+        assert await archived(made) == noted(server) == []
+        attempts = [{"number": 1, "events": [{"time": DONE, "reason": "Pulled"}]}]
+        owing("Logs", "Archive", steps={"a": {"attempts": attempts}})
+        made.observe()
+        await made.catch_up()
+        assert await archived(made) == noted(server) == ["run-0"]
+        found = await made.archiver._reader.execution("run-0", None)
+        assert found is not None
+        (attempt,) = found.view.status.steps["a"].attempts or ()
+        assert [event.reason for event in attempt.events or ()] == ["Pulled"]
+
+
+async def test_one_that_is_deleted_while_the_operator_owes_something_is_archived_as_it_is(
+    archive_url: str,
+) -> None:
+    server = a_server(1)
+    where = (NAMESPACE, "run-0")
+    server.patch(names.EXECUTIONS, where, {"status": {"duties": ["Notifications", "Archive"]}}, "status")
+    async with facade(server, archive_url) as made:
+        await made.catch_up()
+        run = made.cluster.index.runs.get(*where)
+        assert run is not None
+        server.delete(names.EXECUTIONS, where)
+        made.cluster.mark_execution_deleted(run)
+        await made.catch_up()
+        assert await archived(made) == ["run-0"]
 
 
 async def test_a_live_run_that_is_deleted_is_archived_as_cancelled(archive_url: str) -> None:

@@ -18,9 +18,10 @@ from typing import Final
 
 from nightcrawler_api.archive import rows, writing
 from nightcrawler_api.archive.backlog import Backlog
+from nightcrawler_api.archive.contract import ArchivedRevision
 from nightcrawler_api.archive.database import Database, NotStorable
 from nightcrawler_api.archive.reader import ArchiveReader
-from nightcrawler_api.archive.writing import EndedRun, Place, Revision
+from nightcrawler_api.archive.writing import EndedRun, Place
 from nightcrawler_api.errors import HistoryUnavailable
 from nightcrawler_api.keeping.notes import ARCHIVE, Notes
 from nightcrawler_api.state.clustercache import ClusterCache
@@ -168,14 +169,14 @@ class Archiver:
         await self._reader.refresh()
         await self._note([view for view in batch if view.metadata.uid not in refused])
 
-    async def _write(self, place: Place, runs: Sequence[EndedRun], used: dict[str, Revision]) -> int:
+    async def _write(self, place: Place, runs: Sequence[EndedRun], used: dict[str, ArchivedRevision]) -> int:
         now = clock.utcnow()
         return await self._database.write(
             lambda connection: writing.add_runs(connection, place, runs, used.values(), now)
         )
 
     async def _write_one_by_one(
-        self, place: Place, runs: Sequence[EndedRun], used: dict[str, Revision]
+        self, place: Place, runs: Sequence[EndedRun], used: dict[str, ArchivedRevision]
     ) -> set[str]:
         """Write each of a batch that the database did not take; returns the UIDs of those that it refuses."""
         refused: set[str] = set()
@@ -209,7 +210,7 @@ class Archiver:
 
     # --- revisions -----------------------------------------------------------------------------------
 
-    async def _revisions_of(self, ended: Sequence[ExecutionView]) -> dict[str, Revision]:
+    async def _revisions_of(self, ended: Sequence[ExecutionView]) -> dict[str, ArchivedRevision]:
         """The revisions that these used and that are not known to be archived."""
         wanted = {
             view.status.revision: view
@@ -217,7 +218,7 @@ class Archiver:
             if view.status.revision and view.status.revision not in self._orders
         }
         turns = asyncio.Semaphore(_AT_ONCE)
-        found: dict[str, Revision] = {}
+        found: dict[str, ArchivedRevision] = {}
 
         async def read(name: str, view: ExecutionView) -> None:
             async with turns:
@@ -225,7 +226,9 @@ class Archiver:
                     read = await self._store.get(REVISIONS, view.metadata.namespace, name, RevisionView)
                 except NotFound:
                     return  # others delete them too
-                found[name] = Revision(name, owner_of(view) or "", read.data)
+                found[name] = ArchivedRevision(
+                    name, owner_of(view) or "", read.revision, read.metadata.creation_timestamp, read.data
+                )
 
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -235,7 +238,7 @@ class Archiver:
             raise failed.exceptions[0] from None
         return found
 
-    def _order_of(self, view: ExecutionView, used: dict[str, Revision]) -> tuple[str, ...]:
+    def _order_of(self, view: ExecutionView, used: dict[str, ArchivedRevision]) -> tuple[str, ...]:
         """The names of a run's steps in the order of what it ran, else of its workflow as it is."""
         name = view.status.revision or ""
         if name in used:
@@ -283,6 +286,6 @@ class Archiver:
         self.problem = problem
 
 
-def _steps_of(revision: Revision) -> tuple[str, ...]:
+def _steps_of(revision: ArchivedRevision) -> tuple[str, ...]:
     steps = revision.data.get("steps") or ()
     return tuple(step["name"] for step in steps if isinstance(step, dict) and "name" in step)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from nightcrawler_api.keeping.notes import ARCHIVE, owes
+from nightcrawler_api.keeping.notes import ARCHIVE, LOGS, owes
 from nightcrawler_api.state.hub import Change
 from nightcrawler_api.state.index import Index
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
@@ -21,6 +21,8 @@ from nightcrawler_crds.names import EXECUTIONS, WORKFLOWS
 log = logging.getLogger(__name__)
 
 _MOST_DELETED: Final = 5_000
+_BY_US: Final = frozenset({ARCHIVE, LOGS})
+"""Duties that change nothing of what is archived. Others do: how messages were delivered, Events of Pods."""
 
 
 class Backlog:
@@ -53,7 +55,7 @@ class Backlog:
     def look_at_all(self, known_workflows: Mapping[str, int]) -> None:
         """Add what the cache has and the archive does not; `known_workflows` are generations by UID."""
         for run in self._index.runs:
-            if run.ended is not None and (run.archived == 0 or owes(run.view, ARCHIVE)):
+            if _is_complete(run.view) and (run.archived == 0 or owes(run.view, ARCHIVE)):
                 self._add(run.view)
         present = {entry.view.metadata.uid: entry.view for entry in self._index.workflows()}
         for uid, view in present.items():
@@ -77,7 +79,7 @@ class Backlog:
             if old is not None and ARCHIVE not in old.metadata.annotations.done_duties:
                 self._hold(old)
             return
-        if not new.status.has_ended:
+        if not _is_complete(new):
             return
         run = self._index.runs.run(*new.metadata.key)
         is_noted = ARCHIVE in new.metadata.annotations.done_duties
@@ -144,3 +146,9 @@ class Backlog:
     def gone_done(self, uids: Iterable[str]) -> None:
         """That these workflows were deleted is written."""
         self._gone.difference_update(uids)
+
+
+def _is_complete(execution: ExecutionView) -> bool:
+    """Whether an execution has ended, and nothing that the operator owes is still to be recorded in it."""
+    status = execution.status
+    return status.has_ended and (status.settled is not False or _BY_US.issuperset(status.duties or ()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 from nightcrawler_api.state.runs import ExecutionQuery, Run
@@ -78,6 +79,26 @@ class Figures:
     executor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ArchivedRevision:
+    """A ControllerRevision that runs used, with the workflow's generation then; lists leave out `data`."""
+
+    name: str
+    workflow_uid: str
+    generation: int = 1
+    created: datetime | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedRevisions:
+    """Those of a workflow, and by their names how many of the rows with keys up to `upto` used each."""
+
+    revisions: Sequence[ArchivedRevision]
+    uses: Mapping[str, int]
+    upto: int
+
+
 class History(Protocol):
     """Runs that have ended; every method raises `HistoryUnavailable` if the archive cannot be read."""
 
@@ -100,8 +121,12 @@ class History(Protocol):
         """A run by its id; of the Workflow with this UID, if one is given."""
         ...
 
-    async def revision(self, name: str) -> Mapping[str, Any] | None:
-        """The data of a ControllerRevision that a run used."""
+    async def revision(self, name: str) -> ArchivedRevision | None:
+        """A ControllerRevision that a run used."""
+        ...
+
+    async def revisions(self, owner: str) -> ArchivedRevisions:
+        """Those of the Workflow with this UID, in no order."""
         ...
 
 

@@ -21,6 +21,8 @@ from nightcrawler_api.archive import reading, rows
 from nightcrawler_api.archive.contract import (
     ArchivedExecution,
     ArchivedPage,
+    ArchivedRevision,
+    ArchivedRevisions,
     ArchivedRun,
     Figures,
     alias,
@@ -131,17 +133,25 @@ class ArchiveReader:
         found, _ = await self._ask(ask)
         return found
 
-    async def revision(self, name: str) -> Mapping[str, Any] | None:
+    async def revision(self, name: str) -> ArchivedRevision | None:
         """See `History`."""
 
-        def ask(connection: Connection, state: State) -> str | None:
-            return reading.revision(connection, state.where, name)
+        def ask(connection: Connection, state: State) -> ArchivedRevision | None:
+            found = reading.revision(connection, state.where, name)
+            return None if found is None else rows.revision(found, msgspec.json.decode(found.data))
 
-        text, _ = await self._ask(ask)
-        if text is None:
-            return None
-        data: Mapping[str, Any] = msgspec.json.decode(text)
-        return data
+        found, _ = await self._ask(ask)
+        return found
+
+    async def revisions(self, owner: str) -> ArchivedRevisions:
+        """See `History`."""
+
+        def ask(connection: Connection, state: State) -> ArchivedRevisions:
+            found, uses = reading.revisions_of(connection, state.where, owner)
+            return ArchivedRevisions([rows.revision(one) for one in found], uses, state.upto)
+
+        found, _ = await self._ask(ask)
+        return found
 
     # --- one transaction ---------------------------------------------------------------------------
 

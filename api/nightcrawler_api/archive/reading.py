@@ -268,10 +268,29 @@ def execution(
     return row, connection.execute(its).all()
 
 
-def revision(connection: Connection, where: int | None, name: str) -> str | None:
-    """The data of a ControllerRevision, as JSON."""
-    found = select(revisions.c.data).where(revisions.c.namespace_id == where, revisions.c.name == name)
-    return connection.execute(found).scalar()
+def revision(connection: Connection, where: int | None, name: str) -> AnyRow | None:
+    """A ControllerRevision, with its data as JSON."""
+    found = select(revisions).where(revisions.c.namespace_id == where, revisions.c.name == name)
+    return connection.execute(found).first()
+
+
+def revisions_of(
+    connection: Connection, where: int | None, owner: str
+) -> tuple[Sequence[AnyRow], dict[str, int]]:
+    """The ControllerRevisions of a workflow without their data, and how many executions used each."""
+    column = revisions.c
+    its = select(column.name, column.workflow_uid, column.generation, column.created_at).where(
+        column.namespace_id == where, column.workflow_uid == owner
+    )
+    found = connection.execute(its).all()
+    names = [one.name for one in found]
+    uses: dict[str, int] = {}
+    counted = select(executions.c.revision, func.count()).group_by(executions.c.revision)
+    for begin in range(0, len(names), _AT_ONCE):
+        some = executions.c.revision.in_(names[begin : begin + _AT_ONCE])
+        mine = counted.where(executions.c.namespace_id == where, some)
+        uses.update((name, number) for name, number in connection.execute(mine))
+    return found, uses
 
 
 def workflow_names(connection: Connection, where: int | None, names: Sequence[str]) -> dict[str, str]:

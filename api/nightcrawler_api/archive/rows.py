@@ -6,18 +6,21 @@ which have rows of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
+from nightcrawler_api.archive.contract import ArchivedRevision
 from nightcrawler_api.executions.presenter import failure_of
 from nightcrawler_api.state.index import owner_of
 from nightcrawler_api.state.statuses import created, ended, execution_status, started
 from nightcrawler_crds import defaults
 from nightcrawler_crds.kube.metadata import Meta
 from nightcrawler_crds.kube.views import (
+    AttemptView,
+    CostView,
     ExecutionSpecView,
     ExecutionStatusView,
     ExecutionView,
@@ -33,6 +36,7 @@ _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _PHASES: Final = {"completed": "Completed", "failed": "Failed", "cancelled": "Cancelled"}
 _document = msgspec.json.Decoder(ExecutionView, strict=False)
+_attempts = msgspec.json.Decoder(tuple[AttemptView, ...], strict=False)
 
 DELETED_WHILE_LIVE: Final = "deleted before it had ended"
 
@@ -103,6 +107,8 @@ def execution_row(execution: ExecutionView, now: datetime) -> Row:
         "revision": status.revision,
         "progress": status.progress,
         "message": _text(message if status.phase != "Completed" else None),
+        "cost": None if status.cost is None else status.cost.amount,
+        "currency": None if status.cost is None else status.cost.currency,
         "archived_at": micros(now),
     }
 
@@ -131,6 +137,9 @@ def step_rows(execution: ExecutionView, order: Sequence[str]) -> list[Row]:
             "exit_code": step.exit_code,
             "reason": _text(step.reason),
             "message": _text(step.message),
+            "earlier_seconds": step.earlier_seconds,
+            # In JSON, a character of code 0 is an escape.
+            "attempts": msgspec.json.encode(step.attempts).decode() if step.attempts else None,
         }
         for position, (name, step) in enumerate(steps)
     ]
@@ -159,6 +168,7 @@ def listed(row: Any, namespace: str) -> ExecutionView:
             start_time=None if row.wait is None else began,
             completion_time=moment(row.ended_at),
             progress=row.progress,
+            cost=None if row.cost is None else CostView(row.cost, row.currency),
         ),
     )
 
@@ -183,6 +193,8 @@ LISTED: Final = (
     "revision",
     "progress",
     "message",
+    "cost",
+    "currency",
 )
 """The columns that `listed` reads, and those that say whose it is."""
 
@@ -202,6 +214,8 @@ def whole(document: str, steps: Iterable[Any]) -> ExecutionView:
             reason=step.reason,
             message=step.message,
             preemptions=step.preemptions,
+            earlier_seconds=step.earlier_seconds,
+            attempts=_attempts.decode(step.attempts) if step.attempts else None,
         )
         for step in steps
     }
@@ -226,3 +240,8 @@ def workflow_row(workflow: WorkflowView) -> Row:
 def tags_of(workflow: WorkflowView) -> Sequence[str]:
     """A workflow's tags, each once."""
     return tuple(dict.fromkeys(storable(tag) for tag in workflow.spec.get("tags") or ()))
+
+
+def revision(row: Any, data: Mapping[str, Any] | None = None) -> ArchivedRevision:
+    """A revision from its row, and its data if that was read."""
+    return ArchivedRevision(row.name, row.workflow_uid, row.generation, _moment(row.created_at), data or {})

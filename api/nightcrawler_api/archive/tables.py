@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -104,6 +105,9 @@ revisions = Table(
     Column("namespace_id", ForeignKey("namespaces.id"), primary_key=True, autoincrement=False),
     Column("name", NAME, primary_key=True),
     Column("workflow_uid", NAME, nullable=False),
+    # The workflow's when it was created.
+    Column("generation", BigInteger, nullable=False),
+    Column("created_at", BigInteger),
     # The ControllerRevision's data, as JSON.
     Column("data", Text, nullable=False),
     Index("ix_revisions_workflow", "namespace_id", "workflow_uid"),
@@ -139,6 +143,9 @@ executions = Table(
     Column("progress", Text),
     # Why it failed, or how it was cancelled.
     Column("message", Text),
+    # What it has cost; null where its Environment has no prices.
+    Column("cost", Double),
+    Column("currency", Text),
     Column("archived_at", BigInteger, nullable=False),
     UniqueConstraint("namespace_id", "uid"),
     # Each has what its lists are filtered and counted by, so that the rows themselves need not be read.
@@ -201,4 +208,8 @@ steps = Table(
     Column("exit_code", Integer),
     Column("reason", Text),
     Column("message", Text),
+    # For how long its earlier attempts ran.
+    Column("earlier_seconds", BigInteger, nullable=False),
+    # The attempts that were kept for the trace, as JSON; null if none were.
+    Column("attempts", Text),
 )

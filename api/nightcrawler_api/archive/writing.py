@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from sqlalchemy import Connection, and_, delete, func, insert, not_, select, update
 
 from nightcrawler_api.archive import rows
+from nightcrawler_api.archive.contract import ArchivedRevision
 from nightcrawler_api.archive.tables import (
     archive,
     documents,
@@ -43,15 +44,6 @@ class EndedRun:
     order: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """A ControllerRevision to archive."""
-
-    name: str
-    workflow_uid: str
-    data: Mapping[str, Any] = field(default_factory=dict)
-
-
 def place_id(connection: Connection, place: Place) -> int | None:
     """The key of a namespace; None if nothing of it was archived yet."""
     found = select(namespaces.c.id).where(
@@ -74,7 +66,7 @@ def add_runs(
     connection: Connection,
     place: Place,
     ended: Sequence[EndedRun],
-    used: Iterable[Revision],
+    used: Iterable[ArchivedRevision],
     now: datetime,
 ) -> int:
     """Add executions that have ended, with the revisions that they used; returns how many were new."""
@@ -106,7 +98,7 @@ def add_runs(
     return len(new)
 
 
-def _add_revisions(connection: Connection, where: int, used: Mapping[str, Revision]) -> None:
+def _add_revisions(connection: Connection, where: int, used: Mapping[str, ArchivedRevision]) -> None:
     if not used:
         return
     there = select(revisions.c.name).where(
@@ -118,6 +110,8 @@ def _add_revisions(connection: Connection, where: int, used: Mapping[str, Revisi
             "namespace_id": where,
             "name": one.name,
             "workflow_uid": one.workflow_uid,
+            "generation": one.generation,
+            "created_at": None if one.created is None else rows.micros(one.created),
             "data": msgspec.json.encode(one.data).decode(),
         }
         for one in used.values()

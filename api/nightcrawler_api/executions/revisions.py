@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nightcrawler_api.archive.contract import History
+from nightcrawler_api.archive.contract import ArchivedRevision, History
 from nightcrawler_api.errors import StateConflict
 from nightcrawler_api.executions.requests import owner_reference
 from nightcrawler_crds import names
-from nightcrawler_crds.errors import AlreadyExists, NotFound
+from nightcrawler_crds.errors import AlreadyExists, ApiError, NotFound
 from nightcrawler_crds.kube.nativeviews import RevisionView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
@@ -21,11 +21,26 @@ from nightcrawler_crds.v1alpha1 import WorkflowSpec
 
 
 class Revisions:
-    """Finds the revision of a run that is to be repeated, and puts it back into the cluster if need be."""
+    """Finds revisions, and puts that of a run that is to be repeated back into the cluster if need be."""
 
     def __init__(self, store: Store, history: History | None) -> None:
         self._store = store
         self._history = history
+
+    async def content(self, namespace: str, revision: str) -> Mapping[str, Any]:
+        """The content of a revision, from the cluster or else from the archive.
+
+        Raises:
+            ApiError: The cluster does not have it, or cannot be read, and the archive does not have it.
+            HistoryUnavailable: The archive would have to be read, and cannot be.
+        """
+        try:
+            return (await self._store.get(REVISIONS, namespace, revision, RevisionView)).data
+        except ApiError:
+            found = await self._archived(revision)
+            if found is None:
+                raise
+        return found.data
 
     async def spec_of(self, workflow: WorkflowView, earlier: ExecutionView) -> WorkflowSpec:
         """What an earlier run did; the cluster has its revision then, as a run of it needs.
@@ -63,23 +78,26 @@ class Revisions:
         try:
             return (await self._store.get(REVISIONS, namespace, revision, RevisionView)).data
         except NotFound:
-            data = await self._history.revision(revision) if self._history is not None else None
-            if data is None:
+            found = await self._archived(revision)
+            if found is None:
                 raise
         with suppress(AlreadyExists):  # somebody else repeats a run of it
-            await self._store.create(REVISIONS, namespace, _manifest(workflow, revision, data), RevisionView)
-        return data
+            await self._store.create(REVISIONS, namespace, _manifest(workflow, found), RevisionView)
+        return found.data
+
+    async def _archived(self, revision: str) -> ArchivedRevision | None:
+        return await self._history.revision(revision) if self._history is not None else None
 
 
-def _manifest(workflow: WorkflowView, revision: str, data: Mapping[str, Any]) -> dict[str, Any]:
+def _manifest(workflow: WorkflowView, revision: ArchivedRevision) -> dict[str, Any]:
     return {
         "apiVersion": REVISIONS.api_version,
         "kind": REVISIONS.kind,
         "metadata": {
-            "name": revision,
+            "name": revision.name,
             "labels": {names.LABEL_WORKFLOW: workflow.metadata.name},
             "ownerReferences": [owner_reference(workflow)],
         },
-        "revision": max(1, workflow.metadata.generation),
-        "data": data,
+        "revision": max(1, revision.generation),
+        "data": revision.data,
     }

@@ -15,9 +15,10 @@ from typing import Any, Final
 import msgspec
 
 from nightcrawler_api.archive import writing
+from nightcrawler_api.archive.contract import ArchivedRevision
 from nightcrawler_api.archive.database import Database
 from nightcrawler_api.archive.migrate import migrate
-from nightcrawler_api.archive.writing import EndedRun, Place, Revision
+from nightcrawler_api.archive.writing import EndedRun, Place
 from nightcrawler_crds import clock, names
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from tests.bench import catalogue
@@ -134,7 +135,9 @@ async def _archive(
     cluster = await here.store.get(names.NAMESPACES, "", "kube-system", WorkflowView)
     place = Place(cluster.metadata.uid, NAMESPACE)
     database = Database(url)
-    used = [Revision("wf-0123456789", "", {"steps": [{"name": step} for step in catalogue.STEPS]})]
+    used = [
+        ArchivedRevision("wf-0123456789", "", data={"steps": [{"name": step} for step in catalogue.STEPS]})
+    ]
     try:
         for begin in range(sizes.archive_cached, sizes.archive_runs, _BATCH):
             batch = [

@@ -74,6 +74,8 @@ def _workflows() -> None:
         sa.Column("namespace_id", sa.Integer, autoincrement=False, nullable=False),
         sa.Column("name", _NAME, nullable=False),
         sa.Column("workflow_uid", _NAME, nullable=False),
+        sa.Column("generation", sa.BigInteger, nullable=False),
+        sa.Column("created_at", sa.BigInteger),
         sa.Column("data", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("namespace_id", "name", name="pk_revisions"),
         sa.ForeignKeyConstraint(["namespace_id"], ["namespaces.id"], name="fk_revisions_namespace_id"),
@@ -105,6 +107,8 @@ def _executions() -> None:
         sa.Column("revision", _NAME),
         sa.Column("progress", sa.Text),
         sa.Column("message", sa.Text),
+        sa.Column("cost", sa.Double),
+        sa.Column("currency", sa.Text),
         sa.Column("archived_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_executions"),
         sa.ForeignKeyConstraint(["namespace_id"], ["namespaces.id"], name="fk_executions_namespace_id"),
@@ -152,6 +156,8 @@ def _steps() -> None:
         sa.Column("exit_code", sa.Integer),
         sa.Column("reason", sa.Text),
         sa.Column("message", sa.Text),
+        sa.Column("earlier_seconds", sa.BigInteger, nullable=False),
+        sa.Column("attempts", sa.Text),
         sa.PrimaryKeyConstraint("execution_id", "position", name="pk_steps"),
         sa.ForeignKeyConstraint(
             ["execution_id"], ["executions.id"], name="fk_steps_execution_id", ondelete="CASCADE"
