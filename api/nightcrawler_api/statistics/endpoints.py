@@ -38,7 +38,7 @@ _TABLE: Final = (
 async def show_statistics(
     statistics: StatisticsOf, caller: CallerOf, asked: Annotated[StatisticsParameters, Query()]
 ) -> Response:
-    """Of all executions that match the filters and that the cluster still has, and of each group of them."""
+    """Of all executions that match the filters, archived or not, and of each group of them."""
     if asked.format == "csv":
         return table(await statistics.table(asked, caller), "statistics")
     return ETagResponse(await statistics.show(asked, caller))
