@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -26,20 +27,23 @@ _MOST: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A mask, and when it was made."""
+    """A mask, and until when it is not made again."""
 
     mask: Mask
-    at: float
+    until: float
 
 
 class Masks:
-    """Reads the Secrets that the steps of a run use; `enabled` where the installation grants that."""
+    """Reads the Secrets that the steps of a run use; `enabled` where the installation grants that.
+
+    Runs of the same revision in the same Environment use the same Secrets, and share a mask.
+    """
 
     def __init__(self, store: Store, cluster: ClusterCache, *, enabled: bool) -> None:
         self._store = store
         self._cluster = cluster
         self._enabled = enabled
-        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._known: OrderedDict[tuple[str, ...], _Known] = OrderedDict()
 
     async def of(self, execution: ExecutionView) -> Mask:
         """What hides the values of the run's Secrets.
@@ -52,9 +56,9 @@ class Masks:
         """
         if not self._enabled:
             return NOTHING_HIDDEN
-        uid = execution.metadata.uid
-        known = self._known.get(uid)
-        if known is not None and time.monotonic() < known.at + _KEPT_SECONDS:
+        key = _key(execution)
+        known = self._known.get(key)
+        if known is not None and time.monotonic() < known.until:
             return known.mask
         try:
             mask = await self._read(execution)
@@ -62,19 +66,23 @@ class Masks:
             raise Unavailable(
                 f"the log is withheld: the Secrets whose values are masked in it cannot be read: {error}"
             ) from error
+        # A revision never changes: one that hides nothing is asked for once.
+        final = mask is None and execution.status.revision is not None
+        made = mask or NOTHING_HIDDEN
         if known is not None:
-            mask |= known.mask
-        self._known[uid] = _Known(mask, time.monotonic())
-        self._known.move_to_end(uid)
+            made |= known.mask
+        self._known[key] = _Known(made, math.inf if final else time.monotonic() + _KEPT_SECONDS)
+        self._known.move_to_end(key)
         if len(self._known) > _MOST:
             self._known.popitem(last=False)
-        return mask
+        return made
 
-    async def _read(self, execution: ExecutionView) -> Mask:
+    async def _read(self, execution: ExecutionView) -> Mask | None:
+        """What hides the values as they are now; None if the workflow does not ask for that."""
         namespace = execution.metadata.namespace
         spec, profiles = await self._definition(execution)
         if not is_secure(spec):
-            return NOTHING_HIDDEN
+            return None
         values: list[bytes] = []
         for name, keys in used_secrets(spec, profiles, self._template(execution)).items():
             try:
@@ -97,3 +105,11 @@ class Masks:
         place = execution.status.environment
         found = next((e for e in self._cluster.environments() if e.metadata.name == place), None)
         return found.spec.get("podTemplate") if found is not None else None
+
+
+def _key(execution: ExecutionView) -> tuple[str, ...]:
+    """What the Secrets follow from: the revision and the Environment, once they are recorded."""
+    meta, status = execution.metadata, execution.status
+    if status.revision is None:
+        return (meta.namespace, meta.uid)
+    return (meta.namespace, status.revision, status.environment or "")

@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus
 
 from typing_extensions import override
 
-from nightcrawler_crds.plaintext import plain
+from nightcrawler_crds.plaintext import plain, plain_line
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from nightcrawler_crds.validation import Profiles
 
@@ -42,6 +42,16 @@ class Mask:
             if hidden in text:
                 text = text.replace(hidden, HIDDEN)
         return text
+
+    def of_line(self, line: bytes) -> bytes:
+        """A line of a log, as its node sends it, with the same replaced.
+
+        If anything is to be hidden, it is without terminal sequences, which may be in the middle of a value.
+        """
+        if not self._texts:
+            return line
+        stamp, _, text = line.decode(errors="replace").partition(" ")
+        return f"{stamp} {self(plain_line(text))}".encode()
 
     def __or__(self, other: Mask) -> Mask:
         """The mask that hides what either does."""

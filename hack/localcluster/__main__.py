@@ -86,6 +86,7 @@ def _prepare(*, node: bool) -> None:
     binaries.metrics_server()
     for major in binaries.HELM:
         binaries.helm(major)
+    binaries.s3_server()
     for version in binaries.OTHER_KUBERNETES:
         binaries.openapi(version)
     if not node:

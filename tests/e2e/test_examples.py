@@ -48,6 +48,8 @@ LOGS: Final = {
     ("shared-volume", "Aggregate"): ["127183844"],
     ("shared-volume", "Pack"): ["clean", "result.tar.gz", "sum"],
     ("shared-volume", "Verify"): ["127183844"],
+    ("traced", "Extract"): ["part of trace 33"],
+    ("traced", "Load"): ["attributes: 4"],
     ("secrets", "One Variable"): ["the password has 9 characters"],
     ("secrets", "All Variables"): ["logging in as nightcrawler"],
     ("secrets", "Files"): ["keys: WAREHOUSE_PASSWORD WAREHOUSE_USER"],

@@ -35,7 +35,7 @@ class Stored(Simulation):
 
     def __init__(self, steps: list[Json], replicas: int = 1, *, retain: bool = False) -> None:
         storage = {"persistentVolume": SIZE, **({"retain": True} if retain else {})}
-        super().__init__(steps, replicas, config={"storage": storage})
+        super().__init__(steps, replicas, spec={"config": {"storage": storage}})
         self.made: list[str] = []
         self.disturbed = False
         self.server.watchers.append(self._watch_claims)

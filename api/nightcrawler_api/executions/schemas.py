@@ -96,7 +96,7 @@ class Execution(TypedDict):
     why it waits in one word, and `waitingSince` since when; both are missing while nothing waits. `duration`
     of a live one is that so far, once a step has started. `cost` is what one has cost that has ended, where
     the Environment has prices. `resourceUsage` is the average of its steps; in the detail of a live one, what
-    those use now that run.
+    those use now that run. `archived` is true of one that only the archive has.
     """
 
     id: str
@@ -114,6 +114,7 @@ class Execution(TypedDict):
     scheduledTime: NotRequired[str]
     cost: NotRequired[Cost]
     resourceUsage: NotRequired[ResourceUsage]
+    archived: NotRequired[bool]
 
 
 class ExecutionList(TypedDict):
@@ -130,10 +131,14 @@ class ExecutionList(TypedDict):
 
 
 class ExecutionOfWorkflow(Execution):
-    """An execution in a list across workflows; `workflow` is the name for people of one that exists."""
+    """An execution in a list across workflows; `workflow` is the name for people of its workflow.
+
+    `workflowDeleted` is true if that is gone; its name is then known only from the archive.
+    """
 
     workflowId: str
     workflow: NotRequired[str]
+    workflowDeleted: NotRequired[bool]
 
 
 class AllExecutionsList(TypedDict):
@@ -212,6 +217,19 @@ class ExecutionDetail(Execution):
     stepExecutions: list[StepExecution]
     parameters: dict[str, Any]
     notifications: NotRequired[list[Notice]]
+
+
+class Trace(TypedDict):
+    """A trace as the body of an OTLP request (`ExportTraceServiceRequest` in JSON)."""
+
+    resourceSpans: list[dict[str, Any]]
+
+
+class AnyExecutionDetail(ExecutionDetail):
+    """An execution in full, with its workflow as in a list across workflows."""
+
+    workflow: NotRequired[str]
+    workflowDeleted: NotRequired[bool]
 
 
 class NotCancelled(TypedDict):

@@ -1,4 +1,4 @@
-"""What decisions depend on in objects: a change of anything else needs no reconcile."""
+"""What decisions depend on in other objects: a change of anything else needs no reconcile."""
 
 from __future__ import annotations
 

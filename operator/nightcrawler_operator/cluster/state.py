@@ -32,6 +32,7 @@ from nightcrawler_operator.cluster.places import Places, limit_in_force
 from nightcrawler_operator.cluster.revisioncache import RevisionCache
 from nightcrawler_operator.cluster.room import Room
 from nightcrawler_operator.cluster.runindex import index_run
+from nightcrawler_operator.cluster.traces import TraceFacts, owed, uncollected
 from nightcrawler_operator.cluster.usage import Usage
 from nightcrawler_operator.decisions.pods import ENDED
 from nightcrawler_operator.decisions.schedules.snapshot import SCHEDULED, has_schedule
@@ -40,7 +41,9 @@ from nightcrawler_operator.keys import (
     ExecutionKey,
     LeftoverKey,
     PlacesKey,
+    PodEventsKey,
     ScheduleKey,
+    TraceKey,
     WorkflowKey,
     WorkKey,
 )
@@ -61,6 +64,7 @@ class ClusterState:
         limits: Limits = _DEFAULT,
         *,
         notices: NoticeOptions | None = None,
+        wake_trace: Callable[[PodEventsKey | TraceKey], None] = lambda _: None,
     ) -> None:
         self._wake = wake
         self.workflows: Cache[WorkflowView] = Cache(self._workflow_changed)
@@ -82,6 +86,8 @@ class ClusterState:
         self.room = Room(store, self.environment_changes.all_changed)
         self.usage = Usage()
         self.past = PastRuns()
+        self.traces = TraceFacts()
+        self._wake_trace = wake_trace
         self.notices = Notices(store, namespace, notices or NoticeOptions(), on_targets=self._targets_changed)
         self.owing = OwingRuns(store, namespace, limits.max_owing_runs, self._owing_changed)
         self.executions_of: dict[Key, set[str]] = {}
@@ -225,6 +231,8 @@ class ClusterState:
         if new is None and some.spec.trigger.type == SCHEDULED:
             self._wake(ScheduleKey(*workflow))
         if new is None:
+            if self.owing.get(meta.key, meta.uid) is None:
+                self.traces.forget(meta.uid)
             self.lookup_results.pop(meta.uid, None)
             self._observed_at.pop(meta.uid, None)
             self.recorded_at.pop(meta.uid, None)
@@ -232,6 +240,8 @@ class ClusterState:
             return
         self._observed_at[meta.uid] = time.monotonic()
         self.notices.observed(meta, new.status.notifications)
+        for attempt in uncollected(new):
+            self._wake_trace(attempt)
         key = ExecutionKey(*meta.key)
         if key != self._own_write:
             self._wake(key)
@@ -245,8 +255,11 @@ class ClusterState:
         )
         if new is None:
             self.notices.deliveries.forget(meta.uid)
+            self.traces.forget(meta.uid)
         else:
             self.notices.observed(meta, new.status.notifications)
+            for trace in owed(new):
+                self._wake_trace(trace)
         if new is not None:
             self._wake(DutyKey(*meta.key))
             if old is None and some.spec.trigger.type == SCHEDULED:

@@ -118,8 +118,6 @@ def _security(config: WorkflowConfig) -> Security:
 _Is = Callable[[WorkflowSpec, WorkflowConfig], bool]
 
 _DEFERRED: Final[Sequence[tuple[str, _Is]]] = (
-    ("traceLevel", lambda spec, _: spec.trace_level is not None),
-    ("options.enableLogging", lambda spec, _: bool(spec.options and spec.options.enable_logging)),
     ("config.security.visibility", lambda _, config: _security(config).visibility not in (None, "Public")),
     ("config.security.auditLogging", lambda _, config: bool(_security(config).audit_logging)),
     ("config.security.permissions", lambda _, config: bool(_security(config).permissions)),
