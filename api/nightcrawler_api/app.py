@@ -166,7 +166,7 @@ def _wire(settings: Settings, store: Store) -> Facade:
         logs=LogService(store, cluster, masks, step_logs, history),
         streams=streams,
         installation=InstallationService(
-            store, cluster, streams, (settings.lease_namespace, settings.lease_name)
+            store, cluster, streams, kept, (settings.lease_namespace, settings.lease_name)
         ),
         metrics=Metrics(cluster, streams, kept),
         usage=usage,

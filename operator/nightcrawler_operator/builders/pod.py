@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -33,12 +33,13 @@ def pod_spec(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any
     resolved = resolve(step, run.revision, run.environment, limits)
     volumes = {**_volumes(resolved), **_workspace(run)}
     gpus = resolved.gpus(run.gpu_products)
+    variables = environment_variables(run, resolved.env, new, limits)
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
         # A step gets a token only if its podTemplate names a service account.
         "automountServiceAccountToken": _names_account(step),
         "enableServiceLinks": False,
-        "containers": [_container(run, resolved, new, _requirements(resolved, gpus), volumes)],
+        "containers": [_container(step, variables, _requirements(resolved, gpus), volumes)],
         **_of_profile(resolved),
     }
     if resolved.priority_class:
@@ -109,13 +110,15 @@ def _volumes(resolved: ResolvedStep) -> dict[str, tuple[str, dict[str, Any]]]:
 
 
 def _container(
-    run: Run, resolved: ResolvedStep, new: NewJob, requirements: Mapping[str, Any], volumes: Mapping[str, Any]
+    step: Step,
+    variables: Sequence[Mapping[str, Any]],
+    requirements: Mapping[str, Any],
+    volumes: Mapping[str, Any],
 ) -> dict[str, Any]:
-    step = resolved.step
     container: dict[str, Any] = {
         "name": names.STEP_CONTAINER,
         "image": step.image,
-        "env": environment_variables(run, resolved.env, new, resolved.limits),
+        "env": list(variables),
         "terminationMessagePolicy": "File" if is_secure(resolved.spec) else "FallbackToLogsOnError",
     }
     if step.command is not None:
