@@ -54,9 +54,11 @@ def test_an_execution_comes_back_as_it_was(
     failed = {"number": 1, "startTime": began, "completionTime": done, "reason": "OOMKilled", "node": "n"}
     failed["events"] = [{"time": done, "reason": "Pulled", "message": message}]
     times = {"startTime": began, "completionTime": done, "earlierSeconds": 625, "attempts": [failed]}
+    times["usage"] = {"cpu": {"average": 48, "peak": 120}, "gpu": {"average": 0, "peak": 1}}
     status = {name: {"phase": phase, "attempt": 2, "exitCode": 137, **times} for name, phase in steps.items()}
     rest = {
         "cost": {"amount": 1.25, "currency": "EUR"},
+        "resourceUsage": {"cpu": 48, "memory": 0},
         "placement": [{"environment": "here", "cost": 1.5}, {"environment": "there", "passedOver": message}],
         "traceLevel": "debug",
     }
@@ -103,6 +105,25 @@ async def test_lists_show_what_a_run_has_cost(archive_url: str) -> None:
         page = await made.reader.page(ExecutionQuery(), None, skip=0, most=10)
         shown = {one.id: presenter.row(one.run.view, "", NOW).get("cost") for one in page.rows}
         assert shown == {"a": {"amount": 0.1, "currency": "EUR"}, "b": {"amount": 2.0}, "c": None}
+
+
+async def test_lists_and_details_show_what_a_run_has_used(archive_url: str) -> None:
+    step = {
+        "phase": "Completed",
+        "attempt": 1,
+        "startTime": "2025-07-10T14:00:00Z",
+        "completionTime": "2025-07-10T14:01:00Z",
+        "usage": {"cpu": {"average": 48, "peak": 120}},
+    }
+    async with desk(archive_url) as made:
+        run = ended("a", steps={"one": step}, resourceUsage={"cpu": 48, "gpu": 0})
+        await made.archive(run, ended("b"))
+        page = await made.reader.page(ExecutionQuery(), None, skip=0, most=10)
+        shown = {one.id: presenter.row(one.run.view, "", NOW).get("resourceUsage") for one in page.rows}
+        assert shown == {"a": {"cpu": 48, "gpu": 0}, "b": None}
+        found = await made.reader.execution("a", None)
+        assert found is not None
+        assert found.view == run
 
 
 async def test_the_revisions_of_a_workflow_come_with_the_number_of_runs_that_used_them(
