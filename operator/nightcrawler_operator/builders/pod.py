@@ -39,7 +39,7 @@ def pod_spec(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any
         # A step gets a token only if its podTemplate names a service account.
         "automountServiceAccountToken": _names_account(step),
         "enableServiceLinks": False,
-        "containers": [_container(step, variables, _requirements(resolved, gpus), volumes)],
+        "containers": [_container(resolved, variables, _requirements(resolved, gpus), volumes)],
         **_of_profile(resolved),
     }
     if resolved.priority_class:
@@ -110,11 +110,12 @@ def _volumes(resolved: ResolvedStep) -> dict[str, tuple[str, dict[str, Any]]]:
 
 
 def _container(
-    step: Step,
+    resolved: ResolvedStep,
     variables: Sequence[Mapping[str, Any]],
     requirements: Mapping[str, Any],
     volumes: Mapping[str, Any],
 ) -> dict[str, Any]:
+    step = resolved.step
     container: dict[str, Any] = {
         "name": names.STEP_CONTAINER,
         "image": step.image,
