@@ -10,16 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nightcrawler_crds import defaults
-from nightcrawler_crds.planning.resolved import StepDefaults
-from nightcrawler_crds.validation import PodPolicy
+from nightcrawler_crds.building.run import PodDefaults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits(StepDefaults):
+class Limits(PodDefaults):
     """How long what may take, how often it may happen, and what an installation allows."""
 
-    queue_timeout: float = 24 * 3600.0
-    """A step's wait for its Pod to start."""
     image_pull_timeout: float = 120.0
     """How long an image pull, or the start of a container, may keep failing before the step fails.
 
@@ -67,5 +64,3 @@ class Limits(StepDefaults):
     """The same of each namespace that `max_running_in` does not name."""
     max_running_in: Mapping[str, int] = field(default_factory=dict)
     """The same of a namespace, by its name."""
-    pod_policy: PodPolicy = field(default_factory=PodPolicy)
-    """What Pod templates may contain."""

@@ -14,13 +14,13 @@ from nightcrawler_crds import names
 from nightcrawler_crds.kube.nativeviews import JobView, PodView
 from nightcrawler_crds.names import STEP_CONTAINER
 from nightcrawler_crds.plaintext import one_line
+from nightcrawler_crds.planning.fitting import allowed_nodes, larger_than_all
 from nightcrawler_crds.v1alpha1 import Step, conditions
 from nightcrawler_operator.decisions.attempt_result import Result, attempt_result
 from nightcrawler_operator.decisions.attempt_state import AttemptState, Blame, Failed, Runs, Succeeded, Waits
 from nightcrawler_operator.decisions.causes import cause_of, sentence_of
 from nightcrawler_operator.decisions.containers import failing_beside, how_it_ended
 from nightcrawler_operator.decisions.context import StepContext
-from nightcrawler_operator.decisions.fitting import allowed_nodes, larger_than_all
 from nightcrawler_operator.decisions.pods import is_live, step_status
 from nightcrawler_operator.decisions.waiting import Pending, waiting
 from nightcrawler_operator.plan import Deadline, LookForEvents, LookForJob, Lookup, OldObject

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from nightcrawler_crds.building.run import Run
 from nightcrawler_crds.kube.views import CostView, ExecutionStatusView, StepStatusView
 from nightcrawler_crds.planning.cost import run_cost
 from nightcrawler_crds.planning.resolved import run_timeout
@@ -20,7 +21,7 @@ from nightcrawler_operator.decisions.quota import ASK_AFTER, jobs_to_make_room
 from nightcrawler_operator.decisions.status import status_patch
 from nightcrawler_operator.decisions.steps import Progress, advance, seconds_run
 from nightcrawler_operator.decisions.waiting import POD_EXPECTED
-from nightcrawler_operator.plan import Done, Outcome, Plan, Run, Waiting
+from nightcrawler_operator.plan import Done, Outcome, Plan, Waiting
 from nightcrawler_operator.snapshot import Snapshot
 
 

@@ -7,13 +7,14 @@ from datetime import datetime
 from statistics import median
 from typing import Final
 
+from nightcrawler_crds.planning.fitting import allowed_nodes
+from nightcrawler_crds.planning.nodes import Nodes
 from nightcrawler_crds.planning.resolved import requests, resolve
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.planning.wait import nth_end, until_room
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
-from nightcrawler_operator.decisions.fitting import allowed_nodes
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import LiveRun, Nodes, Outlook
+from nightcrawler_operator.snapshot import LiveRun, Outlook
 
 _MOST_COPIES: Final = 100
 

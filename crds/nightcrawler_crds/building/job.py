@@ -9,17 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from nightcrawler_crds import names
+from nightcrawler_crds.building import podsecurity
+from nightcrawler_crds.building.merge import merge_pod
+from nightcrawler_crds.building.pod import fixed_selector, pod_spec
+from nightcrawler_crds.building.run import NewJob, PodDefaults, Run
 from nightcrawler_crds.kube.nativeviews import WholeJobView
 from nightcrawler_crds.planning.resolved import resolve
 from nightcrawler_crds.v1alpha1 import Step
-from nightcrawler_operator.builders import podsecurity
-from nightcrawler_operator.builders.merge import merge_pod
-from nightcrawler_operator.builders.pod import fixed_selector, pod_spec
-from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import NewJob, Run
 
 
-def job(run: Run, new: NewJob, limits: Limits, *, managed: bool = True) -> dict[str, Any]:
+def job(run: Run, new: NewJob, limits: PodDefaults, *, managed: bool = True) -> dict[str, Any]:
     """The manifest of the Job; if it is `managed`, the operator creates its Pod."""
     step = run.revision.steps[new.step]
     labels = {
@@ -88,7 +87,12 @@ def pod(job: WholeJobView) -> dict[str, Any]:
 
 
 def _template(
-    run: Run, step: Step, new: NewJob, limits: Limits, labels: dict[str, str], annotations: dict[str, str]
+    run: Run,
+    step: Step,
+    new: NewJob,
+    limits: PodDefaults,
+    labels: dict[str, str],
+    annotations: dict[str, str],
 ) -> dict[str, Any]:
     built = {"metadata": {}, "spec": pod_spec(run, step, new, limits)}
     of_environment = merge_pod(built, run.environment.pod_template or {})

@@ -9,11 +9,10 @@ from typing import Any, Final
 import msgspec
 
 from nightcrawler_crds import names
+from nightcrawler_crds.building.run import NewJob, PodDefaults, Run
 from nightcrawler_crds.planning.resolved import ResolvedStep, resolve
 from nightcrawler_crds.v1alpha1 import EnvVar, Step
 from nightcrawler_crds.words.gpumodels import Wanted
-from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import NewJob, Run
 
 SCRATCH_PATH: Final = "/scratch"
 SHARED_MEMORY_PATH: Final = "/dev/shm"  # noqa: S108 - where programs expect it, in the step's own container
@@ -23,7 +22,7 @@ _NO_PRODUCT: Final = "none-there"
 _LONGEST_DEADLINE: Final = 2**31 - 1
 
 
-def pod_spec(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any]:
+def pod_spec(run: Run, step: Step, new: NewJob, limits: PodDefaults) -> dict[str, Any]:
     """The Pod's spec."""
     resolved = resolve(step, run.revision, run.environment, limits)
     volumes = _volumes(resolved)
@@ -56,7 +55,7 @@ def pod_spec(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any
     return spec
 
 
-def _backstop(timeout: float, limits: Limits) -> int:
+def _backstop(timeout: float, limits: PodDefaults) -> int:
     """The deadline of a Pod whose program has not started, in seconds from when its kubelet accepted it.
 
     A step's timeout begins with its container, and the deadline is lowered then (`decisions.attempts`). This
