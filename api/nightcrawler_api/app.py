@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from nightcrawler_api import errors, health
 from nightcrawler_api.caller import Identified
 from nightcrawler_api.dependencies import Facade
+from nightcrawler_api.dryruns.service import DryRunService
 from nightcrawler_api.environments import endpoints as environments
 from nightcrawler_api.environments.service import EnvironmentService
 from nightcrawler_api.events import endpoints as events
@@ -130,22 +131,27 @@ def _wire(settings: Settings, store: Store) -> Facade:
         template=settings.template_workflow,
         notification_domains=settings.notification_domains,
     )
+    forecasts = Forecasts(cluster, defaults=settings.step_defaults, limits=settings)
+    executions_service = ExecutionService(
+        store,
+        cluster,
+        default_user=settings.default_user,
+        policy=settings.pod_policy,
+        forecasts=forecasts,
+    )
     return Facade(
         settings=settings,
         cluster=cluster,
         workflows=workflow_service,
+        dry_runs=DryRunService(
+            store, cluster, workflow_service, executions_service, forecasts, settings.step_defaults
+        ),
         actions=WorkflowActions(store, cluster, workflow_service),
         revisions=RevisionService(store, cluster),
         timelines=TimelineService(store, cluster),
         statistics=StatisticsService(cluster, default_user=settings.default_user),
         environments=EnvironmentService(cluster),
-        executions=ExecutionService(
-            store,
-            cluster,
-            default_user=settings.default_user,
-            policy=settings.pod_policy,
-            forecasts=Forecasts(cluster, defaults=settings.step_defaults, limits=settings),
-        ),
+        executions=executions_service,
         events=EventService(cluster, default_user=settings.default_user),
         logs=LogService(store, cluster),
         streams=streams,

@@ -25,8 +25,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from nightcrawler_crds import defaults, words
+from nightcrawler_crds.building.run import PodDefaults
 from nightcrawler_crds.errors import ConfigurationError
-from nightcrawler_crds.planning.resolved import StepDefaults
 from nightcrawler_crds.validation.podtemplate import BEYOND, Level, PodPolicy, Power
 from nightcrawler_crds.validation.schedules import zone_problem
 
@@ -98,6 +98,7 @@ Span = Annotated[float, BeforeValidator(_seconds), AfterValidator(_some_seconds)
 """Seconds, written as a duration; more than 0."""
 Count = Annotated[int, Ge(0), Le(10_000)]
 Port = Annotated[int, Ge(0), Le(65535)]
+_ClassPrefix = Annotated[str, Field(pattern=r"^(?:[a-z0-9][-a-z0-9.]*)?$", max_length=200)]
 DnsLabel = Annotated[str, Field(pattern=f"^{DNS_LABEL}$", max_length=63)]
 
 
@@ -167,6 +168,12 @@ class CommonSettings(BaseSettings):
         default_factory=dict,
         description="The same of some namespaces: `vision=20, nightly=5`.",
     )
+    priority_class_prefix: _ClassPrefix = Field(
+        "",
+        description="What precedes a workflow's priority in the names of PriorityClasses: with "
+        "`nightcrawler-`, steps of priority high are of the class `nightcrawler-high`. Unset: priority sets "
+        "no class.",
+    )
     allow_service_account: bool = Field(
         False,
         description="Whether a podTemplate may set a service account, and so use its permissions, "
@@ -220,13 +227,15 @@ class CommonSettings(BaseSettings):
         return PodPolicy(**allowed, level=self.steps_pod_security)
 
     @property
-    def step_defaults(self) -> StepDefaults:
+    def step_defaults(self) -> PodDefaults:
         """What is in force for steps where nobody says otherwise, as far as both processes know it."""
-        return StepDefaults(
+        return PodDefaults(
             default_timeout=self.default_timeout,
             default_retry_delay=self.default_retry_delay,
             default_cpu=None if self.default_cpu is None else words.parse_cpu(self.default_cpu),
             default_memory=None if self.default_memory is None else words.parse_memory(self.default_memory),
+            priority_class_prefix=self.priority_class_prefix,
+            pod_policy=self.pod_policy,
         )
 
     @model_validator(mode="after")

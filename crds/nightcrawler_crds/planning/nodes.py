@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,4 +52,14 @@ def room_of(node: NodeView) -> NodeRoom:
         allocatable={name: parse_quantity(amount) for name, amount in node.status.allocatable.items()},
         taints=node.spec.taints,
         open=node.ready and not node.spec.unschedulable and not any(map(is_of_state, node.spec.taints)),
+    )
+
+
+def nodes_as_seen(views: Iterable[NodeView]) -> Nodes:
+    """All nodes, from a list of them."""
+    there = list(views)
+    return Nodes(
+        gpu_products=frozenset(product for node in there if (product := node.metadata.gpu_product)),
+        ready=frozenset(node.metadata.name for node in there if node.ready),
+        rooms=tuple(map(room_of, there)),
     )
