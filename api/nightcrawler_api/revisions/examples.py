@@ -22,7 +22,10 @@ LIST: Final[dict[str, Any]] = {
             "current": False,
             "executions": 7,
         },
-    ]
+    ],
+    "total": 2,
+    "page": 1,
+    "pageSize": 10,
 }
 
 DETAIL: Final[dict[str, Any]] = {

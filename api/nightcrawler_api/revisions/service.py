@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from nightcrawler_api.caller import Caller
+from nightcrawler_api.pagination import continued
 from nightcrawler_api.revisions.differences import differences
-from nightcrawler_api.revisions.schemas import Revision, RevisionDetail, RevisionDifference, RevisionList
+from nightcrawler_api.revisions.schemas import (
+    Revision,
+    RevisionDetail,
+    RevisionDifference,
+    RevisionList,
+    RevisionParameters,
+)
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import WorkflowEntry
+from nightcrawler_api.state.ordering import Order, SortKey, part
 from nightcrawler_crds import clock, names, revisions
 from nightcrawler_crds.errors import NotFound
 from nightcrawler_crds.kube.nativeviews import RevisionView
@@ -26,6 +35,23 @@ LATEST: Final = "latest"
 """The workflow as it is now, in place of a revision; no revision has such a name."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A revision in a list."""
+
+    view: RevisionView
+
+    @property
+    def order(self) -> Order:
+        """Its place by creation."""
+        meta = self.view.metadata
+        created = meta.creation_timestamp.timestamp() if meta.creation_timestamp else 0.0
+        return created, meta.namespace, meta.name
+
+
+_GENERATION: Final = SortKey[_Entry](lambda one: float(one.view.revision))
+
+
 class RevisionService:
     """Revisions of workflows, which are ControllerRevisions, read from the API server."""
 
@@ -33,16 +59,25 @@ class RevisionService:
         self._store = store
         self._cluster = cluster
 
-    async def page(self, workflow: str, caller: Caller) -> RevisionList:
-        """The revisions that executions of a workflow used, as far as they are kept, newest first."""
+    async def page(self, workflow: str, asked: RevisionParameters, caller: Caller) -> RevisionList:
+        """A page of the revisions that executions of a workflow used, as far as they are kept."""
+        ordering, window = asked.ordering, asked.window
         entry = await self._cluster.workflow(workflow)
         label = f"{names.LABEL_WORKFLOW}={workflow}"
         found = await self._store.list_all(
             REVISIONS, self._cluster.namespace, RevisionView, label_selector=label
         )
-        own = sorted((view for view in found if _is_of(view, entry)), key=_age, reverse=True)
+        own = sorted((_Entry(view) for view in found if _is_of(view, entry)), key=lambda one: one.order)
+        by_generation = _GENERATION if ordering.field == "generation" else None
+        shown = part(own, ordering, window.offset, window.limit, by_generation)
         current, used = self._current(entry), _uses(entry)
-        return {"revisions": [_row(view, current, used) for view in own]}
+        page: RevisionList = {
+            "revisions": [_row(one.view, current, used) for one in shown.entries],
+            "total": shown.total,
+            "page": asked.page,
+            "pageSize": asked.page_size,
+        }
+        return continued(page, asked.sort, shown.next)
 
     async def show(self, workflow: str, name: str, caller: Caller) -> RevisionDetail:
         """A revision with its content."""
@@ -89,10 +124,6 @@ class RevisionService:
 
 def _is_of(view: RevisionView, entry: WorkflowEntry) -> bool:
     return any(owner.uid == entry.view.metadata.uid for owner in view.metadata.owner_references)
-
-
-def _age(view: RevisionView) -> tuple[int, str, str]:
-    return view.revision, str(view.metadata.creation_timestamp), view.metadata.name
 
 
 def _uses(entry: WorkflowEntry) -> Counter[str | None]:
