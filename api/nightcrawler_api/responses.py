@@ -14,6 +14,7 @@ from nightcrawler_api.http import etags
 
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
+CSV: Final = "text/csv; charset=utf-8"
 
 # Browsers may cache it and revalidate each time; shared caches must not: it may depend on the caller.
 _CACHE_CONTROL: Final = "private, no-cache"
@@ -22,13 +23,13 @@ _CACHE_CONTROL: Final = "private, no-cache"
 class ETagResponse(Response):
     """A response with an ETag; 304 without a body if the client's If-None-Match names it.
 
-    `body` is a value, or text for other types than JSON.
+    `body` is a value, or text for other types than JSON; `more` are additional headers.
     """
 
-    def __init__(self, body: Any, media_type: str = JSON) -> None:
+    def __init__(self, body: Any, media_type: str = JSON, more: Mapping[str, str] | None = None) -> None:
         content = msgspec.json.encode(body) if media_type == JSON else body.encode()
         self._etag = etags.etag_of(content)
-        headers = {"ETag": self._etag.decode(), "Cache-Control": _CACHE_CONTROL}
+        headers = {"ETag": self._etag.decode(), "Cache-Control": _CACHE_CONTROL, **(more or {})}
         super().__init__(content, 200, headers, media_type)
         self._not_modified = [pair for pair in self.raw_headers if pair[0] in (b"etag", b"cache-control")]
 
@@ -55,3 +56,11 @@ class YamlResponse(ETagResponse):
 def json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A value as a response."""
     return Response(msgspec.json.encode(body), status, headers, JSON)
+
+
+def table(text: str, name: str, following: str | None = None) -> ETagResponse:
+    """A table as a file that browsers save; `following` is the URL of what follows it."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    if following is not None:
+        headers["Link"] = f'<{following}>; rel="next"'
+    return ETagResponse(text, CSV, headers)

@@ -150,18 +150,7 @@ def manifest(
     executor: str,
     repeated: Repeated | None = None,
 ) -> Mapping[str, Any]:
-    """The WorkflowExecution of a request, owned by its workflow.
-
-    blockOwnerDeletion is false: nothing needs it, and some clusters require rights on finalizers for it.
-    """
-    owner = {
-        "apiVersion": WORKFLOWS.api_version,
-        "kind": WORKFLOWS.kind,
-        "name": workflow.metadata.name,
-        "uid": workflow.metadata.uid,
-        "controller": True,
-        "blockOwnerDeletion": False,
-    }
+    """The WorkflowExecution of a request, owned by its workflow."""
     spec: dict[str, Any] = {
         "workflowRef": {"name": workflow.metadata.name},
         "executor": executor,
@@ -181,7 +170,22 @@ def manifest(
         "metadata": {
             "name": name,
             "labels": {names.LABEL_WORKFLOW: workflow.metadata.name},
-            "ownerReferences": [owner],
+            "ownerReferences": [owner_reference(workflow)],
         },
         "spec": spec,
+    }
+
+
+def owner_reference(workflow: WorkflowView) -> dict[str, Any]:
+    """The ownerReference of what belongs to a workflow.
+
+    blockOwnerDeletion is false: nothing needs it, and some clusters require rights on finalizers for it.
+    """
+    return {
+        "apiVersion": WORKFLOWS.api_version,
+        "kind": WORKFLOWS.kind,
+        "name": workflow.metadata.name,
+        "uid": workflow.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
     }

@@ -38,6 +38,8 @@ class StepDefaults:
     """Request of steps for which none is set; None requests nothing."""
     priority_class_prefix: str = ""
     """What precedes a workflow's priority in the names of PriorityClasses; empty: Pods get none for it."""
+    steps_otlp_endpoint: str = ""
+    """Where steps export what they trace themselves; empty: nowhere."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""What decisions depend on in Kubernetes' own objects: a change of anything else needs no reconcile."""
+"""What decisions depend on in other objects: a change of anything else needs no reconcile."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from nightcrawler_crds.kube.nativeviews import ContainerState, JobView, NodeView, PodView
 from nightcrawler_operator.decisions.pods import disruption, pod_condition, step_status
@@ -56,3 +57,10 @@ def node_state(node: NodeView) -> tuple[object, ...]:
         spec.taints,
         spec.unschedulable,
     )
+
+
+def names_profile(spec: Mapping[str, Any]) -> bool:
+    """Whether a workflow, or a step of it, names a compute profile; `spec` may be any JSON."""
+    config, steps = spec.get("config"), spec.get("steps")
+    parts = [config, *(steps if isinstance(steps, list) else ())]
+    return any(isinstance(part, Mapping) and part.get("computeProfile") is not None for part in parts)
