@@ -27,6 +27,7 @@ from nightcrawler_api.executions.forecasts import Forecasts
 from nightcrawler_api.executions.reader import ExecutionReader
 from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.executions.steplogs import StepLogs
+from nightcrawler_api.executions.usage import LiveUsage
 from nightcrawler_api.http.heads import HeadAsGet
 from nightcrawler_api.http.origins import SameOrigin
 from nightcrawler_api.http.streams import Streams
@@ -38,6 +39,7 @@ from nightcrawler_api.keeping.notes import Notes
 from nightcrawler_api.keptlogs.contract import LogHistory
 from nightcrawler_api.logs import endpoints as logs
 from nightcrawler_api.logs.service import LogService
+from nightcrawler_api.masks import Masks
 from nightcrawler_api.metrics import Measured, Metrics
 from nightcrawler_api.openapi import document_problem_type, document_rules, document_yaml
 from nightcrawler_api.revisions import endpoints as revisions
@@ -55,6 +57,7 @@ from nightcrawler_api.workflows.presenter import Fallbacks
 from nightcrawler_api.workflows.service import WorkflowService
 from nightcrawler_crds.election.elector import LeaseTerms
 from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.prometheus import prometheus_of
 
 log = logging.getLogger(__name__)
 
@@ -123,25 +126,20 @@ def in_front(app: FastAPI) -> ASGIApp:
 
 def _wire(settings: Settings, store: Store) -> Facade:
     cluster = ClusterCache(store, settings.namespace)
+    masks = Masks(store, cluster, enabled=settings.mask_secrets)
+    usage = LiveUsage(store, prometheus_of(settings), enabled=settings.usage)
     streams = Streams(settings.max_streams)
-    fallbacks = Fallbacks(
-        user=settings.default_user,
-        timeout=settings.default_timeout,
-        retry_delay=settings.default_retry_delay,
-        cpu=settings.default_cpu,
-        memory=settings.default_memory,
-    )
     workflow_service = WorkflowService(
         store,
         cluster,
-        fallbacks=fallbacks,
+        fallbacks=_fallbacks(settings),
         policy=settings.pod_policy,
         template=settings.template_workflow,
         notification_domains=settings.notification_domains,
     )
-    kept = _kept(settings, store, cluster)
+    kept = _kept(settings, store, cluster, masks)
     history = kept.archive.history if kept.archive else None
-    step_logs = StepLogs(store, kept.logs)
+    step_logs = StepLogs(store, kept.logs, masks)
     user = settings.default_user
     forecasts = Forecasts(cluster, defaults=settings.step_defaults, limits=settings)
     execution_service = ExecutionService(
@@ -165,19 +163,32 @@ def _wire(settings: Settings, store: Store) -> Facade:
         timelines=TimelineService(store, cluster, history),
         statistics=StatisticsService(cluster, default_user=user, history=history),
         environments=EnvironmentService(cluster),
-        execution_reader=ExecutionReader(cluster, step_logs, forecasts, default_user=user, history=history),
+        execution_reader=ExecutionReader(
+            cluster, step_logs, forecasts, usage, default_user=user, history=history
+        ),
         executions=execution_service,
         events=EventService(cluster, default_user=user),
-        logs=LogService(store, cluster, step_logs, history),
+        logs=LogService(store, cluster, masks, step_logs, history),
         streams=streams,
         installation=InstallationService(
-            store, cluster, streams, (settings.lease_namespace, settings.lease_name)
+            store, cluster, streams, kept, (settings.lease_namespace, settings.lease_name)
         ),
         metrics=Metrics(cluster, streams, kept),
+        usage=usage,
     )
 
 
-def _kept(settings: Settings, store: Store, cluster: ClusterCache) -> Kept:
+def _fallbacks(settings: Settings) -> Fallbacks:
+    return Fallbacks(
+        user=settings.default_user,
+        timeout=settings.default_timeout,
+        retry_delay=settings.default_retry_delay,
+        cpu=settings.default_cpu,
+        memory=settings.default_memory,
+    )
+
+
+def _kept(settings: Settings, store: Store, cluster: ClusterCache, masks: Masks) -> Kept:
     """What is kept of runs that have ended."""
     notes, parts = Notes(store, cluster), list[Part]()
     lease = LeaseTerms(namespace=settings.keep_lease_namespace, name=settings.keep_lease_name)
@@ -202,6 +213,7 @@ def _kept(settings: Settings, store: Store, cluster: ClusterCache) -> Kept:
             store,
             cluster,
             notes,
+            masks,
             settings.log_url,
             log_bytes=settings.log_bytes,
             total_bytes=settings.log_total_bytes,
@@ -230,6 +242,7 @@ async def _watching(app: FastAPI) -> AsyncGenerator[None, None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)  # errors have been logged
+        await facade.usage.close()
         if facade.kept.keeper is not None:
             await facade.kept.keeper.close()
 

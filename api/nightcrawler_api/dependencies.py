@@ -19,6 +19,7 @@ from nightcrawler_api.errors import NotReady
 from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions.reader import ExecutionReader
 from nightcrawler_api.executions.service import ExecutionService
+from nightcrawler_api.executions.usage import LiveUsage
 from nightcrawler_api.http.streams import Streams
 from nightcrawler_api.installation.service import InstallationService
 from nightcrawler_api.keeping.kept import Kept
@@ -53,6 +54,7 @@ class Facade:
     streams: Streams
     installation: InstallationService
     metrics: Metrics
+    usage: LiveUsage
     kept: Kept = field(default_factory=Kept)
     keeper_task: asyncio.Task[None] | None = field(default=None)
     """The task that keeps runs that have ended; None if nothing is kept."""

@@ -107,6 +107,9 @@ class Actor:
         except errors.ApiError as error:
             await self._record_obstacle(snapshot, error)
             raise
+        if plan.volume is not None:
+            assert plan.run is not None
+            await children.make_volume_claim(plan.run, plan.volume)
         if plan.first_jobs:
             assert plan.run is not None
             await children.make_jobs(snapshot, plan.run, plan.first_jobs)

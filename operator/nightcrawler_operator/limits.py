@@ -72,3 +72,5 @@ class Limits(PodDefaults):
     """The same of each namespace that `max_running_in` does not name."""
     max_running_in: Mapping[str, int] = field(default_factory=dict)
     """The same of a namespace, by its name."""
+    mask_secrets: bool = False
+    """Whether values of Secrets are masked in messages, for workflows with secureSecrets."""

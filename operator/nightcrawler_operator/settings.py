@@ -319,6 +319,10 @@ class Settings(common.CommonSettings):
             max_running_per_namespace=self.max_running_per_namespace,
             max_running_in=self.max_running_in,
             priority_class_prefix=self.priority_class_prefix,
+            storage_class=self.storage_class,
+            storage_access_mode=own.storage_access_mode,
+            storage_fs_group=self.storage_fs_group,
+            mask_secrets=self.mask_secrets,
             pod_policy=self.pod_policy,
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from nightcrawler_crds.kube.nativeviews import EventView, JobView, PodView
+from nightcrawler_crds.kube.nativeviews import EventView, JobView, PodView, VolumeClaimView
 from nightcrawler_crds.kube.noticeviews import NoticeView
 from nightcrawler_crds.kube.views import (
     AttemptView,
@@ -18,6 +18,7 @@ from nightcrawler_crds.kube.views import (
     StepStatusView,
     WorkflowView,
 )
+from nightcrawler_crds.masking import Mask
 from nightcrawler_crds.planning.duration import Past
 from nightcrawler_crds.planning.nodes import NO_NODES, Nodes
 from nightcrawler_crds.planning.revision import Revision
@@ -101,6 +102,23 @@ class ObservedEvents:
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """A time-weighted average, and the highest value."""
+
+    average: float
+    peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a Pod's step has used so far: cores, bytes, and percent of its GPUs; None if not measured."""
+
+    cpu: Figure | None = None
+    memory: Figure | None = None
+    gpu: Figure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything a decision on one execution may look at.
 
@@ -122,6 +140,9 @@ class Snapshot:
         fresh_environments: The same of the Environments.
         fresh_profiles: The same of the ComputeProfiles.
         recorded_at: When this process last wrote the status.
+        volume_claim: The claim of the run's volume, if there is one.
+        usage: What its Pods have used so far, by UID.
+        mask: Hides the values of Secrets in messages; None if they have not been read lately.
         completed: The steps that it observed to complete and has not recorded yet.
         targets: The channels for which the namespace has a target; None while that is not known.
         deliveries: What has become of messages and may not be recorded yet, by their keys in the status.
@@ -154,6 +175,9 @@ class Snapshot:
     fresh_environments: bool = True
     fresh_profiles: bool = True
     recorded_at: datetime | None = None
+    volume_claim: VolumeClaimView | None = None
+    usage: Mapping[str, Measured] = field(default_factory=dict)
+    mask: Mask | None = None
     completed: Mapping[str, StepStatusView] = field(default_factory=dict)
     targets: frozenset[str] | None = None
     deliveries: Mapping[str, NoticeView] = field(default_factory=dict)

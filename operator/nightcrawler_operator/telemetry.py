@@ -90,6 +90,11 @@ class Telemetry:
             "Attempts to export a trace, by outcome: exported, retried, or refused for good.",
             "outcome",
         )
+        self._unmeasured = self._counter(
+            "nightcrawler_usage_failures",
+            "Requests for what steps use that failed, by source: metrics (metrics.k8s.io) or prometheus.",
+            "source",
+        )
         self._times = self._counter(
             "nightcrawler_schedule_times",
             "Scheduled times decided on, by outcome and reason.",
@@ -184,6 +189,10 @@ class Telemetry:
     def conflicted(self) -> None:
         """A write was refused: the execution had changed since it was read."""
         self._conflicts.inc()
+
+    def usage_failed(self, source: str) -> None:
+        """A source of what steps use could not be asked."""
+        self._unmeasured.labels(source).inc()
 
     def sent_event(self) -> None:
         """One was recorded, or existed already."""

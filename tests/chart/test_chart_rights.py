@@ -80,6 +80,16 @@ def test_a_policy_holds_the_facade_to_dry_runs_as_the_one_that_the_tests_run_wit
     assert one(objects, f"{kind}Binding", name)["spec"] == one(documents, f"{kind}Binding", name)["spec"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"), [("ClusterRole", "nightcrawler-operator"), ("Role", "nightcrawler-api")]
+)
+def test_secrets_can_be_read_only_where_their_values_are_masked(kind: str, name: str) -> None:
+    usual = granted(one(manifests(), kind, name))
+    masking = granted(one(manifests({"settings": {"maskSecrets": True}}), kind, name))
+    assert not [right for right in usual if right[1] == "secrets" and not right[2]]
+    assert masking - usual == proven(kind, f"{name}-secrets") == {("", "secrets", "", "get")}
+
+
 def test_in_namespaced_scope_only_what_has_no_namespace_is_cluster_wide() -> None:
     objects = manifests({"scope": "namespace"})
     everywhere = granted(one(objects, "ClusterRole", "nightcrawler-operator"))
@@ -104,6 +114,14 @@ def test_without_rbac_no_right_is_given() -> None:
     objects = manifests({"rbac": {"create": False}})
     assert not [o for o in objects if o["apiVersion"].startswith("rbac.")]
     assert len(of(objects, "ServiceAccount")) == 2
+
+
+def test_without_usage_nothing_of_what_is_used_can_be_read() -> None:
+    objects = manifests({"settings": {"usage": False}})
+    for kind, name in (("ClusterRole", "nightcrawler-operator"), ("Role", "nightcrawler-api")):
+        assert ("metrics.k8s.io", "pods", "", "list") in granted(one(manifests(), kind, name))
+        assert not [right for right in granted(one(objects, kind, name)) if right[0] == "metrics.k8s.io"]
+    assert ("", "nodes", "", "get") not in granted(one(objects, "ClusterRole", "nightcrawler-api"))
 
 
 def test_without_an_archive_and_with_one_in_a_file_there_are_no_more_rights_than_needed() -> None:

@@ -180,7 +180,8 @@ def test_the_facade_can_create_jobs_and_pods_in_a_dry_run_alone(served: Served) 
             return str(error)
 
     eventually(
-        lambda: "may create Jobs and Pods in a dry run alone" in create(), what="the policy to be in force"
+        lambda: "may create Jobs, Pods and PersistentVolumeClaims in a dry run alone" in create(),
+        what="the policy to be in force",
     )
     assert "created" in create("--dry-run=server")
     with pytest.raises(RefusedError):

@@ -74,7 +74,7 @@ def test_the_environments_that_are_left_are_those_the_operator_would_take(
         (question(CLOSED, wanted="closed"), "Cordoned", "it would wait for closed to be opened"),
         (question(OPEN, steps=[{**STEP, "resources": {"gpu": "A100"}}]), None, ""),
         (question(OPEN, steps=[{**STEP, "resources": {"gpu": "H100"}}]), "NoSuchGPU", "there are: NVIDIA"),
-        (question(steps=[{**STEP, "resources": {"gpu": "H100"}}]), "NoSuchGPU", "the step 'a' would wait"),
+        (question(steps=[{**STEP, "resources": {"gpu": "H100"}}]), "NoSuchGPU", "the GPU that the step 'a' asks for"),
         # Only steps that would start at once.
         (question(steps=[STEP, {**STEP, "name": "b", "resources": {"gpu": "H100"}}]), None, ""),
     ],
@@ -141,7 +141,7 @@ def test_nodes_that_may_not_be_listed_are_not_guessed() -> None:
 )
 def test_a_refusal_means_what_it_means_to_the_operator(error: errors.ApiError, kind: str, says: str) -> None:
     verdict = Verdict()
-    look_at_refusal("a", "Pod", error, verdict)
+    look_at_refusal("the step 'a'", "Pod", error, verdict)
     said = {
         "refused": (verdict.refused or ("", ""))[1],
         "waits": (verdict.waits or ("", ""))[1],

@@ -60,6 +60,7 @@ def waiting(**reasons: str) -> SnapshotMaker:
         ({"a": "NoSuchGPU", "b": "Unschedulable"}, "a"),
         ({"a": "ExceededQuota", "b": "ImagePull", "c": "Cordoned"}, "b"),
         ({"a": "NoNodeLargeEnough", "b": "ImagePull"}, "a"),
+        ({"a": "Unschedulable", "b": "WaitingForVolume"}, "b"),
         ({"a": "Unschedulable", "b": "Unschedulable"}, "a"),
     ],
 )

@@ -28,13 +28,16 @@ from nightcrawler_api.state.runs import Runs
 from nightcrawler_api.workflows.service import WorkflowService
 from nightcrawler_crds import clock, names
 from nightcrawler_crds.building.job import job, pod
-from nightcrawler_crds.building.run import NewJob, PodDefaults, Run
+from nightcrawler_crds.building.run import NewJob, PodDefaults, Run, kept_where_all_fit
+from nightcrawler_crds.building.volume import Volume, volume_of
+from nightcrawler_crds.building.volumeclaim import volume_claim
 from nightcrawler_crds.errors import ApiError, Forbidden, Unavailable
+from nightcrawler_crds.kube.metadata import Meta
 from nightcrawler_crds.kube.nativeviews import NodeView, WholeJobView
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.names import JOBS, NODES, PODS
+from nightcrawler_crds.names import JOBS, NODES, PODS, VOLUME_CLAIMS
 from nightcrawler_crds.planning.candidates import Candidate
-from nightcrawler_crds.planning.nodes import Nodes, nodes_as_seen
+from nightcrawler_crds.planning.nodes import NO_NODES, Nodes, nodes_as_seen
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, WorkflowSpec, conditions
 from nightcrawler_crds.validation import used_profiles, wanted_by
@@ -158,6 +161,7 @@ class DryRunService:
             Unavailable: It does not answer, so nobody knows.
         """
         meta, uid = entry.view.metadata, str(uuid4())
+        environment = chosen.spec if chosen is not None else EnvironmentSpec()
         run = Run(
             execution=_NAME,
             execution_uid=uid,
@@ -165,16 +169,32 @@ class DryRunService:
             workflow=meta.name,
             revision=asked.revision,
             parameters=request.parameters or {},
-            environment=chosen.spec if chosen is not None else EnvironmentSpec(),
+            environment=environment,
             place=chosen.name if chosen is not None else request.environment,
             gpu_products=asked.nodes.gpu_products if asked.nodes is not None else frozenset(),
+            volume=volume_of(asked.revision.spec, environment, self._defaults, Meta(name=_NAME, uid=uid)),
         )
+        run = kept_where_all_fit(run, asked.nodes or NO_NODES, self._defaults)
+        if run.volume is not None and not await self._takes_volume(run, run.volume, verdict):
+            return []
         steps = asked.first_steps
         taken = [step for step in steps[:_MOST_STEPS] if await self._takes(run, step, verdict)]
         if len(steps) > _MOST_STEPS:
             others = f"{len(steps) - _MOST_STEPS} of the {len(steps)} steps that would start at once"
             verdict.not_checked.append(f"the Jobs of {others}: {_MOST_STEPS} are looked at")
         return taken
+
+    async def _takes_volume(self, run: Run, volume: Volume, verdict: Verdict) -> bool:
+        """Whether the API server would take the claim of the volume that the steps share."""
+        body = volume_claim(run, volume)
+        try:
+            await self._store.create(VOLUME_CLAIMS, run.namespace, body, _Taken, dry_run=True)
+        except Unavailable:
+            raise
+        except ApiError as error:
+            look_at_refusal("the run", "volume", error, verdict)
+            return False
+        return True
 
     async def _takes(self, run: Run, step: str, verdict: Verdict) -> bool:
         """Whether the API server would take the Job and the Pod of a step."""
@@ -188,7 +208,7 @@ class DryRunService:
         except Unavailable:
             raise
         except ApiError as error:
-            look_at_refusal(step, what, error, verdict)
+            look_at_refusal(f"the step {step!r}", what, error, verdict)
             return False
         return True
 

@@ -19,6 +19,7 @@ from nightcrawler_crds.planning.nodes import NO_NODES, Nodes
 from nightcrawler_crds.planning.objections import objections
 from nightcrawler_crds.planning.resolved import StepDefaults, resolve
 from nightcrawler_crds.planning.revision import Revision
+from nightcrawler_crds.planning.together import is_on_one_node
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, conditions
 
 _NO_DRY_RUN: Final = "does not support dry run"
@@ -95,28 +96,32 @@ def look_at_place(chosen: Candidate | None, queue: Queue | None, asked: Question
         verdict.not_checked.append("whether nodes have what its steps ask for: the facade may not list nodes")
         return
     spec, products = chosen.spec if chosen is not None else EnvironmentSpec(), asked.nodes.gpu_products
-    for name in asked.first_steps:
+    together = is_on_one_node(asked.revision.spec, spec, asked.limits)
+    for name in asked.revision.steps if together else asked.first_steps:
         resolved = resolve(asked.revision.steps[name], asked.revision, spec, asked.limits)
         gpus = resolved.gpus(products)
         if gpus is not None and gpus.products == ():
             there = ", ".join(sorted(products)) or "none"
-            gpu = f"the GPU it asks for, {resolved.resources.gpu!r}; those there are: {there}"
-            verdict.wait(conditions.STEP_NO_SUCH_GPU, f"the step {name!r} would wait for a node with {gpu}")
+            verdict.wait(
+                conditions.STEP_NO_SUCH_GPU,
+                f"it would wait for a node with the GPU that the step {name!r} asks for, "
+                f"{resolved.resources.gpu!r}; those there are: {there}",
+            )
 
 
-def look_at_refusal(step: str, what: str, error: errors.ApiError, verdict: Verdict) -> None:
-    """What it means that the API server refuses the Job or the Pod of a step."""
+def look_at_refusal(whose: str, what: str, error: errors.ApiError, verdict: Verdict) -> None:
+    """What it means that the API server refuses the Job or Pod of a step, or the volume of the run."""
     reason, final = meaning(error)
     text = in_words(error.message)
     if _NO_DRY_RUN in text:
-        verdict.not_checked.append(f"the {what} of the step {step!r}: {text}")
+        verdict.not_checked.append(f"the {what} of {whose}: {text}")
     elif reason == conditions.STEP_MISSING_RIGHTS:
         verdict.not_checked.append(
-            f"the {what} of the step {step!r}: the facade may not create any, not even in a dry run"
+            f"the {what} of {whose}: the facade may not create any, not even in a dry run"
         )
     elif final:
-        verdict.refuse(reason, f"the step {step!r} would fail: its {what} is refused: {text}")
+        verdict.refuse(reason, f"{whose} would fail: its {what} is refused: {text}")
     elif reason == conditions.STEP_QUOTA:
-        verdict.wait(reason, f"the step {step!r} would wait: {text}")
+        verdict.wait(reason, f"{whose} would wait: {text}")
     else:
-        verdict.wait(reason, f"the step {step!r} would wait, and then fail if nothing changes: {text}")
+        verdict.wait(reason, f"{whose} would wait, and then fail if nothing changes: {text}")

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from nightcrawler_crds import names
-from nightcrawler_crds.building import podsecurity
+from nightcrawler_crds.building import onenode, podsecurity
 from nightcrawler_crds.building.merge import merge_pod
 from nightcrawler_crds.building.pod import fixed_selector, pod_spec
 from nightcrawler_crds.building.run import NewJob, PodDefaults, Run
+from nightcrawler_crds.building.volume import Volume
 from nightcrawler_crds.kube.nativeviews import WholeJobView
-from nightcrawler_crds.planning.resolved import resolve
+from nightcrawler_crds.planning.resolved import resolve, tolerates_device
 from nightcrawler_crds.v1alpha1 import Step
+from nightcrawler_crds.validation import is_secure, profile_name
 
 
 def job(run: Run, new: NewJob, limits: PodDefaults, *, managed: bool = True) -> dict[str, Any]:
@@ -94,6 +98,21 @@ def _template(
     labels: dict[str, str],
     annotations: dict[str, str],
 ) -> dict[str, Any]:
+    merged = _merged(run, step, new, limits)
+    if run.volume is not None:
+        _share_volume(merged["spec"], run, run.volume, step, limits)
+    if is_secure(run.revision.spec):
+        _keep_logs_out(merged["spec"])
+    merged["spec"] = podsecurity.filled(merged["spec"], limits.pod_policy.level)
+    metadata = merged.setdefault("metadata", {})
+    # Ours last: a podTemplate must not make a Pod look like another execution's.
+    metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), **annotations}
+    return merged
+
+
+def _merged(run: Run, step: Step, new: NewJob, limits: PodDefaults) -> dict[str, Any]:
+    """The Pod of a step with the podTemplates of its Environment and of its own over it."""
     built = {"metadata": {}, "spec": pod_spec(run, step, new, limits)}
     of_environment = merge_pod(built, run.environment.pod_template or {})
     merged = merge_pod(of_environment, step.pod_template or {})
@@ -102,12 +121,64 @@ def _template(
         # The Environment's last: a podTemplate may narrow it, but not leave it.
         asked = merged["spec"].get("nodeSelector") or {}
         merged["spec"]["nodeSelector"] = {**asked, **selector}
-    merged["spec"] = podsecurity.filled(merged["spec"], limits.pod_policy.level)
-    metadata = merged.setdefault("metadata", {})
-    # Ours last: a podTemplate must not make a Pod look like another execution's.
-    metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
-    metadata["annotations"] = {**(metadata.get("annotations") or {}), **annotations}
     return merged
+
+
+def _share_volume(spec: dict[str, Any], run: Run, volume: Volume, step: Step, limits: PodDefaults) -> None:
+    """Let a step's program write to the run's volume, and run where all steps can if it is on one node."""
+    context = dict(spec.get("securityContext") or {})
+    if limits.storage_fs_group and "fsGroup" not in context:
+        # All steps the same, so that each can read and replace what others wrote.
+        spec["securityContext"] = {
+            **context,
+            "fsGroup": limits.storage_fs_group,
+            "fsGroupChangePolicy": "OnRootMismatch",
+        }
+    if not volume.on_one_node:
+        return
+    steps = _by_choice_of_nodes(run, limits)
+    own = _choice_of_nodes(run, step, limits)
+    others = [one for choice, one in steps.items() if choice != own]
+    devices = {
+        gpus.resource
+        for other in others
+        if (gpus := resolve(other, run.revision, run.environment, limits).gpus(run.gpu_products)) is not None
+    }
+    onenode.bind(
+        spec,
+        [_merged(run, one, NewJob(one.name, 1, ""), limits)["spec"] for one in others],
+        nodes=run.node_terms,
+        tolerations=[tolerates_device(resource) for resource in sorted(devices)],
+        beside=run.execution_uid if run.revision.runs_in_parallel else None,
+    )
+
+
+def _by_choice_of_nodes(run: Run, limits: PodDefaults) -> dict[bytes, Step]:
+    """One step for each way in which the steps of a run choose their nodes; there are few ways."""
+    found: dict[bytes, Step] = {}
+    for step in run.revision.steps.values():
+        found.setdefault(_choice_of_nodes(run, step, limits), step)
+    return found
+
+
+def _choice_of_nodes(run: Run, step: Step, limits: PodDefaults) -> bytes:
+    """What of a step decides about its nodes."""
+    template = (step.pod_template or {}).get("spec") or {}
+    resolved = resolve(step, run.revision, run.environment, limits)
+    return msgspec.json.encode(
+        [
+            profile_name(step, run.revision.spec),
+            resolved.resources.gpu,
+            [template.get(field) for field in ("nodeSelector", "affinity", "tolerations")],
+        ],
+        order="deterministic",
+    )
+
+
+def _keep_logs_out(spec: dict[str, Any]) -> None:
+    """Let no container put lines of its log into the status, as an Environment's podTemplate may ask."""
+    for container in (*spec.get("initContainers", ()), *spec["containers"]):
+        container["terminationMessagePolicy"] = "File"
 
 
 def _owner(run: Run) -> dict[str, Any]:

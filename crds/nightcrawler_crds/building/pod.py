@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -11,15 +11,18 @@ import msgspec
 
 from nightcrawler_crds import names
 from nightcrawler_crds.building.run import NewJob, PodDefaults, Run
+from nightcrawler_crds.building.volume import WORKSPACE_PATH
 from nightcrawler_crds.planning.resolved import ResolvedStep, StepDefaults, resolve
 from nightcrawler_crds.tracing import ids
 from nightcrawler_crds.v1alpha1 import EnvVar, Step
+from nightcrawler_crds.validation import is_secure
 from nightcrawler_crds.words.gpumodels import Wanted
 
 SCRATCH_PATH: Final = "/scratch"
 SHARED_MEMORY_PATH: Final = "/dev/shm"  # noqa: S108 - where programs expect it, in the step's own container
 _SCRATCH: Final = "scratch"
 _SHARED_MEMORY: Final = "shared-memory"
+_WORKSPACE: Final = "workspace"
 _NO_PRODUCT: Final = "none-there"
 _LONGEST_DEADLINE: Final = 2**31 - 1
 
@@ -27,14 +30,15 @@ _LONGEST_DEADLINE: Final = 2**31 - 1
 def pod_spec(run: Run, step: Step, new: NewJob, limits: PodDefaults) -> dict[str, Any]:
     """The Pod's spec."""
     resolved = resolve(step, run.revision, run.environment, limits)
-    volumes = _volumes(resolved)
+    volumes = {**_volumes(resolved), **_workspace(run)}
     gpus = resolved.gpus(run.gpu_products)
+    variables = environment_variables(run, resolved.env, new, limits)
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
         # A step gets a token only if its podTemplate names a service account.
         "automountServiceAccountToken": _names_account(step),
         "enableServiceLinks": False,
-        "containers": [_container(run, resolved, new, _requirements(resolved, gpus), volumes)],
+        "containers": [_container(resolved, variables, _requirements(resolved, gpus), volumes)],
         **_of_profile(resolved),
     }
     if resolved.priority_class:
@@ -44,7 +48,7 @@ def pod_spec(run: Run, step: Step, new: NewJob, limits: PodDefaults) -> dict[str
     if resolved.timeout is not None:
         spec["activeDeadlineSeconds"] = _backstop(resolved.timeout, limits)
     if volumes:
-        spec["volumes"] = [{"name": name, "emptyDir": source} for name, (_, source) in volumes.items()]
+        spec["volumes"] = [{"name": name, **source} for name, (_, source) in volumes.items()]
     if selector := fixed_selector(run, gpus):
         spec["nodeSelector"] = {**spec.get("nodeSelector", {}), **selector}
     if run.environment.tolerations:
@@ -85,27 +89,37 @@ def _of_profile(resolved: ResolvedStep) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _volumes(resolved: ResolvedStep) -> dict[str, tuple[str, dict[str, str]]]:
+def _workspace(run: Run) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The volume that it shares with the other steps, with its path and its claim."""
+    if run.volume is None:
+        return {}
+    return {_WORKSPACE: (WORKSPACE_PATH, {"persistentVolumeClaim": {"claimName": run.volume.claim}})}
+
+
+def _volumes(resolved: ResolvedStep) -> dict[str, tuple[str, dict[str, Any]]]:
     """The volumes of the step's own, each with its path and its emptyDir."""
     scratch, shared = resolved.ephemeral_storage, resolved.shared_memory
-    volumes = {}
+    volumes: dict[str, tuple[str, dict[str, Any]]] = {}
     if scratch is not None:
-        volumes[_SCRATCH] = (SCRATCH_PATH, {"sizeLimit": scratch.quantity})
+        volumes[_SCRATCH] = (SCRATCH_PATH, {"emptyDir": {"sizeLimit": scratch.quantity}})
     if shared is not None:
         in_memory = {"medium": "Memory", "sizeLimit": shared.quantity}
-        volumes[_SHARED_MEMORY] = (SHARED_MEMORY_PATH, in_memory)
+        volumes[_SHARED_MEMORY] = (SHARED_MEMORY_PATH, {"emptyDir": in_memory})
     return volumes
 
 
 def _container(
-    run: Run, resolved: ResolvedStep, new: NewJob, requirements: Mapping[str, Any], volumes: Mapping[str, Any]
+    resolved: ResolvedStep,
+    variables: Sequence[Mapping[str, Any]],
+    requirements: Mapping[str, Any],
+    volumes: Mapping[str, Any],
 ) -> dict[str, Any]:
     step = resolved.step
     container: dict[str, Any] = {
         "name": names.STEP_CONTAINER,
         "image": step.image,
-        "env": environment_variables(run, resolved.env, new, resolved.limits),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "env": list(variables),
+        "terminationMessagePolicy": "File" if is_secure(resolved.spec) else "FallbackToLogsOnError",
     }
     if step.command is not None:
         container["command"] = list(step.command)

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from nightcrawler_crds.planning.candidates import Candidate, NoPlace
 from nightcrawler_crds.planning.fitting import too_large
 from nightcrawler_crds.planning.nodes import Nodes
+from nightcrawler_crds.planning.onenode import contradiction, too_large_together
 from nightcrawler_crds.planning.resolved import StepDefaults
 from nightcrawler_crds.planning.revision import Revision
+from nightcrawler_crds.planning.together import is_on_one_node
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.validation import (
     environment_problems,
@@ -29,7 +31,12 @@ def objections(
         yield NoPlace(problem.reason, problem.message)
     for problem in profile_selector_problems(revision.spec, revision.profiles, candidate.name, selector):
         yield NoPlace(problem.reason, problem.message)
+    together = is_on_one_node(revision.spec, spec, limits)
+    if together and (sentence := contradiction(revision, spec, limits, nodes)):
+        yield NoPlace(conditions.NO_COMMON_NODE, sentence)
     if spec.nodes == "Fixed":
         sentence = too_large(candidate.name, spec, revision, nodes, limits)
+        if sentence is None and together:
+            sentence = too_large_together(candidate.name, spec, revision, nodes, limits)
         if sentence:
             yield NoPlace(conditions.NO_NODE_LARGE_ENOUGH, sentence)

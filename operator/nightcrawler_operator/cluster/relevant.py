@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from nightcrawler_crds.kube.nativeviews import ContainerState, JobView, NodeView, PodView
+from nightcrawler_crds.kube.nativeviews import ContainerState, JobView, NodeView, PodView, VolumeClaimView
 from nightcrawler_operator.decisions.pods import disruption, pod_condition, step_status
 
 _SETTING_UP: Final = frozenset({"ContainerCreating", "PodInitializing"})
@@ -15,6 +15,11 @@ def job_state(job: JobView) -> tuple[object, ...]:
     """What decisions depend on in a Job; its counters are noise."""
     ended = tuple(c.type for c in job.status.conditions if c.status == "True")
     return (ended, job.metadata.deletion_timestamp, job.spec.suspend)
+
+
+def volume_claim_state(claim: VolumeClaimView) -> tuple[object, ...]:
+    """What decisions depend on in a claim."""
+    return (claim.status.phase, claim.metadata.deletion_timestamp)
 
 
 def pod_state(pod: PodView) -> tuple[object, ...]:

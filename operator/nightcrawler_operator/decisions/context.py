@@ -58,8 +58,9 @@ class StepContext:
         return self.snapshot.attempts.get((self.step.name, number), _NOTHING)
 
     def sentence(self, message: str) -> str:
-        """A message about the step."""
-        return sentence(self.step.name, message)
+        """A message about the step, without the values of Secrets if they are known."""
+        mask = self.snapshot.mask
+        return sentence(self.step.name, message if mask is None else mask(message))
 
 
 _NOTHING: Final = Attempt()
