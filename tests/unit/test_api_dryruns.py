@@ -74,7 +74,7 @@ def test_the_environments_that_are_left_are_those_the_operator_would_take(
         (question(CLOSED, wanted="closed"), "Cordoned", "it would wait for closed to be opened"),
         (question(OPEN, steps=[{**STEP, "resources": {"gpu": "A100"}}]), None, ""),
         (question(OPEN, steps=[{**STEP, "resources": {"gpu": "H100"}}]), "NoSuchGPU", "there are: NVIDIA"),
-        (question(steps=[{**STEP, "resources": {"gpu": "H100"}}]), "NoSuchGPU", "the GPU that the step 'a' asks for"),
+        (question(steps=[{**STEP, "resources": {"gpu": "H100"}}]), "NoSuchGPU", "that the step 'a' asks"),
         # Only steps that would start at once.
         (question(steps=[STEP, {**STEP, "name": "b", "resources": {"gpu": "H100"}}]), None, ""),
     ],
