@@ -193,7 +193,7 @@ def _deadline(ctx: StepContext, pod: PodView, started: datetime) -> Deadline | N
 
     A step's timeout is the program's: image pull and init containers do not count. The kubelet counts a Pod's
     `activeDeadlineSeconds` from when it accepted the Pod, so the value is lowered once the container has
-    started; until then it is only a backstop (`builders.pod`). So the kubelet ends the program even while no
+    started; until then it is only a backstop (`building.pod`). So the kubelet ends the program even while no
     operator runs, and the Pod stays with its log and the reason `DeadlineExceeded`, whatever the exit code.
     """
     timeout = ctx.resolved.timeout

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from nightcrawler_crds.building.run import Run
 from nightcrawler_crds.building.volume import Volume
-from nightcrawler_operator.plan import Run
 from nightcrawler_operator.snapshot import Snapshot
 
 
