@@ -94,6 +94,36 @@ def test_a_run_that_a_quota_has_no_room_for_would_wait(served: Served) -> None:
         served.cluster.api.delete(f"{core(served, 'resourcequotas')}/small")
 
 
+def test_the_volume_that_steps_share_is_asked_for_as_well(served: Served, leader: OperatorProcess) -> None:
+    workflow = served.create(steps=[STEP], config={"storage": {"persistentVolume": "10 GB"}})
+    seen = dry(served, workflow)
+    assert (seen["wouldRun"], seen["waitingReason"], seen["steps"]) == (True, "WaitingForVolume", ["a"])
+    assert "there is no provisioner: the cluster has no default StorageClass" in seen["message"]
+    with environments(served, an_environment("fast", storageClassName="fast", default=True)):
+        seen = dry(served, workflow)
+        assert "waitingReason" not in seen
+        assert [one for one in seen["notChecked"] if "whether the StorageClass 'fast' has" in one]
+    quota = {"metadata": {"name": "volumes"}, "spec": {"hard": {"requests.storage": "1Gi"}}}
+    served.cluster.api.post(
+        core(served, "resourcequotas"), {"apiVersion": "v1", "kind": "ResourceQuota", **quota}
+    )
+    try:
+        eventually(lambda: dry(served, workflow).get("waitingReason") == "ExceededQuota", what="the quota")
+        seen = dry(served, workflow)
+        assert (seen["wouldRun"], seen["steps"]) == (True, [])
+        assert seen["message"].startswith("the run would wait: ")
+    finally:
+        served.cluster.api.delete(f"{core(served, 'resourcequotas')}/volumes")
+    run = served.execute(workflow)
+    stored = eventually(
+        lambda: served.stored("WorkflowExecution", run)["status"]["steps"]["a"].get("reason"),
+        what="the operator to say the same",
+        within=60,
+    )
+    assert stored == "WaitingForVolume"
+    served.ask("DELETE", f"/{workflow}")
+
+
 def test_a_run_that_is_not_next_would_wait_for_its_turn(served: Served, leader: OperatorProcess) -> None:
     workflow = served.create(steps=[{**STEP, "resources": {"gpu": "1x NVIDIA H100"}}], maxRunning=1)
     first = served.execute(workflow)

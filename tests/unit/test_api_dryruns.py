@@ -11,6 +11,7 @@ from nightcrawler_api.dryruns.verdicts import (
     Verdict,
     look_at_place,
     look_at_refusal,
+    look_at_volume,
     suitable_places,
 )
 from nightcrawler_crds import errors
@@ -40,6 +41,13 @@ FIXED = environment("fixed", nodes="Fixed", nodeSelector={"pool": "x"})
 CLOSED = environment("closed", state="Cordoned")
 OPEN = environment("open", default=True)
 BIG = [{**STEP, "resources": {"cpu": 8}}]
+PAIR = [{**STEP, "name": name, "resources": {"cpu": 3}} for name in ("a", "b")]
+APART = [
+    {**STEP, "name": name, "podTemplate": {"spec": {"nodeSelector": {"zone": name}}}} for name in ("a", "b")
+]
+LATER = {**STEP, "name": "b", "resources": {"gpu": "H100"}}
+ON_ONE_NODE = {"storage": {"persistentVolume": "1 GB"}}
+ANYWHERE = environment("anywhere", accessMode="ReadWriteMany")
 
 
 @pytest.mark.parametrize(
@@ -57,6 +65,18 @@ BIG = [{**STEP, "resources": {"cpu": 8}}]
         (question(FIXED, OPEN, steps=BIG, environmentStrategy="time"), ["open"], None),
         (question(FIXED, OPEN, steps=BIG, environments=["fixed", "open"]), [], "NoNodeLargeEnough"),
         (question(FIXED, steps=BIG, environmentStrategy="cost"), [], "NoNodeLargeEnough"),
+        # Steps that share a volume of one node are on it together.
+        (question(FIXED, steps=PAIR, order="Graph", wanted="fixed"), ["fixed"], None),
+        (question(FIXED, steps=PAIR, wanted="fixed", config=ON_ONE_NODE), ["fixed"], None),
+        (
+            question(FIXED, steps=PAIR, order="Graph", config=ON_ONE_NODE),
+            [],
+            "NoNodeLargeEnough",
+        ),
+        (question(OPEN, steps=PAIR, order="Graph", config=ON_ONE_NODE), ["open"], None),
+        (question(OPEN, steps=APART), ["open"], None),
+        (question(OPEN, steps=APART, config=ON_ONE_NODE), [], "NoCommonNode"),
+        (question(ANYWHERE, steps=APART, config=ON_ONE_NODE, environments=["anywhere"]), ["anywhere"], None),
     ],
 )
 def test_the_environments_that_are_left_are_those_the_operator_would_take(
@@ -76,7 +96,10 @@ def test_the_environments_that_are_left_are_those_the_operator_would_take(
         (question(OPEN, steps=[{**STEP, "resources": {"gpu": "H100"}}]), "NoSuchGPU", "there are: NVIDIA"),
         (question(steps=[{**STEP, "resources": {"gpu": "H100"}}]), "NoSuchGPU", "that the step 'a' asks"),
         # Only steps that would start at once.
-        (question(steps=[STEP, {**STEP, "name": "b", "resources": {"gpu": "H100"}}]), None, ""),
+        (question(steps=[STEP, LATER]), None, ""),
+        # Their volume is on one node, which has to have the GPU of the later step.
+        (question(steps=[STEP, LATER], config=ON_ONE_NODE), "NoSuchGPU", "that the step 'b' asks"),
+        (question(ANYWHERE, wanted="anywhere", steps=[STEP, LATER], config=ON_ONE_NODE), None, ""),
     ],
 )  # fmt: skip
 def test_it_would_wait_for_a_closed_environment_and_for_gpus_that_no_node_has(
@@ -102,6 +125,23 @@ def test_a_run_that_is_not_next_would_wait_for_its_turn_once_its_environment_is_
     assert waits[0] == ("Queued", f"it would wait for its turn: {why}")
     assert waits[1] is not None
     assert waits[1][0] == "Cordoned"
+
+
+def test_for_a_volume_without_a_class_there_is_no_provisioner_and_any_other_is_not_guessed() -> None:
+    without, named = Verdict(), Verdict()
+    look_at_volume(None, without)
+    look_at_volume("fast", named)
+    reason, message = without.waits or ("", "")
+    assert reason == "WaitingForVolume"
+    assert message == (
+        "it would wait for the volume of its run, for which there is no provisioner: the cluster has no "
+        "default StorageClass, and neither the Environment nor the installation names one; only a "
+        "PersistentVolume without a class would do"
+    )
+    assert (named.waits, without.not_checked) == (None, [])
+    assert named.not_checked == [
+        "whether the StorageClass 'fast' has a volume for it: that shows when it runs"
+    ]
 
 
 def test_nodes_that_may_not_be_listed_are_not_guessed() -> None:

@@ -15,6 +15,7 @@ from nightcrawler_api.dryruns.verdicts import (
     Verdict,
     look_at_place,
     look_at_refusal,
+    look_at_volume,
     suitable_places,
 )
 from nightcrawler_api.errors import Invalid, StateConflict
@@ -33,7 +34,7 @@ from nightcrawler_crds.building.volume import Volume, volume_of
 from nightcrawler_crds.building.volumeclaim import volume_claim
 from nightcrawler_crds.errors import ApiError, Forbidden, Unavailable
 from nightcrawler_crds.kube.metadata import Meta
-from nightcrawler_crds.kube.nativeviews import NodeView, WholeJobView
+from nightcrawler_crds.kube.nativeviews import NodeView, VolumeClaimView, WholeJobView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.names import JOBS, NODES, PODS, VOLUME_CLAIMS
 from nightcrawler_crds.planning.candidates import Candidate
@@ -188,12 +189,13 @@ class DryRunService:
         """Whether the API server would take the claim of the volume that the steps share."""
         body = volume_claim(run, volume)
         try:
-            await self._store.create(VOLUME_CLAIMS, run.namespace, body, _Taken, dry_run=True)
+            made = await self._store.create(VOLUME_CLAIMS, run.namespace, body, VolumeClaimView, dry_run=True)
         except Unavailable:
             raise
         except ApiError as error:
             look_at_refusal("the run", "volume", error, verdict)
             return False
+        look_at_volume(made.spec.storage_class_name, verdict)
         return True
 
     async def _takes(self, run: Run, step: str, verdict: Verdict) -> bool:

@@ -13,6 +13,7 @@ from typing import Final
 from nightcrawler_crds import errors
 from nightcrawler_crds.allocation import Queue
 from nightcrawler_crds.building.refused import in_words, meaning
+from nightcrawler_crds.building.volume import NO_PROVISIONER
 from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.planning.candidates import Candidate, NoPlace, candidates
 from nightcrawler_crds.planning.nodes import NO_NODES, Nodes
@@ -107,6 +108,20 @@ def look_at_place(chosen: Candidate | None, queue: Queue | None, asked: Question
                 f"it would wait for a node with the GPU that the step {name!r} asks for, "
                 f"{resolved.resources.gpu!r}; those there are: {there}",
             )
+
+
+def look_at_volume(storage_class: str | None, verdict: Verdict) -> None:
+    """What it would wait for, for the volume of a claim that the API server would take with this class."""
+    if storage_class is None:
+        message = (
+            f"it would wait for the volume of its run, for which {NO_PROVISIONER}; only a PersistentVolume "
+            "without a class would do"
+        )
+        verdict.wait(conditions.STEP_VOLUME, message)
+    else:
+        verdict.not_checked.append(
+            f"whether the StorageClass {storage_class!r} has a volume for it: that shows when it runs"
+        )
 
 
 def look_at_refusal(whose: str, what: str, error: errors.ApiError, verdict: Verdict) -> None:

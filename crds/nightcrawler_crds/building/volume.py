@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.metadata import Meta
@@ -14,6 +15,11 @@ from nightcrawler_crds.words import Bytes
 
 WORKSPACE_PATH = "/workspace"
 """Where every step has it."""
+NO_PROVISIONER: Final = (
+    "there is no provisioner: the cluster has no default StorageClass, and neither the Environment nor the "
+    "installation names one"
+)
+"""Why a claim without a class waits."""
 
 
 @dataclass(frozen=True, slots=True)
