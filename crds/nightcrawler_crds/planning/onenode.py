@@ -107,6 +107,19 @@ def common_nodes(
     ]
 
 
+def nodes_with_devices(
+    revision: Revision, spec: EnvironmentSpec, nodes: Nodes, limits: StepDefaults
+) -> list[NodeRoom]:
+    """Those of the common nodes that have each device that a step asks for, be it another step."""
+    resolved = [resolve(step, revision, spec, limits) for step in revision.steps.values()]
+    devices = {one.resource for step in resolved if (one := step.gpus(nodes.gpu_products)) is not None}
+    return [
+        room
+        for room in common_nodes(revision, spec, nodes, limits)
+        if all(room.allocatable.get(device) for device in devices)
+    ]
+
+
 def _selector(resolved: ResolvedStep, nodes: Nodes) -> dict[str, str]:
     return resolved.node_selector(nodes.gpu_products)
 

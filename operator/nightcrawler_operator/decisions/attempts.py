@@ -15,7 +15,7 @@ from nightcrawler_crds.kube.nativeviews import JobView, PodView
 from nightcrawler_crds.names import STEP_CONTAINER
 from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.planning.fitting import allowed_nodes, larger_than_all
-from nightcrawler_crds.planning.onenode import common_nodes
+from nightcrawler_crds.planning.onenode import nodes_with_devices
 from nightcrawler_crds.v1alpha1 import Step, conditions
 from nightcrawler_operator.decisions.attempt_result import Result, attempt_result
 from nightcrawler_operator.decisions.attempt_state import AttemptState, Blame, Failed, Runs, Succeeded, Waits
@@ -256,7 +256,7 @@ def _no_node_is_large_enough(ctx: StepContext, state: Waits | Failed) -> Waits |
         return state
     nodes, run = ctx.snapshot.nodes, ctx.run
     if run.volume is not None and run.volume.on_one_node:
-        rooms = common_nodes(run.revision, run.environment, nodes, ctx.snapshot.limits)
+        rooms = nodes_with_devices(run.revision, run.environment, nodes, ctx.snapshot.limits)
         why = larger_than_all(ctx.resolved, rooms, nodes, "the largest node that all steps may use")
     else:
         why = larger_than_all(ctx.resolved, allowed_nodes(ctx.resolved, nodes), nodes)
