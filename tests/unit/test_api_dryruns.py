@@ -38,6 +38,7 @@ def question(
 
 
 FIXED = environment("fixed", nodes="Fixed", nodeSelector={"pool": "x"})
+ROOMY = environment("roomy", nodes="Fixed", default=True)
 CLOSED = environment("closed", state="Cordoned")
 OPEN = environment("open", default=True)
 BIG = [{**STEP, "resources": {"cpu": 8}}]
@@ -68,11 +69,7 @@ ANYWHERE = environment("anywhere", accessMode="ReadWriteMany")
         # Steps that share a volume of one node are on it together.
         (question(FIXED, steps=PAIR, order="Graph", wanted="fixed"), ["fixed"], None),
         (question(FIXED, steps=PAIR, wanted="fixed", config=ON_ONE_NODE), ["fixed"], None),
-        (
-            question(FIXED, steps=PAIR, order="Graph", config=ON_ONE_NODE),
-            [],
-            "NoNodeLargeEnough",
-        ),
+        (question(ROOMY, steps=PAIR, order="Graph", config=ON_ONE_NODE), [], "NoNodeLargeEnough"),
         (question(OPEN, steps=PAIR, order="Graph", config=ON_ONE_NODE), ["open"], None),
         (question(OPEN, steps=APART), ["open"], None),
         (question(OPEN, steps=APART, config=ON_ONE_NODE), [], "NoCommonNode"),
