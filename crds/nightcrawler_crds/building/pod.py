@@ -10,14 +10,13 @@ from urllib.parse import quote
 import msgspec
 
 from nightcrawler_crds import names
-from nightcrawler_crds.planning.resolved import ResolvedStep, resolve
+from nightcrawler_crds.building.run import NewJob, PodDefaults, Run
+from nightcrawler_crds.building.volume import WORKSPACE_PATH
+from nightcrawler_crds.planning.resolved import ResolvedStep, StepDefaults, resolve
 from nightcrawler_crds.tracing import ids
 from nightcrawler_crds.v1alpha1 import EnvVar, Step
 from nightcrawler_crds.validation import is_secure
 from nightcrawler_crds.words.gpumodels import Wanted
-from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import NewJob, Run
-from nightcrawler_operator.volume import WORKSPACE_PATH
 
 SCRATCH_PATH: Final = "/scratch"
 SHARED_MEMORY_PATH: Final = "/dev/shm"  # noqa: S108 - where programs expect it, in the step's own container
@@ -28,7 +27,7 @@ _NO_PRODUCT: Final = "none-there"
 _LONGEST_DEADLINE: Final = 2**31 - 1
 
 
-def pod_spec(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any]:
+def pod_spec(run: Run, step: Step, new: NewJob, limits: PodDefaults) -> dict[str, Any]:
     """The Pod's spec."""
     resolved = resolve(step, run.revision, run.environment, limits)
     volumes = {**_volumes(resolved), **_workspace(run)}
@@ -62,7 +61,7 @@ def pod_spec(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any
     return spec
 
 
-def _backstop(timeout: float, limits: Limits) -> int:
+def _backstop(timeout: float, limits: PodDefaults) -> int:
     """The deadline of a Pod whose program has not started, in seconds from when its kubelet accepted it.
 
     A step's timeout begins with its container, and the deadline is lowered then (`decisions.attempts`). This
@@ -138,7 +137,7 @@ def _container(
 
 
 def environment_variables(
-    run: Run, written: Iterable[EnvVar], new: NewJob, limits: Limits
+    run: Run, written: Iterable[EnvVar], new: NewJob, limits: StepDefaults
 ) -> list[dict[str, Any]]:
     """The container's variables: parameters, names of workflow, execution and step, then those `written`.
 
@@ -160,7 +159,7 @@ def environment_variables(
     return [*parameters, *({"name": n, "value": _escaped(v)} for n, v in about.items()), *own]
 
 
-def tracing_variables(run: Run, new: NewJob, limits: Limits) -> dict[str, str]:
+def tracing_variables(run: Run, new: NewJob, limits: StepDefaults) -> dict[str, str]:
     """By which a program continues the trace of the run, where its workflow sets a traceLevel.
 
     The names are those of the W3C and of OpenTelemetry, which its libraries read by themselves.
