@@ -173,7 +173,8 @@ def test_runs_and_reading_go_on_through_an_outage_of_the_api_server(release: Rel
 
 def test_an_archive_comes_with_an_upgrade_and_keeps_what_the_cluster_loses(release: Release) -> None:
     workflow = release.post("/api/workflows", _WORKFLOW | {"history": {"completed": 0}})["id"]
-    release.install(major=4)
+    # Without any setting Helm would take those of the last release again.
+    release.install("--set=archive.enabled=true", major=4)
 
     def pods() -> list[Json]:
         fields = (("metadata", "name"), ("metadata", "deletionTimestamp"), ("status", "phase"))
