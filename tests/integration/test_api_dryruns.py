@@ -122,12 +122,14 @@ def test_the_volume_that_steps_share_is_asked_for_as_well(served: Served, leader
     finally:
         served.cluster.api.delete(f"{core(served, 'resourcequotas')}/volumes")
     run = served.execute(workflow)
-    stored = eventually(
-        lambda: reason_of(served, run),
-        what="the operator to say the same",
-        within=60,
+
+    def reason() -> Any:
+        steps = served.stored("WorkflowExecution", run).get("status", {}).get("steps", {})
+        return steps.get("a", {}).get("reason")
+
+    eventually(
+        reason, until=lambda one: one == "WaitingForVolume", what="the operator to say the same", within=60
     )
-    assert stored == "WaitingForVolume"
     served.ask("DELETE", f"/{workflow}")
 
 
