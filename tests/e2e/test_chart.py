@@ -65,6 +65,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     ) as cluster:
         made = Release(cluster)
         made.offer_volume(folder / "archive")
+        made.lend_rights()
         before = chart_before(folder)
         print(f"installing {before.what}")  # noqa: T201 - pytest shows it if a test fails
         made.install(f"--set=image.tag={build.version()}", *before.settings, chart=before.path)
@@ -102,6 +103,7 @@ def test_runs_survive_an_uninstall_and_go_on_with_the_next_release_of_one_namesp
     there = {run["metadata"]["name"] for run in release.team.every(names.EXECUTIONS)}
 
     release.helm("uninstall", "nightcrawler", "--wait")
+    release.take_rights_back()
     left = {run["metadata"]["name"] for run in release.team.every(names.EXECUTIONS)}
     assert left == there, "runs, their namespace and the custom resources stay"
     with pytest.raises(RefusedError):

@@ -78,7 +78,8 @@ def test_what_features_take_is_accepted_and_no_other_is_on(
 def test_what_did_not_arrive_is_named_with_how_much_did() -> None:
     before, after = {"webhook": 5, "email": 1, "traces": 0}, {"webhook": 25, "email": 11, "traces": 10}
     assert around.missing(ALL, before, after, runs=10) == "10 of 20 email"
-    assert around.missing(("traces",), before, after, runs=10) == ""
+    only: tuple[Feature, ...] = ("traces",)
+    assert around.missing(only, before, after, runs=10) == ""
     assert around.missing((), before, before, runs=10) == ""
 
 
@@ -93,7 +94,9 @@ def serving(tmp_path: Path) -> Iterator[Receivers]:
         env=os.environ | {"PYTHONPATH": path},
     )
     try:
-        yield eventually(lambda: receivers.read(tmp_path), what="the receivers to serve")
+        found = eventually(lambda: receivers.read(tmp_path), what="the receivers to serve")
+        assert found is not None
+        yield found
     finally:
         process.terminate()
         process.wait()
@@ -121,7 +124,8 @@ def test_every_figure_has_a_name_and_those_on_have_the_goals_of_those_off() -> N
         OFF: Waits(few=[0.020, 0.030], many=[0.2, 0.4]),
         ON: Waits(few=[0.030, 0.040], many=[0.3, 0.5]),
     }
-    levels = {OFF: 100.04, **dict.fromkeys(ALL, 101.0), "archive": 120.5, "all": 130.0}
+    levels: dict[str, float] = {OFF: 100.04, "archive": 120.5, "all": 130.0}
+    levels |= {name: 101.0 for name in ALL if name != "archive"}
     figures = waits_of(waits) | memory_of(levels)
     known = {figure.key: figure for figure in GOALS["features"].figures}
     assert figures.keys() == known.keys()
