@@ -43,9 +43,6 @@ def start(supervisor: Supervisor, plan: Plan, api: Api) -> None:
             f"--kubelet-client-certificate={plan.pki('client.crt')}",
             f"--kubelet-client-key={plan.pki('client.key')}",
             "--kubelet-insecure-tls",
-            # Kubelets accept certificates alone.
-            f"--kubelet-client-certificate={plan.pki('client.crt')}",
-            f"--kubelet-client-key={plan.pki('client.key')}",
             "--kubelet-preferred-address-types=InternalIP",
             "--kubelet-use-node-status-port",
             f"--metric-resolution={_EVERY}",

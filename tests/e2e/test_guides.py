@@ -9,7 +9,6 @@ import pytest
 from tests.support import docs
 from tests.support.docs import ROOT
 from tests.support.docshell import DocShell
-from tests.support.polling import eventually
 from tests.support.real_node import NAMESPACE, Installation
 
 pytestmark = pytest.mark.real_node
@@ -19,9 +18,6 @@ pytestmark = pytest.mark.real_node
 def test_the_commands_of_a_guide_work_one_after_another(
     page: str, here: Installation, tmp_path: Path
 ) -> None:
-    # `kubectl top` has figures half a minute after a Pod has started.
-    pods = f"/apis/metrics.k8s.io/v1beta1/namespaces/{NAMESPACE}/pods"
-    eventually(lambda: here.cluster.api.get(pods)["items"], what="figures of metrics-server", within=90)
     run = "kubectl apply -f examples/hello.yaml && kubectl create -f examples/run/hello.yaml"
     shell = DocShell(
         here.cluster.kubeconfig, tmp_path, namespace=NAMESPACE, address=here.installed.address, setup=[run]
