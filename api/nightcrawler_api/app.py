@@ -32,6 +32,7 @@ from nightcrawler_api.logs import endpoints as logs
 from nightcrawler_api.logs.service import LogService
 from nightcrawler_api.metrics import Measured, Metrics
 from nightcrawler_api.openapi import document_problem_type, document_rules, document_yaml
+from nightcrawler_api.repeats import REPLAYED
 from nightcrawler_api.revisions import endpoints as revisions
 from nightcrawler_api.revisions.service import RevisionService
 from nightcrawler_api.schedules import endpoints as schedules
@@ -107,7 +108,7 @@ def in_front(app: FastAPI) -> ASGIApp:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["*"],
-            expose_headers=["ETag", "Location", "Retry-After"],
+            expose_headers=["ETag", "Location", "Retry-After", REPLAYED],
         )
     return HeadAsGet(Measured(served, metrics=facade.metrics))
 

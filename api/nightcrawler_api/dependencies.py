@@ -10,17 +10,18 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 
 from nightcrawler_api.caller import CALLER, Caller
 from nightcrawler_api.environments.service import EnvironmentService
-from nightcrawler_api.errors import NotReady
+from nightcrawler_api.errors import Invalid, NotReady
 from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.http.streams import Streams
 from nightcrawler_api.installation.service import InstallationService
 from nightcrawler_api.logs.service import LogService
 from nightcrawler_api.metrics import Metrics
+from nightcrawler_api.repeats import HEADER, MAX_LENGTH, PATTERN
 from nightcrawler_api.revisions.service import RevisionService
 from nightcrawler_api.settings import Settings
 from nightcrawler_api.state.clustercache import ClusterCache
@@ -108,6 +109,24 @@ async def _caller(request: Request) -> Caller:
     return caller
 
 
+async def _idempotency_key(
+    request: Request,
+    key: Annotated[
+        str | None,
+        Header(
+            alias=HEADER,
+            max_length=MAX_LENGTH,
+            pattern=PATTERN,
+            description="A word of yours, such as a UUID, with which this may be sent again until it is "
+            "answered: it is done once. The same key with another body is 422.",
+        ),
+    ] = None,
+) -> str | None:
+    if len(request.headers.getlist(HEADER)) > 1:
+        raise Invalid([{"parameter": HEADER, "detail": "stands more than once in the request; send one"}])
+    return key
+
+
 def _ready(request: Request) -> Facade:
     facade: Facade = request.app.state.facade
     if why := facade.cluster.not_ready_reason:
@@ -126,4 +145,5 @@ Timelines = Annotated[TimelineService, Depends(_timelines)]
 StatisticsOf = Annotated[StatisticsService, Depends(_statistics)]
 Environments = Annotated[EnvironmentService, Depends(_environments)]
 StreamsOf = Annotated[Streams, Depends(_streams)]
+IdempotencyKey = Annotated[str | None, Depends(_idempotency_key)]
 CallerOf = Annotated[Caller, Depends(_caller)]

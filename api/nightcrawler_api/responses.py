@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from nightcrawler_api.http import etags
+from nightcrawler_api.repeats import REPLAYED, Made
 
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
@@ -46,3 +47,9 @@ class ETagResponse(Response):
 def json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A value as a response."""
     return Response(msgspec.json.encode(body), status, headers, JSON)
+
+
+def made(what: Made[Any], location: str) -> Response:
+    """What a request has created, as a response."""
+    headers = {"Location": location} | ({REPLAYED: "true"} if what.replayed else {})
+    return json(what.shown, 201, headers)

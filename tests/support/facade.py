@@ -37,25 +37,31 @@ _STOPS_WITHIN: Final = 15.0
 
 
 class FacadeProcess:
-    """The console script: `start` it, `stop` it, start it again.
+    """The console script: `start` it, `stop` it, start it again; `like` another, it has its service account.
 
     Attributes:
         namespace: What it serves.
         http: A client of it.
+        kubeconfig: That of its service account.
     """
 
-    def __init__(self, cluster: LocalCluster, namespace: str, folder: Path, **settings: object) -> None:
+    def __init__(
+        self,
+        cluster: LocalCluster,
+        namespace: str,
+        folder: Path,
+        *,
+        like: FacadeProcess | None = None,
+        **settings: object,
+    ) -> None:
         self.namespace = namespace
         port = ports.pick(["api"])["api"]
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False)
         self._log = folder / f"facade-{namespace}.log"
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("NIGHTCRAWLER_", "KUBE"))}
-        used = {
-            "kubeconfig": _kubeconfig(cluster, namespace, folder),
-            "namespace": namespace,
-            "api_port": port,
-            "lease_namespace": namespace,
-        }
+        used: dict[str, object] = {"namespace": namespace, "api_port": port, "lease_namespace": namespace}
+        self.kubeconfig = like.kubeconfig if like else _kubeconfig(cluster, namespace, folder)
+        used["kubeconfig"] = self.kubeconfig
         variables = {f"NIGHTCRAWLER_{name.upper()}": str(value) for name, value in (used | settings).items()}
         # By the mark it ends with the cluster, even if the tests are killed.
         self._environment = inherited | variables | {processes.MARK: str(cluster.folder)}
@@ -227,6 +233,17 @@ def serving(cluster: LocalCluster, folder: Path, **settings: object) -> Iterator
         finally:
             facade.close()
             cluster.kubectl("delete", "clusterrolebinding", f"{USER}-{namespace}", "--ignore-not-found")
+
+
+@contextlib.contextmanager
+def serving_too(served: Served, folder: Path, **settings: object) -> Iterator[Served]:
+    """A second facade of the same namespace, with the rights of the first, ended when the block is left."""
+    facade = FacadeProcess(served.cluster, served.namespace, folder, like=served.facade, **settings)
+    try:
+        facade.start()
+        yield Served(served.cluster, facade)
+    finally:
+        facade.close()
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Response
 
-from nightcrawler_api.dependencies import CallerOf, Executions
+from nightcrawler_api.dependencies import CallerOf, Executions, IdempotencyKey
 from nightcrawler_api.errors import BODIES, WRITES
 from nightcrawler_api.executions import examples
 from nightcrawler_api.executions.queries import (
@@ -25,8 +25,8 @@ from nightcrawler_api.executions.schemas import (
     RerunRequest,
 )
 from nightcrawler_api.http.json_body import JsonRoute
-from nightcrawler_api.openapi import answers, reads
-from nightcrawler_api.responses import ETagResponse, json
+from nightcrawler_api.openapi import answers, creates, reads
+from nightcrawler_api.responses import ETagResponse, json, made
 
 router = APIRouter(prefix="/api/workflows/{workflowId}", tags=["executions"], route_class=JsonRoute)
 
@@ -46,8 +46,7 @@ _Logs = Annotated[
     "/execute",
     status_code=201,
     summary="Execute a workflow",
-    responses=answers(
-        201,
+    responses=creates(
         ExecutionStarted,
         "The execution is created; Location has its URL.",
         examples.STARTED,
@@ -60,12 +59,12 @@ async def execute_workflow(
     executions: Executions,
     caller: CallerOf,
     workflow_id: WorkflowId,
+    key: IdempotencyKey,
     body: Annotated[ExecuteRequest | None, Body(openapi_examples=examples.EXECUTE)] = None,
 ) -> Response:
     """409 says why the workflow cannot run, 422 what is wrong with the request."""
-    started = await executions.execute(workflow_id, body or ExecuteRequest(), caller)
-    location = f"/api/workflows/{workflow_id}/executions/{started['executionId']}"
-    return json(started, 201, {"Location": location})
+    started = await executions.execute(workflow_id, body or ExecuteRequest(), caller, key)
+    return made(started, f"/api/workflows/{workflow_id}/executions/{started.shown['executionId']}")
 
 
 @router.get(
@@ -127,8 +126,7 @@ async def cancel_execution(
     "/executions/{executionId}/rerun",
     status_code=201,
     summary="Repeat an execution",
-    responses=answers(
-        201,
+    responses=creates(
         ExecutionStarted,
         "The execution is created; Location has its URL.",
         examples.STARTED,
@@ -142,15 +140,15 @@ async def rerun_execution(
     caller: CallerOf,
     workflow_id: WorkflowId,
     execution_id: ExecutionId,
+    key: IdempotencyKey,
     body: Annotated[RerunRequest | None, Body(openapi_examples=examples.RERUN)] = None,
 ) -> Response:
     """A new execution in the same environment, with the same parameters unless others are sent.
 
     409 says why it cannot be repeated, for example because its revision is gone.
     """
-    started = await executions.rerun(workflow_id, execution_id, body or RerunRequest(), caller)
-    location = f"/api/workflows/{workflow_id}/executions/{started['executionId']}"
-    return json(started, 201, {"Location": location})
+    started = await executions.rerun(workflow_id, execution_id, body or RerunRequest(), caller, key)
+    return made(started, f"/api/workflows/{workflow_id}/executions/{started.shown['executionId']}")
 
 
 @all_of_them.post(

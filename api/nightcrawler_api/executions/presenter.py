@@ -45,6 +45,23 @@ def started_now(execution: ExecutionView, expected: Expected, now: datetime) -> 
     return cast("ExecutionStarted", shown)
 
 
+def started_earlier(execution: ExecutionView, expected: Expected | None, now: datetime) -> ExecutionStarted:
+    """The response to a repetition of the request that has created it; `expected` as in `detail`."""
+    begin, end = started(execution), ended(execution) or now
+    shown: dict[str, Any] = {
+        "executionId": execution.metadata.name,
+        "workflowId": execution.spec.workflow_ref.name,
+        "status": execution_status(execution),
+        "startTime": clock.to_wire(begin),
+        "estimatedDuration": words.clock_long((end - begin).total_seconds()),
+        "estimatedEnd": clock.to_wire(end),
+    }
+    if expected is not None:
+        times = _expected_times(execution, expected, now)
+        shown |= _estimates(expected) | {key: at for key, at in times.items() if key == "estimatedEnd"}
+    return cast("ExecutionStarted", shown)
+
+
 def _estimates(expected: Expected) -> dict[str, Any]:
     shown: dict[str, Any] = {"estimatedDuration": words.clock_long(expected.duration)}
     if expected.wait is not None:

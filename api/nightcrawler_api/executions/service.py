@@ -33,13 +33,14 @@ from nightcrawler_api.executions.schemas import (
 )
 from nightcrawler_api.ids import create_named
 from nightcrawler_api.pagination import continued
+from nightcrawler_api.repeats import Claim, Made, claim_of, is_made
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import WorkflowEntry
 from nightcrawler_api.state.ordering import Part
 from nightcrawler_api.state.runs import Run, Runs
 from nightcrawler_api.state.statuses import execution_status
 from nightcrawler_crds import clock
-from nightcrawler_crds.errors import ApiError, NotFound
+from nightcrawler_crds.errors import AlreadyExists, ApiError, NotFound
 from nightcrawler_crds.kube.nativeviews import RevisionView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
@@ -72,19 +73,27 @@ class ExecutionService:
         self._policy = policy
         self._forecasts = forecasts
 
-    async def execute(self, workflow: str, request: ExecuteRequest, caller: Caller) -> ExecutionStarted:
-        """Create an execution."""
+    async def execute(
+        self, workflow: str, request: ExecuteRequest, caller: Caller, key: str | None = None
+    ) -> Made[ExecutionStarted]:
+        """Create an execution, once for each `Idempotency-Key`."""
         entry = await self._cluster.workflow(workflow)
+        claim = claim_of(key, caller, request.model_dump(), "execute", entry.view.metadata.uid)
+        if claim and (earlier := await self._started_earlier(workflow, claim)):
+            return earlier
         spec = self._runnable(entry)
         if why := requests.no_environment_reason(workflow, request, spec):
             raise StateConflict(why)
-        return await self._start(entry, spec, request, caller)
+        return await self._start(entry, spec, request, caller, claim)
 
     async def rerun(
-        self, workflow: str, name: str, request: RerunRequest, caller: Caller
-    ) -> ExecutionStarted:
+        self, workflow: str, name: str, request: RerunRequest, caller: Caller, key: str | None = None
+    ) -> Made[ExecutionStarted]:
         """Create an execution that repeats another."""
         entry, earlier = await self._cluster.execution(workflow, name)
+        claim = claim_of(key, caller, request.model_dump(), "rerun", earlier.metadata.uid)
+        if claim and (started := await self._started_earlier(workflow, claim)):
+            return started
         revision = None
         if request.revision == "latest":
             spec = self._runnable(entry)
@@ -97,7 +106,7 @@ class ExecutionService:
         )
         if why := requests.no_environment_reason(workflow, asked, spec):
             raise StateConflict(why)
-        return await self._start(entry, spec, asked, caller, requests.Repeated(name, revision))
+        return await self._start(entry, spec, asked, caller, claim, requests.Repeated(name, revision))
 
     async def _start(
         self,
@@ -105,23 +114,40 @@ class ExecutionService:
         spec: WorkflowSpec,
         request: ExecuteRequest,
         caller: Caller,
+        claim: Claim | None,
         repeated: requests.Repeated | None = None,
-    ) -> ExecutionStarted:
+    ) -> Made[ExecutionStarted]:
         workflow = entry.view.metadata.name
         environments, profiles = self._cluster.environments(), self._cluster.profiles()
         if found := requests.request_errors(request, spec, environments, profiles):
             raise Invalid(found)
 
         async def create(name: str) -> ExecutionView:
-            body = requests.manifest(name, entry.view, request, caller.name, repeated)
+            annotations = claim.annotations if claim else None
+            body = requests.manifest(name, entry.view, request, caller.name, repeated, annotations)
             return await self._store.create(EXECUTIONS, self._cluster.namespace, body, ExecutionView)
 
-        view = await create_named(_PREFIX, create)
+        try:
+            view = await (create(claim.name(_PREFIX)) if claim else create_named(_PREFIX, create))
+        except AlreadyExists:
+            if claim and (earlier := await self._started_earlier(workflow, claim)):
+                return earlier
+            raise
         self._cluster.cache_execution(view)
         log.info("%s started a run of workflow %s", caller, workflow, extra=_about(view))
         now = clock.utcnow()
         expected = self._forecasts.of_new(entry, spec, request.environment, now)
-        return presenter.started_now(view, expected, now)
+        return Made(presenter.started_now(view, expected, now))
+
+    async def _started_earlier(self, workflow: str, claim: Claim) -> Made[ExecutionStarted] | None:
+        """The answer to a repetition: the execution of a claim as it is now; None if there is none yet."""
+        name = claim.name(_PREFIX)
+        if not await is_made(self._store, EXECUTIONS, self._cluster.namespace, name, claim):
+            return None
+        entry, view = await self._cluster.execution(workflow, name)
+        now = clock.utcnow()
+        expected = self._forecasts.of_live(entry, view, now)
+        return Made(presenter.started_earlier(view, expected, now), replayed=True)
 
     async def _spec_of_revision(self, earlier: ExecutionView) -> WorkflowSpec:
         """What an earlier run did; raises `StateConflict` if that is not known."""

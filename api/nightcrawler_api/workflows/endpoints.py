@@ -6,12 +6,12 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Path, Query, Response
 
-from nightcrawler_api.dependencies import Actions, CallerOf, Workflows
+from nightcrawler_api.dependencies import Actions, CallerOf, IdempotencyKey, Workflows
 from nightcrawler_api.errors import BODIES, WRITES
 from nightcrawler_api.http.json_body import JsonRoute
 from nightcrawler_api.http.yaml_body import YamlRoute
-from nightcrawler_api.openapi import answers, reads
-from nightcrawler_api.responses import YAML, ETagResponse, json
+from nightcrawler_api.openapi import answers, creates, reads
+from nightcrawler_api.responses import YAML, ETagResponse, json, made
 from nightcrawler_api.workflows import examples
 from nightcrawler_api.workflows.queries import WorkflowParameters
 from nightcrawler_api.workflows.schemas import (
@@ -55,8 +55,7 @@ async def list_workflows(
     "",
     status_code=201,
     summary="Create a workflow",
-    responses=answers(
-        201,
+    responses=creates(
         WorkflowCreated,
         "The workflow is created; Location has its URL.",
         examples.CREATED,
@@ -67,11 +66,12 @@ async def list_workflows(
 async def create_workflow(
     workflows: Workflows,
     caller: CallerOf,
+    key: IdempotencyKey,
     body: Annotated[CreateBody, Body(openapi_examples=examples.CREATE)],
 ) -> Response:
     """Creating does not run it; execute does."""
-    created = await workflows.create(body, caller)
-    return json(created, 201, {"Location": f"{router.prefix}/{created['id']}"})
+    created = await workflows.create(body, caller, key)
+    return made(created, f"{router.prefix}/{created.shown['id']}")
 
 
 @router.get(
@@ -136,8 +136,7 @@ async def resume_workflow(actions: Actions, caller: CallerOf, workflow_id: Workf
     "/{workflowId}/clone",
     status_code=201,
     summary="Copy a workflow",
-    responses=answers(
-        201,
+    responses=creates(
         WorkflowCreated,
         "The copy is created; Location has its URL.",
         examples.CREATED,
@@ -150,11 +149,12 @@ async def clone_workflow(
     actions: Actions,
     caller: CallerOf,
     workflow_id: WorkflowId,
+    key: IdempotencyKey,
     body: Annotated[WorkflowClone | None, Body(openapi_examples=examples.CLONE)] = None,
 ) -> Response:
     """A new workflow with the same definition and no runs; if it has a schedule, it is paused."""
-    created = await actions.clone(workflow_id, body.name if body else None, caller)
-    return json(created, 201, {"Location": f"{router.prefix}/{created['id']}"})
+    created = await actions.clone(workflow_id, body.name if body else None, caller, key)
+    return made(created, f"{router.prefix}/{created.shown['id']}")
 
 
 @router.get("/{workflowId}/export", summary="Export a workflow", responses=_EXPORT)
@@ -168,8 +168,7 @@ async def export_workflow(actions: Actions, caller: CallerOf, workflow_id: Workf
     "/import",
     status_code=201,
     summary="Import a workflow",
-    responses=answers(
-        201,
+    responses=creates(
         WorkflowCreated,
         "The workflow is created; Location has its URL.",
         examples.CREATED,
@@ -180,11 +179,12 @@ async def export_workflow(actions: Actions, caller: CallerOf, workflow_id: Workf
 async def import_workflow(
     actions: Actions,
     caller: CallerOf,
+    key: IdempotencyKey,
     body: Annotated[ImportBody, Body(openapi_examples=examples.IMPORT)],
 ) -> Response:
     """A manifest in YAML or JSON, as export writes it and kubectl applies it.
 
     Of its metadata only the name counts; 409 if there is a workflow of that name.
     """
-    created = await actions.import_(body, caller)
-    return json(created, 201, {"Location": f"{router.prefix}/{created['id']}"})
+    created = await actions.import_(body, caller, key)
+    return made(created, f"{router.prefix}/{created.shown['id']}")

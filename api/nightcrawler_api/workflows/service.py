@@ -13,6 +13,7 @@ from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid
 from nightcrawler_api.ids import create_named
 from nightcrawler_api.pagination import continued
+from nightcrawler_api.repeats import Claim, Made, claim_of, is_made
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import WorkflowEntry
 from nightcrawler_api.workflows import drafts, presenter
@@ -21,7 +22,7 @@ from nightcrawler_api.workflows.queries import WorkflowParameters
 from nightcrawler_api.workflows.schemas import WorkflowCreated, WorkflowDetail, WorkflowList, WorkflowUpdated
 from nightcrawler_api.workflows.warnings import Warnings
 from nightcrawler_crds import clock, names
-from nightcrawler_crds.errors import Conflict, NotFound
+from nightcrawler_crds.errors import AlreadyExists, Conflict, NotFound
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_crds.names import EXECUTIONS, WORKFLOWS
@@ -74,16 +75,22 @@ class WorkflowService:
             await self._cluster.workflow(name), self._in_force, clock.utcnow(), self._cluster.profiles()
         )
 
-    async def create(self, body: Mapping[str, Any], caller: Caller) -> WorkflowCreated:
-        """Create a workflow; without steps it takes the template's."""
+    async def create(
+        self, body: Mapping[str, Any], caller: Caller, key: str | None = None
+    ) -> Made[WorkflowCreated]:
+        """Create a workflow, once for each `Idempotency-Key`; without steps it takes the template's."""
+        claim = claim_of(key, caller, body, "create")
+        if claim and (earlier := await self.made_earlier(claim)):
+            return earlier
         spec = drafts.desired_spec({}, body)
         if spec.get("steps", []) == []:
             spec = self._with_template(spec)
         self._check(body, None, spec)
+        return await self.create_from_spec(spec, caller, claim=claim)
 
-        return await self.create_from_spec(spec, caller)
-
-    async def create_as(self, name: str | None, body: Mapping[str, Any], caller: Caller) -> WorkflowCreated:
+    async def create_as(
+        self, name: str | None, body: Mapping[str, Any], caller: Caller, claim: Claim | None = None
+    ) -> Made[WorkflowCreated]:
         """Create a workflow as it is in a body, under a name if there is one.
 
         Raises:
@@ -91,25 +98,46 @@ class WorkflowService:
         """
         spec = drafts.desired_spec({}, body)
         self._check(body, None, spec)
-        return await self.create_from_spec(spec, caller, name)
+        return await self.create_from_spec(spec, caller, name, claim)
 
     async def create_from_spec(
-        self, spec: Mapping[str, Any], caller: Caller, called: str | None = None
-    ) -> WorkflowCreated:
+        self,
+        spec: Mapping[str, Any],
+        caller: Caller,
+        called: str | None = None,
+        claim: Claim | None = None,
+    ) -> Made[WorkflowCreated]:
         """Create a workflow from a spec that only the API server validates."""
+        annotations = {names.ANNOTATION_CREATOR: caller.name, **(claim.annotations if claim else {})}
 
         async def create(name: str) -> WorkflowView:
             manifest = {
                 "apiVersion": WORKFLOWS.api_version,
                 "kind": WORKFLOWS.kind,
-                "metadata": {"name": name, "annotations": {names.ANNOTATION_CREATOR: caller.name}},
+                "metadata": {"name": name, "annotations": annotations},
                 "spec": spec,
             }
             return await self._store.create(WORKFLOWS, self._cluster.namespace, manifest, WorkflowView)
 
-        view = await (create(called) if called else create_named(_PREFIX, create))
+        name = called or (claim.name(_PREFIX) if claim else None)
+        try:
+            view = await (create(name) if name else create_named(_PREFIX, create))
+        except AlreadyExists:
+            if claim and (earlier := await self.made_earlier(claim, called)):
+                return earlier
+            raise
         self._cluster.cache_workflow(view)
         log.info("%s created workflow %s", caller, view.metadata.name)
+        return Made(await self._created(view))
+
+    async def made_earlier(self, claim: Claim, called: str | None = None) -> Made[WorkflowCreated] | None:
+        """The answer to a repetition: the workflow of a claim as it is now; None if there is none yet."""
+        name = called or claim.name(_PREFIX)
+        if not await is_made(self._store, WORKFLOWS, self._cluster.namespace, name, claim):
+            return None
+        return Made(await self._created((await self._cluster.workflow(name)).view), replayed=True)
+
+    async def _created(self, view: WorkflowView) -> WorkflowCreated:
         warnings = await self._warnings.of(view)
         return presenter.created(await self._cluster.workflow(view.metadata.name), self._in_force, warnings)
 
