@@ -23,6 +23,7 @@ from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions import endpoints as executions
 from nightcrawler_api.executions.forecasts import Forecasts
 from nightcrawler_api.executions.service import ExecutionService
+from nightcrawler_api.http.conditions import Conditions
 from nightcrawler_api.http.heads import HeadAsGet
 from nightcrawler_api.http.origins import SameOrigin
 from nightcrawler_api.http.streams import Streams
@@ -100,7 +101,7 @@ def in_front(app: FastAPI) -> ASGIApp:
     """
     facade: Facade = app.state.facade
     settings = facade.settings
-    served: ASGIApp = Identified(app, settings.default_user)
+    served: ASGIApp = Identified(Conditions(app), settings.default_user)
     served = SameOrigin(served, allowed=settings.cors_origins, only_loopback=is_loopback(settings.api_host))
     if settings.cors_origins:
         served = CORSMiddleware(

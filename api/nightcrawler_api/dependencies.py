@@ -17,6 +17,8 @@ from nightcrawler_api.environments.service import EnvironmentService
 from nightcrawler_api.errors import Invalid, NotReady
 from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions.service import ExecutionService
+from nightcrawler_api.http import conditions
+from nightcrawler_api.http.conditions import IF_MATCH, IfMatch, if_match_of
 from nightcrawler_api.http.streams import Streams
 from nightcrawler_api.installation.service import InstallationService
 from nightcrawler_api.logs.service import LogService
@@ -127,6 +129,21 @@ async def _idempotency_key(
     return key
 
 
+async def _if_match(
+    request: Request,
+    _: Annotated[
+        str | None,
+        Header(
+            alias=IF_MATCH,
+            pattern=conditions.PATTERN,
+            description="The `version` that GET has shown, or its ETag; several separated by commas; or *. "
+            "If the workflow has another by now, nothing is changed and the answer is 412.",
+        ),
+    ] = None,
+) -> IfMatch | None:
+    return if_match_of(request.headers.getlist(IF_MATCH))
+
+
 def _ready(request: Request) -> Facade:
     facade: Facade = request.app.state.facade
     if why := facade.cluster.not_ready_reason:
@@ -146,4 +163,5 @@ StatisticsOf = Annotated[StatisticsService, Depends(_statistics)]
 Environments = Annotated[EnvironmentService, Depends(_environments)]
 StreamsOf = Annotated[Streams, Depends(_streams)]
 IdempotencyKey = Annotated[str | None, Depends(_idempotency_key)]
+IfMatchOf = Annotated[IfMatch | None, Depends(_if_match)]
 CallerOf = Annotated[Caller, Depends(_caller)]

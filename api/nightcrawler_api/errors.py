@@ -62,6 +62,10 @@ class StateConflict(Refused):
     """The request conflicts with the current state; the detail says what would have to change."""
 
 
+class Outdated(Refused):
+    """The request is for a version that the object no longer has."""
+
+
 class NotReady(Refused):
     """The caches are not synced yet."""
 
@@ -87,6 +91,7 @@ class BadBody(HTTPException):
 STATUSES: Final[Mapping[type[NightcrawlerError], int]] = {
     Invalid: 422,
     StateConflict: 409,
+    Outdated: 412,
     NotReady: 503,
     TooManyStreams: 503,
     cluster.NotFound: 404,
@@ -107,6 +112,7 @@ _MEANINGS: Final[Mapping[int, str]] = {
     403: "The cluster forbids it: missing rights, a quota or an admission rule.",
     404: "There is no such workflow or execution.",
     409: "It conflicts with the current state; the detail says why and what to do.",
+    412: "The workflow has changed: If-Match does not name its version.",
     413: "The body is larger than 1 MiB, compressed or decompressed.",
     415: "The body is not application/json, or its Content-Encoding is not supported.",
     422: "The request is invalid; errors says where.",

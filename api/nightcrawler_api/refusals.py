@@ -107,6 +107,7 @@ _PATTERNS: Final[Mapping[str, str]] = {
     "steps/*/name": _STEP_NAME,
     "steps/*/dependsOn/*": _STEP_NAME,
     "parameters/*/name": "has letters, digits and _ only, and does not begin with a digit",
+    "If-Match": "has the version that GET shows, or several separated by commas, or *",
     "Idempotency-Key": "has printable ASCII characters other than spaces only",
     "steps/*/env/*/name": "has printable ASCII characters other than = only",
 }

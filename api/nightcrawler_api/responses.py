@@ -23,12 +23,12 @@ _CACHE_CONTROL: Final = "private, no-cache"
 class ETagResponse(Response):
     """A response with an ETag; 304 without a body if the client's If-None-Match names it.
 
-    `body` is a value, or text for other types than JSON.
+    `body` is a value, or text for other types than JSON; `version` that of the object that it shows.
     """
 
-    def __init__(self, body: Any, media_type: str = JSON) -> None:
+    def __init__(self, body: Any, media_type: str = JSON, version: str = "") -> None:
         content = msgspec.json.encode(body) if media_type == JSON else body.encode()
-        self._etag = etags.etag_of(content)
+        self._etag = etags.etag_of(content, version)
         headers = {"ETag": self._etag.decode(), "Cache-Control": _CACHE_CONTROL}
         super().__init__(content, 200, headers, media_type)
         self._not_modified = [pair for pair in self.raw_headers if pair[0] in (b"etag", b"cache-control")]

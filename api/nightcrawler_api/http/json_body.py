@@ -18,6 +18,7 @@ from fastapi.routing import APIRoute
 from typing_extensions import override
 
 from nightcrawler_api.errors import BadBody
+from nightcrawler_api.http.conditions import refuse_unless_taken
 from nightcrawler_api.http.duplicates import repeated_keys
 from nightcrawler_api.http.encodings import TAKEN, Broken, TooLarge, UnknownEncoding, unpacker
 from nightcrawler_api.http.exactnumbers import inexact_numbers
@@ -101,6 +102,7 @@ class JsonRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
+            refuse_unless_taken(self, request.headers.keys())
             return await handle(JsonRequest(request.scope, request.receive))
 
         return strictly

@@ -8,8 +8,10 @@ from typing import Any, Final
 
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid
+from nightcrawler_api.http.conditions import IfMatch
 from nightcrawler_api.repeats import Made, claim_of
 from nightcrawler_api.state.clustercache import ClusterCache
+from nightcrawler_api.state.index import WorkflowEntry
 from nightcrawler_api.workflows import manifests, presenter
 from nightcrawler_api.workflows.schemas import WorkflowCreated, WorkflowUpdated
 from nightcrawler_api.workflows.service import WorkflowService
@@ -32,15 +34,22 @@ class WorkflowActions:
         self._cluster = cluster
         self._workflows = workflows
 
-    async def suspend(self, name: str, caller: Caller, *, suspend: bool) -> WorkflowUpdated:
+    async def suspend(
+        self, name: str, caller: Caller, condition: IfMatch | None = None, *, suspend: bool
+    ) -> WorkflowUpdated:
         """Pause a workflow's schedule, or let it go on; idempotent, whatever else is in the spec."""
-        await self._cluster.workflow(name)
-        patch = {
-            "metadata": {"annotations": {names.ANNOTATION_UPDATED_AT: clock.to_wire(clock.utcnow())}},
-            "spec": {"suspend": suspend},
-        }
-        view = await self._store.patch(WORKFLOWS, self._cluster.namespace, name, patch, WorkflowView)
-        self._cluster.cache_workflow(view)
+
+        async def write(entry: WorkflowEntry) -> None:
+            metadata: dict[str, Any] = {
+                "annotations": {names.ANNOTATION_UPDATED_AT: clock.to_wire(clock.utcnow())}
+            }
+            if condition is not None:
+                metadata["resourceVersion"] = entry.view.metadata.resource_version
+            patch = {"metadata": metadata, "spec": {"suspend": suspend}}
+            view = await self._store.patch(WORKFLOWS, self._cluster.namespace, name, patch, WorkflowView)
+            self._cluster.cache_workflow(view)
+
+        await self._workflows.change(name, condition, write)
         log.info("%s %s workflow %s", caller, "paused" if suspend else "resumed", name)
         return presenter.updated(await self._cluster.workflow(name))
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Path, Query, Response
 
-from nightcrawler_api.dependencies import Actions, CallerOf, IdempotencyKey, Workflows
+from nightcrawler_api.dependencies import Actions, CallerOf, IdempotencyKey, IfMatchOf, Workflows
 from nightcrawler_api.errors import BODIES, WRITES
 from nightcrawler_api.http.json_body import JsonRoute
 from nightcrawler_api.http.yaml_body import YamlRoute
@@ -81,55 +81,65 @@ async def create_workflow(
 )
 async def show_workflow(workflows: Workflows, caller: CallerOf, workflow_id: WorkflowId) -> Response:
     """The workflow's spec, and its steps with their status in the latest execution."""
-    return ETagResponse(await workflows.show(workflow_id, caller))
+    shown = await workflows.show(workflow_id, caller)
+    return ETagResponse(shown, version=shown["version"])
 
 
 @router.put(
     "/{workflowId}",
     summary="Change a workflow",
     responses=answers(
-        200, WorkflowUpdated, "The workflow is changed.", examples.UPDATED, 404, *BODIES, *WRITES
+        200, WorkflowUpdated, "The workflow is changed.", examples.UPDATED, 404, 412, *BODIES, *WRITES
     ),
 )
 async def update_workflow(
     workflows: Workflows,
     caller: CallerOf,
     workflow_id: WorkflowId,
+    if_match: IfMatchOf,
     body: Annotated[UpdateBody, Body(openapi_examples=examples.UPDATE)],
 ) -> Response:
     """A merge: objects are merged, lists replaced, null removes. Existing runs do not change."""
-    return json(await workflows.update(workflow_id, body, caller))
+    return json(await workflows.update(workflow_id, body, caller, if_match))
 
 
 @router.delete(
     "/{workflowId}",
     summary="Delete a workflow",
-    responses=answers(200, Deleted, "The workflow and its runs are deleted.", examples.DELETED, 404, *WRITES),
+    responses=answers(
+        200, Deleted, "The workflow and its runs are deleted.", examples.DELETED, 404, 412, *WRITES
+    ),
 )
-async def delete_workflow(workflows: Workflows, caller: CallerOf, workflow_id: WorkflowId) -> Response:
+async def delete_workflow(
+    workflows: Workflows, caller: CallerOf, workflow_id: WorkflowId, if_match: IfMatchOf
+) -> Response:
     """Its live runs are stopped; all its runs are deleted too."""
-    await workflows.delete(workflow_id, caller)
+    await workflows.delete(workflow_id, caller, if_match)
     return json({"success": True, "message": "Workflow deleted successfully"})
 
 
 @router.post(
     "/{workflowId}/pause",
     summary="Pause a workflow",
-    responses=answers(200, WorkflowUpdated, "Its schedule is paused.", examples.UPDATED, 404, *WRITES),
+    responses=answers(200, WorkflowUpdated, "Its schedule is paused.", examples.UPDATED, 404, 412, *WRITES),
 )
-async def pause_workflow(actions: Actions, caller: CallerOf, workflow_id: WorkflowId) -> Response:
+async def pause_workflow(
+    actions: Actions, caller: CallerOf, workflow_id: WorkflowId, if_match: IfMatchOf
+) -> Response:
     """Its schedule starts no runs until it is resumed; runs that have begun go on. Idempotent."""
-    return json(await actions.suspend(workflow_id, caller, suspend=True))
+    return json(await actions.suspend(workflow_id, caller, if_match, suspend=True))
 
 
 @router.post(
     "/{workflowId}/resume",
     summary="Resume a workflow",
-    responses=answers(200, WorkflowUpdated, "Its schedule is in force.", examples.UPDATED, 404, *WRITES),
+    responses=answers(200, WorkflowUpdated, "Its schedule is in force.", examples.UPDATED, 404, 412, *WRITES),
 )
-async def resume_workflow(actions: Actions, caller: CallerOf, workflow_id: WorkflowId) -> Response:
+async def resume_workflow(
+    actions: Actions, caller: CallerOf, workflow_id: WorkflowId, if_match: IfMatchOf
+) -> Response:
     """Idempotent."""
-    return json(await actions.suspend(workflow_id, caller, suspend=False))
+    return json(await actions.suspend(workflow_id, caller, if_match, suspend=False))
 
 
 @router.post(

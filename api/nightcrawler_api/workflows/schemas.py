@@ -37,6 +37,7 @@ ONLY_IN_ANSWERS: Final = (
     "updatedAt",
     "lastRun",
     "nextRun",
+    "version",
     "conditions",
 )
 
@@ -209,7 +210,7 @@ class ShownCondition(TypedDict):
 
 
 class WorkflowDetail(TypedDict):
-    """A workflow in full; optional fields are shown if set."""
+    """A workflow in full; optional fields are shown if set. `version` is for If-Match."""
 
     id: str
     name: str
@@ -233,6 +234,7 @@ class WorkflowDetail(TypedDict):
     suspend: NotRequired[bool]
     maxRunning: NotRequired[int]
     history: NotRequired[Annotated[dict[str, Any], DocumentedAs(History)]]
+    version: str
     conditions: list[ShownCondition]
 
 
@@ -246,6 +248,7 @@ class WorkflowCreated(TypedDict):
     priority: str
     creator: str
     createdAt: str
+    version: str
     warnings: NotRequired[list[str]]
 
 
@@ -258,6 +261,7 @@ class WorkflowUpdated(TypedDict):
     status: WorkflowStatus
     priority: str
     updatedAt: str
+    version: str
     warnings: NotRequired[list[str]]
 
 

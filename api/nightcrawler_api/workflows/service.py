@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid
+from nightcrawler_api.http.conditions import IfMatch
 from nightcrawler_api.ids import create_named
 from nightcrawler_api.pagination import continued
 from nightcrawler_api.repeats import Claim, Made, claim_of, is_made
@@ -20,6 +21,7 @@ from nightcrawler_api.workflows import drafts, presenter
 from nightcrawler_api.workflows.presenter import Fallbacks
 from nightcrawler_api.workflows.queries import WorkflowParameters
 from nightcrawler_api.workflows.schemas import WorkflowCreated, WorkflowDetail, WorkflowList, WorkflowUpdated
+from nightcrawler_api.workflows.versions import allowed, outdated
 from nightcrawler_api.workflows.warnings import Warnings
 from nightcrawler_crds import clock, names
 from nightcrawler_crds.errors import AlreadyExists, Conflict, NotFound
@@ -141,48 +143,94 @@ class WorkflowService:
         warnings = await self._warnings.of(view)
         return presenter.created(await self._cluster.workflow(view.metadata.name), self._in_force, warnings)
 
-    async def update(self, name: str, body: Mapping[str, Any], caller: Caller) -> WorkflowUpdated:
-        """Merge a body into a workflow, again if it was changed meanwhile."""
+    async def update(
+        self, name: str, body: Mapping[str, Any], caller: Caller, condition: IfMatch | None = None
+    ) -> WorkflowUpdated:
+        """Merge a body into a workflow, again if it was changed meanwhile.
+
+        Raises:
+            Outdated: `condition` does not allow a change to the workflow as it is now.
+        """
         # Serialized per workflow: concurrent updates in this process would only conflict with each other.
         turn = self._turns.setdefault(name, asyncio.Lock())
         async with turn:
-            await self._update(name, body)
+            await self.change(name, condition, lambda entry: self._merge(entry, body))
         log.info("%s changed workflow %s", caller, name)
         warnings = await self._warnings.of((await self._cluster.workflow(name)).view)
         return presenter.updated(await self._cluster.workflow(name), warnings)
 
-    async def _update(self, name: str, body: Mapping[str, Any]) -> None:
-        entry = await self._cluster.workflow(name)
+    async def change(
+        self,
+        name: str,
+        condition: IfMatch | None,
+        write: Callable[[WorkflowEntry], Awaitable[None]],
+    ) -> None:
+        """Write to a workflow as it is now, if a condition allows it; again if it was changed meanwhile.
+
+        Args:
+            name: The workflow.
+            condition: The versions that may be changed; None for any.
+            write: Raises `Conflict` if the workflow is not as in this entry any more.
+        """
+        entry = await self._allowed(name, condition)
         for attempt in range(_TRIES):
             try:
-                await self._merge(entry, body)
+                await write(entry)
                 break
             except Conflict as error:
                 if attempt == _TRIES - 1:
                     raise Conflict(
                         f"the workflow {name!r} keeps being changed by others; try again later"
                     ) from error
-                entry = await self._cluster.refresh_workflow(name)
+                entry = await self._refreshed(name, condition)
 
-    async def delete(self, name: str, caller: Caller) -> None:
+    async def _allowed(self, name: str, condition: IfMatch | None) -> WorkflowEntry:
+        entry = await self._cluster.workflow(name)
+        # Another replica may have made the change that the caller has seen.
+        return entry if allowed(entry.view, condition) else await self._refreshed(name, condition)
+
+    async def _refreshed(self, name: str, condition: IfMatch | None) -> WorkflowEntry:
+        entry = await self._cluster.refresh_workflow(name)
+        if not allowed(entry.view, condition):
+            raise outdated(entry.view)
+        return entry
+
+    async def delete(self, name: str, caller: Caller, condition: IfMatch | None = None) -> None:
         """Delete a workflow and all its runs.
 
         Live runs are deleted first, so that they end now and not when the garbage collector gets to them, and
         so are runs without an owner reference, which it would never delete. It deletes ended runs after the
         workflow, and Jobs and Pods after their runs (propagation Background, so that nothing waits for it).
         A deletion that fails half-way leaves the workflow, and can be repeated.
+
+        Raises:
+            Outdated: `condition` does not allow to delete the workflow as it is now.
         """
         entry = await self._cluster.workflow(name)
+        if condition is not None:
+            entry = await self._refreshed(name, condition)  # or runs would be lost before it is refused
         uid = entry.view.metadata.uid
         unowned = [
             run for run in entry.runs.all() if all(o.uid != uid for o in run.metadata.owner_references)
         ]
         first = {run.metadata.name: run for run in (*unowned, *entry.runs.live())}
         await self._delete_runs(first.values())
-        try:
+
+        async def delete(current: WorkflowEntry) -> None:
+            if current.view.metadata.uid != uid:
+                raise NotFound(name)
+            version = current.view.metadata.resource_version if condition else None
             await self._store.delete(
-                WORKFLOWS, self._cluster.namespace, name, propagation="Background", uid=uid
+                WORKFLOWS,
+                self._cluster.namespace,
+                name,
+                propagation="Background",
+                uid=uid,
+                resource_version=version,
             )
+
+        try:
+            await self.change(name, condition, delete)
         except NotFound:
             self._cluster.mark_workflow_deleted(entry.view)
             raise NotFound(f"there is no workflow {name!r} any more") from None

@@ -106,21 +106,23 @@ class Store:
         *,
         propagation: Propagation = "Background",
         uid: str | None = None,
+        resource_version: str | None = None,
         grace_period: int | None = None,
     ) -> None:
         """Delete an object, and its dependents by an explicit propagation policy.
 
         Raises:
             NotFound: It does not exist.
-            Conflict: `uid` is given, and the object of that name has another UID.
+            Conflict: `uid` or `resource_version` is given, and the object of that name has another.
         """
         options: dict[str, Any] = {
             "kind": "DeleteOptions",
             "apiVersion": "v1",
             "propagationPolicy": propagation,
         }
-        if uid:
-            options["preconditions"] = {"uid": uid}
+        preconditions = {"uid": uid, "resourceVersion": resource_version}
+        if given := {key: value for key, value in preconditions.items() if value}:
+            options["preconditions"] = given
         if grace_period is not None:
             options["gracePeriodSeconds"] = grace_period
         await self._request("DELETE", _path(resource, namespace, name), body=options)
