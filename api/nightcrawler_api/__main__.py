@@ -17,6 +17,7 @@ from nightcrawler_api.app import create_app, in_front
 from nightcrawler_api.dependencies import Facade
 from nightcrawler_api.http.draining import DrainingServer
 from nightcrawler_api.http.protocol import MAX_HEAD_BYTES, HttpProtocol
+from nightcrawler_api.requestids import NamesRequest
 from nightcrawler_api.settings import Settings, load
 from nightcrawler_crds import logformat, runtime
 from nightcrawler_crds.commandline import read_arguments
@@ -107,8 +108,9 @@ def _outlive_signals() -> None:
 
 
 def _log_as(settings: Settings) -> None:
-    handlers = [logformat.handler(settings.log_format)]
-    logging.basicConfig(level=settings.log_level.upper(), handlers=handlers, force=True)
+    handler = logformat.handler(settings.log_format)
+    handler.addFilter(NamesRequest())
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     # asyncio's debug messages are of no use to operators of a facade.
     logging.getLogger("asyncio").setLevel(max(logging.getLogger().level, logging.INFO))

@@ -34,6 +34,7 @@ from nightcrawler_api.logs.service import LogService
 from nightcrawler_api.metrics import Measured, Metrics
 from nightcrawler_api.openapi import document_problem_type, document_rules, document_yaml
 from nightcrawler_api.repeats import REPLAYED
+from nightcrawler_api.requestids import HEADER, RequestIds
 from nightcrawler_api.revisions import endpoints as revisions
 from nightcrawler_api.revisions.service import RevisionService
 from nightcrawler_api.schedules import endpoints as schedules
@@ -95,7 +96,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
 
 
 def in_front(app: FastAPI) -> ASGIApp:
-    """The application to serve: `create_app` wrapped in ASGI middleware, outermost HEAD and metrics.
+    """The application to serve: `create_app` wrapped in ASGI middleware, outermost ids, HEAD and metrics.
 
     Around the application and not among its own middlewares, so that FastAPI's error responses pass too.
     """
@@ -109,9 +110,9 @@ def in_front(app: FastAPI) -> ASGIApp:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["*"],
-            expose_headers=["ETag", "Location", "Retry-After", REPLAYED],
+            expose_headers=["ETag", "Location", "Retry-After", REPLAYED, HEADER],
         )
-    return HeadAsGet(Measured(served, metrics=facade.metrics))
+    return RequestIds(HeadAsGet(Measured(served, metrics=facade.metrics)))
 
 
 def _wire(settings: Settings, store: Store) -> Facade:

@@ -19,6 +19,7 @@ from typing_extensions import TypedDict
 
 from nightcrawler_api import refusals
 from nightcrawler_api.refusals import FieldError
+from nightcrawler_api.requestids import current_id
 from nightcrawler_crds import errors as cluster
 from nightcrawler_crds.errors import NightcrawlerError
 
@@ -33,12 +34,13 @@ _CREDENTIALS: Final = (
 
 
 class Problem(TypedDict):
-    """An error in the format of RFC 9457."""
+    """An error in the format of RFC 9457; `requestId` is in the facade's log too."""
 
     type: str
     title: str
     status: int
     detail: str
+    requestId: str
     errors: NotRequired[list[FieldError]]
 
 
@@ -148,12 +150,13 @@ def answer(
     headers: Mapping[str, str] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> Response:
-    """A problem as a response; `more` are additional fields."""
+    """A problem as a response; `more` are additional fields, or replace others."""
     problem: Problem = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
+        "requestId": current_id(),
     }
     if fields:
         problem["errors"] = list(fields)

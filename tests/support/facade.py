@@ -152,7 +152,7 @@ class Served:
     def refused(self, verb: str, path: str, body: Any = None, *, code: int) -> Json:
         """A problem, checked for the form that all have."""
         problem = self.ask(verb, path, body, code=code)
-        assert set(problem) - {"errors"} == {"type", "title", "status", "detail"}
+        assert set(problem) - {"errors"} == {"type", "title", "status", "detail", "requestId"}
         assert problem["status"] == code
         return problem
 

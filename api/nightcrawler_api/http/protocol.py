@@ -16,6 +16,7 @@ from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from nightcrawler_api.errors import answer
+from nightcrawler_api.requestids import HEADER, new_id
 
 MAX_HEAD_BYTES: Final = 64 << 10
 """The limit of a request line and headers, for `uvicorn.Config(h11_max_incomplete_event_size=…)`."""
@@ -34,7 +35,9 @@ class HttpProtocol(H11Protocol):
             if isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == 431:
                 status = 431
                 detail = f"the request's line and headers are longer than {MAX_HEAD_BYTES} bytes"
-            problem = answer(status, detail, headers={"Connection": "close"})
+            request_id = new_id()
+            headers = {"Connection": "close", HEADER: request_id}
+            problem = answer(status, detail, headers=headers, more={"requestId": request_id})
             for event in (
                 h11.Response(status_code=status, headers=problem.raw_headers),
                 h11.Data(data=bytes(problem.body)),

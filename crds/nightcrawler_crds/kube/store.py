@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 
 from nightcrawler_crds import errors
+from nightcrawler_crds.correlation import REQUEST_ID
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.lines import bounded_lines, last_bytes, lines_of
 from nightcrawler_crds.kube.reading import from_json
@@ -343,6 +344,8 @@ class Store:
         content_type: str = "application/json",
     ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
         headers = await self._connection.headers()
+        if request_id := REQUEST_ID.get():
+            headers["Audit-ID"] = request_id
         data = None
         if body is not None:
             data = body if isinstance(body, bytes) else msgspec.json.encode(body)
