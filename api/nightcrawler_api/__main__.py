@@ -16,7 +16,7 @@ import uvicorn
 from nightcrawler_api.app import create_app, in_front
 from nightcrawler_api.dependencies import Facade
 from nightcrawler_api.http.draining import DrainingServer
-from nightcrawler_api.http.protocol import MAX_HEAD_BYTES, HttpProtocol
+from nightcrawler_api.http.protocol import HttpProtocol
 from nightcrawler_api.requestids import NamesRequest
 from nightcrawler_api.settings import Settings, load
 from nightcrawler_crds import logformat, runtime
@@ -75,7 +75,7 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
         config = uvicorn.Config(
             in_front(app),
             http=HttpProtocol,
-            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+            h11_max_incomplete_event_size=settings.max_head_bytes,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -25,6 +25,7 @@ from nightcrawler_api.executions.forecasts import Forecasts
 from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.http.conditions import Conditions
 from nightcrawler_api.http.heads import HeadAsGet
+from nightcrawler_api.http.limits import Limited, Limits
 from nightcrawler_api.http.origins import SameOrigin
 from nightcrawler_api.http.streams import Streams
 from nightcrawler_api.installation import endpoints as installation
@@ -102,7 +103,8 @@ def in_front(app: FastAPI) -> ASGIApp:
     """
     facade: Facade = app.state.facade
     settings = facade.settings
-    served: ASGIApp = Identified(Conditions(app), settings.default_user)
+    limits = Limits(settings.max_head_bytes, settings.max_body_bytes, settings.max_requests_per_second)
+    served: ASGIApp = Identified(Limited(Conditions(app), limits), settings.default_user)
     served = SameOrigin(served, allowed=settings.cors_origins, only_loopback=is_loopback(settings.api_host))
     if settings.cors_origins:
         served = CORSMiddleware(
@@ -117,7 +119,7 @@ def in_front(app: FastAPI) -> ASGIApp:
 
 def _wire(settings: Settings, store: Store) -> Facade:
     cluster = ClusterCache(store, settings.namespace)
-    streams = Streams(settings.max_streams)
+    streams = Streams(settings.max_streams, settings.max_streams_per_caller)
     fallbacks = Fallbacks(
         user=settings.default_user,
         timeout=settings.default_timeout,

@@ -76,6 +76,10 @@ class TooManyStreams(Refused):
     """No further stream can be served here, now."""
 
 
+class TooManyOfCaller(Refused):
+    """The caller has as much of something as one may have."""
+
+
 class BadBody(HTTPException):
     """A body refused while it is read, where FastAPI passes on no other exceptions."""
 
@@ -96,6 +100,7 @@ STATUSES: Final[Mapping[type[NightcrawlerError], int]] = {
     Outdated: 412,
     NotReady: 503,
     TooManyStreams: 503,
+    TooManyOfCaller: 429,
     cluster.NotFound: 404,
     cluster.Conflict: 409,
     cluster.AlreadyExists: 409,
@@ -115,10 +120,10 @@ _MEANINGS: Final[Mapping[int, str]] = {
     404: "There is no such workflow or execution.",
     409: "It conflicts with the current state; the detail says why and what to do.",
     412: "The workflow has changed: If-Match does not name its version.",
-    413: "The body is larger than 1 MiB, compressed or decompressed.",
+    413: "The body is larger than is taken, 1 MiB by default, compressed or decompressed.",
     415: "The body is not application/json, or its Content-Encoding is not supported.",
     422: "The request is invalid; errors says where.",
-    429: "The API server is overloaded; see Retry-After.",
+    429: "The API server is overloaded, or the caller asks for more than it may; see Retry-After.",
     502: "The object exists but cannot be decoded: another version wrote it, or someone by hand.",
     503: "The API server is unavailable, caches are not synced yet, or there are too many streams.",
 }
@@ -127,7 +132,7 @@ _MEANINGS: Final[Mapping[int, str]] = {
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI documentation of these statuses, for a route's `responses`."""
     # Any object requested by name may turn out to be undecodable.
-    all_of_them = (*statuses, 502) if 404 in statuses else statuses
+    all_of_them = {*statuses, 429, 502} if 404 in statuses else {*statuses, 429}
     return {status: {"model": Problem, "description": _MEANINGS[status]} for status in sorted(all_of_them)}
 
 

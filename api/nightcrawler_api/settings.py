@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -12,6 +12,8 @@ from pydantic_settings import NoDecode
 from nightcrawler_crds import names
 from nightcrawler_crds import settings as common
 from nightcrawler_crds.settings import DnsLabel, Port, Span, Wait, items, pod_namespace, variable
+
+_MIB: Final = 1 << 20
 
 
 def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
@@ -57,6 +59,25 @@ class Settings(common.CommonSettings):
     max_streams: Annotated[int, Field(ge=0, le=100_000)] = Field(
         1_000,
         description="How many streams of events and logs a facade serves at once; a further one is 503.",
+    )
+    max_streams_per_caller: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None,
+        description="How many streams of one caller a facade serves at once; a further one is 429. Unset: "
+        "as many as of all. Without an identity all are one caller.",
+    )
+    max_requests_per_second: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None,
+        description="How many requests a second of one caller a facade answers, twice as many at once; a "
+        "further one is 429. Unset: any number. Without an identity all are one caller.",
+    )
+    max_body_bytes: Annotated[int, Field(ge=1_024, le=_MIB)] = Field(
+        _MIB,
+        description="The most bytes of a request's body, before and after it is unpacked; more is 413. An "
+        "object in the cluster cannot be larger than the default, 1 MiB.",
+    )
+    max_head_bytes: Annotated[int, Field(ge=4_096, le=_MIB)] = Field(
+        64 << 10,
+        description="The most bytes of a request's line and headers, tokens included; more is 431.",
     )
     allow_unauthenticated: bool = Field(
         False,
