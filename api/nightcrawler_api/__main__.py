@@ -29,24 +29,45 @@ from nightcrawler_crds.settings import variable
 log = logging.getLogger(__name__)
 
 _GRACE_SECONDS = 10
+_MIGRATE = "make the tables of the archive's database, or bring them up to date"
 
 
 def main() -> None:
-    """Serve until stopped by a signal; the console script `nightcrawler-api`.
+    """Serve until stopped by a signal, or migrate the archive; the console script `nightcrawler-api`.
 
     Raises:
-        SystemExit: With 2 and a sentence, if its settings or arguments are invalid.
+        SystemExit: With 2 and a sentence, if its settings or arguments are invalid; with 1, if the archive
+            cannot be migrated.
     """
-    read_arguments("nightcrawler-api", "The REST API of Nightcrawler.", Settings)
+    command = read_arguments(
+        "nightcrawler-api", "The REST API of Nightcrawler.", Settings, commands={"migrate": _MIGRATE}
+    )
     try:
         settings = load()
         _log_as(settings)
+        if command == "migrate":
+            _migrate(settings)
+            return
         runtime.read_deep_json()
         with _listen(settings) as listening:
             asyncio.run(_serve(settings, listening))
     except ConfigurationError as error:
         print(f"nightcrawler-api: {error}", file=sys.stderr)  # noqa: T201 - there may be no log yet
         sys.exit(2)
+
+
+def _migrate(settings: Settings) -> None:
+    """Make or upgrade the archive's tables, and say what was done."""
+    if settings.archive_url is None:
+        raise ConfigurationError(f"{variable('archive_url')} does not say which database to migrate")
+    # Alembic takes 21 MB, which a facade that serves shall not cost.
+    from nightcrawler_api.archive.migrate import MigrationError, migrate  # noqa: PLC0415
+
+    try:
+        log.info("%s", migrate(settings.archive_url.get_secret_value()))
+    except MigrationError as error:
+        print(f"nightcrawler-api: {error}", file=sys.stderr)  # noqa: T201 - the last words of a command
+        sys.exit(1)
 
 
 def _listen(settings: Settings) -> socket.socket:

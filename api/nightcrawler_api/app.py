@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -14,6 +14,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from nightcrawler_api import errors, health
+from nightcrawler_api.archive.contract import Archive
 from nightcrawler_api.caller import Identified
 from nightcrawler_api.dependencies import Facade
 from nightcrawler_api.environments import endpoints as environments
@@ -22,7 +23,9 @@ from nightcrawler_api.events import endpoints as events
 from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions import endpoints as executions
 from nightcrawler_api.executions.forecasts import Forecasts
+from nightcrawler_api.executions.reader import ExecutionReader
 from nightcrawler_api.executions.service import ExecutionService
+from nightcrawler_api.executions.steplogs import StepLogs
 from nightcrawler_api.http.conditions import Conditions
 from nightcrawler_api.http.heads import HeadAsGet
 from nightcrawler_api.http.limits import Limited, Limits
@@ -30,6 +33,10 @@ from nightcrawler_api.http.origins import SameOrigin
 from nightcrawler_api.http.streams import Streams
 from nightcrawler_api.installation import endpoints as installation
 from nightcrawler_api.installation.service import InstallationService
+from nightcrawler_api.keeping.keeper import Keeper, Part, Turn
+from nightcrawler_api.keeping.kept import Kept
+from nightcrawler_api.keeping.notes import Notes
+from nightcrawler_api.keptlogs.contract import LogHistory
 from nightcrawler_api.logs import endpoints as logs
 from nightcrawler_api.logs.service import LogService
 from nightcrawler_api.metrics import Measured, Metrics
@@ -49,6 +56,7 @@ from nightcrawler_api.workflows import endpoints as workflows
 from nightcrawler_api.workflows.actions import WorkflowActions
 from nightcrawler_api.workflows.presenter import Fallbacks
 from nightcrawler_api.workflows.service import WorkflowService
+from nightcrawler_crds.election.elector import LeaseTerms
 from nightcrawler_crds.kube.store import Store
 
 log = logging.getLogger(__name__)
@@ -112,7 +120,15 @@ def in_front(app: FastAPI) -> ASGIApp:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["*"],
-            expose_headers=["ETag", "Location", "Retry-After", REPLAYED, HEADER],
+            expose_headers=[
+                "ETag",
+                "Location",
+                "Retry-After",
+                "Link",
+                "Content-Disposition",
+                REPLAYED,
+                HEADER,
+            ],
         )
     return RequestIds(HeadAsGet(Measured(served, metrics=facade.metrics)))
 
@@ -135,45 +151,97 @@ def _wire(settings: Settings, store: Store) -> Facade:
         template=settings.template_workflow,
         notification_domains=settings.notification_domains,
     )
+    kept = _kept(settings, store, cluster)
+    history = kept.archive.history if kept.archive else None
+    step_logs = StepLogs(store, kept.logs)
+    user = settings.default_user
+    forecasts = Forecasts(cluster, defaults=settings.step_defaults, limits=settings)
     return Facade(
         settings=settings,
         cluster=cluster,
+        kept=kept,
         workflows=workflow_service,
         actions=WorkflowActions(store, cluster, workflow_service),
-        revisions=RevisionService(store, cluster),
-        timelines=TimelineService(store, cluster),
-        statistics=StatisticsService(cluster, default_user=settings.default_user),
+        revisions=RevisionService(store, cluster, history),
+        timelines=TimelineService(store, cluster, history),
+        statistics=StatisticsService(cluster, default_user=user, history=history),
         environments=EnvironmentService(cluster),
+        execution_reader=ExecutionReader(cluster, step_logs, forecasts, default_user=user, history=history),
         executions=ExecutionService(
             store,
             cluster,
-            default_user=settings.default_user,
+            default_user=user,
             policy=settings.pod_policy,
-            forecasts=Forecasts(cluster, defaults=settings.step_defaults, limits=settings),
+            forecasts=forecasts,
+            history=history,
         ),
-        events=EventService(cluster, default_user=settings.default_user),
-        logs=LogService(store, cluster),
+        events=EventService(cluster, default_user=user),
+        logs=LogService(store, cluster, step_logs, history),
         streams=streams,
         installation=InstallationService(
             store, cluster, streams, (settings.lease_namespace, settings.lease_name)
         ),
-        metrics=Metrics(cluster, streams),
+        metrics=Metrics(cluster, streams, kept),
     )
+
+
+def _kept(settings: Settings, store: Store, cluster: ClusterCache) -> Kept:
+    """What is kept of runs that have ended."""
+    notes, parts = Notes(store, cluster), list[Part]()
+    lease = LeaseTerms(namespace=settings.keep_lease_namespace, name=settings.keep_lease_name)
+    turn: Turn | None = None
+    archive: Archive | None = None
+    logs: LogHistory | None = None
+    # The libraries of both take memory, which only who keeps something shall pay for.
+    if settings.archives:
+        from nightcrawler_api.archive.archive import SqlArchive  # noqa: PLC0415
+        from nightcrawler_api.archive.archiver import Retention  # noqa: PLC0415
+
+        assert settings.archive_url is not None, "the settings check that it is there"
+        retention = Retention(settings.archive_keep_for, settings.archive_keep_runs)
+        made = SqlArchive(store, cluster, notes, settings.archive_url.get_secret_value(), retention)
+        archive, turn = made, made.turn(lease)
+        parts.append(made)
+    if settings.keeps_logs:
+        from nightcrawler_api.keptlogs.keeping import KeptLogs  # noqa: PLC0415
+
+        assert settings.log_url is not None, "the settings check that it is there"
+        kept = KeptLogs(
+            store,
+            cluster,
+            notes,
+            settings.log_url,
+            log_bytes=settings.log_bytes,
+            total_bytes=settings.log_total_bytes,
+            keep_seconds=settings.archive_keep_for,
+        )
+        logs = kept
+        turn = turn or kept.turn(lease)
+        parts.append(kept)
+    return Kept(archive, logs, Keeper(store, turn, parts) if turn else None)
 
 
 @asynccontextmanager
 async def _watching(app: FastAPI) -> AsyncGenerator[None, None]:
     facade: Facade = app.state.facade
-    facade.watch_task = asyncio.create_task(facade.cluster.run(), name="watch the cluster")
-    facade.watch_task.add_done_callback(_log_failure)
+    facade.watch_task = asyncio.create_task(facade.cluster.run(), name="following the cluster")
+    tasks = [facade.watch_task]
+    if facade.kept.keeper is not None:
+        keeper = facade.kept.keeper
+        facade.keeper_task = asyncio.create_task(keeper.run(), name="keeping what runs leave")
+        tasks.append(facade.keeper_task)
+    for task in tasks:
+        task.add_done_callback(_log_failure)
     try:
         yield
     finally:
-        facade.watch_task.cancel()
-        with suppress(asyncio.CancelledError):
-            await facade.watch_task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)  # errors have been logged
+        if facade.kept.keeper is not None:
+            await facade.kept.keeper.close()
 
 
-def _log_failure(watch_task: asyncio.Task[None]) -> None:
-    if not watch_task.cancelled() and (error := watch_task.exception()):
-        log.error("the facade has stopped following the cluster", exc_info=error)
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.error("the facade has stopped %s", task.get_name(), exc_info=error)

@@ -16,11 +16,13 @@ from nightcrawler_api.caller import CALLER, Caller
 from nightcrawler_api.environments.service import EnvironmentService
 from nightcrawler_api.errors import Invalid, NotReady
 from nightcrawler_api.events.service import EventService
+from nightcrawler_api.executions.reader import ExecutionReader
 from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.http import conditions
 from nightcrawler_api.http.conditions import IF_MATCH, IfMatch, if_match_of
 from nightcrawler_api.http.streams import Streams
 from nightcrawler_api.installation.service import InstallationService
+from nightcrawler_api.keeping.kept import Kept
 from nightcrawler_api.logs.service import LogService
 from nightcrawler_api.metrics import Metrics
 from nightcrawler_api.repeats import HEADER, MAX_LENGTH, PATTERN
@@ -41,6 +43,7 @@ class Facade:
     cluster: ClusterCache
     workflows: WorkflowService
     executions: ExecutionService
+    execution_reader: ExecutionReader
     events: EventService
     logs: LogService
     actions: WorkflowActions
@@ -51,6 +54,9 @@ class Facade:
     streams: Streams
     installation: InstallationService
     metrics: Metrics
+    kept: Kept = field(default_factory=Kept)
+    keeper_task: asyncio.Task[None] | None = field(default=None)
+    """The task that keeps runs that have ended; None if nothing is kept."""
     watch_task: asyncio.Task[None] | None = field(default=None)
     """The task that watches the cluster; None before the application starts."""
 
@@ -58,6 +64,11 @@ class Facade:
     def watching(self) -> bool:
         """Whether the cluster is watched, or a connection is being retried."""
         return self.watch_task is not None and not self.watch_task.done()
+
+    @property
+    def keeping(self) -> bool:
+        """Whether runs that have ended are kept, or that is being retried; also if nothing is to be kept."""
+        return self.kept.keeper is None or (self.keeper_task is not None and not self.keeper_task.done())
 
 
 async def _facade(request: Request) -> Facade:
@@ -71,6 +82,10 @@ async def _workflows(request: Request) -> WorkflowService:
 
 async def _executions(request: Request) -> ExecutionService:
     return _ready(request).executions
+
+
+async def _execution_reader(request: Request) -> ExecutionReader:
+    return _ready(request).execution_reader
 
 
 async def _events(request: Request) -> EventService:
@@ -154,6 +169,7 @@ def _ready(request: Request) -> Facade:
 FacadeOf = Annotated[Facade, Depends(_facade)]
 Workflows = Annotated[WorkflowService, Depends(_workflows)]
 Executions = Annotated[ExecutionService, Depends(_executions)]
+ExecutionsRead = Annotated[ExecutionReader, Depends(_execution_reader)]
 Events = Annotated[EventService, Depends(_events)]
 Logs = Annotated[LogService, Depends(_logs)]
 Actions = Annotated[WorkflowActions, Depends(_actions)]

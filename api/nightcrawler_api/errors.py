@@ -80,6 +80,10 @@ class TooManyOfCaller(Refused):
     """The caller has as much of something as one may have."""
 
 
+class HistoryUnavailable(Refused):
+    """The archive cannot be read, and what the cluster has is not the whole answer."""
+
+
 class BadBody(HTTPException):
     """A body refused while it is read, where FastAPI passes on no other exceptions."""
 
@@ -101,6 +105,7 @@ STATUSES: Final[Mapping[type[NightcrawlerError], int]] = {
     NotReady: 503,
     TooManyStreams: 503,
     TooManyOfCaller: 429,
+    HistoryUnavailable: 503,
     cluster.NotFound: 404,
     cluster.Conflict: 409,
     cluster.AlreadyExists: 409,
@@ -125,7 +130,8 @@ _MEANINGS: Final[Mapping[int, str]] = {
     422: "The request is invalid; errors says where.",
     429: "The API server is overloaded, or the caller asks for more than it may; see Retry-After.",
     502: "The object exists but cannot be decoded: another version wrote it, or someone by hand.",
-    503: "The API server is unavailable, caches are not synced yet, or there are too many streams.",
+    503: "The API server or the archive is unavailable, caches are not synced yet, or there are too many "
+    "streams.",
 }
 
 

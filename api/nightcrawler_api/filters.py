@@ -31,6 +31,11 @@ def creators(word: str | None, default_user: str) -> frozenset[str] | None:
     return frozenset((word, "")) if word == default_user else frozenset((word,))
 
 
+def shown_executor(word: str | None, default_user: str) -> str:
+    """How the executor in a spec is shown."""
+    return SCHEDULED if word == names.SCHEDULE_EXECUTOR else word or default_user
+
+
 def executors(word: str | None, default_user: str) -> frozenset[str | None] | None:
     """The executors in specs that are shown as this one."""
     if word is None:

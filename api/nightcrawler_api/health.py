@@ -7,7 +7,7 @@ server's state.
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Any, Final, NotRequired, cast
 
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
@@ -15,13 +15,16 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from typing_extensions import TypedDict
 
 from nightcrawler_api import errors
-from nightcrawler_api.dependencies import FacadeOf
+from nightcrawler_api.archive.contract import Archive
+from nightcrawler_api.dependencies import Facade, FacadeOf
+from nightcrawler_api.keeping.keeper import Keeper
+from nightcrawler_api.keptlogs.contract import LogHistory
 from nightcrawler_api.responses import json
-from nightcrawler_api.state.clustercache import ClusterCache
 
 router = APIRouter(tags=["health"])
 
 _STOPPED: Final = "the facade has stopped watching the cluster"
+_NOT_KEEPING: Final = "the facade has stopped keeping runs that have ended"
 
 
 class ApiServer(TypedDict):
@@ -31,12 +34,30 @@ class ApiServer(TypedDict):
     seconds: float
 
 
+class ArchiveHealth(TypedDict):
+    """The archive: `detail` says what keeps it from being written; the rest is of the replica that writes."""
+
+    usable: bool
+    detail: NotRequired[str]
+    waiting: NotRequired[int]
+    behindSeconds: NotRequired[float]
+
+
+class LogHealth(TypedDict):
+    """Kept logs: `detail` says what keeps them from being kept."""
+
+    usable: bool
+    detail: NotRequired[str]
+
+
 class ClusterHealth(TypedDict):
-    """The API server and the watches; kinds by their plural names."""
+    """The API server, the watches, archive and kept logs, if there are; kinds by their plural names."""
 
     apiServer: ApiServer
     silentTooLong: list[str]
     silentSeconds: dict[str, float]
+    archive: NotRequired[ArchiveHealth]
+    keptLogs: NotRequired[LogHealth]
 
 
 class Health(ClusterHealth):
@@ -69,10 +90,10 @@ async def healthz(facade: FacadeOf) -> Response:
 
     `apiServer` says whether the API server responds; if not, a restart of the facade would not help.
     """
-    if facade.watching:
-        health: Health = {"status": "ok", **_cluster_health(facade.cluster)}
+    if facade.watching and facade.keeping:
+        health: Health = {"status": "ok", **_cluster_health(facade)}
         return json(health)
-    return errors.answer(503, _STOPPED)
+    return errors.answer(503, _NOT_KEEPING if facade.watching else _STOPPED)
 
 
 @router.get(
@@ -89,7 +110,7 @@ async def readyz(facade: FacadeOf) -> Response:
     state: Readiness = {
         "ready": not why,
         "notYetRead": facade.cluster.unsynced,
-        **_cluster_health(facade.cluster),
+        **_cluster_health(facade),
     }
     if state["ready"]:
         return json(state)
@@ -102,10 +123,33 @@ async def metrics(facade: FacadeOf) -> Response:
     return Response(generate_latest(facade.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def _cluster_health(cluster: ClusterCache) -> ClusterHealth:
+def _cluster_health(facade: Facade) -> ClusterHealth:
+    cluster = facade.cluster
     server = cluster.reachability
-    return {
+    found: ClusterHealth = {
         "apiServer": {"reachable": server.reachable, "seconds": round(server.seconds, 3)},
         "silentTooLong": cluster.stale_kinds,
         "silentSeconds": {kind: round(seconds, 1) for kind, seconds in cluster.silences.items()},
     }
+    kept = facade.kept
+    if kept.keeper is not None and kept.archive is not None:
+        found["archive"] = _archive_health(kept.archive, kept.keeper)
+    if kept.keeper is not None and kept.logs is not None:
+        found["keptLogs"] = _log_health(kept.logs, kept.keeper)
+    return found
+
+
+def _archive_health(archive: Archive, keeper: Keeper) -> ArchiveHealth:
+    problem = keeper.problem or archive.problem
+    found: ArchiveHealth = {"usable": not problem}
+    if problem:
+        found["detail"] = problem
+    if keeper.working:
+        backlog = archive.backlog
+        found["waiting"], found["behindSeconds"] = backlog.waiting, round(backlog.seconds, 1)
+    return found
+
+
+def _log_health(logs: LogHistory, keeper: Keeper) -> LogHealth:
+    problem = keeper.problem or logs.problem
+    return {"usable": False, "detail": problem} if problem else {"usable": True}

@@ -15,13 +15,18 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
 
+from nightcrawler_api.archive.contract import Archive
+from nightcrawler_api.keeping.keeper import Keeper
+from nightcrawler_api.keeping.kept import Kept
+from nightcrawler_api.keptlogs.contract import LogHistory
 from nightcrawler_api.state.clustercache import ClusterCache
 
+_NOTHING = Kept()
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 """Methods counted by name; clients could invent any number of others."""
 _Labels = tuple[str, str, int]
@@ -32,7 +37,12 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 class Metrics:
     """The registry and metrics of one application."""
 
-    def __init__(self, cluster: ClusterCache, streams: Sized) -> None:
+    def __init__(
+        self,
+        cluster: ClusterCache,
+        streams: Sized,
+        kept: Kept = _NOTHING,
+    ) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "nightcrawler_api_requests",
@@ -52,6 +62,10 @@ class Metrics:
         )
         self.streams.set_function(lambda: len(streams))
         self.registry.register(_CachedState(cluster))
+        if kept.keeper is not None and kept.archive is not None:
+            self.registry.register(_ArchiveState(kept.archive, kept.keeper))
+        if kept.keeper is not None and kept.logs is not None:
+            self.registry.register(_LogState(kept.logs, kept.keeper))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -94,6 +108,69 @@ class _CachedState(Collector):
         for kind, count in self._cluster.unreadable.items():
             unreadable.add_metric((kind,), count)
         yield unreadable
+
+
+class _ArchiveState(Collector):
+    """The state of the archive, read at each scrape; how far it is behind, only where it is written."""
+
+    def __init__(self, archive: Archive, keeper: Keeper) -> None:
+        self._archive = archive
+        self._keeper = keeper
+
+    @override
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        yield GaugeMetricFamily(
+            "nightcrawler_api_archive_usable",
+            "1 if nothing keeps this replica from archiving when it is its turn, else 0.",
+            not (self._keeper.problem or self._archive.problem),
+        )
+        if not self._keeper.working:
+            return
+        backlog = self._archive.backlog
+        yield GaugeMetricFamily(
+            "nightcrawler_api_archive_waiting", "Executions that are still to be archived.", backlog.waiting
+        )
+        yield GaugeMetricFamily(
+            "nightcrawler_api_archive_behind_seconds",
+            "Time since the end of the first execution that is still to be archived.",
+            backlog.seconds,
+        )
+        for name, documentation, value in (
+            ("written", "Executions archived.", backlog.written),
+            ("removed", "Executions removed from the archive, as too old or too many.", backlog.removed),
+            ("lost", "Executions deleted before they could be archived.", backlog.lost),
+        ):
+            yield CounterMetricFamily(f"nightcrawler_api_archive_{name}", documentation, value)
+
+
+class _LogState(Collector):
+    """The state of kept logs, read at each scrape; what has come of them, only where they are filled."""
+
+    def __init__(self, logs: LogHistory, keeper: Keeper) -> None:
+        self._logs = logs
+        self._keeper = keeper
+
+    @override
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        yield GaugeMetricFamily(
+            "nightcrawler_api_logs_usable",
+            "1 if nothing keeps this replica from keeping logs when it is its turn, else 0.",
+            not (self._keeper.problem or self._logs.problem),
+        )
+        if not self._keeper.working:
+            return
+        usage = self._logs.usage
+        yield GaugeMetricFamily(
+            "nightcrawler_api_logs_stored_bytes",
+            "Bytes in the log store, as of its last look.",
+            usage.stored_bytes,
+        )
+        for name, documentation, value in (
+            ("read_bytes", "Bytes of logs that were read and kept.", usage.read_bytes),
+            ("gaps", "Places in logs at which the node did not have lines any more.", usage.gaps),
+            ("removed", "Kept logs removed, as too old or too much.", usage.removed),
+        ):
+            yield CounterMetricFamily(f"nightcrawler_api_logs_{name}", documentation, value)
 
 
 class Measured:

@@ -102,6 +102,15 @@ def creates(model: Any, meaning: str, example: Any, *problems: int) -> dict[int 
     return documented
 
 
+def with_table(documented: dict[int | str, dict[str, Any]], example: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that answers with a table too."""
+    good = documented[200]
+    good["content"] = {**good["content"], "text/csv": {"schema": {"type": "string"}, "example": example}}
+    link = "Of a table: the URL of what follows, as rel=next, if something does."
+    good["headers"] = {**good["headers"], "Link": {"description": link, "schema": {"type": "string"}}}
+    return documented
+
+
 def reads(model: Any, meaning: str, example: Any, *problems: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route with an ETag."""
     documented = answers(200, model, meaning, example, *problems)

@@ -15,6 +15,7 @@ from nightcrawler_api.repeats import REPLAYED, Made
 
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
+CSV: Final = "text/csv; charset=utf-8"
 
 # Browsers may cache it and revalidate each time; shared caches must not: it may depend on the caller.
 _CACHE_CONTROL: Final = "private, no-cache"
@@ -23,13 +24,21 @@ _CACHE_CONTROL: Final = "private, no-cache"
 class ETagResponse(Response):
     """A response with an ETag; 304 without a body if the client's If-None-Match names it.
 
-    `body` is a value, or text for other types than JSON; `version` that of the object that it shows.
+    `body` is a value, or text for other types than JSON; `more` are additional headers, and `version` is that
+    of the object that it shows.
     """
 
-    def __init__(self, body: Any, media_type: str = JSON, version: str = "") -> None:
+    def __init__(
+        self,
+        body: Any,
+        media_type: str = JSON,
+        more: Mapping[str, str] | None = None,
+        *,
+        version: str = "",
+    ) -> None:
         content = msgspec.json.encode(body) if media_type == JSON else body.encode()
         self._etag = etags.etag_of(content, version)
-        headers = {"ETag": self._etag.decode(), "Cache-Control": _CACHE_CONTROL}
+        headers = {"ETag": self._etag.decode(), "Cache-Control": _CACHE_CONTROL, **(more or {})}
         super().__init__(content, 200, headers, media_type)
         self._not_modified = [pair for pair in self.raw_headers if pair[0] in (b"etag", b"cache-control")]
 
@@ -53,3 +62,11 @@ def made(what: Made[Any], location: str) -> Response:
     """What a request has created, as a response."""
     headers = {"Location": location} | ({REPLAYED: "true"} if what.replayed else {})
     return json(what.shown, 201, headers)
+
+
+def table(text: str, name: str, following: str | None = None) -> ETagResponse:
+    """A table as a file that browsers save; `following` is the URL of what follows it."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    if following is not None:
+        headers["Link"] = f'<{following}>; rel="next"'
+    return ETagResponse(text, CSV, headers)

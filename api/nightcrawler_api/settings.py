@@ -6,12 +6,62 @@ import ipaddress
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, model_validator
 from pydantic_settings import NoDecode
 
-from nightcrawler_crds import names
+from nightcrawler_crds import names, words
 from nightcrawler_crds import settings as common
-from nightcrawler_crds.settings import DnsLabel, Port, Span, Wait, items, pod_namespace, variable
+from nightcrawler_crds.settings import (
+    DnsLabel,
+    Port,
+    Span,
+    Wait,
+    items,
+    own_namespace,
+    pod_namespace,
+    variable,
+)
+
+_LEAST: Final = 2 * 1024**2
+
+
+def _database(url: SecretStr) -> SecretStr:
+    # Without the value in the sentence: it may have a password.
+    parts = urlsplit(url.get_secret_value())
+    if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
+        return url
+    if parts.scheme in ("postgresql", "postgres") and len(parts.path) > 1:
+        return url
+    raise ValueError(
+        f"{variable('archive_url')} cannot be used. Accepted: sqlite:////path/of/a/file (four slashes "
+        "before an absolute path), or postgresql://user:password@host/database."
+    )
+
+
+def _log_store(url: str) -> str:
+    parts = urlsplit(url)
+    if (parts.scheme == "file" and not parts.netloc and len(parts.path) > 1) or (
+        parts.scheme == "s3" and parts.netloc
+    ):
+        return url
+    raise ValueError(
+        f"{variable('log_url')} {url!r} cannot be used. Accepted: file:///path/of/a/folder, or s3://bucket/prefix."
+    )
+
+
+def _amount(value: object, info: ValidationInfo) -> object:
+    """Bytes from an amount of memory as people write it."""
+    if not isinstance(value, str):
+        return value
+    name = variable(info.field_name or "")
+    try:
+        found = words.parse_memory(value, what=name)
+    except words.WordError as error:
+        raise ValueError(f"{name}: {error}") from error
+    if found is None or found.count < _LEAST:
+        raise ValueError(f"{name} {value!r} is too little for a log. Accepted: 2Mi and more.")
+    return found.count
+
 
 _MIB: Final = 1 << 20
 
@@ -32,11 +82,6 @@ def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
 class Settings(common.CommonSettings):
     """All settings, validated and immutable; made by `load`."""
 
-    namespace: DnsLabel = Field(
-        "nightcrawler-workflows",
-        description="The one namespace whose workflows are served. It has to be there, and to be one of its "
-        "own: whoever reaches the facade can read its Secrets, through programs that are given them.",
-    )
     allow_own_namespace: bool = Field(
         False,
         description="Whether the namespace served may be the one that the facade itself runs in, although "
@@ -90,6 +135,48 @@ class Settings(common.CommonSettings):
             description="Origins of web pages that may use the API, separated by commas; * for all.",
         )
     )
+    archive_url: Annotated[SecretStr, AfterValidator(_database)] | None = Field(
+        None,
+        description="The database of the archive, if KEEP names it: sqlite:////path/of/a/file, for one "
+        "facade "
+        "alone, or postgresql://user:password@host/database. `nightcrawler-api migrate` makes its tables, "
+        "and "
+        "brings them up to date.",
+    )
+    keep_lease_name: DnsLabel = Field(
+        "nightcrawler-keeper",
+        description="The Lease by which facades agree on the one that fills archive and log store, where "
+        "several may.",
+    )
+    keep_lease_namespace: DnsLabel = Field(
+        default_factory=own_namespace,
+        description="The namespace of that Lease. Unset: the Pod's own namespace, else `default`.",
+    )
+    archive_keep_for: Span = Field(
+        180 * 24 * 3600.0,
+        description="How long runs stay in the archive after they have ended, and their logs in the log "
+        "store.",
+    )
+    archive_keep_runs: Annotated[int, Field(ge=1, le=1_000_000_000)] = Field(
+        1_000_000, description="How many runs stay in the archive at most: the newest."
+    )
+    log_url: Annotated[str, AfterValidator(_log_store)] | None = Field(
+        None,
+        description="The log store, if KEEP names logs: file:///path/of/a/folder, for one facade alone, or "
+        "s3://bucket/prefix, with credentials, region and endpoint in AWS_ACCESS_KEY_ID, "
+        "AWS_SECRET_ACCESS_KEY, "
+        "AWS_REGION and AWS_ENDPOINT_URL.",
+    )
+    log_bytes: Annotated[int, BeforeValidator(_amount)] = Field(
+        64 * 1024**2,
+        description="How much is kept of the log of each attempt of a step, such as 64Mi: its beginning and "
+        "its "
+        "end; from 2Mi on.",
+    )
+    log_total_bytes: Annotated[int, BeforeValidator(_amount)] = Field(
+        50 * 1024**3,
+        description="How much is kept of all logs, such as 50Gi: beyond, the oldest are removed.",
+    )
     default_user: Annotated[str, Field(min_length=1, max_length=256)] = Field(
         "anonymous", description="The creator and executor of what is created without an identity."
     )
@@ -108,6 +195,25 @@ class Settings(common.CommonSettings):
                 f"{variable('api_host')} {self.api_host!r} would let everyone who reaches this machine run "
                 f"workflows, for nobody is asked who they are: set {variable('allow_unauthenticated')}=true "
                 "if something else keeps strangers out, or listen on 127.0.0.1."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _logs_have_a_place(self) -> Self:
+        if self.keeps_logs and self.log_url is None:
+            raise ValueError(
+                f"{variable('keep')} names logs, and {variable('log_url')} says of no store: set it to "
+                "file:///path/of/a/folder or s3://bucket/prefix."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _archive_has_a_place(self) -> Self:
+        if self.archives and self.archive_url is None:
+            raise ValueError(
+                f"{variable('keep')} names the archive, and {variable('archive_url')} says of no database: "
+                "set it to "
+                "sqlite:////path/of/a/file or postgresql://user:password@host/database."
             )
         return self
 

@@ -1,4 +1,4 @@
-"""The command line of both programs: `--help` with the settings, `--version`, and nothing else.
+"""The command line of both programs: `--help` with the settings, `--version`, commands of the program's own.
 
 All settings are environment variables, so any other argument is a mistake, and is refused rather than
 ignored.
@@ -7,7 +7,7 @@ ignored.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, NoReturn
 
@@ -25,14 +25,20 @@ def read_arguments(
     description: str,
     settings: type[CommonSettings],
     arguments: Sequence[str] | None = None,
-) -> None:
-    """Handle `--help` and `--version`, and refuse every other argument.
+    *,
+    commands: Mapping[str, str] | None = None,
+) -> str:
+    """Handle `--help` and `--version`, and refuse every other argument but one of the commands.
 
     Args:
         program: The name of the console script, also for `python -m`.
         description: What the program is, in one sentence.
         settings: The settings that the help lists.
         arguments: The arguments without the program's name; those of this process if None.
+        commands: What else the program does when it is given one of these words, and what for.
+
+    Returns:
+        The command; empty if there is none, and the program is to run.
 
     Raises:
         SystemExit: With 0 after help or version; with 2, and a message on standard error, for
@@ -46,9 +52,14 @@ def read_arguments(
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{program} {version('nightcrawler')}")
-    _, unknown = parser.parse_known_args(arguments)
+    if commands:
+        told = "; ".join(f"{command}: {what}" for command, what in commands.items())
+        parser.add_argument("command", nargs="?", choices=["", *commands], default="", help=told)
+    found, unknown = parser.parse_known_args(arguments)
     if unknown:
         parser.error(f"there is no argument {unknown[0]!r}: settings are variables of the environment")
+    command: str = getattr(found, "command", "")
+    return command
 
 
 class _Parser(argparse.ArgumentParser):

@@ -22,6 +22,7 @@ _RUN_RELEVANT: Final = (
     "environments",
     "environmentStrategy",
     "priority",
+    "traceLevel",
 )
 """The fields that a run depends on; a new description makes no new revision."""
 

@@ -81,6 +81,16 @@ def _known_zone(name: str, info: ValidationInfo) -> str:
     return name
 
 
+def _kept(words: tuple[str, ...]) -> tuple[str, ...]:
+    for word in words:
+        if word not in KEPT:
+            raise ValueError(
+                f"{variable('keep')} {word!r} cannot be used. Accepted: {', '.join(KEPT)}, separated by "
+                "commas."
+            )
+    return words
+
+
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -123,6 +133,9 @@ def _by_namespace(value: object) -> object:
 
 _MostByNamespace = Annotated[dict[str, int], NoDecode, BeforeValidator(_by_namespace)]
 
+KEPT: Final = ("archive", "logs")
+"""What can be kept of runs that have ended."""
+
 
 class CommonSettings(BaseSettings):
     """The settings of both operator and facade; each adds its own."""
@@ -141,6 +154,18 @@ class CommonSettings(BaseSettings):
     lease_namespace: DnsLabel = Field(
         default_factory=own_namespace,
         description="The namespace of that Lease. Unset: the Pod's own namespace, else `default`.",
+    )
+    namespace: DnsLabel = Field(
+        "nightcrawler-workflows",
+        description="The one namespace whose workflows the facade serves; the operator reads it too, to "
+        "know of which runs the facade keeps something. It has to be there, and to be one of its own: "
+        "whoever reaches the facade can read its Secrets, through programs that are given them.",
+    )
+    keep: Annotated[tuple[str, ...], NoDecode, BeforeValidator(items), AfterValidator(_kept)] = Field(
+        (),
+        description="What the facade keeps of runs that have ended, separated by commas: `archive`, `logs`. "
+        "Operator and facade have to have the same, because the operator prunes no run of which something "
+        "is still to be kept. Unset: nothing.",
     )
     default_timeout: Span = Field(defaults.TIMEOUT, description="Timeout of runs whose workflow sets none.")
     default_retry_delay: Wait = Field(
@@ -212,6 +237,16 @@ class CommonSettings(BaseSettings):
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
         "text", description="Plain text, or one JSON object per line."
     )
+
+    @property
+    def archives(self) -> bool:
+        """Whether runs that have ended are archived."""
+        return "archive" in self.keep
+
+    @property
+    def keeps_logs(self) -> bool:
+        """Whether logs of steps are kept."""
+        return "logs" in self.keep
 
     @property
     def pod_policy(self) -> PodPolicy:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -44,15 +46,32 @@ def start(kubectl: Kubectl) -> Installed:
     Raises:
         DemoError: One of them is not ready in time.
     """
-    kubeconfig = {"NIGHTCRAWLER_KUBECONFIG": str(kubectl.kubeconfig)}
-    probes = services.start(OPERATOR, [_program("nightcrawler-operator")], kubeconfig)
-    serving = {**kubeconfig, "NIGHTCRAWLER_NAMESPACE": "default"}
+    both = {
+        "NIGHTCRAWLER_KUBECONFIG": str(kubectl.kubeconfig),
+        "NIGHTCRAWLER_NAMESPACE": "default",
+        "NIGHTCRAWLER_KEEP": "archive",
+    }
+    probes = services.start(OPERATOR, [_program("nightcrawler-operator")], both)
+    serving = {**both, "NIGHTCRAWLER_ARCHIVE_URL": f"sqlite:///{FOLDER / 'archive.db'}"}
+    services.stop(FACADE)
+    _migrate(serving)
     address = services.start(FACADE, [_program("nightcrawler-api")], serving)
     return Installed(
         address=address,
         metrics=f"{address}/metrics, {probes}/metrics",
         logs=", ".join(os.path.relpath(service.log) for service in (OPERATOR, FACADE)),
     )
+
+
+def _migrate(settings: Mapping[str, str]) -> None:
+    """Make the tables of the archive, or bring them up to date."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    command = [_program("nightcrawler-api"), "migrate"]
+    ended = subprocess.run(
+        command, env={**os.environ, **settings}, capture_output=True, text=True, check=False
+    )
+    if ended.returncode != 0:
+        raise DemoError(f"The archive cannot be made: {ended.stderr.strip()}")
 
 
 def _program(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -23,6 +24,10 @@ FORWARD: Final = Service("forward", FOLDER, 8080, "NIGHTCRAWLER_API_PORT")
 _READY_WITHIN: Final = "--timeout=5m"
 _PARTS: Final = ("operator", "api")
 _CLUSTER: Final = ("namespace", "kube-system", "--output=jsonpath={.metadata.uid}")
+_VOLUME: Final = f"{NAME}-archive"
+_DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
+_USER: Final = 65532
+"""As which the programs run in their containers."""
 _DEFINITIONS: Final = ("crd", "workflows.nightcrawler.dev", "--ignore-not-found", "--output=json")
 
 
@@ -56,6 +61,7 @@ def install(kubectl: Kubectl, image: Path, *settings: str, folder: Path = FOLDER
     is_new = not is_installed(kubectl)
     command = ["helm", "upgrade", "--install", NAME, CHART, f"--namespace={NAMESPACE}", "--create-namespace"]
     command += [f"--values={VALUES}", "--wait", _READY_WITHIN, *settings]
+    _offer_volume(kubectl, folder / "archive")
     if _definitions_are_unowned(kubectl):  # after `make dev`, which applies them
         _hand_over(kubectl)
     shown(command, env=kubectl.environment(), program=helm(), output=False)
@@ -106,6 +112,30 @@ def refuse_if_installed(kubectl: Kubectl) -> None:
             f"The chart's release {NAME} is installed in this cluster, and its operator would run the same "
             f"workflows. Remove it first: helm uninstall {NAME} --namespace {NAMESPACE} --wait"
         )
+
+
+def _offer_volume(kubectl: Kubectl, folder: Path) -> None:
+    """A folder of this host as the volume of the archive, in a cluster that makes none by itself."""
+    classes: list[dict[str, Any]] = json.loads(kubectl.ask("get", "storageclasses", "--output=json"))["items"]
+    if any(one["metadata"].get("annotations", {}).get(_DEFAULT_CLASS) == "true" for one in classes):
+        return
+    if kubectl.ask("get", "persistentvolume", _VOLUME, "--ignore-not-found", "--output=name"):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chown(folder, _USER, _USER)
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": _VOLUME},
+        "spec": {
+            "capacity": {"storage": "10Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "claimRef": {"namespace": NAMESPACE, "name": _VOLUME},
+            "hostPath": {"path": str(folder)},
+        },
+    }
+    say(f"(The archive's volume is the folder {os.path.relpath(folder)} of this host.)")
+    kubectl.ask("apply", "--filename=-", stdin=json.dumps(volume))
 
 
 def _definitions_are_unowned(kubectl: Kubectl) -> bool:

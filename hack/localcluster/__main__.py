@@ -84,6 +84,7 @@ def _prepare(*, node: bool) -> None:
     binaries.kwok()
     for major in binaries.HELM:
         binaries.helm(major)
+    binaries.s3_server()
     for version in binaries.OTHER_KUBERNETES:
         binaries.openapi(version)
     if not node:

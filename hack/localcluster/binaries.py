@@ -20,6 +20,7 @@ from .progress import heartbeat, say
 SOURCES = Path(__file__).parent
 HELM = {3: "helm.sh/helm/v3/cmd/helm@v3.19.0", 4: "helm.sh/helm/v4/cmd/helm@v4.3.1"}
 _HELM_NEEDS = {3: (1, 24), 4: (1, 26)}
+S3_SERVER = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 KWOK = "sigs.k8s.io/kwok/cmd/kwok@v0.7.0"
 OTHER_KUBERNETES = ("v1.32.13", "v1.34.4", "v1.37.2")
 """Releases whose API the chart is checked with, besides the one that is built: the oldest that it supports,
@@ -107,6 +108,27 @@ def helm(major: int = 3) -> Path:
         )
 
     return cache.entry("helm", cache.digest(package, flags), build) / "helm"
+
+
+def s3_server() -> Path:
+    """The program that serves folders as S3 does, and checks signatures as S3 does; tests keep logs in it.
+
+    Raises:
+        ClusterError: If Go is missing or too old, or the build fails.
+    """
+
+    def build(folder: Path) -> None:
+        _go(
+            folder,
+            "versitygw, an S3 server",
+            "2 minutes on two cores",
+            ["install", "-v", "-trimpath", "-ldflags=-s -w", S3_SERVER],
+            source=folder,
+            needs=_TOOLCHAINS_SINCE,
+            GOBIN=str(folder),
+        )
+
+    return cache.entry("versitygw", cache.digest(S3_SERVER), build) / "versitygw"
 
 
 def openapi(version: str) -> Path:

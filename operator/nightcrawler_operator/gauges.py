@@ -13,12 +13,12 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from nightcrawler_crds.clock import utcnow
+from nightcrawler_crds.election.leadership import Leadership
 from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.v1alpha1 import DutyName, conditions
 from nightcrawler_crds.words.quantities import parse_quantity
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.schedules.snapshot import has_schedule
-from nightcrawler_operator.election.leadership import Leadership
 from nightcrawler_operator.lanes import Lanes
 
 

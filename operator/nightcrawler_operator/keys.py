@@ -85,6 +85,22 @@ class NoticeKey:
 
 
 @dataclass(frozen=True, slots=True)
+class PodEventsKey(_OfAnExecution):
+    """An attempt of a live run whose Pod's Events are to be collected for the trace."""
+
+    uid: str
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class TraceKey(_OfAnExecution):
+    """A run that has ended, whose trace is to be completed and exported."""
+
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleKey(_OfAWorkflow):
     """The schedule of a workflow."""
 
@@ -119,6 +135,6 @@ class PlacesKey:
         return {}
 
 
-EffectKey = EventsKey | NoticeKey
+EffectKey = EventsKey | NoticeKey | PodEventsKey | TraceKey
 """What the effects' queues hold."""
 WorkKey = ExecutionKey | WorkflowKey | LeftoverKey | DutyKey | ScheduleKey | EnvironmentKey | PlacesKey

@@ -51,6 +51,16 @@ class Limits(StepDefaults):
     """Attempts after failures of the infrastructure, which use up no retry; a count."""
     duty_timeout: float = 3600.0
     """How long something that is owed to an ended execution may take before it is given up."""
+    exports_traces: bool = False
+    """Whether traces are exported."""
+    steps_otlp_endpoint: str = ""
+    """Where steps export what they trace themselves; empty: nowhere."""
+    archive_timeout: float = 24 * 3600.0
+    """The same of archiving it: a database may be away for longer."""
+    archived_namespace: str | None = None
+    """The namespace whose executions the facade archives; None: it archives nothing."""
+    logged_namespace: str | None = None
+    """The namespace of whose steps it keeps the logs; None: it keeps none."""
     max_owing_runs: int = 2_000
     """Ended executions that may owe something at the same time; a count."""
     history_completed: int = 10

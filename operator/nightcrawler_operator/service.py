@@ -13,6 +13,9 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from nightcrawler_crds import errors, names, phases
+from nightcrawler_crds.election.elector import Elector
+from nightcrawler_crds.election.holder import Witness, own_holder, write_identity
+from nightcrawler_crds.election.leadership import Leadership, SoleLeader
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.scheduleviews import OutcomeView
 from nightcrawler_crds.kube.store import Store
@@ -27,11 +30,6 @@ from nightcrawler_operator.controller import Controller, Reconciler
 from nightcrawler_operator.decisions.schedules.events import event_of
 from nightcrawler_operator.decisions.schedules.snapshot import SCHEDULED, has_schedule
 from nightcrawler_operator.effects.events import EventEffect
-from nightcrawler_operator.effects.notifications.sender import NotificationEffect
-from nightcrawler_operator.effects.notifications.transport import Transports
-from nightcrawler_operator.election.elector import Elector
-from nightcrawler_operator.election.holder import Witness, own_holder, write_identity
-from nightcrawler_operator.election.leadership import Leadership, SoleLeader
 from nightcrawler_operator.keys import (
     DutyKey,
     EnvironmentKey,
@@ -40,7 +38,9 @@ from nightcrawler_operator.keys import (
     LeftoverKey,
     NoticeKey,
     PlacesKey,
+    PodEventsKey,
     ScheduleKey,
+    TraceKey,
     WorkflowKey,
     WorkKey,
 )
@@ -53,6 +53,7 @@ from nightcrawler_operator.reconcilers.places import PlacesReconciler
 from nightcrawler_operator.reconcilers.schedule import ScheduleReconciler
 from nightcrawler_operator.reconcilers.workflow import WorkflowReconciler
 from nightcrawler_operator.settings import Settings
+from nightcrawler_operator.sloweffects import SlowEffects
 from nightcrawler_operator.telemetry import Telemetry
 from nightcrawler_operator.workqueue import WorkQueue
 
@@ -60,7 +61,6 @@ log = logging.getLogger(__name__)
 
 _RETRY_LIST: Final = 2.0
 _EFFECT_WORKERS: Final = 2
-_NOTICE_WORKERS: Final = 8
 _GC_THRESHOLDS: Final = (50_000, 50, 1_000)
 """Full collections walk the caches, which hold no garbage: 200 to 480 ms with 22,000 objects."""
 
@@ -85,6 +85,7 @@ class Operator:
                 domains=settings.notification_domains,
                 wake=self._wake_notice,
             ),
+            wake_trace=self._wake_trace,
         )
         self.own = own_holder(settings.container)
         self.election = self._election()
@@ -93,18 +94,8 @@ class Operator:
         self._events = EventEffect(
             self.store, instance=self.own.identity, metrics=self.telemetry, wake=self._wake_effect
         )
-        self._transports = Transports(
-            internal=settings.notifications_allow_internal, ca_file=settings.notifications_ca_file
-        )
-        self._notifications = NotificationEffect(
-            self.store,
-            self.cluster,
-            self._transports,
-            limits,
-            public_url=settings.public_url,
-            time_left=self.election.time_left,
-            wake=self._wake,
-            metrics=self.telemetry,
+        self._slow = SlowEffects(
+            settings, self.store, self.cluster, self.telemetry, self.election, self._wake
         )
         self._leftovers = LeftoverReconciler(self.store, self.cluster, limits, on_found=self._found_ended)
         self._schedules = ScheduleReconciler(
@@ -122,14 +113,6 @@ class Operator:
         self.effects = Controller(
             self._effect_queue,
             {EventsKey: self._events},
-            metrics=self.telemetry,
-            leads=lambda: self.election.is_leader,
-        )
-        # Apart from Events: a receiver that hangs keeps a worker for seconds.
-        self._notice_queue = WorkQueue[NoticeKey]()
-        self.notices = Controller(
-            self._notice_queue,
-            {NoticeKey: self._notifications},
             metrics=self.telemetry,
             leads=lambda: self.election.is_leader,
         )
@@ -190,8 +173,8 @@ class Operator:
         ]
         for number in range(_EFFECT_WORKERS):
             self._spawn(self.effects.work(self._effect_queue), f"effects {number}")
-        for number in range(_NOTICE_WORKERS):
-            self._spawn(self.notices.work(self._notice_queue), f"messages {number}")
+        for work, what in self._slow.workers():
+            self._spawn(work, what)
         self._spawn(self.cluster.notices.targets.run(), "informer of targets")
 
     async def stop(self) -> None:
@@ -202,7 +185,7 @@ class Operator:
         for task in [*self._workers, *reversed(self._tasks)]:
             task.cancel()
         await asyncio.gather(*self._workers, *self._tasks, return_exceptions=True)
-        await self._transports.close()
+        await self._slow.close()
         await self.connection.close()
 
     async def _sync_then_lead(self) -> None:
@@ -335,7 +318,10 @@ class Operator:
         self.effects.wake(key)
 
     def _wake_notice(self, key: NoticeKey) -> None:
-        self.notices.wake(key)
+        self._slow.wake_notice(key)
+
+    def _wake_trace(self, key: PodEventsKey | TraceKey) -> None:
+        self._slow.wake_trace(key)
 
     def _wake(self, key: WorkKey) -> None:
         # The caches are built before the controller, and report nothing before they are started.
@@ -356,13 +342,13 @@ class Operator:
         if self.settings.events:
             self._events.repeat_recent(self.cluster.executions)
         self.controller.wake_all()
-        self.notices.wake_all()
+        self._slow.wake_all()
 
     def _follow(self) -> None:
         log.info("not leading")
         self.lanes.clear()
         self._events.clear()
-        self._notice_queue.clear()
         self.cluster.places.begin_term(self.cluster.executions)
+        self._slow.clear()
         # Another leader may delete revisions that are cached here.
         self.cluster.revisions.invalidate()

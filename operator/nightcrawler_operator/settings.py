@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from annotated_types import Ge, Le
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from nightcrawler_crds import settings as common
+from nightcrawler_crds.election.death import Container
+from nightcrawler_crds.election.elector import LeaseTerms
 from nightcrawler_crds.settings import (
     DNS_LABEL,
     PREFIX,
@@ -21,8 +23,6 @@ from nightcrawler_crds.settings import (
     own_namespace,
     variable,
 )
-from nightcrawler_operator.decisions.death import Container
-from nightcrawler_operator.election.elector import LeaseTerms
 from nightcrawler_operator.limits import Limits
 
 __all__ = ["PREFIX", "Settings", "accepted", "load", "variable"]
@@ -44,6 +44,22 @@ def _page(url: str) -> str:
             "https://dashboard.example.com/workflows/{workflow}/executions/{execution}."
         )
     return url
+
+
+def _collector(url: str, info: ValidationInfo) -> str:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.netloc):
+        raise ValueError(
+            f"{variable(info.field_name or '')} cannot be used. Accepted: the address of a collector for "
+            "OTLP over HTTP, such as http://collector.observability:4318."
+        )
+    return url
+
+
+def _headers(text: str) -> dict[str, str]:
+    """Headers as OpenTelemetry's variables have them: `name=value,name=value`."""
+    pairs = (part.partition("=") for part in text.split(",") if part.strip())
+    return {name.strip(): unquote(value.strip()) for name, _, value in pairs}
 
 
 class Settings(common.CommonSettings):
@@ -158,6 +174,10 @@ class Settings(common.CommonSettings):
         description="How long something that is owed to an ended run, such as the entry in its schedule, may "
         "take before it is given up.",
     )
+    archive_timeout: Span = Field(
+        _DEFAULT.archive_timeout,
+        description="How long archiving an ended run may take before it is given up (KEEP=archive).",
+    )
     max_owing_runs: Count = Field(
         _DEFAULT.max_owing_runs,
         description="How many ended runs may owe something at the same time; beyond that, what the "
@@ -201,6 +221,23 @@ class Settings(common.CommonSettings):
         None,
         description="Certificates of authorities that receivers of messages are trusted by, besides the "
         "system's: a PEM file.",
+    )
+    otlp_endpoint: Annotated[str, AfterValidator(_collector)] = Field(
+        "",
+        description="Where traces of runs are exported: an OTLP collector's address for HTTP, such as "
+        "http://collector:4318. Unset: they are only read over REST.",
+    )
+    otlp_headers: str = Field(
+        "",
+        description="Headers for the collector, as `name=value,name=value`; from a Secret, if they are one.",
+    )
+    otlp_ca_file: Path | None = Field(
+        None, description="Certificates of authorities that the collector is trusted by: a PEM file."
+    )
+    steps_otlp_endpoint: Annotated[str, AfterValidator(_collector)] = Field(
+        "",
+        description="Where steps export what they trace themselves (OTEL_EXPORTER_OTLP_ENDPOINT), if their "
+        "workflow sets a traceLevel. Unset: they are not told.",
     )
     probe_host: str = Field(
         "127.0.0.1",
@@ -250,6 +287,11 @@ class Settings(common.CommonSettings):
         )
 
     @property
+    def exporter_headers(self) -> dict[str, str]:
+        """The headers for the collector."""
+        return _headers(self.otlp_headers)
+
+    @property
     def limits(self) -> Limits:
         """The settings that decisions depend on."""
         own = self.step_defaults
@@ -271,7 +313,12 @@ class Settings(common.CommonSettings):
             environment_status_spacing=self.environment_status_spacing,
             max_disruptions=self.max_disruptions,
             duty_timeout=self.duty_timeout,
+            archive_timeout=self.archive_timeout,
+            archived_namespace=self.namespace if self.archives else None,
+            logged_namespace=self.namespace if self.keeps_logs else None,
             max_owing_runs=self.max_owing_runs,
+            exports_traces=bool(self.otlp_endpoint),
+            steps_otlp_endpoint=self.steps_otlp_endpoint,
             default_time_zone=self.default_time_zone,
             catch_up_most=self.catch_up_most,
             history_completed=self.history_completed,

@@ -9,9 +9,11 @@ from datetime import datetime
 from nightcrawler_crds.kube.nativeviews import EventView, JobView, PodView, Taint
 from nightcrawler_crds.kube.noticeviews import NoticeView
 from nightcrawler_crds.kube.views import (
+    AttemptView,
     EnvironmentView,
     ExecutionView,
     OwingView,
+    PodEventView,
     ProfileView,
     StepStatusView,
     WorkflowView,
@@ -143,6 +145,8 @@ class Snapshot:
         completed: The steps that it observed to complete and has not recorded yet.
         targets: The channels for which the namespace has a target; None while that is not known.
         deliveries: What has become of messages and may not be recorded yet, by their keys in the status.
+        pod_events: The Events about Pods that were collected and may not be recorded yet, by step and
+            attempt.
     """
 
     now: datetime
@@ -173,6 +177,7 @@ class Snapshot:
     completed: Mapping[str, StepStatusView] = field(default_factory=dict)
     targets: frozenset[str] | None = None
     deliveries: Mapping[str, NoticeView] = field(default_factory=dict)
+    pod_events: Mapping[tuple[str, int], tuple[PodEventView, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +185,8 @@ class OwingSnapshot:
     """Everything a decision on an execution that has ended and owes something may look at.
 
     `too_many`: more owe something than may, and this is the one that ended first. `deliveries`: see
-    `Snapshot`.
+    `Snapshot`. `trace` is set once the run's trace is complete, and exported if it is to be: the attempts, by
+    step, whose Events were collected for that.
     """
 
     now: datetime
@@ -189,6 +195,7 @@ class OwingSnapshot:
     workflow: WorkflowView | None = None
     too_many: bool = False
     deliveries: Mapping[str, NoticeView] = field(default_factory=dict)
+    trace: Mapping[str, tuple[AttemptView, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

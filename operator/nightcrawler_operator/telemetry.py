@@ -22,10 +22,10 @@ from prometheus_client import (
     ProcessCollector,
 )
 
+from nightcrawler_crds.election.leadership import Leadership
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
 from nightcrawler_operator.cluster.state import ClusterState
-from nightcrawler_operator.election.leadership import Leadership
 from nightcrawler_operator.gauges import Gauges
 from nightcrawler_operator.keys import ExecutionKey
 from nightcrawler_operator.lanes import Lanes
@@ -81,8 +81,13 @@ class Telemetry:
         )
         self._messages = self._counter(
             "nightcrawler_notifications",
-            "Attempts to send a message, by channel and outcome: sent, retried, or failed for good.",
+            "Attempts to send a message, by channel and outcome: sent, retried, failed, or no_target.",
             "channel",
+            "outcome",
+        )
+        self._traces = self._counter(
+            "nightcrawler_traces",
+            "Attempts to export a trace, by outcome: exported, retried, or refused for good.",
             "outcome",
         )
         self._times = self._counter(
@@ -189,8 +194,12 @@ class Telemetry:
         self._dropped.labels(why).inc()
 
     def delivered(self, channel: str, outcome: str) -> None:
-        """An attempt was made: sent, failed for good, or to be retried."""
+        """An attempt was made (sent, failed, retried), or there is nowhere to send to (no_target)."""
         self._messages.labels(channel, outcome).inc()
+
+    def exported_trace(self, outcome: str) -> None:
+        """An attempt was made: exported, refused for good, or to be retried."""
+        self._traces.labels(outcome).inc()
 
     def gave_up(self, undone: Sequence[str], reason: str) -> None:
         """These duties of an execution were given up."""

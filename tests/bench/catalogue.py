@@ -43,7 +43,7 @@ _SENTENCES: Final = (
 _PRIORITIES: Final = ("low", "medium", "medium", "medium", "high", "critical")
 STEPS: Final = ("Data Preparation", "Feature Extraction", "Model Training", "Evaluation", "Deployment")
 """The steps of every workflow, one after another."""
-_EXECUTORS: Final = ("ada", "grace", "edsger", "barbara", "donald")
+EXECUTORS: Final = ("ada", "grace", "edsger", "barbara", "donald")
 _SCHEDULED: Final = 0.05
 _STEP_SECONDS: Final = (20, 900)
 _LAST_DAYS: Final = 30
@@ -92,7 +92,7 @@ def execution(number: int, of: Defined) -> Json:
     chance = random.Random(f"execution {number}")
     manifest = manifests.execution(of, f"exec-{number}")
     manifest["spec"] |= {
-        "executor": chance.choice(_EXECUTORS),
+        "executor": chance.choice(EXECUTORS),
         "parameters": {"datasetPath": f"s3://datasets/{number}", "epochs": chance.randint(1, 90)},
     }
     return manifest

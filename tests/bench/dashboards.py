@@ -16,13 +16,13 @@ from collections import defaultdict
 import msgspec
 
 from tests.bench.line import Line
-from tests.bench.questions import Answered, Visitor, answered
+from tests.bench.questions import Answered, HistoryVisitor, Visitor, answered
 
 
 class Visit(msgspec.Struct, frozen=True, kw_only=True):
     """What to do: so many clients for so many seconds, each once a second, or as fast as it can.
 
-    `runs` counts the runs of each workflow, by its number.
+    `runs` counts the runs of each workflow, by its number; `history` says that they look through what ended.
     """
 
     url: str
@@ -30,6 +30,7 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     as_fast: bool
     runs: list[int]
+    history: bool = False
 
 
 class Looks(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,13 +51,15 @@ class Looks(msgspec.Struct, frozen=True, kw_only=True):
         return sum(map(len, self.answers.values()))
 
 
-async def visit(url: str, *, clients: int, seconds: float, as_fast: bool, runs: list[int]) -> Looks:
+async def visit(
+    url: str, *, clients: int, seconds: float, as_fast: bool, runs: list[int], history: bool = False
+) -> Looks:
     """Let dashboards look, in a process of their own.
 
     Raises:
         RuntimeError: Something was refused, or the facade hung up.
     """
-    asked = Visit(url=url, clients=clients, seconds=seconds, as_fast=as_fast, runs=runs)
+    asked = Visit(url=url, clients=clients, seconds=seconds, as_fast=as_fast, runs=runs, history=history)
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", __name__, stdin=pipe, stdout=pipe, stderr=pipe
@@ -105,7 +108,8 @@ class _Clients:
             second += 1
 
     def _visitor(self, number: int) -> Visitor:
-        return Visitor(f"visitor {number} {self._asked.as_fast}", self._asked.runs)
+        kind = HistoryVisitor if self._asked.history else Visitor
+        return kind(f"visitor {number} {self._asked.as_fast}", self._asked.runs)
 
     async def _ask(self, visitor: Visitor, line: Line, tags: dict[str, bytes]) -> None:
         question = visitor.ask()
@@ -113,6 +117,7 @@ class _Clients:
         began = time.perf_counter()
         answer = await line.ask(question.path, tag)
         self._answers[answered(question, answer.status)].append(time.perf_counter() - began)
+        visitor.saw(answer.body)
         self._bytes += len(answer.body)
         tags[question.path] = answer.etag
 

@@ -129,6 +129,27 @@ GOALS: Final[Mapping[str, RowGoals]] = {
             Figure(key="rps", name="at saturation", unit="/s", moonshot=10_000, more=True),
         ),
     ),
+    "archive": RowGoals(
+        "Archive",
+        "10,000 workflows with 100,000 executions, of which the cluster has 5,000 and only the archive the "
+        "rest, in "
+        "SQLite and in PostgreSQL: pages of 50, filtered, the next one by its cursor, from deep down, "
+        "search, "
+        "asked for by 50 clients once a second; four in ten questions are the last one again. Memory is "
+        "that of "
+        "operator and facade with nothing in the cluster, and the archive on.",
+        (
+            _ms("sqlite_page_p99_ms", "SQLite: pages and filters, p99", 25, None),
+            _ms("sqlite_deep_p99_ms", "SQLite: deep pages, p99", 25, None),
+            _ms("sqlite_cursor_p99_ms", "SQLite: by cursor, p99", 10, None),
+            _ms("sqlite_search_p99_ms", "SQLite: search, p99", 60, None),
+            _ms("postgresql_page_p99_ms", "PostgreSQL: pages and filters, p99", 25, None),
+            _ms("postgresql_deep_p99_ms", "PostgreSQL: deep pages, p99", 25, None),
+            _ms("postgresql_cursor_p99_ms", "PostgreSQL: by cursor, p99", 10, None),
+            _ms("postgresql_search_p99_ms", "PostgreSQL: search, p99", 60, None),
+            Figure(key="base_mb", name="memory with nothing to do", unit="MB", goal=150),
+        ),
+    ),
     "recovery": RowGoals(
         "Recovery",
         "The operator is killed with 5,000 runs in flight, and 500 Pods end while it is down. From its start "

@@ -1,18 +1,26 @@
-"""What dashboards ask: lists in their usual proportions; pure."""
+"""What dashboards ask: lists in their usual proportions."""
 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, Literal, get_args
 from urllib.parse import quote, urlencode
 
-from tests.bench.catalogue import WORDS
+from typing_extensions import override
 
-Kind = Literal["page", "search"]
-Answered = Literal["page", "search", "not modified"]
-KINDS: Final[tuple[Answered, ...]] = get_args(Answered)
+from nightcrawler_crds.clock import utcnow
+from tests.bench.catalogue import EXECUTORS, WORDS
+
+Kind = Literal["page", "search", "deep", "cursor"]
+Answered = Literal["page", "search", "deep", "cursor", "not modified"]
+KINDS: Final[tuple[Answered, ...]] = ("page", "search", "not modified")
+"""What `Visitor` asks."""
+HISTORY_KINDS: Final[tuple[Answered, ...]] = get_args(Answered)
+"""What `HistoryVisitor` asks."""
 
 PAGE: Final = 50
 """Entries on a page."""
@@ -42,6 +50,9 @@ class Question:
 
 class Visitor:
     """A person with a dashboard: looks at something, looks again for a while, goes on."""
+
+    def saw(self, body: bytes) -> None:
+        """Take notice of the answer to the last question."""
 
     def __init__(self, seed: str, runs: Sequence[int]) -> None:
         """`runs` counts those of each workflow, by its number."""
@@ -82,6 +93,55 @@ class Visitor:
                 return _workflows()
 
 
+_HISTORY_SHARES: Final[Mapping[str, int]] = {
+    "first": 15,
+    "status": 15,
+    "executor": 5,
+    "day": 5,
+    "runs": 20,
+    "deep": 10,
+    "cursor": 20,
+    "search": 10,
+}
+_CURSOR: Final = re.compile(rb'"nextCursor":"([^"]+)"')
+
+
+class HistoryVisitor(Visitor):
+    """A person who looks through what has ended: newest first, filtered, page by page, from deep down."""
+
+    def __init__(self, seed: str, runs: Sequence[int]) -> None:
+        super().__init__(seed, runs)
+        self._cursor = ""
+
+    @override
+    def saw(self, body: bytes) -> None:
+        found = _CURSOR.search(body)
+        self._cursor = found[1].decode() if found else ""
+
+    @override
+    def _new(self) -> Question:
+        chance = self._chance
+        what = chance.choices(list(_HISTORY_SHARES), list(_HISTORY_SHARES.values()))[0]
+        match what:
+            case "status":
+                return _history(status=chance.choice(("completed", "failed", "cancelled")))
+            case "executor":
+                return _history(executor=chance.choice(EXECUTORS))
+            case "day":
+                since = utcnow() - timedelta(days=chance.randint(1, 28))
+                return _history(**{"from": f"{since:%Y-%m-%d}"})
+            case "runs":
+                return _executions(chance.choice(self._busy))
+            case "deep":
+                return Question(_history(offset=chance.randrange(sum(self._runs))).path, "deep")
+            case "cursor" if self._cursor:
+                return Question(_history(cursor=self._cursor).path, "cursor")
+            case "search":
+                return Question(_workflows(search=chance.choice(WORDS)).path, "search")
+            case _:
+                return _history()
+
+
 def answered(question: Question, status: int) -> Answered:
     """What a question turned out to be, by the status of its answer.
 
@@ -105,6 +165,10 @@ def _priority(chance: random.Random) -> str:
 
 def _workflows(**query: str | int) -> Question:
     return Question(f"{_PATH}?{urlencode({'pageSize': PAGE, **query}, quote_via=quote)}")
+
+
+def _history(**query: str | int) -> Question:
+    return Question(f"/api/executions?{urlencode({'limit': PAGE, **query})}")
 
 
 def _executions(workflow: int, **query: str | int) -> Question:

@@ -128,6 +128,11 @@ class Site:
                     raise RuntimeError("the facade did not become ready")
                 await asyncio.sleep(0.05)
 
+    async def stop_facade(self) -> None:
+        """End the facade, so that it can be started with other settings."""
+        self.processes.pop(FACADE)
+        await asyncio.to_thread(self._programs.pop(FACADE).end)
+
     def logs(self) -> str:
         """The ends of the logs of the programs that were started here, for when a row fails."""
         return "\n".join(f"{name}:\n{program.last_words()}" for name, program in self._programs.items())

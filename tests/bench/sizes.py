@@ -33,6 +33,10 @@ class Sizes:
     list_clients: int = 50
     list_seconds: int = 30
     list_rush_seconds: int = 10
+    # archive: of how many runs only the archive has all but these
+    archive_workflows: int = 10_000
+    archive_runs: int = 100_000
+    archive_cached: int = 5_000
     # memory: how many runs there are at each look
     memory_ended: tuple[int, ...] = (1_000, 5_000)
     memory_running: tuple[int, ...] = (1_000, 5_000)
@@ -69,6 +73,9 @@ SHORT = Sizes(
     list_live=50,
     list_seconds=8,
     list_rush_seconds=4,
+    archive_workflows=200,
+    archive_runs=2_000,
+    archive_cached=100,
     memory_ended=(200,),
     memory_running=(200,),
     recovery_runs=200,

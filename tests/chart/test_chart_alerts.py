@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import generate_latest
+from pydantic import SecretStr
 
 from nightcrawler_api.app import create_app
 from nightcrawler_api.settings import Settings
+from nightcrawler_crds.election.leadership import SoleLeader
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_operator.cluster.state import ClusterState
-from nightcrawler_operator.election.leadership import SoleLeader
 from nightcrawler_operator.lanes import Lane, Lanes
 from nightcrawler_operator.telemetry import Telemetry
 from tests.support.chart import CHART, manifests, of, one
@@ -28,7 +30,7 @@ def rules() -> dict[str, Any]:
     return {rule["alert"]: rule for group in made["spec"]["groups"] for rule in group["rules"]}
 
 
-async def offered() -> set[str]:
+async def offered(folder: Path) -> set[str]:
     """The names of all metrics that the two processes offer."""
     store = Store(Connection(Identity("http://localhost"), "test"))
     telemetry = Telemetry()
@@ -36,8 +38,14 @@ async def offered() -> set[str]:
     telemetry.register_gauges(
         Lanes(lambda _: Lane.PEOPLE), leadership, ClusterState(store, "", lambda _: None)
     )
-    facade = create_app(Settings(), store).state.facade.metrics
-    text = generate_latest(telemetry.registry) + generate_latest(facade.registry)
+    settings = Settings(
+        keep=("archive", "logs"),
+        archive_url=SecretStr("sqlite:////nowhere/archive.db"),
+        log_url=folder.as_uri(),
+    )
+    facade = create_app(settings, store).state.facade
+    facade.kept.keeper.working = True
+    text = generate_latest(telemetry.registry) + generate_latest(facade.metrics.registry)
     return set(re.findall(r"^# TYPE (\w+) ", text.decode(), re.MULTILINE))
 
 
@@ -50,8 +58,8 @@ def dashboard() -> dict[str, Any]:
     return shown
 
 
-async def test_the_dashboard_shows_metrics_that_exist() -> None:
-    there = await offered()
+async def test_the_dashboard_shows_metrics_that_exist(tmp_path: Path) -> None:
+    there = await offered(tmp_path)
     there |= {f"{name}_bucket" for name in there}  # of histograms
     for panel in dashboard()["panels"]:
         for target in panel["targets"]:
@@ -70,8 +78,8 @@ def test_panels_of_the_dashboard_differ_and_say_what_they_show() -> None:
     assert all(panel["description"].endswith(".") for panel in panels)
 
 
-async def test_alerts_use_metrics_that_exist() -> None:
-    there = await offered()
+async def test_alerts_use_metrics_that_exist(tmp_path: Path) -> None:
+    there = await offered(tmp_path)
     for name, rule in rules().items():
         metrics = set(re.findall(r"nightcrawler_\w+", rule["expr"]))
         assert metrics, name

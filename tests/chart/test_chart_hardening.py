@@ -42,8 +42,11 @@ def test_pods_pass_the_restricted_profile_and_more(case: Path | None) -> None:
         assert of_container["capabilities"] == {"drop": ["ALL"]}, name
         assert not of_container.get("privileged"), name
         assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys(), name
-        assert all({"secret", "configMap"} & volume.keys() for volume in pod.get("volumes", ())), name
-        assert all(mount["readOnly"] for mount in container.get("volumeMounts", ())), name
+        volumes = {volume["name"]: volume.keys() - {"name"} for volume in pod.get("volumes", ())}
+        kinds = {"secret", "configMap", "persistentVolumeClaim"}
+        assert all(kinds & kind for kind in volumes.values()), name
+        for mount in container.get("volumeMounts", ()):
+            assert mount.get("readOnly") or "persistentVolumeClaim" in volumes[mount["name"]], name
 
 
 @every_case
@@ -83,7 +86,7 @@ def test_no_token_is_mounted_where_none_is_needed(case: Path | None) -> None:
 @every_case
 def test_no_service_of_the_namespace_becomes_a_variable(case: Path | None) -> None:
     for name, pod in pod_specs(manifests(case=case)).items():
-        assert pod["enableServiceLinks"] is not name.startswith("Deployment/"), name
+        assert pod["enableServiceLinks"] is name.startswith("Pod/"), name
 
 
 @every_case
@@ -176,7 +179,8 @@ def test_users_of_the_facade_may_not_read_the_operators_metrics() -> None:
 def test_the_facade_has_rights_only_in_the_namespace_that_it_serves() -> None:
     objects = manifests()
     assert one(objects, "Role", "nightcrawler-api")["metadata"]["namespace"] == HOME
-    (everywhere,) = one(objects, "ClusterRole", "nightcrawler-api")["rules"]
+    everywhere, cluster = one(objects, "ClusterRole", "nightcrawler-api")["rules"]
+    assert (cluster["resourceNames"], cluster["verbs"]) == (["kube-system"], ["get"])
     assert everywhere == {
         "apiGroups": ["nightcrawler.dev"],
         "resources": ["environments", "computeprofiles"],

@@ -47,11 +47,13 @@ def proven(kind: str, name: str) -> Rights:
         ("Role", "nightcrawler-operator-lease"),
         ("Role", "nightcrawler-api"),
         ("Role", "nightcrawler-api-status"),
+        ("Role", "nightcrawler-api-lease"),
         ("ClusterRole", "nightcrawler-api"),
     ],
 )
 def test_the_rights_are_those_that_the_tests_run_with(kind: str, name: str) -> None:
-    ours, theirs = granted(one(manifests(), kind, name)), proven(kind, name)
+    several = {"archive": {"urlSecret": {"name": "archive"}}, "keptLogs": {"enabled": False}}
+    ours, theirs = granted(one(manifests(several), kind, name)), proven(kind, name)
     assert ours == theirs, "change hack/rbac.yaml and the chart's templates together"
 
 
@@ -79,3 +81,14 @@ def test_without_rbac_no_right_is_given() -> None:
     objects = manifests({"rbac": {"create": False}})
     assert not [o for o in objects if o["apiVersion"].startswith("rbac.")]
     assert len(of(objects, "ServiceAccount")) == 2
+
+
+def test_without_an_archive_and_with_one_in_a_file_there_are_no_more_rights_than_needed() -> None:
+    none, file = manifests({"archive": {"enabled": False}}), manifests()
+    for objects in (none, file):
+        assert not of(objects, "Role", "nightcrawler-api-lease")
+    created = ("apps", "controllerrevisions", "", "create")
+    cluster = ("", "namespaces", "kube-system", "get")
+    for objects, archives in ((none, False), (file, True)):
+        assert (created in granted(one(objects, "Role", "nightcrawler-api"))) is archives
+        assert (cluster in granted(one(objects, "ClusterRole", "nightcrawler-api"))) is archives

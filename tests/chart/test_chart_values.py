@@ -41,6 +41,11 @@ SET_BY_THE_CHART = {
     *("notifications_folder", "notifications_ca_file"),  # notifications.secretName, .caConfigMapName
     *("notifications_namespaced", "notifications_allow_internal", "notification_domains"),
     "max_running_in",  # teams[].maxRunning
+    *("otlp_endpoint", "otlp_headers", "steps_otlp_endpoint"),  # traces
+    "otlp_ca_file",
+    *("keep", "archive_url", "keep_lease_name", "keep_lease_namespace"),  # archive
+    *("archive_keep_for", "archive_keep_runs"),
+    *("log_url", "log_bytes", "log_total_bytes"),  # keptLogs
     "steps_pod_security",  # steps.podSecurity, which gives namespaces their label too
 }
 

@@ -22,7 +22,7 @@ from tests.support.chart import HOME, NAMESPACE
 from tests.support.docshell import DocShell
 from tests.support.history import History
 from tests.support.polling import eventually
-from tests.support.release import PLAYED, Release, chart_before
+from tests.support.release import PLAYED, WITHOUT_ARCHIVE, Release, chart_before
 from tests.support.resources import Json
 
 pytestmark = [pytest.mark.real_node, pytest.mark.timeout(900)]
@@ -64,9 +64,10 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
         images=[build.archive()],
     ) as cluster:
         made = Release(cluster)
+        made.offer_volume(folder / "archive")
         before = chart_before(folder)
         print(f"installing {before.what}")  # noqa: T201 - pytest shows it if a test fails
-        made.install(f"--set=image.tag={build.version()}", chart=before.path)
+        made.install(f"--set=image.tag={build.version()}", *before.settings, chart=before.path)
         cluster.kubectl("apply", "-f", str(before.environments))
         yield made
 
@@ -79,7 +80,9 @@ def test_runs_and_requests_go_on_through_an_upgrade_and_its_roll_back(release: R
     runs = release.start_runs("upgraded", _IN_FLIGHT)
     before = release.restarts.keys()
     with release.load() as load:
-        release.install("--set=operator.settings.workers=8", "--set=facade.settings.defaultUser=somebody")
+        # An archive in a file is for one replica, and no request fails only where there are two.
+        settings = ("--set=operator.settings.workers=8", "--set=facade.settings.defaultUser=somebody")
+        release.install(*settings, WITHOUT_ARCHIVE)
         upgraded = release.restarts.keys()
         assert not upgraded & before, "both Deployments were rolled"
         release.roll_back()
@@ -107,7 +110,7 @@ def test_runs_survive_an_uninstall_and_go_on_with_the_next_release_of_one_namesp
     # The Lease lasts that long: only a replica that knows the leader is dead replaces it in time.
     # Helm 4 goes on where Helm 3 has left.
     lease = f"--set=operator.settings.leaseDuration={_LEASE_SECONDS} seconds"
-    release.install("--set=scope=namespace", lease, major=4)
+    release.install("--set=scope=namespace", lease, WITHOUT_ARCHIVE, major=4)
     release.finish(runs, history)
     account = f"--as=system:serviceaccount:{NAMESPACE}:nightcrawler-operator"
     asked = release.cluster.kubectl("auth", "can-i", "--list", "--namespace=default", account)
@@ -166,6 +169,19 @@ def test_runs_and_reading_go_on_through_an_outage_of_the_api_server(release: Rel
         release.finish(runs)
     assert load.failed == []
     assert release.restarts == before, "no probe has ended a process that can do nothing about it"
+
+
+def test_an_archive_comes_with_an_upgrade_and_keeps_what_the_cluster_loses(release: Release) -> None:
+    workflow = release.post("/api/workflows", _WORKFLOW | {"history": {"completed": 0}})["id"]
+    release.install(major=4)
+    eventually(lambda: len(release.pods("api")) == 1, what="the Pods of before to be gone")
+    run = release.run(workflow)["id"]
+    path = f"/api/executions/{run}"
+    eventually(lambda: release.get(path), until=lambda one: "archived" in one, what="the run to be archived")
+    release.cluster.kubectl("rollout", "restart", f"--namespace={NAMESPACE}", "deployment/nightcrawler-api")
+    release.until_rolled_out()
+    assert release.get(path)["status"] == "completed"
+    assert release.get("/api/executions?limit=1")["executions"][0]["id"] == run
 
 
 def test_the_image_has_no_shell_and_says_what_is_in_it(release: Release) -> None:

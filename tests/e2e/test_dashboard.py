@@ -168,7 +168,7 @@ def test_a_running_execution_is_cancelled_once(here: Installation, rest: httpx.C
     assert (run["status"], step["status"], step["error"]) == ("cancelled", "failed", "cancelled")
     Run(here, name).without_pods()
     (step,) = read(rest, execution)["stepExecutions"]
-    assert (step["logs"], step["logsMessage"]) == ([], "the Pod of this step is gone, and its log with it")
+    assert step["logs"], "what was read until its Pod was gone"
     again = rest.post(f"{execution}/cancel")
     assert (again.status_code, again.headers["Content-Type"]) == (409, "application/problem+json")
     assert "has ended: it is cancelled" in again.json()["detail"]

@@ -41,6 +41,8 @@ LOGS: Final = {
     ("profile", "Load More"): ["8 loaders"],
     ("profile", "Report"): ["no loaders"],
     ("notifications", "Report"): ["report written"],
+    ("traced", "Extract"): ["part of trace 33"],
+    ("traced", "Load"): ["attributes: 4"],
     ("secrets", "One Variable"): ["the password has 9 characters"],
     ("secrets", "All Variables"): ["logging in as nightcrawler"],
     ("secrets", "Files"): ["keys: WAREHOUSE_PASSWORD WAREHOUSE_USER"],

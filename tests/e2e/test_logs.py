@@ -115,10 +115,9 @@ def test_a_step_that_prints_nothing_has_an_empty_log_and_no_note(here: Installat
     assert "logsMessage" not in step
 
 
-def test_without_its_pod_a_step_has_no_log_and_says_why(here: Installation) -> None:
-    run = here.launch(
-        a_workflow("forgotten").step("First", command=["echo", "1"]).step("Second", command=["echo", "2"])
-    )
+def test_without_its_pod_a_step_whose_log_is_not_kept_has_none_and_says_why(here: Installation) -> None:
+    workflow = a_workflow("forgotten", options={"enableLogging": False})
+    run = here.launch(workflow.step("First", command=["echo", "1"]).step("Second", command=["echo", "2"]))
     forgotten = run["forgotten"]
     assert messages(steps(here, forgotten)["First"]) == ["1"]
     here.kubectl("delete", "job", forgotten.step("First")["jobName"])

@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 import pytest
 
+from nightcrawler_crds.election.death import Case, Container, Holder, termination_line, why_dead
 from nightcrawler_crds.kube.nativeviews import LeasePodView
-from nightcrawler_operator.decisions.death import Case, Container, Holder, termination_line, why_dead
 from tests.support.polling import eventually
 from tests.support.real_node import Installation, shell
 

@@ -68,7 +68,7 @@ def test_what_the_facade_notes_settles_a_run_and_what_nobody_does_is_given_up(
     # The time counts from the end of the run, so that a restart neither adds to it nor takes from it.
     assert team.status("left")["settled"] is False
     operator.stop()
-    operator.start(duty_timeout="1s")
+    operator.start(archive_timeout="1s")
     assert "duties" not in until_settled(team, "left")
     said = team.condition(names.EXECUTIONS, "left", "DutiesDone")
     assert (said["status"], said["reason"]) == ("False", "DutyOverdue")

@@ -17,10 +17,10 @@ import pytest
 
 from localcluster import LocalCluster
 from localcluster.credentials import OPERATOR
+from nightcrawler_crds.election.elector import Elector, LeaseTerms
+from nightcrawler_crds.election.holder import Witness, own_holder
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_operator.election.elector import Elector, LeaseTerms
-from nightcrawler_operator.election.holder import Witness, own_holder
 from tests.support.operator import QUICK_LEASE, Operators, grant_rights
 from tests.support.polling import eventually
 
@@ -166,7 +166,7 @@ async def test_a_deleted_lease_is_recreated_without_a_break(
 async def test_an_operator_without_rights_to_leases_never_leads_and_says_why_once(
     cluster: LocalCluster, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("DEBUG", "nightcrawler_operator.election")  # on which the further ones are
+    caplog.set_level("DEBUG", "nightcrawler_crds.election")  # on which the further ones are
     async with candidates(cluster.kubeconfig_of(OPERATOR), quick(namespace), 1) as (powerless,):
         await until(lambda: caplog.text.count("cannot be read or written") >= 3)
         assert powerless.started == []

@@ -18,11 +18,11 @@ from localcluster import LocalCluster
 from localcluster.credentials import OPERATOR
 from nightcrawler_crds import names
 from nightcrawler_crds.clock import to_wire, to_wire_micro, utcnow
+from nightcrawler_crds.election.death import Container, Holder, Process, termination_line
+from nightcrawler_crds.election.elector import Elector, LeaseTerms
+from nightcrawler_crds.election.holder import Witness, own_holder, own_process
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_operator.decisions.death import Container, Holder, Process, termination_line
-from nightcrawler_operator.election.elector import Elector, LeaseTerms
-from nightcrawler_operator.election.holder import Witness, own_holder, own_process
 from tests.support.builders import a_chain
 from tests.support.exactlyonce import assert_ran_once
 from tests.support.history import History

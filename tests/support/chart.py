@@ -109,7 +109,7 @@ def pod_specs(objects: list[Manifest]) -> dict[str, Manifest]:
     made = {
         f"{o['kind']}/{o['metadata']['name']}": o["spec"]
         for o in objects
-        if o["kind"] in ("Deployment", "Pod")
+        if o["kind"] in ("Deployment", "Pod", "Job")
     }
     return {name: spec["template"]["spec"] if "template" in spec else spec for name, spec in made.items()}
 

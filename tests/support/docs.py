@@ -40,6 +40,8 @@ NOT_RUN: Final = {
     "ID=": "a placeholder; the test sets it",
     "RUN=": "a placeholder; the test sets it",
     "export KUBECONFIG=": "of the demo's cluster",
+    "export NIGHTCRAWLER_": "settings of processes; tests/support/keeping.py starts them so",
+    "nightcrawler-api migrate": "tests/unit/test_archive_migrations.py runs it",
     "kubectl get wfe -w": "it does not end; the same without -w is run",
     "curl --no-buffer": "it does not end: tests/integration/test_api_events.py",
     "kubectl apply -f training.yaml": "what the API server answers to an invalid manifest of the reader's",

@@ -6,6 +6,7 @@ What it logs is shown when a test fails; a traceback in it makes the tests fail,
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import signal
@@ -59,13 +60,34 @@ class FacadeProcess:
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False)
         self._log = folder / f"facade-{namespace}.log"
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("NIGHTCRAWLER_", "KUBE"))}
-        used: dict[str, object] = {"namespace": namespace, "api_port": port, "lease_namespace": namespace}
         self.kubeconfig = like.kubeconfig if like else _kubeconfig(cluster, namespace, folder)
-        used["kubeconfig"] = self.kubeconfig
+        used: dict[str, object] = {
+            "kubeconfig": self.kubeconfig,
+            "namespace": namespace,
+            "api_port": port,
+            "lease_namespace": namespace,
+            "keep_lease_namespace": namespace,
+        }
         variables = {f"NIGHTCRAWLER_{name.upper()}": str(value) for name, value in (used | settings).items()}
         # By the mark it ends with the cluster, even if the tests are killed.
         self._environment = inherited | variables | {processes.MARK: str(cluster.folder)}
         self._process: subprocess.Popen[bytes] | None = None
+
+    def twin(self) -> FacadeProcess:
+        """Another replica, with the same settings and a port of its own; not started yet."""
+        made = copy.copy(self)
+        port = ports.pick(["api"])["api"]
+        made.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False)
+        made._environment = self._environment | {"NIGHTCRAWLER_API_PORT": str(port)}
+        made._log = self._log.with_name(f"twin-{port}-{self._log.name}")
+        made._process = None
+        return made
+
+    def kill(self) -> None:
+        """End it in the middle of whatever it does (SIGKILL)."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
 
     @property
     def log(self) -> str:

@@ -168,6 +168,19 @@ def _step_status() -> Manifest:
         "exitCode": 137,
         "reason": "OutOfMemory",
         "message": "needed more than its 64Gi",
+        "attempts": [
+            {
+                "number": 1,
+                "created": "2025-07-10T14:40:00Z",
+                "scheduled": "2025-07-10T14:40:01Z",
+                "startTime": "2025-07-10T14:40:05Z",
+                "completionTime": "2025-07-10T14:44:00Z",
+                "exitCode": 1,
+                "reason": "Error",
+                "node": "node-1",
+                "events": [{"time": "2025-07-10T14:40:01Z", "reason": "Scheduled", "message": "to node-1"}],
+            }
+        ],
     }
 
 
@@ -215,6 +228,7 @@ def execution() -> Manifest:
         "settled": False,
         "duties": ["Logs", "Archive"],
         "notifications": {"fail/slack": _notice()},
+        "traceLevel": "debug",
         "steps": {"training": _step_status()},
     }
     return _manifest("WorkflowExecution", spec, status)

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from nightcrawler_crds import errors
+from nightcrawler_crds.election.death import Holder
 from nightcrawler_crds.names import ANNOTATION_HOLDER, LEASES, Resource
-from nightcrawler_operator.decisions.death import Holder
 from tests.support.merging import merge, without_nulls
 
 T = TypeVar("T")

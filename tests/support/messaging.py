@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Mapping
 from typing import Any, Final
+
+import msgspec
 
 from nightcrawler_crds.kube.noticeviews import NoticeView, SecretValues
 from nightcrawler_operator.decisions.notifications.facts import Facts, of_run
 from nightcrawler_operator.decisions.notifications.outbox import NoticeName
 from nightcrawler_operator.decisions.notifications.targets import Targets, targets_of, usable
 from nightcrawler_operator.effects.notifications.delivery import DeliveryError, Message
-from nightcrawler_operator.effects.notifications.sender import NotificationEffect
-from nightcrawler_operator.keys import NoticeKey
-from nightcrawler_operator.plan import Waiting
+from nightcrawler_operator.effects.traces.exporter import ExportError
+from tests.support.collector import Received, read
 from tests.support.views import at, execution, workflow
 
 SIGNING_SECRET: Final = "whsec_" + base64.b64encode(b"only the receiver knows this one").decode()
@@ -63,7 +63,7 @@ FAILED: dict[str, Any] = {
 }
 
 
-def told(event: str, step: str = "", attempt: int = 0, url: str = URL, **status: Any) -> Facts:
+def facts_about(event: str, step: str = "", attempt: int = 0, url: str = URL, **status: Any) -> Facts:
     """What a message about a run says, one that has failed if no status is given."""
     run = execution("exec-1", uid="uid-1", **(status or FAILED))
     known = workflow(displayName="Image Classification")
@@ -77,8 +77,16 @@ class ModelReceiver:
 
     def __init__(self) -> None:
         self.taken: list[Message] = []
+        self.traces: list[list[Received]] = []
+        self.refuses_traces: ExportError | None = None
         self.asked = 0
         self.refuses: Callable[[Message], DeliveryError | None] = lambda _: None
+
+    def take_trace(self, request: Mapping[str, Any]) -> None:
+        """Take a trace; raises `ExportError`."""
+        if self.refuses_traces is not None:
+            raise self.refuses_traces
+        self.traces.append(read(msgspec.json.decode(msgspec.json.encode(request))))
 
     def take(self, message: Message) -> None:
         """Take a message; raises `DeliveryError`."""
@@ -114,30 +122,3 @@ class FixedTargets:
     def channels(self, _: str) -> frozenset[str] | None:
         """All that there are."""
         return usable(targets_of(None, self.values))
-
-
-class MessageLoop:
-    """The queue of a replica's messages; they are sent when the test says."""
-
-    def __init__(self, now: Callable[[], datetime]) -> None:
-        self._now = now
-        self.dirty: dict[NoticeKey, None] = {}
-        self.timers: dict[NoticeKey, datetime] = {}
-
-    def wake(self, key: NoticeKey) -> None:
-        """Queue a message."""
-        self.dirty[key] = None
-
-    async def send(self, effect: NotificationEffect) -> bool:
-        """Send all that are queued, or due again; False if there are none."""
-        for key in [key for key, due in self.timers.items() if due <= self._now()]:
-            self.dirty[key] = None
-            del self.timers[key]
-        worked = bool(self.dirty)
-        while self.dirty:
-            key = next(iter(self.dirty))
-            del self.dirty[key]
-            outcome = await effect.reconcile(key)
-            if isinstance(outcome, Waiting):
-                self.timers[key] = outcome.until
-        return worked

@@ -17,6 +17,7 @@ from nightcrawler_crds.kube.reading import from_body
 from nightcrawler_crds.kube.store import OnUnreadable, Store
 from nightcrawler_crds.names import Resource
 from nightcrawler_operator.effects.notifications.delivery import DeliveryError
+from nightcrawler_operator.effects.traces.exporter import ExportError
 from tests.support.modelserver import Json, ModelServer
 
 T = TypeVar("T")
@@ -70,7 +71,7 @@ class ModelStore(Store):
                 if self.death.late:
                     self._server.in_flight.append(call)
                 elif self.death.answered:
-                    with contextlib.suppress(errors.ApiError, DeliveryError):
+                    with contextlib.suppress(errors.ApiError, DeliveryError, ExportError):
                         call()
                 raise KilledError
             return call()

@@ -191,6 +191,7 @@ class OperatorProcess:
         settings = {
             "kubeconfig": self._kubeconfig,
             "watch_namespace": self.namespace,
+            "namespace": self.namespace,
             "lease_namespace": self.namespace,
             "probe_port": self._probe_port,
             "log_level": "debug",

@@ -35,6 +35,9 @@ ROOT: Final = CHART.parents[1]
 ENVIRONMENTS: Final = EXAMPLES / "environments.yaml"
 PLAYED: Final = "gpu"
 """The Environment of the simulated nodes."""
+WITHOUT_ARCHIVE: Final = "--set=archive.enabled=false"
+_VOLUME: Final = f"{NAME}-archive"
+_USER: Final = 65532
 _READY_WITHIN: Final = 300.0
 _SERVICE: Final = "nightcrawler-api"
 _FACADE: Final = f"/api/v1/namespaces/{NAMESPACE}/services/{_SERVICE}:http/proxy"
@@ -69,6 +72,18 @@ class Release:
     def roll_back(self) -> None:
         """Go back to the revision before this one, and wait until all Pods are ready."""
         self.helm("rollback", NAME, *_until_ready())
+
+    def offer_volume(self, folder: Path) -> None:
+        """A folder of this host as the volume of the release's archive: nothing else makes one here."""
+        folder.mkdir()
+        os.chown(folder, _USER, _USER)
+        spec = {
+            "capacity": {"storage": "10Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "claimRef": {"namespace": NAMESPACE, "name": _VOLUME},
+            "hostPath": {"path": str(folder)},
+        }
+        self.cluster.api.post("/api/v1/persistentvolumes", {"metadata": {"name": _VOLUME}, "spec": spec})
 
     # --- the facade ----------------------------------------------------------------------------------
 
@@ -247,11 +262,15 @@ class Load:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart, the Environments that its custom resources take, and a sentence that says which it is."""
+    """A chart, the Environments that its custom resources take, and a sentence that says which it is.
+
+    `settings` are those with which it has two facades.
+    """
 
     path: Path
     environments: Path
     what: str
+    settings: tuple[str, ...] = ()
 
 
 def chart_before(folder: Path) -> Chart:
@@ -266,10 +285,12 @@ def chart_before(folder: Path) -> Chart:
     if last and _git("archive", f"--output={archive}", f"{last}~", chart, environments) is not None:
         with tarfile.open(archive) as files:
             files.extractall(folder, filter="data")
-        return Chart(folder / chart, folder / environments, f"the chart of before commit {last[:7]}")
+        what = f"the chart of before commit {last[:7]}"
+        known = "archive:" in (folder / chart / "values.yaml").read_text()
+        return Chart(folder / chart, folder / environments, what, (WITHOUT_ARCHIVE,) if known else ())
     helm("package", str(CHART), "--version=0.0.1", f"--destination={folder}")
     what = "today's chart under an older version, for git knows no earlier one"
-    return Chart(folder / f"{NAME}-0.0.1.tgz", ENVIRONMENTS, what)
+    return Chart(folder / f"{NAME}-0.0.1.tgz", ENVIRONMENTS, what, (WITHOUT_ARCHIVE,))
 
 
 def _condition(pod: Json, kind: str) -> bool:

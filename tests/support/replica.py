@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
@@ -31,13 +31,18 @@ from nightcrawler_operator.effects.events import EventEffect
 from nightcrawler_operator.effects.notifications import sender
 from nightcrawler_operator.effects.notifications.delivery import Message
 from nightcrawler_operator.effects.notifications.sender import NotificationEffect
+from nightcrawler_operator.effects.traces import effect as traces
+from nightcrawler_operator.effects.traces.effect import PodEventsEffect, TraceEffect
 from nightcrawler_operator.keys import (
     DutyKey,
     EnvironmentKey,
     ExecutionKey,
     LeftoverKey,
+    NoticeKey,
     PlacesKey,
+    PodEventsKey,
     ScheduleKey,
+    TraceKey,
     WorkflowKey,
     WorkKey,
 )
@@ -47,7 +52,8 @@ from nightcrawler_operator.reconcilers.duties import DutyReconciler
 from nightcrawler_operator.reconcilers.execution import ExecutionReconciler
 from nightcrawler_operator.reconcilers.leftovers import LeftoverReconciler
 from nightcrawler_operator.reconcilers.places import PlacesReconciler
-from tests.support.messaging import FixedTargets, MessageLoop, ModelReceiver, all_channels
+from tests.support.effectloop import EffectLoop
+from tests.support.messaging import FixedTargets, ModelReceiver, all_channels
 from tests.support.modelserver import Json, ModelServer
 from tests.support.modelstore import KilledError, ModelStore
 from tests.support.workloop import NoMetrics, WorkLoop, is_live, model_time, owes
@@ -66,6 +72,18 @@ class ModelTransport:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+class ModelExporter:
+    """Exports traces to a receiver; as at a write, the process may die before or after one is taken."""
+
+    def __init__(self, store: ModelStore, receiver: ModelReceiver) -> None:
+        self._store = store
+        self._receiver = receiver
+
+    async def export(self, request: Mapping[str, Any]) -> None:
+        """Export a trace."""
+        self._store._write(lambda: self._receiver.take_trace(request))
 
 
 def _is_labelled(body: Json) -> bool:
@@ -112,11 +130,13 @@ class Replica(WorkLoop):
         self.store = ModelStore(self._server)
         self.dirty: dict[WorkKey, None] = {}
         self.timers: dict[WorkKey, datetime] = {}
-        self.messages = MessageLoop(lambda: self._server.now)
-        notices = NoticeOptions(namespaced=False, wake=self.messages.wake)
-        self.cluster = ClusterState(self.store, "", self._wake, self._limits, notices=notices)
+        self.slow = EffectLoop(lambda: self._server.now)
+        notices = NoticeOptions(namespaced=False, wake=self.slow.wake)
+        self.cluster = ClusterState(
+            self.store, "", self._wake, self._limits, notices=notices, wake_trace=self.slow.wake
+        )
         self.cluster.notices.targets = cast("Any", FixedTargets(all_channels()))
-        self._notifications = NotificationEffect(
+        notifications = NotificationEffect(
             self.store,
             self.cluster,
             ModelTransport(self.store, self._receiver),
@@ -126,6 +146,12 @@ class Replica(WorkLoop):
             wake=self._wake,
             metrics=NoMetrics(),
         )
+        exporter = ModelExporter(self.store, self._receiver) if self._limits.exports_traces else None
+        self.effects: dict[type, Any] = {
+            NoticeKey: notifications,
+            PodEventsKey: PodEventsEffect(self.store, self.cluster, self._wake),
+            TraceKey: TraceEffect(self.store, self.cluster, exporter, wake=self._wake, metrics=NoMetrics()),
+        }
         self.events = EventEffect(self.store, instance="replica", metrics=NoMetrics(), wake=lambda _: None)
         self._leftovers = LeftoverReconciler(
             self.store, self.cluster, self._limits, on_found=lambda run: self.events.repeat_recent([run])
@@ -246,10 +272,10 @@ class Replica(WorkLoop):
         except KilledError:
             self._die()
 
-    async def send_messages(self) -> bool:
-        """Send the messages that are due; False if there are none. After a death it starts again."""
+    async def work_on_effects(self) -> bool:
+        """Send messages and traces that are due; False if there are none. After a death it starts again."""
         try:
-            return await self.messages.send(self._notifications)
+            return await self.slow.work(self.effects)
         except KilledError:
             self._die()
             return True
@@ -283,6 +309,7 @@ class Replica(WorkLoop):
 @contextlib.contextmanager
 def the_servers_time(server: ModelServer) -> Iterator[asyncio.Runner]:
     """The operator asks the model for the time; gives a runner for its coroutines."""
-    utcnow = (observe, act, children, missing_children, lookups, leftovers, duties, events, sender, places)
+    reading = (observe, act, children, missing_children, lookups)
+    utcnow = (*reading, leftovers, duties, places, events, sender, traces)
     with model_time(lambda: server.now, utcnow=utcnow, monotonic=(state, lookups)) as runner:
         yield runner

@@ -63,7 +63,7 @@ with_refusals = any_action | st.builds(
 )
 interventions = st.builds(Action, st.sampled_from(["delete pod", "delete job", "garbage"]), which=which)
 done_duties = st.builds(Action, st.just("note"), which=which)
-message_sends = st.builds(Action, st.just("message"), replica=replica, death=st.none() | deaths)
+effects = st.builds(Action, st.just("effects"), replica=replica, death=st.none() | deaths)
 sends = st.builds(Action, st.just("send"), replica=replica, death=st.none() | deaths)
 label_losses = st.builds(Action, st.sampled_from(["strip pod", "strip job"]), which=which)
 
@@ -94,13 +94,13 @@ class Simulation:
         old_server: bool = False,
         graceful: bool = False,
         late: bool = False,
-        config: Json | None = None,
+        spec: Json | None = None,
     ) -> None:
         self.receiver = ModelReceiver()
         self.server = ModelServer(knows_managed_jobs=not old_server)
         self.cluster = ModelCluster(self.server, graceful=graceful)
-        spec = {"steps": steps, "order": "Graph", **({"config": config} if config else {})}
-        self.server.create(names.WORKFLOWS, an_object("Workflow", "wf", spec))
+        workflow = {"steps": steps, "order": "Graph", **(spec or {})}
+        self.server.create(names.WORKFLOWS, an_object("Workflow", "wf", workflow))
         self.server.create(names.EXECUTIONS, an_object("WorkflowExecution", RUN[1], self.run()))
         depends = {step["name"]: step.get("dependsOn", []) for step in steps}
         # A request that arrives late is like that of another replica with a stale cache.
@@ -125,7 +125,7 @@ class Simulation:
     async def apply(self, action: Action) -> None:
         """Carry out one action."""
         one = self.replicas[action.replica % len(self.replicas)]
-        if action.what in ("work", "catch up", "send", "message"):
+        if action.what in ("work", "catch up", "send", "effects"):
             one.store.live_until(action.death)
             await self._let_work(one, action.what)
         elif action.what == "observe":
@@ -155,8 +155,8 @@ class Simulation:
                 await one.work()
             case "send":
                 await one.send_events()
-            case "message":
-                await one.send_messages()
+            case "effects":
+                await one.work_on_effects()
             case _:
                 await self._catch_up(one)
 
@@ -213,10 +213,10 @@ class Simulation:
             case other:
                 raise AssertionError(other)
 
-    async def run_without_faults(self, *, until_clean: bool = False, messages: bool = True) -> None:
+    async def run_without_faults(self, *, until_clean: bool = False, effects: bool = True) -> None:
         """Let all replicas work without deaths until the run ends; time passes when nothing else is to do.
 
-        Without `messages` none is sent.
+        Without `effects` neither messages nor traces are sent.
         """
         self.server.gates = []
         for _ in range(_MAX_ROUNDS):
@@ -230,7 +230,7 @@ class Simulation:
                 one.store.live_until(None)
                 one.deliver_all()
                 worked |= await one.work()
-                worked |= messages and await one.send_messages()
+                worked |= effects and await one.work_on_effects()
             if not worked and self.server.version == before:
                 self._pass_time()
         raise AssertionError(f"the run does not end: {self.status}")
@@ -243,9 +243,7 @@ class Simulation:
     def _pass_time(self) -> None:
         """Move the clock to the next timer of a replica."""
         due = [
-            moment
-            for one in self.replicas
-            for moment in (*one.timers.values(), *one.messages.timers.values())
+            moment for one in self.replicas for moment in (*one.timers.values(), *one.slow.timers.values())
         ]
         assert due, f"no replica has a timer: {self.status}"
         self.server.now = max(self.server.now, min(due))
@@ -285,7 +283,7 @@ def simulate(
     old_server: bool = False,
     graceful: bool = False,
     late: bool = False,
-    config: Json | None = None,
+    spec: Json | None = None,
 ) -> Simulation:
     """Carry out actions, and then run without faults until nothing is left of the run.
 
@@ -293,7 +291,7 @@ def simulate(
     ends with exit code 0 on SIGTERM. If requests may be `late`, the last of them arrive after the
     run has ended.
     """
-    made = Simulation(steps, replicas, old_server=old_server, graceful=graceful, late=late, config=config)
+    made = Simulation(steps, replicas, old_server=old_server, graceful=graceful, late=late, spec=spec)
 
     async def story() -> None:
         for action in actions:

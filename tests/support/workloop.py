@@ -51,6 +51,9 @@ class NoMetrics:
     def delivered(self, channel: str, outcome: str) -> None:
         """Not counted."""
 
+    def exported_trace(self, outcome: str) -> None:
+        """Not counted."""
+
     def scheduled(self, outcome: str, reason: str, late: float) -> None:
         """Not counted."""
 

@@ -122,3 +122,35 @@ def test_bad_values_are_refused_with_the_accepted_ones(
     with pytest.raises(ConfigurationError) as caught:
         load(monkeypatch, **{variable: value})
     assert says in str(caught.value)
+
+
+def test_an_archive_needs_a_database_and_its_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="NIGHTCRAWLER_ARCHIVE_URL says of no database"):
+        load(monkeypatch, KEEP="archive")
+    for url in ("mysql://me:secret@host/db", "sqlite://relative.db", "postgresql://me:secret@host", "secret"):
+        with pytest.raises(ConfigurationError) as caught:
+            load(monkeypatch, KEEP="archive", ARCHIVE_URL=url)
+        assert "secret" not in str(caught.value)
+        assert "Accepted: sqlite:////" in str(caught.value)
+    loaded = load(monkeypatch, ARCHIVE_URL="postgresql://me:secret@host/db")
+    assert loaded.archives
+    assert "secret" not in repr(loaded)
+
+
+def test_only_what_can_be_kept_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not load(monkeypatch).archives
+    with pytest.raises(ConfigurationError, match="NIGHTCRAWLER_KEEP 'logz' cannot be used"):
+        load(monkeypatch, KEEP="archive, logz", ARCHIVE_URL="sqlite:////a.db")
+
+
+def test_kept_logs_need_a_store_and_amounts_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="NIGHTCRAWLER_LOG_URL says of no store"):
+        load(monkeypatch, KEEP="logs")
+    for url in ("/a/folder", "s3:///prefix", "ftp://host/logs"):
+        with pytest.raises(ConfigurationError, match="Accepted: file:///path/of/a/folder"):
+            load(monkeypatch, LOG_URL=url)
+    loaded = load(monkeypatch, LOG_URL="s3://bucket/prefix", LOG_BYTES="16 MB", LOG_TOTAL_BYTES="1Ti")
+    assert (loaded.keeps_logs, loaded.log_bytes, loaded.log_total_bytes) == (True, 16_000_000, 1 << 40)
+    for amount in ("some", "1Ki", "None"):
+        with pytest.raises(ConfigurationError, match="NIGHTCRAWLER_LOG_BYTES"):
+            load(monkeypatch, LOG_BYTES=amount)

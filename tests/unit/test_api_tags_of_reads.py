@@ -31,6 +31,7 @@ PLACES = (
 READS = (
     *LISTS,
     "/api/executions?status=all",
+    "/api/executions/e?logs=false",
     "/api/workflows/w",
     "/api/workflows/w/executions/e?logs=false",
     "/api/workflows/w/executions/e/timeline",
@@ -38,7 +39,15 @@ READS = (
 )
 UNTAGGED = ("/api/events", "/api/status")
 """A stream, and what is never the same twice."""
-ELSEWHERE = ("/logs", "/export", "/statistics", "/revisions", "/revisions/{revisionId}", "/difference")
+ELSEWHERE = (
+    "/logs",
+    "/export",
+    "/statistics",
+    "/trace",
+    "/revisions",
+    "/revisions/{revisionId}",
+    "/difference",
+)
 """Reads whose tags need a real API server."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -13,16 +14,17 @@ from hypothesis import strategies as st
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.views import OwingStatusView, OwingView, WorkflowView
-from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_crds.v1alpha1 import Options, conditions
 from nightcrawler_operator.decisions import duties, run_end
 from nightcrawler_operator.decisions.duties import Duty, DutyPlan, decide, needs_jobs
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import Done, Waiting
-from nightcrawler_operator.snapshot import OwingSnapshot
+from nightcrawler_operator.snapshot import Attempt, OwingSnapshot
 from tests.support.merging import merge
 from tests.support.snapshots import a_snapshot, at, wire
 
 LIMITS = Limits(duty_timeout=600, max_owing_runs=5)
+REGISTERED = duties.DUTIES
 ENDED = 100.0
 
 
@@ -74,6 +76,49 @@ def test_what_is_owed_is_written_with_the_terminal_phase() -> None:
     snapshot = a_snapshot("train").build()
     ended = run_end.finish(snapshot, snapshot.execution.status, "Failed", "StepFailed", "it failed")
     assert (ended.settled, ended.duties) == (False, ("Logs", "Archive"))
+
+
+@pytest.mark.parametrize(("archived", "owed"), [(None, None), ("default", ("Archive",)), ("elsewhere", None)])
+def test_the_archive_is_owed_in_the_namespace_that_the_facade_serves_if_it_archives(
+    archived: str | None, owed: tuple[str, ...] | None
+) -> None:
+    snapshot = replace(a_snapshot("train").build(), limits=Limits(archived_namespace=archived))
+    with mock.patch.object(duties, "DUTIES", REGISTERED):
+        ended = run_end.finish(snapshot, snapshot.execution.status, "Failed", "StepFailed", "it failed")
+    assert ended.duties == owed
+
+
+@pytest.mark.parametrize(
+    ("namespace", "options", "begun", "owed"),
+    [
+        ("default", None, True, ("Logs",)),
+        ("default", Options(enable_logging=True), True, ("Logs",)),
+        ("default", Options(enable_logging=False), True, None),
+        ("default", None, False, None),
+        ("elsewhere", None, True, None),
+        (None, None, True, None),
+    ],
+)
+def test_logs_are_owed_of_runs_that_began_unless_their_workflow_does_not_want_it(
+    namespace: str | None, options: Options | None, begun: bool, owed: tuple[str, ...] | None
+) -> None:
+    snapshot = a_snapshot("train").with_limits(logged_namespace=namespace).build()
+    assert snapshot.revision is not None
+    spec = snapshot.revision.spec.model_copy(update={"options": options})
+    attempts = {("train", 1): Attempt()} if begun else {}
+    snapshot = replace(snapshot, revision=replace(snapshot.revision, spec=spec), attempts=attempts)
+    with mock.patch.object(duties, "DUTIES", REGISTERED):
+        ended = run_end.finish(snapshot, snapshot.execution.status, "Failed", "StepFailed", "it failed")
+    assert ended.duties == owed
+
+
+def test_the_archive_has_a_day() -> None:
+    limits = Limits(duty_timeout=600, archive_timeout=24 * 3600)
+    with mock.patch.object(duties, "DUTIES", REGISTERED):
+        plan = decide(OwingSnapshot(now=at(ENDED + 601), execution=owing("Archive"), limits=limits))
+        assert plan.outcome == Waiting(at(ENDED + 24 * 3600))
+        late = decide(OwingSnapshot(now=at(ENDED + 24 * 3600), execution=owing("Archive"), limits=limits))
+    assert late.undone == ("Archive",)
 
 
 def test_where_nothing_is_owed_neither_field_is_set() -> None:

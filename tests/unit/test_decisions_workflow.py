@@ -51,17 +51,15 @@ def test_an_unreadable_spec_names_the_field() -> None:
 
 
 def test_what_takes_effect_later_is_listed() -> None:
-    spec = STEPS | {"traceLevel": "min", "config": {"security": {"visibility": "Team"}}}
+    spec = STEPS | {"options": {"enableLogging": True}, "config": {"security": {"visibility": "Team"}}}
 
     status, reason, message = conditions_of(spec)[conditions.DEFERRED]
 
     assert (status, reason) == ("True", conditions.LATER_RELEASE)
-    assert message.endswith("spec.traceLevel, spec.config.security")
+    assert message.endswith("spec.options.enableLogging, spec.config.security")
 
 
 LATER: Final[dict[str, dict[str, Any]]] = {
-    "spec.traceLevel": {"traceLevel": "min"},
-    "spec.options.enableLogging": {"options": {"enableLogging": True}},
     "spec.config.storage.persistentVolume": {"config": {"storage": {"persistentVolume": "1 GB"}}},
     "spec.config.security": {"config": {"security": {"visibility": "Private"}}},
 }

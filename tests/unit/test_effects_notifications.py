@@ -14,7 +14,7 @@ from nightcrawler_operator.decisions.notifications.targets import MailTarget, We
 from nightcrawler_operator.effects.notifications import delivery, web
 from nightcrawler_operator.effects.notifications.delivery import DeliveryError, Message
 from nightcrawler_operator.effects.notifications.transport import Transports
-from tests.support.messaging import SIGNING_SECRET, TOKEN, secret, told
+from tests.support.messaging import SIGNING_SECRET, TOKEN, facts_about, secret
 from tests.support.receivers import Certificates, MailReceiver, WebReceiver
 
 USER, PASSWORD = "bot", f"p@ss:{TOKEN}"
@@ -45,7 +45,7 @@ async def transports(signed: Certificates) -> AsyncIterator[Transports]:
 
 
 def webhook(receiver: WebReceiver, path: str = f"/hook/{TOKEN}") -> Message:
-    return Message(told("fail"), "webhook", WebTarget(receiver.url + path, SIGNING_SECRET))
+    return Message(facts_about("fail"), "webhook", WebTarget(receiver.url + path, SIGNING_SECRET))
 
 
 async def refused(
@@ -71,7 +71,7 @@ async def test_a_webhook_gets_one_signed_cloud_event(transports: Transports, rec
 
 
 async def test_slack_gets_json_with_a_text(transports: Transports, receiver: WebReceiver) -> None:
-    await transports.send(Message(told("complete"), "slack", WebTarget(receiver.url + "/services/x")))
+    await transports.send(Message(facts_about("complete"), "slack", WebTarget(receiver.url + "/services/x")))
     (posted,) = receiver.posted
     assert posted.headers["Content-Type"].startswith("application/json")
     assert b'"text":":white_check_mark: *Image Classification completed' in posted.body
@@ -123,7 +123,7 @@ async def test_a_loopback_address_is_refused_where_internal_ones_are_not_allowed
 ) -> None:
     made = Transports(internal=False, ca_file=signed.authority)
     for url in (receiver.url, receiver.url.replace("localhost", "127.0.0.1")):
-        message = Message(told("fail"), "webhook", WebTarget(f"{url}/{TOKEN}", SIGNING_SECRET))
+        message = Message(facts_about("fail"), "webhook", WebTarget(f"{url}/{TOKEN}", SIGNING_SECRET))
         error = await refused(made, message, caplog)
         assert error.final
         assert "is not public, and this installation allows no others" in error.sentence
@@ -144,11 +144,13 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(
 async def test_what_cannot_be_reached_is_tried_again(
     transports: Transports, receiver: WebReceiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    closed = Message(told("fail"), "webhook", WebTarget(f"https://localhost:1/{TOKEN}", SIGNING_SECRET))
+    closed = Message(
+        facts_about("fail"), "webhook", WebTarget(f"https://localhost:1/{TOKEN}", SIGNING_SECRET)
+    )
     error = await refused(transports, closed, caplog)
     assert (error.sentence, error.final) == ("the receiver cannot be reached", False)
     unknown = WebTarget(f"https://nowhere.invalid/{TOKEN}", SIGNING_SECRET)
-    error = await refused(transports, Message(told("fail"), "webhook", unknown), caplog)
+    error = await refused(transports, Message(facts_about("fail"), "webhook", unknown), caplog)
     assert (error.sentence, error.final) == ("the receiver's name cannot be resolved", False)
 
 
@@ -181,7 +183,9 @@ def mail_target(server: MailReceiver, **changes: str) -> MailTarget:
 
 
 def e_mail(server: MailReceiver, *recipients: str, **changes: str) -> Message:
-    return Message(told("fail"), "email", mail_target(server, **changes), recipients or ("a@example.com",))
+    return Message(
+        facts_about("fail"), "email", mail_target(server, **changes), recipients or ("a@example.com",)
+    )
 
 
 async def test_an_e_mail_arrives_over_tls_after_a_login_as_text_and_html(
@@ -192,7 +196,7 @@ async def test_an_e_mail_arrives_over_tls_after_a_login_as_text_and_html(
     assert (got.user, got.encrypted, got.sender) == (USER, True, "nightcrawler@example.com")
     assert got.recipients == ("a@example.com", "b@example.com")
     assert got.message["Subject"] == "Image Classification failed after 2 minutes 5 seconds"
-    assert got.message["Message-ID"] == f"<{told('fail').id}@example.com>"
+    assert got.message["Message-ID"] == f"<{facts_about('fail').id}@example.com>"
     assert got.message["Auto-Submitted"] == "auto-generated"
     text, html = (got.message.get_body((kind,)) for kind in ("plain", "html"))
     assert text is not None

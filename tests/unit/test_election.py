@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from nightcrawler_crds import errors
-from nightcrawler_operator.election.elector import Elector, LeaseTerms
-from nightcrawler_operator.election.leadership import SoleLeader
+from nightcrawler_crds.election.elector import Elector, LeaseTerms
+from nightcrawler_crds.election.leadership import SoleLeader
 from tests.support.leases import LeaseServer, LeaseStore, Witness
 from tests.support.virtualtime import now, virtual_time
 

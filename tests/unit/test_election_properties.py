@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typing_extensions import override
 
+from nightcrawler_crds.election.elector import Elector, LeaseTerms
 from nightcrawler_crds.kube.nativeviews import LeaseView
-from nightcrawler_operator.election.elector import Elector, LeaseTerms
 from tests.support.leases import LeaseServer, LeaseStore, Witness
 from tests.support.virtualtime import run
 

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from nightcrawler_crds import errors
-from nightcrawler_operator.decisions.death import Container, Holder, Stat, termination_line
-from nightcrawler_operator.election.holder import (
+from nightcrawler_crds.election.death import Container, Holder, Stat, termination_line
+from nightcrawler_crds.election.holder import (
     Witness,
     own_holder,
     own_process,

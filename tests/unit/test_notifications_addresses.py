@@ -13,7 +13,7 @@ from nightcrawler_operator.decisions.notifications.targets import WebTarget
 from nightcrawler_operator.effects.notifications.addresses import NotPublicError, is_public, lookup
 from nightcrawler_operator.effects.notifications.delivery import DeliveryError, Message
 from nightcrawler_operator.effects.notifications.web import Web
-from tests.support.messaging import SIGNING_SECRET, TOKEN, told
+from tests.support.messaging import SIGNING_SECRET, TOKEN, facts_about
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ async def test_no_way_of_writing_a_loopback_address_is_connected_to(
 
     monkeypatch.setattr("nightcrawler_operator.effects.notifications.web.socket.socket", Socket)
     web = Web(ssl.create_default_context(), internal=False)
-    message = Message(told("fail"), "webhook", WebTarget(f"https://{host}/{TOKEN}", SIGNING_SECRET))
+    message = Message(facts_about("fail"), "webhook", WebTarget(f"https://{host}/{TOKEN}", SIGNING_SECRET))
     try:
         with pytest.raises(DeliveryError) as refused:
             await web.send(message)
@@ -102,7 +102,9 @@ async def test_a_name_that_leads_inside_is_refused_for_good_and_the_address_is_s
 ) -> None:
     resolving_to(monkeypatch, "127.0.0.1")
     web = Web(ssl.create_default_context(), internal=False)
-    message = Message(told("fail"), "webhook", WebTarget(f"https://receiver.example/{TOKEN}", SIGNING_SECRET))
+    message = Message(
+        facts_about("fail"), "webhook", WebTarget(f"https://receiver.example/{TOKEN}", SIGNING_SECRET)
+    )
     try:
         with pytest.raises(DeliveryError, match=r"address 127\.0\.0\.1 is not public") as refused:
             await web.send(message)

@@ -16,12 +16,12 @@ from nightcrawler_operator.decisions.notifications import messages
 from nightcrawler_operator.decisions.notifications.facts import link_to, of_run, of_times
 from nightcrawler_operator.decisions.notifications.outbox import NoticeName
 from nightcrawler_operator.effects.notifications.web import signature
-from tests.support.messaging import FAILED, NOW, SIGNING_SECRET, URL, told
+from tests.support.messaging import FAILED, NOW, SIGNING_SECRET, URL, facts_about
 from tests.support.views import at, execution, workflow
 
 
 def test_a_webhook_gets_a_cloud_event_that_says_what_how_and_why() -> None:
-    event = messages.cloud_event(told("fail"))
+    event = messages.cloud_event(facts_about("fail"))
     read = JSONFormat().read(CloudEvent, json.dumps(event))
     assert read.get_type() == "dev.nightcrawler.execution.failed"
     assert read.get_source() == "/apis/nightcrawler.dev/v1alpha1/namespaces/default/workflows/wf-1001"
@@ -57,7 +57,7 @@ def test_a_webhook_gets_a_cloud_event_that_says_what_how_and_why() -> None:
 
 @pytest.mark.parametrize("event", [event for event in NOTICE_EVENTS if event != "skip"])
 def test_every_event_has_a_message_in_every_channel(event: str) -> None:
-    facts = told(event, *(("train", 2) if event == "retry" else ()))
+    facts = facts_about(event, *(("train", 2) if event == "retry" else ()))
     made = messages.cloud_event(facts)
     JSONFormat().read(CloudEvent, json.dumps(made))
     assert made["data"]["event"] == event
@@ -67,14 +67,14 @@ def test_every_event_has_a_message_in_every_channel(event: str) -> None:
 
 def test_the_id_follows_from_what_happened_and_tells_it_from_all_else() -> None:
     ids = [
-        told("fail").id,
-        told("start").id,
-        told("retry", "a", 1).id,
-        told("retry", "a", 2).id,
-        told("retry", "b", 1).id,
+        facts_about("fail").id,
+        facts_about("start").id,
+        facts_about("retry", "a", 1).id,
+        facts_about("retry", "a", 2).id,
+        facts_about("retry", "b", 1).id,
     ]
     assert len(set(ids)) == len(ids)
-    assert told("fail").id == told("fail", phase="Failed").id
+    assert facts_about("fail").id == facts_about("fail", phase="Failed").id
     assert all(one.startswith("msg_") and len(one) == 36 for one in ids)
 
 
@@ -105,7 +105,7 @@ def test_the_signature_is_what_standard_webhooks_verify_and_changes_with_each_pa
 
 
 def test_slack_gets_one_readable_message_with_a_link() -> None:
-    text = messages.slack_message(told("fail"))["text"]
+    text = messages.slack_message(facts_about("fail"))["text"]
     assert text == (
         ":x: *Image Classification failed after 2 minutes 5 seconds*\n"
         "step 'train' failed: exit code 3\n"
@@ -114,7 +114,7 @@ def test_slack_gets_one_readable_message_with_a_link() -> None:
 
 
 def test_what_users_wrote_is_neither_markup_nor_a_mention_nor_html() -> None:
-    facts = told("fail", phase="Failed", message="<!channel> & *bold* <script>alert(1)</script>")
+    facts = facts_about("fail", phase="Failed", message="<!channel> & *bold* <script>alert(1)</script>")
     text = messages.slack_message(facts)["text"]
     assert "<!channel>" not in text
     assert "&lt;!channel&gt; &amp;" in text
@@ -124,7 +124,7 @@ def test_what_users_wrote_is_neither_markup_nor_a_mention_nor_html() -> None:
 
 
 def test_an_e_mail_says_what_how_it_ended_the_error_durations_and_the_link() -> None:
-    mail = messages.mail(told("fail"))
+    mail = messages.mail(facts_about("fail"))
     assert mail.subject == "Image Classification failed after 2 minutes 5 seconds"
     assert (
         mail.text
@@ -152,9 +152,11 @@ https://workflows.example/api/workflows/wf-1001/executions/exec-1
 
 def test_a_retry_says_why_only_while_that_is_known() -> None:
     retrying = {"phase": "Retrying", "attempt": 1, "message": "step 'train' failed: exit code 9"}
-    assert "exit code 9" in told("retry", "train", 1, phase="Running", steps={"train": retrying}).detail
+    assert (
+        "exit code 9" in facts_about("retry", "train", 1, phase="Running", steps={"train": retrying}).detail
+    )
     next_one = {"phase": "Running", "attempt": 2}
-    facts = told("retry", "train", 1, phase="Running", steps={"train": next_one})
+    facts = facts_about("retry", "train", 1, phase="Running", steps={"train": next_one})
     assert facts.title == "Image Classification: attempt 1 of step 'train' failed, and it is tried again"
     assert facts.detail == ""
 

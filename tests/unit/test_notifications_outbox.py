@@ -182,25 +182,25 @@ STARTED = OutcomeView(at(0), "Started", conditions.RUN_STARTING, execution="x")
 
 def test_times_without_a_run_are_noted_and_those_with_one_are_not() -> None:
     news = (STARTED, skipped(10), skipped(20))
-    found = times.with_times({}, news, ["slack"])
+    found = times.with_unrun_times({}, news, ["slack"])
     assert found == {"skip/slack": NoticeView("Pending", time=at(20), after=at(9))}
-    assert times.with_times({}, (STARTED,), ["slack"]) == {}
-    assert times.with_times({}, (skipped(10, conditions.SUSPENDED),), ["slack"]) == {}
+    assert times.with_unrun_times({}, (STARTED,), ["slack"]) == {}
+    assert times.with_unrun_times({}, (skipped(10, conditions.SUSPENDED),), ["slack"]) == {}
 
 
 def test_times_that_come_while_a_message_waits_are_told_in_the_same() -> None:
     before = {"skip/slack": NoticeView("Pending", time=at(10), after=at(9), attempts=3, last_error="500")}
-    found = times.with_times(before, (skipped(20),), ["slack"])
+    found = times.with_unrun_times(before, (skipped(20),), ["slack"])
     assert found["skip/slack"] == msgspec.structs.replace(before["skip/slack"], time=at(20))
 
 
 @pytest.mark.parametrize("state", ["Sent", "Failed"])
 def test_the_next_message_tells_of_what_came_after_the_last(state: str) -> None:
     before = {"skip/slack": NoticeView(state, time=at(10), after=at(0), attempts=1, sent_at=at(11))}
-    found = times.with_times(before, (skipped(20),), ["slack"])["skip/slack"]
+    found = times.with_unrun_times(before, (skipped(20),), ["slack"])["skip/slack"]
     assert found == NoticeView("Pending", time=at(20), after=at(10), sent_at=at(11))
     recent = [skipped(5), STARTED, skipped(10), skipped(20), skipped(30)]
-    assert list(facts.untold(recent, found.after, at(20))) == [skipped(20)]
+    assert list(facts.unreported(recent, found.after, at(20))) == [skipped(20)]
 
 
 def test_times_that_came_while_a_message_was_under_way_are_told_in_the_next() -> None:

@@ -167,7 +167,7 @@ def test_without_events_failures_are_told() -> None:
 # --- the condition -----------------------------------------------------------------------------------
 
 
-def said(
+def condition_of(
     given: WorkflowSpec, own: SecretValues | None, domains: tuple[str, ...] = ()
 ) -> tuple[str, str, str]:
     found = configured(wanted_notices(given), targets_of(own, None), domains)
@@ -186,7 +186,7 @@ def test_targets_that_are_not_known_yet_are_no_reason_to_warn() -> None:
 
 
 def test_a_ticked_channel_without_target_is_said_with_what_to_do() -> None:
-    status, reason, message = said(
+    status, reason, message = condition_of(
         spec(slack=True, webhook=True), secret(slack_webhook_url="https://a.example")
     )
     assert (status, reason) == ("False", conditions.NO_TARGET)
@@ -198,22 +198,22 @@ def test_a_ticked_channel_without_target_is_said_with_what_to_do() -> None:
 
 def test_enabled_without_any_channel_uses_those_that_have_a_target() -> None:
     own = secret(slack_webhook_url="https://a.example")
-    assert said(spec(True), own) == ("True", conditions.TARGETS_FOUND, "there is a target for slack")
-    status, reason, message = said(spec(True), None)
+    assert condition_of(spec(True), own) == ("True", conditions.TARGETS_FOUND, "there is a target for slack")
+    status, reason, message = condition_of(spec(True), None)
     assert (status, reason) == ("False", conditions.NO_TARGET)
     assert message.startswith("notifications are enabled, and no channel has a target: email has no target")
 
 
 def test_e_mails_need_somebody_who_gets_them() -> None:
     own = secret(smtp_url="smtps://mail.example", email_from="a@mail.example")
-    assert said(spec(email=True), own)[1] == conditions.NO_RECIPIENTS
-    assert said(spec(email=True, emailTo=["b@example.com"]), own)[0] == "True"
+    assert condition_of(spec(email=True), own)[1] == conditions.NO_RECIPIENTS
+    assert condition_of(spec(email=True, emailTo=["b@example.com"]), own)[0] == "True"
 
 
 def test_recipients_of_other_domains_are_refused_where_the_installation_says_so() -> None:
     own = secret(smtp_url="smtps://mail.example", email_from="a@mail.example", email_to="c@evil.example")
     domains = ("Example.com",)
-    status, reason, message = said(
+    status, reason, message = condition_of(
         spec(email=True, emailTo=["b@example.COM", "c@evil.example"]), own, domains
     )
     assert (status, reason) == ("False", conditions.REFUSED_RECIPIENTS)

@@ -11,11 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from nightcrawler_crds import settings as common
+from nightcrawler_crds.election.death import Container
 from nightcrawler_crds.errors import ConfigurationError
 from nightcrawler_crds.validation.podtemplate import PodPolicy, Power
 from nightcrawler_crds.words import Bytes, Cpu
 from nightcrawler_operator import settings
-from nightcrawler_operator.decisions.death import Container
 from nightcrawler_operator.limits import Limits
 
 
@@ -65,6 +65,7 @@ LIMITS: Final = (
     ("ENVIRONMENT_STATUS_SPACING", "8", "environment_status_spacing", 8),
     ("MAX_DISRUPTIONS", "8", "max_disruptions", 8),
     ("DUTY_TIMEOUT", "30m", "duty_timeout", 1800),
+    ("ARCHIVE_TIMEOUT", "2 days", "archive_timeout", 172_800),
     ("MAX_OWING_RUNS", "7", "max_owing_runs", 7),
     ("DEFAULT_TIME_ZONE", "Europe/Berlin", "default_time_zone", "Europe/Berlin"),
     ("CATCH_UP_MOST", "20", "catch_up_most", 20),
@@ -76,14 +77,17 @@ LIMITS: Final = (
     ("MAX_RUNNING_PER_NAMESPACE", "10", "max_running_per_namespace", 10),
     ("MAX_RUNNING_IN", "vision = 20,nightly=5", "max_running_in", {"vision": 20, "nightly": 5}),
     ("PRIORITY_CLASS_PREFIX", "nc-", "priority_class_prefix", "nc-"),
+    ("OTLP_ENDPOINT", "http://collector:4318", "exports_traces", True),
+    ("STEPS_OTLP_ENDPOINT", "https://collector", "steps_otlp_endpoint", "https://collector"),
     ("ALLOW_HOST_PATH", "true", "pod_policy", PodPolicy(allow_host_path=True)),
 )
 
 
 def test_every_number_reaches_the_limits(environment: Environment) -> None:
-    loaded = environment.load(**{setting: text for setting, text, _, _ in LIMITS})
+    kept = {"KEEP": "archive,logs", "NAMESPACE": "team"}
+    loaded = environment.load(**kept, **{setting: text for setting, text, _, _ in LIMITS})
     wanted: dict[str, Any] = {field: value for _, _, field, value in LIMITS}
-    assert loaded.limits == Limits(**wanted)
+    assert loaded.limits == Limits(archived_namespace="team", logged_namespace="team", **wanted)
     as_by_default = [
         f.name for f in fields(Limits) if getattr(loaded.limits, f.name) == getattr(Limits(), f.name)
     ]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.effects.notifications.delivery import DeliveryError
+from nightcrawler_operator.keys import NoticeKey
 from tests.support.modelserver import Json
 from tests.support.modelstore import Death
 from tests.support.replica import the_servers_time
@@ -22,9 +23,9 @@ from tests.support.simulation import (
     Simulation,
     any_action,
     assert_right_end,
+    effects,
     graphs,
     many_examples,
-    message_sends,
     simulate,
     with_statistics,
 )
@@ -35,7 +36,8 @@ ALL: Final = ["start", "complete", "fail", "cancel", "retry", "late"]
 
 def wants(*channels: str, events: list[str] | None = None) -> Json:
     ticked = dict.fromkeys(channels, True)
-    return {"notifications": ticked, **({} if events is None else {"notificationEvents": events})}
+    config = {"notifications": ticked, **({} if events is None else {"notificationEvents": events})}
+    return {"config": config}
 
 
 def notices(made: Simulation) -> Json:
@@ -46,13 +48,13 @@ def notices(made: Simulation) -> Json:
 @many_examples
 @given(
     graphs(),
-    st.lists(any_action | message_sends, min_size=20, max_size=80),
+    st.lists(any_action | effects, min_size=20, max_size=80),
     st.integers(1, 2),
 )
 def test_each_message_arrives_and_a_death_repeats_it_at_most_once(
     steps: list[Json], actions: list[Action], replicas: int
 ) -> None:
-    made = with_statistics(simulate(steps, actions, replicas, config=wants("webhook", "slack", events=ALL)))
+    made = with_statistics(simulate(steps, actions, replicas, spec=wants("webhook", "slack", events=ALL)))
     assert_right_end(made, steps)
     recorded = notices(made)
     lives = replicas + sum(one.deaths for one in made.replicas)
@@ -69,13 +71,13 @@ def test_each_message_arrives_and_a_death_repeats_it_at_most_once(
 
 @pytest.mark.parametrize("answered", [True, False], ids=["sent", "not sent"])
 def test_who_dies_between_sending_and_recording_sends_once_more_with_the_same_id(answered: bool) -> None:
-    made = Simulation(ONE_STEP, 1, config=wants("webhook", events=["complete"]))
+    made = Simulation(ONE_STEP, 1, spec=wants("webhook", events=["complete"]))
 
     async def story() -> None:
-        await made.run_without_faults(messages=False)
+        await made.run_without_faults(effects=False)
         pending = {"state": "Pending", "time": made.status["completionTime"]}
         assert notices(made) == {"complete/webhook": pending}
-        await made.apply(Action("message", death=Death(0, answered)))
+        await made.apply(Action("effects", death=Death(0, answered)))
         assert made.replicas[0].deaths == 1
         await made.run_without_faults(until_clean=True)
 
@@ -89,23 +91,23 @@ def test_who_dies_between_sending_and_recording_sends_once_more_with_the_same_id
 def test_an_api_server_that_is_away_after_the_sending_has_nothing_sent_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    made = Simulation(ONE_STEP, 1, config=wants("webhook", "email", events=["complete"]))
+    made = Simulation(ONE_STEP, 1, spec=wants("webhook", "email", events=["complete"]))
     one = made.replicas[0]
 
     def away(*_: Any, **__: Any) -> Any:
         raise errors.Unavailable("nobody answers")
 
     async def story() -> None:
-        await made.run_without_faults(messages=False)
-        await made.apply(Action("message"))
+        await made.run_without_faults(effects=False)
+        await made.apply(Action("effects"))
         assert len(made.receiver.taken) == 2
         with monkeypatch.context() as broken:
             broken.setattr(made.server, "patch", away)
             for _ in range(50):
                 await one.work()
-                await one.send_messages()
-                for key in one._notifications.all_keys():  # as a new leader does
-                    one.messages.wake(key)
+                await one.work_on_effects()
+                for key in one.effects[NoticeKey].all_keys():  # as a new leader does
+                    one.slow.wake(key)
         assert {notice["state"] for notice in notices(made).values()} == {"Pending"}
         await made.run_without_faults(until_clean=True)
 
@@ -117,7 +119,7 @@ def test_an_api_server_that_is_away_after_the_sending_has_nothing_sent_again(
 
 
 def test_a_receiver_that_never_takes_anything_is_given_up_with_the_duty() -> None:
-    made = Simulation(ONE_STEP, 1, config=wants("webhook", events=["start", "complete"]))
+    made = Simulation(ONE_STEP, 1, spec=wants("webhook", events=["start", "complete"]))
     made.receiver.refuses = lambda _: DeliveryError("the receiver answered 500")
 
     async def story() -> None:
@@ -136,7 +138,7 @@ def test_a_receiver_that_never_takes_anything_is_given_up_with_the_duty() -> Non
 
 def test_a_run_without_notifications_costs_no_write_and_owes_nothing() -> None:
     quiet = simulate(ONE_STEP, [], replicas=1)
-    off = simulate(ONE_STEP, [], replicas=1, config=wants("webhook", events=["cancel"]))
+    off = simulate(ONE_STEP, [], replicas=1, spec=wants("webhook", events=["cancel"]))
     assert not quiet.receiver.asked
     assert not off.receiver.asked
     assert quiet.server.version == off.server.version
@@ -145,17 +147,17 @@ def test_a_run_without_notifications_costs_no_write_and_owes_nothing() -> None:
 
 
 def test_deleting_a_run_ends_its_messages() -> None:
-    made = Simulation(ONE_STEP, 1, config=wants("webhook", events=["complete"]))
+    made = Simulation(ONE_STEP, 1, spec=wants("webhook", events=["complete"]))
     made.receiver.refuses = lambda _: DeliveryError("the receiver answered 503")
     one = made.replicas[0]
 
     async def story() -> None:
-        await made.run_without_faults(messages=False)
-        await made.apply(Action("message"))
+        await made.run_without_faults(effects=False)
+        await made.apply(Action("effects"))
         made.server.delete(names.EXECUTIONS, RUN)
         await made.apply(Action("catch up"))
         made.server.now += 2 * made.invariants.patience
-        await one.send_messages()
+        await one.work_on_effects()
 
     with the_servers_time(made.server) as runner:
         runner.run(story())
@@ -164,8 +166,9 @@ def test_deleting_a_run_ends_its_messages() -> None:
 
 
 def test_a_late_run_is_told_of_once_at_80_percent_of_its_timeout() -> None:
-    config = wants("slack", events=["late"]) | {"timeout": "100 seconds"}
-    made = Simulation(ONE_STEP, 1, config=config)
+    spec = wants("slack", events=["late"])
+    spec["config"] |= {"timeout": "100 seconds"}
+    made = Simulation(ONE_STEP, 1, spec=spec)
 
     async def story() -> None:
         await made.apply(Action("catch up"))

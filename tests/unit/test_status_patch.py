@@ -13,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightcrawler_crds.kube.metadata import Condition, Meta
-from nightcrawler_crds.kube.views import ExecutionStatusView, ExecutionView, StepStatusView
+from nightcrawler_crds.kube.noticeviews import NoticeView
+from nightcrawler_crds.kube.views import (
+    AttemptView,
+    ExecutionStatusView,
+    ExecutionView,
+    PodEventView,
+    StepStatusView,
+)
 from nightcrawler_crds.v1alpha1 import MAX_PARAMETERS_BYTES, Phase, StepPhase
 from nightcrawler_operator.decisions.execution import decide
 from nightcrawler_operator.decisions.status import condition, merge_patch, sentence, status_patch
@@ -216,6 +223,8 @@ class Large:
     reasons: list[tuple[str, int]]
     char: str
     count: int
+    attempts: int
+    events: int
 
     def status(self) -> ExecutionStatusView:
         messages, reasons = ([char * length for char, length in of] for of in (self.messages, self.reasons))
@@ -223,15 +232,31 @@ class Large:
             f"{self.char * 96}{number:04}": StepStatusView(
                 "Completed", 100, 5, at(1), at(2), "j" * 63, 255,
                 reasons[number % len(reasons)], messages[number % len(messages)],
+                attempts=self._attempts(),
             )
             for number in range(self.count)
         }  # fmt: skip
         said = [
             Condition(f"Type{n}", "True", "R" * 64, messages[n % len(messages)], at(1), 1) for n in range(6)
         ]
+        notices = {
+            f"retry/webhook/{number:0100}/1": NoticeView("Failed", at(1), at(1), 9, "e" * 512, at(2))
+            for number in range(60)
+        }
         return ExecutionStatusView(
-            "Running", messages[0], "e" * 253, "r" * 253, at(1), at(2), "1/1000", tuple(said), steps=of_steps
+            "Running", messages[0], "e" * 253, "r" * 253, at(1), at(2), "1/1000", tuple(said),
+            notifications=notices, steps=of_steps,
+        )  # fmt: skip
+
+    def _attempts(self) -> tuple[AttemptView, ...] | None:
+        """Attempts as a trace keeps them, with Events at level debug."""
+        char, length = self.messages[0]
+        events = tuple(PodEventView(at(3), "R" * 64, char * min(length, 200)) for _ in range(self.events))
+        made = tuple(
+            AttemptView(number, at(1), at(2), at(3), at(4), 137, "OutOfMemory", "n" * 63, events or None)
+            for number in range(self.attempts)
         )
+        return made or None
 
 
 @given(
@@ -241,6 +266,8 @@ class Large:
         recipes(128),
         st.sampled_from(["a", '"', "\N{WINKING FACE}"]),
         st.sampled_from([1, 40, 500, 1000]),
+        st.sampled_from([0, 0, 0, 2]),
+        st.sampled_from([0, 4]),
     )
 )
 def test_no_status_outgrows_its_budget_whatever_it_holds(large: Large) -> None:
@@ -251,6 +278,18 @@ def test_no_status_outgrows_its_budget_whatever_it_holds(large: Large) -> None:
     assert kept is wanted or stored(wanted) > MAX_STATUS_BYTES * 0.6
     assert within_budget(kept) is kept
     assert {n: s.phase for n, s in kept.steps.items()} == {n: s.phase for n, s in wanted.steps.items()}
+
+
+@pytest.mark.parametrize(("events", "attempts", "left"), [(0, 1, (1, 1)), (8, 1, (1, 0)), (1, 16, (0, 0))])
+def test_what_the_trace_keeps_goes_before_any_message(
+    events: int, attempts: int, left: tuple[int, int]
+) -> None:
+    large = Large([("m", 300)], [("R", 10)], "a", 1000, attempts, events)
+    kept = within_budget(large.status())
+    assert {step.message for step in kept.steps.values()} == {"m" * 300}
+    one = kept.steps["a" * 96 + "0000"].attempts or ()
+    # Events that are dropped are empty, not missing: otherwise they would be collected again.
+    assert (bool(one), bool(one and one[0].events is None)) == tuple(map(bool, left))
 
 
 def test_what_was_shortened_is_written_once() -> None:

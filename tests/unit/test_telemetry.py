@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from nightcrawler_crds.allocation import rank, subjects_of
 from nightcrawler_crds.clock import utcnow
+from nightcrawler_crds.election.leadership import SoleLeader
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
@@ -19,7 +20,6 @@ from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
 from nightcrawler_operator.claims import Claim, Place
 from nightcrawler_operator.cluster.state import ClusterState
-from nightcrawler_operator.election.leadership import SoleLeader
 from nightcrawler_operator.keys import ExecutionKey
 from nightcrawler_operator.lanes import Lane, Lanes
 from nightcrawler_operator.plan import NewJob

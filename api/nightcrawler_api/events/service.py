@@ -12,8 +12,9 @@ import msgspec
 from fastapi.sse import format_sse_event
 
 from nightcrawler_api.caller import Caller
-from nightcrawler_api.executions.presenter import row_of_workflow
+from nightcrawler_api.executions.presenter import named, row_of_workflow
 from nightcrawler_api.state.clustercache import ClusterCache
+from nightcrawler_api.state.index import owner_of
 from nightcrawler_api.state.journal import Entry, Journal
 from nightcrawler_api.workflows.presenter import row
 from nightcrawler_crds import clock
@@ -78,10 +79,10 @@ class EventService:
         workflow = index.workflow((namespace, entry.workflow))
         if entry.kind == WORKFLOWS.plural:
             return ("workflow", row(workflow)) if workflow else ("workflowDeleted", {"id": name})
-        execution = index.runs.get(namespace, name)
+        execution = index.runs.get(namespace, name) or entry.archived
         if execution is None:
             return "executionDeleted", {"id": name, "workflowId": entry.workflow}
-        called = workflow.name if workflow else None
+        called = named(workflow, owner_of(execution))
         return "execution", row_of_workflow(execution, called, self._default_user, clock.utcnow())
 
 

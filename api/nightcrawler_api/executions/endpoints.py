@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Path, Query, Response
+from fastapi import APIRouter, Body, Path, Query, Request, Response
 
-from nightcrawler_api.dependencies import CallerOf, Executions, IdempotencyKey
+from nightcrawler_api.dependencies import CallerOf, Executions, ExecutionsRead, IdempotencyKey, StatisticsOf
 from nightcrawler_api.errors import BODIES, WRITES
 from nightcrawler_api.executions import examples
 from nightcrawler_api.executions.queries import (
@@ -16,6 +16,7 @@ from nightcrawler_api.executions.queries import (
 )
 from nightcrawler_api.executions.schemas import (
     AllExecutionsList,
+    AnyExecutionDetail,
     BulkCancelled,
     Cancelling,
     ExecuteRequest,
@@ -23,10 +24,12 @@ from nightcrawler_api.executions.schemas import (
     ExecutionList,
     ExecutionStarted,
     RerunRequest,
+    Trace,
 )
 from nightcrawler_api.http.json_body import JsonRoute
-from nightcrawler_api.openapi import answers, creates, reads
-from nightcrawler_api.responses import ETagResponse, json, made
+from nightcrawler_api.openapi import answers, creates, reads, with_table
+from nightcrawler_api.responses import ETagResponse, json, made, table
+from nightcrawler_api.statistics.schemas import ExecutionGroups
 
 router = APIRouter(prefix="/api/workflows/{workflowId}", tags=["executions"], route_class=JsonRoute)
 
@@ -70,15 +73,20 @@ async def execute_workflow(
 @router.get(
     "/executions",
     summary="List a workflow's executions",
-    responses=reads(ExecutionList, "A page of executions.", examples.LIST, 404, 422, 503),
+    responses=with_table(
+        reads(ExecutionList, "A page of executions.", examples.LIST, 404, 422, 503), examples.TABLE
+    ),
 )
 async def list_executions(
-    executions: Executions,
+    request: Request,
+    executions: ExecutionsRead,
     caller: CallerOf,
     workflow_id: WorkflowId,
     asked: Annotated[ExecutionParameters, Query()],
 ) -> Response:
     """Executions, newest first; those created in the same second by descending id."""
+    if asked.format == "csv":
+        return _table(request, *await executions.table(workflow_id, asked, caller))
     return ETagResponse(await executions.page(workflow_id, asked, caller))
 
 
@@ -88,7 +96,7 @@ async def list_executions(
     responses=reads(ExecutionDetail, "The execution in full.", examples.DETAIL, 404, 422, 503),
 )
 async def show_execution(
-    executions: Executions,
+    executions: ExecutionsRead,
     caller: CallerOf,
     workflow_id: WorkflowId,
     execution_id: ExecutionId,
@@ -100,6 +108,22 @@ async def show_execution(
     why it is missing.
     """
     return ETagResponse(await executions.show(workflow_id, execution_id, caller, with_logs=logs))
+
+
+@router.get(
+    "/executions/{executionId}/trace",
+    summary="Show the trace of an execution",
+    responses=reads(Trace, "The trace in OpenTelemetry's JSON.", examples.TRACE, 404, 422, 503),
+)
+async def show_trace(
+    executions: ExecutionsRead, caller: CallerOf, workflow_id: WorkflowId, execution_id: ExecutionId
+) -> Response:
+    """The spans of the run and its steps; attempts, waits and Events as its workflow's traceLevel says.
+
+    It is the body of an OTLP request, which collectors and trace viewers take. Spans of what is under way
+    end now.
+    """
+    return ETagResponse(await executions.trace(workflow_id, execution_id, caller))
 
 
 @router.post(
@@ -171,10 +195,53 @@ async def cancel_executions(
 @all_of_them.get(
     "",
     summary="List executions of all workflows",
-    responses=reads(AllExecutionsList, "A page of executions.", examples.LIST_OF_ALL, 422, 503),
+    responses=with_table(
+        reads(
+            AllExecutionsList | ExecutionGroups,
+            "A page of executions, or of groups of them.",
+            examples.LIST_OF_ALL,
+            422,
+            503,
+        ),
+        examples.TABLE,
+    ),
 )
 async def list_all_executions(
-    executions: Executions, caller: CallerOf, asked: Annotated[AllExecutionsParameters, Query()]
+    request: Request,
+    executions: ExecutionsRead,
+    statistics: StatisticsOf,
+    caller: CallerOf,
+    asked: Annotated[AllExecutionsParameters, Query()],
 ) -> Response:
-    """Executions that match all filters, newest first; `workflow` is missing if it has been deleted."""
-    return ETagResponse(executions.page_of_all(asked, caller))
+    """Executions that match all filters, newest first, also of workflows that have been deleted.
+
+    With `groupBy`, groups of them in the order of their first executions, each with its statistics.
+    """
+    by = asked.group_by
+    if asked.format == "csv":
+        if by is not None:
+            return table(await statistics.table_of_groups(asked, by, caller), "groups")
+        return _table(request, *await executions.table(None, asked, caller))
+    if by is not None:
+        return ETagResponse(await statistics.page(asked, by, caller))
+    return ETagResponse(await executions.page_of_all(asked, caller))
+
+
+@all_of_them.get(
+    "/{executionId}",
+    summary="Show an execution of any workflow",
+    responses=reads(AnyExecutionDetail, "The execution in full.", examples.DETAIL_OF_ANY, 404, 422, 503),
+)
+async def show_any_execution(
+    executions: ExecutionsRead, caller: CallerOf, execution_id: ExecutionId, logs: _Logs = True
+) -> Response:
+    """As under its workflow, and also if that has been deleted: the archive keeps its executions."""
+    return ETagResponse(await executions.show_any(execution_id, caller, with_logs=logs))
+
+
+def _table(request: Request, text: str, cursor: str | None) -> Response:
+    """Executions as CSV; the URL of what follows has the same query, and the cursor."""
+    if cursor is None:
+        return table(text, "executions")
+    following = request.url.remove_query_params("offset").include_query_params(cursor=cursor)
+    return table(text, "executions", f"{following.path}?{following.query}")

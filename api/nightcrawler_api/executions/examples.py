@@ -50,6 +50,12 @@ LIST: Final[dict[str, Any]] = {
     "offset": 0,
 }
 
+TABLE: Final = (
+    "id,workflowId,workflow,status,startTime,endTime,duration,executor\r\n"
+    "exec-5001,wf-1001,Image Classification Training,completed,2025-07-10T14:45:00Z,2025-07-10T16:01:25Z,"
+    "01:16:25,John Doe\r\n"
+)
+
 LIST_OF_ALL: Final[dict[str, Any]] = {
     "executions": [
         {"id": row["id"], "workflowId": "wf-1001", **row, "workflow": "Image Classification Training"}
@@ -109,6 +115,13 @@ DETAIL: Final[dict[str, Any]] = {
     "parameters": PARAMETERS,
 }
 
+DETAIL_OF_ANY: Final[dict[str, Any]] = {
+    **DETAIL,
+    "workflow": "Image Classification Training",
+    "workflowDeleted": True,
+    "archived": True,
+}
+
 RERUN: Final[dict[str, Any]] = {
     "as it was": {"summary": "What the run did, with its parameters", "value": {}},
     "changed": {
@@ -129,4 +142,29 @@ CANCELLING: Final[dict[str, Any]] = {
     "message": "Execution cancellation requested",
     "executionId": "exec-5002",
     "status": "cancelling",
+}
+
+TRACE: Final[dict[str, Any]] = {
+    "resourceSpans": [
+        {
+            "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "nightcrawler"}}]},
+            "scopeSpans": [
+                {
+                    "scope": {"name": "nightcrawler"},
+                    "spans": [
+                        {
+                            "traceId": "0123456789abcdef0123456789abcdef",
+                            "spanId": "0123456789abcdef",
+                            "name": "image-classification",
+                            "kind": 1,
+                            "startTimeUnixNano": "1752158700000000000",
+                            "endTimeUnixNano": "1752163285000000000",
+                            "attributes": [],
+                            "status": {"code": 1},
+                        }
+                    ],
+                }
+            ],
+        }
+    ]
 }

@@ -15,6 +15,9 @@ from nightcrawler_crds.plaintext import plain_line
 _STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)(?: |$)")
 # Programs print brackets and timestamps before the level. Possessive quantifiers keep it linear.
 _LEADING_WORD: Final = re.compile(r"(?>[\d:.,/+\-\[(<*|\s\]]|(?<=\d)[TZ](?=[\d\s]))*+([A-Za-z]++)(?!\w|-\w)")
+# Lines of logfmt are pairs: time="12:00" level=warning msg="..."
+_IS_LOGFMT: Final = re.compile(r"\s*+[A-Za-z_][\w.]*+=")
+_LOGFMT_LEVEL: Final = re.compile(r'(?:^|\s)(?:level|lvl|severity)="?+([A-Za-z]++)')
 _LEVELS: Final[dict[str, Level]] = {
     **dict.fromkeys(("warning", "warn"), "warning"),
     **dict.fromkeys(
@@ -69,7 +72,7 @@ def _seconds_in_utc(local: str, offset: str) -> str | None:
 
 
 def level_of(message: str) -> Level:
-    """The level of a plain line, from its leading word or the `level` of its JSON; else info."""
+    """The level of a plain line, from its leading word or the `level` of its JSON or logfmt; else info."""
     if message.lstrip().startswith("{"):
         if is_deeper(message.encode(), _DEEPEST):
             return "info"
@@ -78,7 +81,9 @@ def level_of(message: str) -> Level:
         except ValueError:
             return "info"
         return _of_value(fields.level if fields.level is not None else fields.severity)
-    word = _LEADING_WORD.match(message[:200])
+    begin = message[:200]
+    pair = _LOGFMT_LEVEL.search(begin) if _IS_LOGFMT.match(begin) else None
+    word = pair or _LEADING_WORD.match(begin)
     return _LEVELS.get(word[1].lower(), "info") if word else "info"
 
 

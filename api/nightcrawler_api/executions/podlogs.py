@@ -26,6 +26,7 @@ _AT_ONCE: Final = 8
 StepLog = tuple[Sequence[LogLine], str]
 
 GONE: Final = "the Pod of this step is gone, and its log with it"
+NO_LOG: Final[StepLog] = ((), GONE)
 NOT_YET: Final = "the Pod of this step has not started yet"
 NEVER: Final = "no Pod of this step has started, and there is no log"
 TOO_SLOW: Final = "the log did not come in time; ask again, or read it with kubectl logs"
@@ -148,3 +149,11 @@ async def _read_one(store: Store, pod: PodView, max_bytes: int) -> StepLog:
 
 def _unreadable(error: ApiError) -> str:
     return f"the log cannot be read now: {one_line(str(error))}"
+
+
+def has_terminated(pod: PodView) -> bool:
+    """Whether the step's container has, so that its log is complete."""
+    if pod.status.phase in ("Succeeded", "Failed"):
+        return True
+    states = (c.state for c in pod.status.container_statuses if c.name == STEP_CONTAINER)
+    return any(state.terminated is not None for state in states)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
 from nightcrawler_api.estimates import Expected
 from nightcrawler_api.executions.schemas import (
+    AnyExecutionDetail,
     Cost,
     Execution,
     ExecutionDetail,
@@ -19,6 +21,7 @@ from nightcrawler_api.executions.schemas import (
     StepExecution,
 )
 from nightcrawler_api.filters import SCHEDULED
+from nightcrawler_api.state.index import WorkflowEntry
 from nightcrawler_api.state.statuses import ended, execution_status, has_started, started, step_status
 from nightcrawler_crds import clock, names, words
 from nightcrawler_crds.kube.noticeviews import NoticeView
@@ -98,7 +101,7 @@ def row(execution: ExecutionView, default_user: str, now: datetime) -> Execution
     elif status.start_time is not None:
         shown["duration"] = words.clock_long((now - status.start_time).total_seconds())
     if status.phase == "Failed":
-        shown["error"] = plain(_error(execution))
+        shown["error"] = plain(failure_of(execution))
     elif status.message and status.phase != "Completed":
         shown["message"] = plain(status.message)
     if status.waiting_reason and not status.has_ended:
@@ -123,15 +126,48 @@ def _executor(execution: ExecutionView, default_user: str) -> str:
     return spec.executor or default_user
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The workflow of an execution as lists show it: its name, if it is known, and whether it is gone."""
+
+    name: str | None
+    deleted: bool
+
+
+def named(entry: WorkflowEntry | None, owner: str | None, known: str | None = None) -> Named:
+    """The workflow of an execution.
+
+    Args:
+        entry: The workflow of that name that there is.
+        owner: The UID of the Workflow that owns the execution; one without an owner may still be adopted.
+        known: The last known name of that.
+    """
+    if entry is not None and (not owner or owner == entry.view.metadata.uid):
+        return Named(entry.name, deleted=False)
+    return Named(known, deleted=bool(owner))
+
+
 def row_of_workflow(
-    execution: ExecutionView, workflow: str | None, default_user: str, now: datetime
+    execution: ExecutionView, workflow: Named, default_user: str, now: datetime
 ) -> ExecutionOfWorkflow:
-    """An execution in a list across workflows; `workflow` is the name of its workflow, if that exists."""
+    """An execution in a list across workflows."""
     head = row(execution, default_user, now)
     shown: dict[str, Any] = {"id": head["id"], "workflowId": execution.spec.workflow_ref.name, **head}
-    if workflow is not None:
-        shown["workflow"] = workflow
+    if workflow.name is not None:
+        shown["workflow"] = workflow.name
+    if workflow.deleted:
+        shown["workflowDeleted"] = True
     return cast("ExecutionOfWorkflow", shown)
+
+
+def with_workflow(shown: ExecutionDetail, workflow: Named) -> AnyExecutionDetail:
+    """An execution in full with its workflow as lists show it."""
+    found: dict[str, Any] = {**shown}
+    if workflow.name is not None:
+        found["workflow"] = workflow.name
+    if workflow.deleted:
+        found["workflowDeleted"] = True
+    return cast("AnyExecutionDetail", found)
 
 
 def detail(
@@ -271,7 +307,7 @@ def _step(execution: ExecutionView, name: str, logs: StepLogs | None, now: datet
     return shown
 
 
-def _error(execution: ExecutionView) -> str:
+def failure_of(execution: ExecutionView) -> str:
     """Why an execution failed: its message, else that of its condition or of a failed step."""
     if execution.status.message:
         return execution.status.message

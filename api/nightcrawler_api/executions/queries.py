@@ -24,6 +24,9 @@ from nightcrawler_crds.kube.views import EnvironmentView
 
 Tag = Annotated[str, Field(min_length=1, max_length=128)]
 
+MOST_ROWS: Final = 10_000
+"""Of a table, in one answer."""
+
 ExecutionSort = Literal[
     "createdAt",
     "-createdAt",
@@ -61,13 +64,45 @@ class ExecutionFilters(QueryParameters):
     to: Moment = Field(None, description="Only those started before this time: RFC 3339, or a date.")
 
 
-class ExecutionParameters(ExecutionFilters, Continued):
+GroupBy = Literal["day", "month", "workflow", "status", "environment", "executor"]
+
+
+class Grouped(QueryParameters):
+    """The parameter that puts executions into groups."""
+
+    group_by: Annotated[GroupBy | None, Unset()] = Field(
+        None, description="What those of a group have in common; day and month are of the start, in UTC."
+    )
+
+
+class Tabular(QueryParameters):
+    """The parameter that asks for a table."""
+
+    format: Annotated[Literal["json", "csv"] | None, Unset()] = Field(
+        None, description="csv: a table for spreadsheets, with the fields of the JSON as columns."
+    )
+
+
+class Sourced(QueryParameters):
+    """The parameter that says where executions are taken from."""
+
+    source: Annotated[Literal["all", "cluster"] | None, Unset()] = Field(
+        None,
+        description="cluster: only executions that the cluster still has; needs no archive. "
+        "all: archived ones too.",
+    )
+
+
+class ExecutionParameters(ExecutionFilters, Sourced, Tabular, Continued):
     """Query parameters of a workflow's executions."""
 
     sort: Annotated[ExecutionSort, Field(description="Field to sort by; - before it: descending.")] = (
         "-createdAt"
     )
-    limit: Size = Field(DEFAULT_SIZE, description="Executions in the answer.")
+    limit: Size = Field(
+        DEFAULT_SIZE,
+        description=f"Executions in the answer; of a table {MOST_ROWS:,}, unless this is sent.",
+    )
     offset: int = Field(0, ge=0, description="Executions to leave out before them.")
 
     @property
@@ -76,7 +111,7 @@ class ExecutionParameters(ExecutionFilters, Continued):
         return Window(self.offset, self.limit)
 
 
-class AllExecutionsParameters(ExecutionParameters):
+class AllExecutionsParameters(ExecutionParameters, Grouped):
     """Query parameters of the executions of all workflows."""
 
     workflow: Annotated[Annotated[str, Field(max_length=253)] | None, Unset()] = Field(
@@ -101,6 +136,15 @@ class BulkCancelParameters(ExecutionFilters):
 
 _STATUSES: Final[dict[str, ExecutionStatus]] = {word: word for word in EXECUTION_STATUSES}
 """Statuses by their words; the other words of the parameter are none."""
+
+
+def needs_archive(asked: ExecutionFilters) -> bool:
+    """Whether executions that have ended, and are in the cluster no longer, can be among those asked for."""
+    return getattr(asked, "source", None) != "cluster" and asked.status not in (
+        "running",
+        "pending",
+        "cancelling",
+    )
 
 
 def query_of(

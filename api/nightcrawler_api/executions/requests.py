@@ -151,18 +151,7 @@ def manifest(
     repeated: Repeated | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> Mapping[str, Any]:
-    """The WorkflowExecution of a request, owned by its workflow.
-
-    blockOwnerDeletion is false: nothing needs it, and some clusters require rights on finalizers for it.
-    """
-    owner = {
-        "apiVersion": WORKFLOWS.api_version,
-        "kind": WORKFLOWS.kind,
-        "name": workflow.metadata.name,
-        "uid": workflow.metadata.uid,
-        "controller": True,
-        "blockOwnerDeletion": False,
-    }
+    """The WorkflowExecution of a request, owned by its workflow."""
     spec: dict[str, Any] = {
         "workflowRef": {"name": workflow.metadata.name},
         "executor": executor,
@@ -179,7 +168,7 @@ def manifest(
     metadata: dict[str, Any] = {
         "name": name,
         "labels": {names.LABEL_WORKFLOW: workflow.metadata.name},
-        "ownerReferences": [owner],
+        "ownerReferences": [owner_reference(workflow)],
     }
     if annotations:
         metadata["annotations"] = annotations
@@ -188,4 +177,19 @@ def manifest(
         "kind": EXECUTIONS.kind,
         "metadata": metadata,
         "spec": spec,
+    }
+
+
+def owner_reference(workflow: WorkflowView) -> dict[str, Any]:
+    """The ownerReference of what belongs to a workflow.
+
+    blockOwnerDeletion is false: nothing needs it, and some clusters require rights on finalizers for it.
+    """
+    return {
+        "apiVersion": WORKFLOWS.api_version,
+        "kind": WORKFLOWS.kind,
+        "name": workflow.metadata.name,
+        "uid": workflow.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
     }

@@ -87,7 +87,7 @@ class Execution(TypedDict):
     `error` says why it failed; `message` why a live one waits, or how it was cancelled. `waitingReason` is
     why it waits in one word, and `waitingSince` since when; both are missing while nothing waits. `duration`
     of a live one is that so far, once a step has started. `cost` is what one has cost that has ended, where
-    the Environment has prices.
+    the Environment has prices. `archived` is true of one that only the archive has.
     """
 
     id: str
@@ -104,6 +104,7 @@ class Execution(TypedDict):
     progress: NotRequired[str]
     scheduledTime: NotRequired[str]
     cost: NotRequired[Cost]
+    archived: NotRequired[bool]
 
 
 class ExecutionList(TypedDict):
@@ -120,10 +121,14 @@ class ExecutionList(TypedDict):
 
 
 class ExecutionOfWorkflow(Execution):
-    """An execution in a list across workflows; `workflow` is the name for people of one that exists."""
+    """An execution in a list across workflows; `workflow` is the name for people of its workflow.
+
+    `workflowDeleted` is true if that is gone; its name is then known only from the archive.
+    """
 
     workflowId: str
     workflow: NotRequired[str]
+    workflowDeleted: NotRequired[bool]
 
 
 class AllExecutionsList(TypedDict):
@@ -196,6 +201,19 @@ class ExecutionDetail(Execution):
     stepExecutions: list[StepExecution]
     parameters: dict[str, Any]
     notifications: NotRequired[list[Notice]]
+
+
+class Trace(TypedDict):
+    """A trace as the body of an OTLP request (`ExportTraceServiceRequest` in JSON)."""
+
+    resourceSpans: list[dict[str, Any]]
+
+
+class AnyExecutionDetail(ExecutionDetail):
+    """An execution in full, with its workflow as in a list across workflows."""
+
+    workflow: NotRequired[str]
+    workflowDeleted: NotRequired[bool]
 
 
 class NotCancelled(TypedDict):

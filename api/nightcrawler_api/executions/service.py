@@ -1,50 +1,38 @@
-"""Use cases of executions: execute, list, show, cancel."""
+"""Use cases of executions that change something: execute, rerun, cancel."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import datetime
 from typing import Final
 
-from pydantic import ValidationError
-
 from nightcrawler_api import refusals
+from nightcrawler_api.archive.contract import History
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid, StateConflict
-from nightcrawler_api.executions import podlogs, presenter, requests
+from nightcrawler_api.executions import presenter, requests
+from nightcrawler_api.executions.finding import Finder
 from nightcrawler_api.executions.forecasts import Forecasts
-from nightcrawler_api.executions.queries import (
-    AllExecutionsParameters,
-    BulkCancelParameters,
-    ExecutionParameters,
-    query_of,
-)
+from nightcrawler_api.executions.queries import BulkCancelParameters, query_of
+from nightcrawler_api.executions.revisions import Revisions
 from nightcrawler_api.executions.schemas import (
-    AllExecutionsList,
     BulkCancelled,
     Cancelling,
     ExecuteRequest,
-    ExecutionDetail,
-    ExecutionList,
     ExecutionStarted,
     NotCancelled,
     RerunRequest,
 )
 from nightcrawler_api.ids import create_named
-from nightcrawler_api.pagination import continued
-from nightcrawler_api.repeats import Claim, Made, claim_of, is_made
+from nightcrawler_api.repeats import HEADER, Claim, Made, claim_of, is_made
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import WorkflowEntry
-from nightcrawler_api.state.ordering import Part
-from nightcrawler_api.state.runs import Run, Runs
 from nightcrawler_api.state.statuses import execution_status
 from nightcrawler_crds import clock
-from nightcrawler_crds.errors import AlreadyExists, ApiError, NotFound
-from nightcrawler_crds.kube.nativeviews import RevisionView
+from nightcrawler_crds.errors import AlreadyExists, ApiError
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
-from nightcrawler_crds.names import EXECUTIONS, REVISIONS
+from nightcrawler_crds.names import EXECUTIONS
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from nightcrawler_crds.validation import PodPolicy
 
@@ -56,7 +44,7 @@ _MOST_CANCELLED: Final = 1_000
 
 
 class ExecutionService:
-    """Executions of workflows, read from the cache and written to the API server."""
+    """Executions of workflows, written to the API server."""
 
     def __init__(
         self,
@@ -66,12 +54,15 @@ class ExecutionService:
         default_user: str,
         policy: PodPolicy,
         forecasts: Forecasts,
+        history: History | None = None,
     ) -> None:
         self._store = store
         self._cluster = cluster
         self._default_user = default_user
         self._policy = policy
         self._forecasts = forecasts
+        self._finder = Finder(cluster, history)
+        self._revisions = Revisions(store, history)
 
     async def execute(
         self, workflow: str, request: ExecuteRequest, caller: Caller, key: str | None = None
@@ -90,23 +81,27 @@ class ExecutionService:
         self, workflow: str, name: str, request: RerunRequest, caller: Caller, key: str | None = None
     ) -> Made[ExecutionStarted]:
         """Create an execution that repeats another."""
-        entry, earlier = await self._cluster.execution(workflow, name)
+        entry, found = await self._finder.of_workflow(workflow, name)
+        earlier, revision = found.view, None
         claim = claim_of(key, caller, request.model_dump(), "rerun", earlier.metadata.uid)
-        if claim and (started := await self._started_earlier(workflow, claim)):
-            return started
-        revision = None
+        if claim and (done := await self._started_earlier(workflow, claim)):
+            return done
         if request.revision == "latest":
             spec = self._runnable(entry)
         else:
             revision = earlier.status.revision
-            spec = await self._spec_of_revision(earlier)
+            spec = await self._revisions.spec_of(entry.view, earlier)
         asked = ExecuteRequest(
             environment=earlier.spec.environment,
             parameters=earlier.spec.parameters if request.parameters is None else request.parameters,
         )
         if why := requests.no_environment_reason(workflow, asked, spec):
             raise StateConflict(why)
-        return await self._start(entry, spec, asked, caller, claim, requests.Repeated(name, revision))
+        repeated = requests.Repeated(earlier.metadata.name, revision)
+        started = await self._start(entry, spec, asked, caller, claim, repeated)
+        if revision is not None:
+            await self._revisions.keep(entry.view, revision)
+        return started
 
     async def _start(
         self,
@@ -143,80 +138,22 @@ class ExecutionService:
         """The answer to a repetition: the execution of a claim as it is now; None if there is none yet."""
         name = claim.name(_PREFIX)
         if not await is_made(self._store, EXECUTIONS, self._cluster.namespace, name, claim):
+            # Its body is not archived, so that it cannot be answered; but it must not run again.
+            if await self._finder.is_archived(name):
+                raise StateConflict(
+                    f"the execution {name!r}, which was created with this {HEADER}, has ended, and only the "
+                    f"archive still has it: GET /api/workflows/{workflow}/executions/{name}; send another key "
+                    "to execute again"
+                )
             return None
         entry, view = await self._cluster.execution(workflow, name)
         now = clock.utcnow()
         expected = self._forecasts.of_live(entry, view, now)
         return Made(presenter.started_earlier(view, expected, now), replayed=True)
 
-    async def _spec_of_revision(self, earlier: ExecutionView) -> WorkflowSpec:
-        """What an earlier run did; raises `StateConflict` if that is not known."""
-        name = earlier.metadata.name
-        otherwise = 'send {"revision": "latest"} to run the workflow as it is now'
-        if not earlier.status.revision:
-            raise StateConflict(
-                f"the execution {name!r} has not begun, so there is nothing to repeat; {otherwise}"
-            )
-        try:
-            revision = await self._store.get(
-                REVISIONS, self._cluster.namespace, earlier.status.revision, RevisionView
-            )
-            return WorkflowSpec.model_validate(revision.data, extra="ignore")
-        except (NotFound, ValidationError) as error:
-            raise StateConflict(
-                f"the revision {earlier.status.revision!r} that the execution {name!r} ran is gone or "
-                f"unreadable; {otherwise}"
-            ) from error
-
-    async def page(self, workflow: str, asked: ExecutionParameters, caller: Caller) -> ExecutionList:
-        """A page of a workflow's executions."""
-        runs = (await self._cluster.workflow(workflow)).runs
-        now = clock.utcnow()
-        part = self._part(runs, asked, now)
-        shown: ExecutionList = {
-            "executions": [presenter.row(run.view, self._default_user, now) for run in part.entries],
-            "total": part.total,
-            "limit": asked.limit,
-            "offset": asked.offset,
-        }
-        return continued(shown, asked.sort, part.next)
-
-    def page_of_all(self, asked: AllExecutionsParameters, caller: Caller) -> AllExecutionsList:
-        """A page of the executions of all workflows."""
-        now = clock.utcnow()
-        index = self._cluster.index
-        part = self._part(index.runs, asked, now)
-        rows = []
-        for run in part.entries:
-            entry = index.workflow((run.order[1], run.view.spec.workflow_ref.name))
-            name = entry.name if entry else None
-            rows.append(presenter.row_of_workflow(run.view, name, self._default_user, now))
-        shown: AllExecutionsList = {
-            "executions": rows,
-            "total": part.total,
-            "limit": asked.limit,
-            "offset": asked.offset,
-        }
-        return continued(shown, asked.sort, part.next)
-
-    def _part(self, runs: Runs, asked: ExecutionParameters, now: datetime) -> Part[Run]:
-        query = query_of(asked, self._default_user, self._cluster.environments())
-        return self._cluster.index.executions(runs, asked.offset, asked.limit, query, now)
-
-    async def show(self, workflow: str, name: str, caller: Caller, *, with_logs: bool) -> ExecutionDetail:
-        """An execution in full."""
-        entry, execution = await self._cluster.execution(workflow, name)
-        order = [step["name"] for step in entry.view.spec.get("steps") or []]
-        logs = None
-        if with_logs:
-            logs = await podlogs.read_logs(self._store, execution, presenter.started_steps(execution, order))
-        now = clock.utcnow()
-        expected = self._forecasts.of_live(entry, execution, now)
-        return presenter.detail(execution, self._default_user, order, logs, now, expected)
-
     async def cancel(self, workflow: str, name: str, caller: Caller) -> Cancelling:
         """Request the cancellation of an execution; idempotent."""
-        _, execution = await self._cluster.execution(workflow, name)
+        execution = await self._finder.in_cluster(workflow, name)
         if execution_status(execution) != "cancelling":
             await self._cancel(execution, caller)
         return {

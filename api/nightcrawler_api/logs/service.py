@@ -6,15 +6,23 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import msgspec
 from fastapi.sse import format_sse_event
 
+from nightcrawler_api.archive.contract import History
 from nightcrawler_api.caller import Caller
+from nightcrawler_api.errors import HistoryUnavailable
 from nightcrawler_api.executions import podlogs
+from nightcrawler_api.executions.finding import Finder
 from nightcrawler_api.executions.loglines import parse_line
-from nightcrawler_api.logs.place import Place, Read, Reader
+from nightcrawler_api.executions.podlogs import has_terminated
+from nightcrawler_api.executions.steplogs import StepLogs, missing_end
+from nightcrawler_api.keptlogs.reader import KeptLog
+from nightcrawler_api.keptlogs.record import mark_of
+from nightcrawler_api.logs.place import Place, Read, Reader, stamp_of
 from nightcrawler_api.logs.schemas import StepLog
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.hub import Change
@@ -35,19 +43,25 @@ _AGAIN_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 5.0
 """How often a Pod is looked for that no change has announced."""
 _MOST_FAILURES: Final = 10
+_NANO: Final = 10**9
 _GAP: Final = "lines may be missing here: the node keeps only the newest part of a long log"
 
 
 class LogService:
-    """Logs of steps, read from their Pods."""
+    """Logs of steps, read from their Pods, and from where they are kept."""
 
-    def __init__(self, store: Store, cluster: ClusterCache) -> None:
+    def __init__(
+        self, store: Store, cluster: ClusterCache, logs: StepLogs, history: History | None = None
+    ) -> None:
         self._store = store
         self._cluster = cluster
+        self._logs = logs
+        self._finder = Finder(cluster, history)
 
     async def attempt(self, workflow: str, name: str, step: str, attempt: int | None, caller: Caller) -> int:
         """The attempt that is asked for, else the last; raises `NotFound` for unknown steps."""
-        entry, execution = await self._cluster.execution(workflow, name)
+        entry, found = await self._finder.of_workflow(workflow, name)
+        execution = found.view
         recorded = execution.status.steps.get(step)
         if recorded is None and all(one["name"] != step for one in entry.view.spec.get("steps") or ()):
             raise NotFound(f"the execution {name!r} has no step {step!r}")
@@ -58,8 +72,9 @@ class LogService:
 
     async def show(self, workflow: str, name: str, step: str, attempt: int, caller: Caller) -> StepLog:
         """The last lines of an attempt's log."""
-        _, execution = await self._cluster.execution(workflow, name)
-        lines, why = await podlogs.read_attempt(self._store, execution, step, attempt)
+        _, found = await self._finder.of_workflow(workflow, name)
+        in_cluster = found.row is None
+        lines, why = await self._logs.of_attempt(found.view, step, attempt, in_cluster=in_cluster)
         shown: StepLog = {"executionId": name, "step": step, "attempt": attempt, "logs": list(lines)}
         if why:
             shown["logsMessage"] = why
@@ -68,16 +83,29 @@ class LogService:
     async def text(
         self, workflow: str, name: str, step: str, attempt: int, caller: Caller
     ) -> AsyncGenerator[bytes, None]:
-        """All lines of an attempt's log that its node still has, without timestamps.
+        """All lines of an attempt's log that are kept, or that its node still has, without timestamps.
 
         Raises:
-            NotFound: There is no Pod of this attempt, or no longer.
+            NotFound: There is neither a kept log nor a Pod of this attempt.
         """
-        _, execution = await self._cluster.execution(workflow, name)
-        pod = await podlogs.pod_of_attempt(self._store, execution, step, attempt)
-        if pod is None:
-            raise NotFound(podlogs.why_no_pod(execution.status.steps.get(step)))
-        return self._text(pod)
+        _, found = await self._finder.of_workflow(workflow, name)
+        kept = await self._logs.find(found.view, step, attempt)
+        whole = isinstance(kept, KeptLog) and not missing_end(kept)
+        pod = None
+        if found.row is None and not whole:
+            pod = await podlogs.pod_of_attempt(self._store, found.view, step, attempt)
+        if pod is not None:
+            return self._text(pod)
+        if isinstance(kept, KeptLog):
+            return self._kept_text(kept)
+        if kept is not None:
+            raise kept
+        gone = found.row is not None
+        raise NotFound(podlogs.GONE if gone else podlogs.why_no_pod(found.view.status.steps.get(step)))
+
+    async def _kept_text(self, kept: KeptLog) -> AsyncGenerator[bytes, None]:
+        async for lines in kept.lines():
+            yield b"".join(map(_plain_or_mark, lines))
 
     async def _text(self, pod: PodView) -> AsyncGenerator[bytes, None]:
         meta = pod.metadata
@@ -95,31 +123,31 @@ class LogService:
 
         `log` has a line and its attempt, `gap` says that lines may be missing, `end` that nothing follows.
         """
-        _, execution = await self._cluster.execution(workflow, name)
+        _, found = await self._finder.of_workflow(workflow, name)
+        if found.row is not None:
+            async for events in self._follow_kept(found.view, step, begin, only=only):
+                yield events
+            return
         place, failures = begin, 0
-        with _Changes(self._cluster, execution) as changes:
+        with _Changes(self._cluster, found.view) as changes:
             while True:
                 execution, gone = changes.execution, changes.gone
                 recorded, failure = execution.status.steps.get(step), None
-                complete, pod = False, None
+                reading = _Reading(place)
                 try:
-                    pod = await podlogs.pod_of_attempt(self._store, execution, step, place.attempt)
-                    if pod is not None:
-                        complete = _has_terminated(pod)
-                        reader = Reader(place)
-                        async for events in self._read(pod, reader, place.since, follow=not complete):
-                            place = reader.place
-                            yield events
+                    async for events in self._read_attempt(execution, step, reading):
+                        yield events
                     failures = 0
-                except ApiError as error:
+                except (ApiError, HistoryUnavailable) as error:
                     # It has not started yet, its node or the API server cannot be reached, or it is gone.
                     failure, failures = str(error), failures + 1
                     log.debug("the followed log of %s: %s", name, error)
+                place, complete = reading.place, reading.complete
                 over = gone or _is_over(execution, step)
                 later = recorded is not None and recorded.attempt > place.attempt
                 if failure and not (over and failures > _MOST_FAILURES):
                     await changes.wait(_AGAIN_SECONDS)
-                elif pod is not None and not complete and not failure:
+                elif reading.has_pod and not complete and not failure:
                     continue  # its container has terminated now
                 elif later and not only:
                     if not complete:
@@ -132,6 +160,46 @@ class LogService:
                 else:
                     await changes.wait(_LOOK_SECONDS)
 
+    async def _read_attempt(
+        self, execution: ExecutionView, step: str, reading: _Reading
+    ) -> AsyncGenerator[bytes, None]:
+        """Events with the lines of an attempt after a place, from its Pod, else from what is kept."""
+        pod = await podlogs.pod_of_attempt(self._store, execution, step, reading.place.attempt)
+        reader = Reader(reading.place)
+        if pod is not None:
+            reading.has_pod, reading.complete = True, has_terminated(pod)
+            since = reading.place.since
+            async for events in self._read(pod, reader, since, follow=not reading.complete):
+                reading.place = reader.place
+                yield events
+            return
+        kept = await self._logs.find(execution, step, reading.place.attempt)
+        if isinstance(kept, KeptLog):
+            async for events in _read_kept(kept, reader):
+                reading.place = reader.place
+                yield events
+            reading.complete = not missing_end(kept)
+
+    async def _follow_kept(
+        self, execution: ExecutionView, step: str, begin: Place, *, only: bool
+    ) -> AsyncGenerator[bytes, None]:
+        """The same of an execution that only the archive has."""
+        recorded = execution.status.steps.get(step)
+        last = begin.attempt if only or recorded is None else max(recorded.attempt, begin.attempt)
+        place, detail = begin, podlogs.GONE
+        for attempt in range(begin.attempt, last + 1):
+            kept = await self._logs.find(execution, step, attempt)
+            if isinstance(kept, KeptLog):
+                reader = Reader(place if attempt == begin.attempt else Place(attempt))
+                async for events in _read_kept(kept, reader):
+                    yield events
+                detail = missing_end(kept)
+            else:
+                detail = podlogs.GONE if kept is None else kept.detail
+                if attempt < last:
+                    yield _event("gap", {"attempt": attempt, "detail": detail}, None)
+        yield _event("end", {"attempt": last, "detail": detail}, END)
+
     async def _read(
         self, pod: PodView, reader: Reader, since: str | None, *, follow: bool
     ) -> AsyncGenerator[bytes, None]:
@@ -143,6 +211,15 @@ class LogService:
             async for lines in parts:
                 if events := b"".join(_events(reader, lines)):
                     yield events
+
+
+@dataclass(slots=True)
+class _Reading:
+    """How far a follower is, whether there was a Pod at its last look, and whether nothing more will come."""
+
+    place: Place
+    has_pod: bool = False
+    complete: bool = False
 
 
 class _Changes:
@@ -183,14 +260,6 @@ def _is_over(execution: ExecutionView, step: str) -> bool:
     )
 
 
-def _has_terminated(pod: PodView) -> bool:
-    """Whether the step's container has, so that its log is complete."""
-    if pod.status.phase in ("Succeeded", "Failed"):
-        return True
-    states = (c.state for c in pod.status.container_statuses if c.name == STEP_CONTAINER)
-    return any(state.terminated is not None for state in states)
-
-
 def _events(reader: Reader, lines: Iterable[bytes]) -> list[bytes]:
     found = []
     for line in lines:
@@ -205,8 +274,33 @@ def _events(reader: Reader, lines: Iterable[bytes]) -> list[bytes]:
     return found
 
 
+async def _read_kept(kept: KeptLog, reader: Reader) -> AsyncGenerator[bytes, None]:
+    """The lines of a kept log that come after the reader's place, as events."""
+    since = reader.place.second * _NANO
+    mark: str | None = None
+    async for lines in kept.lines():
+        found: list[bytes] = []
+        for line in lines:
+            if (sentence := mark_of(line)) is not None:
+                mark = sentence
+            elif (stamp_of(line) or since) >= since and (new := _events(reader, [line])):
+                if mark is not None:
+                    found.append(_event("gap", {"attempt": reader.place.attempt, "detail": mark}, None))
+                found += new
+                mark = None
+            else:
+                mark = None  # it was there before the place
+        if found:
+            yield b"".join(found)
+
+
 def _event(name: str, data: Any, id_: str | None) -> bytes:
     return format_sse_event(event=name, data_str=msgspec.json.encode(data).decode(), id=id_)
+
+
+def _plain_or_mark(line: bytes) -> bytes:
+    mark = mark_of(line)
+    return _plain(line) if mark is None else f"[{mark}]\n".encode()
 
 
 def _plain(line: bytes) -> bytes:

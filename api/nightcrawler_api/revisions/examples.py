@@ -21,6 +21,7 @@ LIST: Final[dict[str, Any]] = {
             "createdAt": "2025-06-15T10:32:10Z",
             "current": False,
             "executions": 7,
+            "archived": True,
         },
     ]
 }

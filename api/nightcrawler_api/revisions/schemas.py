@@ -11,7 +11,8 @@ class Revision(TypedDict):
     """What executions of a workflow used of it and of its compute profiles, as that was at one time.
 
     `generation` is the workflow's generation then. `current` says whether an execution that starts now would
-    use it, `executions` how many executions that the cluster still has used it.
+    use it, `executions` how many executions used it that the cluster or the archive has. `archived` is true
+    of one that only the archive has.
     """
 
     id: str
@@ -19,6 +20,7 @@ class Revision(TypedDict):
     createdAt: str
     current: bool
     executions: int
+    archived: NotRequired[bool]
 
 
 class RevisionList(TypedDict):

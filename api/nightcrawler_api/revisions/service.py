@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic import ValidationError
 
+from nightcrawler_api.archive.contract import ArchivedRevision, History
 from nightcrawler_api.caller import Caller
+from nightcrawler_api.executions.union import without_row
 from nightcrawler_api.revisions.differences import differences
 from nightcrawler_api.revisions.schemas import Revision, RevisionDetail, RevisionDifference, RevisionList
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import WorkflowEntry
+from nightcrawler_api.state.runs import Run
 from nightcrawler_crds import clock, names, revisions
 from nightcrawler_crds.errors import NotFound
 from nightcrawler_crds.kube.nativeviews import RevisionView
@@ -26,12 +30,21 @@ LATEST: Final = "latest"
 """The workflow as it is now, in place of a revision; no revision has such a name."""
 
 
-class RevisionService:
-    """Revisions of workflows, which are ControllerRevisions, read from the API server."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A revision, with its content if that was read; `archived` if only the archive has it."""
 
-    def __init__(self, store: Store, cluster: ClusterCache) -> None:
+    revision: ArchivedRevision
+    archived: bool = False
+
+
+class RevisionService:
+    """Revisions of workflows: ControllerRevisions of the cluster, and those that only the archive has."""
+
+    def __init__(self, store: Store, cluster: ClusterCache, history: History | None = None) -> None:
         self._store = store
         self._cluster = cluster
+        self._history = history
 
     async def page(self, workflow: str, caller: Caller) -> RevisionList:
         """The revisions that executions of a workflow used, as far as they are kept, newest first."""
@@ -40,37 +53,62 @@ class RevisionService:
         found = await self._store.list_all(
             REVISIONS, self._cluster.namespace, RevisionView, label_selector=label
         )
-        own = sorted((view for view in found if _is_of(view, entry)), key=_age, reverse=True)
-        current, used = self._current(entry), _uses(entry)
-        return {"revisions": [_row(view, current, used) for view in own]}
+        there = {view.metadata.name: _of_cluster(view) for view in found if _is_of(view, entry)}
+        known, uses = await self._archived(entry)
+        them = {name: _Found(one, archived=name not in there) for name, one in known.items()}
+        them |= {name: _Found(one) for name, one in there.items() if name not in them}
+        current = self._current(entry)
+        own = sorted(them.values(), key=lambda one: _age(one.revision), reverse=True)
+        return {"revisions": [_row(one, current, uses) for one in own]}
 
     async def show(self, workflow: str, name: str, caller: Caller) -> RevisionDetail:
         """A revision with its content."""
         entry = await self._cluster.workflow(workflow)
-        view = await self._view(entry, name)
-        return {**_row(view, self._current(entry), _uses(entry)), "content": view.data}
+        found = await self._find(entry, name)
+        known, uses = await self._archived(entry)
+        if (one := known.get(name)) is not None:
+            found = replace(found, revision=replace(one, data=found.revision.data))
+        shown = _row(found, self._current(entry), uses)
+        return {**shown, "content": dict(found.revision.data)}
 
     async def compare(self, workflow: str, old: str, new: str, caller: Caller) -> RevisionDifference:
         """How a revision differs from another, or from the workflow as it is now."""
         entry = await self._cluster.workflow(workflow)
         before, after = [
-            self._latest(entry) if name == LATEST else (await self._view(entry, name)).data
+            self._latest(entry) if name == LATEST else (await self._find(entry, name)).revision.data
             for name in (old, new)
         ]
         return {"old": old, "new": new, "differences": differences(before, after)}
 
-    async def _view(self, entry: WorkflowEntry, name: str) -> RevisionView:
-        view = None
+    async def _find(self, entry: WorkflowEntry, name: str) -> _Found:
+        """A revision of a workflow with its content."""
         if names.is_dns_label(name, names.MAX_REVISION_NAME):
             with suppress(NotFound):
                 view = await self._store.get(REVISIONS, self._cluster.namespace, name, RevisionView)
-        if view is None or not _is_of(view, entry):
-            workflow = entry.view.metadata.name
-            raise NotFound(
-                f"the workflow {workflow!r} has no revision {name!r}; "
-                f"GET /api/workflows/{workflow}/revisions lists those it has"
-            )
-        return view
+                if _is_of(view, entry):
+                    return _Found(_of_cluster(view))
+            found = await self._history.revision(name) if self._history is not None else None
+            if found is not None and found.workflow_uid == entry.view.metadata.uid:
+                return _Found(found, archived=True)
+        workflow = entry.view.metadata.name
+        raise NotFound(
+            f"the workflow {workflow!r} has no revision {name!r}; "
+            f"GET /api/workflows/{workflow}/revisions lists those it has"
+        )
+
+    async def _archived(
+        self, entry: WorkflowEntry
+    ) -> tuple[Mapping[str, ArchivedRevision], Mapping[str | None, int]]:
+        """The archived revisions of a workflow, and how many executions used each, archived or not.
+
+        One that was put back into the cluster to repeat a run is newer there than it is.
+        """
+        if self._history is None:
+            return {}, _uses(entry.runs)
+        found = await self._history.revisions(entry.view.metadata.uid)
+        uses = _uses(without_row(entry.runs, found.upto))
+        uses.update(found.uses)
+        return {one.name: one for one in found.revisions}, uses
 
     def _current(self, entry: WorkflowEntry) -> str:
         """The name of the revision that an execution would use that starts now."""
@@ -87,24 +125,32 @@ class RevisionService:
         return revisions.data_of(spec, used_profiles(parsed, self._cluster.profiles()))
 
 
+def _of_cluster(view: RevisionView) -> ArchivedRevision:
+    meta = view.metadata
+    return ArchivedRevision(meta.name, "", view.revision, meta.creation_timestamp, view.data)
+
+
 def _is_of(view: RevisionView, entry: WorkflowEntry) -> bool:
     return any(owner.uid == entry.view.metadata.uid for owner in view.metadata.owner_references)
 
 
-def _age(view: RevisionView) -> tuple[int, str, str]:
-    return view.revision, str(view.metadata.creation_timestamp), view.metadata.name
+def _age(revision: ArchivedRevision) -> tuple[int, str, str]:
+    return revision.generation, str(revision.created), revision.name
 
 
-def _uses(entry: WorkflowEntry) -> Counter[str | None]:
-    return Counter(run.status.revision for run in entry.runs.all())
+def _uses(runs: Iterable[Run]) -> Counter[str | None]:
+    return Counter(run.view.status.revision for run in runs)
 
 
-def _row(view: RevisionView, current: str, used: Mapping[str | None, int]) -> Revision:
-    meta = view.metadata
-    return {
-        "id": meta.name,
-        "generation": view.revision,
-        "createdAt": clock.to_wire(meta.creation_timestamp) if meta.creation_timestamp else "",
-        "current": meta.name == current,
-        "executions": used.get(meta.name, 0),
+def _row(found: _Found, current: str, uses: Mapping[str | None, int]) -> Revision:
+    one = found.revision
+    shown: Revision = {
+        "id": one.name,
+        "generation": one.generation,
+        "createdAt": clock.to_wire(one.created) if one.created else "",
+        "current": one.name == current,
+        "executions": uses.get(one.name, 0),
     }
+    if found.archived:
+        shown["archived"] = True
+    return shown

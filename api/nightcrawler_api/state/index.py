@@ -7,7 +7,7 @@ is. Objects that are being deleted are left out.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, TypeVar
@@ -137,6 +137,10 @@ class Index:
     def workflow(self, key: Key) -> WorkflowEntry | None:
         """A workflow by its namespace and name."""
         return self._entries.get(key)
+
+    def workflows(self) -> Iterable[WorkflowEntry]:
+        """All workflows, unordered."""
+        return self._entries.values()
 
     def page(self, offset: int, limit: int, query: WorkflowQuery = _ALL) -> Part[WorkflowEntry]:
         """Up to `limit` matching workflows, and the number of all that match."""
@@ -293,9 +297,18 @@ def _is_owned(execution: ExecutionView | None, uid: str) -> bool:
     """
     if execution is None:
         return False
-    owners = [
+    owners = _owners(execution)
+    return uid in owners or not owners
+
+
+def owner_of(execution: ExecutionView) -> str | None:
+    """The UID of the Workflow that owns an execution; None if none does."""
+    return next(iter(_owners(execution)), None)
+
+
+def _owners(execution: ExecutionView) -> list[str]:
+    return [
         owner.uid
         for owner in execution.metadata.owner_references
         if owner.kind == WORKFLOWS.kind and owner.api_version.startswith(f"{WORKFLOWS.group}/")
     ]
-    return uid in owners or not owners

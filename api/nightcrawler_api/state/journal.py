@@ -31,9 +31,10 @@ class Entry:
         kind: The plural name of the kind.
         key: Namespace and name of the object.
         workflow: The name of its workflow.
+        archived: The last state of an execution that only the archive has by now.
     """
 
-    __slots__ = ("key", "kind", "number", "rendered", "workflow")
+    __slots__ = ("archived", "key", "kind", "number", "rendered", "workflow")
 
     def __init__(self, number: int, kind: str, key: Key, workflow: str) -> None:
         self.number = number
@@ -41,6 +42,7 @@ class Entry:
         self.key = key
         self.workflow = workflow
         self.rendered = b""
+        self.archived: ExecutionView | None = None
 
 
 class Journal:
@@ -66,6 +68,11 @@ class Journal:
             case WORKFLOWS.plural:
                 self._note(change.kind, view.metadata.key, view.metadata.name)
             case EXECUTIONS.plural:
+                if change.new is None and "Archive" in view.metadata.annotations.done_duties:
+                    # Lists still have it; who has not read of its last change yet shall.
+                    if (known := self._entries.get((change.kind, view.metadata.key))) is not None:
+                        known.archived = view
+                    return
                 workflow = view.spec.workflow_ref.name
                 self._note(change.kind, view.metadata.key, workflow)
                 if _word(change.old) != _word(change.new):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -62,13 +62,15 @@ class Run:
     """An execution, and what filters and orders read of it precomputed.
 
     Attributes:
+        archived: The key of its row in the archive; 0 if none is known.
         siblings: Those of the workflow that it names, itself among them; None outside an index.
     """
 
-    __slots__ = ("ended", "environment", "order", "siblings", "started", "status", "view")
+    __slots__ = ("archived", "ended", "environment", "order", "siblings", "started", "status", "view")
 
     def __init__(self, view: ExecutionView) -> None:
         meta = view.metadata
+        self.archived = 0
         self.siblings: Siblings | None = None
         self.order: Order = (created(view).timestamp(), meta.namespace, meta.name)
         self.update(view)
@@ -120,10 +122,18 @@ class Runs:
         run = self._runs.get((namespace, name))
         return run.view if run else None
 
+    def run(self, namespace: str, name: str) -> Run | None:
+        """One by its namespace and name, with what is precomputed."""
+        return self._runs.get((namespace, name))
+
     def page(self, offset: int, limit: int, word: ExecutionStatus | None = None) -> list[ExecutionView]:
         """Up to `limit` with a status, or of all, newest first."""
         timeline = self._all if word is None else self._by_status[word]
         return [run.view for run in timeline.page(offset, limit)]
+
+    def __iter__(self) -> Iterator[Run]:
+        """All, unordered."""
+        return iter(self._runs.values())
 
     def live(self) -> list[ExecutionView]:
         """All that have not ended."""

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 
 from nightcrawler_api.dependencies import CallerOf, StatisticsOf
-from nightcrawler_api.openapi import reads
-from nightcrawler_api.responses import ETagResponse
+from nightcrawler_api.openapi import reads, with_table
+from nightcrawler_api.responses import ETagResponse, table
 from nightcrawler_api.statistics.schemas import StatisticsOfAll, StatisticsParameters
 
 router = APIRouter(prefix="/api/statistics", tags=["executions"])
@@ -25,14 +25,20 @@ _FIGURES: Final[dict[str, Any]] = {
 }
 _EXAMPLE: Final[dict[str, Any]] = {**_FIGURES, "groups": [{"day": "2025-07-10", **_FIGURES}]}
 
+_TABLE: Final = (
+    "day,executions,running,completed,failed,cancelled,successRate\r\n2025-07-10,12,1,9,1,1,0.9\r\n"
+)
+
 
 @router.get(
     "",
     summary="Show statistics of executions",
-    responses=reads(StatisticsOfAll, "The statistics.", _EXAMPLE, 422, 503),
+    responses=with_table(reads(StatisticsOfAll, "The statistics.", _EXAMPLE, 422, 503), _TABLE),
 )
 async def show_statistics(
     statistics: StatisticsOf, caller: CallerOf, asked: Annotated[StatisticsParameters, Query()]
 ) -> Response:
-    """Of all executions that match the filters and that the cluster still has, and of each group of them."""
-    return ETagResponse(statistics.show(asked, caller))
+    """Of all executions that match the filters, archived or not, and of each group of them."""
+    if asked.format == "csv":
+        return table(await statistics.table(asked, caller), "statistics")
+    return ETagResponse(await statistics.show(asked, caller))

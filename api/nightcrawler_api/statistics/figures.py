@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import fmean
+from typing import Final
 
+from nightcrawler_api.archive.contract import Figures
+from nightcrawler_api.executions.queries import GroupBy
+from nightcrawler_api.filters import shown_executor
+from nightcrawler_api.state.ordering import Ordering
 from nightcrawler_api.state.runs import Run
 from nightcrawler_api.statistics.schemas import Spread, Statistics
 
 
-def statistics_of(runs: Sequence[Run]) -> Statistics:
+def figures_of(run: Run) -> Figures:
+    """What statistics need of a cached execution."""
+    return Figures(
+        run.status,
+        run.view.spec.workflow_ref.name,
+        run.started,
+        None if run.ended is None else run.ended - run.started,
+        None if run.view.status.start_time is None else run.started - run.order[0],
+        run.environment,
+        run.view.spec.executor,
+    )
+
+
+def statistics_of(runs: Sequence[Figures]) -> Statistics:
     """The statistics of some executions."""
     counts = {word: sum(run.status == word for run in runs) for word in ("completed", "failed", "cancelled")}
     shown: Statistics = {
@@ -22,33 +40,72 @@ def statistics_of(runs: Sequence[Run]) -> Statistics:
     }
     if judged := counts["completed"] + counts["failed"]:
         shown["successRate"] = round(counts["completed"] / judged, 4)
-    durations = [
-        run.ended - run.started for run in runs if run.status == "completed" and run.ended is not None
-    ]
+    durations = [run.duration for run in runs if run.status == "completed" and run.duration is not None]
     if durations:
         shown["durationSeconds"] = _spread(durations)
-    waits = [run.started - run.order[0] for run in runs if run.view.status.start_time is not None]
+    waits = [run.wait for run in runs if run.wait is not None]
     if waits:
         shown["waitSeconds"] = _spread(waits)
     return shown
 
 
-def grouped(runs: Iterable[Run], key: Callable[[Run], str]) -> dict[str, list[Run]]:
-    """Executions by a key, in the order of the keys."""
-    found: dict[str, list[Run]] = {}
+def grouped(runs: Iterable[Figures], by: GroupBy, default_user: str) -> dict[str, list[Figures]]:
+    """Executions by what they have in common, in the order of that; it is empty if they have none."""
+    key, found = _KEYS[by], dict[str, list[Figures]]()
     for run in runs:
         found.setdefault(key(run), []).append(run)
+    if by == "executor":
+        # Several words in specs are shown as one.
+        shown = dict[str, list[Figures]]()
+        for word, some in found.items():
+            shown.setdefault(shown_executor(word, default_user), []).extend(some)
+        found = shown
     return dict(sorted(found.items()))
 
 
-def day_of(run: Run) -> str:
-    """The day on which an execution started, in UTC."""
-    return f"{datetime.fromtimestamp(run.started, UTC):%Y-%m-%d}"
+def in_list_order(
+    groups: Mapping[str, Sequence[Figures]], ordering: Ordering, now: datetime
+) -> list[tuple[str, Sequence[Figures]]]:
+    """Groups in the order in which the first execution of each is in a list; those without a value last."""
+    value_of, pick = _VALUES[ordering.field], max if ordering.descending else min
+    at = now.timestamp()
+
+    def first(members: Sequence[Figures]) -> float | None:
+        return pick((value for run in members if (value := value_of(run, at)) is not None), default=None)
+
+    keyed = [(first(members), name, members) for name, members in groups.items()]
+    valued = [one for one in keyed if one[0] is not None]
+    # By name within one value: sorting is stable.
+    valued.sort(key=lambda one: one[0] or 0.0, reverse=ordering.descending)
+    return [(name, members) for _, name, members in (*valued, *(one for one in keyed if one[0] is None))]
 
 
-def workflow_of(run: Run) -> str:
-    """The id of an execution's workflow."""
-    return run.view.spec.workflow_ref.name
+def _utc(run: Figures) -> datetime:
+    return datetime.fromtimestamp(run.started, UTC)
+
+
+_KEYS: Final[Mapping[GroupBy, Callable[[Figures], str]]] = {
+    "day": lambda run: f"{_utc(run):%Y-%m-%d}",
+    "month": lambda run: f"{_utc(run):%Y-%m}",
+    "workflow": lambda run: run.workflow,
+    "status": lambda run: run.status,
+    "environment": lambda run: run.environment or "",
+    "executor": lambda run: run.executor or "",
+}
+
+
+def _duration(run: Figures, now: float) -> float | None:
+    if run.duration is not None:
+        return run.duration
+    return now - run.started if run.wait is not None else None
+
+
+_VALUES: Final[Mapping[str, Callable[[Figures, float], float | None]]] = {
+    "createdAt": lambda run, _: run.started - (run.wait or 0.0),
+    "startTime": lambda run, _: run.started,
+    "endTime": lambda run, _: None if run.duration is None else run.started + run.duration,
+    "duration": _duration,
+}
 
 
 def _spread(seconds: list[float]) -> Spread:

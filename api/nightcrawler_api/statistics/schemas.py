@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from nightcrawler_api.executions.queries import ExecutionFilters
+from nightcrawler_api.executions.queries import ExecutionFilters, Grouped, Sourced, Tabular
 from nightcrawler_api.pagination import Unset
+from nightcrawler_api.state.statuses import ExecutionStatus
 
 
-class StatisticsParameters(ExecutionFilters):
+class StatisticsParameters(ExecutionFilters, Sourced, Grouped, Tabular):
     """Query parameters of statistics."""
 
     workflow: Annotated[Annotated[str, Field(max_length=253)] | None, Unset()] = Field(
         None, description="Only executions of the workflow with this id."
-    )
-    group_by: Annotated[Literal["day", "workflow"] | None, Unset()] = Field(
-        None, description="day: of the start, in UTC; or workflow."
     )
 
 
@@ -49,14 +47,30 @@ class Statistics(TypedDict):
 
 
 class StatisticsGroup(Statistics):
-    """The statistics of one day, or of one workflow; `workflow` is missing if that has been deleted."""
+    """The statistics of a group, with what its executions have in common.
+
+    `workflow` is missing if its name is not known, `environment` if they are in none.
+    """
 
     day: NotRequired[str]
+    month: NotRequired[str]
     workflowId: NotRequired[str]
     workflow: NotRequired[str]
+    status: NotRequired[ExecutionStatus]
+    environment: NotRequired[str]
+    executor: NotRequired[str]
 
 
 class StatisticsOfAll(Statistics):
     """The statistics of all that match, and of each group."""
 
     groups: list[StatisticsGroup]
+
+
+class ExecutionGroups(TypedDict):
+    """A page of groups, in the order in which their first executions are in the list; `total` counts all."""
+
+    groups: list[StatisticsGroup]
+    total: int
+    limit: int
+    offset: int

@@ -1,35 +1,121 @@
-"""Use case of statistics: show those of the executions that match."""
+"""Use case of statistics: show those of the executions that match, cached and archived."""
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
 
+from nightcrawler_api.archive.contract import Figures, History
 from nightcrawler_api.caller import Caller
-from nightcrawler_api.executions.queries import query_of
+from nightcrawler_api.csvtables import columns_of, to_csv
+from nightcrawler_api.executions.queries import (
+    MOST_ROWS,
+    AllExecutionsParameters,
+    ExecutionFilters,
+    GroupBy,
+    needs_archive,
+    query_of,
+)
+from nightcrawler_api.executions.union import without_row
 from nightcrawler_api.state.clustercache import ClusterCache
-from nightcrawler_api.statistics.figures import day_of, grouped, statistics_of, workflow_of
-from nightcrawler_api.statistics.schemas import StatisticsGroup, StatisticsOfAll, StatisticsParameters
+from nightcrawler_api.state.runs import ExecutionQuery
+from nightcrawler_api.statistics.figures import figures_of, grouped, in_list_order, statistics_of
+from nightcrawler_api.statistics.schemas import (
+    ExecutionGroups,
+    Statistics,
+    StatisticsGroup,
+    StatisticsOfAll,
+    StatisticsParameters,
+)
+from nightcrawler_crds import clock
+
+_FIELDS: Final[Mapping[str, Sequence[str]]] = {"workflow": ("workflowId", "workflow")} | {
+    by: (by,) for by in ("day", "month", "status", "environment", "executor")
+}
+"""The columns of a table that say what a group has in common."""
 
 
 class StatisticsService:
-    """Statistics over the executions that the cluster has."""
+    """Statistics over executions."""
 
-    def __init__(self, cluster: ClusterCache, *, default_user: str) -> None:
+    def __init__(self, cluster: ClusterCache, *, default_user: str, history: History | None = None) -> None:
         self._cluster = cluster
         self._default_user = default_user
+        self._history = history
 
-    def show(self, asked: StatisticsParameters, caller: Caller) -> StatisticsOfAll:
+    async def show(self, asked: StatisticsParameters, caller: Caller) -> StatisticsOfAll:
         """The statistics of all that match, and of each group."""
-        index = self._cluster.index
-        runs = index.matching(index.runs, query_of(asked, self._default_user, self._cluster.environments()))
+        runs = await self._figures(asked)
         groups: list[StatisticsGroup] = []
         if asked.group_by is not None:
-            key = day_of if asked.group_by == "day" else workflow_of
-            for name, members in grouped(runs, key).items():
-                head = {"day": name} if asked.group_by == "day" else self._named(name)
-                groups.append(cast("StatisticsGroup", {**head, **statistics_of(members)}))
+            groups = await self._groups(
+                list(grouped(runs, asked.group_by, self._default_user).items()), asked.group_by, asked
+            )
         return {**statistics_of(runs), "groups": groups}
 
-    def _named(self, workflow: str) -> dict[str, str]:
+    async def table(self, asked: StatisticsParameters, caller: Caller) -> str:
+        """The same as CSV: a line for each group, or one for all that match."""
+        shown = await self.show(asked, caller)
+        columns = [*_FIELDS.get(asked.group_by or "", ()), *columns_of(Statistics)]
+        return to_csv(columns, shown["groups"] if asked.group_by is not None else [shown])
+
+    async def page(self, asked: AllExecutionsParameters, by: GroupBy, caller: Caller) -> ExecutionGroups:
+        """A page of the groups of a list of executions."""
+        query = self._query(asked)
+        groups = grouped(await self._figures(asked), by, self._default_user)
+        ordered = in_list_order(groups, query.ordering, clock.utcnow())
+        some = ordered[asked.offset : asked.offset + asked.limit]
+        return {
+            "groups": await self._groups(some, by, asked),
+            "total": len(groups),
+            "limit": asked.limit,
+            "offset": asked.offset,
+        }
+
+    async def table_of_groups(self, asked: AllExecutionsParameters, by: GroupBy, caller: Caller) -> str:
+        """The same as CSV, with a line for each group."""
+        if "limit" not in asked.model_fields_set:
+            asked = asked.model_copy(update={"limit": MOST_ROWS})
+        shown = await self.page(asked, by, caller)
+        return to_csv([*_FIELDS[by], *columns_of(Statistics)], shown["groups"])
+
+    async def _groups(
+        self, groups: Sequence[tuple[str, Sequence[Figures]]], by: GroupBy, asked: ExecutionFilters
+    ) -> list[StatisticsGroup]:
+        keys = [name for name, _ in groups]
+        names = await self._names(keys, asked) if by == "workflow" else {}
+        return [
+            cast("StatisticsGroup", {**self._head(name, by, names), **statistics_of(members)})
+            for name, members in groups
+        ]
+
+    def _head(self, name: str, by: GroupBy, names: Mapping[str, str]) -> dict[str, str]:
+        """What the executions of a group have in common."""
+        if by == "workflow":
+            return self._named(name, names)
+        return {by: name} if name else {}
+
+    def _query(self, asked: ExecutionFilters) -> ExecutionQuery:
+        return query_of(asked, self._default_user, self._cluster.environments())
+
+    async def _figures(self, asked: ExecutionFilters) -> list[Figures]:
+        query = self._query(asked)
+        index = self._cluster.index
+        if self._history is None or not needs_archive(asked):
+            return [figures_of(run) for run in index.matching(index.runs, query)]
+        archived, upto = await self._history.figures(query)
+        return [*archived, *map(figures_of, without_row(index.matching(index.runs, query), upto))]
+
+    async def _names(self, workflows: Sequence[str], asked: ExecutionFilters) -> Mapping[str, str]:
+        """The last known names for people of workflows that are gone."""
+        gone = [
+            name for name in workflows if not self._cluster.index.workflow((self._cluster.namespace, name))
+        ]
+        if self._history is None or not gone or not needs_archive(asked):
+            return {}
+        return await self._history.workflow_names(gone)
+
+    def _named(self, workflow: str, names: Mapping[str, str]) -> dict[str, str]:
         entry = self._cluster.index.workflow((self._cluster.namespace, workflow))
-        return {"workflowId": workflow} | ({"workflow": entry.name} if entry else {})
+        called = entry.name if entry else names.get(workflow)
+        return {"workflowId": workflow} | ({"workflow": called} if called else {})

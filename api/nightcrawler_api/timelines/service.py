@@ -7,16 +7,18 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from nightcrawler_api.archive.contract import History
 from nightcrawler_api.caller import Caller
+from nightcrawler_api.errors import HistoryUnavailable
+from nightcrawler_api.executions.finding import Finder
+from nightcrawler_api.executions.revisions import Revisions
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.timelines.schemas import Timeline
 from nightcrawler_api.timelines.timeline import Dependencies, dependencies, timeline
 from nightcrawler_crds import clock
 from nightcrawler_crds.errors import ApiError
-from nightcrawler_crds.kube.nativeviews import RevisionView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
-from nightcrawler_crds.names import REVISIONS
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 
 _MOST_KEPT: Final = 100
@@ -25,15 +27,18 @@ _MOST_KEPT: Final = 100
 class TimelineService:
     """Timelines of executions. What steps wait for is kept in memory: revisions never change."""
 
-    def __init__(self, store: Store, cluster: ClusterCache) -> None:
-        self._store = store
-        self._cluster = cluster
+    def __init__(self, store: Store, cluster: ClusterCache, history: History | None = None) -> None:
+        self._finder = Finder(cluster, history)
+        self._revisions = Revisions(store, history)
         self._kept: OrderedDict[str, Dependencies] = OrderedDict()
 
     async def show(self, workflow: str, name: str, caller: Caller) -> Timeline:
         """The timeline of an execution, without dependencies if what it ran cannot be read."""
-        _, execution = await self._cluster.execution(workflow, name)
-        return timeline(execution, await self._dependencies(execution), clock.utcnow())
+        _, found = await self._finder.of_workflow(workflow, name)
+        shown = timeline(found.view, await self._dependencies(found.view), clock.utcnow())
+        if found.row is not None:
+            shown["executionId"] = found.row.id
+        return shown
 
     async def _dependencies(self, execution: ExecutionView) -> Dependencies | None:
         revision = execution.status.revision
@@ -42,9 +47,9 @@ class TimelineService:
         found = self._kept.get(revision)
         if found is None:
             try:
-                view = await self._store.get(REVISIONS, self._cluster.namespace, revision, RevisionView)
-                found = dependencies(WorkflowSpec.model_validate(view.data, extra="ignore"))
-            except (ApiError, ValidationError):
+                content = await self._revisions.content(execution.metadata.namespace, revision)
+                found = dependencies(WorkflowSpec.model_validate(content, extra="ignore"))
+            except (ApiError, HistoryUnavailable, ValidationError):
                 return None
             self._kept[revision] = found
             if len(self._kept) > _MOST_KEPT:

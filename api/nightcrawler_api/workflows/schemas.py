@@ -79,7 +79,9 @@ class WorkflowUpdate(BaseModel):
         description="How an environment is chosen: where the run starts first, ends first, or costs least. "
         "Not set: the first one.",
     )
-    trace_level: Literal["min", "med", "debug"] | None = Field(None, description="Kept; no effect yet.")
+    trace_level: Literal["min", "med", "debug"] | None = Field(
+        None, description="How much the traces of its runs say; not set: nothing is recorded for them."
+    )
     options: Options | None = None
     tags: _Tags | None = Field(None, description="Tags.")
     parameters: Annotated[list[Parameter], Field(max_length=128)] | None = Field(

@@ -34,6 +34,12 @@
 {{- end -}}
 {{- end -}}
 {{- include "nightcrawler.gateway.checks" . -}}
+{{- if and (include "nightcrawler.archive.inFile" .) (gt (int (include "nightcrawler.facade.replicas" .)) 1) -}}
+{{- fail (printf "facade.replicas is %v, and an archive in SQLite is for one replica alone: leave facade.replicas empty, or name a PostgreSQL database in archive.urlSecret, or set archive.enabled to false." .Values.facade.replicas) -}}
+{{- end -}}
+{{- if and (include "nightcrawler.keptLogs" .) (not .Values.keptLogs.url) (not (include "nightcrawler.archive.inFile" .)) -}}
+{{- fail "keptLogs.url is empty, and the archive is in a database: without its volume there is no place for logs that several replicas share. Name a bucket (s3://bucket/prefix), or set keptLogs.enabled to false." -}}
+{{- end -}}
 {{- if and .Values.defaultEnvironment.create (not (.Capabilities.APIVersions.Has "nightcrawler.dev/v1alpha1/Environment")) -}}
 {{- fail "defaultEnvironment.create needs the custom resources in the cluster, and they are not there yet: install without it, then run helm upgrade with it." -}}
 {{- end -}}
@@ -81,10 +87,13 @@ nightcrawler_crds/words.py, which a test sees to. */}}
 {{- include "nightcrawler.word" (list (printf "settings.%s" .) (get $both .) $duration) -}}
 {{- end -}}
 {{- $own := .Values.operator.settings -}}
-{{- range list "resyncPeriod" "leaseDuration" "renewDeadline" "retryPeriod" "queueTimeout" "imagePullTimeout" "missingConfigGrace" "missingRightsGrace" "workflowNotFoundGrace" "cancelGrace" "statusWindow" "statusSpacing" "environmentStatusSpacing" "jobCleanupAfter" "failedJobCleanupAfter" "dutyTimeout" -}}
+{{- range list "resyncPeriod" "leaseDuration" "renewDeadline" "retryPeriod" "queueTimeout" "imagePullTimeout" "missingConfigGrace" "missingRightsGrace" "workflowNotFoundGrace" "cancelGrace" "statusWindow" "statusSpacing" "environmentStatusSpacing" "jobCleanupAfter" "failedJobCleanupAfter" "dutyTimeout" "archiveTimeout" -}}
 {{- include "nightcrawler.word" (list (printf "operator.settings.%s" .) (get $own .) $duration) -}}
 {{- end -}}
 {{- include "nightcrawler.word" (list "facade.settings.keepAlive" .Values.facade.settings.keepAlive $duration) -}}
+{{- include "nightcrawler.word" (list "archive.keepFor" .Values.archive.keepFor $duration) -}}
+{{- include "nightcrawler.word" (list "keptLogs.bytes" .Values.keptLogs.bytes $memory) -}}
+{{- include "nightcrawler.word" (list "keptLogs.totalBytes" .Values.keptLogs.totalBytes $memory) -}}
 {{- range $index, $team := .Values.teams -}}
 {{- include "nightcrawler.word" (list (printf "teams[%d].maxTimeout" $index) $team.maxTimeout $duration) -}}
 {{- end -}}

@@ -68,6 +68,23 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- include "nightcrawler.notifications.domains" . }}
 {{- end -}}
 
+{{/* Where traces go; the operator's. */}}
+{{- define "nightcrawler.traces" -}}
+{{- if .endpoint }}
+- name: NIGHTCRAWLER_OTLP_ENDPOINT
+  value: {{ .endpoint | quote }}
+{{- end }}
+{{- if .headersSecretName }}
+- name: NIGHTCRAWLER_OTLP_HEADERS
+  valueFrom:
+    secretKeyRef: {name: {{ .headersSecretName }}, key: headers}
+{{- end }}
+{{- if .stepsEndpoint }}
+- name: NIGHTCRAWLER_STEPS_OTLP_ENDPOINT
+  value: {{ .stepsEndpoint | quote }}
+{{- end }}
+{{- end -}}
+
 {{/* Whose recipients; both processes', since the facade refuses others at once. */}}
 {{- define "nightcrawler.notifications.domains" -}}
 {{- with .Values.notifications.domains }}
@@ -137,4 +154,64 @@ topologySpreadConstraints:
 {{- with . }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* Whether there is an archive, and whether it is a file in a volume; empty if not. */}}
+{{- define "nightcrawler.archive" -}}
+{{- if and .Values.facade.enabled .Values.archive.enabled -}}yes{{- end -}}
+{{- end -}}
+
+{{- define "nightcrawler.archive.inFile" -}}
+{{- if and (include "nightcrawler.archive" .) (not .Values.archive.urlSecret.name) -}}yes{{- end -}}
+{{- end -}}
+
+{{/* Whether logs are kept. */}}
+{{- define "nightcrawler.keptLogs" -}}
+{{- if and (include "nightcrawler.archive" .) .Values.keptLogs.enabled -}}yes{{- end -}}
+{{- end -}}
+
+{{- define "nightcrawler.facade.replicas" -}}
+{{- .Values.facade.replicas | default (ternary 1 2 (not (empty (include "nightcrawler.archive.inFile" .)))) -}}
+{{- end -}}
+
+{{/* What both processes have to know alike: whose runs the facade keeps, and what of them. */}}
+{{- define "nightcrawler.kept" -}}
+- name: NIGHTCRAWLER_NAMESPACE
+  value: {{ .Values.homeNamespace.name }}
+{{- if include "nightcrawler.archive" . }}
+- name: NIGHTCRAWLER_KEEP
+  value: archive{{ if include "nightcrawler.keptLogs" . }},logs{{ end }}
+{{- end }}
+{{- end -}}
+
+{{/* Where the archive is. */}}
+{{- define "nightcrawler.archive.url" -}}
+- name: NIGHTCRAWLER_ARCHIVE_URL
+{{- if .Values.archive.urlSecret.name }}
+  valueFrom:
+    secretKeyRef: {name: {{ .Values.archive.urlSecret.name }}, key: {{ .Values.archive.urlSecret.key }}}
+{{- else }}
+  value: sqlite:////var/lib/nightcrawler/archive.db
+{{- end }}
+{{- end -}}
+
+{{/* Where logs are kept, and how much of them. */}}
+{{- define "nightcrawler.keptLogs.settings" -}}
+- name: NIGHTCRAWLER_LOG_URL
+  value: {{ .Values.keptLogs.url | default "file:///var/lib/nightcrawler/logs" | quote }}
+{{- include "nightcrawler.settings" (dict "logBytes" .Values.keptLogs.bytes "logTotalBytes" .Values.keptLogs.totalBytes) }}
+{{- end -}}
+
+{{/* The container that makes the archive's tables, or brings them up to date. */}}
+{{- define "nightcrawler.archive.migrate" -}}
+name: migrate
+image: {{ include "nightcrawler.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+command: [nightcrawler-api, migrate]
+env:
+- name: NIGHTCRAWLER_LOG_FORMAT
+  value: {{ .Values.settings.logFormat }}
+{{ include "nightcrawler.archive.url" . }}
+securityContext: {{- include "nightcrawler.containerSecurity" . | nindent 2 }}
+resources: {{- toYaml .Values.facade.resources | nindent 2 }}
 {{- end -}}

@@ -25,8 +25,10 @@ async def lines_of(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, No
                 yield line
 
 
-async def bounded_lines(response: aiohttp.ClientResponse) -> AsyncGenerator[list[bytes], None]:
-    """The complete lines of each part of a response, and at the end what is left; lines are cut."""
+async def bounded_lines(
+    response: aiohttp.ClientResponse, *, unfinished: bool = True
+) -> AsyncGenerator[list[bytes], None]:
+    """The complete lines of each part of a response, cut; at the end what is left, if `unfinished`."""
     rest = bytearray()
     async for chunk in response.content.iter_any():
         first, *others = chunk.split(b"\n")
@@ -34,7 +36,7 @@ async def bounded_lines(response: aiohttp.ClientResponse) -> AsyncGenerator[list
         if others:
             yield [bytes(rest), *(line[:_MAX_LINE] for line in others[:-1])]
             rest = bytearray(others[-1][:_MAX_LINE])
-    if rest:
+    if rest and unfinished:
         yield [bytes(rest)]
 
 

@@ -62,9 +62,14 @@ class OurAnnotations(_Read, frozen=True):
         is_one = self.attempt.isascii() and self.attempt.isdecimal() and len(self.attempt) <= _MOST_DIGITS
         return int(self.attempt) if is_one else 0
 
+    @property
+    def done_duties(self) -> tuple[str, ...]:
+        """What the facade has done for an execution that has ended."""
+        return tuple(word.strip() for word in self.duties_done.split(",") if word.strip())
+
     def __post_init__(self) -> None:
         """Intern repeated strings."""
-        share(self, "step", "attempt", "revision", "environment", "creator")
+        share(self, "step", "attempt", "revision", "environment", "creator", "duties_done")
 
 
 class Meta(_Read, frozen=True):

@@ -287,12 +287,20 @@ class Store:
 
     @asynccontextmanager
     async def log_lines(
-        self, namespace: str, pod: str, *, container: str, follow: bool, since: str | None = None
+        self,
+        namespace: str,
+        pod: str,
+        *,
+        container: str,
+        follow: bool,
+        since: str | None = None,
+        unfinished: bool = True,
     ) -> AsyncGenerator[AsyncGenerator[list[bytes], None], None]:
         """The lines of a container's log with timestamps, as they arrive, without their ends.
 
-        A line longer than 1 MiB is cut there. With `follow` it goes on until the container has terminated; if
-        it is silent for five minutes, `Unavailable` is raised, since the connection may be lost.
+        A line longer than 1 MiB is cut there. Without `unfinished` a last line that has no end is left out.
+        With `follow` it goes on until the container has terminated; if it is silent for five minutes,
+        `Unavailable` is raised, since the connection may be lost.
         """
         params = {"container": container, "timestamps": "true", "follow": "true" if follow else "false"}
         if since:
@@ -300,7 +308,7 @@ class Store:
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
         timeout = aiohttp.ClientTimeout(total=None, connect=10, sock_read=_LOG_SILENCE)
         async with self._response("GET", path, params=params, timeout=timeout) as response:
-            yield bounded_lines(response)
+            yield bounded_lines(response, unfinished=unfinished)
 
     async def version(self) -> str:
         """The version of Kubernetes that the API server has, such as v1.34.1."""

@@ -57,6 +57,36 @@ class ExecutionSpecView(_Read, frozen=True):
     cancel: bool = False
 
 
+class PodEventView(_Read, frozen=True):
+    """An Event about a Pod, as the trace keeps it."""
+
+    time: datetime
+    reason: str
+    message: str | None = None
+
+    def __post_init__(self) -> None:
+        """Intern repeated strings."""
+        share(self, "reason")
+
+
+class AttemptView(_Read, frozen=True):
+    """An attempt that has ended; see `v1alpha1.execution.AttemptStatus` for the meaning."""
+
+    number: int
+    created: datetime | None = None
+    scheduled: datetime | None = None
+    start_time: datetime | None = None
+    completion_time: datetime | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    node: str | None = None
+    events: tuple[PodEventView, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Intern repeated strings."""
+        share(self, "reason", "node")
+
+
 class StepStatusView(_Read, frozen=True):
     """A step's status; see `v1alpha1.execution.StepStatus` for the meaning."""
 
@@ -71,6 +101,7 @@ class StepStatusView(_Read, frozen=True):
     message: str | None = None
     preemptions: int = 0
     earlier_seconds: int = 0
+    attempts: tuple[AttemptView, ...] | None = None
 
     def __post_init__(self) -> None:
         """Intern repeated strings."""
@@ -109,6 +140,7 @@ class ExecutionStatusView(_Read, frozen=True):
     settled: bool | None = None
     duties: tuple[str, ...] | None = None
     notifications: dict[str, NoticeView] | None = None
+    trace_level: str | None = None
     placement: tuple[PlacementView, ...] | None = None
     waiting_reason: str | None = None
     waiting_since: datetime | None = None
@@ -117,7 +149,7 @@ class ExecutionStatusView(_Read, frozen=True):
 
     def __post_init__(self) -> None:
         """Intern repeated strings."""
-        share(self, "phase", "environment", "revision", "progress", "waiting_reason")
+        share(self, "phase", "environment", "revision", "progress", "waiting_reason", "trace_level")
         for condition in self.conditions:
             share(condition, "type", "status", "reason", "message")
 

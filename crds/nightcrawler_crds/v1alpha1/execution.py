@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -19,8 +19,13 @@ from nightcrawler_crds.v1alpha1.base import (
 from nightcrawler_crds.v1alpha1.notifications import Notices
 
 Phase = Literal["Pending", "Running", "Cancelling", "Completed", "Failed", "Cancelled"]
+TraceLevel = Literal["min", "med", "debug"]
 StepPhase = Literal["Pending", "Running", "Retrying", "Completed", "Failed", "Skipped", "Cancelled"]
 DutyName = Literal["Schedule", "Notifications", "Logs", "Archive", "Trace"]
+
+MAX_ATTEMPTS: Final = 16
+"""Attempts of a step that are kept for the trace."""
+MAX_POD_EVENTS: Final = 16
 
 TERMINAL_STEP_PHASES: frozenset[str] = frozenset({"Completed", "Failed", "Skipped", "Cancelled"})
 
@@ -113,6 +118,36 @@ class Cost(ApiModel):
     currency: str | None = Field(default=None, max_length=3, description="Currency of the prices.")
 
 
+class PodEvent(ApiModel):
+    """A Kubernetes Event about a Pod."""
+
+    time: str = Field(description="When it happened.", json_schema_extra=TIME)
+    reason: str = Field(max_length=128, description="Its reason, in one word.")
+    message: str | None = Field(default=None, max_length=512, description="Its message.")
+
+
+class AttemptStatus(ApiModel):
+    """One attempt of a step that has ended, kept for the trace of the run."""
+
+    number: int = Field(description="Its number, from 1.")
+    created: str | None = Field(default=None, description="When its Job was created.", json_schema_extra=TIME)
+    scheduled: str | None = Field(
+        default=None, description="When its node accepted the Pod.", json_schema_extra=TIME
+    )
+    start_time: str | None = Field(
+        default=None, description="When its container started.", json_schema_extra=TIME
+    )
+    completion_time: str | None = Field(default=None, description="When it finished.", json_schema_extra=TIME)
+    exit_code: int | None = Field(default=None, description="Exit code of the step's container.")
+    reason: str | None = Field(
+        default=None, max_length=128, description="How it finished, in one word; not set if it completed."
+    )
+    node: str | None = Field(default=None, max_length=253, description="The node that it ran on.")
+    events: list[PodEvent] | None = Field(
+        default=None, max_length=MAX_POD_EVENTS, description="Events about its Pod (traceLevel debug)."
+    )
+
+
 class StepStatus(ApiModel):
     """Observed state of a step."""
 
@@ -146,6 +181,11 @@ class StepStatus(ApiModel):
         default=None, max_length=128, description="Why the step waits, or how it finished, in one word."
     )
     message: str | None = Field(default=None, max_length=4096, description="The reason in a sentence.")
+    attempts: list[AttemptStatus] | None = Field(
+        default=None,
+        max_length=MAX_ATTEMPTS,
+        description="Attempts that have ended, as traceLevel says; of many the last ones.",
+    )
 
 
 class WorkflowExecutionStatus(ApiModel):
@@ -179,6 +219,9 @@ class WorkflowExecutionStatus(ApiModel):
         default=None, description="When the run finished.", json_schema_extra=TIME
     )
     progress: str | None = Field(default=None, description="Completed steps, of the total: 2/5.")
+    trace_level: TraceLevel | None = Field(
+        default=None, description="How much is recorded for the trace of the run; not set: nothing besides."
+    )
     placement: list[PlacementCandidate] | None = Field(
         default=None,
         max_length=64,

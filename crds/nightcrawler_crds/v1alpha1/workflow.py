@@ -7,7 +7,6 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field
 
 from nightcrawler_crds.v1alpha1.base import (
-    LISTED_LATER,
     TIME,
     AnyJson,
     ApiModel,
@@ -22,6 +21,7 @@ from nightcrawler_crds.v1alpha1.base import (
     rule,
 )
 from nightcrawler_crds.v1alpha1.config import StepResources, WorkflowConfig
+from nightcrawler_crds.v1alpha1.execution import TraceLevel
 from nightcrawler_crds.v1alpha1.notifications import Notices
 
 MAX_STEPS: Final = 1000
@@ -30,7 +30,6 @@ MAX_PARAMETERS_BYTES: Final = 32 * 1024
 
 Priority = Literal["low", "medium", "high", "critical"]
 EnvironmentStrategy = Literal["start", "time", "cost"]
-TraceLevel = Literal["min", "med", "debug"]
 Order = Literal["Sequence", "Graph"]
 
 _STEP_NAME = r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"
@@ -63,7 +62,9 @@ class Options(ApiModel):
         "which there is a target; false: no notifications; not set: by those that are true.",
     )
     enable_logging: bool | None = Field(
-        default=None, description="Whether logs are kept after the Pods are deleted." + LISTED_LATER
+        default=None,
+        description="Whether logs are kept after the Pods are deleted, where the installation keeps logs. "
+        "Not set: they are.",
     )
     enable_retry: bool | None = Field(
         default=None,
@@ -182,7 +183,11 @@ class WorkflowSpec(ApiModel):
         description="How an environment is chosen among those listed, or among all if none is listed: where "
         "the run starts first, where it ends first, or where it costs least. Not set: the first one.",
     )
-    trace_level: TraceLevel | None = Field(default=None, description="Level of tracing." + LISTED_LATER)
+    trace_level: TraceLevel | None = Field(
+        default=None,
+        description="Traces of runs. min: the run and its steps; med: also attempts, waits and usage; debug: "
+        "also the Events of Pods, and NIGHTCRAWLER_LOG_LEVEL=debug for steps. Steps get TRACEPARENT.",
+    )
     options: Options | None = Field(default=None, description="Options.")
     parameters: list[Parameter] | None = Field(
         default=None,

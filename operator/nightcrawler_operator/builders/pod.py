@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 
 from nightcrawler_crds import names
 from nightcrawler_crds.planning.resolved import ResolvedStep, resolve
+from nightcrawler_crds.tracing import ids
 from nightcrawler_crds.v1alpha1 import EnvVar, Step
 from nightcrawler_crds.words.gpumodels import Wanted
 from nightcrawler_operator.limits import Limits
@@ -103,7 +105,7 @@ def _container(
     container: dict[str, Any] = {
         "name": names.STEP_CONTAINER,
         "image": step.image,
-        "env": environment_variables(run, resolved.env, new),
+        "env": environment_variables(run, resolved.env, new, resolved.limits),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
     if step.command is not None:
@@ -121,7 +123,9 @@ def _container(
     return container
 
 
-def environment_variables(run: Run, written: Iterable[EnvVar], new: NewJob) -> list[dict[str, Any]]:
+def environment_variables(
+    run: Run, written: Iterable[EnvVar], new: NewJob, limits: Limits
+) -> list[dict[str, Any]]:
     """The container's variables: parameters, names of workflow, execution and step, then those `written`.
 
     Kubernetes expands `$(NAME)` in values from variables before them. Parameters come first and have every
@@ -137,8 +141,43 @@ def environment_variables(run: Run, written: Iterable[EnvVar], new: NewJob) -> l
         "NIGHTCRAWLER_STEP": new.step,
         "NIGHTCRAWLER_ATTEMPT": str(new.attempt),
     }
+    about |= tracing_variables(run, new, limits)
     own = [variable.model_dump(by_alias=True, exclude_unset=True) for variable in written]
     return [*parameters, *({"name": n, "value": _escaped(v)} for n, v in about.items()), *own]
+
+
+def tracing_variables(run: Run, new: NewJob, limits: Limits) -> dict[str, str]:
+    """By which a program continues the trace of the run, where its workflow sets a traceLevel.
+
+    The names are those of the W3C and of OpenTelemetry, which its libraries read by themselves.
+    """
+    level, uid = run.revision.spec.trace_level, run.execution_uid
+    if level is None:
+        return {}
+    # At level min a trace has no spans of attempts.
+    detailed = level != "min"
+    parent = ids.attempt_span(uid, new.step, new.attempt) if detailed else ids.step_span(uid, new.step)
+    about = {
+        "k8s.namespace.name": run.namespace,
+        "nightcrawler.workflow": run.workflow,
+        "nightcrawler.execution": run.execution,
+        "nightcrawler.step": new.step,
+        "nightcrawler.attempt": str(new.attempt),
+    }
+    variables = {
+        "TRACEPARENT": ids.traceparent(uid, parent),
+        "OTEL_SERVICE_NAME": run.workflow,
+        # Percent-encoded, as OpenTelemetry's specification has it.
+        "OTEL_RESOURCE_ATTRIBUTES": ",".join(
+            f"{key}={quote(value, safe='')}" for key, value in about.items()
+        ),
+    }
+    if limits.steps_otlp_endpoint:
+        variables["OTEL_EXPORTER_OTLP_ENDPOINT"] = limits.steps_otlp_endpoint
+        variables["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf"
+    if level == "debug":
+        variables["NIGHTCRAWLER_LOG_LEVEL"] = "debug"
+    return variables
 
 
 def parameter_text(value: Any) -> str:

@@ -72,6 +72,7 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
         completed=results.completed,
         targets=_targets(cluster, meta.namespace, revision),
         deliveries=cluster.notices.deliveries.of(meta.uid),
+        pod_events=cluster.traces.events(meta.uid),
     )
 
 

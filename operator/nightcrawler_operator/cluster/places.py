@@ -26,11 +26,15 @@ from nightcrawler_crds.allocation import (
     Subjects,
     allocate,
     first_full,
+    limit_of_installation,
     subjects_of,
+    written_limit,
 )
-from nightcrawler_crds.kube.views import ExecutionView
+from nightcrawler_crds.kube.cache import Cache
+from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, WorkflowView
 from nightcrawler_operator.claims import Claim, Queue, Standing, Withdrawn
 from nightcrawler_operator.decisions.recorded import is_accepted, is_granted
+from nightcrawler_operator.limits import Limits
 
 _LATE: Final = Standing(considered=True, late=True)
 
@@ -247,3 +251,18 @@ def _rank(claim: Claim) -> Rank:
 
 def _is_alike(known: Claim, new: Claim) -> bool:
     return (known.subjects, known.rank) == (new.subjects, new.rank)
+
+
+def limit_in_force(
+    workflows: Cache[WorkflowView], environments: Cache[EnvironmentView], limits: Limits, subject: Subject
+) -> int | None:
+    """How many runs a subject may have under way; None if there is no limit."""
+    match subject.kind:
+        case "Workflow":
+            workflow = workflows.get((subject.namespace, subject.name))
+            return written_limit(workflow.spec) if workflow is not None else None
+        case "Environment":
+            environment = environments.get(("", subject.name))
+            return written_limit(environment.spec) if environment is not None else None
+        case "Namespace" | "Installation":
+            return limit_of_installation(subject, limits)

@@ -1,8 +1,9 @@
-"""What decisions depend on in Kubernetes' own objects: a change of anything else needs no reconcile."""
+"""What decisions depend on in other objects: a change of anything else needs no reconcile."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from nightcrawler_crds.kube.nativeviews import ContainerState, JobView, NodeView, PodView
 from nightcrawler_crds.words.quantities import parse_quantity
@@ -70,3 +71,10 @@ def room_of(node: NodeView) -> NodeRoom:
         taints=node.spec.taints,
         open=node.ready and not node.spec.unschedulable and not any(map(is_of_state, node.spec.taints)),
     )
+
+
+def names_profile(spec: Mapping[str, Any]) -> bool:
+    """Whether a workflow, or a step of it, names a compute profile; `spec` may be any JSON."""
+    config, steps = spec.get("config"), spec.get("steps")
+    parts = [config, *(steps if isinstance(steps, list) else ())]
+    return any(isinstance(part, Mapping) and part.get("computeProfile") is not None for part in parts)

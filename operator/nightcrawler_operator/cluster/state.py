@@ -7,13 +7,12 @@ Every replica keeps its caches warm, whoever leads. Changes that need a reconcil
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from nightcrawler_crds import names
-from nightcrawler_crds.allocation import Subject, limit_of_installation, written_limit
 from nightcrawler_crds.kube.cache import Cache, Key
 from nightcrawler_crds.kube.informer import Informer
 from nightcrawler_crds.kube.nativeviews import JobView, NodeView, PodView
@@ -27,10 +26,12 @@ from nightcrawler_operator.cluster.nodefacts import NodeFacts
 from nightcrawler_operator.cluster.notices import NoticeOptions, Notices
 from nightcrawler_operator.cluster.owing import OwingRuns
 from nightcrawler_operator.cluster.past import PastRuns
-from nightcrawler_operator.cluster.places import Places
-from nightcrawler_operator.cluster.relevant import CREATED, job_state, node_state, pod_state
+from nightcrawler_operator.cluster.places import Places, limit_in_force
+from nightcrawler_operator.cluster.relevant import CREATED, job_state, names_profile, node_state, pod_state
 from nightcrawler_operator.cluster.revisioncache import RevisionCache
 from nightcrawler_operator.cluster.room import Room
+from nightcrawler_operator.cluster.runindex import index_run
+from nightcrawler_operator.cluster.traces import TraceFacts, owed, uncollected
 from nightcrawler_operator.decisions.ownership import is_owned_by, owner_name
 from nightcrawler_operator.decisions.pods import ENDED, as_first_deleted
 from nightcrawler_operator.decisions.schedules.snapshot import SCHEDULED, has_schedule
@@ -39,7 +40,9 @@ from nightcrawler_operator.keys import (
     ExecutionKey,
     LeftoverKey,
     PlacesKey,
+    PodEventsKey,
     ScheduleKey,
+    TraceKey,
     WorkflowKey,
     WorkKey,
 )
@@ -60,13 +63,14 @@ class ClusterState:
         limits: Limits = _DEFAULT,
         *,
         notices: NoticeOptions | None = None,
+        wake_trace: Callable[[PodEventsKey | TraceKey], None] = lambda _: None,
     ) -> None:
         self._wake = wake
-        self._limits = limits
-        self.places = Places(self._limit_of, lambda: wake(PlacesKey()))
         self.workflows: Cache[WorkflowView] = Cache(self._workflow_changed)
         self.executions: Cache[ExecutionView] = Cache(self._execution_changed)
         self.environments: Cache[EnvironmentView] = Cache(self._environment_changed)
+        limit_of = partial(limit_in_force, self.workflows, self.environments, limits)
+        self.places = Places(limit_of, lambda: wake(PlacesKey()))
         self.profiles: Cache[ProfileView] = Cache(self._profile_changed)
         # Objects of our own kinds that exist and cannot be parsed; see `watch_events`.
         self.unreadable = {kind: Unreadables(kind) for kind in names.OURS}
@@ -86,6 +90,8 @@ class ClusterState:
         # The Pods of all nodes are followed only while there are Environments.
         self.room = Room(store, self.environment_changes.all_changed)
         self.past = PastRuns()
+        self.traces = TraceFacts()
+        self._wake_trace = wake_trace
         self.notices = Notices(store, namespace, notices or NoticeOptions(), on_targets=self._targets_changed)
         self.owing = OwingRuns(store, namespace, limits.max_owing_runs, self._owing_changed)
         # By the UID of the execution, taken from a label: a copy in another namespace has it too.
@@ -239,12 +245,14 @@ class ClusterState:
         self.places.execution_changed(old, new)
         workflow = (meta.namespace, some.spec.workflow_ref.name)
         if old is None or new is None:
-            _index(self.executions_of, workflow, meta.name, there=new is not None)
+            index_run(self.executions_of, workflow, meta.name, there=new is not None)
         if old is None or new is None or old.status.phase != new.status.phase:
             self._wake(WorkflowKey(*workflow))  # its status counts live runs, and has the last one's phase
         if new is None and some.spec.trigger.type == SCHEDULED:
             self._wake(ScheduleKey(*workflow))
         if new is None:
+            if self.owing.get(meta.key, meta.uid) is None:
+                self.traces.forget(meta.uid)
             self.lookup_results.pop(meta.uid, None)
             self._observed_at.pop(meta.uid, None)
             self.recorded_at.pop(meta.uid, None)
@@ -253,6 +261,8 @@ class ClusterState:
             return
         self._observed_at[meta.uid] = time.monotonic()
         self.notices.observed(meta, new.status.notifications)
+        for attempt in uncollected(new):
+            self._wake_trace(attempt)
         key = ExecutionKey(*meta.key)
         if key != self._own_write:
             self._wake(key)
@@ -261,11 +271,16 @@ class ClusterState:
         some = new or old
         assert some is not None
         meta = some.metadata
-        _index(self.owing_of, (meta.namespace, some.spec.workflow_ref.name), meta.name, there=new is not None)
+        index_run(
+            self.owing_of, (meta.namespace, some.spec.workflow_ref.name), meta.name, there=new is not None
+        )
         if new is None:
             self.notices.deliveries.forget(meta.uid)
+            self.traces.forget(meta.uid)
         else:
             self.notices.observed(meta, new.status.notifications)
+            for trace in owed(new):
+                self._wake_trace(trace)
         if new is not None:
             self._wake(DutyKey(*meta.key))
             if old is None and some.spec.trigger.type == SCHEDULED:
@@ -291,18 +306,6 @@ class ClusterState:
         for execution in self.executions:
             if execution.status.environment in (new.metadata.name, None):
                 self._wake(ExecutionKey(*execution.metadata.key))
-
-    def _limit_of(self, subject: Subject) -> int | None:
-        """How many runs a subject may have under way."""
-        match subject.kind:
-            case "Workflow":
-                workflow = self.workflows.get((subject.namespace, subject.name))
-                return written_limit(workflow.spec) if workflow is not None else None
-            case "Environment":
-                environment = self.environments.get(("", subject.name))
-                return written_limit(environment.spec) if environment is not None else None
-            case "Namespace" | "Installation":
-                return limit_of_installation(subject, self._limits)
 
     def _profile_changed(self, old: ProfileView | None, new: ProfileView | None) -> None:
         if old is not None and new is not None and old.metadata.generation == new.metadata.generation:
@@ -388,20 +391,3 @@ class ClusterState:
     def _is_live(self, uid: str, namespace: str, execution: str) -> bool:
         known = self.executions.get((namespace, execution))
         return known is not None and known.metadata.uid == uid
-
-
-def names_profile(spec: Mapping[str, Any]) -> bool:
-    """Whether a workflow, or a step of it, names a compute profile; `spec` may be any JSON."""
-    config, steps = spec.get("config"), spec.get("steps")
-    parts = [config, *(steps if isinstance(steps, list) else ())]
-    return any(isinstance(part, Mapping) and part.get("computeProfile") is not None for part in parts)
-
-
-def _index(index: dict[Key, set[str]], workflow: Key, execution: str, *, there: bool) -> None:
-    """Note in an index by workflow that an execution is there, or is not there any more."""
-    if there:
-        index.setdefault(workflow, set()).add(execution)
-    elif workflow in index:
-        index[workflow].discard(execution)
-        if not index[workflow]:
-            del index[workflow]

@@ -22,9 +22,10 @@ from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import ExecutionStatusView, OwingStatusView
 from nightcrawler_crds.v1alpha1 import DutyName, conditions
 from nightcrawler_crds.words import format_duration_words
+from nightcrawler_operator.decisions import attemptrecords
 from nightcrawler_operator.decisions.notifications import outbox
 from nightcrawler_operator.decisions.schedules import duty as schedule_duty
-from nightcrawler_operator.decisions.status import condition, merge_patch
+from nightcrawler_operator.decisions.status import condition, merge_patch, to_json
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import Done, Outcome, Waiting
 from nightcrawler_operator.snapshot import OwingSnapshot, Snapshot
@@ -58,9 +59,29 @@ class Duty:
 
 
 NOTIFICATIONS: Final[DutyName] = "Notifications"
+
+
+def _is_archived(snapshot: Snapshot, _: ExecutionStatusView) -> bool:
+    return snapshot.execution.metadata.namespace == snapshot.limits.archived_namespace
+
+
+def _is_logged(snapshot: Snapshot, _: ExecutionStatusView) -> bool:
+    """Whether the logs of a run are kept: those of its namespace are, it wants it, and a step has begun."""
+    if snapshot.execution.metadata.namespace != snapshot.limits.logged_namespace:
+        return False
+    spec = snapshot.revision.spec if snapshot.revision is not None else None
+    options = spec.options if spec is not None else None
+    if options is not None and options.enable_logging is False:
+        return False
+    return bool(snapshot.attempts)
+
+
 DUTIES: Final[Sequence[Duty]] = (
     Duty("Schedule", schedule_duty.is_owed, schedule_duty.is_done),
     Duty(NOTIFICATIONS, outbox.is_owed, outbox.is_done),
+    Duty("Trace", attemptrecords.is_owed, attemptrecords.is_done),
+    Duty("Logs", _is_logged),
+    Duty("Archive", _is_archived, timeout=lambda limits: limits.archive_timeout),
 )
 """All duties."""
 
@@ -107,6 +128,8 @@ def decide(snapshot: OwingSnapshot) -> DutyPlan:
         conditions=_conditions(snapshot, undone, reason),
     )
     patch = merge_patch(recorded, wanted)
+    if steps := attemptrecords.completed(snapshot, recorded):
+        patch["steps"] = to_json(steps)
     if not left:
         return DutyPlan(patch, settled=True, undone=undone, reason=reason)
     until = min(_due(name, snapshot) for name in left)
@@ -114,10 +137,8 @@ def decide(snapshot: OwingSnapshot) -> DutyPlan:
 
 
 def _is_done(name: str, snapshot: OwingSnapshot) -> bool:
-    if name in _BY_THE_FACADE:
-        noted = snapshot.execution.metadata.annotations.duties_done.split(",")
-        if name in (word.strip() for word in noted):
-            return True
+    if name in _BY_THE_FACADE and name in snapshot.execution.metadata.annotations.done_duties:
+        return True
     return any(duty.is_done(snapshot) for duty in DUTIES if duty.name == name)
 
 

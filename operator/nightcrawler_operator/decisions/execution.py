@@ -183,6 +183,7 @@ def _begin(snapshot: Snapshot, admitted: Admitted) -> Plan:
         environment=place.name,
         placement=place.placement,
         revision=admitted.revision.name,
+        trace_level=admitted.revision.spec.trace_level,
         conditions=new,
         message=None,
     )

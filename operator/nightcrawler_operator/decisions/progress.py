@@ -12,6 +12,7 @@ from nightcrawler_crds.planning.cost import run_cost
 from nightcrawler_crds.planning.resolved import run_timeout
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions import jobs, run_end
+from nightcrawler_operator.decisions.attemptrecords import with_attempts
 from nightcrawler_operator.decisions.context import NOT_BEGUN, StepContext
 from nightcrawler_operator.decisions.dominant import dominant, waits
 from nightcrawler_operator.decisions.inference import inferred_complete
@@ -185,7 +186,7 @@ def _on_its_way(picture: Picture) -> Plan | None:
         progress=_progress(picture),
         steps=states,
     )
-    wanted = with_notices(snapshot, wanted)
+    wanted = with_notices(snapshot, with_attempts(snapshot, wanted))
     patch = status_patch(recorded, wanted)
     write_by = _write_by(picture, patch, wanted)
     first = [p.first_job for p in steps.values() if p.first_job]
@@ -243,7 +244,7 @@ def _cancelling(picture: Picture, over: datetime) -> Plan:
     }
     wanted = run_end.cancelling(snapshot, picture.status, "its Pods are being ended")
     wanted = run_end.replace_status(wanted, steps=kept, progress=_progress(picture))
-    wanted = with_notices(snapshot, wanted)
+    wanted = with_notices(snapshot, with_attempts(snapshot, wanted))
     patch = status_patch(snapshot.execution.status, wanted)
     return Plan(
         delete_jobs=jobs.live_jobs(snapshot),

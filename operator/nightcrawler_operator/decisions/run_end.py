@@ -10,6 +10,7 @@ import msgspec
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import ExecutionStatusView, StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
+from nightcrawler_operator.decisions.attemptrecords import with_attempts
 from nightcrawler_operator.decisions.dominant import waits
 from nightcrawler_operator.decisions.duties import with_duties
 from nightcrawler_operator.decisions.jobs import orphaned_pods, unfinished_jobs
@@ -59,7 +60,7 @@ def finish(
         completion_time=snapshot.now,
         conditions=changed,
     )
-    return with_duties(snapshot, with_notices(snapshot, ended))
+    return with_duties(snapshot, with_notices(snapshot, with_attempts(snapshot, ended)))
 
 
 def cancelling(snapshot: Snapshot, status: ExecutionStatusView, message: str) -> ExecutionStatusView:

@@ -7,12 +7,12 @@ shortened until all of it fits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
 
-from nightcrawler_crds.kube.views import ExecutionStatusView
+from nightcrawler_crds.kube.views import AttemptView, ExecutionStatusView, StepStatusView
 
 MAX_STATUS_BYTES: Final = 1024 * 1024
 """The status alone."""
@@ -23,6 +23,10 @@ _MANAGED_FIELDS_BYTES: Final = 200
 """What metadata.managedFields holds of a step, besides its name."""
 _STEP_BYTES: Final = 384
 """The most that a step, or a condition, takes besides its texts and the step's name."""
+
+_ATTEMPT_CHARS: Final = 128
+"""The most that an attempt takes besides its Events, in characters that may take six bytes each."""
+_EVENT_CHARS: Final = 48
 
 _LENGTHS: Final = (4096, 2048, 1024, 512, 256, 128, 64, 32)
 """Bytes for each text. Steps, so that a status of which a part is already shortened stays as it is."""
@@ -40,6 +44,12 @@ def within_budget(status: ExecutionStatusView) -> ExecutionStatusView:
     total = _stored(msgspec.json.encode(status))
     if total <= budget:
         return status
+    # What is only kept for the trace goes first.
+    for less in (_without_events, _without_attempts):
+        status = less(status)
+        total = _stored(msgspec.json.encode(status))
+        if total <= budget:
+            return status
     sizes = [_text_bytes(text) for text in _texts(status)]
     fixed = total - sum(sizes)
     fits = (length for length in _LENGTHS if fixed + sum(min(size, length) for size in sizes) <= budget)
@@ -52,6 +62,9 @@ def _at_most(status: ExecutionStatusView, names: str) -> int:
     for step in status.steps.values():
         if step.reason or step.message:
             chars += len(step.reason or "") + len(step.message or "")
+        for attempt in step.attempts or ():
+            chars += _ATTEMPT_CHARS + sum(len(event.message or "") for event in attempt.events or ())
+            chars += _EVENT_CHARS * len(attempt.events or ())
     notices = status.notifications or {}
     chars += sum(len(key) + len(notice.last_error or "") for key, notice in notices.items())
     return _STEP_BYTES * (len(status.steps) + len(status.conditions) + len(notices) + 2) + 6 * chars
@@ -64,6 +77,29 @@ def _texts(status: ExecutionStatusView) -> Iterator[str | None]:
     for step in status.steps.values():
         yield step.reason
         yield step.message
+
+
+def _without_events(status: ExecutionStatusView) -> ExecutionStatusView:
+    """Without Events about Pods; empty ones, since those that are missing would be collected again."""
+    return _with_steps(
+        status,
+        lambda step: tuple(msgspec.structs.replace(one, events=()) for one in step.attempts or ()),
+    )
+
+
+def _without_attempts(status: ExecutionStatusView) -> ExecutionStatusView:
+    return _with_steps(status, lambda _: None)
+
+
+def _with_steps(
+    status: ExecutionStatusView,
+    attempts: Callable[[StepStatusView], tuple[AttemptView, ...] | None],
+) -> ExecutionStatusView:
+    steps = {
+        name: msgspec.structs.replace(step, attempts=attempts(step)) if step.attempts else step
+        for name, step in status.steps.items()
+    }
+    return msgspec.structs.replace(status, steps=steps)
 
 
 def _shortened(status: ExecutionStatusView, length: int) -> ExecutionStatusView:

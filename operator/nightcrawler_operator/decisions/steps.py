@@ -99,6 +99,7 @@ def _blocked(
         "disruptions": waiting.disruptions,
         "preemptions": waiting.preemptions,
         "earlier_seconds": waiting.earlier_seconds,
+        "attempts": waiting.attempts,
     }
     if isinstance(why, StepStatusView):
         return Progress(msgspec.structs.replace(why, **counts))
@@ -168,6 +169,7 @@ def _record(ctx: StepContext, name: str, attempt: Attempt, state: AttemptState) 
         preemptions=recorded.preemptions,
         earlier_seconds=recorded.earlier_seconds,
         job_name=name,
+        attempts=recorded.attempts,
     )
     match state:
         case Succeeded(lookups=lookups) | Failed(lookups=lookups) if lookups:
@@ -292,6 +294,7 @@ def _retrying(ctx: StepContext) -> Progress:
         disruptions=recorded.disruptions,
         preemptions=recorded.preemptions,
         earlier_seconds=recorded.earlier_seconds + round(seconds_run(recorded)),
+        attempts=recorded.attempts,
     )
     return _create_recorded(replace(ctx, recorded=status), ctx.job_name(attempt))
 

@@ -120,8 +120,6 @@ def _is_word(value: words.Word | None) -> bool:
 _Is = Callable[[WorkflowSpec, WorkflowConfig], bool]
 
 _DEFERRED: Final[Sequence[tuple[str, _Is]]] = (
-    ("traceLevel", lambda spec, _: spec.trace_level is not None),
-    ("options.enableLogging", lambda spec, _: bool(spec.options and spec.options.enable_logging)),
     (
         "config.storage.persistentVolume",
         lambda _, config: bool(config.storage and _is_word(config.storage.persistent_volume)),

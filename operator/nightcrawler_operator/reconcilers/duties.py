@@ -73,6 +73,7 @@ class DutyReconciler:
             workflow=self._cluster.workflows.get((meta.namespace, execution.spec.workflow_ref.name)),
             too_many=self._cluster.owing.one_too_many() == meta.key,
             deliveries=self._cluster.notices.deliveries.of(meta.uid),
+            trace=self._cluster.traces.finished(meta.uid),
         )
 
     async def _write(self, execution: OwingView, plan: duties.DutyPlan) -> None:

@@ -17,7 +17,7 @@ from nightcrawler_operator.builders.scheduled_run import scheduled_run
 from nightcrawler_operator.cluster.observe_schedule import observe_schedule
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.notifications.outbox import channels, merged
-from nightcrawler_operator.decisions.notifications.times import with_times
+from nightcrawler_operator.decisions.notifications.times import with_unrun_times
 from nightcrawler_operator.decisions.schedules.decide import decide
 from nightcrawler_operator.decisions.schedules.snapshot import (
     NewRun,
@@ -194,7 +194,7 @@ class ScheduleReconciler:
         known = merged(
             recorded.notifications or {}, self._cluster.notices.deliveries.of(workflow.metadata.uid)
         )
-        new = dict(with_times(known, plan.news, named))
+        new = dict(with_unrun_times(known, plan.news, named))
         return merge_patch(recorded, msgspec.structs.replace(recorded, notifications=new)) if new else {}
 
     def _lease(self) -> float:

@@ -21,6 +21,7 @@ ORDER: Final = (
     "cost",
     "memory",
     "list",
+    "archive",
     "recovery",
     "schedule",
     "environments",

@@ -106,25 +106,25 @@ async def _fill(here: Site, sizes: Sizes, now: datetime) -> list[int]:
         kept = await here.store.create(names.WORKFLOWS, NAMESPACE, body, WorkflowView)
         return Defined(kept.metadata.name, kept.metadata.uid, chain(len(catalogue.STEPS), 1))
 
-    workflows = await _each(define, range(sizes.list_workflows))
+    workflows = await each(define, range(sizes.list_workflows))
     of = [catalogue.workflow_of(run, sizes.list_workflows) for run in range(sizes.list_runs)]
 
     async def run(number: int) -> None:
         body = catalogue.execution(number, workflows[of[number]])
         await here.store.create(names.EXECUTIONS, NAMESPACE, body, ExecutionView)
         live = number < sizes.list_live
-        await _report(
+        await report(
             here, number, catalogue.running(number, 0, now) if live else catalogue.ended(number, now)
         )
 
-    await _each(run, range(sizes.list_runs))
+    await each(run, range(sizes.list_runs))
     last = catalogue.running(0, 1, now)
-    await _report(here, 0, last)
+    await report(here, 0, last)
     await _until_shown(here, len(workflows), f"wf-{of[0]}", last["progress"])
     return [of.count(number) for number in range(len(workflows))]
 
 
-async def _report(here: Site, number: int, status: catalogue.Json) -> None:
+async def report(here: Site, number: int, status: catalogue.Json) -> None:
     """Write a run's status, as the operator does."""
     await here.store.patch(
         names.EXECUTIONS,
@@ -136,7 +136,7 @@ async def _report(here: Site, number: int, status: catalogue.Json) -> None:
     )
 
 
-async def _each(do: Callable[[int], Awaitable[T]], numbers: Iterable[int]) -> list[T]:
+async def each(do: Callable[[int], Awaitable[T]], numbers: Iterable[int]) -> list[T]:
     """Do something with each number, some at once."""
     done: dict[int, T] = {}
     waiting = iter(numbers)
@@ -154,19 +154,18 @@ async def _each(do: Callable[[int], Awaitable[T]], numbers: Iterable[int]) -> li
 async def _until_shown(here: Site, workflows: int, workflow: str, progress: str) -> None:
     """Wait until the facade knows all: what was reported last, of `exec-0`, it hears last."""
     lists = f"{here.facade_url}/api/workflows"
+    await until_it_says(lists, "total", workflows)
+    await until_it_says(f"{lists}/{workflow}/executions/exec-0?logs=false", "progress", progress)
+
+
+async def until_it_says(url: str, key: str, value: object) -> None:
+    """Wait until an answer of the facade has a value."""
     async with aiohttp.ClientSession() as session, asyncio.timeout(_SHOWN_WITHIN):
-        await _until_it_says(session, lists, "total", workflows)
-        await _until_it_says(
-            session, f"{lists}/{workflow}/executions/exec-0?logs=false", "progress", progress
-        )
-
-
-async def _until_it_says(session: aiohttp.ClientSession, url: str, key: str, value: object) -> None:
-    while True:
-        async with session.get(url) as answer:
-            if answer.status == 200 and (await answer.json())[key] == value:
-                return
-        await asyncio.sleep(0.1)
+        while True:
+            async with session.get(url) as answer:
+                if answer.status == 200 and (await answer.json())[key] == value:
+                    return
+            await asyncio.sleep(0.1)
 
 
 @asynccontextmanager
@@ -177,7 +176,7 @@ async def _life(here: Site, sizes: Sizes, now: datetime) -> AsyncIterator[None]:
         for turn in itertools.count(1):
             for number in range(sizes.list_live):
                 await asyncio.sleep(1 / _CHANGES_A_SECOND)
-                await _report(here, number, catalogue.running(number, turn, now))
+                await report(here, number, catalogue.running(number, turn, now))
 
     task = asyncio.create_task(go_on())
     try:

@@ -127,7 +127,7 @@ def of_times(workflow: WorkflowView, notice: NoticeView, public_url: str, now: d
     meta = workflow.metadata
     time = notice.time or now
     recent = workflow.status.schedule.recent if workflow.status.schedule else ()
-    times = tuple(untold(recent, notice.after, time))
+    times = tuple(unreported(recent, notice.after, time))
     name = _display_name(workflow, meta.name)
     many = f"{len(times)} scheduled times" if len(times) != 1 else "a scheduled time"
     return Facts(
@@ -138,25 +138,27 @@ def of_times(workflow: WorkflowView, notice: NoticeView, public_url: str, now: d
         workflow=meta.name,
         name=name,
         title=f"{name}: {many} did not run",
-        detail="; ".join(said_of(one) for one in times),
+        detail="; ".join(in_words(one) for one in times),
         times=times,
         link=link_to(public_url, meta.namespace, meta.name, None),
     )
 
 
-def untold(recent: Sequence[OutcomeView], after: datetime | None, until: datetime) -> Iterator[OutcomeView]:
+def unreported(
+    recent: Sequence[OutcomeView], after: datetime | None, until: datetime
+) -> Iterator[OutcomeView]:
     """The times without a run, from the last one that was reported up to this one."""
     for entry in recent:
-        if tells_of(entry) and entry.time <= until and (after is None or entry.time > after):
+        if is_reported(entry) and entry.time <= until and (after is None or entry.time > after):
             yield entry
 
 
-def tells_of(entry: OutcomeView) -> bool:
+def is_reported(entry: OutcomeView) -> bool:
     """Whether what became of a scheduled time is to be reported; not if a person has suspended it."""
     return entry.outcome != STARTED and entry.reason != conditions.SUSPENDED
 
 
-def said_of(entry: OutcomeView) -> str:
+def in_words(entry: OutcomeView) -> str:
     """A scheduled time without a run, in words."""
     why = f": {one_line(entry.message)}" if entry.message else ""
     return f"{to_wire(entry.time)} {entry.outcome} ({entry.reason}){why}"

@@ -72,7 +72,7 @@ def with_notices(snapshot: Snapshot, status: ExecutionStatusView) -> ExecutionSt
     known = merged(recorded, snapshot.deliveries)
     revision = snapshot.revision
     if revision is not None and revision.notices:
-        new = _occasions(snapshot, status, revision.notices, known)
+        new = _new_messages(snapshot, status, revision.notices, known)
         known = {**known, **{key: NoticeView(PENDING, time=time) for key, time in new}}
     return status if known == recorded else msgspec.structs.replace(status, notifications=dict(known))
 
@@ -118,7 +118,7 @@ def late_at(snapshot: Snapshot, started: datetime | None) -> datetime | None:
     return started + timedelta(seconds=LATE_AT * run_timeout(revision.spec, snapshot.limits))
 
 
-def _occasions(
+def _new_messages(
     snapshot: Snapshot, status: ExecutionStatusView, wanted: WantedNotices, known: Notices
 ) -> Iterator[tuple[str, datetime]]:
     """The keys of messages that are new, each with when what it is about happened."""

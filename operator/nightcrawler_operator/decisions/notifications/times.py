@@ -13,20 +13,20 @@ import msgspec
 
 from nightcrawler_crds.kube.noticeviews import NoticeView
 from nightcrawler_crds.kube.scheduleviews import OutcomeView
-from nightcrawler_operator.decisions.notifications.facts import tells_of
+from nightcrawler_operator.decisions.notifications.facts import is_reported
 from nightcrawler_operator.decisions.notifications.outbox import PENDING, SKIP, NoticeName, Notices
 
 
-def with_times(recorded: Notices, news: Sequence[OutcomeView], channels: Sequence[str]) -> Notices:
+def with_unrun_times(recorded: Notices, news: Sequence[OutcomeView], channels: Sequence[str]) -> Notices:
     """What to note in the write that records these outcomes."""
-    times = [entry.time for entry in news if tells_of(entry)]
+    times = [entry.time for entry in news if is_reported(entry)]
     if not times:
         return recorded
     keys = [NoticeName(SKIP, channel).key for channel in channels]
-    return {**recorded, **{key: _told(recorded.get(key), times) for key in keys}}
+    return {**recorded, **{key: _message_about(recorded.get(key), times) for key in keys}}
 
 
-def _told(before: NoticeView | None, times: Sequence[datetime]) -> NoticeView:
+def _message_about(before: NoticeView | None, times: Sequence[datetime]) -> NoticeView:
     until = max(times)
     if before is None or before.time is None:
         return NoticeView(PENDING, time=until, after=min(times) - timedelta(seconds=1))

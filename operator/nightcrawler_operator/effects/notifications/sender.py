@@ -47,7 +47,7 @@ class Metrics(Protocol):
     """Counts messages."""
 
     def delivered(self, channel: str, outcome: str) -> None:
-        """An attempt was made: sent, failed for good, or to be retried."""
+        """An attempt was made (sent, failed, retried), or there is nowhere to send to (no_target)."""
         ...
 
 
@@ -120,7 +120,8 @@ class NotificationEffect:
         target = targets.get(about.channel)
         message = await self._message(subject, about, notice, target)
         if isinstance(message, TargetProblem):
-            return self._failed(key, notice, DeliveryError(message.message, final=True), over)
+            error = DeliveryError(message.message, final=True)
+            return self._failed(key, notice, error, over, outcome="no_target")
         limit = self._receivers.of(message.target)
         if (later := limit.wait(utcnow())) is not None:
             return Waiting(later)
@@ -156,12 +157,20 @@ class NotificationEffect:
         )
         return Done()
 
-    def _failed(self, key: NoticeKey, notice: NoticeView, error: DeliveryError, over: datetime) -> Outcome:
+    def _failed(
+        self,
+        key: NoticeKey,
+        notice: NoticeView,
+        error: DeliveryError,
+        over: datetime,
+        *,
+        outcome: str = "failed",
+    ) -> Outcome:
         about = outbox.parse_name(key.notice)
         channel = about.channel if about is not None else ""
         again = utcnow() + timedelta(seconds=_backoff(notice, error))
         final = error.final or again >= over
-        self._metrics.delivered(channel, "failed" if final else "retried")
+        self._metrics.delivered(channel, outcome if final else "retried")
         log.log(
             logging.WARNING if final else logging.INFO,
             "the message %s was not delivered%s: %s",

@@ -8,7 +8,7 @@ fenced: every status write carries a resourceVersion, and every child has a dete
 The Lease is written by merge patch with its resourceVersion, not by PUT: it fails on a conflict all
 the same, but keeps what others have set on the Lease, such as a chart's labels.
 
-A holder that is known to be dead (`decisions.death`) is replaced at once. That is safe although its last
+A holder that is known to be dead (`death`) is replaced at once. That is safe although its last
 requests may still be on their way: the kernel sends what it has buffered, and the API server may have
 queued a request. Such a request is fenced, whenever it arrives:
 
@@ -43,9 +43,9 @@ import msgspec
 
 from nightcrawler_crds import errors
 from nightcrawler_crds.clock import to_wire_micro, utcnow
+from nightcrawler_crds.election.death import Holder, written_by
 from nightcrawler_crds.kube.nativeviews import LeaseView
 from nightcrawler_crds.names import ANNOTATION_HOLDER, LEASES, Resource
-from nightcrawler_operator.decisions.death import Holder, written_by
 
 log = logging.getLogger(__name__)
 

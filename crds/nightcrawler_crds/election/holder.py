@@ -1,4 +1,4 @@
-"""The identity of this process, and what can be observed of the Lease's holder; see `decisions.death`."""
+"""The identity of this process, and what can be observed of the Lease's holder; see `death`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 from nightcrawler_crds import errors
-from nightcrawler_crds.kube.nativeviews import LeasePodView
-from nightcrawler_crds.names import PODS, Resource
-from nightcrawler_operator.decisions.death import (
+from nightcrawler_crds.election.death import (
     Case,
     Container,
     Holder,
@@ -24,6 +22,8 @@ from nightcrawler_operator.decisions.death import (
     termination_line,
     why_dead,
 )
+from nightcrawler_crds.kube.nativeviews import LeasePodView
+from nightcrawler_crds.names import PODS, Resource
 
 log = logging.getLogger(__name__)
 

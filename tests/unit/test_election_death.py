@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightcrawler_crds.kube.nativeviews import LeasePodView, LeaseView
-from nightcrawler_crds.names import ANNOTATION_HOLDER
-from nightcrawler_operator.decisions.death import (
+from nightcrawler_crds.election.death import (
     Case,
     Container,
     Holder,
@@ -21,6 +19,8 @@ from nightcrawler_operator.decisions.death import (
     why_dead,
     written_by,
 )
+from nightcrawler_crds.kube.nativeviews import LeasePodView, LeaseView
+from nightcrawler_crds.names import ANNOTATION_HOLDER
 
 HERE: Final = Process(host="h", boot="b1", pid_namespace=100, time_namespace=1, pid=7, start_time=500)
 POD: Final = Container(namespace="ops", pod="operator-1", pod_uid="u1", name="operator")

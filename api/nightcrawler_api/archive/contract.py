@@ -1,0 +1,166 @@
+"""What the facade's services ask of an archive; without SQLAlchemy, so that they work without one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from nightcrawler_api.state.runs import ExecutionQuery, Run
+from nightcrawler_crds.kube.views import ExecutionView
+
+ALIAS_DIGITS: Final = 8
+"""Of the UID in the id of a run whose name a later one has."""
+
+
+def alias(name: str, uid: str) -> str:
+    """The id of an archived run whose name a later one has; no object can have it as its name."""
+    return f"{name}.{uid[:ALIAS_DIGITS]}"
+
+
+def split_alias(identifier: str) -> tuple[str, str]:
+    """The name in an id, and the beginning of the UID, empty if it has none."""
+    name, _, uid = identifier.partition(".")
+    return name, uid
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedRun:
+    """A run of a list, from its row.
+
+    Attributes:
+        run: The run; its view has what lists show and no more.
+        id: Its id: its name, or its alias if a later run has the name.
+        workflow_uid: The UID of the Workflow that owned it; empty if none did.
+        workflow_name: The last known name for people of that; None if it was never seen.
+    """
+
+    run: Run
+    id: str
+    workflow_uid: str
+    workflow_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedPage:
+    """Rows of a list, and how many match in all, in one state of the archive: with keys up to `upto`."""
+
+    rows: Sequence[ArchivedRun]
+    total: int
+    upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedExecution:
+    """One run in full; `order` are the names of its steps in the order of its workflow."""
+
+    view: ExecutionView
+    id: str
+    workflow_uid: str
+    workflow_name: str | None
+    order: Sequence[str] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What statistics need of one run; times in seconds, the start since 1970.
+
+    `duration` is None of a live one, `wait` of one of which no step has started. `executor` is that of the
+    spec, in which it may be missing.
+    """
+
+    status: str
+    workflow: str
+    started: float
+    duration: float | None
+    wait: float | None
+    environment: str | None
+    executor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedRevision:
+    """A ControllerRevision that runs used, with the workflow's generation then; lists leave out `data`."""
+
+    name: str
+    workflow_uid: str
+    generation: int = 1
+    created: datetime | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedRevisions:
+    """Those of a workflow, and by their names how many of the rows with keys up to `upto` used each."""
+
+    revisions: Sequence[ArchivedRevision]
+    uses: Mapping[str, int]
+    upto: int
+
+
+class History(Protocol):
+    """Runs that have ended; every method raises `HistoryUnavailable` if the archive cannot be read."""
+
+    async def page(self, query: ExecutionQuery, owner: str | None, *, skip: int, most: int) -> ArchivedPage:
+        """Up to `most` rows that match, in the query's order, after its position and `skip` others.
+
+        `owner` is the UID of the Workflow whose runs they must be.
+        """
+        ...
+
+    async def figures(self, query: ExecutionQuery) -> tuple[Sequence[Figures], int]:
+        """Those of all that match, and up to which key."""
+        ...
+
+    async def workflow_names(self, workflows: Sequence[str]) -> Mapping[str, str]:
+        """The last known names for people of workflows by id, as far as they are known."""
+        ...
+
+    async def execution(self, identifier: str, owner: str | None) -> ArchivedExecution | None:
+        """A run by its id; of the Workflow with this UID, if one is given."""
+        ...
+
+    async def revision(self, name: str) -> ArchivedRevision | None:
+        """A ControllerRevision that a run used."""
+        ...
+
+    async def revisions(self, owner: str) -> ArchivedRevisions:
+        """Those of the Workflow with this UID, in no order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Backlogged:
+    """How far an archive is behind: runs that wait, the seconds since the first of them ended, and counts.
+
+    Attributes:
+        lost: Runs that were deleted while the archive was away for too long.
+        written: Runs that this process has archived.
+        removed: Runs that it has removed, as too old or too many.
+    """
+
+    waiting: int
+    seconds: float
+    lost: int
+    written: int
+    removed: int
+
+
+class Archive(Protocol):
+    """An archive as the application knows it."""
+
+    @property
+    def history(self) -> History:
+        """What it has."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """What keeps this replica from writing, if it is its turn; empty if nothing does."""
+        ...
+
+    @property
+    def backlog(self) -> Backlogged:
+        """What is to be archived; of the replica whose turn it is."""
+        ...

@@ -1,0 +1,247 @@
+"""Executions and workflows as rows, and rows as executions; pure.
+
+A row has what lists filter, sort and show. The execution as a whole is in a document, but for its steps,
+which have rows of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from nightcrawler_api.archive.contract import ArchivedRevision
+from nightcrawler_api.executions.presenter import failure_of
+from nightcrawler_api.state.index import owner_of
+from nightcrawler_api.state.statuses import created, ended, execution_status, started
+from nightcrawler_crds import defaults
+from nightcrawler_crds.kube.metadata import Meta
+from nightcrawler_crds.kube.views import (
+    AttemptView,
+    CostView,
+    ExecutionSpecView,
+    ExecutionStatusView,
+    ExecutionView,
+    StepStatusView,
+    Trigger,
+    WorkflowRef,
+    WorkflowView,
+)
+
+Row = dict[str, Any]
+
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_PHASES: Final = {"completed": "Completed", "failed": "Failed", "cancelled": "Cancelled"}
+_document = msgspec.json.Decoder(ExecutionView, strict=False)
+_attempts = msgspec.json.Decoder(tuple[AttemptView, ...], strict=False)
+
+DELETED_WHILE_LIVE: Final = "deleted before it had ended"
+
+
+def micros(moment: datetime) -> int:
+    """A time in microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def micros_of(seconds: float) -> int:
+    """Seconds in microseconds."""
+    return round(seconds * 1e6)
+
+
+def moment(microseconds: int) -> datetime:
+    """A time from microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def _moment(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else moment(microseconds)
+
+
+def _micros(at: datetime | None) -> int | None:
+    return None if at is None else micros(at)
+
+
+def storable(text: str) -> str:
+    """A text that both databases take: PostgreSQL has no character of code 0."""
+    return text.replace("\x00", "\ufffd")
+
+
+def _text(value: str | None) -> str | None:
+    return None if value is None else storable(value)
+
+
+def cut_short(execution: ExecutionView, now: datetime) -> ExecutionView:
+    """A live execution that was deleted, as it is archived: cancelled, when that was seen."""
+    status = msgspec.structs.replace(
+        execution.status, phase="Cancelled", completion_time=now, message=DELETED_WHILE_LIVE
+    )
+    return msgspec.structs.replace(execution, status=status)
+
+
+def execution_row(execution: ExecutionView, now: datetime) -> Row:
+    """The row of an execution that has ended, without its key and that of its namespace."""
+    meta, spec, status = execution.metadata, execution.spec, execution.status
+    began, end = started(execution), ended(execution)
+    assert end is not None, "only what has ended is archived"
+    message = failure_of(execution) if status.phase == "Failed" else status.message
+    return {
+        "uid": meta.uid,
+        "name": meta.name,
+        "workflow": spec.workflow_ref.name,
+        "workflow_uid": owner_of(execution),
+        "status": execution_status(execution),
+        "created_at": micros(created(execution)),
+        "started_at": micros(began),
+        "ended_at": micros(end),
+        # Clocks of nodes differ: an end before its start is none.
+        "duration": micros(end) - micros(began),
+        "wait": None if status.start_time is None else micros(status.start_time) - micros(created(execution)),
+        "environment": _text(status.environment or spec.environment),
+        "executor": _text(spec.executor),
+        "trigger": spec.trigger.type,
+        "scheduled_at": _micros(spec.trigger.scheduled_time),
+        "rerun_of": spec.trigger.rerun_of,
+        "revision": status.revision,
+        "progress": status.progress,
+        "message": _text(message if status.phase != "Completed" else None),
+        "cost": None if status.cost is None else status.cost.amount,
+        "currency": None if status.cost is None else status.cost.currency,
+        "archived_at": micros(now),
+    }
+
+
+def document_of(execution: ExecutionView) -> str:
+    """An execution without its steps, as JSON, in which a character of code 0 is an escape."""
+    status = msgspec.structs.replace(execution.status, steps={})
+    return msgspec.json.encode(msgspec.structs.replace(execution, status=status)).decode()
+
+
+def step_rows(execution: ExecutionView, order: Sequence[str]) -> list[Row]:
+    """The rows of an execution's steps, without its key, in this order, which is that of its workflow."""
+    place = {name: index for index, name in enumerate(order)}
+    steps = sorted(execution.status.steps.items(), key=lambda item: place.get(item[0], len(place)))
+    return [
+        {
+            "position": position,
+            "name": storable(name),
+            "phase": step.phase,
+            "attempt": step.attempt,
+            "disruptions": step.disruptions,
+            "preemptions": step.preemptions,
+            "started_at": _micros(step.start_time),
+            "ended_at": _micros(step.completion_time),
+            "job_name": step.job_name,
+            "exit_code": step.exit_code,
+            "reason": _text(step.reason),
+            "message": _text(step.message),
+            "earlier_seconds": step.earlier_seconds,
+            # In JSON, a character of code 0 is an escape.
+            "attempts": msgspec.json.encode(step.attempts).decode() if step.attempts else None,
+        }
+        for position, (name, step) in enumerate(steps)
+    ]
+
+
+def listed(row: Any, namespace: str) -> ExecutionView:
+    """An execution as lists show it, from its row, which has the columns as attributes."""
+    began = moment(row.started_at)
+    return ExecutionView(
+        metadata=Meta(
+            name=row.name,
+            namespace=namespace,
+            uid=row.uid,
+            creation_timestamp=moment(row.created_at),
+        ),
+        spec=ExecutionSpecView(
+            workflow_ref=WorkflowRef(name=row.workflow),
+            executor=row.executor,
+            trigger=Trigger(row.trigger, _moment(row.scheduled_at), row.rerun_of),
+        ),
+        status=ExecutionStatusView(
+            phase=_PHASES[row.status],
+            message=row.message,
+            environment=row.environment,
+            revision=row.revision,
+            start_time=None if row.wait is None else began,
+            completion_time=moment(row.ended_at),
+            progress=row.progress,
+            cost=None if row.cost is None else CostView(row.cost, row.currency),
+        ),
+    )
+
+
+LISTED: Final = (
+    "id",
+    "uid",
+    "name",
+    "superseded",
+    "workflow",
+    "workflow_uid",
+    "status",
+    "created_at",
+    "started_at",
+    "ended_at",
+    "wait",
+    "environment",
+    "executor",
+    "trigger",
+    "scheduled_at",
+    "rerun_of",
+    "revision",
+    "progress",
+    "message",
+    "cost",
+    "currency",
+)
+"""The columns that `listed` reads, and those that say whose it is."""
+
+
+def whole(document: str, steps: Iterable[Any]) -> ExecutionView:
+    """An execution from its document and the rows of its steps."""
+    execution = _document.decode(document)
+    views = {
+        step.name: StepStatusView(
+            phase=step.phase,
+            attempt=step.attempt,
+            disruptions=step.disruptions,
+            start_time=_moment(step.started_at),
+            completion_time=_moment(step.ended_at),
+            job_name=step.job_name,
+            exit_code=step.exit_code,
+            reason=step.reason,
+            message=step.message,
+            preemptions=step.preemptions,
+            earlier_seconds=step.earlier_seconds,
+            attempts=_attempts.decode(step.attempts) if step.attempts else None,
+        )
+        for step in steps
+    }
+    return msgspec.structs.replace(execution, status=msgspec.structs.replace(execution.status, steps=views))
+
+
+def workflow_row(workflow: WorkflowView) -> Row:
+    """The row of a workflow, without its key and that of its namespace."""
+    meta, spec = workflow.metadata, workflow.spec
+    return {
+        "uid": meta.uid,
+        "name": meta.name,
+        "generation": meta.generation,
+        "display_name": storable(spec.get("displayName") or meta.name),
+        "description": storable(spec.get("description") or ""),
+        "priority": spec.get("priority") or defaults.PRIORITY,
+        "creator": storable(meta.annotations.creator),
+        "created_at": micros(meta.creation_timestamp or _EPOCH),
+    }
+
+
+def tags_of(workflow: WorkflowView) -> Sequence[str]:
+    """A workflow's tags, each once."""
+    return tuple(dict.fromkeys(storable(tag) for tag in workflow.spec.get("tags") or ()))
+
+
+def revision(row: Any, data: Mapping[str, Any] | None = None) -> ArchivedRevision:
+    """A revision from its row, and its data if that was read."""
+    return ArchivedRevision(row.name, row.workflow_uid, row.generation, _moment(row.created_at), data or {})

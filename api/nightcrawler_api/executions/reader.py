@@ -1,0 +1,192 @@
+"""Use cases of executions that only read: list, show; from the cache and the archive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final, TypeVar, cast
+
+from nightcrawler_api.archive.contract import ArchivedRun, History
+from nightcrawler_api.caller import Caller
+from nightcrawler_api.csvtables import columns_of, to_csv
+from nightcrawler_api.executions import presenter
+from nightcrawler_api.executions.finding import Finder, Found
+from nightcrawler_api.executions.forecasts import Forecasts
+from nightcrawler_api.executions.queries import (
+    MOST_ROWS,
+    AllExecutionsParameters,
+    ExecutionParameters,
+    needs_archive,
+    query_of,
+)
+from nightcrawler_api.executions.schemas import (
+    AllExecutionsList,
+    AnyExecutionDetail,
+    Execution,
+    ExecutionDetail,
+    ExecutionList,
+    ExecutionOfWorkflow,
+    Trace,
+)
+from nightcrawler_api.executions.steplogs import StepLogs
+from nightcrawler_api.executions.union import Entry, part_of_both
+from nightcrawler_api.pagination import continued
+from nightcrawler_api.state.clustercache import ClusterCache
+from nightcrawler_api.state.index import WorkflowEntry, owner_of
+from nightcrawler_api.state.ordering import Part
+from nightcrawler_api.state.runs import Runs
+from nightcrawler_crds import clock
+from nightcrawler_crds.tracing.otlp import trace_request
+
+R = TypeVar("R", Execution, ExecutionOfWorkflow)
+
+_FIRST: Final = ("id", "workflowId", "workflow")
+_COLUMNS: Final = (*_FIRST, *(name for name in columns_of(ExecutionOfWorkflow) if name not in _FIRST))
+
+
+class ExecutionReader:
+    """Executions of workflows as lists and details show them."""
+
+    def __init__(
+        self,
+        cluster: ClusterCache,
+        logs: StepLogs,
+        forecasts: Forecasts,
+        *,
+        default_user: str,
+        history: History | None = None,
+    ) -> None:
+        self._logs = logs
+        self._forecasts = forecasts
+        self._cluster = cluster
+        self._default_user = default_user
+        self._history = history
+        self._finder = Finder(cluster, history)
+
+    async def page(self, workflow: str, asked: ExecutionParameters, caller: Caller) -> ExecutionList:
+        """A page of a workflow's executions."""
+        entry = await self._cluster.workflow(workflow)
+        now = clock.utcnow()
+        part = await self._part(lambda: entry.runs, entry, asked, now)
+        shown: ExecutionList = {
+            "executions": [self._row(one, now) for one in part.entries],
+            "total": part.total,
+            "limit": asked.limit,
+            "offset": asked.offset,
+        }
+        return continued(shown, asked.sort, part.next)
+
+    async def page_of_all(self, asked: AllExecutionsParameters, caller: Caller) -> AllExecutionsList:
+        """A page of the executions of all workflows."""
+        now = clock.utcnow()
+        part = await self._part(lambda: self._cluster.index.runs, None, asked, now)
+        shown: AllExecutionsList = {
+            "executions": [self._row_of_workflow(one, now) for one in part.entries],
+            "total": part.total,
+            "limit": asked.limit,
+            "offset": asked.offset,
+        }
+        return continued(shown, asked.sort, part.next)
+
+    async def table(
+        self, workflow: str | None, asked: ExecutionParameters, caller: Caller
+    ) -> tuple[str, str | None]:
+        """The executions of one workflow, or of all, as CSV, and the cursor of what follows, if any does.
+
+        It is made in a thread, since thousands of rows take a tenth of a second.
+        """
+        if "limit" not in asked.model_fields_set:
+            asked = asked.model_copy(update={"limit": MOST_ROWS})
+        now, index = clock.utcnow(), self._cluster.index
+        entry = await self._cluster.workflow(workflow) if workflow is not None else None
+        part = await self._part(lambda: entry.runs if entry else index.runs, entry, asked, now)
+
+        def written() -> str:
+            return to_csv(_COLUMNS, (self._row_of_workflow(one, now) for one in part.entries))
+
+        cursor = continued(dict[str, str](), asked.sort, part.next).get("nextCursor")
+        return await asyncio.to_thread(written), cursor
+
+    async def _part(
+        self,
+        runs: Callable[[], Runs],
+        entry: WorkflowEntry | None,
+        asked: ExecutionParameters,
+        now: datetime,
+    ) -> Part[Entry]:
+        query = query_of(asked, self._default_user, self._cluster.environments())
+        index = self._cluster.index
+        if self._history is None or not needs_archive(asked):
+            cached = index.executions(runs(), asked.offset, asked.limit, query, now)
+            return Part([Entry(run) for run in cached.entries], cached.total, cached.next)
+        if entry is not None:
+            query = replace(query, workflow=entry.view.metadata.name)
+        return await part_of_both(
+            lambda: index.matching(runs(), query),
+            self._history,
+            query,
+            entry.view.metadata.uid if entry else None,
+            offset=asked.offset,
+            limit=asked.limit,
+            now=now,
+        )
+
+    def _row(self, one: Entry, now: datetime) -> Execution:
+        return self._marked(presenter.row(one.run.view, self._default_user, now), one.row)
+
+    def _row_of_workflow(self, one: Entry, now: datetime) -> ExecutionOfWorkflow:
+        view, row = one.run.view, one.row
+        owner = row.workflow_uid if row else owner_of(view)
+        entry = self._cluster.index.workflow((view.metadata.namespace, view.spec.workflow_ref.name))
+        named = presenter.named(entry, owner, row.workflow_name if row else None)
+        return self._marked(presenter.row_of_workflow(view, named, self._default_user, now), row)
+
+    def _marked(self, shown: R, row: ArchivedRun | None) -> R:
+        """An execution of a list with the id that it has in the archive, and whether only that has it."""
+        if row is not None:
+            meta = row.run.view.metadata
+            cached = self._cluster.index.runs.get(meta.namespace, meta.name)
+            shown["id"] = row.id
+            if cached is None or cached.metadata.uid != meta.uid:
+                shown["archived"] = True
+        return shown
+
+    async def show(self, workflow: str, name: str, caller: Caller, *, with_logs: bool) -> ExecutionDetail:
+        """An execution of a workflow in full."""
+        entry, found = await self._finder.of_workflow(workflow, name)
+        return await self._detail(found, entry, with_logs=with_logs)
+
+    async def show_any(self, name: str, caller: Caller, *, with_logs: bool) -> AnyExecutionDetail:
+        """An execution in full, whatever has become of its workflow."""
+        found = await self._finder.any(name)
+        meta = found.view.metadata
+        entry = self._cluster.index.workflow((meta.namespace, found.view.spec.workflow_ref.name))
+        shown = await self._detail(found, entry, with_logs=with_logs)
+        owner = found.row.workflow_uid if found.row else owner_of(found.view)
+        named = presenter.named(entry, owner, found.row.workflow_name if found.row else None)
+        return presenter.with_workflow(shown, named)
+
+    async def trace(self, workflow: str, name: str, caller: Caller) -> Trace:
+        """The trace of an execution as it is recorded so far, as an OTLP request."""
+        _, found = await self._finder.of_workflow(workflow, name)
+        return cast("Trace", trace_request(found.view, clock.utcnow()))
+
+    async def _detail(self, found: Found, entry: WorkflowEntry | None, *, with_logs: bool) -> ExecutionDetail:
+        view, logs = found.view, None
+        order = found.row.order if found.row else _order_of(entry)
+        if with_logs:
+            steps = presenter.started_steps(view, order)
+            logs = await self._logs.of_steps(view, steps, in_cluster=found.row is None)
+        now = clock.utcnow()
+        expected = self._forecasts.of_live(entry, view, now) if entry else None
+        shown = presenter.detail(view, self._default_user, order, logs, now, expected)
+        if found.row is not None:
+            shown["id"], shown["archived"] = found.row.id, True
+        return shown
+
+
+def _order_of(entry: WorkflowEntry | None) -> Sequence[str]:
+    """The names of a workflow's steps, as it is now."""
+    return [step["name"] for step in entry.view.spec.get("steps") or []] if entry else []

@@ -1,0 +1,98 @@
+"""Logs of steps, from where they are: kept, or still with their Pods.
+
+A log that is kept to its end is read from the store, also while its Pod is there, so that it is the same
+before and after the Pod is gone. Any other is read from its Pod; if that is gone, what is kept of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from nightcrawler_api.errors import HistoryUnavailable
+from nightcrawler_api.executions import podlogs
+from nightcrawler_api.executions.podlogs import MAX_BYTES, MAX_BYTES_OF_STEP, MAX_LINES, StepLog
+from nightcrawler_api.keptlogs.contract import LogHistory
+from nightcrawler_api.keptlogs.reader import KeptLog
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import ExecutionView
+
+_WITHOUT_LOG: Final = frozenset((podlogs.GONE, podlogs.NEVER))
+UNFINISHED: Final = "the end of this log is missing: its Pod was gone before it was read"
+
+
+class StepLogs:
+    """The logs of executions."""
+
+    def __init__(self, store: Store, kept: LogHistory | None) -> None:
+        self._store = store
+        self._kept = kept
+
+    async def of_steps(
+        self, execution: ExecutionView, steps: Sequence[str], *, in_cluster: bool
+    ) -> dict[str, StepLog]:
+        """The last lines of the last attempt of each step, and why they are missing or not all."""
+        share = min(MAX_BYTES_OF_STEP, MAX_BYTES // max(len(steps), 1))
+        kept = dict(
+            zip(
+                steps,
+                await asyncio.gather(*(self._find_last(execution, step) for step in steps)),
+                strict=True,
+            )
+        )
+        found: dict[str, StepLog] = {}
+        from_pods = [step for step in steps if in_cluster and not _is_whole(kept[step])]
+        if from_pods:
+            found = await podlogs.read_logs(self._store, execution, from_pods)
+        for step in steps:
+            if step not in found or (not found[step][0] and found[step][1] in _WITHOUT_LOG):
+                found[step] = await self._shown(kept[step], share)
+        return found
+
+    async def of_attempt(
+        self, execution: ExecutionView, step: str, attempt: int, *, in_cluster: bool
+    ) -> StepLog:
+        """The last lines of one attempt, and why they are missing or not all."""
+        kept = await self.find(execution, step, attempt)
+        if in_cluster and not _is_whole(kept):
+            found = await podlogs.read_attempt(self._store, execution, step, attempt)
+            if found[0] or found[1] not in _WITHOUT_LOG:
+                return found
+        return await self._shown(kept, MAX_BYTES_OF_STEP)
+
+    async def find(
+        self, execution: ExecutionView, step: str, attempt: int
+    ) -> KeptLog | HistoryUnavailable | None:
+        """What is kept of an attempt's log; the error, if that cannot be told now."""
+        if self._kept is None:
+            return None
+        try:
+            return await self._kept.find(execution.metadata.uid, step, attempt)
+        except HistoryUnavailable as error:
+            return error
+
+    async def _find_last(self, execution: ExecutionView, step: str) -> KeptLog | HistoryUnavailable | None:
+        recorded = execution.status.steps.get(step)
+        return await self.find(execution, step, max(recorded.attempt, 1) if recorded else 1)
+
+    async def _shown(self, kept: KeptLog | HistoryUnavailable | None, most_bytes: int) -> StepLog:
+        if kept is None:
+            return podlogs.NO_LOG
+        if isinstance(kept, HistoryUnavailable):
+            return (), kept.detail
+        try:
+            lines, whole = await kept.last_lines(MAX_LINES, most_bytes)
+        except HistoryUnavailable as error:
+            return (), error.detail
+        why = "" if whole else f"only the last {most_bytes // 1024} KiB of this log are shown"
+        return lines, "; ".join(filter(None, (why, missing_end(kept))))
+
+
+def missing_end(kept: KeptLog) -> str:
+    """Why the end of a kept log is missing; empty if it is not."""
+    return "" if kept.record.complete and not kept.record.missing_end else UNFINISHED
+
+
+def _is_whole(kept: KeptLog | HistoryUnavailable | None) -> bool:
+    return isinstance(kept, KeptLog) and not missing_end(kept)

@@ -1,0 +1,139 @@
+"""Lists of cached and archived executions as one.
+
+The cached executions without a row come from the index, the others from the archive, both in the order of the
+list. A page of the whole begins after some of each: how many are of the archive is found by reading its rows
+from where they have to be if all cached ones come before the page, which most often they do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from heapq import merge
+from typing import Any, Final
+
+from nightcrawler_api.archive.contract import ArchivedRun, History
+from nightcrawler_api.state.ordering import Order, Ordering, Part, Position, SortKey, part
+from nightcrawler_api.state.runs import ExecutionQuery, Run, sort_values
+
+Cached = Callable[[], Sequence[Run]]
+"""The cached executions that match a query, whether archived or not, oldest first."""
+_SLACK: Final = 100
+"""Rows beyond a page that are read, in case as many cached executions stand among them."""
+_MOST_READS: Final = 20
+_ANY: Final = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An execution of a list; `row` is what the archive has of it, if it is from there."""
+
+    run: Run
+    row: ArchivedRun | None = None
+
+    @property
+    def order(self) -> Order:
+        """Its place by creation."""
+        return self.run.order
+
+
+def without_row(runs: Iterable[Run], upto: int = _ANY) -> list[Run]:
+    """Those that have no row in the state of the archive with keys up to this."""
+    return [run for run in runs if not 0 < run.archived <= upto]
+
+
+async def part_of_both(
+    cached: Cached,
+    history: History,
+    query: ExecutionQuery,
+    owner: str | None,
+    *,
+    offset: int,
+    limit: int,
+    now: datetime,
+) -> Part[Entry]:
+    """The part of a list that a page shows; `owner` is the UID of the Workflow whose runs are listed."""
+    ordering = query.ordering
+    value = sort_values(now).get(ordering.field)
+    count = len(without_row(cached()))
+    low = skip = max(offset - count, 0)
+    high = offset
+    most = limit + 1 + min(count, _SLACK)
+    for _ in range(_MOST_READS):
+        page = await history.page(query, owner, skip=skip, most=most)
+        matching = without_row(cached(), page.upto)
+        mine = part(matching, ordering, 0, len(matching), value).entries
+        total = page.total + len(matching)
+        window = _Window(mine, page.rows, ordering, value, skip, is_last=len(page.rows) < most)
+        wanted = window.entries[max(offset - window.begin, 0) :][: limit + 1]
+        is_within = window.begin <= offset and (bool(page.rows) or skip == 0)
+        if offset >= total or (is_within and (window.is_last or len(wanted) > limit)):
+            break
+        # Further down, with a row before the page, or higher up.
+        if is_within:
+            low = skip + max(window.rows_before(offset) - 1, 0)
+            high = min(high, offset - window.cached_before)
+        else:
+            low, high = min(low, skip - 1), min(skip, page.total) - 1
+        skip = max(low if high - low <= _SLACK else (low + high) // 2, 0)
+    found = wanted[:limit] if offset < total else []
+    return Part(found, total, _position(found[-1].run, value) if found and len(wanted) > limit else None)
+
+
+class _Window:
+    """Cached executions and consecutive rows in the order of the list.
+
+    Attributes:
+        begin: The place in the whole list at which it begins.
+        entries: As many as are certainly consecutive.
+        is_last: Whether the list ends with it.
+        cached_before: How many cached executions come before it.
+    """
+
+    def __init__(
+        self,
+        mine: Sequence[Run],
+        rows: Sequence[ArchivedRun],
+        ordering: Ordering,
+        value: SortKey[Run] | None,
+        skip: int,
+        *,
+        is_last: bool,
+    ) -> None:
+        key = _key(ordering, value)
+        descending = ordering.descending
+        self.cached_before = 0
+        if skip > 0 and rows:
+            first = key(rows[0].run)
+            self.cached_before = sum((key(run) > first) if descending else (key(run) < first) for run in mine)
+        self.begin = skip + self.cached_before
+        self.is_last = is_last
+        both: Iterator[Entry] = merge(
+            (Entry(run) for run in mine[self.cached_before :]),
+            (Entry(row.run, row) for row in rows),
+            key=lambda entry: key(entry.run),
+            reverse=descending,
+        )
+        self.entries = list(both)
+        if not is_last:
+            # Rows that were not read may come between the cached ones after the last row.
+            while self.entries and self.entries[-1].row is None:
+                self.entries.pop()
+
+    def rows_before(self, place: int) -> int:
+        """How many of its rows come before this place in the whole list."""
+        return sum(entry.row is not None for entry in self.entries[: max(place - self.begin, 0)])
+
+
+def _key(ordering: Ordering, value: SortKey[Run] | None) -> Callable[[Run], Any]:
+    """What a list is sorted by; executions without a value are last in either direction."""
+    if value is None:
+        return lambda run: run.order
+    if ordering.descending:
+        return lambda run: ((at := value(run)) is not None, at or 0.0, run.order)
+    return lambda run: ((at := value(run)) is None, at or 0.0, run.order)
+
+
+def _position(run: Run, value: SortKey[Run] | None) -> Position:
+    return Position(value(run) if value else None, run.order)

@@ -1,0 +1,290 @@
+"""Reads the logs of steps from their nodes, and keeps them.
+
+Of Pods that run, every quarter of a minute, from where the last reading ended: the kubelet serves only the
+newest file of a log, 10 MiB as a rule. Of runs that are being cancelled, at once and often: their Pods go as
+soon as they have stopped. Of runs that have ended, at once and to the end; then it is noted on the run, which
+until then keeps its Pods. What is read again after a death is not kept twice, and what is missing is marked
+(`writer`, `logs.place`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from nightcrawler_api.errors import HistoryUnavailable
+from nightcrawler_api.executions import podlogs
+from nightcrawler_api.keeping.notes import Notes, owes
+from nightcrawler_api.keptlogs.objects import Objects
+from nightcrawler_api.keptlogs.record import Record, Where, limits
+from nightcrawler_api.keptlogs.writer import Writer, read_record
+from nightcrawler_api.logs.place import Read, Reader
+from nightcrawler_api.state.clustercache import ClusterCache
+from nightcrawler_api.state.hub import Change
+from nightcrawler_crds.errors import ApiError, Invalid, NotFound
+from nightcrawler_crds.kube.nativeviews import PodView
+from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.kube.views import ExecutionView
+from nightcrawler_crds.names import EXECUTIONS, LABEL_EXECUTION_UID, PODS, STEP_CONTAINER
+from nightcrawler_crds.phases import has_ended
+
+log = logging.getLogger(__name__)
+
+DUTY: Final = "Logs"
+PERIOD_SECONDS: Final = 15.0
+_NOISY_SECONDS: Final = 2.0
+_NOISY_BYTES: Final = 1 << 20
+"""Who writes more between two readings is read again soon, before the kubelet begins another file."""
+_AT_ONCE: Final = 8
+_COALESCE_SECONDS: Final = 0.3
+_MOST_KNOWN: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """An attempt of a step, and the Pod whose log it is."""
+
+    where: Where
+    pod: PodView
+
+
+class Collector:
+    """Reads and keeps logs; `run` it while this process is the one that does.
+
+    Attributes:
+        problem: What keeps it from doing so, as a sentence; empty if nothing does.
+        kept_bytes: How many bytes it has read and kept.
+        gaps: At how many places lines were missing.
+    """
+
+    def __init__(
+        self, store: Store, cluster: ClusterCache, objects: Objects, notes: Notes, *, most_bytes: int
+    ) -> None:
+        self.problem = ""
+        self.kept_bytes = 0
+        self.gaps = 0
+        self.uid_of_cluster = ""
+        self._store = store
+        self._cluster = cluster
+        self._objects = objects
+        self._notes = notes
+        self._limits = limits(most_bytes)
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._records: dict[Where, Record] = {}
+        self._ended: dict[str, ExecutionView] = {}
+        self._news = asyncio.Event()
+        self._read_at = 0.0
+        self._noisy: set[str] = set()
+        self._cancelled: set[str] = set()
+
+    async def run(self) -> None:
+        """Keep logs until cancelled."""
+        await self._cluster.wait_for_sync()
+        unsubscribe = self._cluster.changes.subscribe(self._follow)
+        for run in self._cluster.index.runs:
+            self._take(run.view)
+        try:
+            while True:
+                try:
+                    await self._read_ended()
+                    if time.monotonic() >= self._due_at:
+                        await self._read_running()
+                except (ApiError, HistoryUnavailable) as error:
+                    self._report(str(error))
+                    await asyncio.sleep(_NOISY_SECONDS)
+                else:
+                    self._report("")
+                    await self._wait()
+        finally:
+            unsubscribe()
+
+    @property
+    def _due_at(self) -> float:
+        """When the Pods that run are to be read next."""
+        return self._read_at + (_NOISY_SECONDS if self._noisy or self._cancelled else PERIOD_SECONDS)
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(max(self._due_at - time.monotonic(), 0)):
+                await self._news.wait()
+        except TimeoutError:
+            return
+        if self._due_at > time.monotonic():
+            await asyncio.sleep(_COALESCE_SECONDS)
+
+    def _follow(self, change: Change[Any]) -> None:
+        if change.kind != EXECUTIONS.plural:
+            return
+        if change.new is not None:
+            self._take(change.new)
+        elif change.old is not None:
+            self._ended.pop(change.old.metadata.uid, None)
+            self._cancelled.discard(change.old.metadata.uid)
+
+    def _take(self, view: ExecutionView) -> None:
+        """Note what is to be done about an execution."""
+        uid = view.metadata.uid
+        if has_ended(view.status.phase):
+            self._cancelled.discard(uid)
+            if owes(view, DUTY):
+                self._ended[uid] = view
+                self._news.set()
+        elif view.spec.cancel and uid not in self._cancelled:
+            self._cancelled.add(uid)
+            self._read_at = 0.0
+            self._news.set()
+
+    # --- which Pods ----------------------------------------------------------------------------------
+
+    async def _read_ended(self) -> None:
+        """Read all that runs have left that have ended, and note it on them."""
+        self._news.clear()
+        ended = list(self._ended.values())
+        for begin in range(0, len(ended), _AT_ONCE):
+            done = await _gathered(self._finish(view) for view in ended[begin : begin + _AT_ONCE])
+            for view, is_done in zip(ended[begin:], done, strict=False):
+                if is_done:
+                    self._ended.pop(view.metadata.uid, None)
+
+    async def _finish(self, view: ExecutionView) -> bool:
+        """Read the rest of a run's logs; False if something cannot be read now."""
+        meta = view.metadata
+        selector = f"{LABEL_EXECUTION_UID}={meta.uid}"
+        pods = await self._store.list_all(PODS, meta.namespace, PodView, label_selector=selector)
+        attempts = self._attempts(pods)
+        done = await _gathered(self._read(attempt) for attempt in attempts)
+        if not all(done):
+            return False
+        there = {attempt.where for attempt in attempts}
+        for where in [known for known in self._records if known.execution_uid == meta.uid]:
+            record = self._records[where]
+            if where not in there and not record.complete:
+                # Evicted, or its node is gone: what was read before is all there is.
+                record.complete, record.missing_end = True, podlogs.GONE
+                await self._writer(where, record).save()
+            del self._records[where]
+        await self._notes.note(view, DUTY)
+        return True
+
+    async def _read_running(self) -> None:
+        """Read what steps have written since, that run."""
+        self._read_at = time.monotonic()
+        self._noisy.clear()
+        pods = await self._store.list_all(
+            PODS,
+            self._cluster.namespace,
+            PodView,
+            label_selector=LABEL_EXECUTION_UID,
+            field_selector="status.phase=Running",
+        )
+        await _gathered(self._read(attempt) for attempt in self._attempts(pods) if self._is_kept(attempt.pod))
+
+    def _is_kept(self, pod: PodView) -> bool:
+        """Whether the workflow of a Pod keeps its logs."""
+        entry = self._cluster.index.workflow((pod.metadata.namespace, pod.metadata.labels.workflow))
+        options = (entry.view.spec.get("options") or {}) if entry else {}
+        return options.get("enableLogging") is not False
+
+    def _attempts(self, pods: Iterable[PodView]) -> list[_Attempt]:
+        found = []
+        for pod in pods:
+            labels, marks = pod.metadata.labels, pod.metadata.annotations
+            if labels.execution_uid and marks.step and marks.attempt_number:
+                where = Where(
+                    self.uid_of_cluster,
+                    pod.metadata.namespace,
+                    labels.execution_uid,
+                    marks.step,
+                    marks.attempt_number,
+                )
+                found.append(_Attempt(where, pod))
+        return found
+
+    # --- one Pod -------------------------------------------------------------------------------------
+
+    async def _read(self, attempt: _Attempt) -> bool:
+        """Read on in the log of a Pod; False if it cannot be read now."""
+        async with self._turns:
+            record = await self._record(attempt)
+            if record.complete:
+                return True
+            complete = podlogs.has_terminated(attempt.pod)
+            try:
+                return await self._read_on(attempt, record, complete=complete)
+            except NotFound:
+                return False  # it is found to be gone when it is not listed any more
+            except Invalid:
+                # It waits to start, or has ended without ever starting.
+                return complete
+            except ApiError as error:
+                log.debug("the log of %s cannot be read now: %s", attempt.pod.metadata.name, error)
+                return False
+
+    async def _read_on(self, attempt: _Attempt, record: Record, *, complete: bool) -> bool:
+        writer, before, gaps = self._writer(attempt.where, record), record.bytes, record.gaps
+        try:
+            await self._copy(attempt.pod, Reader(record.place), writer, complete=complete)
+            added = record.bytes - before
+            if added or complete:
+                record.complete = complete
+                await writer.save()
+        except BaseException:
+            # It counts lines that are not stored: the next reading goes on from what is.
+            self._records.pop(attempt.where, None)
+            raise
+        self.kept_bytes += max(added, 0)
+        self.gaps += record.gaps - gaps
+        if added > _NOISY_BYTES and not complete:
+            self._noisy.add(attempt.pod.metadata.uid)
+        return complete
+
+    async def _copy(self, pod: PodView, reader: Reader, writer: Writer, *, complete: bool) -> None:
+        """Give the lines of a Pod's log that are new to a writer."""
+        async with self._store.log_lines(
+            pod.metadata.namespace,
+            pod.metadata.name,
+            container=STEP_CONTAINER,
+            follow=False,
+            since=reader.place.since,
+            unfinished=complete,
+        ) as parts:
+            async for lines in parts:
+                for line in lines:
+                    what = reader.take(line)
+                    if what is not Read.AGAIN:
+                        await writer.add(line, reader.place, after_gap=what is Read.NEW_AFTER_A_GAP)
+
+    async def _record(self, attempt: _Attempt) -> Record:
+        where, labels = attempt.where, attempt.pod.metadata.labels
+        known = self._records.get(where)
+        if known is None:
+            known = await read_record(self._objects, where) or Record(
+                where.step, where.attempt, labels.execution, labels.workflow
+            )
+            if len(self._records) >= _MOST_KNOWN:
+                self._records.pop(next(iter(self._records)))
+            self._records[where] = known
+        return known
+
+    def _writer(self, where: Where, record: Record) -> Writer:
+        return Writer(self._objects, where, record, self._limits)
+
+    def _report(self, problem: str) -> None:
+        if problem and problem != self.problem:
+            log.warning("logs cannot be kept: %s", problem)
+        elif self.problem and not problem:
+            log.info("logs can be kept again")
+        self.problem = problem
+
+
+async def _gathered(work: Iterable[Any]) -> Sequence[Any]:
+    """The results of all, in order; the first error, once all have ended."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results

@@ -1,0 +1,167 @@
+"""The archive: how soon the facade answers those who look through what has ended, and what that takes.
+
+Of a month's runs the cluster has a few, some of them live, and the archive all others; they are put there as
+the archiver does. Fifty clients ask once a second each, at any moment of it; what they ask stands in
+`questions.HistoryVisitor`. The same for SQLite and for a PostgreSQL server of the bench's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from nightcrawler_api.archive import writing
+from nightcrawler_api.archive.contract import ArchivedRevision
+from nightcrawler_api.archive.database import Database
+from nightcrawler_api.archive.migrate import migrate
+from nightcrawler_api.archive.writing import EndedRun, Place
+from nightcrawler_crds import clock, names
+from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
+from tests.bench import catalogue
+from tests.bench.dashboards import Looks, visit
+from tests.bench.engines import NAMESPACE, Defined
+from tests.bench.engines.nightcrawler import NIGHTCRAWLER
+from tests.bench.figures import distribution, milliseconds, percentile
+from tests.bench.measured import Measured
+from tests.bench.questions import HISTORY_KINDS, Answered
+from tests.bench.quiet import quiet_pss
+from tests.bench.rows.list import each, report, until_it_says
+from tests.bench.shapes import chain
+from tests.bench.site import FACADE, Site, site
+from tests.bench.sizes import Sizes
+from tests.bench.usage import Meter
+from tests.support.postgres import a_server
+
+_BATCH: Final = 500
+_WARM_SECONDS: Final = 5.0
+_KINDS: Final[tuple[Answered, ...]] = ("page", "deep", "cursor", "search")
+
+
+async def measure(sizes: Sizes) -> Measured:
+    """`<database>_<kind>_p99_ms` of both databases, and `base_mb`."""
+    base = await _at_rest()
+    async with site(operator=False) as here:
+        now = clock.utcnow()
+        workflows, of = await _fill(here, sizes, now)
+        runs = [of.count(number) for number in range(len(workflows))]
+        found: dict[str, Looks] = {}
+        meter = Meter(here.processes)
+        for name, url in _databases(here):
+            await _archive(here, url, sizes, workflows, of, now)
+            await here.start_facade(keep="archive", archive_url=url)
+            await _until_all_are_shown(here, sizes)
+            await _visit(here, sizes, _WARM_SECONDS, runs)
+            found[name] = await _visit(here, sizes, sizes.list_seconds, runs)
+            await here.stop_facade()
+        usage = meter.read()
+    return Measured(
+        {"base_mb": base}
+        | {key: value for name, looks in found.items() for key, value in _figures(name, looks)},
+        usage,
+        {
+            f"{name}, % of answers by ms: {kind}": distribution(looks.of(kind))
+            for name, looks in found.items()
+            for kind in HISTORY_KINDS
+        },
+        {
+            f"answers of {name}": {kind: len(looks.of(kind)) for kind in HISTORY_KINDS}
+            for name, looks in found.items()
+        },
+    )
+
+
+def _figures(name: str, looks: Looks) -> Iterator[tuple[str, float]]:
+    for kind in _KINDS:
+        yield f"{name}_{kind}_p99_ms", milliseconds(percentile(looks.of(kind), 0.99))
+
+
+async def _at_rest() -> float:
+    """Memory of operator and facade in an empty cluster, with an archive that has nothing to do."""
+    settings = {"keep": "archive", "namespace": NAMESPACE}
+    async with site(settings=settings) as here:
+        url = f"sqlite:///{here.folder / 'empty.db'}"
+        await asyncio.to_thread(migrate, url)
+        await here.start_facade(keep="archive", archive_url=url)
+        return round(sum((await quiet_pss(here, (NIGHTCRAWLER.name, FACADE))).values()), 1)
+
+
+def _databases(here: Site) -> Iterator[tuple[str, str]]:
+    """Each database with its URL, migrated and empty; the server ends with the loop."""
+    url = f"sqlite:///{here.folder / 'archive.db'}"
+    migrate(url)
+    yield "sqlite", url
+    with a_server() as server:
+        migrate(server.url())
+        yield "postgresql", server.url()
+
+
+async def _visit(here: Site, sizes: Sizes, seconds: float, runs: list[int]) -> Looks:
+    return await visit(
+        here.facade_url, clients=sizes.list_clients, seconds=seconds, as_fast=False, runs=runs, history=True
+    )
+
+
+async def _fill(here: Site, sizes: Sizes, now: datetime) -> tuple[list[Defined], list[int]]:
+    """Create the workflows, and the runs that the cluster still has; the workflow of each run, by number."""
+
+    async def define(number: int) -> Defined:
+        body = catalogue.workflow(number)
+        kept = await here.store.create(names.WORKFLOWS, NAMESPACE, body, WorkflowView)
+        return Defined(kept.metadata.name, kept.metadata.uid, chain(len(catalogue.STEPS), 1))
+
+    workflows = await each(define, range(sizes.archive_workflows))
+    of = [catalogue.workflow_of(run, sizes.archive_workflows) for run in range(sizes.archive_runs)]
+
+    async def run(number: int) -> None:
+        body = catalogue.execution(number, workflows[of[number]])
+        await here.store.create(names.EXECUTIONS, NAMESPACE, body, ExecutionView)
+        live = number < sizes.list_live
+        await report(
+            here, number, catalogue.running(number, 0, now) if live else catalogue.ended(number, now)
+        )
+
+    await each(run, range(sizes.archive_cached))
+    return workflows, of
+
+
+async def _archive(
+    here: Site, url: str, sizes: Sizes, workflows: list[Defined], of: list[int], now: datetime
+) -> None:
+    """Put those into the archive that the cluster does not have."""
+    cluster = await here.store.get(names.NAMESPACES, "", "kube-system", WorkflowView)
+    place = Place(cluster.metadata.uid, NAMESPACE)
+    database = Database(url)
+    used = [
+        ArchivedRevision("wf-0123456789", "", data={"steps": [{"name": step} for step in catalogue.STEPS]})
+    ]
+    try:
+        for begin in range(sizes.archive_cached, sizes.archive_runs, _BATCH):
+            batch = [
+                EndedRun(_ended(number, workflows[of[number]], now), catalogue.STEPS)
+                for number in range(begin, min(begin + _BATCH, sizes.archive_runs))
+            ]
+            await database.write(lambda c, b=batch: writing.add_runs(c, place, b, used, now))  # type: ignore[misc]
+    finally:
+        await database.close()
+
+
+def _ended(number: int, of: Defined, now: datetime) -> ExecutionView:
+    body: dict[str, Any] = catalogue.execution(number, of)
+    status = catalogue.ended(number, now)
+    began = datetime.fromisoformat(status["startTime"])
+    body["metadata"] |= {
+        "namespace": NAMESPACE,
+        "uid": f"00000000-0000-0000-0000-{number:012}",
+        "creationTimestamp": clock.to_wire(began - timedelta(seconds=number % 60)),
+    }
+    return msgspec.convert(body | {"status": status}, ExecutionView, strict=False)
+
+
+async def _until_all_are_shown(here: Site, sizes: Sizes) -> None:
+    """Wait until the facade has archived what the cluster has, and lists all."""
+    await until_it_says(f"{here.facade_url}/api/executions?limit=1", "total", sizes.archive_runs)
+    await until_it_says(f"{here.facade_url}/api/workflows?pageSize=1", "total", sizes.archive_workflows)

@@ -1,0 +1,222 @@
+"""The archive end to end: operator, facade and an SQLite database, on a real API server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localcluster import LocalCluster
+from nightcrawler_api.archive.migrate import migrate
+from tests.support.archives import sqlite_archive
+from tests.support.builders import a_workflow
+from tests.support.collector import read
+from tests.support.facade import Json, serving
+from tests.support.keeping import Kept, keeping
+from tests.support.polling import eventually
+
+pytestmark = pytest.mark.usefixtures("nodes")
+
+
+@pytest.fixture(scope="module")
+def kept(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    folder = tmp_path_factory.mktemp("archive")
+    with keeping(cluster, folder, sqlite_archive(folder)) as made:
+        yield made
+
+
+@pytest.fixture
+def fresh(cluster: LocalCluster, tmp_path: Path) -> Iterator[Kept]:
+    """One of the test's own, whose database has no tables yet."""
+    with keeping(cluster, tmp_path, f"sqlite:///{tmp_path / 'archive.db'}") as made:
+        yield made
+
+
+def test_a_run_stays_in_lists_details_and_statistics_after_the_cluster_has_lost_it(kept: Kept) -> None:
+    served, team = kept.served, kept.team
+    built = a_workflow("short", history={"completed": 1, "failed": 0}, tags=["kept"])
+    team.apply(built.step("first").step("second"))
+    # Of those that were created in the same second, the order is that of their names.
+    runs = [team.run("short", f"short-{number}", executor="Jane") for number in range(3)]
+    for run in runs:
+        team.until_phase(run, "Completed")
+    failing = team.run("short", "short-9")
+    team.cancel(failing)
+
+    row = kept.until_only_archived(runs[0], "short")
+    kept.until_only_archived(failing, "short")
+    assert (row["status"], row["progress"], row["executor"]) == ("completed", "2/2", "Jane")
+    listed = served.ask("GET", "/short/executions")
+    assert ([one["id"] for one in listed["executions"]], listed["total"]) == ([failing, *runs[::-1]], 4)
+    pages = [kept.executions(limit=2, workflow="short")]
+    pages.append(kept.executions(limit=2, workflow="short", cursor=pages[0]["nextCursor"]))
+    assert [one["id"] for page in pages for one in page["executions"]] == [failing, *runs[::-1]]
+    assert kept.executions(tags="kept", status="completed", executor="Jane")["total"] == 3
+    assert kept.executions(tags="kept", source="cluster")["total"] == 1
+
+    detail = served.ask("GET", f"/short/executions/{runs[0]}")
+    assert [step["name"] for step in detail["stepExecutions"]] == ["first", "second"]
+    assert (detail["archived"], detail["status"]) == (True, "completed")
+    assert "gone" in detail["stepExecutions"][0]["logsMessage"]
+    figures = served.http.get("/api/statistics", params={"workflow": "short", "groupBy": "workflow"}).json()
+    assert (figures["executions"], figures["completed"], figures["cancelled"]) == (4, 3, 1)
+    assert figures["durationSeconds"]["max"] >= 0
+    assert figures["groups"][0]["workflow"] == "short"
+    refused = served.refused("POST", f"/short/executions/{runs[0]}/cancel", code=409)
+    assert "has ended" in refused["detail"]
+
+
+def test_an_archived_run_is_repeated_as_it_was_although_its_revision_is_gone(kept: Kept) -> None:
+    served, team = kept.served, kept.team
+    team.apply(a_workflow("changing", history={"completed": 0}).step("old"))
+    first = team.run("changing")
+    team.until_phase(first, "Completed")
+    kept.until_only_archived(first, "changing")
+    team.edit(a_workflow("changing", history={"completed": 5}).step("new"))
+    second = team.run("changing")
+    team.until_phase(second, "Completed")
+
+    old = served.ask("GET", f"/changing/executions/{first}")
+    assert [step["name"] for step in old["stepExecutions"]] == ["old"]
+    again = served.ask("POST", f"/changing/executions/{first}/rerun", code=201)["executionId"]
+    status = team.until_phase(again, "Completed")
+    assert list(status["steps"]) == ["old"]
+
+
+def test_of_an_archived_run_there_are_revision_timeline_and_trace(kept: Kept) -> None:
+    served, team = kept.served, kept.team
+    before = a_workflow("looked-back-at", history={"completed": 0}, trace_level="med")
+    team.apply(before.step("first").step("second"))
+    run = team.run("looked-back-at")
+    team.until_phase(run, "Completed")
+    kept.until_only_archived(run, "looked-back-at")
+    team.edit(before.step("third"))
+    path = f"/looked-back-at/executions/{run}"
+
+    def until_pruned() -> Json:
+        (found,) = served.ask("GET", "/looked-back-at/revisions")["revisions"]
+        return dict(found)
+
+    revision = eventually(until_pruned, until=lambda one: "archived" in one, what="it to be pruned")
+    assert (revision["generation"], revision["executions"], revision["current"]) == (1, 1, False)
+    assert revision["createdAt"] <= served.ask("GET", path)["endTime"]
+    shown = served.ask("GET", f"/looked-back-at/revisions/{revision['id']}")
+    assert [step["name"] for step in shown["content"]["steps"]] == ["first", "second"]
+    difference = served.ask("GET", f"/looked-back-at/revisions/{revision['id']}/difference")
+    assert "/steps/third" in [one["path"] for one in difference["differences"]]
+
+    timeline = served.ask("GET", f"{path}/timeline")
+    assert [one["dependsOn"] for one in timeline["steps"]] == [[], ["first"]]
+    assert timeline["criticalPath"] == ["first", "second"]
+    spans = read(served.ask("GET", f"{path}/trace"))
+    assert [span.name for span in spans].count("attempt 1") == 2
+
+    # What is repeated brings its revision back into the cluster; that is no other one.
+    served.ask("POST", f"{path}/rerun", code=201)
+    (again,) = served.ask("GET", "/looked-back-at/revisions")["revisions"]
+    assert (again["id"], again["generation"], again["createdAt"]) == (
+        revision["id"],
+        revision["generation"],
+        revision["createdAt"],
+    )
+
+
+def test_of_a_deleted_workflow_the_runs_stay_and_are_marked(kept: Kept) -> None:
+    served, team = kept.served, kept.team
+    team.apply(a_workflow("gone", displayName="Soon gone").step("one"))
+    done = team.run("gone")
+    team.until_phase(done, "Completed")
+    live = team.run("gone")
+    served.ask("DELETE", "/gone")
+
+    def rows() -> list[Json]:
+        return list(kept.executions(workflow="gone")["executions"])
+
+    def both(found: list[Json]) -> bool:
+        return len(found) == 2 and all("archived" in row for row in found)
+
+    seen = eventually(rows, until=both, what="both runs to be archived")
+    assert {row["id"]: row["status"] for row in seen} == {done: "completed", live: "cancelled"}
+    assert all((row["workflow"], row["workflowDeleted"]) == ("Soon gone", True) for row in seen)
+    served.refused("GET", "/gone", code=404)
+    served.refused("GET", f"/gone/executions/{done}", code=404)
+    answer = served.http.get(f"/api/executions/{done}")
+    assert (answer.status_code, answer.json()["workflowDeleted"]) == (200, True)
+    assert served.http.get("/api/executions/nothing").status_code == 404
+    # Another one of its name begins without runs.
+    team.apply(a_workflow("gone").step("one"))
+    eventually(
+        lambda: served.http.get("/api/workflows/gone/executions").json().get("total"),
+        until=lambda total: total == 0,
+        what="the new workflow",
+    )
+
+
+def test_killed_again_and_again_the_facade_archives_every_run_once_before_it_is_pruned(kept: Kept) -> None:
+    team, facade = kept.team, kept.served.facade
+    team.apply(a_workflow("many", history={"completed": 0, "failed": 0}).step("one"))
+    runs: list[str] = []
+    for _ in range(5):
+        runs += [team.run("many") for _ in range(6)]
+        facade.kill()
+        facade.start()
+    for run in runs:
+        kept.until_only_archived(run, "many")
+    assert kept.executions(workflow="many")["total"] == len(runs)
+    assert team.executions_of("many") == []
+
+
+def test_without_tables_live_work_goes_on_history_says_why_not_and_it_is_caught_up_with(fresh: Kept) -> None:
+    served, team = fresh.served, fresh.team
+    workflow = served.create(steps=[{"name": "a", "image": "busybox:1"}], history={"completed": 0})
+    run = served.execute(workflow)
+    team.until_phase(run, "Completed")
+    refused = served.refused("GET", f"/{workflow}/executions", code=503)
+    assert "nightcrawler-api migrate" in refused["detail"]
+    assert served.http.get("/api/statistics").status_code == 503
+    assert served.ask("GET", f"/{workflow}/executions", status="running")["total"] == 0
+    assert served.ask("GET", f"/{workflow}/executions", source="cluster")["total"] == 1
+    assert served.ask("GET", f"/{workflow}/executions/{run}")["status"] == "completed"
+    assert served.ask("GET", "")["total"] == 1
+    health = served.http.get("/healthz").json()["archive"]
+    assert (health["usable"], "migrate" in health["detail"]) == (False, True)
+    assert team.status(run)["settled"] is False
+
+    migrate(fresh.url)
+    fresh.until_only_archived(run, workflow)
+    assert eventually(lambda: served.http.get("/healthz").json()["archive"]["usable"], what="the archive")
+    assert "nightcrawler_api_archive_written_total 1.0" in served.http.get("/metrics").text
+
+
+def test_events_do_not_say_that_a_pruned_run_is_deleted(kept: Kept) -> None:
+    served, team = kept.served, kept.team
+    team.apply(a_workflow("told", history={"completed": 0}).step("one"))
+    with served.http.stream("GET", "/api/events", params={"workflow": "told"}) as stream:
+        lines = stream.iter_lines()
+        run = team.run("told")
+        seen = []
+        for line in lines:
+            if line.startswith("event: "):
+                seen.append(line.removeprefix("event: "))
+            if line.startswith("data: ") and '"completed"' in line and run in line:
+                break
+        kept.until_only_archived(run, "told")
+        # What comes after it is told after it.
+        other = team.run("told")
+        for line in lines:
+            if line.startswith("event: "):
+                seen.append(line.removeprefix("event: "))
+            if line.startswith("data: ") and other in line:
+                break
+    assert "executionDeleted" not in seen
+
+
+def test_a_second_facade_leaves_a_file_to_the_first(
+    kept: Kept, cluster: LocalCluster, tmp_path: Path
+) -> None:
+    with serving(cluster, tmp_path, keep="archive", archive_url=kept.url) as second:
+        detail = eventually(
+            lambda: second.http.get("/healthz").json()["archive"].get("detail"), what="it to say why not"
+        )
+        assert "is for one alone" in detail

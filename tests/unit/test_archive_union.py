@@ -1,0 +1,189 @@
+"""Lists over the cache and the archive: one list, whatever is where, and wherever it is cut."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from nightcrawler_api.executions.union import Entry, part_of_both
+from nightcrawler_api.state.ordering import NEWEST_FIRST, Ordering, Part
+from nightcrawler_api.state.runs import ExecutionQuery, Run, sort_values
+from nightcrawler_crds.kube.views import ExecutionView
+from tests.support.archives import Desk, desk, sqlite_archive
+from tests.support.views import at, execution
+
+NOW = at("15:30:00")
+ENDED = ("Completed", "Failed", "Cancelled")
+
+
+@dataclass(frozen=True)
+class Case:
+    """An execution, and where it is: `cached`, `archived`, both, or archived after the first read."""
+
+    view: ExecutionView
+    cached: bool
+    archived: bool
+    later: bool
+
+
+def _clock(seconds: int) -> str:
+    return f"2025-07-10T15:{seconds // 60:02}:{seconds % 60:02}Z"
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> list[Case]:
+    found = []
+    for number in range(draw(st.integers(0, 25))):
+        phase = draw(st.sampled_from(["", "Running", *ENDED, *ENDED]))
+        created = draw(st.integers(0, 4))
+        status: dict[str, Any] = {"phase": phase}
+        if phase and draw(st.booleans()):
+            status["startTime"] = _clock(created + draw(st.integers(0, 3)))
+        if phase in ENDED:
+            status["completionTime"] = _clock(created + 3 + draw(st.integers(0, 3)))
+        view = execution(
+            f"run-{number:02}", created=_clock(created), of=draw(st.sampled_from("ab")), **status
+        )
+        archived = phase in ENDED and draw(st.booleans())
+        found.append(Case(view, not archived or draw(st.booleans()), archived, draw(st.booleans())))
+    return found
+
+
+async def filled(made: Desk, there: Sequence[Case]) -> None:
+    """Cache and archive them: some, then a read, then the others."""
+    for later in (False, True):
+        now = [case for case in there if case.later is later]
+        for case in now:
+            if case.cached:
+                made.cluster.cache_execution(case.view)
+        if ended := [case.view for case in now if case.archived]:
+            await made.archive(*ended)
+        if not later:
+            await made.reader.refresh()
+
+
+async def asked(made: Desk, query: ExecutionQuery, offset: int, limit: int) -> Part[Entry]:
+    index = made.cluster.index
+    return await part_of_both(
+        lambda: index.matching(index.runs, query),
+        made.reader,
+        query,
+        None,
+        offset=offset,
+        limit=limit,
+        now=NOW,
+    )
+
+
+def in_order(there: Sequence[Case], query: ExecutionQuery) -> list[str]:
+    """The names of all that match, by the plainest code."""
+    runs = [Run(case.view) for case in there]
+    if query.status:
+        runs = [run for run in runs if run.status == query.status]
+    if query.workflow:
+        runs = [run for run in runs if run.view.spec.workflow_ref.name == query.workflow]
+    value: Callable[[Run], Any] = sort_values(NOW).get(query.ordering.field, lambda run: run.order[0])
+    has = [run for run in runs if value(run) is not None]
+    has.sort(key=lambda run: (value(run), run.order), reverse=query.ordering.descending)
+    without = [run for run in runs if value(run) is None]
+    without.sort(key=lambda run: run.order, reverse=query.ordering.descending)
+    return [run.view.metadata.name for run in [*has, *without]]
+
+
+def names(part: Part[Entry]) -> list[str]:
+    return [entry.run.view.metadata.name for entry in part.entries]
+
+
+queries = st.builds(
+    ExecutionQuery,
+    status=st.sampled_from([None, None, "completed", "failed"]),
+    workflow=st.sampled_from([None, None, "a"]),
+    ordering=st.builds(
+        Ordering, st.sampled_from(["createdAt", "startTime", "endTime", "duration"]), st.booleans()
+    ),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases(), queries, st.integers(0, 30), st.integers(1, 6))
+@example([], ExecutionQuery(), 0, 1)
+def test_a_page_and_what_follows_its_cursor_are_of_one_list(
+    there: list[Case], query: ExecutionQuery, offset: int, limit: int
+) -> None:
+    async def story(url: str) -> None:
+        async with desk(url) as made:
+            await filled(made, there)
+            expected = in_order(there, query)
+            page = await asked(made, query, offset, limit)
+            assert (names(page), page.total) == (expected[offset : offset + limit], len(expected))
+            assert (page.next is None) == (len(expected) <= offset + limit or not page.entries)
+            rest = list(names(page))
+            while page.next is not None:
+                following = replace(query, ordering=replace(query.ordering, after=page.next))
+                page = await asked(made, following, 0, limit)
+                rest += names(page)
+                assert page.total == len(expected)
+            assert rest == expected[offset:]
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(story(sqlite_archive(Path(folder))))
+
+
+async def test_a_deep_page_among_many_cached_ones_is_found(archive_url: str) -> None:
+    """Hundreds of cached executions stand between the rows, so that where the page begins has to be found."""
+    there = [
+        Case(
+            execution(
+                f"run-{number:04}",
+                created=_clock(number),
+                phase="Running" if number % 3 else "Completed",
+                completionTime=_clock(number),
+            ),
+            cached=bool(number % 3),
+            archived=not number % 3,
+            later=False,
+        )
+        for number in range(1800)
+    ]
+    async with desk(archive_url) as made:
+        await filled(made, there)
+        expected = in_order(there, ExecutionQuery())
+        for offset in (0, 1, 599, 600, 601, 900, 1199, 1500, 1790, 1799, 1800, 5000):
+            page = await asked(made, ExecutionQuery(ordering=NEWEST_FIRST), offset, 10)
+            assert names(page) == expected[offset : offset + 10], offset
+            assert page.total == 1800
+
+
+async def test_a_run_is_listed_once_while_it_is_archived_and_pruned(archive_url: str) -> None:
+    ended = execution("run", phase="Completed", completionTime=_clock(9))
+    async with desk(archive_url) as made:
+        made.cluster.cache_execution(ended)
+        page = await asked(made, ExecutionQuery(), 0, 10)
+        assert (names(page), page.total, page.entries[0].row) == (["run"], 1, None)
+        await made.archive(ended)
+        for _ in range(2):
+            page = await asked(made, ExecutionQuery(), 0, 10)
+            assert (names(page), page.total) == (["run"], 1)
+            assert page.entries[0].row is not None
+            made.cluster.mark_execution_deleted(ended)
+
+
+async def test_a_database_that_was_replaced_or_restored_is_read_from_its_beginning(archive_url: str) -> None:
+    first, second = (execution(name, phase="Failed", completionTime=_clock(9)) for name in ("one", "two"))
+    async with desk(archive_url) as made:
+        for view in (first, second):
+            made.cluster.cache_execution(view)
+            await made.archive(view)
+        assert (await asked(made, ExecutionQuery(), 0, 10)).total == 2
+        await made.database.write(
+            lambda connection: connection.exec_driver_sql("DELETE FROM executions WHERE name = 'two'")
+        )
+        page = await asked(made, ExecutionQuery(), 0, 10)
+        assert (sorted(names(page)), page.total) == (["one", "two"], 2)

@@ -1,0 +1,329 @@
+"""Kept logs: every line once and in order, what is missing marked; whatever the kubelet still has."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typing_extensions import override
+
+from nightcrawler_api.errors import HistoryUnavailable
+from nightcrawler_api.keeping.notes import Notes
+from nightcrawler_api.keptlogs import writer as writing
+from nightcrawler_api.keptlogs.cleaner import Cleaner
+from nightcrawler_api.keptlogs.collector import Collector
+from nightcrawler_api.keptlogs.objects import Objects
+from nightcrawler_api.keptlogs.reader import find
+from nightcrawler_api.keptlogs.record import RECORD, Record, Where, mark_of
+from nightcrawler_api.keptlogs.store import LogStore
+from nightcrawler_api.keptlogs.writer import Writer
+from nightcrawler_api.logs.place import Place
+from nightcrawler_api.state.clustercache import ClusterCache
+from nightcrawler_crds import names
+from nightcrawler_crds.kube.reading import from_body
+from nightcrawler_crds.kube.views import ExecutionView
+from tests.support.modelserver import Json, ModelServer
+from tests.support.modelstore import KilledError, ModelStore
+
+NAMESPACE: Final = "default"
+BEGAN: Final = datetime(2025, 7, 10, 14, 0, tzinfo=UTC)
+WHERE: Final = Where("cluster", NAMESPACE, "uid-of-run", "A step", 1)
+MIB: Final = 1 << 20
+
+
+class MortalStore(LogStore):
+    """A store in memory that is away, or whose process is killed, at a write."""
+
+    def __init__(self) -> None:
+        super().__init__("memory:///")
+        self.dies_at: int | None = None
+        self.is_away = False
+        self.written = asyncio.Event()
+        self._writes = 0
+
+    def live_until(self, write: int | None) -> None:
+        self.dies_at, self._writes = write, 0
+
+    @override
+    async def put(self, path: str, content: bytes) -> None:
+        self._writes += 1
+        if self.dies_at is not None and self._writes > self.dies_at:
+            raise HistoryUnavailable("away") if self.is_away else KilledError
+        await super().put(path, content)
+        if path.endswith(RECORD):
+            self.written.set()
+
+
+@dataclass
+class Node:
+    """A kubelet: what a container has written, and from which line on its newest file begins."""
+
+    lines: list[tuple[datetime, bytes]] = field(default_factory=list)
+    file: int = 0
+    runs: bool = True
+    partial: bytes = b""
+
+    def write(self, count: int, at: datetime) -> None:
+        # Stamps are to the nanosecond: no two lines of a program have the same one.
+        for _ in range(count):
+            number = len(self.lines)
+            self.lines.append((at + timedelta(microseconds=number), b"line %d" % number))
+
+    def served(self, since: str | None) -> list[bytes]:
+        begin = datetime.fromisoformat(since) if since else BEGAN
+        return [
+            f"{at:%Y-%m-%dT%H:%M:%S.%f}000Z ".encode() + line
+            for at, line in self.lines[self.file :]
+            if at >= begin
+        ]
+
+
+class NodeStore(ModelStore):
+    """The API server with one Pod, whose log comes from a node."""
+
+    def __init__(self, server: ModelServer, node: Node) -> None:
+        super().__init__(server)
+        self._node = node
+
+    @override
+    @asynccontextmanager
+    async def log_lines(
+        self, namespace: str, pod: str, *, since: str | None = None, **_: Any
+    ) -> AsyncGenerator[AsyncGenerator[list[bytes], None], None]:
+        async def parts() -> AsyncGenerator[list[bytes], None]:
+            found = self._node.served(since)
+            for begin in range(0, len(found), 7):
+                yield found[begin : begin + 7]
+
+        yield parts()
+
+
+class Site:
+    """A run of one step with its Pod, and facades that keep its log."""
+
+    def __init__(self) -> None:
+        self.server = ModelServer()
+        self.node = Node()
+        self.objects = MortalStore()
+        spec: Json = {"workflowRef": {"name": "wf"}}
+        meta = {"name": "run", "namespace": NAMESPACE}
+        made = self.server.create(names.EXECUTIONS, {"metadata": meta, "spec": spec})
+        self.where = Where("cluster", NAMESPACE, made["metadata"]["uid"], "A step", 1)
+        labels = {names.LABEL_EXECUTION_UID: self.where.execution_uid, names.LABEL_EXECUTION: "run"}
+        marks = {names.ANNOTATION_STEP: "A step", names.ANNOTATION_ATTEMPT: "1"}
+        pod = {"name": "pod", "namespace": NAMESPACE, "labels": labels, "annotations": marks}
+        self.server.create(names.PODS, {"metadata": pod, "status": {"phase": "Running"}})
+        self.cluster = ClusterCache(ModelStore(self.server), NAMESPACE)
+        self._collector = self._new()
+
+    def _new(self) -> Collector:
+        store = NodeStore(self.server, self.node)
+        notes = Notes(store, self.cluster)
+        made = Collector(store, self.cluster, self.objects, notes, most_bytes=64 * MIB)
+        made.uid_of_cluster = "cluster"
+        return made
+
+    async def look(self, dies_at: int | None = None, *, is_away: bool = False) -> None:
+        """One reading; at a write the store is away, or the process is killed and another begins."""
+        self.objects.live_until(dies_at)
+        self.objects.is_away = is_away
+        try:
+            await self._collector._read_running()
+        except KilledError:
+            self._collector = self._new()
+        except HistoryUnavailable:
+            assert is_away
+        self.objects.live_until(None)
+
+    async def end(self) -> ExecutionView:
+        """The run ends, and the rest of its log is read."""
+        self.server.patch(names.PODS, (NAMESPACE, "pod"), {"status": {"phase": "Succeeded"}}, "status")
+        status = {
+            "phase": "Completed",
+            "settled": False,
+            "duties": ["Logs"],
+            "completionTime": "2025-07-10T15:00:00Z",
+        }
+        self.server.patch(names.EXECUTIONS, (NAMESPACE, "run"), {"status": status}, "status")
+        view = self.view()
+        assert await self._collector._finish(view)
+        return self.view()
+
+    def view(self) -> ExecutionView:
+        return from_body(self.server.get(names.EXECUTIONS, (NAMESPACE, "run")), ExecutionView)
+
+    async def kept(self) -> list[bytes]:
+        """The lines that are kept without their timestamps, and marks as they are."""
+        log = await find(self.objects, self.where)
+        assert log is not None
+        lines = [line async for part in log.lines() for line in part]
+        return [line if mark_of(line) else line.partition(b" ")[2] for line in lines]
+
+
+@pytest.fixture(params=["memory", "folder"])
+def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
+    """An empty store."""
+    return LogStore("memory:///" if request.param == "memory" else (tmp_path / "logs").as_uri())
+
+
+actions = st.one_of(
+    st.tuples(st.just("write"), st.integers(1, 12)),
+    st.tuples(st.just("rotate"), st.integers(0, 6)),
+    st.tuples(st.sampled_from(["look", "look, away"]), st.none() | st.integers(0, 3)),
+    st.tuples(st.just("time"), st.integers(0, 4)),
+)
+
+
+@settings(max_examples=150)
+@given(st.lists(actions, max_size=30))
+def test_every_line_that_the_node_still_had_is_kept_once_in_order_and_gaps_are_marked(
+    story: list[tuple[str, int | None]],
+) -> None:
+    async def play() -> None:
+        site, now = Site(), BEGAN
+        lost: set[int] = set()
+        seen = 0
+        for what, count in story:
+            match what:
+                case "write":
+                    site.node.write(count or 0, now)
+                case "rotate":
+                    file = max(len(site.node.lines) - (count or 0), site.node.file)
+                    site.node.file = file
+                case "time":
+                    now += timedelta(seconds=count or 0, milliseconds=1)
+                case _:
+                    lost |= set(range(seen, site.node.file))
+                    await site.look(count, is_away=what == "look, away")
+                    if count is None:
+                        seen = len(site.node.lines)
+        lost |= set(range(seen, site.node.file))
+        done = await site.end()
+        assert done.metadata.annotations.done_duties == ("Logs",)
+        kept = await site.kept() if site.node.lines else []
+        numbers = [int(line.split()[1]) for line in kept if mark_of(line) is None]
+        assert numbers == sorted(set(numbers)), "twice, or out of order"
+        missing = set(range(len(site.node.lines))) - set(numbers)
+        assert missing <= lost, "a line that the node still had"
+        # Every gap between two kept lines has its mark.
+        for before, line, after in zip(kept, kept[1:], kept[2:], strict=False):
+            if mark_of(line) is None and mark_of(before) is None:
+                assert int(line.split()[1]) == int(before.split()[1]) + 1, kept
+            del after
+
+    asyncio.run(play())
+
+
+async def test_a_run_that_is_being_cancelled_is_read_at_once() -> None:
+    site = Site()
+    for informer in site.cluster._informers:
+        informer.synced.set()
+    keeping = asyncio.create_task(site._collector.run())
+    try:
+        async with asyncio.timeout(10):
+            site.node.write(2, BEGAN)
+            await site.objects.written.wait()
+            assert len(await site.kept()) == 2
+            site.objects.written.clear()
+            site.node.write(3, BEGAN)
+            site.server.patch(names.EXECUTIONS, (NAMESPACE, "run"), {"spec": {"cancel": True}})
+            site.cluster.cache_execution(site.view())
+            await site.objects.written.wait()
+        assert len(await site.kept()) == 5
+    finally:
+        keeping.cancel()
+
+
+async def test_what_is_too_long_keeps_its_beginning_and_its_end_with_a_mark_between(
+    objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "CHUNK_BYTES", 100)
+    record = Record("A step", 1)
+    for begin in range(0, 400, 40):
+        # As another process each time.
+        made = Writer(objects, WHERE, (await find(objects, WHERE) or _Nothing(record)).record, (2, 2))
+        for number in range(begin, begin + 40):
+            await made.add(b"%05d" % number, Place(1, 0, number + 1, number), after_gap=False)
+        await made.save()
+    log = await find(objects, WHERE)
+    assert log is not None
+    lines = [line async for part in log.lines() for line in part]
+    (cut,) = [place for place, line in enumerate(lines) if mark_of(line)]
+    numbers = [[int(line) for line in part] for part in (lines[:cut], lines[cut + 1 :])]
+    assert numbers[0] == list(range(len(numbers[0])))
+    assert numbers[1] == list(range(400 - len(numbers[1]), 400))
+    assert 0 < len(numbers[0]) < 60
+    assert 0 < len(numbers[1]) < 80
+    left = [one.path async for part in objects.list() for one in part]
+    assert len(left) <= 5 + 1
+    assert log.record.bytes + log.record.cut == 400 * 6
+
+
+@dataclass
+class _Nothing:
+    record: Record
+
+
+async def test_the_last_lines_are_those_that_the_api_shows(objects: Objects) -> None:
+    made = Writer(objects, WHERE, Record("A step", 1), (32, 32))
+    for number in range(3_000):
+        line = f"2025-07-10T14:45:{number % 60:02}.5Z line {number} {'x' * 500}".encode()
+        await made.add(line, Place(1, 0, number + 1, number), after_gap=number == 2_999)
+    await made.save()
+    log = await find(objects, WHERE)
+    assert log is not None
+    lines, whole = await log.last_lines(1_000, 10 * MIB)
+    assert (len(lines), whole) == (1_000, True)
+    assert lines[-1]["message"].startswith("line 2999")
+    assert lines[-2]["level"] == "warning"
+    lines, whole = await log.last_lines(1_000, 100_000)
+    assert (whole, 150 < len(lines) < 200) == (False, True)
+    assert len(list(log.record.chunks())) > 1, "they came from several objects"
+
+
+async def test_the_oldest_go_first_when_all_is_too_much_and_what_is_too_old_goes(objects: Objects) -> None:
+    for number in range(4):
+        where = Where("cluster", NAMESPACE, f"run-{number}", "A step", 1)
+        made = Writer(objects, where, Record("A step", 1), (32, 32))
+        await made.add(b"x" * 1_000, Place(1), after_gap=False)
+        await made.save()
+        await asyncio.sleep(0.01)  # the store's clock tells which is older
+
+    async def left() -> list[str]:
+        found = {one.path.split("/")[2] async for part in objects.list() for one in part}
+        return sorted(found)
+
+    now = datetime.now(UTC)  # noqa: TID251 - the store's own clock
+    cleaner = Cleaner(objects, most_bytes=3_000, keep_seconds=3600)
+    await cleaner.clean(now)
+    assert (await left(), cleaner.removed) == (["run-2", "run-3"], 2)
+    await Cleaner(objects, most_bytes=MIB, keep_seconds=3600).clean(now + timedelta(hours=2))
+    assert await left() == []
+
+
+async def test_of_a_pod_that_vanished_what_was_read_is_kept_and_its_end_is_said_to_be_missing() -> None:
+    site = Site()
+    site.node.write(5, BEGAN)
+    await site.look()
+    site.server.delete(names.PODS, (NAMESPACE, "pod"), grace=0)
+    status = {
+        "phase": "Failed",
+        "settled": False,
+        "duties": ["Logs"],
+        "completionTime": "2025-07-10T15:00:00Z",
+    }
+    site.server.patch(names.EXECUTIONS, (NAMESPACE, "run"), {"status": status}, "status")
+    assert await site._collector._finish(site.view())
+    log = await find(site.objects, site.where)
+    assert log is not None
+    assert (log.record.complete, bool(log.record.missing_end)) == (True, True)
+    assert [line.split()[1] for line in await site.kept()] == [b"%d" % number for number in range(5)]
+    assert site.view().metadata.annotations.done_duties == ("Logs",)
