@@ -14,6 +14,7 @@ from importlib.metadata import version
 import uvicorn
 
 from nightcrawler_api.app import create_app, in_front
+from nightcrawler_api.audit.recorder import open_lines
 from nightcrawler_api.dependencies import Facade
 from nightcrawler_api.http.draining import DrainingServer
 from nightcrawler_api.http.protocol import HttpProtocol
@@ -132,6 +133,7 @@ def _log_as(settings: Settings) -> None:
     handler = logformat.handler(settings.log_format)
     handler.addFilter(NamesRequest())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+    open_lines()
     logging.captureWarnings(capture=True)
     # asyncio's debug messages are of no use to operators of a facade.
     logging.getLogger("asyncio").setLevel(max(logging.getLogger().level, logging.INFO))

@@ -15,6 +15,12 @@ from starlette.types import ASGIApp
 
 from nightcrawler_api import errors, health
 from nightcrawler_api.archive.contract import Archive
+from nightcrawler_api.audit import endpoints as audit
+from nightcrawler_api.audit.actions import Operations
+from nightcrawler_api.audit.audited import Audited
+from nightcrawler_api.audit.contract import Records
+from nightcrawler_api.audit.recorder import Recorder, write_line
+from nightcrawler_api.audit.service import AuditService
 from nightcrawler_api.caller import Identified
 from nightcrawler_api.dependencies import Facade
 from nightcrawler_api.environments import endpoints as environments
@@ -95,6 +101,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.include_router(environments.router)
     app.include_router(environments.profiles)
     app.include_router(events.router)
+    app.include_router(audit.router)
     app.include_router(installation.router)
     app.include_router(health.router)
     document_problem_type(app)
@@ -130,7 +137,21 @@ def in_front(app: FastAPI) -> ASGIApp:
                 HEADER,
             ],
         )
+    served = Audited(
+        served,
+        facade.recorder,
+        Operations(app.openapi()),
+        settings.namespace,
+        audits_reads=lambda workflow: _audits_reads(facade.cluster, workflow),
+    )
     return RequestIds(HeadAsGet(Measured(served, metrics=facade.metrics)))
+
+
+def _audits_reads(cluster: ClusterCache, workflow: str) -> bool:
+    """Whether a workflow asks for records of its reads."""
+    entry = cluster.index.workflow((cluster.namespace, workflow))
+    security = ((entry.view.spec.get("config") or {}).get("security") or {}) if entry else {}
+    return security.get("auditLogging") is True
 
 
 def _wire(settings: Settings, store: Store) -> Facade:
@@ -152,6 +173,7 @@ def _wire(settings: Settings, store: Store) -> Facade:
         notification_domains=settings.notification_domains,
     )
     kept = _kept(settings, store, cluster)
+    recorder = Recorder(kept.records)
     history = kept.archive.history if kept.archive else None
     step_logs = StepLogs(store, kept.logs)
     user = settings.default_user
@@ -181,7 +203,9 @@ def _wire(settings: Settings, store: Store) -> Facade:
         installation=InstallationService(
             store, cluster, streams, (settings.lease_namespace, settings.lease_name)
         ),
-        metrics=Metrics(cluster, streams, kept),
+        audit=AuditService(kept.records),
+        recorder=recorder,
+        metrics=Metrics(cluster, streams, kept, recorder),
     )
 
 
@@ -192,16 +216,19 @@ def _kept(settings: Settings, store: Store, cluster: ClusterCache) -> Kept:
     turn: Turn | None = None
     archive: Archive | None = None
     logs: LogHistory | None = None
+    records: Records | None = None
     # The libraries of both take memory, which only who keeps something shall pay for.
     if settings.archives:
         from nightcrawler_api.archive.archive import SqlArchive  # noqa: PLC0415
         from nightcrawler_api.archive.archiver import Retention  # noqa: PLC0415
+        from nightcrawler_api.archive.records import SqlRecords  # noqa: PLC0415
 
         assert settings.archive_url is not None, "the settings check that it is there"
         retention = Retention(settings.archive_keep_for, settings.archive_keep_runs)
         made = SqlArchive(store, cluster, notes, settings.archive_url.get_secret_value(), retention)
         archive, turn = made, made.turn(lease)
-        parts.append(made)
+        records = rows = SqlRecords(store, cluster, made.database, settings.audit_keep_for, write_line)
+        parts += [made, rows]
     if settings.keeps_logs:
         from nightcrawler_api.keptlogs.keeping import KeptLogs  # noqa: PLC0415
 
@@ -218,14 +245,16 @@ def _kept(settings: Settings, store: Store, cluster: ClusterCache) -> Kept:
         logs = kept
         turn = turn or kept.turn(lease)
         parts.append(kept)
-    return Kept(archive, logs, Keeper(store, turn, parts) if turn else None)
+    return Kept(
+        archive=archive, logs=logs, records=records, keeper=Keeper(store, turn, parts) if turn else None
+    )
 
 
 @asynccontextmanager
 async def _watching(app: FastAPI) -> AsyncGenerator[None, None]:
     facade: Facade = app.state.facade
     facade.watch_task = asyncio.create_task(facade.cluster.run(), name="following the cluster")
-    tasks = [facade.watch_task]
+    tasks = [facade.watch_task, asyncio.create_task(facade.recorder.run(), name="writing audit records")]
     if facade.kept.keeper is not None:
         keeper = facade.kept.keeper
         facade.keeper_task = asyncio.create_task(keeper.run(), name="keeping what runs leave")
@@ -238,6 +267,7 @@ async def _watching(app: FastAPI) -> AsyncGenerator[None, None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)  # errors have been logged
+        await facade.recorder.close()
         if facade.kept.keeper is not None:
             await facade.kept.keeper.close()
 

@@ -12,6 +12,8 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
+from nightcrawler_api.audit.recorder import Recorder
+from nightcrawler_api.audit.service import AuditService
 from nightcrawler_api.caller import CALLER, Caller
 from nightcrawler_api.environments.service import EnvironmentService
 from nightcrawler_api.errors import Invalid, NotReady
@@ -53,6 +55,8 @@ class Facade:
     environments: EnvironmentService
     streams: Streams
     installation: InstallationService
+    audit: AuditService
+    recorder: Recorder
     metrics: Metrics
     kept: Kept = field(default_factory=Kept)
     keeper_task: asyncio.Task[None] | None = field(default=None)
@@ -116,6 +120,10 @@ async def _environments(request: Request) -> EnvironmentService:
     return _ready(request).environments
 
 
+async def _audit(request: Request) -> AuditService:
+    return _ready(request).audit
+
+
 async def _streams(request: Request) -> Streams:
     facade: Facade = request.app.state.facade
     return facade.streams
@@ -177,6 +185,7 @@ Revisions = Annotated[RevisionService, Depends(_revisions)]
 Timelines = Annotated[TimelineService, Depends(_timelines)]
 StatisticsOf = Annotated[StatisticsService, Depends(_statistics)]
 Environments = Annotated[EnvironmentService, Depends(_environments)]
+Audit = Annotated[AuditService, Depends(_audit)]
 StreamsOf = Annotated[Streams, Depends(_streams)]
 IdempotencyKey = Annotated[str | None, Depends(_idempotency_key)]
 IfMatchOf = Annotated[IfMatch | None, Depends(_if_match)]

@@ -31,6 +31,7 @@ PATTERN: Final = r"^[\x21-\x7e]+$"
 MAX_LENGTH: Final = 255
 REPLAYED: Final = "Idempotent-Replayed"
 """The response header of an answer about what an earlier request has created."""
+REMARK: Final = "answered for an earlier request with this Idempotency-Key"
 
 _IN_NAMES: Final = 16
 
@@ -77,7 +78,7 @@ def claim_of(key: str | None, caller: Caller, body: Any, *route: str) -> Claim |
     if key is None:
         return None
     return Claim(
-        key=_hash(*(part.encode() for part in (caller.name, *route, key))),
+        key=_hash(*(part.encode() for part in (caller.key, *route, key))),
         body=_hash(msgspec.json.encode(body, order="deterministic")),
     )
 

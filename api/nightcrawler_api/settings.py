@@ -160,6 +160,10 @@ class Settings(common.CommonSettings):
     archive_keep_runs: Annotated[int, Field(ge=1, le=1_000_000_000)] = Field(
         1_000_000, description="How many runs stay in the archive at most: the newest."
     )
+    audit_keep_for: Span = Field(
+        365 * 24 * 3600.0,
+        description="How long audit records stay in the archive; the log has them too.",
+    )
     log_url: Annotated[str, AfterValidator(_log_store)] | None = Field(
         None,
         description="The log store, if KEEP names logs: file:///path/of/a/folder, for one facade alone, or "

@@ -24,8 +24,7 @@ SENT = 5
 @pytest.fixture(scope="module")
 def two(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Served]]:
     """Two facades of one namespace."""
-    first = tmp_path_factory.mktemp("first")
-    with serving(cluster, first) as one, serving_too(one, tmp_path_factory.mktemp("second")) as other:
+    with serving(cluster, tmp_path_factory.mktemp("two")) as one, serving_too(one) as other:
         yield one, other
 
 
@@ -107,8 +106,8 @@ def test_the_same_json_written_otherwise_is_the_same_body_and_another_is_422(ser
     assert send(served, "spelled", f"/{first}/execute", {"parameters": {"a": 1}}).status_code == 201
 
 
-def test_the_key_of_another_caller_is_another_key(served: Served, tmp_path: Any) -> None:
-    with serving_too(served, tmp_path, default_user="Jane Roe") as hers:
+def test_the_key_of_another_caller_is_another_key(served: Served) -> None:
+    with serving_too(served, default_user="Jane Roe") as hers:
         mine, other = (send(one, "shared", body=BODY) for one in (served, hers))
         assert (mine.status_code, other.status_code) == (201, 201)
         assert mine.json()["id"] != other.json()["id"]
@@ -162,7 +161,7 @@ def test_a_name_that_is_taken_by_somebody_else_is_never_answered_for(served: Ser
 
 @pytest.mark.parametrize("key", ["", "two words", "a" * 256, "naïve"])
 def test_a_key_that_cannot_be_used_is_refused(served: Served, key: str) -> None:
-    headers = {"Idempotency-Key": key.encode()}
+    headers = [(b"Idempotency-Key", key.encode())]
     refused = served.http.post("/api/workflows", json=BODY, headers=headers)
     assert (refused.status_code, refused.headers["content-type"]) == (422, PROBLEM)
     assert [error["parameter"] for error in refused.json()["errors"]] == ["Idempotency-Key"]

@@ -22,8 +22,7 @@ ROUNDS = 12
 @pytest.fixture(scope="module")
 def two(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Served]]:
     """Two facades of one namespace."""
-    first = tmp_path_factory.mktemp("first")
-    with serving(cluster, first) as one, serving_too(one, tmp_path_factory.mktemp("second")) as other:
+    with serving(cluster, tmp_path_factory.mktemp("two")) as one, serving_too(one) as other:
         yield one, other
 
 
@@ -107,7 +106,7 @@ def test_in_a_storm_of_conditional_changes_each_that_succeeds_is_kept(two: tuple
 
     def count(client: int) -> list[int]:
         """Count up by one, again and again; returns the numbers that it has written."""
-        written = []
+        written: list[int] = []
         chance = random.Random(client)
         while len(written) < ROUNDS:
             read = two[chance.randrange(2)].ask("GET", f"/{workflow}")

@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,47 +38,36 @@ _STOPS_WITHIN: Final = 15.0
 
 
 class FacadeProcess:
-    """The console script: `start` it, `stop` it, start it again; `like` another, it has its service account.
+    """The console script: `start` it, `stop` it, start it again.
 
     Attributes:
         namespace: What it serves.
         http: A client of it.
-        kubeconfig: That of its service account.
     """
 
-    def __init__(
-        self,
-        cluster: LocalCluster,
-        namespace: str,
-        folder: Path,
-        *,
-        like: FacadeProcess | None = None,
-        **settings: object,
-    ) -> None:
+    def __init__(self, cluster: LocalCluster, namespace: str, folder: Path, **settings: object) -> None:
         self.namespace = namespace
         port = ports.pick(["api"])["api"]
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False)
         self._log = folder / f"facade-{namespace}.log"
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("NIGHTCRAWLER_", "KUBE"))}
-        self.kubeconfig = like.kubeconfig if like else _kubeconfig(cluster, namespace, folder)
-        used: dict[str, object] = {
-            "kubeconfig": self.kubeconfig,
+        used = {
+            "kubeconfig": _kubeconfig(cluster, namespace, folder),
             "namespace": namespace,
             "api_port": port,
             "lease_namespace": namespace,
             "keep_lease_namespace": namespace,
         }
-        variables = {f"NIGHTCRAWLER_{name.upper()}": str(value) for name, value in (used | settings).items()}
         # By the mark it ends with the cluster, even if the tests are killed.
-        self._environment = inherited | variables | {processes.MARK: str(cluster.folder)}
+        self._environment = inherited | _variables(used | settings) | {processes.MARK: str(cluster.folder)}
         self._process: subprocess.Popen[bytes] | None = None
 
-    def twin(self) -> FacadeProcess:
-        """Another replica, with the same settings and a port of its own; not started yet."""
+    def twin(self, **settings: object) -> FacadeProcess:
+        """Another replica, with the same settings but for these, and a port of its own; not started yet."""
         made = copy.copy(self)
         port = ports.pick(["api"])["api"]
         made.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False)
-        made._environment = self._environment | {"NIGHTCRAWLER_API_PORT": str(port)}
+        made._environment = self._environment | _variables({"api_port": port, **settings})
         made._log = self._log.with_name(f"twin-{port}-{self._log.name}")
         made._process = None
         return made
@@ -138,6 +127,10 @@ class FacadeProcess:
             return self.http.get("/readyz").status_code
         except httpx.TransportError:
             return 0
+
+
+def _variables(settings: Mapping[str, object]) -> dict[str, str]:
+    return {f"NIGHTCRAWLER_{name.upper()}": str(value) for name, value in settings.items()}
 
 
 class Served:
@@ -258,9 +251,9 @@ def serving(cluster: LocalCluster, folder: Path, **settings: object) -> Iterator
 
 
 @contextlib.contextmanager
-def serving_too(served: Served, folder: Path, **settings: object) -> Iterator[Served]:
+def serving_too(served: Served, **settings: object) -> Iterator[Served]:
     """A second facade of the same namespace, with the rights of the first, ended when the block is left."""
-    facade = FacadeProcess(served.cluster, served.namespace, folder, like=served.facade, **settings)
+    facade = served.facade.twin(**settings)
     try:
         facade.start()
         yield Served(served.cluster, facade)

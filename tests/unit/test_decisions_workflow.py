@@ -79,6 +79,7 @@ def test_fields_that_have_effect_are_not_listed() -> None:
             "timeout": "1h",
             "storage": {"ephemeralStorage": "1 GB"},
             "schedule": {"type": "interval", "interval": "1h"},
+            "security": {"auditLogging": True},
         },
         suspend=True,
     )

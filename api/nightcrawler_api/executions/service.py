@@ -8,6 +8,8 @@ from typing import Final
 
 from nightcrawler_api import refusals
 from nightcrawler_api.archive.contract import History
+from nightcrawler_api.audit import trail
+from nightcrawler_api.audit.record import CANCELLED, CREATED
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid, StateConflict
 from nightcrawler_api.executions import presenter, requests
@@ -24,7 +26,7 @@ from nightcrawler_api.executions.schemas import (
     RerunRequest,
 )
 from nightcrawler_api.ids import create_named
-from nightcrawler_api.repeats import HEADER, Claim, Made, claim_of, is_made
+from nightcrawler_api.repeats import HEADER, REMARK, Claim, Made, claim_of, is_made
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import WorkflowEntry
 from nightcrawler_api.state.statuses import execution_status
@@ -129,6 +131,7 @@ class ExecutionService:
                 return earlier
             raise
         self._cluster.cache_execution(view)
+        trail.changed(trail.of_execution(view), CREATED, None, trail.state_of_execution(view))
         log.info("%s started a run of workflow %s", caller, workflow, extra=_about(view))
         now = clock.utcnow()
         expected = self._forecasts.of_new(entry, spec, request.environment, now)
@@ -142,11 +145,12 @@ class ExecutionService:
             if await self._finder.is_archived(name):
                 raise StateConflict(
                     f"the execution {name!r}, which was created with this {HEADER}, has ended, and only the "
-                    f"archive still has it: GET /api/workflows/{workflow}/executions/{name}; send another key "
-                    "to execute again"
+                    f"archive still has it: GET /api/workflows/{workflow}/executions/{name}; send another "
+                    "key to execute again"
                 )
             return None
         entry, view = await self._cluster.execution(workflow, name)
+        trail.remark(REMARK)
         now = clock.utcnow()
         expected = self._forecasts.of_live(entry, view, now)
         return Made(presenter.started_earlier(view, expected, now), replayed=True)
@@ -198,6 +202,7 @@ class ExecutionService:
         self._cluster.cache_execution(execution)
         # It may have ended after the cached state, and then the write has changed nothing.
         self._refuse_ended(execution)
+        trail.changed(trail.of_execution(execution), CANCELLED, {"cancel": False}, {"cancel": True})
         workflow = execution.spec.workflow_ref.name
         log.info("%s cancelled a run of workflow %s", caller, workflow, extra=_about(execution))
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from fastapi.dependencies.utils import get_flat_dependant
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -70,12 +70,14 @@ def if_match_of(values: Sequence[str]) -> IfMatch | None:
 
 def refuse_unless_taken(route: APIRoute, names: Sequence[str]) -> None:
     """Raise `Invalid` if a request has an If-Match, by the names of its headers, that its route ignores."""
-    if IF_MATCH.lower() in names and not _takes_if_match(route):
+    if IF_MATCH.lower() in names and not _takes_if_match(route.dependant):
         raise Invalid([{"parameter": IF_MATCH, "detail": _NOT_HERE}])
 
 
-def _takes_if_match(route: APIRoute) -> bool:
-    return any(field.alias == IF_MATCH for field in get_flat_dependant(route.dependant).header_params)
+def _takes_if_match(dependant: Dependant) -> bool:
+    return any(field.alias == IF_MATCH for field in dependant.header_params) or any(
+        _takes_if_match(inner) for inner in dependant.dependencies
+    )
 
 
 class Conditions:

@@ -12,7 +12,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nightcrawler_api.caller import CALLER
+from nightcrawler_api.caller import CALLER, Caller
 from nightcrawler_api.errors import answer
 from nightcrawler_api.http.rates import Rates
 
@@ -55,9 +55,9 @@ class Limited:
             if _head_bytes(scope) > self._limits.head:
                 app = answer(431, too_long(self._limits.head), headers={"Connection": "close"})
             elif self._rates is not None and scope["path"].startswith("/api/"):
-                caller = str(scope[CALLER])
-                if wait := self._rates.take(caller, time.monotonic()):
-                    app = self._refusal(caller, wait)
+                caller: Caller = scope[CALLER]
+                if wait := self._rates.take(caller.key, time.monotonic()):
+                    app = self._refusal(str(caller), wait)
         await app(scope, receive, send)
 
     def _refusal(self, caller: str, wait: float) -> ASGIApp:

@@ -46,7 +46,7 @@ class Streams:
             )
 
         if self._per_caller is not None:
-            own = sum(owner == str(caller) for owner in self._open.values())
+            own = sum(owner == caller.key for owner in self._open.values())
             if own >= self._per_caller:
                 raise TooManyOfCaller(
                     f"{caller} has {own} open streams, the most that one caller may have; close one; whoever "
@@ -62,7 +62,7 @@ class Streams:
     @contextmanager
     def counted(self, scope: asyncio.Timeout, caller: Caller) -> Iterator[None]:
         """Count a stream within the block; `close` ends its scope."""
-        self._open[scope] = str(caller)
+        self._open[scope] = caller.key
         try:
             yield
         finally:

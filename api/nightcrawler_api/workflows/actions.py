@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
+from nightcrawler_api.audit import trail
+from nightcrawler_api.audit.record import of_generation
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid
 from nightcrawler_api.http.conditions import IfMatch
@@ -48,6 +50,8 @@ class WorkflowActions:
             patch = {"metadata": metadata, "spec": {"suspend": suspend}}
             view = await self._store.patch(WORKFLOWS, self._cluster.namespace, name, patch, WorkflowView)
             self._cluster.cache_workflow(view)
+            generation = of_generation(view.metadata.generation)
+            trail.changed(trail.of_workflow(view), generation, entry.view.spec, view.spec)
 
         await self._workflows.change(name, condition, write)
         log.info("%s %s workflow %s", caller, "paused" if suspend else "resumed", name)

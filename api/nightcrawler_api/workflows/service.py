@@ -9,12 +9,14 @@ from contextlib import suppress
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
+from nightcrawler_api.audit import trail
+from nightcrawler_api.audit.record import DELETED, of_generation
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid
 from nightcrawler_api.http.conditions import IfMatch
 from nightcrawler_api.ids import create_named
 from nightcrawler_api.pagination import continued
-from nightcrawler_api.repeats import Claim, Made, claim_of, is_made
+from nightcrawler_api.repeats import REMARK, Claim, Made, claim_of, is_made
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import WorkflowEntry
 from nightcrawler_api.workflows import drafts, presenter
@@ -129,6 +131,7 @@ class WorkflowService:
                 return earlier
             raise
         self._cluster.cache_workflow(view)
+        trail.changed(trail.of_workflow(view), of_generation(view.metadata.generation), None, view.spec)
         log.info("%s created workflow %s", caller, view.metadata.name)
         return Made(await self._created(view))
 
@@ -137,6 +140,7 @@ class WorkflowService:
         name = called or claim.name(_PREFIX)
         if not await is_made(self._store, WORKFLOWS, self._cluster.namespace, name, claim):
             return None
+        trail.remark(REMARK)
         return Made(await self._created((await self._cluster.workflow(name)).view), replayed=True)
 
     async def _created(self, view: WorkflowView) -> WorkflowCreated:
@@ -235,6 +239,7 @@ class WorkflowService:
             self._cluster.mark_workflow_deleted(entry.view)
             raise NotFound(f"there is no workflow {name!r} any more") from None
         self._cluster.mark_workflow_deleted(entry.view)
+        trail.changed(trail.of_workflow(entry.view), DELETED, entry.view.spec, None)
         log.info("%s deleted workflow %s; runs ended by that: %d", caller, name, len(first))
 
     async def _delete_runs(self, runs: Iterable[ExecutionView]) -> None:
@@ -272,9 +277,9 @@ class WorkflowService:
             "spec": drafts.difference(current, spec),
         }
         name = entry.view.metadata.name
-        self._cluster.cache_workflow(
-            await self._store.patch(WORKFLOWS, self._cluster.namespace, name, patch, WorkflowView)
-        )
+        view = await self._store.patch(WORKFLOWS, self._cluster.namespace, name, patch, WorkflowView)
+        self._cluster.cache_workflow(view)
+        trail.changed(trail.of_workflow(view), of_generation(view.metadata.generation), current, view.spec)
 
     def _check(
         self, body: Mapping[str, Any], current: Mapping[str, Any] | None, spec: Mapping[str, Any]

@@ -148,7 +148,9 @@ class Security(ApiModel):
     visibility: Literal["Private", "Team", "Public"] | None = Field(
         default=None, description="Who can see the workflow."
     )
-    audit_logging: bool | None = Field(default=None, description="Whether changes and runs are audited.")
+    audit_logging: bool | None = Field(
+        default=None, description="Whether reads over REST are recorded too; changes always are."
+    )
     secure_secrets: bool | None = Field(default=None, description="Whether Secrets are kept from logs.")
     permissions: list[Permission] | None = Field(
         default=None, max_length=64, description="Permissions of each role."

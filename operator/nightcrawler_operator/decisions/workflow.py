@@ -124,7 +124,12 @@ _DEFERRED: Final[Sequence[tuple[str, _Is]]] = (
         "config.storage.persistentVolume",
         lambda _, config: bool(config.storage and _is_word(config.storage.persistent_volume)),
     ),
-    ("config.security", lambda _, config: config.security is not None),
+    (
+        "config.security",
+        lambda _, config: (
+            config.security is not None and config.security.model_fields_set - {"audit_logging"} != set()
+        ),
+    ),
 )
 
 
