@@ -17,6 +17,7 @@ from nightcrawler_api import errors, health
 from nightcrawler_api.archive.contract import Archive
 from nightcrawler_api.caller import Identified
 from nightcrawler_api.dependencies import Facade
+from nightcrawler_api.dryruns.service import DryRunService
 from nightcrawler_api.environments import endpoints as environments
 from nightcrawler_api.environments.service import EnvironmentService
 from nightcrawler_api.events import endpoints as events
@@ -141,11 +142,22 @@ def _wire(settings: Settings, store: Store) -> Facade:
     step_logs = StepLogs(store, kept.logs, masks)
     user = settings.default_user
     forecasts = Forecasts(cluster, defaults=settings.step_defaults, limits=settings)
+    execution_service = ExecutionService(
+        store,
+        cluster,
+        default_user=user,
+        policy=settings.pod_policy,
+        forecasts=forecasts,
+        history=history,
+    )
     return Facade(
         settings=settings,
         cluster=cluster,
         kept=kept,
         workflows=workflow_service,
+        dry_runs=DryRunService(
+            store, cluster, workflow_service, execution_service, forecasts, settings.step_defaults
+        ),
         actions=WorkflowActions(store, cluster, workflow_service),
         revisions=RevisionService(store, cluster, history),
         timelines=TimelineService(store, cluster, history),
@@ -154,14 +166,7 @@ def _wire(settings: Settings, store: Store) -> Facade:
         execution_reader=ExecutionReader(
             cluster, step_logs, forecasts, usage, default_user=user, history=history
         ),
-        executions=ExecutionService(
-            store,
-            cluster,
-            default_user=user,
-            policy=settings.pod_policy,
-            forecasts=forecasts,
-            history=history,
-        ),
+        executions=execution_service,
         events=EventService(cluster, default_user=user),
         logs=LogService(store, cluster, masks, step_logs, history),
         streams=streams,

@@ -13,6 +13,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from nightcrawler_api.caller import CALLER, Caller
+from nightcrawler_api.dryruns.service import DryRunService
 from nightcrawler_api.environments.service import EnvironmentService
 from nightcrawler_api.errors import NotReady
 from nightcrawler_api.events.service import EventService
@@ -45,6 +46,7 @@ class Facade:
     events: EventService
     logs: LogService
     actions: WorkflowActions
+    dry_runs: DryRunService
     revisions: RevisionService
     timelines: TimelineService
     statistics: StatisticsService
@@ -99,6 +101,10 @@ async def _actions(request: Request) -> WorkflowActions:
     return _ready(request).actions
 
 
+async def _dry_runs(request: Request) -> DryRunService:
+    return _ready(request).dry_runs
+
+
 async def _revisions(request: Request) -> RevisionService:
     return _ready(request).revisions
 
@@ -139,6 +145,7 @@ ExecutionsRead = Annotated[ExecutionReader, Depends(_execution_reader)]
 Events = Annotated[EventService, Depends(_events)]
 Logs = Annotated[LogService, Depends(_logs)]
 Actions = Annotated[WorkflowActions, Depends(_actions)]
+DryRuns = Annotated[DryRunService, Depends(_dry_runs)]
 Revisions = Annotated[RevisionService, Depends(_revisions)]
 Timelines = Annotated[TimelineService, Depends(_timelines)]
 StatisticsOf = Annotated[StatisticsService, Depends(_statistics)]

@@ -26,8 +26,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from nightcrawler_crds import defaults, words
+from nightcrawler_crds.building.run import PodDefaults
 from nightcrawler_crds.errors import ConfigurationError
-from nightcrawler_crds.planning.resolved import StepDefaults
 from nightcrawler_crds.v1alpha1 import AccessMode
 from nightcrawler_crds.validation.podtemplate import BEYOND, Level, PodPolicy, Power
 from nightcrawler_crds.validation.schedules import zone_problem
@@ -120,6 +120,7 @@ Span = Annotated[float, BeforeValidator(_seconds), AfterValidator(_some_seconds)
 """Seconds, written as a duration; more than 0."""
 Count = Annotated[int, Ge(0), Le(10_000)]
 Port = Annotated[int, Ge(0), Le(65535)]
+_ClassPrefix = Annotated[str, Field(pattern=r"^(?:[a-z0-9][-a-z0-9.]*)?$", max_length=200)]
 DnsLabel = Annotated[str, Field(pattern=f"^{DNS_LABEL}$", max_length=63)]
 
 
@@ -192,6 +193,16 @@ class CommonSettings(BaseSettings):
     default_memory: Annotated[str | None, AfterValidator(_parsed_by(words.parse_memory))] = Field(
         None, description="Memory request and limit of steps that set none. Unset: none."
     )
+    storage_class: Annotated[str, Field(max_length=253)] | None = Field(
+        None,
+        description="StorageClass of the volumes that runs share among their steps, where the Environment "
+        "names none. Unset: the cluster's default class.",
+    )
+    storage_fs_group: Annotated[int, Ge(0), Le(2**31 - 1)] = Field(
+        defaults.STORAGE_FS_GROUP,
+        description="The group (`fsGroup`) that may write to these volumes, so that steps need not run as "
+        "root. 0: none is set, as where the cluster's policy chooses it.",
+    )
     storage_access_mode: AccessMode = Field(
         "ReadWriteOnce",
         description="Access mode of the volumes that runs share among their steps, where the Environment "
@@ -208,6 +219,12 @@ class CommonSettings(BaseSettings):
     max_running_in: _MostByNamespace = Field(
         default_factory=dict,
         description="The same of some namespaces: `vision=20, nightly=5`.",
+    )
+    priority_class_prefix: _ClassPrefix = Field(
+        "",
+        description="What precedes a workflow's priority in the names of PriorityClasses: with "
+        "`nightcrawler-`, steps of priority high are of the class `nightcrawler-high`. Unset: priority sets "
+        "no class.",
     )
     allow_service_account: bool = Field(
         False,
@@ -291,14 +308,18 @@ class CommonSettings(BaseSettings):
         return PodPolicy(**allowed, level=self.steps_pod_security)
 
     @property
-    def step_defaults(self) -> StepDefaults:
+    def step_defaults(self) -> PodDefaults:
         """What is in force for steps where nobody says otherwise, as far as both processes know it."""
-        return StepDefaults(
+        return PodDefaults(
             default_timeout=self.default_timeout,
             default_retry_delay=self.default_retry_delay,
             default_cpu=None if self.default_cpu is None else words.parse_cpu(self.default_cpu),
             default_memory=None if self.default_memory is None else words.parse_memory(self.default_memory),
+            priority_class_prefix=self.priority_class_prefix,
+            pod_policy=self.pod_policy,
             storage_access_mode=self.storage_access_mode,
+            storage_class=self.storage_class,
+            storage_fs_group=self.storage_fs_group,
         )
 
     @model_validator(mode="after")

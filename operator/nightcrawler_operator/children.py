@@ -20,29 +20,22 @@ from datetime import timedelta
 from typing import Any, Final
 
 from nightcrawler_crds import errors, names
+from nightcrawler_crds.building.job import job, pod
+from nightcrawler_crds.building.run import NewJob, Run
+from nightcrawler_crds.building.volume import Volume
+from nightcrawler_crds.building.volumeclaim import volume_claim
 from nightcrawler_crds.clock import to_wire, utcnow
 from nightcrawler_crds.kube.nativeviews import JobView, PodView, VolumeClaimView, WholeJobView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_operator.builders.job import job, pod
-from nightcrawler_operator.builders.volumeclaim import volume_claim
 from nightcrawler_operator.cluster.missing_children import keep_children
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.ownership import is_owned_by
 from nightcrawler_operator.decisions.refusals import refusal
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import (
-    Deadline,
-    DecideAgain,
-    EndedJob,
-    FreedPod,
-    NewJob,
-    OldObject,
-    Run,
-)
+from nightcrawler_operator.plan import Deadline, DecideAgain, EndedJob, FreedPod, OldObject
 from nightcrawler_operator.snapshot import Refusal, Snapshot
-from nightcrawler_operator.volume import Volume
 
 log = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from nightcrawler_crds.building.run import NewJob, Run
+from nightcrawler_crds.building.volume import Volume
 from nightcrawler_crds.kube.views import StepStatusView
 from nightcrawler_crds.planning.revision import Revision
-from nightcrawler_crds.v1alpha1 import EnvironmentSpec
 from nightcrawler_operator.claims import Claim, Withdrawn
-from nightcrawler_operator.volume import Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,34 +35,6 @@ class DecideAgain(Exception):
 
 class NotLeading(Exception):
     """The lease is about to expire: nothing may be written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What every Job of an execution is built from."""
-
-    execution: str
-    execution_uid: str
-    namespace: str
-    workflow: str
-    revision: Revision
-    parameters: Mapping[str, Any]
-    environment: EnvironmentSpec
-    place: str | None = None
-    lost_environment: str | None = None
-    gpu_products: frozenset[str] = frozenset()
-    volume: Volume | None = None
-    node_terms: tuple[Mapping[str, Any], ...] = ()
-    """Of a run whose volume is on one node and not there yet: where all of its steps fit."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """The Job of one attempt of a step, to be created."""
-
-    step: str
-    attempt: int
-    name: str
 
 
 @dataclass(frozen=True, slots=True)

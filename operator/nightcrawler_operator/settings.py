@@ -31,7 +31,6 @@ _DEFAULT: Final = Limits()
 # client-go's: a retry may be late by a fifth, and the lease must survive one that is.
 _JITTER: Final = 1.2
 
-_ClassPrefix = Annotated[str, Field(pattern=r"^(?:[a-z0-9][-a-z0-9.]*)?$", max_length=200)]
 _Name = Annotated[str, Field(max_length=253)]
 
 
@@ -152,24 +151,6 @@ class Settings(common.CommonSettings):
     max_disruptions: Count = Field(
         _DEFAULT.max_disruptions,
         description="How often a step is repeated for free when nodes or the cluster fail under it.",
-    )
-
-    priority_class_prefix: _ClassPrefix = Field(
-        _DEFAULT.priority_class_prefix,
-        description="What precedes a workflow's priority in the names of PriorityClasses: with "
-        "`nightcrawler-`, steps of priority high are of the class `nightcrawler-high`. Unset: priority sets "
-        "no class.",
-    )
-
-    storage_class: Annotated[str, Field(max_length=253)] | None = Field(
-        None,
-        description="StorageClass of the volumes that runs share among their steps, where the Environment "
-        "names none. Unset: the cluster's default class.",
-    )
-    storage_fs_group: Annotated[int, Ge(0), Le(2**31 - 1)] = Field(
-        _DEFAULT.storage_fs_group,
-        description="The group (`fsGroup`) that may write to these volumes, so that steps need not run as "
-        "root. 0: none is set, as where the cluster's policy chooses it.",
     )
 
     job_cleanup_after: Wait = Field(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from nightcrawler_crds.kube.nativeviews import EventView, JobView, PodView, Taint, VolumeClaimView
+from nightcrawler_crds.kube.nativeviews import EventView, JobView, PodView, VolumeClaimView
 from nightcrawler_crds.kube.noticeviews import NoticeView
 from nightcrawler_crds.kube.views import (
     AttemptView,
@@ -20,6 +20,7 @@ from nightcrawler_crds.kube.views import (
 )
 from nightcrawler_crds.masking import Mask
 from nightcrawler_crds.planning.duration import Past
+from nightcrawler_crds.planning.nodes import NO_NODES, Nodes
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.claims import Standing
@@ -49,27 +50,6 @@ class Unwatched:
     at: datetime
     job: JobView | None = None
     pods: tuple[PodView, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class NodeRoom:
-    """A node as far as placement looks at it; `allocatable` has numbers of cores, bytes and devices."""
-
-    name: str
-    labels: Mapping[str, str]
-    allocatable: Mapping[str, float]
-    taints: tuple[Taint, ...] = ()
-    open: bool = True
-    """Whether it is ready, not cordoned, and without a taint of its state, such as that its disk is full."""
-
-
-@dataclass(frozen=True, slots=True)
-class Nodes:
-    """The GPU models of the nodes, which nodes are ready, and what each has."""
-
-    gpu_products: frozenset[str] = frozenset()
-    ready: frozenset[str] = frozenset()
-    rooms: tuple[NodeRoom, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +162,7 @@ class Snapshot:
     lost_revision: bool = False
     environments: tuple[EnvironmentView, ...] = ()
     profiles: tuple[ProfileView, ...] = ()
-    nodes: Nodes = Nodes()
+    nodes: Nodes = NO_NODES
     attempts: Mapping[tuple[str, int], Attempt] = field(default_factory=dict)
     events: Mapping[str, ObservedEvents] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
@@ -235,7 +215,7 @@ class EnvironmentSnapshot:
 
     now: datetime
     environment: EnvironmentView
-    nodes: Nodes = Nodes()
+    nodes: Nodes = NO_NODES
     free: Mapping[str, Mapping[str, float]] | None = None
     unknown: str = ""
     running: int | None = None

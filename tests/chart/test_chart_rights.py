@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.support.chart import HOME, Manifest, manifests, of, one
+from tests.support.chart import HOME, NAMESPACE, Manifest, manifests, of, one
 
 Rights = set[tuple[str, str, str, str]]
 """Group, resource, name (if for one only) and verb."""
@@ -55,6 +55,29 @@ def test_the_rights_are_those_that_the_tests_run_with(kind: str, name: str) -> N
     several = {"archive": {"urlSecret": {"name": "archive"}}, "keptLogs": {"enabled": False}}
     ours, theirs = granted(one(manifests(several), kind, name)), proven(kind, name)
     assert ours == theirs, "change hack/rbac.yaml and the chart's templates together"
+
+
+def test_a_policy_holds_the_facade_to_dry_runs_as_the_one_that_the_tests_run_with() -> None:
+    name, kind = "nightcrawler-api-dry-run", "ValidatingAdmissionPolicy"
+    objects = manifests()
+    documents: list[Any] = list(yaml.safe_load_all(_PROVEN.read_text(encoding="utf-8")))
+    ours, theirs = (one(some, kind, name)["spec"] for some in (objects, documents))
+    (condition,), _ = ours.pop("matchConditions"), theirs.pop("matchConditions")
+    assert condition["expression"] == (
+        f"request.userInfo.username == 'system:serviceaccount:{NAMESPACE}:nightcrawler-api'"
+    )
+    assert ours == theirs
+    held = {
+        (rule["apiGroups"][0], resource, "", "create")
+        for rule in ours["matchConstraints"]["resourceRules"]
+        for resource in rule["resources"]
+    }
+    created = {right for right in proven("Role", "nightcrawler-api") if right[3] == "create"}
+    assert created - held == {
+        ("nightcrawler.dev", "workflows", "", "create"),
+        ("nightcrawler.dev", "workflowexecutions", "", "create"),
+    }
+    assert one(objects, f"{kind}Binding", name)["spec"] == one(documents, f"{kind}Binding", name)["spec"]
 
 
 @pytest.mark.parametrize(

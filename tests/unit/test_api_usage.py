@@ -132,7 +132,7 @@ async def test_without_a_source_the_execution_is_shown_all_the_same(status: int)
 
 
 def detail(shown: ExecutionView, live: Live = NOTHING) -> Any:
-    return presenter.detail(shown, "anonymous", ["a"], None, at("14:46:00"), live)
+    return presenter.detail(shown, "anonymous", ["a"], None, at("14:46:00"), live=live)
 
 
 def test_an_ended_step_has_its_average_and_its_peak() -> None:

@@ -105,6 +105,25 @@ async def test_lists_show_what_a_run_has_cost(archive_url: str) -> None:
         assert shown == {"a": {"amount": 0.1, "currency": "EUR"}, "b": {"amount": 2.0}, "c": None}
 
 
+async def test_lists_and_details_show_what_a_run_has_used(archive_url: str) -> None:
+    step = {
+        "phase": "Completed",
+        "attempt": 1,
+        "startTime": "2025-07-10T14:00:00Z",
+        "completionTime": "2025-07-10T14:01:00Z",
+        "usage": {"cpu": {"average": 48, "peak": 120}},
+    }
+    async with desk(archive_url) as made:
+        run = ended("a", steps={"one": step}, resourceUsage={"cpu": 48, "gpu": 0})
+        await made.archive(run, ended("b"))
+        page = await made.reader.page(ExecutionQuery(), None, skip=0, most=10)
+        shown = {one.id: presenter.row(one.run.view, "", NOW).get("resourceUsage") for one in page.rows}
+        assert shown == {"a": {"cpu": 48, "gpu": 0}, "b": None}
+        found = await made.reader.execution("a", None)
+        assert found is not None
+        assert found.view == run
+
+
 async def test_the_revisions_of_a_workflow_come_with_the_number_of_runs_that_used_them(
     archive_url: str,
 ) -> None:

@@ -8,14 +8,14 @@ from typing import Any, Final
 import pytest
 
 from nightcrawler_crds import names
+from nightcrawler_crds.building.job import job
+from nightcrawler_crds.building.merge import merge_pod
+from nightcrawler_crds.building.run import NewJob, Run
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.revisions import content
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Step
-from nightcrawler_operator.builders.job import job
-from nightcrawler_operator.builders.merge import merge_pod
 from nightcrawler_operator.builders.revision import manifest, revision_of
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import NewJob, Run
 from tests.support.snapshots import EXECUTION, EXECUTION_UID, a_spec, a_step, a_workflow, job_name
 
 Json = dict[str, Any]

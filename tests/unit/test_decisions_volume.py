@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 
+from nightcrawler_crds.building.volume import Volume
 from nightcrawler_crds.kube.nativeviews import EventView, VolumeClaimView
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.words import parse_memory
@@ -15,7 +16,6 @@ from nightcrawler_operator.decisions.waiting import waiting
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import LookForEvents, LookForVolumeClaim
 from nightcrawler_operator.snapshot import ObservedEvents
-from nightcrawler_operator.volume import Volume
 from tests.support.snapshots import PodMaker, a_job, a_pod, an_event, at, wire
 from tests.support.volumes import a_claim
 

@@ -6,14 +6,14 @@ from typing import Any, Final
 
 import pytest
 
+from nightcrawler_crds.building.run import NewJob
+from nightcrawler_crds.planning.nodes import NodeRoom, Nodes
+from nightcrawler_crds.planning.onenode import node_terms
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.planning.together import moments
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Step, conditions
 from nightcrawler_crds.words.quantities import parse_quantity
-from nightcrawler_operator.decisions.onenode import node_terms
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import NewJob
-from nightcrawler_operator.snapshot import NodeRoom, Nodes
 from tests.support.plans import planned, status_of, step_of
 from tests.support.snapshots import (
     SnapshotMaker,

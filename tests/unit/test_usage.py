@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from nightcrawler_crds.kube.nativeviews import Taint
 from nightcrawler_crds.kube.podmetrics import PodMetricsView, Sample, sample_of
 from nightcrawler_crds.kube.views import ResourceUsageView, UsageOfView, UsageView
+from nightcrawler_crds.planning.nodes import NodeRoom, Nodes
 from nightcrawler_operator.cluster.usage import Usage
-from nightcrawler_operator.snapshot import Figure, Measured, NodeRoom, Nodes
+from nightcrawler_operator.snapshot import Figure, Measured
 from tests.support.plans import planned, status_of, step_of
 from tests.support.snapshots import NODE, SnapshotMaker, a_pod, a_snapshot, a_step, at, wire
 

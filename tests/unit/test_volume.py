@@ -7,14 +7,14 @@ from typing import Any, Final
 import pytest
 
 from nightcrawler_crds import names
+from nightcrawler_crds.building.job import job
+from nightcrawler_crds.building.run import NewJob, Run
+from nightcrawler_crds.building.volume import Volume, volume_of
+from nightcrawler_crds.building.volumeclaim import volume_claim
 from nightcrawler_crds.kube.metadata import Meta
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Step
-from nightcrawler_operator.builders.job import job
-from nightcrawler_operator.builders.volumeclaim import volume_claim
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import NewJob, Run
-from nightcrawler_operator.volume import Volume, volume_of
 from tests.support.snapshots import EXECUTION, EXECUTION_UID, a_spec, a_step, job_name
 from tests.support.volumes import a_claim
 

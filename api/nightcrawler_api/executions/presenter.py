@@ -45,10 +45,14 @@ def started_now(execution: ExecutionView, expected: Expected, now: datetime) -> 
         "workflowId": execution.spec.workflow_ref.name,
         "status": execution_status(execution),
         "startTime": clock.to_wire(started(execution)),
-        **_estimates(expected),
-        "estimatedEnd": _after(now, (expected.wait or 0.0) + expected.duration),
+        **expected_now(expected, now),
     }
     return cast("ExecutionStarted", shown)
+
+
+def expected_now(expected: Expected, now: datetime) -> dict[str, Any]:
+    """What is expected of a run that is created now."""
+    return {**_estimates(expected), "estimatedEnd": _after(now, (expected.wait or 0.0) + expected.duration)}
 
 
 def _estimates(expected: Expected) -> dict[str, Any]:

@@ -76,12 +76,31 @@ class WorkflowService:
 
     async def create(self, body: Mapping[str, Any], caller: Caller) -> WorkflowCreated:
         """Create a workflow; without steps it takes the template's."""
+        return await self.create_from_spec(self._new_spec(body), caller)
+
+    async def create_dry(self, body: Mapping[str, Any], caller: Caller) -> WorkflowView:
+        """The workflow that would be created, as the API server takes it; raises what creating it raises."""
+        spec = self._new_spec(body)
+        return await create_named(_PREFIX, lambda name: self._post(name, spec, caller, dry_run=True))
+
+    def _new_spec(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         spec = drafts.desired_spec({}, body)
         if spec.get("steps", []) == []:
             spec = self._with_template(spec)
         self._check(body, None, spec)
+        return spec
 
-        return await self.create_from_spec(spec, caller)
+    async def _post(
+        self, name: str, spec: Mapping[str, Any], caller: Caller, *, dry_run: bool = False
+    ) -> WorkflowView:
+        manifest = {
+            "apiVersion": WORKFLOWS.api_version,
+            "kind": WORKFLOWS.kind,
+            "metadata": {"name": name, "annotations": {names.ANNOTATION_CREATOR: caller.name}},
+            "spec": spec,
+        }
+        namespace = self._cluster.namespace
+        return await self._store.create(WORKFLOWS, namespace, manifest, WorkflowView, dry_run=dry_run)
 
     async def create_as(self, name: str | None, body: Mapping[str, Any], caller: Caller) -> WorkflowCreated:
         """Create a workflow as it is in a body, under a name if there is one.
@@ -99,13 +118,7 @@ class WorkflowService:
         """Create a workflow from a spec that only the API server validates."""
 
         async def create(name: str) -> WorkflowView:
-            manifest = {
-                "apiVersion": WORKFLOWS.api_version,
-                "kind": WORKFLOWS.kind,
-                "metadata": {"name": name, "annotations": {names.ANNOTATION_CREATOR: caller.name}},
-                "spec": spec,
-            }
-            return await self._store.create(WORKFLOWS, self._cluster.namespace, manifest, WorkflowView)
+            return await self._post(name, spec, caller)
 
         view = await (create(called) if called else create_named(_PREFIX, create))
         self._cluster.cache_workflow(view)

@@ -38,10 +38,14 @@ class StepDefaults:
     """Request of steps for which none is set; None requests nothing."""
     default_memory: words.Bytes | None = None
     """Request of steps for which none is set; None requests nothing."""
+    storage_class: str | None = None
+    """StorageClass of the volumes of runs whose Environment names none; None for the cluster's default."""
     storage_access_mode: AccessMode = "ReadWriteOnce"
     """Access mode of the volumes of runs whose Environment names none."""
     priority_class_prefix: str = ""
     """What precedes a workflow's priority in the names of PriorityClasses; empty: Pods get none for it."""
+    steps_otlp_endpoint: str = ""
+    """Where steps export what they trace themselves; empty: nowhere."""
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ def _which(child: JobView | PodView) -> tuple[str, int]:
     return marks.step, marks.attempt_number
 
 
-def _of_jobs(attempts: dict[tuple[str, int], Attempt], what: str) -> str | None:
+def _of_jobs(attempts: Mapping[tuple[str, int], Attempt], what: str) -> str | None:
     """The revision, or the environment, named by Jobs that are not in status yet."""
     named = (getattr(a.job.metadata.annotations, what) for a in attempts.values() if a.job is not None)
     return next((name for name in named if name), None)

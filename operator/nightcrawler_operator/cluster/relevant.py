@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from nightcrawler_crds.kube.nativeviews import ContainerState, JobView, NodeView, PodView, VolumeClaimView
-from nightcrawler_crds.words.quantities import parse_quantity
-from nightcrawler_operator.decisions.fitting import is_of_state
 from nightcrawler_operator.decisions.pods import disruption, pod_condition, step_status
-from nightcrawler_operator.snapshot import NodeRoom
 
 _SETTING_UP: Final = frozenset({"ContainerCreating", "PodInitializing"})
 
@@ -64,17 +61,6 @@ def node_state(node: NodeView) -> tuple[object, ...]:
         status.allocatable,
         spec.taints,
         spec.unschedulable,
-    )
-
-
-def room_of(node: NodeView) -> NodeRoom:
-    """What placement looks at in a node."""
-    return NodeRoom(
-        name=node.metadata.name,
-        labels=node.metadata.labels,
-        allocatable={name: parse_quantity(amount) for name, amount in node.status.allocatable.items()},
-        taints=node.spec.taints,
-        open=node.ready and not node.spec.unschedulable and not any(map(is_of_state, node.spec.taints)),
     )
 
 

@@ -19,6 +19,7 @@ from nightcrawler_crds.kube.nativeviews import JobView, NodeView, PodView, Volum
 from nightcrawler_crds.kube.reading import Unreadables
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, OwingView, ProfileView, WorkflowView
+from nightcrawler_crds.planning.nodes import Nodes
 from nightcrawler_crds.validation import wanted_by
 from nightcrawler_operator.cluster import relevant
 from nightcrawler_operator.cluster.childcaches import ChildCaches
@@ -48,7 +49,7 @@ from nightcrawler_operator.keys import (
     WorkKey,
 )
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import Nodes, Refusal
+from nightcrawler_operator.snapshot import Refusal
 
 _DEFAULT: Final = Limits()
 

@@ -14,14 +14,14 @@ from nightcrawler_crds import names
 from nightcrawler_crds.kube.nativeviews import JobView, PodView
 from nightcrawler_crds.names import STEP_CONTAINER
 from nightcrawler_crds.plaintext import one_line
+from nightcrawler_crds.planning.fitting import allowed_nodes, larger_than_all
+from nightcrawler_crds.planning.onenode import nodes_with_devices
 from nightcrawler_crds.v1alpha1 import Step, conditions
 from nightcrawler_operator.decisions.attempt_result import Result, attempt_result
 from nightcrawler_operator.decisions.attempt_state import AttemptState, Blame, Failed, Runs, Succeeded, Waits
 from nightcrawler_operator.decisions.causes import cause_of, sentence_of
 from nightcrawler_operator.decisions.containers import failing_beside, how_it_ended
 from nightcrawler_operator.decisions.context import StepContext
-from nightcrawler_operator.decisions.fitting import allowed_nodes, larger_than_all
-from nightcrawler_operator.decisions.onenode import common_nodes
 from nightcrawler_operator.decisions.pending import Pending
 from nightcrawler_operator.decisions.pods import is_live, step_status
 from nightcrawler_operator.decisions.waiting import waiting
@@ -193,7 +193,7 @@ def _deadline(ctx: StepContext, pod: PodView, started: datetime) -> Deadline | N
 
     A step's timeout is the program's: image pull and init containers do not count. The kubelet counts a Pod's
     `activeDeadlineSeconds` from when it accepted the Pod, so the value is lowered once the container has
-    started; until then it is only a backstop (`builders.pod`). So the kubelet ends the program even while no
+    started; until then it is only a backstop (`building.pod`). So the kubelet ends the program even while no
     operator runs, and the Pod stays with its log and the reason `DeadlineExceeded`, whatever the exit code.
     """
     timeout = ctx.resolved.timeout
@@ -256,7 +256,7 @@ def _no_node_is_large_enough(ctx: StepContext, state: Waits | Failed) -> Waits |
         return state
     nodes, run = ctx.snapshot.nodes, ctx.run
     if run.volume is not None and run.volume.on_one_node:
-        rooms = common_nodes(run.revision, run.environment, nodes, ctx.snapshot.limits)
+        rooms = nodes_with_devices(run.revision, run.environment, nodes, ctx.snapshot.limits)
         why = larger_than_all(ctx.resolved, rooms, nodes, "the largest node that all steps may use")
     else:
         why = larger_than_all(ctx.resolved, allowed_nodes(ctx.resolved, nodes), nodes)

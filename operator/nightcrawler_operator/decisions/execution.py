@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from nightcrawler_crds.building.run import Run
+from nightcrawler_crds.building.volume import volume_of
 from nightcrawler_crds.kube.views import ExecutionStatusView
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, conditions
@@ -28,15 +30,8 @@ from nightcrawler_operator.decisions.ownership import workflow_of
 from nightcrawler_operator.decisions.placement import Later, lost_place, placed_by_choice, recorded_place
 from nightcrawler_operator.decisions.recorded import conditions_with, is_accepted
 from nightcrawler_operator.decisions.status import status_patch
-from nightcrawler_operator.plan import (
-    LookForRevision,
-    LookForWorkflow,
-    Plan,
-    Run,
-    Waiting,
-)
+from nightcrawler_operator.plan import LookForRevision, LookForWorkflow, Plan, Waiting
 from nightcrawler_operator.snapshot import Refusal, Snapshot
-from nightcrawler_operator.volume import volume_of
 
 
 def decide(snapshot: Snapshot) -> Plan:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from nightcrawler_crds.building.volume import Volume
 from nightcrawler_crds.kube.nativeviews import EventView, JobView, PodView, VolumeClaimView
 from nightcrawler_operator.decisions.attempt_state import Waits
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import LookForEvents
 from nightcrawler_operator.snapshot import ObservedEvents, Refusal
-from nightcrawler_operator.volume import Volume
 
 POD_EXPECTED: Final = timedelta(seconds=5)
 """The Job controller creates a Job's Pod at once; after this long, an Event says why it does not."""

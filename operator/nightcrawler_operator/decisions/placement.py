@@ -22,18 +22,19 @@ from nightcrawler_crds.planning.candidates import (
 from nightcrawler_crds.planning.choice import Appraisal, choose, comparable, objection, why
 from nightcrawler_crds.planning.cost import expected_cost
 from nightcrawler_crds.planning.duration import Past, expected_duration
+from nightcrawler_crds.planning.nodes import Nodes
+from nightcrawler_crds.planning.objections import objections
+from nightcrawler_crds.planning.onenode import contradiction
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.planning.together import is_on_one_node
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, conditions
 from nightcrawler_crds.v1alpha1.workflow import EnvironmentStrategy
 from nightcrawler_crds.validation import NONE_CHOSEN
 from nightcrawler_operator.claims import Place
-from nightcrawler_operator.decisions.objections import objections
-from nightcrawler_operator.decisions.onenode import contradiction
 from nightcrawler_operator.decisions.status import MAX_MESSAGE
 from nightcrawler_operator.decisions.wait import expected_wait
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import Nodes, Outlook
+from nightcrawler_operator.snapshot import Outlook
 
 _MOST_OBJECTIONS: Final = 5
 _MOST_SHOWN: Final = 64

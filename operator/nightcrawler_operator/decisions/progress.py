@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from nightcrawler_crds.building.run import Run, kept_where_all_fit
 from nightcrawler_crds.kube.views import CostView, ExecutionStatusView, StepStatusView
 from nightcrawler_crds.masking import used_secrets
 from nightcrawler_crds.planning.cost import run_cost
@@ -19,7 +20,6 @@ from nightcrawler_operator.decisions.context import NOT_BEGUN, StepContext
 from nightcrawler_operator.decisions.dominant import dominant, waits
 from nightcrawler_operator.decisions.inference import inferred_complete
 from nightcrawler_operator.decisions.notifications.outbox import late_at, with_notices
-from nightcrawler_operator.decisions.onenode import kept_where_all_fit
 from nightcrawler_operator.decisions.pending import POD_EXPECTED
 from nightcrawler_operator.decisions.quota import ASK_AFTER, jobs_to_make_room
 from nightcrawler_operator.decisions.status import status_patch
@@ -27,7 +27,7 @@ from nightcrawler_operator.decisions.steps import Progress, advance, seconds_run
 from nightcrawler_operator.decisions.usage import run_usage, with_usage
 from nightcrawler_operator.decisions.volumeclaims import missing_volume
 from nightcrawler_operator.decisions.writing import goes_well, to_be_written_by, unwritten
-from nightcrawler_operator.plan import Done, LookForSecrets, Outcome, Plan, Run, Waiting
+from nightcrawler_operator.plan import Done, LookForSecrets, Outcome, Plan, Waiting
 from nightcrawler_operator.snapshot import Snapshot
 
 
@@ -219,7 +219,9 @@ def _on_its_way(picture: Picture) -> Plan | None:
     if first or later:
         # Usually a Pod wakes the run; if none is created, nothing would.
         look_at.append(snapshot.now + POD_EXPECTED)
-    run = kept_where_all_fit(snapshot, picture.run) if first or later else picture.run
+    run = picture.run
+    if first or later:
+        run = kept_where_all_fit(run, snapshot.nodes, snapshot.limits)
     room = jobs_to_make_room(snapshot)
     if room:
         look_at.append(snapshot.now + ASK_AFTER)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from nightcrawler_crds.building.run import NewJob
 from nightcrawler_crds.kube.nativeviews import PodView
 from nightcrawler_crds.kube.views import StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
@@ -25,7 +26,7 @@ from nightcrawler_operator.decisions.job_blockers import ended_without_job, what
 from nightcrawler_operator.decisions.pods import is_live, lingers, may_run, step_termination
 from nightcrawler_operator.decisions.recorded import waits_since
 from nightcrawler_operator.decisions.usage import step_usage
-from nightcrawler_operator.plan import Deadline, LookForJob, Lookup, NewJob, OldObject
+from nightcrawler_operator.plan import Deadline, LookForJob, Lookup, OldObject
 from nightcrawler_operator.snapshot import Attempt
 
 _LAST_POD_RECHECK = timedelta(seconds=10)

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from nightcrawler_crds.building.run import Run
 from nightcrawler_crds.kube.nativeviews import PodView
 from nightcrawler_crds.kube.views import ResourceUsageView, StepStatusView, UsageOfView, UsageView
 from nightcrawler_crds.planning.resolved import ResolvedStep
 from nightcrawler_operator.decisions.context import StepContext
-from nightcrawler_operator.plan import Run
 from nightcrawler_operator.snapshot import Figure, Measured, Snapshot
 
 _PERCENT = 100.0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from nightcrawler_operator.plan import Run
+from nightcrawler_crds.building.run import Run
+from nightcrawler_crds.building.volume import Volume
 from nightcrawler_operator.snapshot import Snapshot
-from nightcrawler_operator.volume import Volume
 
 
 def missing_volume(snapshot: Snapshot, run: Run) -> Volume | None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from nightcrawler_crds import names
+from nightcrawler_crds.building.volume import NO_PROVISIONER
 from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.attempt_state import Blame, Failed, Waits
@@ -44,10 +45,7 @@ def volume_missing(p: Pending) -> Waits | Failed | None:
     if why is None or why.reason not in _CLAIM_WAITS:
         return None
     if why.reason == _NO_VOLUME and p.claim.spec.storage_class_name is None:
-        message = (
-            "waits for the volume of its run, for which there is no provisioner: the cluster has no default "
-            "StorageClass, and neither the Environment nor the installation names one"
-        )
+        message = f"waits for the volume of its run, for which {NO_PROVISIONER}"
     else:
         message = f"waits for the volume of its run: {one_line(why.message)}"
     return p.wait(conditions.STEP_VOLUME, message)

@@ -7,15 +7,16 @@ from datetime import datetime
 from statistics import median
 from typing import Final
 
+from nightcrawler_crds.planning.fitting import allowed_nodes
+from nightcrawler_crds.planning.nodes import NodeRoom, Nodes
+from nightcrawler_crds.planning.onenode import common_nodes
 from nightcrawler_crds.planning.resolved import requests, resolve
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.planning.together import is_on_one_node, moments
 from nightcrawler_crds.planning.wait import nth_end, until_room
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
-from nightcrawler_operator.decisions.fitting import allowed_nodes
-from nightcrawler_operator.decisions.onenode import common_nodes
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import LiveRun, NodeRoom, Nodes, Outlook
+from nightcrawler_operator.snapshot import LiveRun, Outlook
 
 _MOST_COPIES: Final = 100
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from nightcrawler_crds.building.refused import forbidden, in_words
 from nightcrawler_crds.kube.nativeviews import PodView
 from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.v1alpha1 import conditions
@@ -122,9 +123,9 @@ def _no_pod(p: Pending) -> Waits | Failed | None:
         ask_at = p.ask_at(uid, p.created + POD_EXPECTED)
         wait = p.wait(conditions.STEP_NO_POD, "its Job has no Pod yet", ask_at)
         return replace(wait, show_at=p.created + _STARTING_SHOWN, lookups=p.ask(uid, "Job", ask_at))
-    reason, final = refusals.forbidden(failure.message)
+    reason, final = forbidden(failure.message)
     ask_at = p.ask_at(uid, p.now)
-    refusal = Refusal(refusals.in_words(failure.message), None if final else ask_at, reason, p.created)
+    refusal = Refusal(in_words(failure.message), None if final else ask_at, reason, p.created)
     if refusals.is_final(refusal, p.now, p.limits):
         return _refused(p, refusal.message)
     wait = p.wait(reason, refusal.message, ask_at)

@@ -10,14 +10,13 @@ from urllib.parse import quote
 import msgspec
 
 from nightcrawler_crds import names
-from nightcrawler_crds.planning.resolved import ResolvedStep, resolve
+from nightcrawler_crds.building.run import NewJob, PodDefaults, Run
+from nightcrawler_crds.building.volume import WORKSPACE_PATH
+from nightcrawler_crds.planning.resolved import ResolvedStep, StepDefaults, resolve
 from nightcrawler_crds.tracing import ids
 from nightcrawler_crds.v1alpha1 import EnvVar, Step
 from nightcrawler_crds.validation import is_secure
 from nightcrawler_crds.words.gpumodels import Wanted
-from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import NewJob, Run
-from nightcrawler_operator.volume import WORKSPACE_PATH
 
 SCRATCH_PATH: Final = "/scratch"
 SHARED_MEMORY_PATH: Final = "/dev/shm"  # noqa: S108 - where programs expect it, in the step's own container
@@ -28,7 +27,7 @@ _NO_PRODUCT: Final = "none-there"
 _LONGEST_DEADLINE: Final = 2**31 - 1
 
 
-def pod_spec(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any]:
+def pod_spec(run: Run, step: Step, new: NewJob, limits: PodDefaults) -> dict[str, Any]:
     """The Pod's spec."""
     resolved = resolve(step, run.revision, run.environment, limits)
     volumes = {**_volumes(resolved), **_workspace(run)}
@@ -39,7 +38,7 @@ def pod_spec(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any
         # A step gets a token only if its podTemplate names a service account.
         "automountServiceAccountToken": _names_account(step),
         "enableServiceLinks": False,
-        "containers": [_container(step, variables, _requirements(resolved, gpus), volumes)],
+        "containers": [_container(resolved, variables, _requirements(resolved, gpus), volumes)],
         **_of_profile(resolved),
     }
     if resolved.priority_class:
@@ -62,7 +61,7 @@ def pod_spec(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any
     return spec
 
 
-def _backstop(timeout: float, limits: Limits) -> int:
+def _backstop(timeout: float, limits: PodDefaults) -> int:
     """The deadline of a Pod whose program has not started, in seconds from when its kubelet accepted it.
 
     A step's timeout begins with its container, and the deadline is lowered then (`decisions.attempts`). This
@@ -110,11 +109,12 @@ def _volumes(resolved: ResolvedStep) -> dict[str, tuple[str, dict[str, Any]]]:
 
 
 def _container(
-    step: Step,
+    resolved: ResolvedStep,
     variables: Sequence[Mapping[str, Any]],
     requirements: Mapping[str, Any],
     volumes: Mapping[str, Any],
 ) -> dict[str, Any]:
+    step = resolved.step
     container: dict[str, Any] = {
         "name": names.STEP_CONTAINER,
         "image": step.image,
@@ -137,7 +137,7 @@ def _container(
 
 
 def environment_variables(
-    run: Run, written: Iterable[EnvVar], new: NewJob, limits: Limits
+    run: Run, written: Iterable[EnvVar], new: NewJob, limits: StepDefaults
 ) -> list[dict[str, Any]]:
     """The container's variables: parameters, names of workflow, execution and step, then those `written`.
 
@@ -159,7 +159,7 @@ def environment_variables(
     return [*parameters, *({"name": n, "value": _escaped(v)} for n, v in about.items()), *own]
 
 
-def tracing_variables(run: Run, new: NewJob, limits: Limits) -> dict[str, str]:
+def tracing_variables(run: Run, new: NewJob, limits: StepDefaults) -> dict[str, str]:
     """By which a program continues the trace of the run, where its workflow sets a traceLevel.
 
     The names are those of the W3C and of OpenTelemetry, which its libraries read by themselves.

@@ -7,20 +7,15 @@ resources of side-cars are left to the scheduler.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.nativeviews import Taint
-from nightcrawler_crds.planning.resolved import ResolvedStep, pod_spec_of, requests, resolve
+from nightcrawler_crds.planning.nodes import KEEPS_OUT, NodeRoom, Nodes, is_of_state
+from nightcrawler_crds.planning.resolved import ResolvedStep, StepDefaults, pod_spec_of, requests, resolve
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
 from nightcrawler_crds.words import Bytes, Cpu
-from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import NodeRoom, Nodes
-
-_KEEPS_OUT: Final = ("NoSchedule", "NoExecute")
-_OF_THE_CLUSTER: Final = "node.kubernetes.io/"
-"""Taints of a node's condition, which come and go."""
 
 
 def nodes_of(spec: EnvironmentSpec, nodes: Nodes) -> list[NodeRoom]:
@@ -29,11 +24,6 @@ def nodes_of(spec: EnvironmentSpec, nodes: Nodes) -> list[NodeRoom]:
     selector = {**(template.get("nodeSelector") or {}), **(spec.node_selector or {})}
     tolerations = [*(spec.tolerations or ()), *(template.get("tolerations") or ())]
     return [room for room in nodes.rooms if is_selected(room, selector) and is_tolerated(room, tolerations)]
-
-
-def is_of_state(taint: Taint) -> bool:
-    """Whether a taint keeps Pods out because of a node's state, such as full disks, until that passes."""
-    return taint.effect in _KEEPS_OUT and taint.key.startswith(_OF_THE_CLUSTER)
 
 
 def fits(room: NodeRoom, asked: Mapping[str, float]) -> bool:
@@ -56,7 +46,7 @@ def allowed_nodes(resolved: ResolvedStep, nodes: Nodes) -> list[NodeRoom]:
 
 
 def too_large(
-    environment: str, spec: EnvironmentSpec, revision: Revision, nodes: Nodes, limits: Limits
+    environment: str, spec: EnvironmentSpec, revision: Revision, nodes: Nodes, limits: StepDefaults
 ) -> str | None:
     """The sentence about the first step that no node could hold; None if each fits somewhere."""
     for step in revision.steps.values():
@@ -112,7 +102,7 @@ def is_tolerated(room: NodeRoom, tolerations: Iterable[Mapping[str, Any]]) -> bo
     return all(
         any(_tolerates(toleration, taint) for toleration in there)
         for taint in room.taints
-        if taint.effect in _KEEPS_OUT and not is_of_state(taint)
+        if taint.effect in KEEPS_OUT and not is_of_state(taint)
     )
 
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.metadata import Meta
 from nightcrawler_crds.kube.nativeviews import VolumeClaimView
+from nightcrawler_crds.planning.resolved import StepDefaults
 from nightcrawler_crds.planning.together import ON_SEVERAL_NODES, asked_size
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Storage, WorkflowSpec
 from nightcrawler_crds.words import Bytes
-from nightcrawler_operator.limits import Limits
 
 WORKSPACE_PATH = "/workspace"
 """Where every step has it."""
+NO_PROVISIONER: Final = (
+    "there is no provisioner: the cluster has no default StorageClass, and neither the Environment nor the "
+    "installation names one"
+)
+"""Why a claim without a class waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,7 @@ class Volume:
 def volume_of(
     spec: WorkflowSpec,
     environment: EnvironmentSpec,
-    limits: Limits,
+    limits: StepDefaults,
     owner: Meta,
     claim: VolumeClaimView | None = None,
 ) -> Volume | None:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from nightcrawler_crds import names
-from nightcrawler_crds.planning.resolved import ResolvedStep, resolve, tolerates_device
+from nightcrawler_crds.planning.fitting import amount_in_words, fits, is_selected, is_tolerated
+from nightcrawler_crds.planning.nodes import NodeRoom, Nodes
+from nightcrawler_crds.planning.resolved import ResolvedStep, StepDefaults, resolve, tolerates_device
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.planning.together import Moment, moments
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
-from nightcrawler_operator.decisions.fitting import amount_in_words, fits, is_selected, is_tolerated
-from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import Run
-from nightcrawler_operator.snapshot import NodeRoom, Nodes, Snapshot
 
 _HOSTNAME: Final = "kubernetes.io/hostname"
 _INSTANCE_TYPE: Final = "node.kubernetes.io/instance-type"
 _MOST_NAMES: Final = 100
 
 
-def contradiction(revision: Revision, spec: EnvironmentSpec, limits: Limits, nodes: Nodes) -> str | None:
+def contradiction(
+    revision: Revision, spec: EnvironmentSpec, limits: StepDefaults, nodes: Nodes
+) -> str | None:
     """The sentence about two steps that ask for nodes with different values of a label; None if none do."""
     wanted: dict[str, tuple[str, str]] = {}
     for step in revision.steps.values():
@@ -38,7 +37,7 @@ def contradiction(revision: Revision, spec: EnvironmentSpec, limits: Limits, nod
 
 
 def too_large_together(
-    environment: str, spec: EnvironmentSpec, revision: Revision, nodes: Nodes, limits: Limits
+    environment: str, spec: EnvironmentSpec, revision: Revision, nodes: Nodes, limits: StepDefaults
 ) -> str | None:
     """The sentence about steps that no node could hold, were it empty; None if one could hold all."""
     rooms = common_nodes(revision, spec, nodes, limits)
@@ -63,7 +62,7 @@ def too_large_together(
 
 
 def node_terms(
-    revision: Revision, spec: EnvironmentSpec, limits: Limits, nodes: Nodes
+    revision: Revision, spec: EnvironmentSpec, limits: StepDefaults, nodes: Nodes
 ) -> tuple[Mapping[str, Any], ...]:
     """Terms of a node affinity that keep the volume from nodes that are too small for a later step.
 
@@ -89,7 +88,9 @@ def node_terms(
     )
 
 
-def common_nodes(revision: Revision, spec: EnvironmentSpec, nodes: Nodes, limits: Limits) -> list[NodeRoom]:
+def common_nodes(
+    revision: Revision, spec: EnvironmentSpec, nodes: Nodes, limits: StepDefaults
+) -> list[NodeRoom]:
     """The nodes that every step may use, whatever room they have; each tolerates what any does."""
     resolved = [resolve(step, revision, spec, limits) for step in revision.steps.values()]
     gpus = [one for step in resolved if (one := step.gpus(nodes.gpu_products)) is not None]
@@ -106,6 +107,19 @@ def common_nodes(revision: Revision, spec: EnvironmentSpec, nodes: Nodes, limits
     ]
 
 
+def nodes_with_devices(
+    revision: Revision, spec: EnvironmentSpec, nodes: Nodes, limits: StepDefaults
+) -> list[NodeRoom]:
+    """Those of the common nodes that have each device that a step asks for, be it another step."""
+    resolved = [resolve(step, revision, spec, limits) for step in revision.steps.values()]
+    devices = {one.resource for step in resolved if (one := step.gpus(nodes.gpu_products)) is not None}
+    return [
+        room
+        for room in common_nodes(revision, spec, nodes, limits)
+        if all(room.allocatable.get(device) for device in devices)
+    ]
+
+
 def _selector(resolved: ResolvedStep, nodes: Nodes) -> dict[str, str]:
     return resolved.node_selector(nodes.gpu_products)
 
@@ -119,12 +133,3 @@ def _called(steps: Sequence[str]) -> str:
     if len(steps) > len(shown):
         return f"{', '.join(shown)} and {len(steps) - len(shown)} others"
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
-
-
-def kept_where_all_fit(snapshot: Snapshot, run: Run) -> Run:
-    """The run, with the nodes among which its first Pod decides where a volume of one node is."""
-    volume = run.volume
-    if volume is None or volume.bound or not volume.on_one_node:
-        return run
-    terms = node_terms(run.revision, run.environment, snapshot.limits, snapshot.nodes)
-    return replace(run, node_terms=terms)

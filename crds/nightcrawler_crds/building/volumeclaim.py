@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from nightcrawler_crds import names
-from nightcrawler_operator.plan import Run
-from nightcrawler_operator.volume import Volume
+from nightcrawler_crds.building.run import Run
+from nightcrawler_crds.building.volume import Volume
 
 
 def volume_claim(run: Run, volume: Volume) -> dict[str, Any]:

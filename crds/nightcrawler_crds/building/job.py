@@ -11,19 +11,18 @@ from typing import Any
 import msgspec
 
 from nightcrawler_crds import names
+from nightcrawler_crds.building import onenode, podsecurity
+from nightcrawler_crds.building.merge import merge_pod
+from nightcrawler_crds.building.pod import fixed_selector, pod_spec
+from nightcrawler_crds.building.run import NewJob, PodDefaults, Run
+from nightcrawler_crds.building.volume import Volume
 from nightcrawler_crds.kube.nativeviews import WholeJobView
 from nightcrawler_crds.planning.resolved import resolve, tolerates_device
 from nightcrawler_crds.v1alpha1 import Step
 from nightcrawler_crds.validation import is_secure, profile_name
-from nightcrawler_operator.builders import onenode, podsecurity
-from nightcrawler_operator.builders.merge import merge_pod
-from nightcrawler_operator.builders.pod import fixed_selector, pod_spec
-from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import NewJob, Run
-from nightcrawler_operator.volume import Volume
 
 
-def job(run: Run, new: NewJob, limits: Limits, *, managed: bool = True) -> dict[str, Any]:
+def job(run: Run, new: NewJob, limits: PodDefaults, *, managed: bool = True) -> dict[str, Any]:
     """The manifest of the Job; if it is `managed`, the operator creates its Pod."""
     step = run.revision.steps[new.step]
     labels = {
@@ -92,7 +91,12 @@ def pod(job: WholeJobView) -> dict[str, Any]:
 
 
 def _template(
-    run: Run, step: Step, new: NewJob, limits: Limits, labels: dict[str, str], annotations: dict[str, str]
+    run: Run,
+    step: Step,
+    new: NewJob,
+    limits: PodDefaults,
+    labels: dict[str, str],
+    annotations: dict[str, str],
 ) -> dict[str, Any]:
     merged = _merged(run, step, new, limits)
     if run.volume is not None:
@@ -107,7 +111,7 @@ def _template(
     return merged
 
 
-def _merged(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any]:
+def _merged(run: Run, step: Step, new: NewJob, limits: PodDefaults) -> dict[str, Any]:
     """The Pod of a step with the podTemplates of its Environment and of its own over it."""
     built = {"metadata": {}, "spec": pod_spec(run, step, new, limits)}
     of_environment = merge_pod(built, run.environment.pod_template or {})
@@ -120,7 +124,7 @@ def _merged(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any]
     return merged
 
 
-def _share_volume(spec: dict[str, Any], run: Run, volume: Volume, step: Step, limits: Limits) -> None:
+def _share_volume(spec: dict[str, Any], run: Run, volume: Volume, step: Step, limits: PodDefaults) -> None:
     """Let a step's program write to the run's volume, and run where all steps can if it is on one node."""
     context = dict(spec.get("securityContext") or {})
     if limits.storage_fs_group and "fsGroup" not in context:
@@ -149,7 +153,7 @@ def _share_volume(spec: dict[str, Any], run: Run, volume: Volume, step: Step, li
     )
 
 
-def _by_choice_of_nodes(run: Run, limits: Limits) -> dict[bytes, Step]:
+def _by_choice_of_nodes(run: Run, limits: PodDefaults) -> dict[bytes, Step]:
     """One step for each way in which the steps of a run choose their nodes; there are few ways."""
     found: dict[bytes, Step] = {}
     for step in run.revision.steps.values():
@@ -157,7 +161,7 @@ def _by_choice_of_nodes(run: Run, limits: Limits) -> dict[bytes, Step]:
     return found
 
 
-def _choice_of_nodes(run: Run, step: Step, limits: Limits) -> bytes:
+def _choice_of_nodes(run: Run, step: Step, limits: PodDefaults) -> bytes:
     """What of a step decides about its nodes."""
     template = (step.pod_template or {}).get("spec") or {}
     resolved = resolve(step, run.revision, run.environment, limits)
