@@ -17,7 +17,9 @@ from nightcrawler_api.archive.contract import ArchivedRevision, alias
 from nightcrawler_api.executions import presenter
 from nightcrawler_api.state.ordering import NEWEST_FIRST
 from nightcrawler_api.state.runs import ExecutionQuery
+from nightcrawler_crds.kube.reading import from_body
 from nightcrawler_crds.kube.views import ExecutionView
+from tests.support import fullobjects
 from tests.support.archives import NOW, PLACE, Desk, desk
 from tests.support.views import at, execution, workflow
 
@@ -73,6 +75,12 @@ def test_an_execution_comes_back_as_it_was(
     back = rows.whole(rows.document_of(view), made)
     clean = {rows.storable(name): step for name, step in view.status.steps.items()}
     assert back == msgspec.structs.replace(view, status=msgspec.structs.replace(view.status, steps=clean))
+
+
+def test_whatever_is_recorded_of_a_run_comes_back() -> None:
+    view = from_body(fullobjects.execution(), ExecutionView)
+    made = [SimpleNamespace(**row) for row in rows.step_rows(view, ())]
+    assert rows.whole(rows.document_of(view), made) == view
 
 
 def test_steps_are_in_the_order_of_what_ran() -> None:
