@@ -23,6 +23,7 @@ from nightcrawler_api.audit.recorder import Recorder, write_line
 from nightcrawler_api.audit.service import AuditService
 from nightcrawler_api.caller import Identified
 from nightcrawler_api.dependencies import Facade
+from nightcrawler_api.dryruns.service import DryRunService
 from nightcrawler_api.environments import endpoints as environments
 from nightcrawler_api.environments.service import EnvironmentService
 from nightcrawler_api.events import endpoints as events
@@ -32,6 +33,7 @@ from nightcrawler_api.executions.forecasts import Forecasts
 from nightcrawler_api.executions.reader import ExecutionReader
 from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.executions.steplogs import StepLogs
+from nightcrawler_api.executions.usage import LiveUsage
 from nightcrawler_api.http.conditions import Conditions
 from nightcrawler_api.http.heads import HeadAsGet
 from nightcrawler_api.http.limits import Limited, Limits
@@ -45,6 +47,7 @@ from nightcrawler_api.keeping.notes import Notes
 from nightcrawler_api.keptlogs.contract import LogHistory
 from nightcrawler_api.logs import endpoints as logs
 from nightcrawler_api.logs.service import LogService
+from nightcrawler_api.masks import Masks
 from nightcrawler_api.metrics import Measured, Metrics
 from nightcrawler_api.openapi import document_problem_type, document_rules, document_yaml
 from nightcrawler_api.repeats import REPLAYED
@@ -64,6 +67,7 @@ from nightcrawler_api.workflows.presenter import Fallbacks
 from nightcrawler_api.workflows.service import WorkflowService
 from nightcrawler_crds.election.elector import LeaseTerms
 from nightcrawler_crds.kube.store import Store
+from nightcrawler_crds.prometheus import prometheus_of
 
 log = logging.getLogger(__name__)
 
@@ -156,60 +160,72 @@ def _audits_reads(cluster: ClusterCache, workflow: str) -> bool:
 
 def _wire(settings: Settings, store: Store) -> Facade:
     cluster = ClusterCache(store, settings.namespace)
+    masks = Masks(store, cluster, enabled=settings.mask_secrets)
+    usage = LiveUsage(store, prometheus_of(settings), enabled=settings.usage)
     streams = Streams(settings.max_streams, settings.max_streams_per_caller)
-    fallbacks = Fallbacks(
+    workflow_service = WorkflowService(
+        store,
+        cluster,
+        fallbacks=_fallbacks(settings),
+        policy=settings.pod_policy,
+        template=settings.template_workflow,
+        notification_domains=settings.notification_domains,
+    )
+    kept = _kept(settings, store, cluster, masks)
+    recorder = Recorder(kept.records)
+    history = kept.archive.history if kept.archive else None
+    step_logs = StepLogs(store, kept.logs, masks)
+    user = settings.default_user
+    forecasts = Forecasts(cluster, defaults=settings.step_defaults, limits=settings)
+    execution_service = ExecutionService(
+        store,
+        cluster,
+        default_user=user,
+        policy=settings.pod_policy,
+        forecasts=forecasts,
+        history=history,
+    )
+    return Facade(
+        settings=settings,
+        cluster=cluster,
+        kept=kept,
+        workflows=workflow_service,
+        dry_runs=DryRunService(
+            store, cluster, workflow_service, execution_service, forecasts, settings.step_defaults
+        ),
+        actions=WorkflowActions(store, cluster, workflow_service),
+        revisions=RevisionService(store, cluster, history),
+        timelines=TimelineService(store, cluster, history),
+        statistics=StatisticsService(cluster, default_user=user, history=history),
+        environments=EnvironmentService(cluster),
+        execution_reader=ExecutionReader(
+            cluster, step_logs, forecasts, usage, default_user=user, history=history
+        ),
+        executions=execution_service,
+        events=EventService(cluster, default_user=user),
+        logs=LogService(store, cluster, masks, step_logs, history),
+        streams=streams,
+        installation=InstallationService(
+            store, cluster, streams, kept, (settings.lease_namespace, settings.lease_name)
+        ),
+        audit=AuditService(kept.records),
+        recorder=recorder,
+        metrics=Metrics(cluster, streams, kept, recorder),
+        usage=usage,
+    )
+
+
+def _fallbacks(settings: Settings) -> Fallbacks:
+    return Fallbacks(
         user=settings.default_user,
         timeout=settings.default_timeout,
         retry_delay=settings.default_retry_delay,
         cpu=settings.default_cpu,
         memory=settings.default_memory,
     )
-    workflow_service = WorkflowService(
-        store,
-        cluster,
-        fallbacks=fallbacks,
-        policy=settings.pod_policy,
-        template=settings.template_workflow,
-        notification_domains=settings.notification_domains,
-    )
-    kept = _kept(settings, store, cluster)
-    recorder = Recorder(kept.records)
-    history = kept.archive.history if kept.archive else None
-    step_logs = StepLogs(store, kept.logs)
-    user = settings.default_user
-    forecasts = Forecasts(cluster, defaults=settings.step_defaults, limits=settings)
-    return Facade(
-        settings=settings,
-        cluster=cluster,
-        kept=kept,
-        workflows=workflow_service,
-        actions=WorkflowActions(store, cluster, workflow_service),
-        revisions=RevisionService(store, cluster, history),
-        timelines=TimelineService(store, cluster, history),
-        statistics=StatisticsService(cluster, default_user=user, history=history),
-        environments=EnvironmentService(cluster),
-        execution_reader=ExecutionReader(cluster, step_logs, forecasts, default_user=user, history=history),
-        executions=ExecutionService(
-            store,
-            cluster,
-            default_user=user,
-            policy=settings.pod_policy,
-            forecasts=forecasts,
-            history=history,
-        ),
-        events=EventService(cluster, default_user=user),
-        logs=LogService(store, cluster, step_logs, history),
-        streams=streams,
-        installation=InstallationService(
-            store, cluster, streams, (settings.lease_namespace, settings.lease_name)
-        ),
-        audit=AuditService(kept.records),
-        recorder=recorder,
-        metrics=Metrics(cluster, streams, kept, recorder),
-    )
 
 
-def _kept(settings: Settings, store: Store, cluster: ClusterCache) -> Kept:
+def _kept(settings: Settings, store: Store, cluster: ClusterCache, masks: Masks) -> Kept:
     """What is kept of runs that have ended."""
     notes, parts = Notes(store, cluster), list[Part]()
     lease = LeaseTerms(namespace=settings.keep_lease_namespace, name=settings.keep_lease_name)
@@ -237,6 +253,7 @@ def _kept(settings: Settings, store: Store, cluster: ClusterCache) -> Kept:
             store,
             cluster,
             notes,
+            masks,
             settings.log_url,
             log_bytes=settings.log_bytes,
             total_bytes=settings.log_total_bytes,
@@ -267,6 +284,7 @@ async def _watching(app: FastAPI) -> AsyncGenerator[None, None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)  # errors have been logged
+        await facade.usage.close()
         await facade.recorder.close()
         if facade.kept.keeper is not None:
             await facade.kept.keeper.close()

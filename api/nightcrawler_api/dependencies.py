@@ -15,11 +15,13 @@ from fastapi import Depends, Header, Request
 from nightcrawler_api.audit.recorder import Recorder
 from nightcrawler_api.audit.service import AuditService
 from nightcrawler_api.caller import CALLER, Caller
+from nightcrawler_api.dryruns.service import DryRunService
 from nightcrawler_api.environments.service import EnvironmentService
 from nightcrawler_api.errors import Invalid, NotReady
 from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions.reader import ExecutionReader
 from nightcrawler_api.executions.service import ExecutionService
+from nightcrawler_api.executions.usage import LiveUsage
 from nightcrawler_api.http import conditions
 from nightcrawler_api.http.conditions import IF_MATCH, IfMatch, if_match_of
 from nightcrawler_api.http.streams import Streams
@@ -49,6 +51,7 @@ class Facade:
     events: EventService
     logs: LogService
     actions: WorkflowActions
+    dry_runs: DryRunService
     revisions: RevisionService
     timelines: TimelineService
     statistics: StatisticsService
@@ -58,6 +61,7 @@ class Facade:
     audit: AuditService
     recorder: Recorder
     metrics: Metrics
+    usage: LiveUsage
     kept: Kept = field(default_factory=Kept)
     keeper_task: asyncio.Task[None] | None = field(default=None)
     """The task that keeps runs that have ended; None if nothing is kept."""
@@ -102,6 +106,10 @@ async def _logs(request: Request) -> LogService:
 
 async def _actions(request: Request) -> WorkflowActions:
     return _ready(request).actions
+
+
+async def _dry_runs(request: Request) -> DryRunService:
+    return _ready(request).dry_runs
 
 
 async def _revisions(request: Request) -> RevisionService:
@@ -181,6 +189,7 @@ ExecutionsRead = Annotated[ExecutionReader, Depends(_execution_reader)]
 Events = Annotated[EventService, Depends(_events)]
 Logs = Annotated[LogService, Depends(_logs)]
 Actions = Annotated[WorkflowActions, Depends(_actions)]
+DryRuns = Annotated[DryRunService, Depends(_dry_runs)]
 Revisions = Annotated[RevisionService, Depends(_revisions)]
 Timelines = Annotated[TimelineService, Depends(_timelines)]
 StatisticsOf = Annotated[StatisticsService, Depends(_statistics)]

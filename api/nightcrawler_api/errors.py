@@ -211,9 +211,14 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request, error: StarletteHTTPException) -> str:
-    """The methods of all routes of a path; Starlette names those of the first only."""
+    """The methods of all routes of a path; Starlette names those of the first only.
+
+    Of a path without parameters, such as that of `import`, they are those that are documented for it,
+    although it may be the id of a workflow too.
+    """
     path = getattr(request.scope.get("route"), "path", "")
-    methods = request.app.openapi()["paths"].get(path)
+    paths = request.app.openapi()["paths"]
+    methods = paths.get(request.scope["path"]) or paths.get(path)
     return (
         ", ".join(method.upper() for method in methods) if methods else (error.headers or {}).get("Allow", "")
     )

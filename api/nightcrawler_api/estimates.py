@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from nightcrawler_api.state.statuses import ended, started
+from nightcrawler_crds.allocation import Queue
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.planning.duration import Past
 
@@ -22,6 +23,7 @@ class Expected:
         duration: Seconds from its first start to its end.
         wait: Seconds until its first start, if it has not started; None if unknown.
         place: Its place in line, 1 for the next; None if it is in none.
+        queue: What one that is new would wait for in line; None if it would begin at once.
         cost: What it will cost; None where the Environment has no prices.
         currency: The currency of that.
     """
@@ -31,6 +33,7 @@ class Expected:
     place: int | None = None
     cost: float | None = None
     currency: str | None = None
+    queue: Queue | None = None
 
 
 def past_of(completed: Sequence[ExecutionView], recent: Sequence[ExecutionView]) -> Past:

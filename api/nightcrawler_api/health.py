@@ -15,10 +15,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from typing_extensions import TypedDict
 
 from nightcrawler_api import errors
-from nightcrawler_api.archive.contract import Archive
 from nightcrawler_api.dependencies import Facade, FacadeOf
-from nightcrawler_api.keeping.keeper import Keeper
-from nightcrawler_api.keptlogs.contract import LogHistory
+from nightcrawler_api.keeping.health import health_of
+from nightcrawler_api.keeping.schemas import ArchiveHealth, LogHealth
 from nightcrawler_api.responses import json
 
 router = APIRouter(tags=["health"])
@@ -32,22 +31,6 @@ class ApiServer(TypedDict):
 
     reachable: bool
     seconds: float
-
-
-class ArchiveHealth(TypedDict):
-    """The archive: `detail` says what keeps it from being written; the rest is of the replica that writes."""
-
-    usable: bool
-    detail: NotRequired[str]
-    waiting: NotRequired[int]
-    behindSeconds: NotRequired[float]
-
-
-class LogHealth(TypedDict):
-    """Kept logs: `detail` says what keeps them from being kept."""
-
-    usable: bool
-    detail: NotRequired[str]
 
 
 class ClusterHealth(TypedDict):
@@ -131,25 +114,4 @@ def _cluster_health(facade: Facade) -> ClusterHealth:
         "silentTooLong": cluster.stale_kinds,
         "silentSeconds": {kind: round(seconds, 1) for kind, seconds in cluster.silences.items()},
     }
-    kept = facade.kept
-    if kept.keeper is not None and kept.archive is not None:
-        found["archive"] = _archive_health(kept.archive, kept.keeper)
-    if kept.keeper is not None and kept.logs is not None:
-        found["keptLogs"] = _log_health(kept.logs, kept.keeper)
-    return found
-
-
-def _archive_health(archive: Archive, keeper: Keeper) -> ArchiveHealth:
-    problem = keeper.problem or archive.problem
-    found: ArchiveHealth = {"usable": not problem}
-    if problem:
-        found["detail"] = problem
-    if keeper.working:
-        backlog = archive.backlog
-        found["waiting"], found["behindSeconds"] = backlog.waiting, round(backlog.seconds, 1)
-    return found
-
-
-def _log_health(logs: LogHistory, keeper: Keeper) -> LogHealth:
-    problem = keeper.problem or logs.problem
-    return {"usable": False, "detail": problem} if problem else {"usable": True}
+    return {**found, **health_of(facade.kept)}

@@ -53,6 +53,15 @@ class ETagResponse(Response):
         await super().__call__(scope, receive, send)
 
 
+class YamlResponse(ETagResponse):
+    """Text in YAML with an ETag."""
+
+    media_type = YAML
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, YAML)
+
+
 def json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A value as a response."""
     return Response(msgspec.json.encode(body), status, headers, JSON)

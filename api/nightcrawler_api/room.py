@@ -12,6 +12,7 @@ from typing import Final
 from nightcrawler_crds.kube.views import EnvironmentStatusView, GpuAmountsView
 from nightcrawler_crds.planning.resolved import ResolvedStep, StepDefaults, requests, resolve
 from nightcrawler_crds.planning.revision import Revision
+from nightcrawler_crds.planning.together import is_on_one_node
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
 from nightcrawler_crds.words.quantities import parse_quantity
 
@@ -28,15 +29,21 @@ def has_room(
     """Whether the first steps of so many such runs have room now; None if it is unknown what is free."""
     if there.free is None:
         return None
-    first = [step for name, step in revision.steps.items() if not revision.depends[name]]
-    resolved = [resolve(step, revision, spec, defaults) for step in first]
     products = models(there)
-    asked = [requests(one, products) for one in resolved]
+    steps = [resolve(step, revision, spec, defaults) for step in revision.steps.values()]
+    first = [one for one in steps if not revision.depends[one.step.name]]
+    total = _sum(requests(one, products) for one in first)
+    if is_on_one_node(revision.spec, spec, defaults):
+        # What the first ones ask for together; later ones need GPUs there, which may be busy now.
+        asked, gpus_fit = [total], _has_all_gpus(steps, total, products, there.gpus or ())
+    else:
+        asked = [requests(one, products) for one in first]
+        gpus_fit = all(_has_gpus(one, products, there.gpus or ()) for one in first)
     largest = _amounts(there.largest_free_node.free) if there.largest_free_node else {}
     return (
-        all(_fits({k: v for k, v in one.items() if k in _PLAIN}, largest) for one in asked)
-        and _fits({k: v * copies for k, v in _sum(asked).items()}, _amounts(there.free))
-        and all(_has_gpus(one, products, there.gpus or ()) for one in resolved)
+        gpus_fit
+        and all(_fits({k: v for k, v in one.items() if k in _PLAIN}, largest) for one in asked)
+        and _fits({k: v * copies for k, v in total.items()}, _amounts(there.free))
     )
 
 
@@ -53,6 +60,26 @@ def _has_gpus(step: ResolvedStep, products: tuple[str, ...], gpus: Iterable[GpuA
         one.resource == asked.resource
         and (asked.products is None or one.model in asked.products)
         and (one.largest_free or 0) >= asked.count
+        for one in gpus
+    )
+
+
+def _has_all_gpus(
+    steps: Iterable[ResolvedStep],
+    first: Mapping[str, float],
+    products: tuple[str, ...],
+    gpus: Iterable[GpuAmountsView],
+) -> bool:
+    """Whether there are GPUs that all steps accept, and enough of them are free on one node for the first."""
+    asked = [wanted for step in steps if (wanted := step.gpus(products)) is not None]
+    if not asked:
+        return True
+    return any(
+        all(
+            one.resource == wanted.resource and (wanted.products is None or one.model in wanted.products)
+            for wanted in asked
+        )
+        and (one.largest_free or 0) >= first.get(one.resource, 0.0)
         for one in gpus
     )
 

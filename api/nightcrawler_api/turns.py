@@ -8,13 +8,13 @@ become free, and how long the runs usually take.
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_left, insort
+from bisect import insort
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from nightcrawler_crds.allocation import LimitOf, Rank, Subject, Subjects, allocate, first_full
+from nightcrawler_crds.allocation import LimitOf, Queue, Rank, Subject, Subjects, allocate, queue_of
 
 _MOST_ENDS: Final = 2_000
 """After so many runs have ended in thought, nobody knows."""
@@ -33,10 +33,15 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The place of a run in line, 1 for the next, and in how many seconds it starts; None if unknown."""
+    """What a run in line waits for, if it is under a limit; and in how many seconds it starts, if known."""
 
-    place: int
+    queue: Queue | None
     seconds: float | None
+
+    @property
+    def place(self) -> int:
+        """Its place in line, 1 for the next."""
+        return 1 + (self.queue.ahead if self.queue else 0)
 
 
 def turn_of(uid: str, runs: Iterable[Live], limit_of: LimitOf) -> Turn | None:
@@ -54,17 +59,8 @@ def turn_of(uid: str, runs: Iterable[Live], limit_of: LimitOf) -> Turn | None:
             ends.append((run.seconds, run.subjects))
     if own is None:
         return None
-    place = _place(own, lines, held, limit_of)
-    return Turn(place, _seconds(own, lines, held, ends, limit_of))
-
-
-def _place(own: Live, lines: dict[Subjects, list[Live]], held: Counter[Subject], limit_of: LimitOf) -> int:
-    limited = [one for one in own.subjects if limit_of(one) is not None]
-    subject = first_full(own.subjects, held, limit_of) or next(iter(limited), None)
-    ahead = (
-        bisect_left(line, own.rank, key=_rank) for subjects, line in lines.items() if subject in subjects
-    )
-    return sum(ahead) + 1
+    queue = queue_of(own.subjects, own.rank, lines, held, limit_of)
+    return Turn(queue, _seconds(own, lines, held, ends, limit_of))
 
 
 def _seconds(

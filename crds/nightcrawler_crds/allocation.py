@@ -12,6 +12,7 @@ lines: what it waits for is not theirs to take.
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -131,6 +132,47 @@ def first_full(subjects: Subjects, held: Mapping[Subject, int], limit_of: LimitO
     return next(
         (one for one in subjects if (most := limit_of(one)) is not None and held.get(one, 0) >= most), None
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What a run waits for: the subject that is full, its limit, and how many are under way and ahead."""
+
+    subject: Subject
+    limit: int
+    running: int
+    ahead: int
+
+    @property
+    def sentence(self) -> str:
+        """Why it is not its turn, and how many wait before it."""
+        before = {0: "", 1: ", and 1 run waits before it"}
+        return (
+            f"{self.subject.called} has {self.running} of at most {self.limit} "
+            f"{'run' if self.limit == 1 else 'runs'} under way"
+            + before.get(self.ahead, f", and {self.ahead} wait before it")
+        )
+
+
+def queue_of(
+    subjects: Subjects,
+    own: Rank,
+    lines: Mapping[Subjects, Sequence[W]],
+    held: Mapping[Subject, int],
+    limit_of: LimitOf,
+) -> Queue | None:
+    """What a run of that rank waits for among those that wait in line; None if no limit applies to it."""
+    limited = [one for one in subjects if limit_of(one) is not None]
+    # With none full, others are about to get what is free.
+    subject = first_full(subjects, held, limit_of) or next(iter(limited), None)
+    if subject is None:
+        return None
+    ahead = sum(bisect_left(line, own, key=_rank) for of, line in lines.items() if subject in of)
+    return Queue(subject, limit_of(subject) or 0, held.get(subject, 0), ahead)
+
+
+def _rank(waiting: Waiting) -> Rank:
+    return waiting.rank
 
 
 def written_limit(spec: Mapping[str, Any]) -> int | None:

@@ -13,3 +13,5 @@ RETRIES_IF_ENABLED: Final = 3
 PRIORITY: Final = "medium"
 TIME_ZONE: Final = "UTC"
 """Time zone of schedules that name none."""
+STORAGE_FS_GROUP: Final = 65532
+"""The group that owns the volumes of runs."""

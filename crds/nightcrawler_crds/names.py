@@ -37,6 +37,9 @@ ANNOTATION_IDEMPOTENCY_BODY: Final = f"{GROUP}/idempotency-body"
 ANNOTATION_DUTIES_DONE: Final = f"{GROUP}/duties-done"
 """On an ended execution: the duties that the facade has done for it, separated by commas."""
 
+RESERVED_PREFIX: Final = "nightcrawler-"
+"""Secrets and claims whose names begin so are the installation's; no step may name one."""
+
 MANAGED_BY: Final = f"{GROUP}/operator"
 """`spec.managedBy` of our Jobs: the operator creates their Pods and writes their status."""
 JOB_TRACKING: Final = "batch.kubernetes.io/job-tracking"
@@ -94,6 +97,8 @@ JOBS: Final = Resource("batch", "v1", "jobs", "Job")
 PODS: Final = Resource("", "v1", "pods", "Pod")
 NODES: Final = Resource("", "v1", "nodes", "Node", namespaced=False)
 NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+VOLUME_CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+POD_METRICS: Final = Resource("metrics.k8s.io", "v1beta1", "pods", "PodMetrics")
 SECRETS: Final = Resource("", "v1", "secrets", "Secret")
 EVENTS: Final = Resource("", "v1", "events", "Event")
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
@@ -126,6 +131,11 @@ def child_name(execution: str, execution_uid: str, step: str, attempt: int) -> s
     """
     readable = f"{execution[:24].rstrip('-')}-{_slug(step)}"[:_READABLE].rstrip("-")
     return f"{readable}-{_digest(execution_uid, step, str(attempt))}"
+
+
+def volume_claim_name(execution: str, execution_uid: str) -> str:
+    """The name of the claim of a run's volume: at most 60 characters. No step may name a claim like it."""
+    return f"{RESERVED_PREFIX}{execution[:36].rstrip('-')}-{_digest(execution_uid, 'claim')}"
 
 
 def event_name(execution: str, execution_uid: str, *what: str) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args, get_origin
+from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
 from pydantic import (
@@ -25,8 +26,9 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from nightcrawler_crds import defaults, words
+from nightcrawler_crds.building.run import PodDefaults
 from nightcrawler_crds.errors import ConfigurationError
-from nightcrawler_crds.planning.resolved import StepDefaults
+from nightcrawler_crds.v1alpha1 import AccessMode
 from nightcrawler_crds.validation.podtemplate import BEYOND, Level, PodPolicy, Power
 from nightcrawler_crds.validation.schedules import zone_problem
 
@@ -81,6 +83,16 @@ def _known_zone(name: str, info: ValidationInfo) -> str:
     return name
 
 
+def _http_url(url: str | None, info: ValidationInfo) -> str | None:
+    parts = urlsplit(url or "http://x")
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError(
+            f"{variable(info.field_name or '')} {url!r} cannot be used. Accepted: an address such as "
+            "http://prometheus.monitoring:9090, with a path if need be."
+        )
+    return url
+
+
 def _kept(words: tuple[str, ...]) -> tuple[str, ...]:
     for word in words:
         if word not in KEPT:
@@ -108,6 +120,7 @@ Span = Annotated[float, BeforeValidator(_seconds), AfterValidator(_some_seconds)
 """Seconds, written as a duration; more than 0."""
 Count = Annotated[int, Ge(0), Le(10_000)]
 Port = Annotated[int, Ge(0), Le(65535)]
+_ClassPrefix = Annotated[str, Field(pattern=r"^(?:[a-z0-9][-a-z0-9.]*)?$", max_length=200)]
 DnsLabel = Annotated[str, Field(pattern=f"^{DNS_LABEL}$", max_length=63)]
 
 
@@ -180,6 +193,21 @@ class CommonSettings(BaseSettings):
     default_memory: Annotated[str | None, AfterValidator(_parsed_by(words.parse_memory))] = Field(
         None, description="Memory request and limit of steps that set none. Unset: none."
     )
+    storage_class: Annotated[str, Field(max_length=253)] | None = Field(
+        None,
+        description="StorageClass of the volumes that runs share among their steps, where the Environment "
+        "names none. Unset: the cluster's default class.",
+    )
+    storage_fs_group: Annotated[int, Ge(0), Le(2**31 - 1)] = Field(
+        defaults.STORAGE_FS_GROUP,
+        description="The group (`fsGroup`) that may write to these volumes, so that steps need not run as "
+        "root. 0: none is set, as where the cluster's policy chooses it.",
+    )
+    storage_access_mode: AccessMode = Field(
+        "ReadWriteOnce",
+        description="Access mode of the volumes that runs share among their steps, where the Environment "
+        "names none. With `ReadWriteMany` their steps may run on several nodes.",
+    )
     max_running: _Most = Field(
         None,
         description="How many runs may be under way at the same time. Further ones wait in line, by the "
@@ -191,6 +219,12 @@ class CommonSettings(BaseSettings):
     max_running_in: _MostByNamespace = Field(
         default_factory=dict,
         description="The same of some namespaces: `vision=20, nightly=5`.",
+    )
+    priority_class_prefix: _ClassPrefix = Field(
+        "",
+        description="What precedes a workflow's priority in the names of PriorityClasses: with "
+        "`nightcrawler-`, steps of priority high are of the class `nightcrawler-high`. Unset: priority sets "
+        "no class.",
     )
     allow_service_account: bool = Field(
         False,
@@ -231,6 +265,25 @@ class CommonSettings(BaseSettings):
         description="The domains of addresses that may get e-mails of workflows, separated by commas. "
         "Unset: all.",
     )
+    usage: bool = Field(
+        True,
+        description="Whether CPU and memory of steps are measured, if the cluster serves metrics.k8s.io "
+        "(metrics-server), and GPUs if PROMETHEUS_URL is set.",
+    )
+    prometheus_url: Annotated[str | None, AfterValidator(_http_url)] = Field(
+        None,
+        description="A Prometheus that scrapes NVIDIA's DCGM exporter, for how busy GPUs are: "
+        "`http://prometheus.monitoring:9090`. Unset: GPUs are not measured.",
+    )
+    prometheus_gpu_query: Annotated[str, Field(min_length=1, max_length=1024)] = Field(
+        "DCGM_FI_DEV_GPU_UTIL",
+        description="The query for it: percent, with the labels namespace and pod (or exported_…).",
+    )
+    mask_secrets: bool = Field(
+        False,
+        description="Whether the values of the Secrets that steps use are masked in logs and messages, for "
+        "workflows with secureSecrets. It takes the right to read Secrets, which the chart then grants.",
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         "info", description="The lowest level that is logged."
     )
@@ -255,13 +308,18 @@ class CommonSettings(BaseSettings):
         return PodPolicy(**allowed, level=self.steps_pod_security)
 
     @property
-    def step_defaults(self) -> StepDefaults:
+    def step_defaults(self) -> PodDefaults:
         """What is in force for steps where nobody says otherwise, as far as both processes know it."""
-        return StepDefaults(
+        return PodDefaults(
             default_timeout=self.default_timeout,
             default_retry_delay=self.default_retry_delay,
             default_cpu=None if self.default_cpu is None else words.parse_cpu(self.default_cpu),
             default_memory=None if self.default_memory is None else words.parse_memory(self.default_memory),
+            priority_class_prefix=self.priority_class_prefix,
+            pod_policy=self.pod_policy,
+            storage_access_mode=self.storage_access_mode,
+            storage_class=self.storage_class,
+            storage_fs_group=self.storage_fs_group,
         )
 
     @model_validator(mode="after")

@@ -82,6 +82,8 @@ def _status(paths: BuildPaths) -> None:
 def _prepare(*, node: bool) -> None:
     binaries.kube()
     binaries.kwok()
+    binaries.local_path_provisioner()
+    binaries.metrics_server()
     for major in binaries.HELM:
         binaries.helm(major)
     binaries.s3_server()

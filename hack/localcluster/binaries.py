@@ -22,6 +22,8 @@ HELM = {3: "helm.sh/helm/v3/cmd/helm@v3.19.0", 4: "helm.sh/helm/v4/cmd/helm@v4.3
 _HELM_NEEDS = {3: (1, 24), 4: (1, 26)}
 S3_SERVER = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 KWOK = "sigs.k8s.io/kwok/cmd/kwok@v0.7.0"
+METRICS_SERVER = "sigs.k8s.io/metrics-server/cmd/metrics-server@v0.9.0"
+LOCAL_PATH = "github.com/rancher/local-path-provisioner@v0.0.30"
 OTHER_KUBERNETES = ("v1.32.13", "v1.34.4", "v1.37.2")
 """Releases whose API the chart is checked with, besides the one that is built: the oldest that it supports,
 one between, and the newest."""
@@ -82,6 +84,48 @@ def kwok() -> Path:
         )
 
     return cache.entry("kwok", cache.digest(KWOK), build) / "kwok"
+
+
+def local_path_provisioner() -> Path:
+    """The program that provides volumes as folders of a node.
+
+    Raises:
+        ClusterError: If Go is missing or too old, or the build fails.
+    """
+
+    def build(folder: Path) -> None:
+        _go(
+            folder,
+            "local-path-provisioner, which provides volumes",
+            "a minute on two cores",
+            ["install", "-v", "-trimpath", "-ldflags=-s -w", LOCAL_PATH],
+            source=folder,
+            needs=(1, 23),
+            GOBIN=str(folder),
+        )
+
+    return cache.entry("local-path", cache.digest(LOCAL_PATH), build) / "local-path-provisioner"
+
+
+def metrics_server() -> Path:
+    """The program that serves what Pods use.
+
+    Raises:
+        ClusterError: If Go is missing or too old, or the build fails.
+    """
+
+    def build(folder: Path) -> None:
+        _go(
+            folder,
+            "metrics-server, which measures what Pods use",
+            "3 minutes on two cores",
+            ["install", "-v", "-trimpath", "-ldflags=-s -w", METRICS_SERVER],
+            source=folder,
+            needs=_TOOLCHAINS_SINCE,
+            GOBIN=str(folder),
+        )
+
+    return cache.entry("metrics-server", cache.digest(METRICS_SERVER), build) / "metrics-server"
 
 
 def helm(major: int = 3) -> Path:

@@ -2,8 +2,9 @@
 
 Files below `pki/`: `ca.crt`, `server.crt`/`.key` (API server, controller
 manager, scheduler, kubelet), `client.crt`/`.key` (the API server towards the
-kubelet) and `sa.key` (signs service-account tokens). They live as long as the
-cluster; the authority's own key is not kept.
+kubelet), `proxy.crt`/`.key` (towards servers behind it) and `sa.key` (signs
+service-account tokens). They live as long as the cluster; the authority's own
+key is not kept.
 """
 
 import datetime as dt
@@ -16,6 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+PROXY = "nightcrawler-front-proxy"
+"""The name by which servers behind the API server know it."""
 _LIFETIME = dt.timedelta(days=365)
 _CLOCK_SKEW = dt.timedelta(hours=1)
 
@@ -39,6 +42,8 @@ def write(folder: Path, hosts: Sequence[str]) -> None:
     _issue(folder / "server", server, authority, authority_key)
     client = _signed("kube-apiserver-kubelet-client", ExtendedKeyUsageOID.CLIENT_AUTH)
     _issue(folder / "client", client, authority, authority_key)
+    proxy = _signed(PROXY, ExtendedKeyUsageOID.CLIENT_AUTH)
+    _issue(folder / "proxy", proxy, authority, authority_key)
 
 
 def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:

@@ -7,7 +7,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from . import binaries, controlplane, credentials, kwok, namespaces, ports, teardown, watchdog
+from . import (
+    binaries,
+    controlplane,
+    credentials,
+    kwok,
+    metrics,
+    namespaces,
+    ports,
+    teardown,
+    volumes,
+    watchdog,
+)
 from . import node as realnode
 from .api import Api
 from .components import LOOPBACK, PORTS, USUAL_PORTS
@@ -205,6 +216,10 @@ class LocalCluster:
         """Restore the heartbeat of a lost node."""
         self.api.merge(f"/api/v1/nodes/{name}", {"metadata": {"labels": {MANAGED: "fake"}}})
 
+    def add_metrics(self) -> None:
+        """Let it serve metrics.k8s.io; the first figures come some twenty seconds later."""
+        metrics.start(self._supervisor, self._plan, self.api)
+
     def load_image(self, archive: Path) -> None:
         """Give the real node the images of an archive, as `docker save` writes it, unless it has them.
 
@@ -240,6 +255,7 @@ class LocalCluster:
         controlplane.wait(self._supervisor, self._plan, self.api)
         if self._state.network:
             realnode.wait(self._supervisor, self._plan, self.api)
+            volumes.start(self._supervisor, self._plan, self.api)
         self._state.ready = True
         self._state.save()
 

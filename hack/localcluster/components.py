@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .certificates import PROXY
+
 SERVICE_CIDR = "10.96.0.0/16"
 API_SERVICE_ADDRESS = "10.96.0.1"
 LOOPBACK = "127.0.0.1"
@@ -17,6 +19,7 @@ USUAL_PORTS = {
     "kube-controller-manager": 10257,
     "kube-scheduler": 10259,
     "kwok": 10247,
+    "metrics-server": 10270,
 }
 PORTS = tuple(USUAL_PORTS)
 
@@ -113,6 +116,14 @@ def _apiserver(plan: Plan) -> list[str]:
         f"--kubelet-certificate-authority={plan.pki('ca.crt')}",
         f"--kubelet-client-certificate={plan.pki('client.crt')}",
         f"--kubelet-client-key={plan.pki('client.key')}",
+        # For servers behind it, such as metrics-server.
+        f"--requestheader-client-ca-file={plan.pki('ca.crt')}",
+        f"--requestheader-allowed-names={PROXY}",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        f"--proxy-client-cert-file={plan.pki('proxy.crt')}",
+        f"--proxy-client-key-file={plan.pki('proxy.key')}",
         *(_audit(plan) if plan.audit else []),
     ]
 

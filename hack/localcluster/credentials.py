@@ -23,6 +23,10 @@ PARTS: Mapping[str, Sequence[str]] = {
     f"system:node:{NODE_NAME}": ("system:nodes",),
     # It writes Nodes, Leases and Pod status of nodes that are not its own; no default role allows that.
     "kwok": ("system:masters",),
+    # It reads kubelets, and reviews who asks it.
+    "metrics-server": ("system:masters",),
+    # It creates PersistentVolumes, and Pods that make their folders.
+    "local-path-provisioner": ("system:masters",),
 }
 
 

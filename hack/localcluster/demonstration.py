@@ -129,9 +129,12 @@ def _start(paths: BuildPaths, images: Sequence[Path], *, node: bool, kwok_nodes:
         node = False
     what = "control plane" + (", a real node" if node else "") + f", {kwok_nodes} simulated GPU nodes"
     say(f"starting the embedded cluster: {what}")
-    return LocalCluster.start(
+    cluster = LocalCluster.start(
         paths.cluster, node=node, kwok_nodes=fakenodes.gpu_nodes(kwok_nodes), outlive=True, images=images
     )
+    if node:
+        cluster.add_metrics()
+    return cluster
 
 
 def _running(paths: BuildPaths) -> LocalCluster | None:

@@ -7,6 +7,7 @@ from typing import Any
 MANAGED = "kwok.x-k8s.io/node"
 POOL = "nightcrawler.dev/pool"
 PRODUCT = "nvidia.com/gpu.product"
+METRICS_PATH = "metrics.k8s.io/resource-metrics-path"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,11 @@ def manifest(node: FakeNode) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": node.name, "labels": labels},
+        "metadata": {
+            "name": node.name,
+            "labels": labels,
+            "annotations": {METRICS_PATH: f"/metrics/nodes/{node.name}/metrics/resource"},
+        },
         "spec": {"taints": [taint] if node.tainted else []},
         "status": {"allocatable": offers, "capacity": offers},
     }

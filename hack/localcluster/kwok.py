@@ -13,6 +13,7 @@ from .supervisor import Supervisor
 
 NAME = "kwok"
 _STAGES = Path(__file__).parent / "stages"
+_USAGE = Path(__file__).parent / "usage.yaml"
 _PATIENCE = 30.0
 
 
@@ -24,7 +25,7 @@ def start(supervisor: Supervisor, plan: Plan) -> None:
     shutil.copytree(_STAGES, configuration, dirs_exist_ok=True)
     options = configuration / "options.yaml"
     options.write_text(json.dumps(_options(plan)))
-    files = [options, *sorted(configuration.glob("[np]*.yaml"))]
+    files = [options, *sorted(configuration.glob("[np]*.yaml")), _USAGE]
     supervisor.start(
         NAME,
         [
@@ -76,6 +77,9 @@ def _options(plan: Plan) -> dict[str, object]:
             "nodePort": plan.ports[NAME],
             "serverAddress": f"{LOOPBACK}:{plan.ports[NAME]}",
             "cidr": "10.245.0.0/16",
+            # metrics-server asks by TLS only.
+            "tlsCertFile": plan.pki("server.crt"),
+            "tlsPrivateKeyFile": plan.pki("server.key"),
             "podPlayStageParallelism": 16,
             "nodePlayStageParallelism": 4,
             "nodeLeaseParallelism": 4,

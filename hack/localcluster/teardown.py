@@ -15,6 +15,7 @@ _DATA = (
     "tokens.csv",
     "kwok",
     "node",
+    "volumes",
     "kubectl-cache",
     "audit-policy.yaml",
     "state.json",

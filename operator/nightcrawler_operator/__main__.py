@@ -7,14 +7,13 @@ import logging
 import sys
 from typing import Any
 
-import kopf
-
 from nightcrawler_crds import runtime
 from nightcrawler_crds.commandline import read_arguments
 from nightcrawler_crds.errors import ConfigurationError
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_operator import logs, settings
 from nightcrawler_operator.handlers import registry
+from nightcrawler_operator.kopf_alone import kopf
 from nightcrawler_operator.probes import serve
 from nightcrawler_operator.service import Operator
 

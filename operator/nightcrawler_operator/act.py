@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from nightcrawler_crds import errors, names
+from nightcrawler_crds.building.run import NewJob
 from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.nativeviews import RevisionView
 from nightcrawler_crds.kube.store import Store
@@ -29,7 +30,7 @@ from nightcrawler_operator.decisions.recorded import is_accepted
 from nightcrawler_operator.decisions.refusals import refusal
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.lookups import Lookups
-from nightcrawler_operator.plan import DecideAgain, NewJob, NotLeading, Outcome, Plan
+from nightcrawler_operator.plan import DecideAgain, NotLeading, Outcome, Plan
 from nightcrawler_operator.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -106,6 +107,9 @@ class Actor:
         except errors.ApiError as error:
             await self._record_obstacle(snapshot, error)
             raise
+        if plan.volume is not None:
+            assert plan.run is not None
+            await children.make_volume_claim(plan.run, plan.volume)
         if plan.first_jobs:
             assert plan.run is not None
             await children.make_jobs(snapshot, plan.run, plan.first_jobs)

@@ -20,26 +20,21 @@ from datetime import timedelta
 from typing import Any, Final
 
 from nightcrawler_crds import errors, names
+from nightcrawler_crds.building.job import job, pod
+from nightcrawler_crds.building.run import NewJob, Run
+from nightcrawler_crds.building.volume import Volume
+from nightcrawler_crds.building.volumeclaim import volume_claim
 from nightcrawler_crds.clock import to_wire, utcnow
-from nightcrawler_crds.kube.nativeviews import JobView, PodView, WholeJobView
+from nightcrawler_crds.kube.nativeviews import JobView, PodView, VolumeClaimView, WholeJobView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_operator.builders.job import job, pod
 from nightcrawler_operator.cluster.missing_children import keep_children
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.ownership import is_owned_by
 from nightcrawler_operator.decisions.refusals import refusal
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import (
-    Deadline,
-    DecideAgain,
-    EndedJob,
-    FreedPod,
-    NewJob,
-    OldObject,
-    Run,
-)
+from nightcrawler_operator.plan import Deadline, DecideAgain, EndedJob, FreedPod, OldObject
 from nightcrawler_operator.snapshot import Refusal, Snapshot
 
 log = logging.getLogger(__name__)
@@ -82,6 +77,38 @@ class Children:
     ) -> None:
         """Delete Jobs, and with them their Pods, or Pods; those already gone are skipped."""
         await delete_all(self._store, resource, execution.metadata.namespace, objects, grace_period)
+
+    async def make_volume_claim(self, run: Run, volume: Volume) -> None:
+        """Create the claim of the run's volume, or adopt it.
+
+        Raises:
+            DecideAgain: The API server refused it; the lookup results say why.
+        """
+        uid = run.execution_uid
+        try:
+            made = await self._create_or_adopt_volume_claim(run, volume)
+        except errors.ApiError as error:
+            self._note_refusal(uid, volume.claim, names.VOLUME_CLAIMS.kind, error)
+            raise DecideAgain from None
+        self._cluster.clear_refusal(uid, volume.claim)
+        self._cluster.children.volume_claims.cache.upsert(made)
+
+    async def _create_or_adopt_volume_claim(self, run: Run, volume: Volume) -> VolumeClaimView:
+        body = volume_claim(run, volume)
+        try:
+            return await self._store.create(
+                names.VOLUME_CLAIMS, run.namespace, body, VolumeClaimView, timeout=self._timeout()
+            )
+        except errors.AlreadyExists:
+            found = await self._store.get(names.VOLUME_CLAIMS, run.namespace, volume.claim, VolumeClaimView)
+        if found.metadata.labels.execution_uid != run.execution_uid:
+            raise errors.Invalid(
+                f"a PersistentVolumeClaim named {volume.claim!r} exists that does not belong to this run; "
+                "delete it"
+            )
+        if found.metadata.deletion_timestamp is not None:
+            raise errors.Unavailable(f"PersistentVolumeClaim {volume.claim} is being deleted")
+        return found
 
     async def make_jobs(self, snapshot: Snapshot, run: Run, jobs: Iterable[NewJob]) -> None:
         """Create Jobs with their Pods, or adopt those that exist.
@@ -281,7 +308,7 @@ async def report_job_ends(
         except (errors.NotFound, errors.Conflict):
             log.debug("Job %s is gone already", job.name)
         except (errors.Invalid, errors.Forbidden) as error:
-            cluster.unreportable.add(job.uid)
+            cluster.children.unreportable.add(job.uid)
             log.warning("the final status of Job %s cannot be written: %s", job.name, error)
         else:
             cluster.jobs.cache.upsert(updated)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from nightcrawler_crds.allocation import Rank, Subject, Subjects
+from nightcrawler_crds.allocation import Queue, Rank, Subjects
 from nightcrawler_crds.kube.views import PlacementView
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
 
@@ -49,16 +49,6 @@ class Claim:
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
     """A run that does not wait for its places now, because it could not begin with them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """What a run waits for: the subject that is full, its limit, and how many are under way and ahead."""
-
-    subject: Subject
-    limit: int
-    running: int
-    ahead: int
 
 
 @dataclass(frozen=True, slots=True)

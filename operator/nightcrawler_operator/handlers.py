@@ -13,12 +13,12 @@ from datetime import timedelta
 from typing import Any, Final
 
 import aiohttp
-import kopf
 from typing_extensions import override
 
 from nightcrawler_crds import clock, errors, names, phases
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.names import Resource
+from nightcrawler_operator.kopf_alone import kopf
 from nightcrawler_operator.service import Operator
 
 _LOGIN_FOR: Final = timedelta(minutes=30)

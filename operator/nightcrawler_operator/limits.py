@@ -10,16 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nightcrawler_crds import defaults
-from nightcrawler_crds.planning.resolved import StepDefaults
-from nightcrawler_crds.validation import PodPolicy
+from nightcrawler_crds.building.run import PodDefaults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits(StepDefaults):
+class Limits(PodDefaults):
     """How long what may take, how often it may happen, and what an installation allows."""
 
-    queue_timeout: float = 24 * 3600.0
-    """A step's wait for its Pod to start."""
     image_pull_timeout: float = 120.0
     """How long an image pull, or the start of a container, may keep failing before the step fails.
 
@@ -53,8 +50,6 @@ class Limits(StepDefaults):
     """How long something that is owed to an ended execution may take before it is given up."""
     exports_traces: bool = False
     """Whether traces are exported."""
-    steps_otlp_endpoint: str = ""
-    """Where steps export what they trace themselves; empty: nowhere."""
     archive_timeout: float = 24 * 3600.0
     """The same of archiving it: a database may be away for longer."""
     archived_namespace: str | None = None
@@ -77,5 +72,5 @@ class Limits(StepDefaults):
     """The same of each namespace that `max_running_in` does not name."""
     max_running_in: Mapping[str, int] = field(default_factory=dict)
     """The same of a namespace, by its name."""
-    pod_policy: PodPolicy = field(default_factory=PodPolicy)
-    """What Pod templates may contain."""
+    mask_secrets: bool = False
+    """Whether values of Secrets are masked in messages, for workflows with secureSecrets."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from nightcrawler_crds import errors, names
 from nightcrawler_crds.clock import utcnow
-from nightcrawler_crds.kube.nativeviews import EventView, RevisionView
+from nightcrawler_crds.kube.nativeviews import EventView, RevisionView, SecretView, VolumeClaimView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import (
     EnvironmentView,
@@ -17,6 +17,7 @@ from nightcrawler_crds.kube.views import (
     ProfileView,
     WorkflowView,
 )
+from nightcrawler_crds.masking import Mask, Withheld, values_of
 from nightcrawler_operator.builders import revision as revisions
 from nightcrawler_operator.cluster.missing_children import find_children, keep_children
 from nightcrawler_operator.cluster.state import ClusterState
@@ -28,6 +29,8 @@ from nightcrawler_operator.plan import (
     LookForPastRuns,
     LookForProfiles,
     LookForRevision,
+    LookForSecrets,
+    LookForVolumeClaim,
     LookForWorkflow,
     Lookup,
 )
@@ -58,10 +61,14 @@ class Lookups:
                     changed |= await self._profiles(snapshot)
                 case LookForJob():
                     changed |= await self._job(snapshot, lookup)
+                case LookForVolumeClaim():
+                    changed |= await self._claim(snapshot, lookup.name)
                 case LookForEvents():
                     changed |= await self._events(snapshot, lookup)
                 case LookForRevision():
                     changed |= await self._revision(snapshot, lookup.name)
+                case LookForSecrets():
+                    changed |= await self._secrets(snapshot, lookup)
         return changed
 
     async def _workflow(self, snapshot: Snapshot) -> bool:
@@ -132,6 +139,19 @@ class Lookups:
             self._cluster.results_of(meta.uid).absent |= {name}
         return True
 
+    async def _claim(self, snapshot: Snapshot, name: str) -> bool:
+        """Read a claim; note it as absent if there is none, or one of somebody else's."""
+        meta = snapshot.execution.metadata
+        try:
+            claim = await self._store.get(names.VOLUME_CLAIMS, meta.namespace, name, VolumeClaimView)
+        except errors.NotFound:
+            claim = None
+        if claim is not None and claim.metadata.labels.execution_uid == meta.uid:
+            self._cluster.children.volume_claims.cache.upsert(claim)
+        else:
+            self._cluster.results_of(meta.uid).absent |= {name}
+        return True
+
     async def _events(self, snapshot: Snapshot, lookup: LookForEvents) -> bool:
         meta = snapshot.execution.metadata
         selector = f"involvedObject.uid={lookup.uid},involvedObject.kind={lookup.kind}"
@@ -152,6 +172,28 @@ class Lookups:
             log.warning("revision %s cannot be used: %s", name, error)
             self._cluster.revisions.note_lost((namespace, name))
         return True
+
+    async def _secrets(self, snapshot: Snapshot, lookup: LookForSecrets) -> bool:
+        meta = snapshot.execution.metadata
+        mask = await self._mask(meta.namespace, lookup)
+        self._cluster.results_of(meta.uid).note_secrets(mask, utcnow())
+        return True
+
+    async def _mask(self, namespace: str, lookup: LookForSecrets) -> Mask:
+        """What hides the values of Secrets; those that do not exist have none."""
+        values: list[bytes] = []
+        for name, keys in lookup.used.items():
+            try:
+                secret = await self._store.get(names.SECRETS, namespace, name, SecretView)
+            except errors.NotFound:
+                continue
+            except errors.Forbidden as error:
+                log.warning(
+                    "a message is withheld, its Secrets cannot be read to mask their values: %s", error
+                )
+                return Withheld()
+            values += values_of(secret.data, keys)
+        return Mask(values)
 
 
 def _which(snapshot: Snapshot, name: str) -> tuple[str, int] | None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from nightcrawler_crds.building.run import NewJob, Run
+from nightcrawler_crds.building.volume import Volume
 from nightcrawler_crds.kube.views import StepStatusView
 from nightcrawler_crds.planning.revision import Revision
-from nightcrawler_crds.v1alpha1 import EnvironmentSpec
 from nightcrawler_operator.claims import Claim, Withdrawn
 
 
@@ -34,31 +35,6 @@ class DecideAgain(Exception):
 
 class NotLeading(Exception):
     """The lease is about to expire: nothing may be written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What every Job of an execution is built from."""
-
-    execution: str
-    execution_uid: str
-    namespace: str
-    workflow: str
-    revision: Revision
-    parameters: Mapping[str, Any]
-    environment: EnvironmentSpec
-    place: str | None = None
-    lost_environment: str | None = None
-    gpu_products: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """The Job of one attempt of a step, to be created."""
-
-    step: str
-    attempt: int
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +89,13 @@ class LookForJob:
 
 
 @dataclass(frozen=True, slots=True)
+class LookForVolumeClaim:
+    """Read the claim of the run's volume, which is not cached although Jobs were created."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class LookForEvents:
     """Look up the Events about an object: why it does not start, or how it ended.
 
@@ -156,6 +139,13 @@ class LookForProfiles:
 
 
 @dataclass(frozen=True, slots=True)
+class LookForSecrets:
+    """Read the Secrets that the run's steps use, to mask their values in a message."""
+
+    used: Mapping[str, frozenset[str] | None]
+
+
+@dataclass(frozen=True, slots=True)
 class LookForPastRuns:
     """List the runs of the workflow that completed: their durations are what a strategy expects."""
 
@@ -181,8 +171,10 @@ Lookup = (
     | LookForEnvironments
     | LookForProfiles
     | LookForJob
+    | LookForVolumeClaim
     | LookForEvents
     | LookForRevision
+    | LookForSecrets
 )
 
 
@@ -190,11 +182,11 @@ Lookup = (
 class Plan:
     """Writes in the order in which they are made, and what follows.
 
-    Adoption and revision, deletions (`room` are finished Jobs that make room under a quota), Jobs of first
-    attempts, missing Pods of managed Jobs, the status, deadlines of Pods, Jobs of further attempts (which
-    have to be recorded first), final statuses of managed Jobs, finalizers of deleted Pods, look-ups. `status`
-    is a merge patch; `completed` are steps that have completed and are not recorded yet, to be remembered;
-    `claim` is what the run waits for under limits, None if that does not change.
+    Adoption and revision, deletions (`room` are finished Jobs that make room under a quota), the claim of the
+    run's volume, Jobs of first attempts, missing Pods of managed Jobs, the status, deadlines of Pods, Jobs of
+    further attempts (which have to be recorded first), final statuses of managed Jobs, finalizers of deleted
+    Pods, look-ups. `status` is a merge patch; `completed` are steps that have completed and are not recorded
+    yet, to be remembered; `claim` is what the run waits for under limits, None if that does not change.
     """
 
     adopt: bool = False
@@ -203,6 +195,7 @@ class Plan:
     delete_pods: tuple[OldObject, ...] = ()
     force_delete_pods: tuple[OldObject, ...] = ()
     room: tuple[OldObject, ...] = ()
+    volume: Volume | None = None
     first_jobs: tuple[NewJob, ...] = ()
     missing_pods: tuple[OldObject, ...] = ()
     status: Mapping[str, Any] | None = None

@@ -21,6 +21,7 @@ from nightcrawler_crds.kube.scheduleviews import OutcomeView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, OwingView, WorkflowView
 from nightcrawler_crds.names import Resource
+from nightcrawler_crds.prometheus import prometheus_of
 from nightcrawler_operator.act import Actor
 from nightcrawler_operator.cluster import installed
 from nightcrawler_operator.cluster.notices import NoticeOptions
@@ -30,6 +31,7 @@ from nightcrawler_operator.controller import Controller, Reconciler
 from nightcrawler_operator.decisions.schedules.events import event_of
 from nightcrawler_operator.decisions.schedules.snapshot import SCHEDULED, has_schedule
 from nightcrawler_operator.effects.events import EventEffect
+from nightcrawler_operator.effects.usage import UsageCollector
 from nightcrawler_operator.keys import (
     DutyKey,
     EnvironmentKey,
@@ -74,19 +76,7 @@ class Operator:
         self.telemetry = Telemetry()
         self.lanes = Lanes(self._lane_of)
         self.store = Store(connection)
-        self.cluster = ClusterState(
-            self.store,
-            settings.watch_namespace,
-            self._wake,
-            settings.limits,
-            notices=NoticeOptions(
-                folder=settings.notifications_folder,
-                namespaced=settings.notifications_namespaced,
-                domains=settings.notification_domains,
-                wake=self._wake_notice,
-            ),
-            wake_trace=self._wake_trace,
-        )
+        self.cluster = self._cluster_state()
         self.own = own_holder(settings.container)
         self.election = self._election()
         limits = settings.limits
@@ -116,12 +106,30 @@ class Operator:
             metrics=self.telemetry,
             leads=lambda: self.election.is_leader,
         )
+        self._usage = self._usage_collector()
         self.telemetry.register_gauges(self.lanes, self.election, self.cluster, events=self._events)
         self._tasks: list[asyncio.Task[None]] = []
         self._workers: list[asyncio.Task[None]] = []
         self.synced = asyncio.Event()
         self.problem = ""
         """What keeps it from running anything, and what to do; empty if nothing does."""
+
+    def _cluster_state(self) -> ClusterState:
+        settings = self.settings
+        notices = NoticeOptions(
+            folder=settings.notifications_folder,
+            namespaced=settings.notifications_namespaced,
+            domains=settings.notification_domains,
+            wake=self._wake_notice,
+        )
+        return ClusterState(
+            self.store,
+            settings.watch_namespace,
+            self._wake,
+            settings.limits,
+            notices=notices,
+            wake_trace=self._wake_trace,
+        )
 
     def _reconcilers(self) -> dict[type[WorkKey], Reconciler[Any]]:
         """What reconciles which kind of key."""
@@ -165,6 +173,8 @@ class Operator:
             self._spawn(informer.run(), f"informer of {informer.resource.plural}")
         self._spawn(self.cluster.room.run(), "informer of all Pods")
         self._spawn(self._sync_then_lead(), "election")
+        if self._usage is not None:
+            self._spawn(self._usage.run(), "measurement of usage")
         workers = {Lane.PEOPLE: self.settings.workers, Lane.SCHEDULE: self.settings.schedule_workers}
         self._workers = [
             asyncio.create_task(self.controller.work(self.lanes[lane]))
@@ -326,6 +336,18 @@ class Operator:
     def _wake(self, key: WorkKey) -> None:
         # The caches are built before the controller, and report nothing before they are started.
         self.controller.wake(key)
+
+    def _usage_collector(self) -> UsageCollector | None:
+        settings = self.settings
+        if not settings.usage:
+            return None
+        return UsageCollector(
+            self.store,
+            self.cluster,
+            settings.watch_namespace,
+            gpus=prometheus_of(settings),
+            metrics=self.telemetry,
+        )
 
     # --- leadership ----------------------------------------------------------------------------------
 

@@ -31,7 +31,6 @@ _DEFAULT: Final = Limits()
 # client-go's: a retry may be late by a fifth, and the lease must survive one that is.
 _JITTER: Final = 1.2
 
-_ClassPrefix = Annotated[str, Field(pattern=r"^(?:[a-z0-9][-a-z0-9.]*)?$", max_length=200)]
 _Name = Annotated[str, Field(max_length=253)]
 
 
@@ -152,13 +151,6 @@ class Settings(common.CommonSettings):
     max_disruptions: Count = Field(
         _DEFAULT.max_disruptions,
         description="How often a step is repeated for free when nodes or the cluster fail under it.",
-    )
-
-    priority_class_prefix: _ClassPrefix = Field(
-        _DEFAULT.priority_class_prefix,
-        description="What precedes a workflow's priority in the names of PriorityClasses: with "
-        "`nightcrawler-`, steps of priority high are of the class `nightcrawler-high`. Unset: priority sets "
-        "no class.",
     )
 
     job_cleanup_after: Wait = Field(
@@ -327,6 +319,10 @@ class Settings(common.CommonSettings):
             max_running_per_namespace=self.max_running_per_namespace,
             max_running_in=self.max_running_in,
             priority_class_prefix=self.priority_class_prefix,
+            storage_class=self.storage_class,
+            storage_access_mode=own.storage_access_mode,
+            storage_fs_group=self.storage_fs_group,
+            mask_secrets=self.mask_secrets,
             pod_policy=self.pod_policy,
         )
 

@@ -62,12 +62,14 @@ class SlowEffects:
             metrics=telemetry,
             leads=lambda: election.is_leader,
         )
+        masked = settings.mask_secrets
+        traces = TraceEffect(store, cluster, self._exporter, wake=wake, metrics=telemetry, masked=masked)
         self._trace_queue = WorkQueue[PodEventsKey | TraceKey]()
         self._traces = Controller[PodEventsKey | TraceKey](
             self._trace_queue,
             {
-                PodEventsKey: PodEventsEffect(store, cluster, wake),
-                TraceKey: TraceEffect(store, cluster, self._exporter, wake=wake, metrics=telemetry),
+                PodEventsKey: PodEventsEffect(store, cluster, wake, masked=masked),
+                TraceKey: traces,
             },
             metrics=telemetry,
             leads=lambda: election.is_leader,

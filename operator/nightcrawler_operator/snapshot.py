@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from nightcrawler_crds.kube.nativeviews import EventView, JobView, PodView, Taint
+from nightcrawler_crds.kube.nativeviews import EventView, JobView, PodView, VolumeClaimView
 from nightcrawler_crds.kube.noticeviews import NoticeView
 from nightcrawler_crds.kube.views import (
     AttemptView,
@@ -18,7 +18,9 @@ from nightcrawler_crds.kube.views import (
     StepStatusView,
     WorkflowView,
 )
+from nightcrawler_crds.masking import Mask
 from nightcrawler_crds.planning.duration import Past
+from nightcrawler_crds.planning.nodes import NO_NODES, Nodes
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.claims import Standing
@@ -48,27 +50,6 @@ class Unwatched:
     at: datetime
     job: JobView | None = None
     pods: tuple[PodView, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class NodeRoom:
-    """A node as far as placement looks at it; `allocatable` has numbers of cores, bytes and devices."""
-
-    name: str
-    labels: Mapping[str, str]
-    allocatable: Mapping[str, float]
-    taints: tuple[Taint, ...] = ()
-    open: bool = True
-    """Whether it is ready, not cordoned, and without a taint of its state, such as that its disk is full."""
-
-
-@dataclass(frozen=True, slots=True)
-class Nodes:
-    """The GPU models of the nodes, which nodes are ready, and what each has."""
-
-    gpu_products: frozenset[str] = frozenset()
-    ready: frozenset[str] = frozenset()
-    rooms: tuple[NodeRoom, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +102,23 @@ class ObservedEvents:
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """A time-weighted average, and the highest value."""
+
+    average: float
+    peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a Pod's step has used so far: cores, bytes, and percent of its GPUs; None if not measured."""
+
+    cpu: Figure | None = None
+    memory: Figure | None = None
+    gpu: Figure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything a decision on one execution may look at.
 
@@ -142,6 +140,9 @@ class Snapshot:
         fresh_environments: The same of the Environments.
         fresh_profiles: The same of the ComputeProfiles.
         recorded_at: When this process last wrote the status.
+        volume_claim: The claim of the run's volume, if there is one.
+        usage: What its Pods have used so far, by UID.
+        mask: Hides the values of Secrets in messages; None if they have not been read lately.
         completed: The steps that it observed to complete and has not recorded yet.
         targets: The channels for which the namespace has a target; None while that is not known.
         deliveries: What has become of messages and may not be recorded yet, by their keys in the status.
@@ -161,7 +162,7 @@ class Snapshot:
     lost_revision: bool = False
     environments: tuple[EnvironmentView, ...] = ()
     profiles: tuple[ProfileView, ...] = ()
-    nodes: Nodes = Nodes()
+    nodes: Nodes = NO_NODES
     attempts: Mapping[tuple[str, int], Attempt] = field(default_factory=dict)
     events: Mapping[str, ObservedEvents] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
@@ -174,6 +175,9 @@ class Snapshot:
     fresh_environments: bool = True
     fresh_profiles: bool = True
     recorded_at: datetime | None = None
+    volume_claim: VolumeClaimView | None = None
+    usage: Mapping[str, Measured] = field(default_factory=dict)
+    mask: Mask | None = None
     completed: Mapping[str, StepStatusView] = field(default_factory=dict)
     targets: frozenset[str] | None = None
     deliveries: Mapping[str, NoticeView] = field(default_factory=dict)
@@ -211,7 +215,7 @@ class EnvironmentSnapshot:
 
     now: datetime
     environment: EnvironmentView
-    nodes: Nodes = Nodes()
+    nodes: Nodes = NO_NODES
     free: Mapping[str, Mapping[str, float]] | None = None
     unknown: str = ""
     running: int | None = None

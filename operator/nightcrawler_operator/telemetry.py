@@ -22,6 +22,7 @@ from prometheus_client import (
     ProcessCollector,
 )
 
+from nightcrawler_crds.building.run import NewJob
 from nightcrawler_crds.election.leadership import Leadership
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
@@ -29,7 +30,6 @@ from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.gauges import Gauges
 from nightcrawler_operator.keys import ExecutionKey
 from nightcrawler_operator.lanes import Lanes
-from nightcrawler_operator.plan import NewJob
 from nightcrawler_operator.snapshot import Snapshot
 
 _RECONCILE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -89,6 +89,11 @@ class Telemetry:
             "nightcrawler_traces",
             "Attempts to export a trace, by outcome: exported, retried, or refused for good.",
             "outcome",
+        )
+        self._unmeasured = self._counter(
+            "nightcrawler_usage_failures",
+            "Requests for what steps use that failed, by source: metrics (metrics.k8s.io) or prometheus.",
+            "source",
         )
         self._times = self._counter(
             "nightcrawler_schedule_times",
@@ -184,6 +189,10 @@ class Telemetry:
     def conflicted(self) -> None:
         """A write was refused: the execution had changed since it was read."""
         self._conflicts.inc()
+
+    def usage_failed(self, source: str) -> None:
+        """A source of what steps use could not be asked."""
+        self._unmeasured.labels(source).inc()
 
     def sent_event(self) -> None:
         """One was recorded, or existed already."""

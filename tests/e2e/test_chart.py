@@ -174,7 +174,12 @@ def test_runs_and_reading_go_on_through_an_outage_of_the_api_server(release: Rel
 def test_an_archive_comes_with_an_upgrade_and_keeps_what_the_cluster_loses(release: Release) -> None:
     workflow = release.post("/api/workflows", _WORKFLOW | {"history": {"completed": 0}})["id"]
     release.install(major=4)
-    eventually(lambda: len(release.pods("api")) == 1, what="the Pods of before to be gone")
+
+    def pods() -> list[Json]:
+        fields = (("metadata", "name"), ("metadata", "deletionTimestamp"), ("status", "phase"))
+        return [{name: pod[part].get(name) for part, name in fields} for pod in release.pods("api")]
+
+    eventually(pods, until=lambda seen: len(seen) == 1, what="the Pods of before to be gone")
     run = release.run(workflow)["id"]
     path = f"/api/executions/{run}"
     eventually(lambda: release.get(path), until=lambda one: "archived" in one, what="the run to be archived")

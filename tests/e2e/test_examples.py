@@ -22,6 +22,7 @@ ENDS: Final = {
     "one-at-a-time": ("Completed", "its step completed"),
     "soonest": ("Completed", "its step completed"),
     "urgent": ("Completed", "its step completed"),
+    "usage": ("Completed", "its step completed"),
 }
 """Phase and message of the runs; of all others that all steps completed."""
 
@@ -41,6 +42,12 @@ LOGS: Final = {
     ("profile", "Load More"): ["8 loaders"],
     ("profile", "Report"): ["no loaders"],
     ("notifications", "Report"): ["report written"],
+    ("usage", "Work and Rest"): ["worked half of 45 seconds"],
+    ("shared-volume", "Download"): ["20000"],
+    ("shared-volume", "Clean"): ["13122"],
+    ("shared-volume", "Aggregate"): ["127183844"],
+    ("shared-volume", "Pack"): ["clean", "result.tar.gz", "sum"],
+    ("shared-volume", "Verify"): ["127183844"],
     ("traced", "Extract"): ["part of trace 33"],
     ("traced", "Load"): ["attributes: 4"],
     ("secrets", "One Variable"): ["the password has 9 characters"],
@@ -172,6 +179,28 @@ def test_the_limits_of_the_classifier_are_those_of_config_unless_a_step_says_oth
     training = {"requests": {"cpu": "500m", "memory": "256Mi"}, "limits": {"memory": "256Mi"}}
     assert pods.pop("Model Training") == training
     assert list(pods.values()) == [usual] * 4
+
+
+def test_half_of_a_core_that_was_asked_for_is_about_half_used(
+    here: Installation, runs: dict[str, Run]
+) -> None:
+    run = runs["usage"]
+    status = run.ended()
+    usage = status["steps"]["Work and Rest"]["usage"]
+    assert 25 <= usage["cpu"]["average"] <= 75
+    assert usage["cpu"]["average"] <= usage["cpu"]["peak"] + 1
+    assert 1 <= usage["memory"]["average"] <= 100
+    assert "gpu" not in usage, "nobody measures it here"
+    assert status["resourceUsage"] == {what: usage[what]["average"] for what in ("cpu", "memory")}
+    shown = here.http.get(f"/api/workflows/usage/executions/{run.name}").json()
+    assert shown["resourceUsage"] == status["resourceUsage"]
+    assert shown["stepExecutions"][0]["peakUsage"]["cpu"] == usage["cpu"]["peak"]
+
+
+def test_a_step_that_is_too_short_to_be_measured_has_no_usage(runs: dict[str, Run]) -> None:
+    status = runs["hello"].ended()
+    assert "usage" not in status["steps"]["Greet"]
+    assert "resourceUsage" not in status
 
 
 def requested(pod: dict[str, Any]) -> dict[str, Any]:

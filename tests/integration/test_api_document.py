@@ -1,7 +1,7 @@
 """The REST document's requests and answers, one by one: its examples are the tests' data.
 
 Names and times that the document cannot know here (ids, creation times) are taken from the answers;
-all else is compared as it is printed there. `resourceUsage` is not measured yet and left out.
+all else is compared as it is printed there.
 """
 
 from __future__ import annotations
@@ -107,6 +107,7 @@ EXECUTIONS: Json = {
             "endTime": "2025-07-10T16:01:25Z",
             "duration": "01:16:25",
             "executor": "John Doe",
+            "resourceUsage": {"cpu": 78, "memory": 65, "gpu": 92},
         },
         {
             "id": "exec-4892",
@@ -181,6 +182,7 @@ def classification(served: Served) -> str:
         completionTime="2025-07-10T16:01:25Z",
         message="all 5 steps completed",
         steps=step_results(),
+        resourceUsage={"cpu": 78, "memory": 65, "gpu": 92},
     )
     eventually(
         lambda: served.ask("GET", "/wf-1001/executions", code=200)["executions"][0]["status"] == "completed"

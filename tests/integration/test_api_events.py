@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 import signal
@@ -22,6 +23,8 @@ from tests.support.sse import Event, EventSource
 
 STEP: Json = {"name": "a", "image": "busybox:1"}
 EVENTS = "/api/events"
+CROWD = 500
+"""Clients at the same time."""
 
 
 class Listener:
@@ -167,6 +170,42 @@ def test_streams_are_bounded_and_end_when_the_facade_stops(small: Served) -> Non
     eventually(
         lambda: "nightcrawler_api_streams 0.0" in small.http.get("/metrics").text, what="it to be closed"
     )
+
+
+@pytest.fixture
+def crowded(cluster: LocalCluster, tmp_path: Path) -> Iterator[Served]:
+    """A facade that serves as many streams as are opened."""
+    with serving(cluster, tmp_path, max_streams=CROWD, drain_timeout=1) as made:
+        yield made
+
+
+async def test_each_of_five_hundred_clients_gets_the_last_change_and_none_delays_a_stop(
+    crowded: Served,
+) -> None:
+    url = crowded.http.base_url
+    request = f"GET {EVENTS} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+    async def connected() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection(url.host, url.port, limit=1 << 20)
+        writer.write(request)
+        await asyncio.wait_for(reader.readuntil(b"event: resync\n"), 60)
+        return reader, writer
+
+    def change() -> None:
+        workflow = crowded.create(steps=[STEP])
+        for turn in range(10):
+            crowded.ask("PUT", f"/{workflow}", {"description": f"turn {turn}"})
+
+    clients = await asyncio.gather(*(connected() for _ in range(CROWD)))
+    assert (await asyncio.to_thread(crowded.http.get, EVENTS)).status_code == 503
+    await asyncio.to_thread(change)
+    last = b'"description":"turn 9"'
+    await asyncio.gather(*(asyncio.wait_for(reader.readuntil(last), 60) for reader, _ in clients))
+    await asyncio.to_thread(crowded.facade.stop)
+    rest = await asyncio.gather(*(asyncio.wait_for(reader.read(), 60) for reader, _ in clients))
+    assert all(part.endswith(b"\r\n0\r\n\r\n") for part in rest), "each stream was ended, not broken off"
+    for _, writer in clients:
+        writer.close()
 
 
 def test_a_client_that_does_not_read_delays_nobody_and_gets_a_resync(served: Served) -> None:

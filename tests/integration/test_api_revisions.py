@@ -64,15 +64,43 @@ def test_each_content_that_ran_is_a_revision_and_two_can_be_compared(
     assert shown["content"]["steps"] == STEPS
 
 
+def test_revisions_are_paged_by_number_and_by_cursor(served: Served, leader: OperatorProcess) -> None:
+    workflow = served.create(steps=STEPS)
+    for turn in range(3):
+        served.ask("PUT", f"/{workflow}", {"config": {"retries": turn}})
+        ended(served, workflow)
+    whole = served.ask("GET", f"/{workflow}/revisions")
+    assert (whole["total"], whole["page"], whole["pageSize"]) == (3, 1, 10)
+    assert "nextCursor" not in whole
+    ids = [one["id"] for one in whole["revisions"]]
+    assert [one["generation"] for one in whole["revisions"]] == [4, 3, 2]
+    for sort, expected in (("-generation", ids), ("generation", ids[::-1])):
+        pages = [
+            served.ask("GET", f"/{workflow}/revisions", sort=sort, page=number, pageSize=2)["revisions"]
+            for number in (1, 2, 3)
+        ]
+        assert [[one["id"] for one in page] for page in pages] == [expected[:2], expected[2:], []]
+        first = served.ask("GET", f"/{workflow}/revisions", sort=sort, pageSize=2)
+        rest = served.ask("GET", f"/{workflow}/revisions", sort=sort, cursor=first["nextCursor"])
+        assert [one["id"] for one in first["revisions"] + rest["revisions"]] == expected
+    times = [
+        one["createdAt"] for one in served.ask("GET", f"/{workflow}/revisions", sort="createdAt")["revisions"]
+    ]
+    assert times == sorted(times)
+    refused = served.ask("GET", f"/{workflow}/revisions", code=422, cursor="x", page=2)
+    assert refused["errors"][0]["parameter"] == "cursor"
+
+
 def test_a_revision_of_another_workflow_or_of_none_is_not_found(
     served: Served, leader: OperatorProcess
 ) -> None:
     workflow, other = served.create(steps=STEPS), served.create(steps=STEPS)
     ended(served, other)
     (foreign,) = served.ask("GET", f"/{other}/revisions")["revisions"]
-    for name in (foreign["id"], "nothing", "Not%20a%20name", "..%2Fdeployments"):
+    for name in (foreign["id"], "nothing", "Not%20a%20name"):
         detail = served.refused("GET", f"/{workflow}/revisions/{name}", code=404)["detail"]
         assert f"GET /api/workflows/{workflow}/revisions lists those it has" in detail
+    served.refused("GET", f"/{workflow}/revisions/..%2Fdeployments", code=404)
     assert served.ask("GET", f"/{workflow}/revisions")["revisions"] == []
     served.refused("GET", "/nothing/revisions", code=404)
 

@@ -32,6 +32,8 @@ Json = dict[str, Any]
 
 USER: Final = "nightcrawler-api"
 PROBLEM: Final = "application/problem+json"
+DRY_RUN_POLICY: Final = "nightcrawler-api-dry-run"
+_POLICY: Final = "ValidatingAdmissionPolicy"
 _RIGHTS: Final = Path(__file__).parents[2] / "hack" / "rbac.yaml"
 _PROGRAM: Final = Path(sys.executable).parent / "nightcrawler-api"
 _STOPS_WITHIN: Final = 15.0
@@ -212,8 +214,21 @@ def _kubeconfig(cluster: LocalCluster, namespace: str, folder: Path) -> Path:
             document["subjects"] = [subject]
             # Each namespace has its own binding to the rights that are cluster-wide.
             document["metadata"]["name"] += f"-{namespace}"
+        if document["kind"].startswith(_POLICY):
+            _tie_to(document, namespace)
         cluster.kubectl("apply", "-f", "-", stdin=json.dumps(document))
     return account_kubeconfig(cluster, namespace, USER, folder)
+
+
+def _tie_to(policy: Json, namespace: str) -> None:
+    """Make an admission policy, or its binding, one of the facade of a namespace."""
+    spec, own = policy["spec"], f"{DRY_RUN_POLICY}-{namespace}"
+    policy["metadata"]["name"] = own
+    if "policyName" in spec:
+        spec["policyName"] = own
+    else:
+        account = f"system:serviceaccount:{namespace}:{USER}"
+        (spec["matchConditions"][0])["expression"] = f"request.userInfo.username == '{account}'"
 
 
 def account_kubeconfig(cluster: LocalCluster, namespace: str, account: str, folder: Path) -> Path:
@@ -248,6 +263,9 @@ def serving(cluster: LocalCluster, folder: Path, **settings: object) -> Iterator
         finally:
             facade.close()
             cluster.kubectl("delete", "clusterrolebinding", f"{USER}-{namespace}", "--ignore-not-found")
+            policy = f"{DRY_RUN_POLICY}-{namespace}"
+            for kind in (f"{_POLICY}Binding", _POLICY):
+                cluster.kubectl("delete", kind, policy, "--ignore-not-found")
 
 
 @contextlib.contextmanager

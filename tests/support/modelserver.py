@@ -239,12 +239,13 @@ class ModelCluster:
         self.server.delete(names.PODS, where)
 
     def collect_garbage(self) -> None:
-        """Delete the Pods of Jobs, and the Jobs of executions, that are gone."""
+        """Delete the Pods of Jobs, and the Jobs and claims of executions, that are gone."""
         runs = {run["metadata"]["uid"] for run in self.server.of(names.EXECUTIONS).values()}
-        for where, job in list(self.server.of(names.JOBS).items()):
-            owners = {owner["uid"] for owner in job["metadata"].get("ownerReferences", ())}
-            if owners and not owners & runs:
-                self.server.delete(names.JOBS, where)
+        for resource in (names.JOBS, names.VOLUME_CLAIMS):
+            for where, child in list(self.server.of(resource).items()):
+                owners = {owner["uid"] for owner in child["metadata"].get("ownerReferences", ())}
+                if owners and not owners & runs:
+                    self.server.delete(resource, where)
         uids = {job["metadata"]["uid"] for job in self.server.of(names.JOBS).values()}
         for where, pod in list(self.server.of(names.PODS).items()):
             if job_uid(pod) in uids:
@@ -273,10 +274,18 @@ class ModelCluster:
         elif state and self._is_over_time(pod):
             late = {"phase": "Failed", "reason": "DeadlineExceeded"}
             self._end(where, 0 if self.graceful else 137, state, **late)
+        elif not state and not self._has_claims(pod):
+            return  # the scheduler finds no node for it
         elif not state:
             self._report(where, {"running": {"startedAt": to_wire(self.server.now)}}, phase="Running")
         else:
             self._end(where, exit_code, state)
+
+    def _has_claims(self, pod: Json) -> bool:
+        wanted = [volume.get("persistentVolumeClaim") for volume in pod["spec"].get("volumes", ())]
+        where = pod["metadata"]["namespace"]
+        claims = self.server.of(names.VOLUME_CLAIMS)
+        return all((where, claim["claimName"]) in claims for claim in wanted if claim)
 
     def end_container(self, where: Where, exit_code: int = 0) -> None:
         """The step's container ends by itself, in time; a busy kubelet sets the Pod's phase later."""

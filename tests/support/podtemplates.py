@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
+from nightcrawler_crds.building.job import job
+from nightcrawler_crds.building.run import NewJob, Run
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
 from nightcrawler_crds.validation.podtemplate import Level, PodPolicy
@@ -26,9 +28,7 @@ from nightcrawler_crds.validation.podtemplate.grammar import (
     Text,
     Variant,
 )
-from nightcrawler_operator.builders.job import job
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import NewJob, Run
 from tests.support.snapshots import EXECUTION, EXECUTION_UID, a_spec, a_step
 
 Json = dict[str, Any]

@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 from typing_extensions import override
 
 from nightcrawler_crds import names
-from nightcrawler_crds.kube.nativeviews import JobView, NodeView, PodView
+from nightcrawler_crds.kube.nativeviews import JobView, NodeView, PodView, VolumeClaimView
 from nightcrawler_crds.kube.reading import from_body
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, OwingView, ProfileView, WorkflowView
 from nightcrawler_crds.names import Resource
@@ -103,7 +103,8 @@ EXECUTIONS: Final = Watch(names.EXECUTIONS, ExecutionView, is_live)
 JOBS: Final = Watch(names.JOBS, JobView, _is_labelled)
 PODS: Final = Watch(names.PODS, PodView, _is_labelled)
 OWING: Final = Watch(names.EXECUTIONS, OwingView, owes)
-WATCHED: Final = (EXECUTIONS, JOBS, PODS, OWING)
+VOLUME_CLAIMS: Final = Watch(names.VOLUME_CLAIMS, VolumeClaimView, _is_labelled)
+WATCHED: Final = (EXECUTIONS, JOBS, PODS, OWING, VOLUME_CLAIMS)
 
 
 class Replica(WorkLoop):
@@ -186,7 +187,7 @@ class Replica(WorkLoop):
                     self._cache(watch).upsert(from_body(body, watch.kind))
         self._observe_version()
         self.events.repeat_recent(self.cluster.executions)
-        for key in self.cluster.leftovers():
+        for key in self.cluster.children.leftovers():
             self._wake(key)
 
     def begin_to_lead(self) -> None:
@@ -196,7 +197,7 @@ class Replica(WorkLoop):
         self.cluster.invalidate()
         for key in self._executions.all_keys():
             self._wake(key)
-        for leftover in self.cluster.leftovers():
+        for leftover in self.cluster.children.leftovers():
             self._wake(leftover)
 
     def stop_leading(self) -> None:
@@ -301,6 +302,7 @@ class Replica(WorkLoop):
         caches: dict[Watch, Any] = {
             JOBS: cluster.jobs.cache,
             PODS: cluster.pods.cache,
+            VOLUME_CLAIMS: cluster.children.volume_claims.cache,
             OWING: cluster.owing.informer.cache,
         }
         return caches[watch]

@@ -49,7 +49,7 @@ deaths = st.builds(Death, st.integers(0, 8), st.booleans())
 any_action = st.one_of(
     st.builds(Action, st.just("work"), replica=replica, death=deaths),
     st.builds(Action, st.just("work"), replica=replica),
-    st.builds(Action, st.just("observe"), which=st.integers(0, 3), replica=replica, many=st.integers(1, 3)),
+    st.builds(Action, st.just("observe"), which=st.integers(0, 4), replica=replica, many=st.integers(1, 3)),
     st.builds(Action, st.just("control"), which=which),
     st.builds(Action, st.sampled_from(["kubelet", "kubelet", "fail", "evict", "late end"]), which=which),
     st.builds(Action, st.just("time"), many=st.integers(1, 40)),
@@ -236,9 +236,13 @@ class Simulation:
         raise AssertionError(f"the run does not end: {self.status}")
 
     def _is_over(self, clean: bool) -> bool:
-        children = [*self.server.of(names.JOBS), *self.server.of(names.PODS)]
+        children = [*self.server.of(names.JOBS), *self.server.of(names.PODS), *self._owned_claims()]
         owes = self.status.get("settled") is False
         return has_ended(self.status.get("phase")) and not (clean and (children or owes))
+
+    def _owned_claims(self) -> list[Json]:
+        claims = self.server.of(names.VOLUME_CLAIMS).values()
+        return [claim for claim in claims if claim["metadata"].get("ownerReferences")]
 
     def _pass_time(self) -> None:
         """Move the clock to the next timer of a replica."""

@@ -14,17 +14,18 @@ from typing import Any, Final, Self
 import msgspec
 
 from nightcrawler_crds import names
+from nightcrawler_crds.building.refused import exceeded_resources
 from nightcrawler_crds.clock import to_wire
 from nightcrawler_crds.kube.nativeviews import EventView, JobView, PodView
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, ProfileView, WorkflowView
+from nightcrawler_crds.planning.nodes import Nodes
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import Step, WorkflowSpec, conditions
 from nightcrawler_operator.builders.revision import revision_of
 from nightcrawler_operator.decisions.context import NOT_BEGUN, StepContext
 from nightcrawler_operator.decisions.execution import run_of
-from nightcrawler_operator.decisions.refusals import exceeded_resources
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import Attempt, Nodes, Refusal, Snapshot
+from nightcrawler_operator.snapshot import Attempt, Refusal, Snapshot
 
 Json = dict[str, Any]
 

@@ -16,10 +16,11 @@ from typing import Final
 from unittest import mock
 
 from nightcrawler_crds import errors
+from nightcrawler_crds.building.run import NewJob
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.phases import has_ended
 from nightcrawler_operator.keys import WorkKey
-from nightcrawler_operator.plan import DecideAgain, NewJob, Waiting
+from nightcrawler_operator.plan import DecideAgain, Waiting
 from nightcrawler_operator.snapshot import Snapshot
 from tests.support.modelserver import Json, ModelServer
 from tests.support.modelstore import KilledError

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import jsonschema_rs
 import pytest
 from aiohttp import web
 from fastapi import FastAPI
@@ -57,6 +58,14 @@ def schemas_in(value: Any) -> Iterator[Json]:
         yield from schemas_in(inner)
 
 
+def operations_of_ours(document: Json) -> Iterator[tuple[str, str, Json]]:
+    """Path, verb and description of each request below /api."""
+    for path, operations in document["paths"].items():
+        for verb, operation in operations.items():
+            if path.startswith("/api/"):
+                yield path, verb, operation
+
+
 @asynccontextmanager
 async def asking(
     silent: dict[str, float], answer: Answer = well, *, follows: bool = True
@@ -102,6 +111,40 @@ def test_probes_and_metrics_are_documented_as_they_are_sent(document: Json) -> N
         assert set(responses) == {"200", "503"}
         assert responses["200"]["content"]["application/json"]["schema"]["$ref"]
     assert set(document["paths"]["/metrics"]["get"]["responses"]["200"]["content"]) == {"text/plain"}
+
+
+def test_every_example_is_of_the_form_that_is_documented(document: Json) -> None:
+    def problems(content: Json, example: Any) -> list[str]:
+        schema = {**content["schema"], "components": document["components"]}
+        return [str(error) for error in jsonschema_rs.Draft202012Validator(schema).iter_errors(example)]
+
+    for path, verb, operation in operations_of_ours(document):
+        for code in (code for code in operation["responses"] if code < "300"):
+            for content in operation["responses"][code]["content"].values():
+                assert problems(content, content["example"]) == [], (path, verb, code)
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            for name, example in content["examples"].items():
+                assert problems(content, example["value"]) == [], (path, verb, name)
+
+
+def test_every_read_has_a_tag_and_every_list_pages(document: Json) -> None:
+    untagged = set()
+    for path, verb, operation in operations_of_ours(document):
+        if verb != "get":
+            continue
+        if (
+            "ETag" not in operation["responses"]["200"].get("headers", {})
+            or "304" not in operation["responses"]
+        ):
+            untagged.add(path)
+        content = operation["responses"]["200"]["content"].get("application/json", {})
+        name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+        if "total" in document["components"]["schemas"].get(name, {}).get("properties", {}):
+            asked = {parameter["name"] for parameter in operation["parameters"]}
+            assert {"cursor", "sort"} <= asked, path
+            assert asked >= {"page", "pageSize"} or asked >= {"limit", "offset"}, path
+    # They differ each time they are asked.
+    assert untagged == {"/api/events", "/api/status"}
 
 
 def test_no_field_has_a_default_that_it_would_refuse(document: Json) -> None:

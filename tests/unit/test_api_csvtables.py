@@ -36,7 +36,10 @@ def test_columns_are_the_fields_with_one_value_in_their_order() -> None:
 
 
 def test_a_missing_field_is_empty_and_objects_are_flat() -> None:
-    rows = [{"id": "x", "used": {"cpu": 1.5}, "done": True}, {"id": "y", "used": None, "done": False}]
+    rows: list[dict[str, Any]] = [
+        {"id": "x", "used": {"cpu": 1.5}, "done": True},
+        {"id": "y", "used": None, "done": False},
+    ]
     assert to_csv(columns_of(Row), rows) == (
         "id,state,used.cpu,used.memory,done\r\nx,,1.5,,true\r\ny,,,,false\r\n"
     )

@@ -184,6 +184,40 @@ def test_without_a_limit_it_waits_for_room(there: EnvironmentView, fields: Any, 
     assert known.new().wait == wait
 
 
+def steps_of(*resources: Any) -> list[dict[str, Any]]:
+    return [{**STEP, "name": f"s{number}", "resources": one} for number, one in enumerate(resources)]
+
+
+@pytest.mark.parametrize(
+    ("there", "order", "steps", "waits"),
+    [
+        pytest.param({}, "Graph", steps_of({"cpu": 3}, {"cpu": 3}), (0, 300), id="together too large"),
+        pytest.param({}, "Sequential", steps_of({"cpu": 3}, {"cpu": 3}), (0, 0), id="one after the other"),
+        pytest.param(
+            {"accessMode": "ReadWriteMany"},
+            "Graph",
+            steps_of({"cpu": 3}, {"cpu": 3}),
+            (0, 0),
+            id="on several",
+        ),
+        pytest.param({}, "Sequential", steps_of({"cpu": 1}, {"gpu": "1x A100"}), (0, 0), id="a GPU later"),
+        pytest.param({}, "Sequential", steps_of({"cpu": 1}, {"gpu": "1x H100"}), (0, 300), id="none there"),
+    ],
+)
+def test_steps_that_share_a_volume_wait_for_a_node_that_has_room_for_all(
+    there: Any, order: str, steps: list[dict[str, Any]], waits: tuple[int, int]
+) -> None:
+    runs = [completed("a", "east", 10), running("b")]
+    shared = {"storage": {"persistentVolume": "1Gi"}}
+    expected = []
+    for config in ({}, shared):
+        known = Known(*runs, there=(observed(largest="4", **there),))
+        known.cluster.cache_workflow(workflow("wf", version=2, steps=steps, order=order, config=config))
+        expected.append(known.new().wait)
+
+    assert tuple(expected) == waits
+
+
 def test_where_others_use_the_nodes_the_wait_is_unknown_and_a_strategy_goes_elsewhere() -> None:
     full = observed(largest="0")
     assert Known(there=(full,)).new().wait is None

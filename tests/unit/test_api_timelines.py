@@ -62,6 +62,15 @@ def test_the_critical_path_leads_back_from_the_step_that_ended_last() -> None:
     assert "criticalPath" not in shown(execution(phase="Running", steps=steps))
 
 
+def test_of_steps_that_ended_in_the_same_second_one_that_waited_is_the_last() -> None:
+    steps = {name: step("Completed", "14:45:00", "14:45:01") for name in GRAPH}
+    ended = execution(phase="Completed", completionTime="2025-07-10T14:45:01Z", steps=steps)
+    backwards = dict(reversed(GRAPH.items()))
+    for graph in (GRAPH, backwards):
+        path = shown(ended, graph)["criticalPath"]
+        assert (path[0], path[-1], len(path)) == ("a", "d", 3)
+
+
 def test_the_times_before_the_first_step_are_those_of_the_conditions() -> None:
     since = {"status": "True", "lastTransitionTime": "2025-07-10T14:44:01Z"}
     conditions = [{"type": "Accepted", **since}, {"type": "Placed", **since, "status": "False"}]

@@ -17,7 +17,9 @@ from nightcrawler_api.archive.contract import ArchivedRevision, alias
 from nightcrawler_api.executions import presenter
 from nightcrawler_api.state.ordering import NEWEST_FIRST
 from nightcrawler_api.state.runs import ExecutionQuery
+from nightcrawler_crds.kube.reading import from_body
 from nightcrawler_crds.kube.views import ExecutionView
+from tests.support import fullobjects
 from tests.support.archives import NOW, PLACE, Desk, desk
 from tests.support.views import at, execution, workflow
 
@@ -75,6 +77,12 @@ def test_an_execution_comes_back_as_it_was(
     assert back == msgspec.structs.replace(view, status=msgspec.structs.replace(view.status, steps=clean))
 
 
+def test_whatever_is_recorded_of_a_run_comes_back() -> None:
+    view = from_body(fullobjects.execution(), ExecutionView)
+    made = [SimpleNamespace(**row) for row in rows.step_rows(view, ())]
+    assert rows.whole(rows.document_of(view), made) == view
+
+
 def test_steps_are_in_the_order_of_what_ran() -> None:
     view = ended("run", steps={name: {"phase": "Completed"} for name in ("a", "b", "c")})
     assert [row["name"] for row in rows.step_rows(view, ("c", "a"))] == ["c", "a", "b"]
@@ -103,6 +111,25 @@ async def test_lists_show_what_a_run_has_cost(archive_url: str) -> None:
         page = await made.reader.page(ExecutionQuery(), None, skip=0, most=10)
         shown = {one.id: presenter.row(one.run.view, "", NOW).get("cost") for one in page.rows}
         assert shown == {"a": {"amount": 0.1, "currency": "EUR"}, "b": {"amount": 2.0}, "c": None}
+
+
+async def test_lists_and_details_show_what_a_run_has_used(archive_url: str) -> None:
+    step = {
+        "phase": "Completed",
+        "attempt": 1,
+        "startTime": "2025-07-10T14:00:00Z",
+        "completionTime": "2025-07-10T14:01:00Z",
+        "usage": {"cpu": {"average": 48, "peak": 120}},
+    }
+    async with desk(archive_url) as made:
+        run = ended("a", steps={"one": step}, resourceUsage={"cpu": 48, "gpu": 0})
+        await made.archive(run, ended("b"))
+        page = await made.reader.page(ExecutionQuery(), None, skip=0, most=10)
+        shown = {one.id: presenter.row(one.run.view, "", NOW).get("resourceUsage") for one in page.rows}
+        assert shown == {"a": {"cpu": 48, "gpu": 0}, "b": None}
+        found = await made.reader.execution("a", None)
+        assert found is not None
+        assert found.view == run
 
 
 async def test_the_revisions_of_a_workflow_come_with_the_number_of_runs_that_used_them(

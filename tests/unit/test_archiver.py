@@ -247,6 +247,29 @@ async def test_a_live_run_that_is_deleted_is_archived_as_cancelled(archive_url: 
         assert (found.view.status.phase, found.view.status.message) == ("Cancelled", DELETED_WHILE_LIVE)
 
 
+async def test_a_run_that_has_no_owner_yet_is_archived_as_one_of_the_workflow_that_it_names(
+    archive_url: str,
+) -> None:
+    server = a_server(1)
+    for name in ("run-0", "live"):
+        server.patch(names.EXECUTIONS, (NAMESPACE, name), {"metadata": {"ownerReferences": []}})
+    async with facade(server, archive_url) as made:
+        await made.catch_up()
+        live = made.cluster.index.runs.get(NAMESPACE, "live")
+        assert live is not None
+        # The facade deletes those before their workflow, of which the garbage collector knows nothing.
+        server.delete(names.EXECUTIONS, (NAMESPACE, "live"))
+        made.cluster.mark_execution_deleted(live)
+        server.delete(names.WORKFLOWS, (NAMESPACE, WORKFLOW))
+        (entry,) = made.cluster.index.workflows()
+        made.cluster.mark_workflow_deleted(entry.view)
+        await made.catch_up()
+        for name in ("run-0", "live"):
+            found = await made.archiver._reader.execution(name, entry.view.metadata.uid)
+            assert found is not None, name
+            assert found.workflow_name == "A workflow"
+
+
 async def test_a_deleted_workflow_is_marked_and_one_deleted_meanwhile_too(archive_url: str) -> None:
     server = a_server()
 

@@ -207,10 +207,24 @@ async def test_what_changes_nothing_has_no_record(lines: list[Json]) -> None:
     async with facade() as (client, _):
         asked = {"type": "interval", "interval": "6 hours"}
         assert (await client.post("/api/schedules/preview", json=asked)).status_code == 200
+        for dry in (
+            "/executions/cancel?status=all&dryRun=yes",
+            "/workflows?dryRun=true",
+            "/workflows?dryRun=1",
+        ):
+            await client.post(f"/api{dry}", json={"name": "x", "steps": [STEP]})
         await client.get("/healthz")
         await client.post("/nothing")
         await client.options("/api/workflows/audited")
     assert lines == []
+
+
+async def test_a_word_that_only_looks_like_a_dry_run_hides_no_change(lines: list[Json]) -> None:
+    async with facade() as (client, _):
+        await client.put("/api/workflows/w?dryRun=true", json={"priority": "high"})
+        await client.post("/api/workflows?dryRun=true&dryRun=false", json={"name": "x", "steps": [STEP]})
+        await client.delete("/api/workflows/w?dryRun=true")
+    assert [line["action"] for line in lines] == ["workflows.update", "workflows.create", "workflows.delete"]
 
 
 async def test_a_client_that_leaves_and_a_bug_leave_a_record(lines: list[Json]) -> None:

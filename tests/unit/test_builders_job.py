@@ -8,14 +8,14 @@ from typing import Any, Final
 import pytest
 
 from nightcrawler_crds import names
+from nightcrawler_crds.building.job import job
+from nightcrawler_crds.building.merge import merge_pod
+from nightcrawler_crds.building.run import NewJob, Run
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.revisions import content
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Step
-from nightcrawler_operator.builders.job import job
-from nightcrawler_operator.builders.merge import merge_pod
 from nightcrawler_operator.builders.revision import manifest, revision_of
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import NewJob, Run
 from tests.support.snapshots import EXECUTION, EXECUTION_UID, a_spec, a_step, a_workflow, job_name
 
 Json = dict[str, Any]
@@ -24,13 +24,13 @@ Json = dict[str, Any]
 A100: Final = {"key": "nvidia.com/gpu.product", "operator": "In", "values": ["NVIDIA-A100-SXM4-80GB"]}
 
 
-def built(step: Step, **environment: Any) -> Json:
+def built(step: Step, workflow: Json | None = None, **environment: Any) -> Json:
     run = Run(
         execution=EXECUTION,
         execution_uid=EXECUTION_UID,
         namespace="team-a",
         workflow="wf",
-        revision=Revision("wf-rev", a_spec(step)),
+        revision=Revision("wf-rev", a_spec(step, **(workflow or {}))),
         parameters={"epochs": 3},
         environment=EnvironmentSpec.model_validate(environment),
         gpu_products=frozenset(A100["values"]),
@@ -300,3 +300,18 @@ def test_an_environments_pod_template_is_merged_before_the_steps_own() -> None:
     assert template["spec"]["dnsPolicy"] == "Default"
     # Neither leaves the nodes of the Environment, nor those of the GPUs that it declares.
     assert template["spec"]["nodeSelector"] == {"pool": "lab", "disk": "ssd", "gpu": "h100"}
+
+
+@pytest.mark.parametrize(
+    ("secure", "policy"), [(True, "File"), (False, "FallbackToLogsOnError"), (None, "FallbackToLogsOnError")]
+)
+def test_with_secure_secrets_no_line_of_a_log_gets_into_the_status(secure: bool | None, policy: str) -> None:
+    workflow = {"config": {"security": {} if secure is None else {"secureSecrets": secure}}}
+    for_all = {
+        "spec": {"containers": [{"name": "step", "terminationMessagePolicy": "FallbackToLogsOnError"}]}
+    }
+    fetch = {"name": "fetch", "image": "busybox:1", "terminationMessagePolicy": "FallbackToLogsOnError"}
+    step = a_step(podTemplate={"spec": {"initContainers": [fetch]}})
+    spec = built(step, workflow, podTemplate=for_all)["spec"]["template"]["spec"]
+    containers = [*spec["initContainers"], *spec["containers"]]
+    assert [one["terminationMessagePolicy"] for one in containers] == [policy] * 2

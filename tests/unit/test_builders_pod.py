@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nightcrawler_crds.building.pod import pod_spec
+from nightcrawler_crds.building.run import NewJob, Run
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Step
 from nightcrawler_crds.words import parse_cpu, parse_memory
-from nightcrawler_operator.builders.pod import pod_spec
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import NewJob, Run
 from tests.support.expansion import environment_of, expand
 from tests.support.snapshots import EXECUTION, EXECUTION_UID, a_spec, a_step, job_name
 

@@ -126,11 +126,11 @@ def test_leftovers_are_distinguished_by_namespace() -> None:
     known.has(the_job(), copied(the_job()))
     here, there = (LeftoverKey(where, EXECUTION, EXECUTION_UID) for where in ("default", "elsewhere"))
 
-    assert set(known.cluster.leftovers()) == set(known.woken) == {here, there}
+    assert set(known.cluster.children.leftovers()) == set(known.woken) == {here, there}
     known.cluster.jobs.cache.forget(REAL, the_job().metadata.uid, 11)
 
-    assert set(known.cluster.leftovers()) == {there}
-    assert not known.cluster.has_jobs(EXECUTION_UID, "default")
+    assert set(known.cluster.children.leftovers()) == {there}
+    assert not known.cluster.children.has_jobs(EXECUTION_UID, "default")
 
 
 def test_a_recreated_environment_requeues_only_the_runs_in_it() -> None:

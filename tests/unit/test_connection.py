@@ -292,20 +292,22 @@ async def test_several_kubeconfigs_are_merged(tmp_path: Path, monkeypatch: pytes
     assert (await Connection.open("test")).server == "https://127.0.0.1:1"
 
 
-def test_a_plain_kubeconfig_does_not_cost_the_facade_the_official_client(tmp_path: Path) -> None:
-    # Kopf imports that client itself, so the operator has it either way.
+@pytest.mark.parametrize("process", ["nightcrawler_api.__main__", "nightcrawler_operator.__main__"])
+def test_a_plain_kubeconfig_needs_no_official_client(tmp_path: Path, process: str) -> None:
     file = tmp_path / "kubeconfig"
     file.write_text(kubeconfig())
     program = (
         "import asyncio, sys\n"
-        "import nightcrawler_api.__main__\n"
+        f"import {process}\n"
         "from nightcrawler_crds.kube.connection import Connection\n"
         "asyncio.run(Connection.open('test', kubeconfig=sys.argv[1]))\n"
         "print('kubernetes' in sys.modules)\n"
+        "import kubernetes.client\n"
+        "print(kubernetes.client.V1ObjectMeta.__name__)\n"
     )
 
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", program, str(file)], check=True, capture_output=True, text=True, timeout=60
     )
 
-    assert said.stdout == "False\n"
+    assert done.stdout == "False\nV1ObjectMeta\n"

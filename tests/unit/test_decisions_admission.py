@@ -9,16 +9,10 @@ from typing import Any
 import pytest
 
 from nightcrawler_crds import names
+from nightcrawler_crds.building.run import NewJob
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.plan import (
-    LookForEnvironments,
-    LookForRevision,
-    LookForWorkflow,
-    NewJob,
-    Plan,
-    Waiting,
-)
+from nightcrawler_operator.plan import LookForEnvironments, LookForRevision, LookForWorkflow, Plan, Waiting
 from tests.support.plans import status_of
 from tests.support.snapshots import (
     SnapshotMaker,

@@ -11,7 +11,8 @@ from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.attempt_result import attempt_result
 from nightcrawler_operator.decisions.attempt_state import Blame, Failed, Waits
 from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.decisions.waiting import Pending, waiting
+from nightcrawler_operator.decisions.pending import Pending
+from nightcrawler_operator.decisions.waiting import waiting
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import LookForEvents
 from nightcrawler_operator.snapshot import ObservedEvents

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from nightcrawler_crds.kube.nativeviews import Taint
 from nightcrawler_crds.kube.views import EnvironmentView
+from nightcrawler_crds.planning.nodes import NodeRoom, Nodes
 from nightcrawler_crds.v1alpha1 import EnvironmentStatus
 from nightcrawler_crds.words.quantities import parse_quantity
 from nightcrawler_operator.decisions.environment import decide
 from nightcrawler_operator.plan import Done, Waiting
-from nightcrawler_operator.snapshot import EnvironmentSnapshot, NodeRoom, Nodes
+from nightcrawler_operator.snapshot import EnvironmentSnapshot
 from tests.support.merging import merged_status
 from tests.support.snapshots import an_environment, at, wire
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from nightcrawler_crds.building.run import NewJob
+from nightcrawler_crds.planning.nodes import Nodes
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.plan import NewJob, OldObject, Waiting
-from nightcrawler_operator.snapshot import Nodes
+from nightcrawler_operator.plan import OldObject, Waiting
 from tests.support.plans import planned, step_of
 from tests.support.snapshots import (
     a_job,

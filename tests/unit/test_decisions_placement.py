@@ -9,6 +9,7 @@ import pytest
 
 from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.planning.candidates import NoPlace
+from nightcrawler_crds.planning.nodes import Nodes
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import WorkflowSpec, conditions
 from nightcrawler_operator.claims import Place
@@ -20,7 +21,6 @@ from nightcrawler_operator.decisions.placement import (
 )
 from nightcrawler_operator.decisions.placement import place as decide_place
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import Nodes
 from tests.support.snapshots import a_spec, an_environment, at, wire
 
 

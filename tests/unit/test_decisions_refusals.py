@@ -7,9 +7,10 @@ from typing import Any, Final
 import pytest
 
 from nightcrawler_crds import errors
+from nightcrawler_crds.building.refused import forbidden, in_words
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.execution import why_it_waits
-from nightcrawler_operator.decisions.refusals import forbidden, in_words, is_final, refusal
+from nightcrawler_operator.decisions.refusals import is_final, refusal
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import Waiting
 from nightcrawler_operator.snapshot import Refusal

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import pytest
 
+from nightcrawler_crds.building.run import NewJob
+from nightcrawler_crds.planning.nodes import Nodes
 from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_operator.plan import LookForJob, NewJob, OldObject, Waiting
-from nightcrawler_operator.snapshot import Nodes
+from nightcrawler_operator.plan import LookForJob, OldObject, Waiting
 from tests.support.plans import planned, step_of
 from tests.support.snapshots import (
     PodMaker,

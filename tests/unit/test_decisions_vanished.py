@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from nightcrawler_crds.planning.nodes import Nodes
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.plan import LookForJob, OldObject
-from nightcrawler_operator.snapshot import Nodes
 from tests.support.plans import planned, step_of
 from tests.support.snapshots import (
     a_job,

@@ -9,7 +9,8 @@ import pytest
 from nightcrawler_crds.kube.nativeviews import EventView
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.attempt_state import Blame, Failed, Waits
-from nightcrawler_operator.decisions.waiting import Pending, waiting
+from nightcrawler_operator.decisions.pending import Pending
+from nightcrawler_operator.decisions.waiting import waiting
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.plan import LookForEvents
 from nightcrawler_operator.snapshot import ObservedEvents

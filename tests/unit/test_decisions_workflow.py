@@ -56,12 +56,14 @@ def test_what_takes_effect_later_is_listed() -> None:
     status, reason, message = conditions_of(spec)[conditions.DEFERRED]
 
     assert (status, reason) == ("True", conditions.LATER_RELEASE)
-    assert message.endswith("spec.options.enableLogging, spec.config.security")
+    assert message.endswith("release: spec.config.security.visibility")
 
 
 LATER: Final[dict[str, dict[str, Any]]] = {
-    "spec.config.storage.persistentVolume": {"config": {"storage": {"persistentVolume": "1 GB"}}},
-    "spec.config.security": {"config": {"security": {"visibility": "Private"}}},
+    "spec.config.security.visibility": {"config": {"security": {"visibility": "Private"}}},
+    "spec.config.security.permissions": {
+        "config": {"security": {"permissions": [{"role": "Viewer", "access": "View Only"}]}}
+    },
 }
 
 
@@ -77,9 +79,9 @@ def test_fields_that_have_effect_are_not_listed() -> None:
         config={
             "retries": 2,
             "timeout": "1h",
-            "storage": {"ephemeralStorage": "1 GB"},
+            "storage": {"ephemeralStorage": "1 GB", "persistentVolume": "1 GB", "retain": True},
             "schedule": {"type": "interval", "interval": "1h"},
-            "security": {"auditLogging": True},
+            "security": {"secureSecrets": True, "visibility": "Public", "auditLogging": True},
         },
         suspend=True,
     )

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import pytest
 
+from nightcrawler_crds.planning.nodes import NodeRoom, Nodes
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.words.quantities import parse_quantity
 from nightcrawler_operator.decisions.dominant import dominant
 from nightcrawler_operator.decisions.schedulerwords import shortened
 from nightcrawler_operator.plan import Plan
-from nightcrawler_operator.snapshot import NodeRoom, Nodes
 from tests.support.plans import planned, status_of
 from tests.support.snapshots import (
     NODE,
@@ -60,6 +60,7 @@ def waiting(**reasons: str) -> SnapshotMaker:
         ({"a": "NoSuchGPU", "b": "Unschedulable"}, "a"),
         ({"a": "ExceededQuota", "b": "ImagePull", "c": "Cordoned"}, "b"),
         ({"a": "NoNodeLargeEnough", "b": "ImagePull"}, "a"),
+        ({"a": "Unschedulable", "b": "WaitingForVolume"}, "b"),
         ({"a": "Unschedulable", "b": "Unschedulable"}, "a"),
     ],
 )

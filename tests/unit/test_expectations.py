@@ -11,12 +11,13 @@ from nightcrawler_crds.kube.roomviews import AskingPodView
 from nightcrawler_crds.kube.views import ExecutionView, PastRunView, PastStepsView
 from nightcrawler_crds.planning.cost import expected_cost
 from nightcrawler_crds.planning.duration import Past, expected_duration
+from nightcrawler_crds.planning.nodes import NodeRoom, Nodes
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
 from nightcrawler_operator.cluster.past import PastRuns
 from nightcrawler_operator.decisions.wait import expected_wait
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import LiveRun, NodeRoom, Nodes, Outlook
+from nightcrawler_operator.snapshot import LiveRun, Outlook
 from tests.support.snapshots import a_spec, a_step, at, wire
 
 Json = dict[str, Any]

@@ -7,10 +7,10 @@ from typing import Any, Final
 import pytest
 
 from nightcrawler_crds.kube.nativeviews import Taint
+from nightcrawler_crds.planning.nodes import NodeRoom, Nodes
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.words.quantities import parse_quantity
 from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.snapshot import NodeRoom, Nodes
 from tests.support.snapshots import a_new_execution, a_step, an_environment
 
 Json = dict[str, Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from nightcrawler_api.keptlogs.record import RECORD, Record, Where, mark_of
 from nightcrawler_api.keptlogs.store import LogStore
 from nightcrawler_api.keptlogs.writer import Writer
 from nightcrawler_api.logs.place import Place
+from nightcrawler_api.masks import Masks
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.reading import from_body
@@ -109,7 +111,8 @@ class NodeStore(ModelStore):
 class Site:
     """A run of one step with its Pod, and facades that keep its log."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, masked: bool = False) -> None:
+        self.masked = masked
         self.server = ModelServer()
         self.node = Node()
         self.objects = MortalStore()
@@ -122,12 +125,14 @@ class Site:
         pod = {"name": "pod", "namespace": NAMESPACE, "labels": labels, "annotations": marks}
         self.server.create(names.PODS, {"metadata": pod, "status": {"phase": "Running"}})
         self.cluster = ClusterCache(ModelStore(self.server), NAMESPACE)
+        self.cluster.cache_execution(self.view())
         self._collector = self._new()
 
     def _new(self) -> Collector:
         store = NodeStore(self.server, self.node)
         notes = Notes(store, self.cluster)
-        made = Collector(store, self.cluster, self.objects, notes, most_bytes=64 * MIB)
+        masks = Masks(store, self.cluster, enabled=self.masked)
+        made = Collector(store, self.cluster, self.objects, notes, masks, most_bytes=64 * MIB)
         made.uid_of_cluster = "cluster"
         return made
 
@@ -327,3 +332,49 @@ async def test_of_a_pod_that_vanished_what_was_read_is_kept_and_its_end_is_said_
     assert (log.record.complete, bool(log.record.missing_end)) == (True, True)
     assert [line.split()[1] for line in await site.kept()] == [b"%d" % number for number in range(5)]
     assert site.view().metadata.annotations.done_duties == ("Logs",)
+
+
+PASSWORD: Final = b"hunter2000"
+
+
+def secure_site(*, revision: bool = True) -> Site:
+    """A run whose workflow has `secureSecrets`, and whose step reads a password from a Secret."""
+    site = Site(masked=True)
+    password = {"name": "P", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}
+    data = {
+        "steps": [{"name": "A step", "image": "i", "env": [password]}],
+        "config": {"security": {"secureSecrets": True}},
+    }
+    if revision:
+        site.server.create(
+            names.REVISIONS, {"metadata": {"name": "rev", "namespace": NAMESPACE}, "data": data}
+        )
+    secret = {"password": base64.b64encode(PASSWORD).decode()}
+    site.server.create(names.SECRETS, {"metadata": {"name": "db", "namespace": NAMESPACE}, "data": secret})
+    recorded = {"status": {"phase": "Running", "revision": "rev"}}
+    site.server.patch(names.EXECUTIONS, (NAMESPACE, "run"), recorded, "status")
+    site.cluster.cache_execution(site.view())
+    return site
+
+
+async def test_the_values_of_secrets_are_masked_before_a_line_is_kept() -> None:
+    site = secure_site()
+    coloured = b"\x1b[1mhunter\x1b[0m2000"
+    for number, text in enumerate((b"connecting with " + PASSWORD, b"or " + coloured, b"connected")):
+        site.node.lines.append((BEGAN + timedelta(seconds=number), text))
+    await site.end()
+
+    assert await site.kept() == [b"connecting with ***", b"or ***", b"connected"]
+    stored = [await site.objects.get(one.path) async for part in site.objects.list() for one in part]
+    assert stored
+    assert not [content for content in stored if PASSWORD in (content or b"")]
+
+
+async def test_a_log_that_cannot_be_masked_is_not_kept_and_the_run_goes_on_owing_it() -> None:
+    site = secure_site(revision=False)
+    site.node.lines.append((BEGAN, b"connecting with " + PASSWORD))
+    await site.look()
+    assert not await site._collector._finish(site.view())
+
+    assert await find(site.objects, site.where) is None
+    assert site.view().metadata.annotations.done_duties == ()

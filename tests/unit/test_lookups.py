@@ -12,12 +12,13 @@ from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
+from nightcrawler_crds.masking import Mask
 from nightcrawler_crds.names import Resource
 from nightcrawler_operator.cluster.observe import observe
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.limits import Limits
 from nightcrawler_operator.lookups import Lookups
-from nightcrawler_operator.plan import LookForWorkflow
+from nightcrawler_operator.plan import LookForSecrets, LookForWorkflow
 
 T = TypeVar("T")
 
@@ -100,3 +101,45 @@ async def test_a_deleted_workflow_is_forgotten_with_its_reads() -> None:
     assert not await asker.look("c")
     assert asker.cluster.workflows.get(("default", "w")) is None
     assert not asker.cluster.has_read_since(("default", "w"), "uid-b")
+
+
+class _Secrets(_Server):
+    """Has one Secret; or refuses to show it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value = b"hunter2000"
+        self.refuses = False
+
+    @override
+    async def get(self, resource: Resource, namespace: str, name: str, kind: type[T]) -> T:
+        if self.refuses:
+            raise errors.Forbidden("secrets is forbidden")
+        if name != "db":
+            raise errors.NotFound("there is none")
+        body = {"metadata": {"name": name, "namespace": namespace}, "data": {"password": self.value}}
+        return msgspec.convert(body, kind, strict=False)
+
+
+async def test_values_of_secrets_stay_hidden_after_they_have_changed() -> None:
+    server = _Secrets()
+    cluster = ClusterState(server, "", lambda _: None)
+    lookups = Lookups(server, cluster)
+    body = _body("WorkflowExecution", "r", {"workflowRef": {"name": "w"}}, "1")
+    execution = msgspec.convert(body, ExecutionView, strict=False)
+    wanted = [LookForSecrets({"db": frozenset({"password"}), "gone": None})]
+
+    async def read() -> Mask:
+        assert await lookups.carry_out(observe(cluster, execution, Limits()), wanted)
+        mask = observe(cluster, execution, Limits()).mask
+        assert mask is not None
+        return mask
+
+    assert observe(cluster, execution, Limits()).mask is None
+    assert (await read())("with hunter2000") == "with ***"
+    server.value = b"hunter3000"
+    assert (await read())("hunter2000 hunter3000") == "*** ***"
+    server.refuses = True
+    assert "withheld" in (await read())("hunter2000")
+    server.refuses = False
+    assert (await read())("hunter2000 hunter3000") == "*** ***"

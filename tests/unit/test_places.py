@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from nightcrawler_crds.allocation import Subject, rank, subjects_of
+from nightcrawler_crds.allocation import Queue, Subject, rank, subjects_of
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, conditions
-from nightcrawler_operator.claims import Claim, Place, Queue, Withdrawn
+from nightcrawler_operator.claims import Claim, Place, Withdrawn
 from nightcrawler_operator.cluster.places import Places
 from tests.support.views import CREATED, at, execution
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 import pytest
 from hypothesis import given
 
+from nightcrawler_crds.building.podsecurity import filled
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 from nightcrawler_crds.validation import workflow_problems
 from nightcrawler_crds.validation.podtemplate import Level, PodPolicy, template_problems
-from nightcrawler_operator.builders.podsecurity import filled
 from tests.support.podtemplates import pod_of, templates
 
 Json = dict[str, Any]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from nightcrawler_crds.building.merge import MERGE_KEYS
 from nightcrawler_crds.settings import variable
 from nightcrawler_crds.validation.podtemplate import (
     PodPolicy,
@@ -17,7 +18,6 @@ from nightcrawler_crds.validation.podtemplate import (
     template_problems,
 )
 from nightcrawler_crds.validation.podtemplate.grammar import ListOf, Object
-from nightcrawler_operator.builders.merge import MERGE_KEYS
 from tests.support.podtemplates import ENVIRONMENT, Json, places, pod_of, templates
 
 

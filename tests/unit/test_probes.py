@@ -119,7 +119,9 @@ async def test_a_fresh_operator_is_healthy_but_not_ready_and_says_why() -> None:
         health, ready = await ask(port, "/healthz"), await ask(port, "/readyz")
     assert health.status_code == 200
     assert ready.status_code == 503
-    assert ready.json()["problems"] == ["not listed yet: jobs, pods, nodes, workflowexecutions"]
+    assert ready.json()["problems"] == [
+        "not listed yet: jobs, pods, persistentvolumeclaims, nodes, workflowexecutions"
+    ]
 
 
 async def test_readiness_names_what_keeps_an_operator_from_running_anything() -> None:
@@ -152,7 +154,7 @@ async def test_stale_informers_with_a_reachable_api_server_make_it_unhealthy(
         assert await checks_of(operator).health() == []
         silence(operator)
         assert await checks_of(operator).health() == [
-            "nothing received about jobs, pods, nodes, workflowexecutions for 300 s"
+            "nothing received about jobs, pods, persistentvolumeclaims, nodes, workflowexecutions for 300 s"
         ]
 
 

@@ -11,16 +11,17 @@ from nightcrawler_api.executions.requests import not_runnable_reason, request_er
 from nightcrawler_api.executions.schemas import ExecuteRequest
 from nightcrawler_api.workflows.drafts import desired_spec, validate
 from nightcrawler_api.workflows.presenter import Fallbacks, config
+from nightcrawler_crds.building.job import job
+from nightcrawler_crds.building.run import NewJob, Run
 from nightcrawler_crds.kube.nativeviews import RevisionView
 from nightcrawler_crds.planning.resolved import resolve
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, conditions
 from nightcrawler_crds.validation import PodPolicy, find_profile, profile_problems, used_profiles
-from nightcrawler_operator.builders.job import job
 from nightcrawler_operator.builders.revision import manifest, recorded, revision_of
 from nightcrawler_operator.decisions.execution import decide
 from nightcrawler_operator.decisions.workflow import status_patch
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import LookForProfiles, NewJob, Run
+from nightcrawler_operator.plan import LookForProfiles
 from tests.support.snapshots import (
     EXECUTION,
     EXECUTION_UID,

@@ -7,12 +7,11 @@ from typing import Any, Final
 
 import pytest
 
-from nightcrawler_crds.allocation import Subject, subjects_of
+from nightcrawler_crds.allocation import Queue, Subject, subjects_of
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, Step, conditions
-from nightcrawler_operator.claims import Claim, Place, Queue, Standing, Withdrawn
+from nightcrawler_operator.claims import Claim, Place, Standing, Withdrawn
 from nightcrawler_operator.decisions.events import events_between
 from nightcrawler_operator.decisions.execution import decide
-from nightcrawler_operator.decisions.queueing import sentence
 from nightcrawler_operator.plan import Plan, Waiting
 from tests.support.snapshots import (
     SnapshotMaker,
@@ -132,23 +131,20 @@ def test_that_a_run_has_to_wait_is_recorded_with_what_it_waits_for() -> None:
     [
         (
             Queue(Subject("Workflow", "train", "default"), limit=1, running=1, ahead=0),
-            "waits for its turn: workflow 'train' has 1 of at most 1 run under way",
+            "workflow 'train' has 1 of at most 1 run under way",
         ),
         (
             Queue(Subject("Installation"), limit=9, running=9, ahead=1),
-            (
-                "waits for its turn: the installation has 9 of at most 9 runs under way, "
-                "and 1 run waits before it"
-            ),
+            "the installation has 9 of at most 9 runs under way, and 1 run waits before it",
         ),
         (
             Queue(Subject("Namespace", "vision"), limit=9, running=8, ahead=2),
-            "waits for its turn: namespace 'vision' has 8 of at most 9 runs under way, and 2 wait before it",
+            "namespace 'vision' has 8 of at most 9 runs under way, and 2 wait before it",
         ),
     ],
 )
 def test_the_sentence_says_behind_how_many_and_for_what(queue: Queue, words: str) -> None:
-    assert sentence(queue) == words
+    assert queue.sentence == words
 
 
 def test_while_it_waits_nothing_is_written_again() -> None:

@@ -7,8 +7,8 @@ import contextlib
 import json
 from typing import Any, Final
 
+from nightcrawler_crds.planning.nodes import NodeRoom
 from nightcrawler_operator.cluster.room import Room
-from nightcrawler_operator.snapshot import NodeRoom
 from tests.support.scriptedstore import Script
 from tests.support.virtualtime import virtual_time
 

@@ -12,10 +12,11 @@ from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.planning.choice import KEYS, Appraisal, choose
 from nightcrawler_crds.planning.choice import why as sentence_of
 from nightcrawler_crds.planning.duration import Past
+from nightcrawler_crds.planning.nodes import NodeRoom, Nodes
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions.execution import decide
 from nightcrawler_operator.plan import LookForPastRuns
-from nightcrawler_operator.snapshot import LiveRun, NodeRoom, Nodes, Outlook
+from nightcrawler_operator.snapshot import LiveRun, Outlook
 from tests.support.snapshots import a_new_execution, a_step, an_environment, at, wire
 
 Json = dict[str, Any]

@@ -11,6 +11,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from nightcrawler_crds.allocation import rank, subjects_of
+from nightcrawler_crds.building.run import NewJob
 from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.election.leadership import SoleLeader
 from nightcrawler_crds.kube.connection import Connection
@@ -22,7 +23,6 @@ from nightcrawler_operator.claims import Claim, Place
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.keys import ExecutionKey
 from nightcrawler_operator.lanes import Lane, Lanes
-from nightcrawler_operator.plan import NewJob
 from nightcrawler_operator.telemetry import Telemetry
 from tests.support.snapshots import EXECUTION, SnapshotMaker, a_spec, job_name
 from tests.support.views import execution

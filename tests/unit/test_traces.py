@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nightcrawler_crds.building.pod import environment_variables
+from nightcrawler_crds.building.run import NewJob
 from nightcrawler_crds.kube.views import AttemptView, ExecutionView, PodEventView
 from nightcrawler_crds.tracing import ids
 from nightcrawler_crds.tracing.otlp import trace_request
-from nightcrawler_operator.builders.pod import environment_variables
 from nightcrawler_operator.decisions.attemptrecords import with_attempts, without_events
 from nightcrawler_operator.decisions.execution import decide, run_of
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import NewJob
 from nightcrawler_operator.snapshot import Snapshot
 from tests.support.collector import Received, read
 from tests.support.snapshots import a_job, a_new_execution, a_pod, a_snapshot, at

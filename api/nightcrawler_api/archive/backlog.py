@@ -12,9 +12,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
+
 from nightcrawler_api.keeping.notes import ARCHIVE, LOGS, owes
 from nightcrawler_api.state.hub import Change
-from nightcrawler_api.state.index import Index
+from nightcrawler_api.state.index import Index, owner_of
+from nightcrawler_crds.kube.metadata import Owner
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_crds.names import EXECUTIONS, WORKFLOWS
 
@@ -110,8 +113,19 @@ class Backlog:
     def _add(self, execution: ExecutionView) -> None:
         uid = execution.metadata.uid
         if uid not in self._refused:
-            self._runs[uid] = execution
+            self._runs[uid] = self._owned(execution)
             self.news.set()
+
+    def _owned(self, execution: ExecutionView) -> ExecutionView:
+        """An execution with its owner: until the operator has set it, the workflow that it names is that."""
+        meta = execution.metadata
+        entry = self._index.workflow((meta.namespace, execution.spec.workflow_ref.name))
+        if entry is None or owner_of(execution) is not None:
+            return execution
+        own = entry.view.metadata
+        owner = Owner(WORKFLOWS.api_version, WORKFLOWS.kind, own.name, own.uid)
+        owned = msgspec.structs.replace(meta, owner_references=(*meta.owner_references, owner))
+        return msgspec.structs.replace(execution, metadata=owned)
 
     def some_runs(self, most: int) -> list[ExecutionView]:
         """Some executions, those that have waited longest first."""

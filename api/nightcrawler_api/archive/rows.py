@@ -24,8 +24,10 @@ from nightcrawler_crds.kube.views import (
     ExecutionSpecView,
     ExecutionStatusView,
     ExecutionView,
+    ResourceUsageView,
     StepStatusView,
     Trigger,
+    UsageView,
     WorkflowRef,
     WorkflowView,
 )
@@ -36,6 +38,8 @@ _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _PHASES: Final = {"completed": "Completed", "failed": "Failed", "cancelled": "Cancelled"}
 _document = msgspec.json.Decoder(ExecutionView, strict=False)
+_resource_usage = msgspec.json.Decoder(ResourceUsageView, strict=False)
+_usage = msgspec.json.Decoder(UsageView, strict=False)
 _attempts = msgspec.json.Decoder(tuple[AttemptView, ...], strict=False)
 
 DELETED_WHILE_LIVE: Final = "deleted before it had ended"
@@ -71,6 +75,11 @@ def storable(text: str) -> str:
 
 def _text(value: str | None) -> str | None:
     return None if value is None else storable(value)
+
+
+def _json(value: object) -> str | None:
+    """A value as JSON, in which a character of code 0 is an escape; None for none."""
+    return msgspec.json.encode(value).decode() if value else None
 
 
 def cut_short(execution: ExecutionView, now: datetime) -> ExecutionView:
@@ -109,6 +118,7 @@ def execution_row(execution: ExecutionView, now: datetime) -> Row:
         "message": _text(message if status.phase != "Completed" else None),
         "cost": None if status.cost is None else status.cost.amount,
         "currency": None if status.cost is None else status.cost.currency,
+        "usage": _json(status.resource_usage),
         "archived_at": micros(now),
     }
 
@@ -138,8 +148,8 @@ def step_rows(execution: ExecutionView, order: Sequence[str]) -> list[Row]:
             "reason": _text(step.reason),
             "message": _text(step.message),
             "earlier_seconds": step.earlier_seconds,
-            # In JSON, a character of code 0 is an escape.
-            "attempts": msgspec.json.encode(step.attempts).decode() if step.attempts else None,
+            "usage": _json(step.usage),
+            "attempts": _json(step.attempts),
         }
         for position, (name, step) in enumerate(steps)
     ]
@@ -169,6 +179,7 @@ def listed(row: Any, namespace: str) -> ExecutionView:
             completion_time=moment(row.ended_at),
             progress=row.progress,
             cost=None if row.cost is None else CostView(row.cost, row.currency),
+            resource_usage=_resource_usage.decode(row.usage) if row.usage else None,
         ),
     )
 
@@ -195,6 +206,7 @@ LISTED: Final = (
     "message",
     "cost",
     "currency",
+    "usage",
 )
 """The columns that `listed` reads, and those that say whose it is."""
 
@@ -215,6 +227,7 @@ def whole(document: str, steps: Iterable[Any]) -> ExecutionView:
             message=step.message,
             preemptions=step.preemptions,
             earlier_seconds=step.earlier_seconds,
+            usage=_usage.decode(step.usage) if step.usage else None,
             attempts=_attempts.decode(step.attempts) if step.attempts else None,
         )
         for step in steps

@@ -146,6 +146,8 @@ executions = Table(
     # What it has cost; null where its Environment has no prices.
     Column("cost", Double),
     Column("currency", Text),
+    # What it used, in percent, as JSON; null if nothing was measured.
+    Column("usage", Text),
     Column("archived_at", BigInteger, nullable=False),
     UniqueConstraint("namespace_id", "uid"),
     # Each has what its lists are filtered and counted by, so that the rows themselves need not be read.
@@ -210,6 +212,8 @@ steps = Table(
     Column("message", Text),
     # For how long its earlier attempts ran.
     Column("earlier_seconds", BigInteger, nullable=False),
+    # What its last attempt used, in percent, as JSON; null if nothing was measured.
+    Column("usage", Text),
     # The attempts that were kept for the trace, as JSON; null if none were.
     Column("attempts", Text),
 )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote
 
+from starlette.datastructures import QueryParams
+
 from nightcrawler_api.audit.record import Subject
 from nightcrawler_crds.names import EXECUTIONS, WORKFLOWS
 
@@ -41,6 +43,9 @@ ACTIONS: Final[Mapping[str, str]] = {
 _READS: Final = ("GET", "HEAD", "OPTIONS")
 _NO_WRITES: Final = frozenset({"preview_schedule", "preview_workflow"})
 """Operations that change nothing although they take a body."""
+_DRY_RUN: Final = frozenset({"create_workflow", "execute_workflow", "cancel_executions"})
+"""Operations that change nothing if they are told so."""
+_TRUE: Final = frozenset({"true", "1", "on", "t", "y", "yes"})
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -86,6 +91,9 @@ def _patterns(document: Mapping[str, Any]) -> Iterator[tuple[str, re.Pattern[str
             yield verb.upper(), pattern, parameters, operation["operationId"]
 
 
-def is_write(method: str, asked: Asked) -> bool:
+def is_write(method: str, asked: Asked, query: bytes) -> bool:
     """Whether a request wants to change something."""
-    return method not in _READS and asked.route not in _NO_WRITES
+    if method in _READS or asked.route in _NO_WRITES:
+        return False
+    dry = asked.route in _DRY_RUN and QueryParams(query).get("dryRun", "").lower() in _TRUE
+    return not dry

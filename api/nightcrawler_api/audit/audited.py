@@ -70,10 +70,10 @@ class Audited:
             nonlocal held, answered
             if message["type"] == "http.response.start" and not answered:
                 answered = True
-                if message["status"] >= 400 and self._is_recorded(scope, message["status"]):
+                if message["status"] >= 400 and self._is_recorded(scope, message["status"], trail):
                     held = message  # until its body says why
                     return
-                if message["status"] < 400 and self._is_recorded(scope, message["status"]):
+                if message["status"] < 400 and self._is_recorded(scope, message["status"], trail):
                     self._record(scope, trail, message["status"], trail.remark)
             elif held is not None:
                 self._record(scope, trail, held["status"], _reason(message))
@@ -84,12 +84,12 @@ class Audited:
         try:
             await self._app(scope, receive, send_recorded)
         finally:
-            if not answered and is_write(scope["method"], self._asked(scope)):
+            if not answered and self._is_recorded(scope, 500, trail):
                 self._record(scope, trail, 500, _UNANSWERED)
 
-    def _is_recorded(self, scope: Scope, status: int) -> bool:
+    def _is_recorded(self, scope: Scope, status: int, trail: Trail) -> bool:
         asked = self._asked(scope)
-        if is_write(scope["method"], asked):
+        if trail.changes or is_write(scope["method"], asked, scope["query_string"]):
             return True
         if status >= 400:
             return status in _REFUSALS_OF_READS

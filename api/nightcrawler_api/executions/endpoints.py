@@ -6,7 +6,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 
-from nightcrawler_api.dependencies import CallerOf, Executions, ExecutionsRead, IdempotencyKey, StatisticsOf
+from nightcrawler_api.dependencies import (
+    CallerOf,
+    DryRuns,
+    Executions,
+    ExecutionsRead,
+    IdempotencyKey,
+    StatisticsOf,
+)
+from nightcrawler_api.dryruns import examples as dryruns
+from nightcrawler_api.dryruns.schemas import ExecutionDryRun
 from nightcrawler_api.errors import BODIES, WRITES
 from nightcrawler_api.executions import examples
 from nightcrawler_api.executions.queries import (
@@ -49,23 +58,36 @@ _Logs = Annotated[
     "/execute",
     status_code=201,
     summary="Execute a workflow",
-    responses=creates(
-        ExecutionStarted,
-        "The execution is created; Location has its URL.",
-        examples.STARTED,
-        404,
-        *BODIES,
-        *WRITES,
-    ),
+    responses={
+        **creates(
+            ExecutionStarted,
+            "The execution is created; Location has its URL.",
+            examples.STARTED,
+            404,
+            *BODIES,
+            *WRITES,
+        ),
+        **answers(200, ExecutionDryRun, "With dryRun: what would become of it.", dryruns.EXECUTION),
+    },
 )
 async def execute_workflow(
     executions: Executions,
+    dry_runs: DryRuns,
     caller: CallerOf,
     workflow_id: WorkflowId,
     key: IdempotencyKey,
     body: Annotated[ExecuteRequest | None, Body(openapi_examples=examples.EXECUTE)] = None,
+    dry_run: Annotated[
+        bool, Query(alias="dryRun", description="Create nothing, and answer what would be.")
+    ] = False,
 ) -> Response:
-    """409 says why the workflow cannot run, 422 what is wrong with the request."""
+    """409 says why the workflow cannot run, 422 what is wrong with the request.
+
+    With `dryRun` the same is refused; else the answer says whether it would run, and where, what it would
+    wait for, and how long it would take. The API server is asked whether it would take the first Jobs.
+    """
+    if dry_run:
+        return json(await dry_runs.execution(workflow_id, body or ExecuteRequest(), caller))
     started = await executions.execute(workflow_id, body or ExecuteRequest(), caller, key)
     return made(started, f"/api/workflows/{workflow_id}/executions/{started.shown['executionId']}")
 

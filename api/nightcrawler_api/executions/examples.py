@@ -34,6 +34,7 @@ LIST: Final[dict[str, Any]] = {
             "endTime": "2025-07-10T16:01:25Z",
             "duration": "01:16:25",
             "executor": "John Doe",
+            "resourceUsage": {"cpu": 78, "memory": 65, "gpu": 92},
         },
         {
             "id": "exec-4892",
@@ -75,6 +76,7 @@ DETAIL: Final[dict[str, Any]] = {
     "endTime": "2025-07-10T16:01:25Z",
     "duration": "01:16:25",
     "executor": "John Doe",
+    "resourceUsage": {"cpu": 78, "memory": 65, "gpu": 92},
     "environment": "dgx-california",
     "cost": {"amount": 26.084444, "currency": "USD"},
     "placementMessage": "runs in dgx-california: it costs least there, about 25.60 USD",

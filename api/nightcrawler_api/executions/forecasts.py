@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, cached_property
@@ -83,6 +83,23 @@ class Forecasts:
 
         `uid` is that of its execution, if that is known already.
         """
+        _, expected = self.placed(entry, spec, environment, now, uid=uid)
+        return expected
+
+    def placed(
+        self,
+        entry: WorkflowEntry,
+        spec: WorkflowSpec,
+        environment: str | None,
+        now: datetime,
+        among: Collection[str] | None = None,
+        *,
+        uid: str = "",
+    ) -> tuple[str | None, Expected]:
+        """In which Environment it will run, and what is expected of it there.
+
+        `among` are those in which it can run, if that is known.
+        """
         question = self._question(entry, spec)
         name, meta = entry.view.metadata.name, entry.view.metadata
 
@@ -99,10 +116,17 @@ class Forecasts:
             position = rank(spec.priority, now, meta.namespace, _NEW)
             new = Live(_NEW, position, subjects, expected.duration, in_line=True)
             turn = turn_of(_NEW, [*live(), new], self._limit_of)
-            return replace(expected, wait=turn.seconds if turn else None)
+            assert turn is not None, "it is one of those that wait"
+            return replace(expected, wait=turn.seconds, queue=turn.queue if turn.seconds != 0 else None)
 
-        expected = appraised(self._place(spec, environment, now, appraised))
-        return replace(expected, wait=None) if expected.wait == math.inf else expected
+        place = self._place(spec, environment, now, appraised, among)
+        expected = appraised(place)
+        return place, replace(expected, wait=None) if expected.wait == math.inf else expected
+
+    def shares_limits(self, place: str | None) -> bool:
+        """Whether runs of other namespaces, which are not known here, count towards a limit of a run."""
+        shared = [Subject("Installation"), *([Subject("Environment", place)] if place else [])]
+        return any(self._limit_of(subject) is not None for subject in shared)
 
     def of_live(self, entry: WorkflowEntry, execution: ExecutionView, now: datetime) -> Expected | None:
         """What is expected of an execution that has not ended; None of one that ends, or cannot be read."""
@@ -126,13 +150,15 @@ class Forecasts:
         wanted: str | None,
         now: datetime,
         appraised: Callable[[str | None], Expected],
+        among: Collection[str] | None,
     ) -> str | None:
         """The Environment in which a new run will run, as far as can be told here."""
         environments = self._cluster.environments()
         found = candidates(wanted, spec, environments) if environments else NoPlace("", "")
         if isinstance(found, NoPlace):
             return None
-        there = [candidate for candidate in found if candidate.cordon(now) is None] or list(found)
+        possible = [candidate for candidate in found if not among or candidate.name in among]
+        there = [candidate for candidate in possible if candidate.cordon(now) is None] or possible
         strategy = spec.environment_strategy
         if strategy is None or len(there) == 1:
             return there[0].name

@@ -10,6 +10,7 @@ import msgspec
 
 from nightcrawler_api.executions.schemas import Level, LogLine
 from nightcrawler_api.http.nesting import is_deeper
+from nightcrawler_crds.masking import NOTHING_HIDDEN, Mask
 from nightcrawler_crds.plaintext import plain_line
 
 _STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)(?: |$)")
@@ -38,25 +39,25 @@ class _Levelled(msgspec.Struct):
 _json_line = msgspec.json.Decoder(_Levelled)
 
 
-def parse_log(text: str) -> list[LogLine]:
-    """A log with the API server's timestamp before each line, in order."""
-    return [parse_line(line) for line in text.split("\n") if line]
+def parse_log(text: str, mask: Mask = NOTHING_HIDDEN) -> list[LogLine]:
+    """A log with the API server's timestamp before each line, in order; `mask` hides values of Secrets."""
+    return [parse_line(line, mask) for line in text.split("\n") if line]
 
 
-def parse_line(line: str) -> LogLine:
+def parse_line(line: str, mask: Mask = NOTHING_HIDDEN) -> LogLine:
     """A line with the API server's timestamp before it."""
     stamp = _STAMP.match(line)
     at = _seconds_in_utc(stamp[1], stamp[3]) if stamp else None
     if stamp is None or at is None:
         # A line without a timestamp is a message of the kubelet, or the end of an overlong line.
-        return _line(line, "00:00:00")
-    parsed = _line(line[stamp.end() :], at.partition("T")[2])
+        return _line(line, "00:00:00", mask)
+    parsed = _line(line[stamp.end() :], at.partition("T")[2], mask)
     parsed["time"] = f"{at}{stamp[2] or ''}Z"
     return parsed
 
 
-def _line(text: str, timestamp: str) -> LogLine:
-    message = plain_line(text)
+def _line(text: str, timestamp: str, mask: Mask) -> LogLine:
+    message = mask(plain_line(text))
     return {"timestamp": timestamp, "level": level_of(message), "message": message}
 
 

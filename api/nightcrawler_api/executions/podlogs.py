@@ -13,6 +13,7 @@ from nightcrawler_crds.errors import ApiError, Invalid, NotFound
 from nightcrawler_crds.kube.nativeviews import PodView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, StepStatusView
+from nightcrawler_crds.masking import NOTHING_HIDDEN, Mask
 from nightcrawler_crds.names import LABEL_EXECUTION_UID, PODS, STEP_CONTAINER
 from nightcrawler_crds.plaintext import one_line
 
@@ -33,12 +34,18 @@ TOO_SLOW: Final = "the log did not come in time; ask again, or read it with kube
 
 
 async def read_logs(
-    store: Store, execution: ExecutionView, steps: Iterable[str], *, within: float = _WITHIN_SECONDS
+    store: Store,
+    execution: ExecutionView,
+    steps: Iterable[str],
+    mask: Mask = NOTHING_HIDDEN,
+    *,
+    within: float = _WITHIN_SECONDS,
 ) -> dict[str, StepLog]:
     """The last log lines of each step, and why they are missing or truncated.
 
     Logs are read from the nodes, and a node may be unavailable: that is reported for the step, and does not
-    prevent the rest of the execution from being shown. `within` is in seconds, for all.
+    prevent the rest of the execution from being shown. `mask` hides values of Secrets; `within` is in
+    seconds, for all.
     """
     wanted = list(steps)
     if not wanted:
@@ -66,7 +73,7 @@ async def read_logs(
             return (), why_no_pod(step)
         try:
             async with asyncio.timeout_at(deadline), turns:
-                return await _read_one(store, pod, share)
+                return await _read_one(store, pod, share, mask)
         except TimeoutError:
             return (), TOO_SLOW
 
@@ -82,14 +89,16 @@ def why_no_pod(step: StepStatusView | None) -> str:
     return NOT_YET if step_status(step) == "running" else NEVER
 
 
-async def read_attempt(store: Store, execution: ExecutionView, step: str, attempt: int) -> StepLog:
+async def read_attempt(
+    store: Store, execution: ExecutionView, step: str, attempt: int, mask: Mask
+) -> StepLog:
     """The last log lines of one attempt of a step, and why they are missing or truncated."""
     try:
         async with asyncio.timeout(_WITHIN_SECONDS):
             pod = await pod_of_attempt(store, execution, step, attempt)
             if pod is None:
                 return (), why_no_pod(execution.status.steps.get(step))
-            return await _read_one(store, pod, MAX_BYTES_OF_STEP)
+            return await _read_one(store, pod, MAX_BYTES_OF_STEP, mask)
     except TimeoutError:
         return (), TOO_SLOW
     except ApiError as error:
@@ -131,7 +140,7 @@ def _attempt(pod: PodView) -> tuple[int, str]:
     return (pod.metadata.annotations.attempt_number, str(pod.metadata.creation_timestamp))
 
 
-async def _read_one(store: Store, pod: PodView, max_bytes: int) -> StepLog:
+async def _read_one(store: Store, pod: PodView, max_bytes: int, mask: Mask) -> StepLog:
     meta = pod.metadata
     try:
         text, whole = await store.logs(
@@ -144,7 +153,9 @@ async def _read_one(store: Store, pod: PodView, max_bytes: int) -> StepLog:
         return (), NOT_YET if pod.status.phase == "Pending" else _unreadable(error)
     except ApiError as error:
         return (), _unreadable(error)
-    return parse_log(text), "" if whole else f"only the last {max_bytes // 1024} KiB of this log are shown"
+    return parse_log(
+        text, mask
+    ), "" if whole else f"only the last {max_bytes // 1024} KiB of this log are shown"
 
 
 def _unreadable(error: ApiError) -> str:

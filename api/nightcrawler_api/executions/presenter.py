@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from nightcrawler_api.estimates import Expected
+from nightcrawler_api.executions.live import NOTHING, Live
 from nightcrawler_api.executions.schemas import (
     AnyExecutionDetail,
     Cost,
@@ -18,6 +19,7 @@ from nightcrawler_api.executions.schemas import (
     LogLine,
     Notice,
     PlacementCandidate,
+    ResourceUsage,
     StepExecution,
 )
 from nightcrawler_api.filters import SCHEDULED
@@ -25,10 +27,11 @@ from nightcrawler_api.state.index import WorkflowEntry
 from nightcrawler_api.state.statuses import ended, execution_status, has_started, started, step_status
 from nightcrawler_crds import clock, names, words
 from nightcrawler_crds.kube.noticeviews import NoticeView
-from nightcrawler_crds.kube.views import ExecutionView, PlacementView, StepStatusView
+from nightcrawler_crds.kube.views import ExecutionView, PlacementView, StepStatusView, UsageView
 from nightcrawler_crds.plaintext import plain
 from nightcrawler_crds.v1alpha1 import conditions
 
+_RESOURCES: Final = ("cpu", "memory", "gpu")
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 StepLogs = Mapping[str, tuple[Sequence[LogLine], str]]
@@ -42,8 +45,7 @@ def started_now(execution: ExecutionView, expected: Expected, now: datetime) -> 
         "workflowId": execution.spec.workflow_ref.name,
         "status": execution_status(execution),
         "startTime": clock.to_wire(started(execution)),
-        **_estimates(expected),
-        "estimatedEnd": _after(now, (expected.wait or 0.0) + expected.duration),
+        **expected_now(expected, now),
     }
     return cast("ExecutionStarted", shown)
 
@@ -63,6 +65,11 @@ def started_earlier(execution: ExecutionView, expected: Expected | None, now: da
         times = _expected_times(execution, expected, now)
         shown |= _estimates(expected) | {key: at for key, at in times.items() if key == "estimatedEnd"}
     return cast("ExecutionStarted", shown)
+
+
+def expected_now(expected: Expected, now: datetime) -> dict[str, Any]:
+    """What is expected of a run that is created now."""
+    return {**_estimates(expected), "estimatedEnd": _after(now, (expected.wait or 0.0) + expected.duration)}
 
 
 def _estimates(expected: Expected) -> dict[str, Any]:
@@ -116,7 +123,18 @@ def row(execution: ExecutionView, default_user: str, now: datetime) -> Execution
         shown["cost"] = money(status.cost.amount, status.cost.currency)
     if scheduled := execution.spec.trigger.scheduled_time:
         shown["scheduledTime"] = clock.to_wire(scheduled)
+    if status.resource_usage is not None:
+        shown["resourceUsage"] = _used({what: getattr(status.resource_usage, what) for what in _RESOURCES})
     return shown
+
+
+def _figures(usage: UsageView, kind: Literal["average", "peak"]) -> ResourceUsage:
+    found = {what: getattr(usage, what) for what in _RESOURCES}
+    return _used({what: figure and getattr(figure, kind) for what, figure in found.items()})
+
+
+def _used(percentages: Mapping[str, int | None]) -> ResourceUsage:
+    return cast("ResourceUsage", {what: value for what, value in percentages.items() if value is not None})
 
 
 def _executor(execution: ExecutionView, default_user: str) -> str:
@@ -177,17 +195,23 @@ def detail(
     logs: StepLogs | None,
     now: datetime,
     expected: Expected | None = None,
+    live: Live = NOTHING,
 ) -> ExecutionDetail:
     """An execution in full; `order` is that of the workflow's steps; without `logs` none are shown.
 
-    `expected` is what is expected of one that has not ended.
+    `expected` is what is expected of one that has not ended, and `live` is what its steps use now.
     """
     head = row(execution, default_user, now)
+    if live.run:
+        head["resourceUsage"] = live.run
     shown: dict[str, Any] = {
         "id": head["id"],
         "workflowId": execution.spec.workflow_ref.name,
         **head,
-        "stepExecutions": [_step(execution, name, logs, now) for name in started_steps(execution, order)],
+        "stepExecutions": [
+            _step(execution, name, logs, now, live.steps.get(name))
+            for name in started_steps(execution, order)
+        ],
         "parameters": execution.spec.parameters,
     }
     if notices := execution.status.notifications:
@@ -274,7 +298,9 @@ def _own_begin(step: StepStatusView) -> datetime | None:
     return step.start_time or step.completion_time
 
 
-def _step(execution: ExecutionView, name: str, logs: StepLogs | None, now: datetime) -> StepExecution:
+def _step(
+    execution: ExecutionView, name: str, logs: StepLogs | None, now: datetime, live: ResourceUsage | None
+) -> StepExecution:
     step = execution.status.steps[name]
     word = step_status(step)
     assert word != "pending", "only steps that have begun are shown"
@@ -289,22 +315,33 @@ def _step(execution: ExecutionView, name: str, logs: StepLogs | None, now: datet
         shown["duration"] = words.clock_long(seconds)
     elif step.phase == "Running" and step.start_time:
         shown["duration"] = words.clock_long((now - step.start_time).total_seconds())
-    if step.phase == "Cancelled":
-        shown["error"] = "cancelled"
-    elif step.phase == "Failed":
-        shown["error"] = plain(step.message or step.reason or "the step failed")
+    if (error := _step_error(step)) is not None:
+        shown["error"] = error
     elif step.message and word == "running":
         shown["message"] = plain(step.message)
     if step.attempt:
         shown["attempt"] = step.attempt
     if step.exit_code is not None:
         shown["exitCode"] = step.exit_code
+    if step.usage is not None:
+        shown["resourceUsage"] = _figures(step.usage, "average")
+        shown["peakUsage"] = _figures(step.usage, "peak")
+    elif live:
+        shown["resourceUsage"] = live
     if logs is not None:
         lines, why_not_all = logs.get(name, ((), ""))
         shown["logs"] = list(lines)
         if why_not_all:
             shown["logsMessage"] = why_not_all
     return shown
+
+
+def _step_error(step: StepStatusView) -> str | None:
+    if step.phase == "Cancelled":
+        return "cancelled"
+    if step.phase == "Failed":
+        return plain(step.message or step.reason or "the step failed")
+    return None
 
 
 def failure_of(execution: ExecutionView) -> str:

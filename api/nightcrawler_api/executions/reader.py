@@ -14,6 +14,7 @@ from nightcrawler_api.csvtables import columns_of, to_csv
 from nightcrawler_api.executions import presenter
 from nightcrawler_api.executions.finding import Finder, Found
 from nightcrawler_api.executions.forecasts import Forecasts
+from nightcrawler_api.executions.live import NOTHING
 from nightcrawler_api.executions.queries import (
     MOST_ROWS,
     AllExecutionsParameters,
@@ -32,6 +33,7 @@ from nightcrawler_api.executions.schemas import (
 )
 from nightcrawler_api.executions.steplogs import StepLogs
 from nightcrawler_api.executions.union import Entry, part_of_both
+from nightcrawler_api.executions.usage import LiveUsage
 from nightcrawler_api.pagination import continued
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import WorkflowEntry, owner_of
@@ -54,12 +56,14 @@ class ExecutionReader:
         cluster: ClusterCache,
         logs: StepLogs,
         forecasts: Forecasts,
+        usage: LiveUsage,
         *,
         default_user: str,
         history: History | None = None,
     ) -> None:
         self._logs = logs
         self._forecasts = forecasts
+        self._usage = usage
         self._cluster = cluster
         self._default_user = default_user
         self._history = history
@@ -179,9 +183,10 @@ class ExecutionReader:
         if with_logs:
             steps = presenter.started_steps(view, order)
             logs = await self._logs.of_steps(view, steps, in_cluster=found.row is None)
+        live = await self._usage.of(view) if found.row is None else NOTHING
         now = clock.utcnow()
         expected = self._forecasts.of_live(entry, view, now) if entry else None
-        shown = presenter.detail(view, self._default_user, order, logs, now, expected)
+        shown = presenter.detail(view, self._default_user, order, logs, now, expected, live)
         if found.row is not None:
             shown["id"], shown["archived"] = found.row.id, True
         return shown

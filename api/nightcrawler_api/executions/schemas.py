@@ -81,13 +81,22 @@ class PlacementCandidate(TypedDict):
     passedOver: NotRequired[str]
 
 
+class ResourceUsage(TypedDict):
+    """What was used of what was asked for, in percent, else of the node; only what was measured."""
+
+    cpu: NotRequired[int]
+    memory: NotRequired[int]
+    gpu: NotRequired[int]
+
+
 class Execution(TypedDict):
     """An execution in the list.
 
     `error` says why it failed; `message` why a live one waits, or how it was cancelled. `waitingReason` is
     why it waits in one word, and `waitingSince` since when; both are missing while nothing waits. `duration`
     of a live one is that so far, once a step has started. `cost` is what one has cost that has ended, where
-    the Environment has prices. `archived` is true of one that only the archive has.
+    the Environment has prices. `resourceUsage` is the average of its steps; in the detail of a live one, what
+    those use now that run. `archived` is true of one that only the archive has.
     """
 
     id: str
@@ -104,6 +113,7 @@ class Execution(TypedDict):
     progress: NotRequired[str]
     scheduledTime: NotRequired[str]
     cost: NotRequired[Cost]
+    resourceUsage: NotRequired[ResourceUsage]
     archived: NotRequired[bool]
 
 
@@ -151,7 +161,11 @@ class LogLine(TypedDict):
 
 
 class StepExecution(TypedDict):
-    """A step that has started; its last attempt."""
+    """A step that has started; its last attempt.
+
+    `resourceUsage` is the average of one that has ended, with the highest values in `peakUsage`, and what one
+    that runs uses now.
+    """
 
     name: str
     status: Literal["running", "completed", "failed"]
@@ -162,6 +176,8 @@ class StepExecution(TypedDict):
     message: NotRequired[str]
     attempt: NotRequired[int]
     exitCode: NotRequired[int]
+    resourceUsage: NotRequired[ResourceUsage]
+    peakUsage: NotRequired[ResourceUsage]
     logs: NotRequired[list[LogLine]]
     logsMessage: NotRequired[str]
 

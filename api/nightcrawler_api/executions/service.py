@@ -74,10 +74,30 @@ class ExecutionService:
         claim = claim_of(key, caller, request.model_dump(), "execute", entry.view.metadata.uid)
         if claim and (earlier := await self._started_earlier(workflow, claim)):
             return earlier
+        return await self._start(entry, self.checked(entry, request), request, caller, claim)
+
+    def checked(self, entry: WorkflowEntry, request: ExecuteRequest) -> WorkflowSpec:
+        """What an execution would do.
+
+        Raises:
+            StateConflict: The workflow cannot run.
+            Invalid: The request is wrong.
+        """
         spec = self._runnable(entry)
-        if why := requests.no_environment_reason(workflow, request, spec):
+        if why := requests.no_environment_reason(entry.view.metadata.name, request, spec):
             raise StateConflict(why)
-        return await self._start(entry, spec, request, caller, claim)
+        self._check(request, spec)
+        return spec
+
+    async def create_dry(self, entry: WorkflowEntry, request: ExecuteRequest, caller: Caller) -> None:
+        """Let the API server refuse an execution, if it would, and create none."""
+
+        async def create(name: str) -> ExecutionView:
+            body = requests.manifest(name, entry.view, request, caller.name)
+            namespace = self._cluster.namespace
+            return await self._store.create(EXECUTIONS, namespace, body, ExecutionView, dry_run=True)
+
+        await create_named(_PREFIX, create)
 
     async def rerun(
         self, workflow: str, name: str, request: RerunRequest, caller: Caller, key: str | None = None
@@ -99,11 +119,17 @@ class ExecutionService:
         )
         if why := requests.no_environment_reason(workflow, asked, spec):
             raise StateConflict(why)
+        self._check(asked, spec)
         repeated = requests.Repeated(earlier.metadata.name, revision)
         started = await self._start(entry, spec, asked, caller, claim, repeated)
         if revision is not None:
             await self._revisions.keep(entry.view, revision)
         return started
+
+    def _check(self, request: ExecuteRequest, spec: WorkflowSpec) -> None:
+        environments, profiles = self._cluster.environments(), self._cluster.profiles()
+        if found := requests.request_errors(request, spec, environments, profiles):
+            raise Invalid(found)
 
     async def _start(
         self,
@@ -115,9 +141,6 @@ class ExecutionService:
         repeated: requests.Repeated | None = None,
     ) -> Made[ExecutionStarted]:
         workflow = entry.view.metadata.name
-        environments, profiles = self._cluster.environments(), self._cluster.profiles()
-        if found := requests.request_errors(request, spec, environments, profiles):
-            raise Invalid(found)
 
         async def create(name: str) -> ExecutionView:
             annotations = claim.annotations if claim else None

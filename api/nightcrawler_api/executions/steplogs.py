@@ -1,7 +1,8 @@
 """Logs of steps, from where they are: kept, or still with their Pods.
 
 A log that is kept to its end is read from the store, also while its Pod is there, so that it is the same
-before and after the Pod is gone. Any other is read from its Pod; if that is gone, what is kept of it.
+before and after the Pod is gone. Any other is read from its Pod; if that is gone, what is kept of it. In both
+the values of Secrets are masked: in kept ones since they were written.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from nightcrawler_api.executions import podlogs
 from nightcrawler_api.executions.podlogs import MAX_BYTES, MAX_BYTES_OF_STEP, MAX_LINES, StepLog
 from nightcrawler_api.keptlogs.contract import LogHistory
 from nightcrawler_api.keptlogs.reader import KeptLog
+from nightcrawler_api.masks import Masks
+from nightcrawler_crds.errors import ApiError
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 
@@ -25,9 +28,10 @@ UNFINISHED: Final = "the end of this log is missing: its Pod was gone before it 
 class StepLogs:
     """The logs of executions."""
 
-    def __init__(self, store: Store, kept: LogHistory | None) -> None:
+    def __init__(self, store: Store, kept: LogHistory | None, masks: Masks) -> None:
         self._store = store
         self._kept = kept
+        self._masks = masks
 
     async def of_steps(
         self, execution: ExecutionView, steps: Sequence[str], *, in_cluster: bool
@@ -44,7 +48,7 @@ class StepLogs:
         found: dict[str, StepLog] = {}
         from_pods = [step for step in steps if in_cluster and not _is_whole(kept[step])]
         if from_pods:
-            found = await podlogs.read_logs(self._store, execution, from_pods)
+            found = await self._of_pods(execution, from_pods)
         for step in steps:
             if step not in found or (not found[step][0] and found[step][1] in _WITHOUT_LOG):
                 found[step] = await self._shown(kept[step], share)
@@ -56,10 +60,24 @@ class StepLogs:
         """The last lines of one attempt, and why they are missing or not all."""
         kept = await self.find(execution, step, attempt)
         if in_cluster and not _is_whole(kept):
-            found = await podlogs.read_attempt(self._store, execution, step, attempt)
+            found = await self._of_pod(execution, step, attempt)
             if found[0] or found[1] not in _WITHOUT_LOG:
                 return found
         return await self._shown(kept, MAX_BYTES_OF_STEP)
+
+    async def _of_pods(self, execution: ExecutionView, steps: Sequence[str]) -> dict[str, StepLog]:
+        try:
+            mask = await self._masks.of(execution)
+        except ApiError as error:
+            return dict.fromkeys(steps, ((), str(error)))
+        return await podlogs.read_logs(self._store, execution, steps, mask)
+
+    async def _of_pod(self, execution: ExecutionView, step: str, attempt: int) -> StepLog:
+        try:
+            mask = await self._masks.of(execution)
+        except ApiError as error:
+            return (), str(error)
+        return await podlogs.read_attempt(self._store, execution, step, attempt, mask)
 
     async def find(
         self, execution: ExecutionView, step: str, attempt: int

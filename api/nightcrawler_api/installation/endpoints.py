@@ -38,6 +38,8 @@ _EXAMPLE: Final[dict[str, Any]] = {
         }
     ],
     "streams": {"open": 3, "limit": 1000},
+    "archive": {"usable": True, "waiting": 0, "behindSeconds": 0.0},
+    "keptLogs": {"usable": True},
 }
 
 

@@ -6,6 +6,8 @@ from typing import NotRequired
 
 from typing_extensions import TypedDict
 
+from nightcrawler_api.keeping.schemas import ArchiveHealth, LogHealth
+
 
 class OperatorStatus(TypedDict):
     """The operator, as its Lease shows it; `detail` says in a sentence how it is.
@@ -55,7 +57,8 @@ class StreamsStatus(TypedDict):
 class InstallationStatus(TypedDict):
     """The state of the installation, as this replica of the facade sees it.
 
-    `healthy` is false if something in it needs a person; `version` is the facade's.
+    `healthy` is false if something in it needs a person; `version` is the facade's. `archive` and `keptLogs`
+    are there if it keeps them.
     """
 
     healthy: bool
@@ -65,3 +68,5 @@ class InstallationStatus(TypedDict):
     apiServer: ApiServerStatus
     caches: list[CacheStatus]
     streams: StreamsStatus
+    archive: NotRequired[ArchiveHealth]
+    keptLogs: NotRequired[LogHealth]

@@ -10,6 +10,8 @@ from nightcrawler_api.caller import Caller
 from nightcrawler_api.http.streams import Streams
 from nightcrawler_api.installation.operator import operator_status
 from nightcrawler_api.installation.schemas import CacheStatus, InstallationStatus, OperatorStatus
+from nightcrawler_api.keeping.health import health_of
+from nightcrawler_api.keeping.kept import Kept
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_crds import clock
 from nightcrawler_crds.errors import ApiError, Forbidden, NotFound
@@ -27,10 +29,13 @@ class InstallationService:
     `lease` is the namespace and name of the operator's Lease.
     """
 
-    def __init__(self, store: Store, cluster: ClusterCache, streams: Streams, lease: tuple[str, str]) -> None:
+    def __init__(
+        self, store: Store, cluster: ClusterCache, streams: Streams, kept: Kept, lease: tuple[str, str]
+    ) -> None:
         self._store = store
         self._cluster = cluster
         self._streams = streams
+        self._kept = kept
         self._lease = lease
         self._kubernetes = ""
 
@@ -38,18 +43,21 @@ class InstallationService:
         """The state now, within seconds, also while the API server does not answer."""
         cluster = self._cluster
         operator, kubernetes = await asyncio.gather(self._operator(), self._version())
-        server, caches = cluster.reachability, self._caches()
+        server, caches, kept = cluster.reachability, self._caches(), health_of(self._kept)
+        are_usable = [one["usable"] for one in (kept.get("archive"), kept.get("keptLogs")) if one is not None]
         shown: InstallationStatus = {
             "healthy": operator.get("working", False)
             and server.reachable
             and not cluster.not_ready_reason
-            and not cluster.stale_kinds,
+            and not cluster.stale_kinds
+            and all(are_usable),
             "version": version("nightcrawler"),
             "namespace": cluster.namespace,
             "operator": operator,
             "apiServer": {"reachable": server.reachable, "seconds": round(server.seconds, 3)},
             "caches": caches,
             "streams": {"open": len(self._streams), "limit": self._streams.limit},
+            **kept,
         }
         if kubernetes:
             shown["apiServer"]["version"] = kubernetes

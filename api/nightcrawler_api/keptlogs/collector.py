@@ -4,7 +4,7 @@ Of Pods that run, every quarter of a minute, from where the last reading ended: 
 newest file of a log, 10 MiB as a rule. Of runs that are being cancelled, at once and often: their Pods go as
 soon as they have stopped. Of runs that have ended, at once and to the end; then it is noted on the run, which
 until then keeps its Pods. What is read again after a death is not kept twice, and what is missing is marked
-(`writer`, `logs.place`).
+(`writer`, `logs.place`). The values of Secrets are masked before a line is kept.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ from nightcrawler_api.keptlogs.objects import Objects
 from nightcrawler_api.keptlogs.record import Record, Where, limits
 from nightcrawler_api.keptlogs.writer import Writer, read_record
 from nightcrawler_api.logs.place import Read, Reader
+from nightcrawler_api.masks import Masks
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.hub import Change
 from nightcrawler_crds.errors import ApiError, Invalid, NotFound
 from nightcrawler_crds.kube.nativeviews import PodView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
+from nightcrawler_crds.masking import Mask
 from nightcrawler_crds.names import EXECUTIONS, LABEL_EXECUTION_UID, PODS, STEP_CONTAINER
 from nightcrawler_crds.phases import has_ended
 
@@ -62,7 +64,14 @@ class Collector:
     """
 
     def __init__(
-        self, store: Store, cluster: ClusterCache, objects: Objects, notes: Notes, *, most_bytes: int
+        self,
+        store: Store,
+        cluster: ClusterCache,
+        objects: Objects,
+        notes: Notes,
+        masks: Masks,
+        *,
+        most_bytes: int,
     ) -> None:
         self.problem = ""
         self.kept_bytes = 0
@@ -72,6 +81,7 @@ class Collector:
         self._cluster = cluster
         self._objects = objects
         self._notes = notes
+        self._masks = masks
         self._limits = limits(most_bytes)
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._records: dict[Where, Record] = {}
@@ -156,7 +166,7 @@ class Collector:
         selector = f"{LABEL_EXECUTION_UID}={meta.uid}"
         pods = await self._store.list_all(PODS, meta.namespace, PodView, label_selector=selector)
         attempts = self._attempts(pods)
-        done = await _gathered(self._read(attempt) for attempt in attempts)
+        done = await _gathered(self._read(attempt, view) for attempt in attempts)
         if not all(done):
             return False
         there = {attempt.where for attempt in attempts}
@@ -181,13 +191,23 @@ class Collector:
             label_selector=LABEL_EXECUTION_UID,
             field_selector="status.phase=Running",
         )
-        await _gathered(self._read(attempt) for attempt in self._attempts(pods) if self._is_kept(attempt.pod))
+        await _gathered(
+            self._read(attempt, view)
+            for attempt in self._attempts(pods)
+            if self._is_kept(attempt.pod) and (view := self._execution_of(attempt.pod)) is not None
+        )
 
     def _is_kept(self, pod: PodView) -> bool:
         """Whether the workflow of a Pod keeps its logs."""
         entry = self._cluster.index.workflow((pod.metadata.namespace, pod.metadata.labels.workflow))
         options = (entry.view.spec.get("options") or {}) if entry else {}
         return options.get("enableLogging") is not False
+
+    def _execution_of(self, pod: PodView) -> ExecutionView | None:
+        """The execution of a Pod, if it is known already."""
+        labels = pod.metadata.labels
+        found = self._cluster.index.runs.get(pod.metadata.namespace, labels.execution)
+        return found if found is not None and found.metadata.uid == labels.execution_uid else None
 
     def _attempts(self, pods: Iterable[PodView]) -> list[_Attempt]:
         found = []
@@ -206,15 +226,16 @@ class Collector:
 
     # --- one Pod -------------------------------------------------------------------------------------
 
-    async def _read(self, attempt: _Attempt) -> bool:
-        """Read on in the log of a Pod; False if it cannot be read now."""
+    async def _read(self, attempt: _Attempt, execution: ExecutionView) -> bool:
+        """Read on in the log of a Pod; False if it cannot be read now, or not be masked."""
         async with self._turns:
             record = await self._record(attempt)
             if record.complete:
                 return True
             complete = podlogs.has_terminated(attempt.pod)
             try:
-                return await self._read_on(attempt, record, complete=complete)
+                mask = await self._masks.of(execution)
+                return await self._read_on(attempt, record, mask, complete=complete)
             except NotFound:
                 return False  # it is found to be gone when it is not listed any more
             except Invalid:
@@ -224,10 +245,10 @@ class Collector:
                 log.debug("the log of %s cannot be read now: %s", attempt.pod.metadata.name, error)
                 return False
 
-    async def _read_on(self, attempt: _Attempt, record: Record, *, complete: bool) -> bool:
+    async def _read_on(self, attempt: _Attempt, record: Record, mask: Mask, *, complete: bool) -> bool:
         writer, before, gaps = self._writer(attempt.where, record), record.bytes, record.gaps
         try:
-            await self._copy(attempt.pod, Reader(record.place), writer, complete=complete)
+            await self._copy(attempt.pod, Reader(record.place), writer, mask, complete=complete)
             added = record.bytes - before
             if added or complete:
                 record.complete = complete
@@ -242,8 +263,10 @@ class Collector:
             self._noisy.add(attempt.pod.metadata.uid)
         return complete
 
-    async def _copy(self, pod: PodView, reader: Reader, writer: Writer, *, complete: bool) -> None:
-        """Give the lines of a Pod's log that are new to a writer."""
+    async def _copy(
+        self, pod: PodView, reader: Reader, writer: Writer, mask: Mask, *, complete: bool
+    ) -> None:
+        """Give the lines of a Pod's log that are new to a writer, without the values of Secrets."""
         async with self._store.log_lines(
             pod.metadata.namespace,
             pod.metadata.name,
@@ -256,7 +279,8 @@ class Collector:
                 for line in lines:
                     what = reader.take(line)
                     if what is not Read.AGAIN:
-                        await writer.add(line, reader.place, after_gap=what is Read.NEW_AFTER_A_GAP)
+                        gap = what is Read.NEW_AFTER_A_GAP
+                        await writer.add(mask.of_line(line), reader.place, after_gap=gap)
 
     async def _record(self, attempt: _Attempt) -> Record:
         where, labels = attempt.where, attempt.pod.metadata.labels

@@ -18,6 +18,7 @@ from nightcrawler_api.keptlogs.contract import LogUsage
 from nightcrawler_api.keptlogs.reader import KeptLog, find
 from nightcrawler_api.keptlogs.record import Where
 from nightcrawler_api.keptlogs.store import LogStore
+from nightcrawler_api.masks import Masks
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_crds import clock
 from nightcrawler_crds.election.elector import LeaseTerms
@@ -36,6 +37,7 @@ class KeptLogs:
         store: Store,
         cluster: ClusterCache,
         notes: Notes,
+        masks: Masks,
         url: str,
         *,
         log_bytes: int,
@@ -48,7 +50,7 @@ class KeptLogs:
         self._folder = Path(parts.path) if parts.scheme == "file" else None
         self._uid_of_cluster = ""
         self._objects = LogStore(url)
-        self._collector = Collector(store, cluster, self._objects, notes, most_bytes=log_bytes)
+        self._collector = Collector(store, cluster, self._objects, notes, masks, most_bytes=log_bytes)
         self._cleaner = Cleaner(self._objects, most_bytes=total_bytes, keep_seconds=keep_seconds)
 
     @property

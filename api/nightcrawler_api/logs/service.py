@@ -24,12 +24,14 @@ from nightcrawler_api.keptlogs.reader import KeptLog
 from nightcrawler_api.keptlogs.record import mark_of
 from nightcrawler_api.logs.place import Place, Read, Reader, stamp_of
 from nightcrawler_api.logs.schemas import StepLog
+from nightcrawler_api.masks import Masks
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.hub import Change
 from nightcrawler_crds.errors import ApiError, Invalid, NotFound
 from nightcrawler_crds.kube.nativeviews import PodView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
+from nightcrawler_crds.masking import NOTHING_HIDDEN, Mask
 from nightcrawler_crds.names import STEP_CONTAINER
 from nightcrawler_crds.phases import has_ended
 from nightcrawler_crds.plaintext import plain_line
@@ -51,10 +53,16 @@ class LogService:
     """Logs of steps, read from their Pods, and from where they are kept."""
 
     def __init__(
-        self, store: Store, cluster: ClusterCache, logs: StepLogs, history: History | None = None
+        self,
+        store: Store,
+        cluster: ClusterCache,
+        masks: Masks,
+        logs: StepLogs,
+        history: History | None = None,
     ) -> None:
         self._store = store
         self._cluster = cluster
+        self._masks = masks
         self._logs = logs
         self._finder = Finder(cluster, history)
 
@@ -87,6 +95,7 @@ class LogService:
 
         Raises:
             NotFound: There is neither a kept log nor a Pod of this attempt.
+            ApiError: The Secrets whose values are masked in it cannot be read.
         """
         _, found = await self._finder.of_workflow(workflow, name)
         kept = await self._logs.find(found.view, step, attempt)
@@ -95,7 +104,7 @@ class LogService:
         if found.row is None and not whole:
             pod = await podlogs.pod_of_attempt(self._store, found.view, step, attempt)
         if pod is not None:
-            return self._text(pod)
+            return self._text(pod, await self._masks.of(found.view))
         if isinstance(kept, KeptLog):
             return self._kept_text(kept)
         if kept is not None:
@@ -104,17 +113,18 @@ class LogService:
         raise NotFound(podlogs.GONE if gone else podlogs.why_no_pod(found.view.status.steps.get(step)))
 
     async def _kept_text(self, kept: KeptLog) -> AsyncGenerator[bytes, None]:
+        # The values of Secrets were masked before it was kept.
         async for lines in kept.lines():
             yield b"".join(map(_plain_or_mark, lines))
 
-    async def _text(self, pod: PodView) -> AsyncGenerator[bytes, None]:
+    async def _text(self, pod: PodView, mask: Mask) -> AsyncGenerator[bytes, None]:
         meta = pod.metadata
         with suppress(Invalid):  # it waits to start, so there is nothing yet
             async with self._store.log_lines(
                 meta.namespace, meta.name, container=STEP_CONTAINER, follow=False
             ) as parts:
                 async for lines in parts:
-                    yield b"".join(_plain(line) for line in lines)
+                    yield b"".join(_plain(line, mask) for line in lines)
 
     async def follow(
         self, workflow: str, name: str, step: str, begin: Place, caller: Caller, *, only: bool
@@ -168,8 +178,8 @@ class LogService:
         reader = Reader(reading.place)
         if pod is not None:
             reading.has_pod, reading.complete = True, has_terminated(pod)
-            since = reading.place.since
-            async for events in self._read(pod, reader, since, follow=not reading.complete):
+            mask = await self._masks.of(execution)
+            async for events in self._read(pod, reader, mask, follow=not reading.complete):
                 reading.place = reader.place
                 yield events
             return
@@ -201,15 +211,15 @@ class LogService:
         yield _event("end", {"attempt": last, "detail": detail}, END)
 
     async def _read(
-        self, pod: PodView, reader: Reader, since: str | None, *, follow: bool
+        self, pod: PodView, reader: Reader, mask: Mask, *, follow: bool
     ) -> AsyncGenerator[bytes, None]:
         """The new lines of a Pod's log as events."""
-        meta = pod.metadata
+        meta, since = pod.metadata, reader.place.since
         async with self._store.log_lines(
             meta.namespace, meta.name, container=STEP_CONTAINER, follow=follow, since=since
         ) as parts:
             async for lines in parts:
-                if events := b"".join(_events(reader, lines)):
+                if events := b"".join(_events(reader, lines, mask)):
                     yield events
 
 
@@ -260,7 +270,7 @@ def _is_over(execution: ExecutionView, step: str) -> bool:
     )
 
 
-def _events(reader: Reader, lines: Iterable[bytes]) -> list[bytes]:
+def _events(reader: Reader, lines: Iterable[bytes], mask: Mask = NOTHING_HIDDEN) -> list[bytes]:
     found = []
     for line in lines:
         what = reader.take(line)
@@ -269,7 +279,7 @@ def _events(reader: Reader, lines: Iterable[bytes]) -> list[bytes]:
         place = reader.place
         if what is Read.NEW_AFTER_A_GAP:
             found.append(_event("gap", {"attempt": place.attempt, "detail": _GAP}, None))
-        shown = {**parse_line(line.decode(errors="replace")), "attempt": place.attempt}
+        shown = {**parse_line(line.decode(errors="replace"), mask), "attempt": place.attempt}
         found.append(_event("log", shown, str(place)))
     return found
 
@@ -303,6 +313,6 @@ def _plain_or_mark(line: bytes) -> bytes:
     return _plain(line) if mark is None else f"[{mark}]\n".encode()
 
 
-def _plain(line: bytes) -> bytes:
+def _plain(line: bytes, mask: Mask = NOTHING_HIDDEN) -> bytes:
     _, _, text = line.decode(errors="replace").partition(" ")
-    return f"{plain_line(text)}\n".encode()
+    return f"{mask(plain_line(text))}\n".encode()

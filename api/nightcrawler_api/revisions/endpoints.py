@@ -10,7 +10,12 @@ from nightcrawler_api.dependencies import CallerOf, Revisions
 from nightcrawler_api.openapi import reads
 from nightcrawler_api.responses import ETagResponse
 from nightcrawler_api.revisions import examples
-from nightcrawler_api.revisions.schemas import RevisionDetail, RevisionDifference, RevisionList
+from nightcrawler_api.revisions.schemas import (
+    RevisionDetail,
+    RevisionDifference,
+    RevisionList,
+    RevisionParameters,
+)
 from nightcrawler_api.revisions.service import LATEST
 
 router = APIRouter(prefix="/api/workflows/{workflowId}/revisions", tags=["workflows"])
@@ -24,9 +29,14 @@ RevisionId = Annotated[str, Path(alias="revisionId", description="The revision's
     summary="List a workflow's revisions",
     responses=reads(RevisionList, "The revisions.", examples.LIST, 403, 404, 422, 503),
 )
-async def list_revisions(revisions: Revisions, caller: CallerOf, workflow_id: WorkflowId) -> Response:
+async def list_revisions(
+    revisions: Revisions,
+    caller: CallerOf,
+    workflow_id: WorkflowId,
+    asked: Annotated[RevisionParameters, Query()],
+) -> Response:
     """What its executions have used of it, newest first; a revision goes with the last that used it."""
-    return ETagResponse(await revisions.page(workflow_id, caller))
+    return ETagResponse(await revisions.page(workflow_id, asked, caller))
 
 
 @router.get(

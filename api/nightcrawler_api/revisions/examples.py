@@ -23,7 +23,10 @@ LIST: Final[dict[str, Any]] = {
             "executions": 7,
             "archived": True,
         },
-    ]
+    ],
+    "total": 2,
+    "page": 1,
+    "pageSize": 10,
 }
 
 DETAIL: Final[dict[str, Any]] = {

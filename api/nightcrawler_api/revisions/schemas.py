@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
+from pydantic import Field
 from typing_extensions import TypedDict
+
+from nightcrawler_api.pagination import DEFAULT_SIZE, Continued, Size, Window, ordering
+from nightcrawler_api.state.ordering import Ordering
+
+RevisionSort = Literal["generation", "-generation", "createdAt", "-createdAt"]
+
+
+class RevisionParameters(Continued):
+    """Query parameters of the list of revisions."""
+
+    sort: Annotated[RevisionSort, Field(description="Field to sort by; - before it: descending.")] = (
+        "-generation"
+    )
+    page: int = Field(1, ge=1, description="Number of the page, from 1.")
+    page_size: Size = Field(DEFAULT_SIZE, description="Entries on a page.")
+
+    @property
+    def window(self) -> Window:
+        """The entries on the page."""
+        return Window((self.page - 1) * self.page_size, self.page_size)
+
+    @property
+    def ordering(self) -> Ordering:
+        """The order of the list; raises `Invalid` for a cursor that cannot be used."""
+        return ordering(self.sort, self.cursor, "page" if self.page > 1 else None)
 
 
 class Revision(TypedDict):
@@ -24,9 +50,13 @@ class Revision(TypedDict):
 
 
 class RevisionList(TypedDict):
-    """The revisions of a workflow, newest first."""
+    """A page of the revisions of a workflow; `total` counts all, `nextCursor` is there if others follow."""
 
     revisions: list[Revision]
+    total: int
+    page: int
+    pageSize: int
+    nextCursor: NotRequired[str]
 
 
 class RevisionDetail(Revision):

@@ -13,10 +13,18 @@ from pydantic import ValidationError
 from nightcrawler_api.archive.contract import ArchivedRevision, History
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.executions.union import without_row
+from nightcrawler_api.pagination import continued
 from nightcrawler_api.revisions.differences import differences
-from nightcrawler_api.revisions.schemas import Revision, RevisionDetail, RevisionDifference, RevisionList
+from nightcrawler_api.revisions.schemas import (
+    Revision,
+    RevisionDetail,
+    RevisionDifference,
+    RevisionList,
+    RevisionParameters,
+)
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import WorkflowEntry
+from nightcrawler_api.state.ordering import Order, SortKey, part
 from nightcrawler_api.state.runs import Run
 from nightcrawler_crds import clock, names, revisions
 from nightcrawler_crds.errors import NotFound
@@ -37,6 +45,15 @@ class _Found:
     revision: ArchivedRevision
     archived: bool = False
 
+    @property
+    def order(self) -> Order:
+        """Its place by creation."""
+        created = self.revision.created
+        return created.timestamp() if created else 0.0, "", self.revision.name
+
+
+_GENERATION: Final = SortKey[_Found](lambda one: float(one.revision.generation))
+
 
 class RevisionService:
     """Revisions of workflows: ControllerRevisions of the cluster, and those that only the archive has."""
@@ -46,8 +63,9 @@ class RevisionService:
         self._cluster = cluster
         self._history = history
 
-    async def page(self, workflow: str, caller: Caller) -> RevisionList:
-        """The revisions that executions of a workflow used, as far as they are kept, newest first."""
+    async def page(self, workflow: str, asked: RevisionParameters, caller: Caller) -> RevisionList:
+        """A page of the revisions that executions of a workflow used, as far as they are kept."""
+        ordering, window = asked.ordering, asked.window
         entry = await self._cluster.workflow(workflow)
         label = f"{names.LABEL_WORKFLOW}={workflow}"
         found = await self._store.list_all(
@@ -57,9 +75,17 @@ class RevisionService:
         known, uses = await self._archived(entry)
         them = {name: _Found(one, archived=name not in there) for name, one in known.items()}
         them |= {name: _Found(one) for name, one in there.items() if name not in them}
+        own = sorted(them.values(), key=lambda one: one.order)
+        by_generation = _GENERATION if ordering.field == "generation" else None
+        shown = part(own, ordering, window.offset, window.limit, by_generation)
         current = self._current(entry)
-        own = sorted(them.values(), key=lambda one: _age(one.revision), reverse=True)
-        return {"revisions": [_row(one, current, uses) for one in own]}
+        page: RevisionList = {
+            "revisions": [_row(one, current, uses) for one in shown.entries],
+            "total": shown.total,
+            "page": asked.page,
+            "pageSize": asked.page_size,
+        }
+        return continued(page, asked.sort, shown.next)
 
     async def show(self, workflow: str, name: str, caller: Caller) -> RevisionDetail:
         """A revision with its content."""
@@ -132,10 +158,6 @@ def _of_cluster(view: RevisionView) -> ArchivedRevision:
 
 def _is_of(view: RevisionView, entry: WorkflowEntry) -> bool:
     return any(owner.uid == entry.view.metadata.uid for owner in view.metadata.owner_references)
-
-
-def _age(revision: ArchivedRevision) -> tuple[int, str, str]:
-    return revision.generation, str(revision.created), revision.name
 
 
 def _uses(runs: Iterable[Run]) -> Counter[str | None]:

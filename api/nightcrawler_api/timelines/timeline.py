@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from graphlib import TopologicalSorter
 
 from nightcrawler_api.state.statuses import created, ended, execution_status, step_status
 from nightcrawler_api.timelines.schemas import Timeline, TimelineStep
@@ -111,10 +112,12 @@ class _Steps:
         if self.depends is None:
             return []
         ends = {name: step.completion_time for name, step in self.status.items() if step.completion_time}
+        # Times are of whole seconds: of steps that ended in the same one, the last is one that waited.
+        place = {name: index for index, name in enumerate(TopologicalSorter(self.depends).static_order())}
         candidates = [name for name in self.depends if name in ends]
         path: list[str] = []
         while candidates:
-            last = max(candidates, key=lambda name: ends[name])
+            last = max(candidates, key=lambda name: (ends[name], place[name]))
             path.append(last)
             candidates = [name for name in self.depends[last] if name in ends]
         return path[::-1]

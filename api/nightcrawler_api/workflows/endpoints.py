@@ -6,12 +6,14 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Path, Query, Response
 
-from nightcrawler_api.dependencies import Actions, CallerOf, IdempotencyKey, IfMatchOf, Workflows
+from nightcrawler_api.dependencies import Actions, CallerOf, DryRuns, IdempotencyKey, IfMatchOf, Workflows
+from nightcrawler_api.dryruns import examples as dryruns
+from nightcrawler_api.dryruns.schemas import WorkflowDryRun
 from nightcrawler_api.errors import BODIES, WRITES
 from nightcrawler_api.http.json_body import JsonRoute
 from nightcrawler_api.http.yaml_body import YamlRoute
 from nightcrawler_api.openapi import answers, creates, reads
-from nightcrawler_api.responses import YAML, ETagResponse, json, made
+from nightcrawler_api.responses import YAML, ETagResponse, YamlResponse, json, made
 from nightcrawler_api.workflows import examples
 from nightcrawler_api.workflows.queries import WorkflowParameters
 from nightcrawler_api.workflows.schemas import (
@@ -55,21 +57,33 @@ async def list_workflows(
     "",
     status_code=201,
     summary="Create a workflow",
-    responses=creates(
-        WorkflowCreated,
-        "The workflow is created; Location has its URL.",
-        examples.CREATED,
-        *BODIES,
-        *WRITES,
-    ),
+    responses={
+        **creates(
+            WorkflowCreated,
+            "The workflow is created; Location has its URL.",
+            examples.CREATED,
+            *BODIES,
+            *WRITES,
+        ),
+        **answers(200, WorkflowDryRun, "With dryRun: what would become of it.", dryruns.WORKFLOW),
+    },
 )
 async def create_workflow(
     workflows: Workflows,
+    dry_runs: DryRuns,
     caller: CallerOf,
     key: IdempotencyKey,
     body: Annotated[CreateBody, Body(openapi_examples=examples.CREATE)],
+    dry_run: Annotated[
+        bool, Query(alias="dryRun", description="Create nothing, and answer what would be.")
+    ] = False,
 ) -> Response:
-    """Creating does not run it; execute does."""
+    """Creating does not run it; execute does.
+
+    With `dryRun` the same is refused, and a workflow that is not comes with what an execution would do.
+    """
+    if dry_run:
+        return json(await dry_runs.workflow(body, caller))
     created = await workflows.create(body, caller, key)
     return made(created, f"{router.prefix}/{created.shown['id']}")
 
@@ -167,11 +181,17 @@ async def clone_workflow(
     return made(created, f"{router.prefix}/{created.shown['id']}")
 
 
-@router.get("/{workflowId}/export", summary="Export a workflow", responses=_EXPORT)
+@router.get(
+    "/{workflowId}/export",
+    status_code=200,
+    summary="Export a workflow",
+    responses=_EXPORT,
+    response_class=YamlResponse,
+)
 async def export_workflow(actions: Actions, caller: CallerOf, workflow_id: WorkflowId) -> Response:
     """Its manifest as YAML, which kubectl can apply in any namespace."""
     text = await actions.export(workflow_id, caller)
-    return ETagResponse(text, media_type=YAML)
+    return YamlResponse(text)
 
 
 @imports.post(

@@ -86,11 +86,38 @@ class WorkflowService:
         claim = claim_of(key, caller, body, "create")
         if claim and (earlier := await self.made_earlier(claim)):
             return earlier
+        return await self.create_from_spec(self._new_spec(body), caller, claim=claim)
+
+    async def create_dry(self, body: Mapping[str, Any], caller: Caller) -> WorkflowView:
+        """The workflow that would be created, as the API server takes it; raises what creating it raises."""
+        spec = self._new_spec(body)
+        return await create_named(_PREFIX, lambda name: self._post(name, spec, caller, dry_run=True))
+
+    def _new_spec(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         spec = drafts.desired_spec({}, body)
         if spec.get("steps", []) == []:
             spec = self._with_template(spec)
         self._check(body, None, spec)
-        return await self.create_from_spec(spec, caller, claim=claim)
+        return spec
+
+    async def _post(
+        self,
+        name: str,
+        spec: Mapping[str, Any],
+        caller: Caller,
+        claim: Claim | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> WorkflowView:
+        annotations = {names.ANNOTATION_CREATOR: caller.name, **(claim.annotations if claim else {})}
+        manifest = {
+            "apiVersion": WORKFLOWS.api_version,
+            "kind": WORKFLOWS.kind,
+            "metadata": {"name": name, "annotations": annotations},
+            "spec": spec,
+        }
+        namespace = self._cluster.namespace
+        return await self._store.create(WORKFLOWS, namespace, manifest, WorkflowView, dry_run=dry_run)
 
     async def create_as(
         self, name: str | None, body: Mapping[str, Any], caller: Caller, claim: Claim | None = None
@@ -112,16 +139,9 @@ class WorkflowService:
         claim: Claim | None = None,
     ) -> Made[WorkflowCreated]:
         """Create a workflow from a spec that only the API server validates."""
-        annotations = {names.ANNOTATION_CREATOR: caller.name, **(claim.annotations if claim else {})}
 
         async def create(name: str) -> WorkflowView:
-            manifest = {
-                "apiVersion": WORKFLOWS.api_version,
-                "kind": WORKFLOWS.kind,
-                "metadata": {"name": name, "annotations": annotations},
-                "spec": spec,
-            }
-            return await self._store.create(WORKFLOWS, self._cluster.namespace, manifest, WorkflowView)
+            return await self._post(name, spec, caller, claim)
 
         name = called or (claim.name(_PREFIX) if claim else None)
         try:

@@ -1,7 +1,7 @@
 """Warnings in the answer to a write: what is accepted, and will not do what its author expects.
 
 Only the operator can read the Secrets with the targets of notifications, so it is the operator's condition
-that is waited for, and only where a workflow wants notifications.
+that is waited for, and only where a workflow wants notifications. What nothing enforces is known at once.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.hub import Change
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import WorkflowView
 from nightcrawler_crds.plaintext import plain
-from nightcrawler_crds.v1alpha1 import conditions
-from nightcrawler_crds.validation import wanted_by
+from nightcrawler_crds.v1alpha1 import WorkflowSpec, conditions
+from nightcrawler_crds.validation import wanted_by, workflow_warnings
 
 _PATIENCE: Final = 3.0
 """Seconds: the operator writes the status of a workflow once a second at most."""
@@ -31,7 +33,13 @@ class Warnings:
         self._silent_until = float("-inf")
 
     async def of(self, written: WorkflowView) -> list[str]:
-        """The warnings about a workflow as it was written; none if the operator does not answer in time."""
+        """The warnings about a workflow as it was written.
+
+        Those on notifications are left out if the operator does not answer in time.
+        """
+        return [*_unenforced(written), *await self._of_notifications(written)]
+
+    async def _of_notifications(self, written: WorkflowView) -> list[str]:
         if not wanted_by(written.spec):
             return []
         said = await self._said(written)
@@ -65,6 +73,13 @@ class Warnings:
         finally:
             unsubscribe()
         return found[0] if found else None
+
+
+def _unenforced(view: WorkflowView) -> list[str]:
+    try:
+        return workflow_warnings(WorkflowSpec.model_validate(view.spec, extra="ignore"))
+    except ValidationError:
+        return []  # of a manifest that a later release understands
 
 
 def _verdict(view: WorkflowView, generation: int) -> Condition | None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
+from typing_extensions import override
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.metadata import Condition, Meta
@@ -278,6 +279,44 @@ class EventView(_Read, frozen=True):
     type: str = ""
     last_timestamp: datetime | None = None
     event_time: datetime | None = None
+
+
+class ClaimSpecView(_Read, frozen=True):
+    """What a claim asks for."""
+
+    access_modes: tuple[str, ...] = ()
+    storage_class_name: str | None = None
+
+
+class ClaimStatusView(_Read, frozen=True):
+    """Whether a claim is bound to a volume."""
+
+    phase: str = "Pending"
+
+
+class VolumeClaimView(_Read, frozen=True):
+    """The claim of the volume that the steps of a run share."""
+
+    metadata: Meta
+    spec: ClaimSpecView = ClaimSpecView()
+    status: ClaimStatusView = ClaimStatusView()
+
+    @property
+    def bound(self) -> bool:
+        """Whether it has a volume."""
+        return self.status.phase == "Bound"
+
+
+class SecretView(_Read, frozen=True):
+    """A Secret that steps use; its values are read for masking them."""
+
+    metadata: Meta
+    data: dict[str, bytes] = {}
+
+    @override
+    def __repr__(self) -> str:
+        """Without the values, so that they get into no log."""
+        return f"SecretView({self.metadata.namespace}/{self.metadata.name})"
 
 
 class LeaseSpecView(_Read, frozen=True):

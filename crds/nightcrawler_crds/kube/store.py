@@ -77,11 +77,22 @@ class Store:
         return self._decode(await self._request("GET", _path(resource, namespace, name)), kind)
 
     async def create(
-        self, resource: Resource, namespace: str, body: Body, kind: type[T], *, timeout: float | None = None
+        self,
+        resource: Resource,
+        namespace: str,
+        body: Body,
+        kind: type[T],
+        *,
+        timeout: float | None = None,
+        dry_run: bool = False,
     ) -> T:
-        """Create an object; raises `AlreadyExists` if the name is taken."""
-        path = _path(resource, namespace)
-        return self._decode(await self._request("POST", path, body=body, timeout=timeout), kind)
+        """Create an object; raises `AlreadyExists` if the name is taken.
+
+        With `dry_run` the API server does all but keep it: it validates, asks admission, counts quotas.
+        """
+        path, params = _path(resource, namespace), {"dryRun": "All"} if dry_run else None
+        answer = await self._request("POST", path, body=body, params=params, timeout=timeout)
+        return self._decode(answer, kind)
 
     async def patch(
         self,

@@ -57,6 +57,29 @@ class ExecutionSpecView(_Read, frozen=True):
     cancel: bool = False
 
 
+class UsageOfView(_Read, frozen=True):
+    """How much of something a step used, in percent."""
+
+    average: int = 0
+    peak: int = 0
+
+
+class UsageView(_Read, frozen=True):
+    """What a step used; see `v1alpha1.execution.Usage` for the meaning."""
+
+    cpu: UsageOfView | None = None
+    memory: UsageOfView | None = None
+    gpu: UsageOfView | None = None
+
+
+class ResourceUsageView(_Read, frozen=True):
+    """What a run used, in percent."""
+
+    cpu: int | None = None
+    memory: int | None = None
+    gpu: int | None = None
+
+
 class PodEventView(_Read, frozen=True):
     """An Event about a Pod, as the trace keeps it."""
 
@@ -101,6 +124,7 @@ class StepStatusView(_Read, frozen=True):
     message: str | None = None
     preemptions: int = 0
     earlier_seconds: int = 0
+    usage: UsageView | None = None
     attempts: tuple[AttemptView, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -145,6 +169,7 @@ class ExecutionStatusView(_Read, frozen=True):
     waiting_reason: str | None = None
     waiting_since: datetime | None = None
     cost: CostView | None = None
+    resource_usage: ResourceUsageView | None = None
     steps: dict[str, StepStatusView] = {}
 
     def __post_init__(self) -> None:

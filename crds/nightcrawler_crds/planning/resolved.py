@@ -6,13 +6,15 @@ Builders, retries and waits all use it; what the facade shows comes from the sam
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from nightcrawler_crds import defaults, names, words
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import (
+    AccessMode,
     ComputeProfileSpec,
     EnvironmentSpec,
     EnvVar,
@@ -36,8 +38,14 @@ class StepDefaults:
     """Request of steps for which none is set; None requests nothing."""
     default_memory: words.Bytes | None = None
     """Request of steps for which none is set; None requests nothing."""
+    storage_class: str | None = None
+    """StorageClass of the volumes of runs whose Environment names none; None for the cluster's default."""
+    storage_access_mode: AccessMode = "ReadWriteOnce"
+    """Access mode of the volumes of runs whose Environment names none."""
     priority_class_prefix: str = ""
     """What precedes a workflow's priority in the names of PriorityClasses; empty: Pods get none for it."""
+    steps_otlp_endpoint: str = ""
+    """Where steps export what they trace themselves; empty: nowhere."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,35 @@ class ResolvedStep:
         asked = words.parse_gpu(self.resources.gpu) if self.resources.gpu is not None else None
         return wanted(asked, products, self._declared_gpus) if asked is not None else None
 
+    def node_selector(self, products: Collection[str]) -> dict[str, str]:
+        """The labels of the nodes that the step may use: its own, and those of its Environment, which win."""
+        gpus = self.gpus(products)
+        return {
+            **((self.profile and self.profile.node_selector) or {}),
+            **(self._template_of_all.get("nodeSelector") or {}),
+            **(self._template.get("nodeSelector") or {}),
+            **(gpus.node_selector if gpus else {}),
+            **(self.environment.node_selector or {}),
+        }
+
+    @cached_property
+    def tolerations(self) -> list[Mapping[str, Any]]:
+        """Its own, and those of its Environment."""
+        return [
+            *((self.profile and self.profile.tolerations) or ()),
+            *(self.environment.tolerations or ()),
+            *(self._template_of_all.get("tolerations") or ()),
+            *(self._template.get("tolerations") or ()),
+        ]
+
+    @property
+    def _template(self) -> Mapping[str, Any]:
+        return pod_spec_of(self.step.pod_template)
+
+    @property
+    def _template_of_all(self) -> Mapping[str, Any]:
+        return pod_spec_of(self.environment.pod_template)
+
     @cached_property
     def _declared_gpus(self) -> tuple[Declared, ...]:
         return declared_gpus(self.environment)
@@ -147,12 +184,23 @@ class ResolvedStep:
         return self.limits.default_retry_delay if written is None else words.parse_duration(written)
 
 
+def pod_spec_of(pod_template: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The Pod's spec in a podTemplate; empty if there is none."""
+    spec: Mapping[str, Any] = (pod_template or {}).get("spec") or {}
+    return spec
+
+
 def declared_gpus(environment: EnvironmentSpec) -> tuple[Declared, ...]:
     """The GPU models that an Environment declares, in their order."""
     return tuple(
         Declared(one.model, one.resource_name or names.GPU_RESOURCE, one.node_selector or {})
         for one in environment.gpu_models or ()
     )
+
+
+def tolerates_device(resource: str) -> dict[str, str]:
+    """The toleration that Kubernetes gives to Pods that ask for a device (ExtendedResourceToleration)."""
+    return {"key": resource, "operator": "Exists", "effect": "NoSchedule"}
 
 
 def resolve(

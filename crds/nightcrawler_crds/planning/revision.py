@@ -45,3 +45,22 @@ class Revision:
             before[name] = last
             last = (name,)
         return before
+
+    @cached_property
+    def levels(self) -> Mapping[str, int]:
+        """How many steps are before each, on the longest way to it. There is no cycle."""
+        levels: dict[str, int] = {}
+        todo = list(self.steps)
+        while todo:
+            missing = [one for one in self.depends[todo[-1]] if one not in levels]
+            if missing:
+                todo += missing
+                continue
+            name = todo.pop()
+            levels[name] = 1 + max((levels[one] for one in self.depends[name]), default=-1)
+        return levels
+
+    @property
+    def runs_in_parallel(self) -> bool:
+        """Whether two of its steps may run at the same time."""
+        return len(self.levels) > len(set(self.levels.values()))

@@ -13,6 +13,7 @@ from nightcrawler_crds.v1alpha1.config import (
 from nightcrawler_crds.v1alpha1.environment import (
     MAX_GPU_MODELS,
     MAX_QUANTITIES,
+    AccessMode,
     EnvironmentSpec,
     EnvironmentStatus,
     GpuModel,
@@ -61,6 +62,7 @@ __all__ = [
     "MAX_STEPS",
     "NOTICE_EVENTS",
     "TERMINAL_STEP_PHASES",
+    "AccessMode",
     "AttemptStatus",
     "ComputeProfileSpec",
     "ComputeProfileStatus",

@@ -58,7 +58,12 @@ class Storage(ApiModel):
     """Disk space."""
 
     persistent_volume: Memory | None = Field(
-        default=None, description="A volume shared by the steps of a run: '500 GB'." + LISTED_LATER
+        default=None, description="A volume that the steps of a run share, at /workspace: '500 GB'."
+    )
+    retain: bool | None = Field(
+        default=None,
+        description="Whether that volume is kept when the run's Jobs are deleted, and the run itself; "
+        "then it is yours to delete.",
     )
     ephemeral_storage: Memory | None = Field(
         default=None, description="Scratch space of each step, at /scratch: request and limit, '200 GB'."
@@ -146,14 +151,18 @@ class Security(ApiModel):
     """Who may see, change and run a workflow."""
 
     visibility: Literal["Private", "Team", "Public"] | None = Field(
-        default=None, description="Who can see the workflow."
+        default=None, description="Who can see the workflow." + LISTED_LATER
     )
     audit_logging: bool | None = Field(
         default=None, description="Whether reads over REST are recorded too; changes always are."
     )
-    secure_secrets: bool | None = Field(default=None, description="Whether Secrets are kept from logs.")
+    secure_secrets: bool | None = Field(
+        default=None,
+        description="Whether secrets are kept out of the definition, logs and status: values that look like "
+        "secrets are refused unless they come from a Secret.",
+    )
     permissions: list[Permission] | None = Field(
-        default=None, max_length=64, description="Permissions of each role."
+        default=None, max_length=64, description="Permissions of each role." + LISTED_LATER
     )
 
 
@@ -202,5 +211,5 @@ class WorkflowConfig(ApiModel):
         ),
     )
     security: Security | None = Field(
-        default=None, description="Who may see, change and run the workflow." + LISTED_LATER
+        default=None, description="Who may see, change and run the workflow; how secrets are handled."
     )

@@ -18,6 +18,7 @@ from nightcrawler_crds.v1alpha1.base import (
     rule,
 )
 
+AccessMode = Literal["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"]
 Price = Annotated[float, Field(ge=0)]
 ModelPrices = Annotated[dict[str, Price], Field(max_length=64)]
 MAX_QUANTITIES: Final = 64
@@ -146,6 +147,18 @@ class EnvironmentSpec(ApiModel):
         max_length=253,
         description="Service account of every step's Pod, which must exist in the run's namespace. Its token "
         "is mounted only into steps that name it themselves.",
+    )
+    storage_class_name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=253,
+        description="StorageClass of the volumes that runs share among their steps. Default: the "
+        "installation's setting, else the cluster's default class.",
+    )
+    access_mode: AccessMode | None = Field(
+        default=None,
+        description="Access mode of these volumes. With ReadWriteMany steps may run on several nodes, else "
+        "all on one node. Default: the installation's setting, else ReadWriteOnce.",
     )
     state: Literal["Open", "Cordoned"] | None = Field(
         default=None,

@@ -118,6 +118,29 @@ class Cost(ApiModel):
     currency: str | None = Field(default=None, max_length=3, description="Currency of the prices.")
 
 
+class UsageOf(ApiModel):
+    """How much of something was used, in percent. More than 100 where nothing limits it."""
+
+    average: int = Field(ge=0, description="Average over the time that was measured.")
+    peak: int = Field(ge=0, description="Highest value that was measured.")
+
+
+class Usage(ApiModel):
+    """What a step used, in percent of what it asked for, else of its node. Not set: it was not measured."""
+
+    cpu: UsageOf | None = Field(default=None, description="CPU.")
+    memory: UsageOf | None = Field(default=None, description="Memory.")
+    gpu: UsageOf | None = Field(default=None, description="GPUs: how busy they were.")
+
+
+class ResourceUsage(ApiModel):
+    """What a run used, in percent. Not set: it was not measured."""
+
+    cpu: int | None = Field(default=None, ge=0, description="CPU.")
+    memory: int | None = Field(default=None, ge=0, description="Memory.")
+    gpu: int | None = Field(default=None, ge=0, description="GPUs.")
+
+
 class PodEvent(ApiModel):
     """A Kubernetes Event about a Pod."""
 
@@ -177,6 +200,11 @@ class StepStatus(ApiModel):
     )
     job_name: str | None = Field(default=None, description="The Job of this attempt.")
     exit_code: int | None = Field(default=None, description="Exit code of the step's container.")
+    usage: Usage | None = Field(
+        default=None,
+        description="What this attempt used, if it was measured; set when it has finished.",
+        json_schema_extra={"x-kubernetes-map-type": "atomic"},
+    )
     reason: str | None = Field(
         default=None, max_length=128, description="Why the step waits, or how it finished, in one word."
     )
@@ -231,6 +259,11 @@ class WorkflowExecutionStatus(ApiModel):
     cost: Cost | None = Field(
         default=None,
         description="What the run has cost, once it has ended. Not set where the Environment has no prices.",
+    )
+    resource_usage: ResourceUsage | None = Field(
+        default=None,
+        description="What the finished run used: the averages of its steps, weighed by time and request.",
+        json_schema_extra={"x-kubernetes-map-type": "atomic"},
     )
     conditions: list[Condition] | None = Field(
         default=None,

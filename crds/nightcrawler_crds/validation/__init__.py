@@ -40,6 +40,8 @@ from nightcrawler_crds.validation.profiles import (
     unknown_profile,
     used_profiles,
 )
+from nightcrawler_crds.validation.secrets import is_secure
+from nightcrawler_crds.validation.unenforced import workflow_warnings
 from nightcrawler_crds.validation.workflow import workflow_problems
 
 __all__ = [
@@ -61,6 +63,7 @@ __all__ = [
     "first_word",
     "is_allowed",
     "is_called",
+    "is_secure",
     "maintenance",
     "oldest",
     "own_template_problems",
@@ -76,4 +79,5 @@ __all__ = [
     "wanted_by",
     "wanted_notices",
     "workflow_problems",
+    "workflow_warnings",
 ]

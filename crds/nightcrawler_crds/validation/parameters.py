@@ -10,6 +10,7 @@ import msgspec
 from nightcrawler_crds.v1alpha1 import MAX_PARAMETERS_BYTES, WorkflowSpec, conditions
 from nightcrawler_crds.validation.numbers import number_problems
 from nightcrawler_crds.validation.problems import Problem, pointer_part
+from nightcrawler_crds.validation.secrets import given_secrets
 
 
 def parameter_problems(spec: WorkflowSpec, given: Mapping[str, Any]) -> list[Problem]:
@@ -20,6 +21,7 @@ def parameter_problems(spec: WorkflowSpec, given: Mapping[str, Any]) -> list[Pro
         *_undeclared(declared, given),
         *_with_nul(filled_parameters(spec, given)),
         *_rounded(given),
+        *given_secrets(spec, given),
     ]
     for parameter in declared.values():
         if parameter.required and parameter.default is None and parameter.name not in given:

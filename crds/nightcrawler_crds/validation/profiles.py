@@ -23,6 +23,7 @@ from nightcrawler_crds.v1alpha1 import (
     conditions,
 )
 from nightcrawler_crds.validation.problems import Problem
+from nightcrawler_crds.validation.secrets import profile_secrets
 
 Profiles = Mapping[str, ComputeProfileSpec]
 """The profiles that a workflow uses, by the names that it uses for them."""
@@ -83,10 +84,13 @@ def profile_problems(spec: WorkflowSpec, profiles: Collection[ProfileView]) -> l
             found[name] = Problem(pointer, conditions.UNKNOWN_PROFILE, sentence)
             continue
         try:
-            _read(profile)
+            read = _read(profile)
         except ValidationError as error:
             sentence = f"{about}the compute profile {name!r} cannot be used: {_first(error)}"
             found[name] = Problem(pointer, conditions.INVALID_PROFILE, sentence)
+        else:
+            if (secret := profile_secrets(spec, read.env or (), name)) is not None:
+                found[name] = Problem(pointer, conditions.LITERAL_SECRET, about + secret)
     if found:
         return list(found.values())
     return list(_cpu_limits(spec, used_profiles(spec, profiles)))

@@ -16,6 +16,7 @@ from nightcrawler_crds.validation.notifications import event_problems
 from nightcrawler_crds.validation.numbers import number_problems
 from nightcrawler_crds.validation.podtemplate import PodPolicy
 from nightcrawler_crds.validation.problems import Problem
+from nightcrawler_crds.validation.secrets import secret_problems
 
 _MAX_POD_PROBLEMS: Final = 100
 """How many problems of podTemplates are reported; finding the correct name for each may take a while."""
@@ -34,6 +35,7 @@ def workflow_problems(
         *event_problems(spec),
         *_numbers(spec),
         *_cpu_limits(spec),
+        *secret_problems(spec),
         *islice(_pods(steps, policy), _MAX_POD_PROBLEMS),
     ]
 

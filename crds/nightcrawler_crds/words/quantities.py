@@ -18,7 +18,12 @@ _SIZES: Final = {
 
 @lru_cache(maxsize=4096)
 def parse_quantity(text: str) -> float:
-    """A quantity as a number of cores, bytes or devices; 0 if it is none."""
+    """A quantity as a number of cores, bytes or devices; 0 if it is none. Remembered: nodes repeat them."""
+    return read_quantity(text)
+
+
+def read_quantity(text: str) -> float:
+    """The same for quantities that hardly repeat, such as measured ones."""
     found = _QUANTITY.fullmatch(text)
     if found is None:
         return 0.0

@@ -9,9 +9,9 @@ from nightcrawler_crds import names
 from nightcrawler_crds.kube.nativeviews import RevisionView
 from nightcrawler_crds.kube.views import ProfileView, WorkflowView
 from nightcrawler_crds.planning.revision import Revision
-from nightcrawler_crds.revisions import PROFILES, content, data_of, name_of
-from nightcrawler_crds.v1alpha1 import ComputeProfileSpec, WorkflowSpec
-from nightcrawler_crds.validation import NO_PROFILES, used_profiles
+from nightcrawler_crds.revisions import content, data_of, kept_profiles, name_of
+from nightcrawler_crds.v1alpha1 import WorkflowSpec
+from nightcrawler_crds.validation import used_profiles
 
 
 def revision_of(workflow: WorkflowView, profiles: Collection[ProfileView] = ()) -> Revision:
@@ -41,10 +41,7 @@ def recorded(view: RevisionView) -> Revision:
     Raises:
         ValueError: It cannot be read.
     """
-    profiles = {
-        name: ComputeProfileSpec.model_validate(profile, extra="ignore")
-        for name, profile in view.data.get(PROFILES, NO_PROFILES).items()
-    }
+    profiles = kept_profiles(view.data)
     owners = (one.uid for one in view.metadata.owner_references if one.kind == names.WORKFLOWS.kind)
     return Revision(view.metadata.name, read(view.data), profiles, owner=next(owners, ""))
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
 from nightcrawler_crds.kube.views import StepStatusView
+from nightcrawler_crds.masking import Mask
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.snapshot import ObservedEvents, Refusal, Unwatched
 
+_MASK_KEPT: Final = timedelta(seconds=60)
+"""How long the values of Secrets are used before they are read again."""
 _NONE_SET: Final[Mapping[str, datetime]] = MappingProxyType({})
 
 
@@ -35,6 +38,8 @@ class LookupResults:
     fresh_environments: bool = False
     fresh_profiles: bool = False
     status_deferred: bool = False
+    mask: Mask | None = None
+    masked_at: datetime | None = None
     completed: Mapping[str, StepStatusView] = field(default_factory=dict)
     unwatched: dict[tuple[str, int], Unwatched] = field(default_factory=dict)
 
@@ -49,6 +54,15 @@ class LookupResults:
             child: replace(why, ask_again=ask_again, tries=0) if why.reason == conditions.STEP_QUOTA else why
             for child, why in self.refusals.items()
         }
+
+    def note_secrets(self, mask: Mask, now: datetime) -> None:
+        """Note that Secrets were read; values that they had before are still hidden."""
+        self.mask, self.masked_at = (mask if self.mask is None else mask | self.mask), now
+
+    def mask_at(self, now: datetime) -> Mask | None:
+        """What hides the values of Secrets; None if they are to be read (again)."""
+        fresh = self.masked_at is not None and now < self.masked_at + _MASK_KEPT
+        return self.mask if fresh else None
 
     def note_look_up(self, job: str, now: datetime) -> None:
         """Note that a Job and its Pods were read from the API server."""

@@ -36,7 +36,7 @@ async def find_children(
         selector = f"batch.kubernetes.io/job-name={name}"
     elif not job.managed:
         selector = f"batch.kubernetes.io/controller-uid={job.metadata.uid}"
-        last = cluster.lost_pods.get(job.metadata.uid)
+        last = cluster.children.lost_pods.get(job.metadata.uid)
         asked = {last} if last else set()
     listed = await store.list_all(names.PODS, namespace, PodView, label_selector=selector) if selector else []
     found = {pod.metadata.name: pod for pod in listed}

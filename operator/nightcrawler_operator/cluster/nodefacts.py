@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.nativeviews import NodeView
-from nightcrawler_operator.cluster.relevant import room_of
-from nightcrawler_operator.snapshot import NodeRoom, Nodes
+from nightcrawler_crds.planning.nodes import NodeRoom, Nodes, room_of
 
 
 class NodeFacts:

@@ -19,32 +19,22 @@ from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.decisions.ownership import is_owned_by, is_pod_of
 from nightcrawler_operator.decisions.recorded import is_accepted, is_granted
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import Attempt, LiveRun, Outlook, Snapshot, Unwatched
+from nightcrawler_operator.snapshot import Attempt, LiveRun, Measured, Outlook, Snapshot, Unwatched
 
 _NOTHING_FOUND = LookupResults()
+_NOTHING_USED: Final[Mapping[str, Measured]] = MappingProxyType({})
 _ALL_WATCHED: Final[Mapping[tuple[str, int], Unwatched]] = MappingProxyType({})
 
 
 def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> Snapshot:
     """Everything a decision on this execution may use, as known now."""
-    meta = execution.metadata
+    meta, now = execution.metadata, utcnow()
     workflow = cluster.workflows.get((meta.namespace, execution.spec.workflow_ref.name))
     results = cluster.lookup_results.get(meta.uid, _NOTHING_FOUND)
     attempts = attempts_of(cluster, meta.uid, meta.namespace, results.unwatched)
-    named = execution.status.revision or _of_jobs(attempts, "revision")
-    if named:
-        revision = cluster.revisions.recorded((meta.namespace, named))
-        if revision is None and workflow is not None:
-            # Most often the workflow has not changed since the run began.
-            live = live_revision(cluster, workflow)
-            revision = live if live is not None and live.name == named else None
-    elif named := execution.spec.revision:
-        # It has to exist: were it the live one by its name alone, nothing would keep its content for the run.
-        revision = cluster.revisions.recorded((meta.namespace, named))
-    else:
-        revision = live_revision(cluster, workflow) if workflow is not None else None
+    named, revision = _revision_of(cluster, execution, workflow, attempts)
     return Snapshot(
-        now=utcnow(),
+        now=now,
         execution=execution,
         limits=limits,
         workflow=workflow,
@@ -69,6 +59,11 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
         fresh_environments=results.fresh_environments,
         fresh_profiles=results.fresh_profiles,
         recorded_at=cluster.recorded_at.get(meta.uid),
+        volume_claim=cluster.children.volume_claims.cache.get(
+            (meta.namespace, names.volume_claim_name(meta.name, meta.uid))
+        ),
+        usage=_usage(cluster, attempts),
+        mask=results.mask_at(now),
         completed=results.completed,
         targets=_targets(cluster, meta.namespace, revision),
         deliveries=cluster.notices.deliveries.of(meta.uid),
@@ -76,10 +71,39 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
     )
 
 
+def _revision_of(
+    cluster: ClusterState,
+    execution: ExecutionView,
+    workflow: WorkflowView | None,
+    attempts: Mapping[tuple[str, int], Attempt],
+) -> tuple[str | None, Revision | None]:
+    """The name of the revision that a run uses, if something names one, and the revision if it is known."""
+    namespace = execution.metadata.namespace
+    if named := execution.status.revision or _of_jobs(attempts, "revision"):
+        revision = cluster.revisions.recorded((namespace, named))
+        if revision is None and workflow is not None:
+            # Most often the workflow has not changed since the run began.
+            live = live_revision(cluster, workflow)
+            revision = live if live is not None and live.name == named else None
+        return named, revision
+    if named := execution.spec.revision:
+        # It has to exist: were it the live one by its name alone, nothing would keep its content for the run.
+        return named, cluster.revisions.recorded((namespace, named))
+    return None, live_revision(cluster, workflow) if workflow is not None else None
+
+
 def _targets(cluster: ClusterState, namespace: str, revision: Revision | None) -> frozenset[str] | None:
     """The channels that have a target, if that matters: the workflow uses those that it does not name."""
     wants = revision is not None and revision.notices.others
     return cluster.notices.targets.channels(namespace) if wants else None
+
+
+def _usage(cluster: ClusterState, attempts: Mapping[tuple[str, int], Attempt]) -> Mapping[str, Measured]:
+    """What the Pods of these attempts have used so far."""
+    if not len(cluster.usage):
+        return _NOTHING_USED
+    pods = (pod.metadata for attempt in attempts.values() for pod in attempt.pods)
+    return {pod.uid: measured for pod in pods if (measured := cluster.usage.of(pod.key)) is not None}
 
 
 def live_revision(cluster: ClusterState, workflow: WorkflowView) -> Revision | None:
@@ -106,7 +130,9 @@ def attempts_of(
     Anybody can copy or remove labels; `unwatched` children were found without them.
     """
     jobs = {
-        _which(job): job for job in cluster.labelled_jobs(uid, namespace) if is_owned_by(job.metadata, uid)
+        _which(job): job
+        for job in cluster.children.labelled_jobs(uid, namespace)
+        if is_owned_by(job.metadata, uid)
     }
     jobs = {which: one.job for which, one in unwatched.items() if one.job is not None} | jobs
     of_job = {job.metadata.uid: which for which, job in jobs.items()}
@@ -127,7 +153,10 @@ def attempts_of(
 def _attempt(cluster: ClusterState, job: JobView | None, pods: Iterable[PodView]) -> Attempt:
     uid = job.metadata.uid if job is not None else ""
     return Attempt(
-        job, tuple(pods), pod_lost=uid in cluster.lost_pods, end_reported=uid in cluster.unreportable
+        job,
+        tuple(pods),
+        pod_lost=uid in cluster.children.lost_pods,
+        end_reported=uid in cluster.children.unreportable,
     )
 
 
@@ -152,7 +181,7 @@ def _which(child: JobView | PodView) -> tuple[str, int]:
     return marks.step, marks.attempt_number
 
 
-def _of_jobs(attempts: dict[tuple[str, int], Attempt], what: str) -> str | None:
+def _of_jobs(attempts: Mapping[tuple[str, int], Attempt], what: str) -> str | None:
     """The revision, or the environment, named by Jobs that are not in status yet."""
     named = (getattr(a.job.metadata.annotations, what) for a in attempts.values() if a.job is not None)
     return next((name for name in named if name), None)

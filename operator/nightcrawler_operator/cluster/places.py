@@ -21,18 +21,19 @@ from typing import Final
 from nightcrawler_crds.allocation import (
     Allocation,
     LimitOf,
+    Queue,
     Rank,
     Subject,
     Subjects,
     allocate,
-    first_full,
     limit_of_installation,
+    queue_of,
     subjects_of,
     written_limit,
 )
 from nightcrawler_crds.kube.cache import Cache
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, WorkflowView
-from nightcrawler_operator.claims import Claim, Queue, Standing, Withdrawn
+from nightcrawler_operator.claims import Claim, Standing, Withdrawn
 from nightcrawler_operator.decisions.recorded import is_accepted, is_granted
 from nightcrawler_operator.limits import Limits
 
@@ -194,17 +195,7 @@ class Places:
     # --- pieces ------------------------------------------------------------------------------------
 
     def _queue(self, claim: Claim) -> Queue | None:
-        limited = [one for one in claim.subjects if self._limit_of(one) is not None]
-        # With none full, others are about to get what is free.
-        subject = first_full(claim.subjects, self.taken, self._limit_of) or next(iter(limited), None)
-        if subject is None:
-            return None
-        ahead = sum(
-            bisect_left(line, claim.rank, key=_rank)
-            for subjects, line in self.lines.items()
-            if subject in subjects
-        )
-        return Queue(subject, self._limit_of(subject) or 0, self.taken[subject], ahead)
+        return queue_of(claim.subjects, claim.rank, self.lines, self.taken, self._limit_of)
 
     @staticmethod
     def _subjects(execution: ExecutionView) -> Subjects:

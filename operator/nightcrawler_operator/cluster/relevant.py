@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from nightcrawler_crds.kube.nativeviews import ContainerState, JobView, NodeView, PodView
-from nightcrawler_crds.words.quantities import parse_quantity
-from nightcrawler_operator.decisions.fitting import is_of_state
+from nightcrawler_crds.kube.nativeviews import ContainerState, JobView, NodeView, PodView, VolumeClaimView
 from nightcrawler_operator.decisions.pods import disruption, pod_condition, step_status
-from nightcrawler_operator.snapshot import NodeRoom
 
 _SETTING_UP: Final = frozenset({"ContainerCreating", "PodInitializing"})
 
@@ -18,6 +15,11 @@ def job_state(job: JobView) -> tuple[object, ...]:
     """What decisions depend on in a Job; its counters are noise."""
     ended = tuple(c.type for c in job.status.conditions if c.status == "True")
     return (ended, job.metadata.deletion_timestamp, job.spec.suspend)
+
+
+def volume_claim_state(claim: VolumeClaimView) -> tuple[object, ...]:
+    """What decisions depend on in a claim."""
+    return (claim.status.phase, claim.metadata.deletion_timestamp)
 
 
 def pod_state(pod: PodView) -> tuple[object, ...]:
@@ -59,17 +61,6 @@ def node_state(node: NodeView) -> tuple[object, ...]:
         status.allocatable,
         spec.taints,
         spec.unschedulable,
-    )
-
-
-def room_of(node: NodeView) -> NodeRoom:
-    """What placement looks at in a node."""
-    return NodeRoom(
-        name=node.metadata.name,
-        labels=node.metadata.labels,
-        allocatable={name: parse_quantity(amount) for name, amount in node.status.allocatable.items()},
-        taints=node.spec.taints,
-        open=node.ready and not node.spec.unschedulable and not any(map(is_of_state, node.spec.taints)),
     )
 
 

@@ -14,7 +14,7 @@ from nightcrawler_crds import names
 from nightcrawler_crds.kube.informer import Informer
 from nightcrawler_crds.kube.roomviews import AskingPodView
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_operator.snapshot import NodeRoom
+from nightcrawler_crds.planning.nodes import NodeRoom
 
 _NOT_ENDED: Final = "status.phase!=Succeeded,status.phase!=Failed"
 _SOME: Final = 1e-6

@@ -7,7 +7,7 @@ Every replica keeps its caches warm, whoever leads. Changes that need a reconcil
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -15,11 +15,14 @@ from typing import Final
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.cache import Cache, Key
 from nightcrawler_crds.kube.informer import Informer
-from nightcrawler_crds.kube.nativeviews import JobView, NodeView, PodView
+from nightcrawler_crds.kube.nativeviews import JobView, NodeView, PodView, VolumeClaimView
 from nightcrawler_crds.kube.reading import Unreadables
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, OwingView, ProfileView, WorkflowView
+from nightcrawler_crds.planning.nodes import Nodes
 from nightcrawler_crds.validation import wanted_by
+from nightcrawler_operator.cluster import relevant
+from nightcrawler_operator.cluster.childcaches import ChildCaches
 from nightcrawler_operator.cluster.environments import EnvironmentChanges
 from nightcrawler_operator.cluster.lookup_results import LookupResults
 from nightcrawler_operator.cluster.nodefacts import NodeFacts
@@ -27,13 +30,12 @@ from nightcrawler_operator.cluster.notices import NoticeOptions, Notices
 from nightcrawler_operator.cluster.owing import OwingRuns
 from nightcrawler_operator.cluster.past import PastRuns
 from nightcrawler_operator.cluster.places import Places, limit_in_force
-from nightcrawler_operator.cluster.relevant import CREATED, job_state, names_profile, node_state, pod_state
 from nightcrawler_operator.cluster.revisioncache import RevisionCache
 from nightcrawler_operator.cluster.room import Room
 from nightcrawler_operator.cluster.runindex import index_run
 from nightcrawler_operator.cluster.traces import TraceFacts, owed, uncollected
-from nightcrawler_operator.decisions.ownership import is_owned_by, owner_name
-from nightcrawler_operator.decisions.pods import ENDED, as_first_deleted
+from nightcrawler_operator.cluster.usage import Usage
+from nightcrawler_operator.decisions.pods import ENDED
 from nightcrawler_operator.decisions.schedules.snapshot import SCHEDULED, has_schedule
 from nightcrawler_operator.keys import (
     DutyKey,
@@ -47,7 +49,7 @@ from nightcrawler_operator.keys import (
     WorkKey,
 )
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import Nodes, Refusal
+from nightcrawler_operator.snapshot import Refusal
 
 _DEFAULT: Final = Limits()
 
@@ -74,35 +76,24 @@ class ClusterState:
         self.profiles: Cache[ProfileView] = Cache(self._profile_changed)
         # Objects of our own kinds that exist and cannot be parsed; see `watch_events`.
         self.unreadable = {kind: Unreadables(kind) for kind in names.OURS}
-        children = partial(
-            Informer,
-            store,
-            namespace=namespace,
-            label_selector=names.LABEL_EXECUTION_UID,
-            keep_unreadable=True,
-        )
-        self.jobs: Informer[JobView] = children(names.JOBS, JobView, on_change=self._job_changed)
-        self.pods: Informer[PodView] = children(names.PODS, PodView, on_change=self._pod_changed)
+        self.children = ChildCaches(store, namespace, self.executions, wake)
+        self.jobs, self.jobs_of = self.children.jobs, self.children.jobs_of
+        self.pods, self.pods_of = self.children.pods, self.children.pods_of
         self.nodes = Informer(
             store, names.NODES, NodeView, on_change=self._node_changed, keep_unreadable=True
         )
         self.environment_changes = EnvironmentChanges(self.environments, wake)
         # The Pods of all nodes are followed only while there are Environments.
         self.room = Room(store, self.environment_changes.all_changed)
+        self.usage = Usage()
         self.past = PastRuns()
         self.traces = TraceFacts()
         self._wake_trace = wake_trace
         self.notices = Notices(store, namespace, notices or NoticeOptions(), on_targets=self._targets_changed)
         self.owing = OwingRuns(store, namespace, limits.max_owing_runs, self._owing_changed)
-        # By the UID of the execution, taken from a label: a copy in another namespace has it too.
-        self.jobs_of: dict[str, dict[Key, JobView]] = {}
-        self.pods_of: dict[str, dict[Key, PodView]] = {}
         self.executions_of: dict[Key, set[str]] = {}
         self.owing_of: dict[Key, set[str]] = {}
         self.recorded_at: dict[str, datetime] = {}
-        # By the UID of the Job: its Pod that was seen to be deleted, and Jobs whose final status is refused.
-        self.lost_pods: dict[str, str] = {}
-        self.unreportable: set[str] = set()
         self.lookup_results: dict[str, LookupResults] = {}
         self.revisions = RevisionCache()
         self._node_facts = NodeFacts()
@@ -113,9 +104,15 @@ class ClusterState:
     @property
     def informers(
         self,
-    ) -> tuple[Informer[JobView], Informer[PodView], Informer[NodeView], Informer[OwingView]]:
+    ) -> tuple[
+        Informer[JobView],
+        Informer[PodView],
+        Informer[VolumeClaimView],
+        Informer[NodeView],
+        Informer[OwingView],
+    ]:
         """The informers to run, and to have synced before anything is decided."""
-        return (self.jobs, self.pods, self.nodes, self.owing.informer)
+        return (self.jobs, self.pods, self.children.volume_claims, self.nodes, self.owing.informer)
 
     @property
     def node_facts(self) -> Nodes:
@@ -195,22 +192,6 @@ class ClusterState:
             pod.status.phase in ENDED and not is_recorded(pod.metadata.annotations.step) for pod in pods
         )
 
-    def leftovers(self) -> Iterator[LeftoverKey]:
-        """Every execution that has Jobs and is not live."""
-        for uid, jobs in self.jobs_of.items():
-            metas = [job.metadata for job in jobs.values()]
-            for namespace, name in {(m.namespace, owner_name(m, uid)) for m in metas if is_owned_by(m, uid)}:
-                if not self._is_live(uid, namespace, name):
-                    yield LeftoverKey(namespace, name, uid)
-
-    def has_jobs(self, uid: str, namespace: str) -> bool:
-        """Whether an execution owns Jobs in its namespace."""
-        return any(is_owned_by(job.metadata, uid) for job in self.labelled_jobs(uid, namespace))
-
-    def labelled_jobs(self, uid: str, namespace: str) -> list[JobView]:
-        """The Jobs in a namespace with an execution's label, whether it owns them or not."""
-        return [job for (where, _), job in self.jobs_of.get(uid, {}).items() if where == namespace]
-
     # --- changes ---------------------------------------------------------------------------------
 
     def _workflow_changed(self, old: WorkflowView | None, new: WorkflowView | None) -> None:
@@ -256,8 +237,7 @@ class ClusterState:
             self.lookup_results.pop(meta.uid, None)
             self._observed_at.pop(meta.uid, None)
             self.recorded_at.pop(meta.uid, None)
-            if self.has_jobs(meta.uid, meta.namespace):
-                self._wake(LeftoverKey(*meta.key, meta.uid))
+            self.children.wake_leftovers(LeftoverKey(*meta.key, meta.uid))
             return
         self._observed_at[meta.uid] = time.monotonic()
         self.notices.observed(meta, new.status.notifications)
@@ -285,8 +265,10 @@ class ClusterState:
             self._wake(DutyKey(*meta.key))
             if old is None and some.spec.trigger.type == SCHEDULED:
                 self._wake(ScheduleKey(meta.namespace, some.spec.workflow_ref.name))
-        elif self.has_jobs(meta.uid, meta.namespace):
-            self._wake(LeftoverKey(*meta.key, meta.uid))  # its Jobs may have stayed for a duty
+        else:
+            self.children.wake_leftovers(
+                LeftoverKey(*meta.key, meta.uid)
+            )  # its Jobs may have stayed for a duty
         if (oldest := self.owing.one_too_many()) is not None:
             self._wake(DutyKey(*oldest))
 
@@ -313,53 +295,11 @@ class ClusterState:
         # Profiles change seldom: what was resolved with them is resolved anew.
         self.revisions.forget_live()
         for workflow in self.workflows:
-            if names_profile(workflow.spec):
+            if relevant.names_profile(workflow.spec):
                 self._wake(WorkflowKey(*workflow.metadata.key))
 
-    def _job_changed(self, old: JobView | None, new: JobView | None) -> None:
-        some = new or old
-        assert some is not None
-        meta = some.metadata
-        uid = meta.labels.execution_uid
-        if old is not None and old.metadata.labels.execution_uid != uid:
-            self._job_changed(old, None)
-            old = None
-        jobs = self.jobs_of.setdefault(uid, {})
-        if new is not None:
-            jobs[meta.key] = new
-        else:
-            jobs.pop(meta.key, None)
-            self.lost_pods.pop(meta.uid, None)
-            self.unreportable.discard(meta.uid)
-            if not jobs:
-                del self.jobs_of[uid]
-        changed = old is not None and new is not None and job_state(old) != job_state(new)
-        stray = old is None and not self._is_live(uid, meta.namespace, meta.labels.execution)
-        if new is None or stray or (changed and not self._is_reported_by_pod(new)):
-            self._wake_owner(uid, meta.namespace, meta.labels.execution)
-
-    def _pod_changed(self, old: PodView | None, new: PodView | None) -> None:
-        some = new or old
-        assert some is not None
-        meta = some.metadata
-        uid = meta.labels.execution_uid
-        if old is not None and old.metadata.labels.execution_uid != uid:
-            self._pod_changed(old, None)
-            old = None
-        pods = self.pods_of.setdefault(uid, {})
-        if new is not None:
-            pods[meta.key] = as_first_deleted(pods.get(meta.key), new)
-        else:
-            pods.pop(meta.key, None)
-            if not pods:
-                del self.pods_of[uid]
-            self._note_lost_pod(uid, some)
-        # A Pod's creation needs no reconcile: its Job was created for that.
-        if new is None or pod_state(new) != (pod_state(old) if old else CREATED):
-            self._wake_owner(uid, meta.namespace, meta.labels.execution)
-
     def _node_changed(self, old: NodeView | None, new: NodeView | None) -> None:
-        if old is not None and new is not None and node_state(old) == node_state(new):
+        if old is not None and new is not None and relevant.node_state(old) == relevant.node_state(new):
             return
         some = new or old
         assert some is not None
@@ -369,25 +309,3 @@ class ClusterState:
             for execution in self.executions:
                 self._wake(ExecutionKey(*execution.metadata.key))
             self.environment_changes.all_changed()
-
-    def _wake_owner(self, uid: str, namespace: str, execution: str) -> None:
-        if self._is_live(uid, namespace, execution):
-            self._wake(ExecutionKey(namespace, execution))
-        elif self.has_jobs(uid, namespace):
-            self._wake(LeftoverKey(namespace, execution, uid))
-
-    def _note_lost_pod(self, uid: str, pod: PodView) -> None:
-        jobs = [job.metadata.uid for job in self.jobs_of.get(uid, {}).values()]
-        self.lost_pods.update((job, pod.metadata.name) for job in jobs if is_owned_by(pod.metadata, job))
-
-    def _is_reported_by_pod(self, job: JobView) -> bool:
-        """Whether a Job only reports what its finished Pod showed already, up to a second before."""
-        meta = job.metadata
-        pods = self.pods_of.get(meta.labels.execution_uid, {}).values()
-        return meta.deletion_timestamp is None and any(
-            is_owned_by(pod.metadata, meta.uid) and pod.status.phase in ENDED for pod in pods
-        )
-
-    def _is_live(self, uid: str, namespace: str, execution: str) -> bool:
-        known = self.executions.get((namespace, execution))
-        return known is not None and known.metadata.uid == uid

@@ -14,15 +14,17 @@ from nightcrawler_crds import names
 from nightcrawler_crds.kube.nativeviews import JobView, PodView
 from nightcrawler_crds.names import STEP_CONTAINER
 from nightcrawler_crds.plaintext import one_line
+from nightcrawler_crds.planning.fitting import allowed_nodes, larger_than_all
+from nightcrawler_crds.planning.onenode import nodes_with_devices
 from nightcrawler_crds.v1alpha1 import Step, conditions
 from nightcrawler_operator.decisions.attempt_result import Result, attempt_result
 from nightcrawler_operator.decisions.attempt_state import AttemptState, Blame, Failed, Runs, Succeeded, Waits
 from nightcrawler_operator.decisions.causes import cause_of, sentence_of
 from nightcrawler_operator.decisions.containers import failing_beside, how_it_ended
 from nightcrawler_operator.decisions.context import StepContext
-from nightcrawler_operator.decisions.fitting import allowed_nodes, larger_than_all
+from nightcrawler_operator.decisions.pending import Pending
 from nightcrawler_operator.decisions.pods import is_live, step_status
-from nightcrawler_operator.decisions.waiting import Pending, waiting
+from nightcrawler_operator.decisions.waiting import waiting
 from nightcrawler_operator.plan import Deadline, LookForEvents, LookForJob, Lookup, OldObject
 from nightcrawler_operator.snapshot import Attempt, Snapshot
 
@@ -84,7 +86,19 @@ def _observed_state(ctx: StepContext, job_name: str, attempt: Attempt) -> Attemp
     if live is None and job.managed and (attempt.pods or attempt.pod_lost or has_run):
         return _pod_gone(attempt, snapshot)
     refusal = snapshot.refusals.get(job_name)
-    pending = Pending(job, live, ctx.now, snapshot.limits, snapshot.events, has_run, refusal)
+    volume = ctx.run.volume
+    pending = Pending(
+        job,
+        live,
+        ctx.now,
+        snapshot.limits,
+        snapshot.events,
+        has_run,
+        refusal,
+        volume,
+        snapshot.volume_claim,
+        claim_absent=volume is not None and volume.claim in snapshot.absent,
+    )
     return _not_started(ctx, pending, live)
 
 
@@ -179,7 +193,7 @@ def _deadline(ctx: StepContext, pod: PodView, started: datetime) -> Deadline | N
 
     A step's timeout is the program's: image pull and init containers do not count. The kubelet counts a Pod's
     `activeDeadlineSeconds` from when it accepted the Pod, so the value is lowered once the container has
-    started; until then it is only a backstop (`builders.pod`). So the kubelet ends the program even while no
+    started; until then it is only a backstop (`building.pod`). So the kubelet ends the program even while no
     operator runs, and the Pod stays with its log and the reason `DeadlineExceeded`, whatever the exit code.
     """
     timeout = ctx.resolved.timeout
@@ -240,8 +254,12 @@ def _no_node_is_large_enough(ctx: StepContext, state: Waits | Failed) -> Waits |
     """A Pod that fits no node, however empty: more than the scheduler's numbers, that is what to know."""
     if not isinstance(state, Waits) or state.reason != conditions.STEP_UNSCHEDULABLE:
         return state
-    nodes = ctx.snapshot.nodes
-    why = larger_than_all(ctx.resolved, allowed_nodes(ctx.resolved, nodes), nodes)
+    nodes, run = ctx.snapshot.nodes, ctx.run
+    if run.volume is not None and run.volume.on_one_node:
+        rooms = nodes_with_devices(run.revision, run.environment, nodes, ctx.snapshot.limits)
+        why = larger_than_all(ctx.resolved, rooms, nodes, "the largest node that all steps may use")
+    else:
+        why = larger_than_all(ctx.resolved, allowed_nodes(ctx.resolved, nodes), nodes)
     if why is None:
         return state
     message = f"waits for a larger node: {why}"

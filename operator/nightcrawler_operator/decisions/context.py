@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import Final
 
 from nightcrawler_crds import names
+from nightcrawler_crds.building.run import Run
 from nightcrawler_crds.kube.views import StepStatusView
 from nightcrawler_crds.planning.resolved import ResolvedStep, resolve
 from nightcrawler_crds.v1alpha1 import Step
 from nightcrawler_crds.validation import Cordon, cordon
 from nightcrawler_operator.decisions.status import sentence
-from nightcrawler_operator.plan import Run
 from nightcrawler_operator.snapshot import Attempt, Snapshot
 
 NOT_BEGUN: Final = StepStatusView(phase="Pending")
@@ -58,8 +58,9 @@ class StepContext:
         return self.snapshot.attempts.get((self.step.name, number), _NOTHING)
 
     def sentence(self, message: str) -> str:
-        """A message about the step."""
-        return sentence(self.step.name, message)
+        """A message about the step, without the values of Secrets if they are known."""
+        mask = self.snapshot.mask
+        return sentence(self.step.name, message if mask is None else mask(message))
 
 
 _NOTHING: Final = Attempt()

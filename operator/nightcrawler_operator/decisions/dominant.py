@@ -15,6 +15,7 @@ _REASONS: Final = (
     conditions.UNKNOWN_ENVIRONMENT,
     conditions.STEP_NO_SUCH_GPU,
     conditions.STEP_NO_NODE_LARGE_ENOUGH,
+    conditions.STEP_VOLUME,
     conditions.STEP_PULLING,
     conditions.STEP_CANNOT_START_YET,
     conditions.STEP_API_UNAVAILABLE,

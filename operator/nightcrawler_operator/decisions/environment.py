@@ -15,15 +15,16 @@ from nightcrawler_crds import names
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.views import GpuAmountsView, LargestFreeNodeView
 from nightcrawler_crds.planning.candidates import read_environment
+from nightcrawler_crds.planning.fitting import is_selected, nodes_of
+from nightcrawler_crds.planning.nodes import NodeRoom
 from nightcrawler_crds.planning.resolved import declared_gpus
 from nightcrawler_crds.v1alpha1 import MAX_GPU_MODELS, MAX_QUANTITIES, EnvironmentSpec, conditions
 from nightcrawler_crds.validation import cordon, maintenance, own_template_problems
 from nightcrawler_crds.words import Bytes, Cpu
 from nightcrawler_crds.words.gpumodels import Declared
-from nightcrawler_operator.decisions.fitting import nodes_of, selected
 from nightcrawler_operator.decisions.status import condition, first_problem, merge_patch
 from nightcrawler_operator.plan import Done, Outcome, Waiting
-from nightcrawler_operator.snapshot import EnvironmentSnapshot, NodeRoom
+from nightcrawler_operator.snapshot import EnvironmentSnapshot
 
 _PODS: Final = "pods"
 _OWN_UNITS: Final = ("memory", "ephemeral-storage")
@@ -192,7 +193,7 @@ def _model(node: NodeRoom, resource: str, declared: Sequence[Declared]) -> str:
     """The model of a node's GPUs: as the Environment declares it, else by its label; empty if unknown."""
     for one in declared:
         identified = one.node_selector or one.resource != names.GPU_RESOURCE
-        if one.resource == resource and identified and selected(node, one.node_selector):
+        if one.resource == resource and identified and is_selected(node, one.node_selector):
             return one.model
     if resource.startswith(names.MIG_RESOURCE_PREFIX):
         whole = node.labels.get(names.GPU_PRODUCT_LABEL, "")

@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from nightcrawler_crds.building.run import Run
+from nightcrawler_crds.building.volume import volume_of
 from nightcrawler_crds.kube.views import ExecutionStatusView
 from nightcrawler_crds.planning.revision import Revision
-from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_crds.v1alpha1 import EnvironmentSpec, conditions
 from nightcrawler_crds.validation import filled_parameters
 from nightcrawler_operator.decisions import progress, queueing, refusals, run_end
 from nightcrawler_operator.decisions.admission import (
@@ -28,13 +30,7 @@ from nightcrawler_operator.decisions.ownership import workflow_of
 from nightcrawler_operator.decisions.placement import Later, lost_place, placed_by_choice, recorded_place
 from nightcrawler_operator.decisions.recorded import conditions_with, is_accepted
 from nightcrawler_operator.decisions.status import status_patch
-from nightcrawler_operator.plan import (
-    LookForRevision,
-    LookForWorkflow,
-    Plan,
-    Run,
-    Waiting,
-)
+from nightcrawler_operator.plan import LookForRevision, LookForWorkflow, Plan, Waiting
 from nightcrawler_operator.snapshot import Refusal, Snapshot
 
 
@@ -96,10 +92,12 @@ def _cannot_be_written(snapshot: Snapshot) -> bool:
     return obstacle is not None and refusals.is_final(obstacle, snapshot.now, snapshot.limits)
 
 
-def run_of(snapshot: Snapshot, revision: Revision) -> Run:
-    """What the Jobs of this execution are built from."""
+def run_of(snapshot: Snapshot, revision: Revision, environment: EnvironmentSpec | None = None) -> Run:
+    """What the Jobs of this execution are built from; by default in the Environment that is recorded."""
     execution = snapshot.execution
     status = execution.status
+    if environment is None:
+        environment = recorded_place(status.environment, snapshot.environments)
     return Run(
         execution=execution.metadata.name,
         execution_uid=execution.metadata.uid,
@@ -107,10 +105,13 @@ def run_of(snapshot: Snapshot, revision: Revision) -> Run:
         workflow=execution.spec.workflow_ref.name,
         revision=revision,
         parameters=filled_parameters(revision.spec, execution.spec.parameters),
-        environment=recorded_place(status.environment, snapshot.environments),
+        environment=environment,
         place=status.environment if placed_by_choice(status.conditions) else None,
         lost_environment=lost_place(status.environment, status.conditions, snapshot.environments),
         gpu_products=snapshot.nodes.gpu_products,
+        volume=volume_of(
+            revision.spec, environment, snapshot.limits, execution.metadata, snapshot.volume_claim
+        ),
     )
 
 
@@ -188,8 +189,7 @@ def _begin(snapshot: Snapshot, admitted: Admitted) -> Plan:
         message=None,
     )
     run = replace(
-        run_of(snapshot, admitted.revision),
-        environment=place.spec,
+        run_of(snapshot, admitted.revision, place.spec),
         place=place.name if place.reason == conditions.CHOSEN else None,
         lost_environment=None,
     )

@@ -7,10 +7,10 @@ from datetime import datetime
 
 import msgspec
 
+from nightcrawler_crds.building.run import Run
 from nightcrawler_crds.kube.views import StepStatusView
 from nightcrawler_operator.decisions.context import NOT_BEGUN
 from nightcrawler_operator.decisions.ownership import is_owned_by
-from nightcrawler_operator.plan import Run
 from nightcrawler_operator.snapshot import Attempt, Snapshot
 
 

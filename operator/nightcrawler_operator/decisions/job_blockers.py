@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from nightcrawler_crds.kube.views import StepStatusView
+from nightcrawler_crds.planning.resolved import ResolvedStep, resolve
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions import refusals
 from nightcrawler_operator.decisions.context import StepContext
@@ -26,7 +28,13 @@ class Blocked:
 
 def what_blocks(ctx: StepContext, name: str) -> StepStatusView | Blocked | None:
     """What keeps the Job of this name from being created now, or the end of its step."""
-    return _refused(ctx, name) or _environment_gone(ctx) or _cordoned(ctx) or _no_such_gpu(ctx)
+    return (
+        _refused(ctx, name)
+        or _environment_gone(ctx)
+        or _cordoned(ctx)
+        or _no_such_gpu(ctx)
+        or _volume_refused(ctx)
+    )
 
 
 def _environment_gone(ctx: StepContext) -> Blocked | None:
@@ -47,6 +55,16 @@ def _cordoned(ctx: StepContext) -> Blocked | None:
 
 def _refused(ctx: StepContext, name: str) -> StepStatusView | Blocked | None:
     """The API server refused this Job: for good, or until the request is repeated."""
+    return _by_refusal(ctx, name, "its Job")
+
+
+def _volume_refused(ctx: StepContext) -> StepStatusView | Blocked | None:
+    """It refused the claim of the run's volume, without which no Job is created."""
+    volume = ctx.run.volume
+    return None if volume is None else _by_refusal(ctx, volume.claim, "the volume of its run")
+
+
+def _by_refusal(ctx: StepContext, name: str, what: str) -> StepStatusView | Blocked | None:
     refusal = ctx.snapshot.refusals.get(name)
     if refusal is None:
         return None
@@ -55,19 +73,35 @@ def _refused(ctx: StepContext, name: str) -> StepStatusView | Blocked | None:
         return ended_without_job(ctx, refusal.reason, f"cannot be run: {refusal.message}")
     if refusal.ask_again is None or ctx.now >= refusal.ask_again:
         return None
-    message = f"waits, its Job is refused: {refusal.message}"
+    message = f"waits, {what} is refused: {refusal.message}"
     return Blocked(refusal.reason, message, refusal.ask_again, refusals.show_at(refusal, limits))
 
 
 def _no_such_gpu(ctx: StepContext) -> Blocked | None:
+    """No node has the GPU that it asks for, or that another step asks for on the node of their volume."""
     products = ctx.snapshot.nodes.gpu_products
-    gpus = ctx.resolved.gpus(products)
-    if gpus is None or gpus.products is None or gpus.products:
-        return None
     there = ", ".join(sorted(products)) or "none"
-    gpu = ctx.resolved.resources.gpu
-    message = f"waits for a node with the GPU it asks for, {gpu!r}; those there are: {there}"
-    return Blocked(conditions.STEP_NO_SUCH_GPU, message)
+    if _lacks_gpu(ctx.resolved, products):
+        gpu = ctx.resolved.resources.gpu
+        message = f"waits for a node with the GPU it asks for, {gpu!r}; those there are: {there}"
+        return Blocked(conditions.STEP_NO_SUCH_GPU, message)
+    volume, run = ctx.run.volume, ctx.run
+    if volume is None or volume.bound or not volume.on_one_node:
+        return None
+    for other in run.revision.steps.values():
+        resolved = resolve(other, run.revision, run.environment, ctx.snapshot.limits)
+        if _lacks_gpu(resolved, products):
+            message = (
+                f"waits for a node with the GPU that the step {other.name!r} asks for, "
+                f"{resolved.resources.gpu!r}, because they share a volume; those there are: {there}"
+            )
+            return Blocked(conditions.STEP_NO_SUCH_GPU, message)
+    return None
+
+
+def _lacks_gpu(resolved: ResolvedStep, products: Collection[str]) -> bool:
+    gpus = resolved.gpus(products)
+    return gpus is not None and gpus.products is not None and not gpus.products
 
 
 def ended_without_job(ctx: StepContext, reason: str, message: str) -> StepStatusView:

@@ -38,8 +38,11 @@ class StopLive:
 def leftovers(attempts: Collection[Attempt], *, now: datetime, keep: float) -> Keep | Remove | StopLive:
     """What to do with the Jobs of an execution that is terminal.
 
-    They are kept for `keep` seconds from the Jobs' own ends, so that restarts do not matter.
+    They are kept for `keep` seconds from the Jobs' own ends, so that restarts do not matter. Without any,
+    what else is left of the execution is removed at once.
     """
+    if all(attempt.job is None for attempt in attempts):
+        return Remove()
     stops = [
         (stop, OldObject(a.job.metadata.name, a.job.metadata.uid))
         for a in attempts

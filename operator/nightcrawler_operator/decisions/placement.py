@@ -22,16 +22,19 @@ from nightcrawler_crds.planning.candidates import (
 from nightcrawler_crds.planning.choice import Appraisal, choose, comparable, objection, why
 from nightcrawler_crds.planning.cost import expected_cost
 from nightcrawler_crds.planning.duration import Past, expected_duration
+from nightcrawler_crds.planning.nodes import Nodes
+from nightcrawler_crds.planning.objections import objections
+from nightcrawler_crds.planning.onenode import contradiction
 from nightcrawler_crds.planning.revision import Revision
+from nightcrawler_crds.planning.together import is_on_one_node
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, conditions
 from nightcrawler_crds.v1alpha1.workflow import EnvironmentStrategy
 from nightcrawler_crds.validation import NONE_CHOSEN
 from nightcrawler_operator.claims import Place
-from nightcrawler_operator.decisions.objections import objections
 from nightcrawler_operator.decisions.status import MAX_MESSAGE
 from nightcrawler_operator.decisions.wait import expected_wait
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import Nodes, Outlook
+from nightcrawler_operator.snapshot import Outlook
 
 _MOST_OBJECTIONS: Final = 5
 _MOST_SHOWN: Final = 64
@@ -76,9 +79,14 @@ def place(
             message = f"{NONE_CHOSEN}; name one for the run, or give the workflow one"
             return NoPlace(conditions.NO_ENVIRONMENT, message)
         # Without Environments any name is taken: an installation may do without them.
+        nowhere, limits = EnvironmentSpec(), given.limits
+        if is_on_one_node(workflow, nowhere, limits) and (
+            sentence := contradiction(revision, nowhere, limits, given.nodes)
+        ):
+            return NoPlace(conditions.NO_COMMON_NODE, sentence)
         return Place(
             wanted or next(iter(workflow.environments or ()), None),
-            EnvironmentSpec(),
+            nowhere,
             conditions.THIS_CLUSTER,
             "there are no Environments: it runs in this cluster",
         )

@@ -7,21 +7,27 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from nightcrawler_crds.building.run import Run, kept_where_all_fit
 from nightcrawler_crds.kube.views import CostView, ExecutionStatusView, StepStatusView
+from nightcrawler_crds.masking import used_secrets
 from nightcrawler_crds.planning.cost import run_cost
 from nightcrawler_crds.planning.resolved import run_timeout
 from nightcrawler_crds.v1alpha1 import conditions
+from nightcrawler_crds.validation import is_secure
 from nightcrawler_operator.decisions import jobs, run_end
 from nightcrawler_operator.decisions.attemptrecords import with_attempts
 from nightcrawler_operator.decisions.context import NOT_BEGUN, StepContext
 from nightcrawler_operator.decisions.dominant import dominant, waits
 from nightcrawler_operator.decisions.inference import inferred_complete
 from nightcrawler_operator.decisions.notifications.outbox import late_at, with_notices
+from nightcrawler_operator.decisions.pending import POD_EXPECTED
 from nightcrawler_operator.decisions.quota import ASK_AFTER, jobs_to_make_room
 from nightcrawler_operator.decisions.status import status_patch
 from nightcrawler_operator.decisions.steps import Progress, advance, seconds_run
-from nightcrawler_operator.decisions.waiting import POD_EXPECTED
-from nightcrawler_operator.plan import Done, Outcome, Plan, Run, Waiting
+from nightcrawler_operator.decisions.usage import run_usage, with_usage
+from nightcrawler_operator.decisions.volumeclaims import missing_volume
+from nightcrawler_operator.decisions.writing import goes_well, to_be_written_by, unwritten
+from nightcrawler_operator.plan import Done, LookForSecrets, Outcome, Plan, Waiting
 from nightcrawler_operator.snapshot import Snapshot
 
 
@@ -86,7 +92,7 @@ def _known(snapshot: Snapshot, run: Run) -> Mapping[str, StepStatusView]:
     These stay completed, whatever becomes of their Jobs and Pods before it is recorded.
     """
     recorded = snapshot.execution.status.steps
-    seen = {n: s for n, s in snapshot.completed.items() if _goes_well(recorded.get(n), s)}
+    seen = {n: s for n, s in snapshot.completed.items() if goes_well(recorded.get(n), s)}
     known = {**recorded, **seen} if seen else recorded
     inferred = inferred_complete(snapshot, run, known)
     return {**known, **inferred} if inferred else known
@@ -102,6 +108,20 @@ def _over(status: StepStatusView | None) -> bool:
 
 
 # --- the rules ---------------------------------------------------------------------------------------
+
+
+def _look_for_secrets(picture: Picture) -> Plan | None:
+    """A message may have the value of a Secret in it: the Secrets are read before it is recorded."""
+    snapshot, run = picture.snapshot, picture.run
+    if not snapshot.limits.mask_secrets or snapshot.mask is not None or not is_secure(run.revision.spec):
+        return None
+    recorded = snapshot.execution.status.steps
+    known = {name: status.message for name, status in recorded.items()}
+    new = (p.status.message != known.get(name) for name, p in picture.steps.items() if p.status is not None)
+    if not any(new):
+        return None
+    used = used_secrets(run.revision.spec, run.revision.profiles, run.environment.pod_template)
+    return Plan(lookups=(LookForSecrets(used),))
 
 
 def _complete(picture: Picture) -> Plan | None:
@@ -188,7 +208,7 @@ def _on_its_way(picture: Picture) -> Plan | None:
     )
     wanted = with_notices(snapshot, with_attempts(snapshot, wanted))
     patch = status_patch(recorded, wanted)
-    write_by = _write_by(picture, patch, wanted)
+    write_by = to_be_written_by(snapshot, steps, patch, wanted)
     first = [p.first_job for p in steps.values() if p.first_job]
     later = [p.later_job for p in steps.values() if p.later_job]
     write_now = bool(patch) and (write_by is None or write_by <= snapshot.now)
@@ -199,11 +219,15 @@ def _on_its_way(picture: Picture) -> Plan | None:
     if first or later:
         # Usually a Pod wakes the run; if none is created, nothing would.
         look_at.append(snapshot.now + POD_EXPECTED)
+    run = picture.run
+    if first or later:
+        run = kept_where_all_fit(run, snapshot.nodes, snapshot.limits)
     room = jobs_to_make_room(snapshot)
     if room:
         look_at.append(snapshot.now + ASK_AFTER)
     return Plan(
-        run=picture.run,
+        run=run,
+        volume=missing_volume(snapshot, run) if first else None,
         delete_jobs=tuple(old for p in steps.values() for old in p.delete_jobs),
         force_delete_pods=tuple(old for p in steps.values() for old in p.force_delete),
         room=room,
@@ -215,12 +239,13 @@ def _on_its_way(picture: Picture) -> Plan | None:
         ended_jobs=jobs.ended_jobs(snapshot.attempts.values()),
         freed_pods=jobs.freed_pods(snapshot.attempts, states if write_now else recorded.steps),
         lookups=tuple(one for p in steps.values() for one in p.lookups),
-        completed=_unwritten(recorded, states),
+        completed=unwritten(recorded, states),
         outcome=_outcome(look_at),
     )
 
 
 RULES: Final[Sequence[Rule]] = (
+    _look_for_secrets,  # before all that writes
     _complete,  # before cancellation: a completed run cannot be cancelled
     _cancelled,
     _step_timed_out,  # before the end of the run, which deletes what still runs
@@ -255,12 +280,14 @@ def _cancelling(picture: Picture, over: datetime) -> Plan:
 
 
 def _ended(picture: Picture, steps: dict[str, StepStatusView], phase: str, reason: str, message: str) -> Plan:
+    steps = with_usage(steps, picture.snapshot, picture.run)
     status = run_end.replace_status(
         picture.status,
         steps=steps,
         progress=_progress(picture),
         start_time=_started(picture),
         cost=_cost(picture, steps),
+        resource_usage=run_usage(steps, picture.snapshot, picture.run),
     )
     # Last: what a run owes follows from all the rest of its status.
     return run_end.ended(picture.snapshot, run_end.finish(picture.snapshot, status, phase, reason, message))
@@ -329,65 +356,6 @@ def _message(picture: Picture, waiting: str | None) -> str | None:
         if status is not None and status.message and status.phase in ("Pending", "Running", "Retrying"):
             return status.message
     return None
-
-
-def _write_by(picture: Picture, patch: dict[str, object], wanted: ExecutionStatusView) -> datetime | None:
-    """When the patch has to be written; None for at once.
-
-    Starts, waits and completed steps can be written later: until then Jobs and Pods show what became of them.
-    Otherwise a run of many short steps, or many runs at once, would cost a write for each step.
-    """
-    snapshot = picture.snapshot
-    recorded = snapshot.execution.status
-    if any(key in patch for key in ("conditions", "revision", "environment")):
-        return None
-    moments: list[datetime] = []
-    for name, one in picture.steps.items():
-        before = recorded.steps.get(name)
-        if one.status is None or before == one.status:
-            continue
-        if one.write_by is not None:
-            moments.append(one.write_by)
-        elif _goes_well(before, one.status) and (one.first_job or _has_job(snapshot, name, one.status)):
-            moments.append(_spaced(snapshot))
-        else:
-            return None
-    if not moments and wanted.phase != recorded.phase:
-        return None
-    return min(moments, default=None)
-
-
-def _goes_well(before: StepStatusView | None, after: StepStatusView) -> bool:
-    """Whether a step has begun its first attempt, or completed the recorded one."""
-    if after.phase == "Pending":
-        return (before is None or before.attempt == 0) and after.reason is None
-    if after.phase != "Completed":
-        return False
-    if before is None or before.attempt == 0:
-        return True
-    return before.attempt == after.attempt and before.phase in ("Pending", "Running")
-
-
-def _unwritten(
-    recorded: ExecutionStatusView, states: Mapping[str, StepStatusView]
-) -> dict[str, StepStatusView]:
-    return {
-        name: status
-        for name, status in states.items()
-        if status.phase == "Completed" and recorded.steps.get(name) != status
-    }
-
-
-def _has_job(snapshot: Snapshot, name: str, status: StepStatusView) -> bool:
-    attempt = snapshot.attempts.get((name, status.attempt))
-    job = attempt.job if attempt is not None else None
-    return job is not None and job.metadata.deletion_timestamp is None
-
-
-def _spaced(snapshot: Snapshot) -> datetime:
-    if snapshot.recorded_at is None:
-        return snapshot.now
-    return snapshot.recorded_at + timedelta(seconds=snapshot.limits.status_spacing)
 
 
 def _outcome(moments: list[datetime]) -> Outcome:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from nightcrawler_crds.allocation import Subject, limit_of_installation, rank, subjects_of, written_limit
+from nightcrawler_crds.allocation import (
+    Queue,
+    Subject,
+    limit_of_installation,
+    rank,
+    subjects_of,
+    written_limit,
+)
 from nightcrawler_crds.kube.views import ExecutionStatusView
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.validation import cordon, find_environment
-from nightcrawler_operator.claims import Claim, Place, Queue, Withdrawn
+from nightcrawler_operator.claims import Claim, Place, Withdrawn
 from nightcrawler_operator.decisions.admission import Admitted
 from nightcrawler_operator.decisions.dominant import waits
 from nightcrawler_operator.decisions.placement import Later, recorded_place
@@ -120,7 +127,7 @@ def _has_places(snapshot: Snapshot, revision: Revision, place: Place) -> Plan:
 
 def _waits(snapshot: Snapshot, admitted: Admitted, queue: Queue) -> dict[str, object] | None:
     recorded = snapshot.execution.status
-    message = sentence(queue)
+    message = f"waits for its turn: {queue.sentence}"
     known = next((c for c in recorded.conditions if c.type == conditions.GRANTED), None)
     place = admitted.place
     if known is not None and (known.status, known.reason) == ("False", conditions.QUEUED):
@@ -155,13 +162,4 @@ def _valid(place: Place) -> tuple[tuple[str, str, str, str], ...]:
     return (
         (conditions.ACCEPTED, "True", conditions.VALID, "it can run"),
         (conditions.PLACED, "True", place.reason, place.message),
-    )
-
-
-def sentence(queue: Queue) -> str:
-    """What a run waits for, and behind how many."""
-    ahead = {0: "", 1: ", and 1 run waits before it"}.get(queue.ahead, f", and {queue.ahead} wait before it")
-    return (
-        f"waits for its turn: {queue.subject.called} has {queue.running} of at most {queue.limit} "
-        f"{'run' if queue.limit == 1 else 'runs'} under way{ahead}"
     )

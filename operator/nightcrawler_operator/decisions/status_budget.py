@@ -21,7 +21,7 @@ _OTHER_BYTES: Final = 96 * 1024
 """Reserved for metadata and spec, whose parameters may take 32 KiB."""
 _MANAGED_FIELDS_BYTES: Final = 200
 """What metadata.managedFields holds of a step, besides its name."""
-_STEP_BYTES: Final = 384
+_STEP_BYTES: Final = 512
 """The most that a step, or a condition, takes besides its texts and the step's name."""
 
 _ATTEMPT_CHARS: Final = 128

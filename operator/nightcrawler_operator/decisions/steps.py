@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from nightcrawler_crds.building.run import NewJob
 from nightcrawler_crds.kube.nativeviews import PodView
 from nightcrawler_crds.kube.views import StepStatusView
 from nightcrawler_crds.v1alpha1 import TERMINAL_STEP_PHASES, conditions
@@ -24,7 +25,8 @@ from nightcrawler_operator.decisions.context import NOT_BEGUN, StepContext
 from nightcrawler_operator.decisions.job_blockers import ended_without_job, what_blocks
 from nightcrawler_operator.decisions.pods import is_live, lingers, may_run, step_termination
 from nightcrawler_operator.decisions.recorded import waits_since
-from nightcrawler_operator.plan import Deadline, LookForJob, Lookup, NewJob, OldObject
+from nightcrawler_operator.decisions.usage import step_usage
+from nightcrawler_operator.plan import Deadline, LookForJob, Lookup, OldObject
 from nightcrawler_operator.snapshot import Attempt
 
 _LAST_POD_RECHECK = timedelta(seconds=10)
@@ -181,6 +183,7 @@ def _record(ctx: StepContext, name: str, attempt: Attempt, state: AttemptState) 
                 start_time=state.started or recorded.start_time,
                 completion_time=_not_before(state.finished, state.started),
                 exit_code=state.exit_code,
+                usage=step_usage(ctx, recorded.attempt),
             )
             return Progress(status)
         case Failed():
@@ -258,6 +261,7 @@ def _failed(ctx: StepContext, base: StepStatusView, failed: Failed, attempt: Att
         exit_code=failed.exit_code,
         reason=failed.reason,
         message=ctx.sentence(message),
+        usage=step_usage(ctx, base.attempt),
     )
     may_go_on = any(may_run(pod) for pod in attempt.pods)
     if may_go_on and failed.blame is Blame.PROGRAM:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from statistics import median
 from typing import Final
 
+from nightcrawler_crds.planning.fitting import allowed_nodes
+from nightcrawler_crds.planning.nodes import NodeRoom, Nodes
+from nightcrawler_crds.planning.onenode import common_nodes
 from nightcrawler_crds.planning.resolved import requests, resolve
 from nightcrawler_crds.planning.revision import Revision
+from nightcrawler_crds.planning.together import is_on_one_node, moments
 from nightcrawler_crds.planning.wait import nth_end, until_room
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
-from nightcrawler_operator.decisions.fitting import allowed_nodes
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import LiveRun, Nodes, Outlook
+from nightcrawler_operator.snapshot import LiveRun, Outlook
 
 _MOST_COPIES: Final = 100
 
@@ -70,12 +73,9 @@ def _has_room(
     """
     if copies > _MOST_COPIES:
         return False
-    first = [step for name, step in revision.steps.items() if not revision.depends[name]]
     left = {name: dict(amounts) for name, amounts in free.items()}
-    for step in first:
-        resolved = resolve(step, revision, spec, limits)
-        asked = {**requests(resolved, nodes.gpu_products), "pods": 1.0}
-        there = [left[room.name] for room in allowed_nodes(resolved, nodes) if room.name in left]
+    for asked, rooms in _first_steps(spec, revision, nodes, limits):
+        there = [left[room.name] for room in rooms if room.name in left]
         for _ in range(copies):
             node = next((n for n in there if all(v <= n.get(r, 0.0) for r, v in asked.items())), None)
             if node is None:
@@ -83,3 +83,18 @@ def _has_room(
             for resource, amount in asked.items():
                 node[resource] -= amount
     return True
+
+
+def _first_steps(
+    spec: EnvironmentSpec, revision: Revision, nodes: Nodes, limits: Limits
+) -> Iterator[tuple[Mapping[str, float], Sequence[NodeRoom]]]:
+    """What the first steps ask for, each with the nodes that it may use; together if they share a node."""
+    if is_on_one_node(revision.spec, spec, limits):
+        first = next(iter(moments(revision, spec, limits, nodes.gpu_products)))
+        yield {**first.asked, "pods": float(len(first.steps))}, common_nodes(revision, spec, nodes, limits)
+        return
+    for name, step in revision.steps.items():
+        if not revision.depends[name]:
+            resolved = resolve(step, revision, spec, limits)
+            asked = {**requests(resolved, nodes.gpu_products), "pods": 1.0}
+            yield asked, allowed_nodes(resolved, nodes)

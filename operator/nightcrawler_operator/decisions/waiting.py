@@ -5,12 +5,13 @@ Rules in order, as in `attempt_result`: the first that answers decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from nightcrawler_crds.kube.nativeviews import EventView, JobView, PodView
+from nightcrawler_crds.building.refused import forbidden, in_words
+from nightcrawler_crds.kube.nativeviews import PodView
 from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.decisions import refusals
@@ -30,15 +31,13 @@ from nightcrawler_operator.decisions.containers import (
     blocking_container,
     how_it_ended,
 )
+from nightcrawler_operator.decisions.pending import POD_EXPECTED, Pending, newest
 from nightcrawler_operator.decisions.pods import pod_condition
 from nightcrawler_operator.decisions.schedulerwords import shortened
-from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import LookForEvents, OldObject
-from nightcrawler_operator.snapshot import ObservedEvents, Refusal
+from nightcrawler_operator.decisions.volumewait import volume_lost, volume_missing, with_volume
+from nightcrawler_operator.plan import OldObject
+from nightcrawler_operator.snapshot import Refusal
 
-POD_EXPECTED: Final = timedelta(seconds=5)
-"""The Job controller creates a Job's Pod at once; after this long, an Event says why it does not."""
-_ASK_MOST: Final = timedelta(seconds=60)
 _STARTING_SHOWN: Final = timedelta(seconds=10)
 """A Pod that is being set up is reported only if that takes so long."""
 
@@ -59,45 +58,6 @@ _KILLED_BY_KUBELET: Final = frozenset({"FailedPostStartHook", "Unhealthy"})
 """Events that say why a kubelet killed a container."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A Job whose Pod has not started, as the rules look at it."""
-
-    job: JobView
-    pod: PodView | None
-    now: datetime
-    limits: Limits
-    events: Mapping[str, ObservedEvents]
-    has_run: bool = False
-    refusal: Refusal | None = None
-
-    @property
-    def created(self) -> datetime:
-        """When the attempt's Job was created."""
-        return self.job.metadata.creation_timestamp or self.now
-
-    @property
-    def show_at(self) -> datetime:
-        """When the wait is long enough to be recorded."""
-        return self.created + timedelta(seconds=self.limits.status_window)
-
-    def wait(self, reason: str, message: str, look_at: datetime | None = None) -> Waits:
-        """It waits; decide again at the given time, at the latest when the queue timeout is over."""
-        over = self.created + timedelta(seconds=self.limits.queue_timeout)
-        return Waits(reason, message, self.show_at, min(look_at or over, over))
-
-    def ask_at(self, uid: str, first: datetime) -> datetime:
-        """When to look up an object's Events: at `first`, then ever less often, at least once a minute."""
-        observed = self.events.get(uid)
-        if observed is None:
-            return first
-        return observed.at + min(max(observed.at - self.created, POD_EXPECTED), _ASK_MOST)
-
-    def ask(self, uid: str, kind: str, ask_at: datetime) -> tuple[LookForEvents, ...]:
-        """The look-up, if it is time for it."""
-        return (LookForEvents(uid, kind),) if self.now >= ask_at else ()
-
-
 Rule = Callable[[Pending], Waits | Failed | None]
 
 
@@ -106,7 +66,7 @@ def waiting(pending: Pending) -> Waits | Failed:
     for rule in RULES:
         result = rule(pending)
         if result is not None:
-            return result
+            return with_volume(pending, result)
     raise AssertionError("the last rule always answers")
 
 
@@ -158,14 +118,14 @@ def _no_pod(p: Pending) -> Waits | Failed | None:
     if p.pod is not None:
         return None
     uid = p.job.metadata.uid
-    failure = _newest(p, uid, "FailedCreate")
+    failure = newest(p, uid, "FailedCreate")
     if failure is None:
         ask_at = p.ask_at(uid, p.created + POD_EXPECTED)
         wait = p.wait(conditions.STEP_NO_POD, "its Job has no Pod yet", ask_at)
         return replace(wait, show_at=p.created + _STARTING_SHOWN, lookups=p.ask(uid, "Job", ask_at))
-    reason, final = refusals.forbidden(failure.message)
+    reason, final = forbidden(failure.message)
     ask_at = p.ask_at(uid, p.now)
-    refusal = Refusal(refusals.in_words(failure.message), None if final else ask_at, reason, p.created)
+    refusal = Refusal(in_words(failure.message), None if final else ask_at, reason, p.created)
     if refusals.is_final(refusal, p.now, p.limits):
         return _refused(p, refusal.message)
     wait = p.wait(reason, refusal.message, ask_at)
@@ -216,7 +176,7 @@ def _keeps_failing(p: Pending) -> Waits | Failed | None:
         sentence = f"{container.called} {how_it_ended(last)}"
         return _until(p, CAUSES["RunContainerError"], sentence, begun + _grace(p, Grace.PULL))
     uid = p.pod.metadata.uid
-    why = _newest(p, uid, *_KILLED_BY_KUBELET)
+    why = newest(p, uid, *_KILLED_BY_KUBELET)
     hint = f" ({one_line(why.message)})" if why else ""
     what = f"{container.called} {'keeps failing' if often else 'has failed'}: it {how_it_ended(last)}{hint}"
     until = begun + _grace(p, Grace.PULL)
@@ -244,7 +204,7 @@ def _missing_volume(p: Pending) -> Waits | Failed | None:
     assert p.pod is not None
     if _has_sandbox(p.pod):
         return None  # volumes are mounted before the sandbox is created
-    mount = _newest(p, p.pod.metadata.uid, "FailedMount")
+    mount = newest(p, p.pod.metadata.uid, "FailedMount")
     if mount is None or not names_missing_object(mount.message):
         return None
     sentence = sentence_of(MISSING, one_line(mount.message), "a volume of its Pod", "")
@@ -271,7 +231,7 @@ def _starting(p: Pending) -> Waits | Failed | None:
     # Without a node there are no Events of a kubelet; the watch reports when it gets one.
     ask_at = p.ask_at(uid, _set_up_since(p) + grace) if node else None
     lookups = p.ask(uid, "Pod", ask_at) if ask_at else ()
-    failure = _newest(p, uid) if node and not _has_sandbox(p.pod) else None
+    failure = newest(p, uid) if node and not _has_sandbox(p.pod) else None
     if failure is not None and failure.reason in _SET_UP_FAILS:
         message = f"cannot start yet: node {node} cannot set its Pod up: {one_line(failure.message)}"
         return replace(p.wait(conditions.STEP_CANNOT_START_YET, message, ask_at), lookups=lookups)
@@ -283,6 +243,7 @@ def _starting(p: Pending) -> Waits | Failed | None:
 _WAITS_FOR: Final[Sequence[Rule]] = (
     _pod_to_create,
     _no_pod,  # the rules below rely on there being a Pod
+    volume_missing,  # before the scheduler's words, which only say that it waits for this
     _unschedulable,
     _cannot_start,
     _keeps_failing,  # after the kubelet's current reason, which is closer to the cause
@@ -294,6 +255,7 @@ _WAITS_FOR: Final[Sequence[Rule]] = (
 
 RULES: Final[Sequence[Rule]] = (
     _pod_lost,  # first: all others are about Pods that have never run
+    volume_lost,
     _queue_timeout,
     *_WAITS_FOR,
 )
@@ -310,11 +272,3 @@ def _set_up_since(p: Pending) -> datetime:
     assert p.pod is not None
     here = blocking_container(p.pod)
     return (here[1] if here else p.pod.status.start_time) or p.created
-
-
-def _newest(p: Pending, uid: str, *reasons: str) -> EventView | None:
-    """The newest Event about an object, of any of these reasons if there are some."""
-    observed = p.events.get(uid)
-    events = observed.events if observed else ()
-    of_reason = [event for event in events if event.reason in reasons or not reasons]
-    return max(of_reason, key=lambda event: str(event.last_timestamp or event.event_time), default=None)

@@ -10,11 +10,10 @@ from typing import Any, Final
 import msgspec
 from pydantic import ValidationError
 
-from nightcrawler_crds import words
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.noticeviews import NoticeView
 from nightcrawler_crds.kube.views import ProfileView, WorkflowView
-from nightcrawler_crds.v1alpha1 import WorkflowConfig, WorkflowSpec, conditions
+from nightcrawler_crds.v1alpha1 import Security, WorkflowConfig, WorkflowSpec, conditions
 from nightcrawler_crds.validation import PodPolicy, profile_problems, wanted_by, workflow_problems
 from nightcrawler_operator.decisions.notifications import outbox
 from nightcrawler_operator.decisions.notifications.configured import configured
@@ -112,24 +111,15 @@ def _can_run(spec: WorkflowSpec) -> str:
     return "it can run"
 
 
-def _is_word(value: words.Word | None) -> bool:
-    """Whether a value is set; None, none and NONE are the same as unset."""
-    return value is not None and str(value).lower() != "none"
+def _security(config: WorkflowConfig) -> Security:
+    return config.security or Security()
 
 
 _Is = Callable[[WorkflowSpec, WorkflowConfig], bool]
 
 _DEFERRED: Final[Sequence[tuple[str, _Is]]] = (
-    (
-        "config.storage.persistentVolume",
-        lambda _, config: bool(config.storage and _is_word(config.storage.persistent_volume)),
-    ),
-    (
-        "config.security",
-        lambda _, config: (
-            config.security is not None and config.security.model_fields_set - {"audit_logging"} != set()
-        ),
-    ),
+    ("config.security.visibility", lambda _, config: _security(config).visibility not in (None, "Public")),
+    ("config.security.permissions", lambda _, config: bool(_security(config).permissions)),
 )
 
 

@@ -56,18 +56,19 @@ class LeftoverReconciler:
         self._removed: dict[LeftoverKey, datetime] = {}
 
     def all_keys(self) -> Iterator[LeftoverKey]:
-        """Every execution that has Jobs and is not live."""
-        return self._cluster.leftovers()
+        """Every execution that has Jobs, or a claim, and is not live."""
+        return self._cluster.children.leftovers()
 
     def run_ended(self, execution: ExecutionView) -> None:
         """Note a run whose end we wrote ourselves, so that it need not be read."""
         meta = execution.metadata
-        if self._cluster.has_jobs(meta.uid, meta.namespace):
-            self._phases[LeftoverKey(*meta.key, meta.uid)] = execution.status.phase
+        key = LeftoverKey(*meta.key, meta.uid)
+        if self._cluster.children.has_leftovers(key):
+            self._phases[key] = execution.status.phase
 
     async def reconcile(self, key: LeftoverKey) -> Outcome:
-        """Keep, stop or delete the Jobs of an execution that has ended; returns when to requeue."""
-        if not self._cluster.has_jobs(key.uid, key.namespace):
+        """Keep, stop or delete the Jobs of an execution that has ended, and with them its volume."""
+        if not self._cluster.children.has_leftovers(key):
             self._phases.pop(key, None)
             self._removed.pop(key, None)
             return Done()
@@ -133,9 +134,17 @@ class LeftoverReconciler:
     async def _remove(self, key: LeftoverKey) -> Outcome:
         deleted_at = self._removed.get(key)
         if deleted_at is None or utcnow() >= deleted_at + _REMOVAL:
+            # First: without Jobs nothing would recall it after a crash. It goes when no Pod uses it.
+            await self._delete_claim(key)
             await self._delete_jobs(key)
             deleted_at = self._removed[key] = utcnow()
         return Waiting(deleted_at + _REMOVAL)
+
+    async def _delete_claim(self, key: LeftoverKey) -> None:
+        claim = self._cluster.children.volume_claim_of(key)
+        if claim is not None:
+            old = OldObject(claim.metadata.name, claim.metadata.uid)
+            await delete_all(self._store, names.VOLUME_CLAIMS, key.namespace, [old])
 
     async def _delete_jobs(self, key: LeftoverKey) -> None:
         """Delete the Jobs that the execution owns, in one request if its label selects no others.
@@ -143,8 +152,10 @@ class LeftoverReconciler:
         The request names the resourceVersion of the cache: Jobs labelled since then are not touched, and
         those labelled before are known to be owned. Otherwise each is deleted by its UID.
         """
-        labelled = self._cluster.labelled_jobs(key.uid, key.namespace)
+        labelled = self._cluster.children.labelled_jobs(key.uid, key.namespace)
         owned = [job.metadata for job in labelled if is_owned_by(job.metadata, key.uid)]
+        if not owned:
+            return
         version = self._cluster.jobs.version
         if len(owned) == len(labelled) and version:
             selector = f"{names.LABEL_EXECUTION_UID}={key.uid}"

@@ -21,7 +21,6 @@ _OUR_PREFIXES: Final = (f"{names.GROUP}/", "batch.kubernetes.io/")
 _CLUSTERS_PREFIXES: Final = ("kubernetes.io/config.", "container.apparmor.security.beta.kubernetes.io/")
 """Annotations that make a Pod look like the kubelet's own, or disable AppArmor."""
 _RESOURCES: Final = ("cpu", "memory", "ephemeral-storage")
-_RESERVED: Final = "nightcrawler-"
 
 
 def _is_qualified(key: str) -> bool:
@@ -68,8 +67,9 @@ NOT_THE_CLUSTERS: Final = Form(
     lambda key: not key.startswith(_CLUSTERS_PREFIXES), "is the cluster's own and cannot be set: leave it out"
 )
 NOT_OURS: Final = Form(
-    lambda name: not name.startswith(_RESERVED),
-    f"cannot be used: names that begin with '{_RESERVED}' are Nightcrawler's own; take another one",
+    lambda name: not name.startswith(names.RESERVED_PREFIX),
+    f"cannot be used: names that begin with '{names.RESERVED_PREFIX}' are Nightcrawler's own; "
+    "take another one",
 )
 NOT_THE_STEP: Final = Form(
     lambda name: name != names.STEP_CONTAINER,

@@ -2,7 +2,7 @@
 
 https://kubernetes.io/docs/concepts/security/pod-security-standards/ has the rules. Baseline is what the
 allow-list itself holds to, for no power beyond it goes together with a level; here is what restricted adds.
-What a podTemplate leaves out is filled in by the operator (`builders.podsecurity`), and so is no finding.
+What a podTemplate leaves out is filled in by the operator (`building.podsecurity`), and so is no finding.
 """
 
 from __future__ import annotations

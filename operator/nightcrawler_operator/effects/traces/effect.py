@@ -17,9 +17,11 @@ from nightcrawler_crds.clock import utcnow
 from nightcrawler_crds.kube.nativeviews import EventView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import AttemptView, ExecutionView, PodEventView
+from nightcrawler_crds.masking import NOTHING_HIDDEN, Mask
 from nightcrawler_crds.plaintext import one_line
 from nightcrawler_crds.tracing.otlp import trace_request
 from nightcrawler_crds.v1alpha1 import MAX_POD_EVENTS
+from nightcrawler_crds.validation import is_secure
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.cluster.traces import owed, uncollected
 from nightcrawler_operator.decisions.attemptrecords import DEBUG, without_events
@@ -57,10 +59,13 @@ class PodEventsEffect:
 
     wake_delay = 0.0
 
-    def __init__(self, store: Store, cluster: ClusterState, wake: Callable[[WorkKey], None]) -> None:
+    def __init__(
+        self, store: Store, cluster: ClusterState, wake: Callable[[WorkKey], None], *, masked: bool = False
+    ) -> None:
         self._store = store
         self._cluster = cluster
         self._wake = wake
+        self._masked = masked
 
     def all_keys(self) -> Iterator[PodEventsKey]:
         """Every attempt whose Events are to be collected."""
@@ -73,8 +78,10 @@ class PodEventsEffect:
         if which in self._cluster.traces.events(key.uid):
             self._wake(ExecutionKey(key.namespace, key.name))
             return Done()
-        events = await pod_events(self._store, self._cluster, key.namespace, key.uid, which)
-        if self._cluster.executions.get((key.namespace, key.name)) is not None:
+        execution = self._cluster.executions.get((key.namespace, key.name))
+        mask = _mask(self._cluster, execution) if self._masked else NOTHING_HIDDEN
+        events = await pod_events(self._store, self._cluster, key.namespace, key.uid, which, mask)
+        if execution is not None:
             self._cluster.traces.note_events(key.uid, which, events)
             self._wake(ExecutionKey(key.namespace, key.name))
         return Done()
@@ -93,12 +100,14 @@ class TraceEffect:
         *,
         wake: Callable[[WorkKey], None],
         metrics: Metrics,
+        masked: bool = False,
     ) -> None:
         self._store = store
         self._cluster = cluster
         self._exporter = exporter
         self._wake = wake
         self._metrics = metrics
+        self._masked = masked
         self._pause = 0.0
         self._paused_until: datetime | None = None
 
@@ -157,13 +166,14 @@ class TraceEffect:
         meta, steps = execution.metadata, execution.status.steps
         found: dict[tuple[str, int], tuple[PodEventView, ...]] = {}
         missing = without_events(steps)
+        mask = _mask(self._cluster, execution) if self._masked else NOTHING_HIDDEN
         for which in missing:
             if len(missing) > _MOST_COLLECTED:
                 found[which] = _NO_EVENTS  # they would not fit into the status
                 continue
             known = self._cluster.traces.events(meta.uid).get(which)
             if known is None:
-                known = await pod_events(self._store, self._cluster, meta.namespace, meta.uid, which)
+                known = await pod_events(self._store, self._cluster, meta.namespace, meta.uid, which, mask)
             found[which] = known
         return {
             name: tuple(
@@ -174,10 +184,33 @@ class TraceEffect:
         }
 
 
+def _mask(cluster: ClusterState, execution: ExecutionView | None) -> Mask | None:
+    """What hides the values of the run's Secrets in messages; None if these have to be left out.
+
+    A message of a kubelet may have a command line in it, and that a value.
+    """
+    if execution is None:
+        return None
+    meta, name = execution.metadata, execution.status.revision
+    revision = cluster.revisions.recorded((meta.namespace, name)) if name else None
+    if revision is not None and not is_secure(revision.spec):
+        return NOTHING_HIDDEN
+    known = cluster.lookup_results.get(meta.uid)
+    return known.mask_at(utcnow()) if known is not None else None
+
+
 async def pod_events(
-    store: Store, cluster: ClusterState, namespace: str, uid: str, which: tuple[str, int]
+    store: Store,
+    cluster: ClusterState,
+    namespace: str,
+    uid: str,
+    which: tuple[str, int],
+    mask: Mask | None = NOTHING_HIDDEN,
 ) -> tuple[PodEventView, ...]:
-    """The Events about the Pod of an attempt; none if the Pod is gone. Raises ApiError."""
+    """The Events about the Pod of an attempt; none if the Pod is gone. Raises ApiError.
+
+    `mask` hides values in their messages; with None these are left out.
+    """
     pods = [
         pod
         for pod in cluster.pods_of.get(uid, {}).values()
@@ -191,15 +224,16 @@ async def pod_events(
         found = await store.list_all(names.EVENTS, namespace, EventView, field_selector=selector)
     except errors.Forbidden:
         return _NO_EVENTS
-    views = [view for event in found if (view := _view(event)) is not None]
+    views = [view for event in found if (view := _view(event, mask)) is not None]
     return tuple(sorted(views, key=lambda view: view.time)[:MAX_POD_EVENTS])
 
 
-def _view(event: EventView) -> PodEventView | None:
+def _view(event: EventView, mask: Mask | None) -> PodEventView | None:
     time = event.last_timestamp or event.event_time or event.metadata.creation_timestamp
     if time is None or not event.reason:
         return None
-    return PodEventView(time, event.reason[:128], one_line(event.message, _LONGEST_MESSAGE) or None)
+    message = one_line(mask(event.message), _LONGEST_MESSAGE) if mask is not None else ""
+    return PodEventView(time, event.reason[:128], message or None)
 
 
 def _with(execution: ExecutionView, attempts: Mapping[str, tuple[AttemptView, ...]]) -> ExecutionView:

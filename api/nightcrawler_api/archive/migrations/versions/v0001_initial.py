@@ -109,6 +109,7 @@ def _executions() -> None:
         sa.Column("message", sa.Text),
         sa.Column("cost", sa.Double),
         sa.Column("currency", sa.Text),
+        sa.Column("usage", sa.Text),
         sa.Column("archived_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_executions"),
         sa.ForeignKeyConstraint(["namespace_id"], ["namespaces.id"], name="fk_executions_namespace_id"),
@@ -157,6 +158,7 @@ def _steps() -> None:
         sa.Column("reason", sa.Text),
         sa.Column("message", sa.Text),
         sa.Column("earlier_seconds", sa.BigInteger, nullable=False),
+        sa.Column("usage", sa.Text),
         sa.Column("attempts", sa.Text),
         sa.PrimaryKeyConstraint("execution_id", "position", name="pk_steps"),
         sa.ForeignKeyConstraint(

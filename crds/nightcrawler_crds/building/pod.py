@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
 
 from nightcrawler_crds import names
-from nightcrawler_crds.planning.resolved import ResolvedStep, resolve
+from nightcrawler_crds.building.run import NewJob, PodDefaults, Run
+from nightcrawler_crds.building.volume import WORKSPACE_PATH
+from nightcrawler_crds.planning.resolved import ResolvedStep, StepDefaults, resolve
 from nightcrawler_crds.tracing import ids
 from nightcrawler_crds.v1alpha1 import EnvVar, Step
+from nightcrawler_crds.validation import is_secure
 from nightcrawler_crds.words.gpumodels import Wanted
-from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import NewJob, Run
 
 SCRATCH_PATH: Final = "/scratch"
 SHARED_MEMORY_PATH: Final = "/dev/shm"  # noqa: S108 - where programs expect it, in the step's own container
 _SCRATCH: Final = "scratch"
 _SHARED_MEMORY: Final = "shared-memory"
+_WORKSPACE: Final = "workspace"
 _NO_PRODUCT: Final = "none-there"
 _LONGEST_DEADLINE: Final = 2**31 - 1
 
 
-def pod_spec(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any]:
+def pod_spec(run: Run, step: Step, new: NewJob, limits: PodDefaults) -> dict[str, Any]:
     """The Pod's spec."""
     resolved = resolve(step, run.revision, run.environment, limits)
-    volumes = _volumes(resolved)
+    volumes = {**_volumes(resolved), **_workspace(run)}
     gpus = resolved.gpus(run.gpu_products)
+    variables = environment_variables(run, resolved.env, new, limits)
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
         # A step gets a token only if its podTemplate names a service account.
         "automountServiceAccountToken": _names_account(step),
         "enableServiceLinks": False,
-        "containers": [_container(run, resolved, new, _requirements(resolved, gpus), volumes)],
+        "containers": [_container(resolved, variables, _requirements(resolved, gpus), volumes)],
         **_of_profile(resolved),
     }
     if resolved.priority_class:
@@ -45,7 +48,7 @@ def pod_spec(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any
     if resolved.timeout is not None:
         spec["activeDeadlineSeconds"] = _backstop(resolved.timeout, limits)
     if volumes:
-        spec["volumes"] = [{"name": name, "emptyDir": source} for name, (_, source) in volumes.items()]
+        spec["volumes"] = [{"name": name, **source} for name, (_, source) in volumes.items()]
     if selector := fixed_selector(run, gpus):
         spec["nodeSelector"] = {**spec.get("nodeSelector", {}), **selector}
     if run.environment.tolerations:
@@ -58,7 +61,7 @@ def pod_spec(run: Run, step: Step, new: NewJob, limits: Limits) -> dict[str, Any
     return spec
 
 
-def _backstop(timeout: float, limits: Limits) -> int:
+def _backstop(timeout: float, limits: PodDefaults) -> int:
     """The deadline of a Pod whose program has not started, in seconds from when its kubelet accepted it.
 
     A step's timeout begins with its container, and the deadline is lowered then (`decisions.attempts`). This
@@ -86,27 +89,37 @@ def _of_profile(resolved: ResolvedStep) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _volumes(resolved: ResolvedStep) -> dict[str, tuple[str, dict[str, str]]]:
+def _workspace(run: Run) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The volume that it shares with the other steps, with its path and its claim."""
+    if run.volume is None:
+        return {}
+    return {_WORKSPACE: (WORKSPACE_PATH, {"persistentVolumeClaim": {"claimName": run.volume.claim}})}
+
+
+def _volumes(resolved: ResolvedStep) -> dict[str, tuple[str, dict[str, Any]]]:
     """The volumes of the step's own, each with its path and its emptyDir."""
     scratch, shared = resolved.ephemeral_storage, resolved.shared_memory
-    volumes = {}
+    volumes: dict[str, tuple[str, dict[str, Any]]] = {}
     if scratch is not None:
-        volumes[_SCRATCH] = (SCRATCH_PATH, {"sizeLimit": scratch.quantity})
+        volumes[_SCRATCH] = (SCRATCH_PATH, {"emptyDir": {"sizeLimit": scratch.quantity}})
     if shared is not None:
         in_memory = {"medium": "Memory", "sizeLimit": shared.quantity}
-        volumes[_SHARED_MEMORY] = (SHARED_MEMORY_PATH, in_memory)
+        volumes[_SHARED_MEMORY] = (SHARED_MEMORY_PATH, {"emptyDir": in_memory})
     return volumes
 
 
 def _container(
-    run: Run, resolved: ResolvedStep, new: NewJob, requirements: Mapping[str, Any], volumes: Mapping[str, Any]
+    resolved: ResolvedStep,
+    variables: Sequence[Mapping[str, Any]],
+    requirements: Mapping[str, Any],
+    volumes: Mapping[str, Any],
 ) -> dict[str, Any]:
     step = resolved.step
     container: dict[str, Any] = {
         "name": names.STEP_CONTAINER,
         "image": step.image,
-        "env": environment_variables(run, resolved.env, new, resolved.limits),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "env": list(variables),
+        "terminationMessagePolicy": "File" if is_secure(resolved.spec) else "FallbackToLogsOnError",
     }
     if step.command is not None:
         container["command"] = list(step.command)
@@ -124,7 +137,7 @@ def _container(
 
 
 def environment_variables(
-    run: Run, written: Iterable[EnvVar], new: NewJob, limits: Limits
+    run: Run, written: Iterable[EnvVar], new: NewJob, limits: StepDefaults
 ) -> list[dict[str, Any]]:
     """The container's variables: parameters, names of workflow, execution and step, then those `written`.
 
@@ -146,7 +159,7 @@ def environment_variables(
     return [*parameters, *({"name": n, "value": _escaped(v)} for n, v in about.items()), *own]
 
 
-def tracing_variables(run: Run, new: NewJob, limits: Limits) -> dict[str, str]:
+def tracing_variables(run: Run, new: NewJob, limits: StepDefaults) -> dict[str, str]:
     """By which a program continues the trace of the run, where its workflow sets a traceLevel.
 
     The names are those of the W3C and of OpenTelemetry, which its libraries read by themselves.

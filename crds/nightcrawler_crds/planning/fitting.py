@@ -7,33 +7,23 @@ resources of side-cars are left to the scheduler.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.nativeviews import Taint
-from nightcrawler_crds.planning.resolved import ResolvedStep, requests, resolve
+from nightcrawler_crds.planning.nodes import KEEPS_OUT, NodeRoom, Nodes, is_of_state
+from nightcrawler_crds.planning.resolved import ResolvedStep, StepDefaults, pod_spec_of, requests, resolve
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec
 from nightcrawler_crds.words import Bytes, Cpu
-from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.snapshot import NodeRoom, Nodes
-
-_KEEPS_OUT: Final = ("NoSchedule", "NoExecute")
-_OF_THE_CLUSTER: Final = "node.kubernetes.io/"
-"""Taints of a node's condition, which come and go."""
 
 
 def nodes_of(spec: EnvironmentSpec, nodes: Nodes) -> list[NodeRoom]:
     """The nodes of an Environment: those that its selector and tolerations allow, its podTemplate's too."""
-    template = _template(spec.pod_template)
+    template = pod_spec_of(spec.pod_template)
     selector = {**(template.get("nodeSelector") or {}), **(spec.node_selector or {})}
     tolerations = [*(spec.tolerations or ()), *(template.get("tolerations") or ())]
-    return [room for room in nodes.rooms if selected(room, selector) and _tolerated(room, tolerations)]
-
-
-def is_of_state(taint: Taint) -> bool:
-    """Whether a taint keeps Pods out because of a node's state, such as full disks, until that passes."""
-    return taint.effect in _KEEPS_OUT and taint.key.startswith(_OF_THE_CLUSTER)
+    return [room for room in nodes.rooms if is_selected(room, selector) and is_tolerated(room, tolerations)]
 
 
 def fits(room: NodeRoom, asked: Mapping[str, float]) -> bool:
@@ -44,33 +34,19 @@ def fits(room: NodeRoom, asked: Mapping[str, float]) -> bool:
 def allowed_nodes(resolved: ResolvedStep, nodes: Nodes) -> list[NodeRoom]:
     """The nodes that the step may use in its Environment, whatever room they have."""
     gpus = resolved.gpus(nodes.gpu_products)
-    of_all, template = _template(resolved.environment.pod_template), _template(resolved.step.pod_template)
-    profile = resolved.profile
-    selector = {
-        **((profile and profile.node_selector) or {}),
-        **(of_all.get("nodeSelector") or {}),
-        **(template.get("nodeSelector") or {}),
-        **(gpus.node_selector if gpus else {}),
-        **(resolved.environment.node_selector or {}),
-    }
-    tolerations = [
-        *((profile and profile.tolerations) or ()),
-        *(resolved.environment.tolerations or ()),
-        *(of_all.get("tolerations") or ()),
-        *(template.get("tolerations") or ()),
-    ]
+    selector, tolerations = resolved.node_selector(nodes.gpu_products), resolved.tolerations
     products = gpus.products if gpus else None
     return [
         room
         for room in nodes.rooms
-        if selected(room, selector)
-        and _tolerated(room, tolerations)
+        if is_selected(room, selector)
+        and is_tolerated(room, tolerations)
         and (products is None or room.labels.get(names.GPU_PRODUCT_LABEL) in products)
     ]
 
 
 def too_large(
-    environment: str, spec: EnvironmentSpec, revision: Revision, nodes: Nodes, limits: Limits
+    environment: str, spec: EnvironmentSpec, revision: Revision, nodes: Nodes, limits: StepDefaults
 ) -> str | None:
     """The sentence about the first step that no node could hold; None if each fits somewhere."""
     for step in revision.steps.values():
@@ -83,8 +59,13 @@ def too_large(
     return None
 
 
-def larger_than_all(resolved: ResolvedStep, rooms: Sequence[NodeRoom], nodes: Nodes) -> str | None:
-    """What a step asks for that none of these nodes has, were it empty; None if it fits or there are none."""
+def larger_than_all(
+    resolved: ResolvedStep, rooms: Sequence[NodeRoom], nodes: Nodes, called: str = "the largest node"
+) -> str | None:
+    """What a step asks for that none of these nodes has, were it empty; None if it fits or there are none.
+
+    `called` is what the largest of them is called in the sentence.
+    """
     asked = requests(resolved, nodes.gpu_products)
     if not rooms or any(fits(room, asked) for room in rooms):
         return None
@@ -92,18 +73,16 @@ def larger_than_all(resolved: ResolvedStep, rooms: Sequence[NodeRoom], nodes: No
         largest = max(rooms, key=lambda room: room.allocatable.get(resource, 0.0))
         most = largest.allocatable.get(resource, 0.0)
         if amount > most:
-            return (
-                f"it asks for {_shown(resource, amount)}, and the largest node, {largest.name}, "
-                f"has {_shown(resource, most)}"
-            )
+            asks, there = (amount_in_words(resource, one) for one in (amount, most))
+            return f"it asks for {asks}, and {called}, {largest.name}, has {there}"
     return f"it asks for {_all(asked)} together, and no single node has all of that"
 
 
 def _all(asked: Mapping[str, float]) -> str:
-    return ", ".join(_shown(resource, amount) for resource, amount in asked.items())
+    return ", ".join(amount_in_words(resource, amount) for resource, amount in asked.items())
 
 
-def _shown(resource: str, amount: float) -> str:
+def amount_in_words(resource: str, amount: float) -> str:
     """An amount for a sentence: 4 CPUs, 64Gi of memory, 8 nvidia.com/gpu."""
     if resource == "cpu":
         return f"{Cpu(round(amount * 1000)).quantity} CPU"
@@ -112,22 +91,18 @@ def _shown(resource: str, amount: float) -> str:
     return f"{amount:g} {resource}"
 
 
-def _template(pod_template: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    spec: Mapping[str, Any] = (pod_template or {}).get("spec") or {}
-    return spec
-
-
-def selected(room: NodeRoom, selector: Mapping[str, str]) -> bool:
+def is_selected(room: NodeRoom, selector: Mapping[str, str]) -> bool:
     """Whether a node has these labels."""
     return all(room.labels.get(label) == value for label, value in selector.items())
 
 
-def _tolerated(room: NodeRoom, tolerations: Iterable[Mapping[str, Any]]) -> bool:
+def is_tolerated(room: NodeRoom, tolerations: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether these tolerations allow all taints of a node that keep Pods out."""
     there = list(tolerations)
     return all(
         any(_tolerates(toleration, taint) for toleration in there)
         for taint in room.taints
-        if taint.effect in _KEEPS_OUT and not is_of_state(taint)
+        if taint.effect in KEEPS_OUT and not is_of_state(taint)
     )
 
 

@@ -1,0 +1,1 @@
+"""What would become of a workflow or an execution, without creating anything."""
