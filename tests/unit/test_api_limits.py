@@ -48,8 +48,8 @@ def test_a_burst_passes_and_then_one_for_each_interval(rate: int) -> None:
     assert [rates.take("ann", 0.0) for _ in range(2 * rate)] == [0.0] * (2 * rate)
     wait = rates.take("ann", 0.0)
     assert wait == pytest.approx(1 / rate)
-    assert rates.take("ann", wait + 1e-9) == 0.0
-    assert rates.take("ann", wait + 1e-9) > 0
+    assert rates.take("ann", wait + 1e-6) == 0.0
+    assert rates.take("ann", wait + 1e-6) > 0
     assert rates.take("bob", 0.0) == 0.0, "each caller has its own"
 
 

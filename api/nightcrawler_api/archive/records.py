@@ -92,7 +92,7 @@ class SqlRecords:
         """See `Records`."""
         try:
             await self._add(records)
-        except NotStorable as error:
+        except (NotStorable, ValueError, OverflowError) as error:  # the last two are of the driver
             if len(records) == 1:
                 log.error("an audit record has no row: %s", error)  # noqa: TRY400 - says it all
                 return 1

@@ -34,6 +34,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "list_executions": "executions.list",
     "list_all_executions": "executions.listAll",
     "show_execution": "executions.get",
+    "show_any_execution": "executions.getAny",
     "show_timeline": "executions.timeline",
     "show_trace": "executions.trace",
     "show_log": "logs.get",
@@ -41,7 +42,7 @@ ACTIONS: Final[Mapping[str, str]] = {
 """By the names of routes; one that is not here is called as it is named."""
 
 _READS: Final = ("GET", "HEAD", "OPTIONS")
-_NO_WRITES: Final = frozenset({"preview_schedule", "preview_workflow"})
+_NO_WRITES: Final = frozenset({"preview_schedule"})
 """Operations that change nothing although they take a body."""
 _DRY_RUN: Final = frozenset({"create_workflow", "execute_workflow", "cancel_executions"})
 """Operations that change nothing if they are told so."""

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
+from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nightcrawler_api.audit.actions import Asked, Operations, is_write
@@ -93,13 +94,14 @@ class Audited:
             return True
         if status >= 400:
             return status in _REFUSALS_OF_READS
-        workflow = asked.ids.get("workflowId")
+        workflow = trail.read.workflow if trail.read else asked.ids.get("workflowId")
         return workflow is not None and self._audits_reads(workflow)
 
     def _asked(self, scope: MutableMapping[str, Any]) -> Asked:
-        name = getattr(scope.get("route"), "name", "")
-        if name:
-            return Asked(name, scope.get("path_params") or {})
+        route = scope.get("route")
+        # Of a request whose method no route has, it is one that only its path fits.
+        if isinstance(route, APIRoute) and scope["method"] in route.methods:
+            return Asked(route.name, scope.get("path_params") or {})
         return self._operations.find(scope["method"], scope["path"])
 
     def _record(self, scope: Scope, trail: Trail, status: int, reason: str) -> None:
@@ -112,7 +114,7 @@ class Audited:
             caller_id=caller.id if caller else "",
             roles=tuple(sorted(caller.roles)) if caller else (),
             action=asked.action or f"{scope['method']} {scope['path']}",
-            subject=asked.subject(self._namespace),
+            subject=trail.read or asked.subject(self._namespace),
             # What was done before it failed was done.
             allowed=status < 400,
             status=status,

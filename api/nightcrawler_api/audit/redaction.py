@@ -27,7 +27,7 @@ def changes(old: Any, new: Any) -> tuple[Any, Any]:
 def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
-    for key in old.keys() | new.keys():
+    for key in dict.fromkeys((*old, *new)):
         if key in old and key in new:
             if old[key] != new[key]:
                 before[key], after[key] = _both(old[key], new[key])
@@ -57,8 +57,10 @@ def _by_name(items: Any) -> dict[str, Any] | None:
     """The items of a list by their names: steps, variables, parameters; None if they have none."""
     if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
         return None
-    named = {item.get("name"): item for item in items}
-    return named if len(named) == len(items) and all(isinstance(name, str) for name in named) else None
+    if not all(isinstance(item.get("name"), str) for item in items):
+        return None
+    named = {item["name"]: item for item in items}
+    return named if len(named) == len(items) else None
 
 
 def _named(name: str, item: Mapping[str, Any]) -> dict[str, Any]:

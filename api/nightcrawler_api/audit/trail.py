@@ -32,9 +32,10 @@ class Changed:
 
 @dataclass(slots=True)
 class Trail:
-    """What a request has changed, and what is to be said besides."""
+    """What a request has changed, or read if its path does not say it, and what is to be said besides."""
 
     changes: list[Changed] = field(default_factory=list)
+    read: Subject | None = None
     remark: str = ""
 
 
@@ -48,6 +49,12 @@ def changed(
     """Note that the request has changed an object."""
     if (trail := TRAIL.get()) is not None:
         trail.changes.append(Changed(subject, change, old, new))
+
+
+def read(subject: Subject) -> None:
+    """Note what the request reads, if its path does not name the workflow."""
+    if (trail := TRAIL.get()) is not None:
+        trail.read = subject
 
 
 def remark(text: str) -> None:

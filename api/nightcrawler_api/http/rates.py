@@ -10,6 +10,7 @@ from typing import Final
 _BURST_SECONDS: Final = 2.0
 """So many seconds' requests may come at once."""
 _MOST_CALLERS: Final = 10_000
+_ROUNDING: Final = 1e-9
 
 
 class Rates:
@@ -28,7 +29,7 @@ class Rates:
             now: Seconds of a clock that never goes back.
         """
         begin = max(self._worked_off.get(caller, now), now)
-        if (wait := begin - self._ahead - now) > 0:
+        if (wait := begin - self._ahead - now) > _ROUNDING:
             return wait
         if caller not in self._worked_off and len(self._worked_off) >= _MOST_CALLERS:
             self._forget_idle(now)
