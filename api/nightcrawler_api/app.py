@@ -178,12 +178,7 @@ def _wire(settings: Settings, store: Store) -> Facade:
     user = settings.default_user
     forecasts = Forecasts(cluster, defaults=settings.step_defaults, limits=settings)
     execution_service = ExecutionService(
-        store,
-        cluster,
-        default_user=user,
-        policy=settings.pod_policy,
-        forecasts=forecasts,
-        history=history,
+        store, cluster, default_user=user, policy=settings.pod_policy, forecasts=forecasts, history=history
     )
     return Facade(
         settings=settings,

@@ -41,6 +41,10 @@ class RowGoals:
     figures: tuple[Figure, ...]
 
 
+def _mb(key: str, name: str, goal: float | None = None) -> Figure:
+    return Figure(key=key, name=name, unit="MB", goal=goal)
+
+
 def _ms(key: str, name: str, goal: float | None, moonshot: float | None, argo: float | None = None) -> Figure:
     return Figure(key=key, name=name, unit="ms", goal=goal, moonshot=moonshot, argo=argo)
 
@@ -190,6 +194,35 @@ GOALS: Final[Mapping[str, RowGoals]] = {
             Figure(key="rest_ms", name="CPU time a second, at rest", unit="ms"),
             Figure(key="churn_ms", name="CPU time a second, Pods coming and going", unit="ms", goal=30),
             Figure(key="writes_per_min", name="writes of a status a minute", unit="", goal=7),
+        ),
+    ),
+    "features": RowGoals(
+        "Features",
+        "Hand-over with everything that a run can keep and tell: messages by webhook and e-mail, traces to "
+        "an OTLP collector, an archive in SQLite, kept logs in a folder, measured usage, and masked Secrets; "
+        "beside it the same with none of it, in the same cluster, in turns. Every message, trace, log and "
+        "row must have arrived. Then memory of operator and facade, just started, with nothing to do: "
+        "with none of it, and how much more with each by itself and with all.",
+        (
+            _ms("off_p50_ms", "5 chains, off, p50", 60, 25),
+            _ms("on_p50_ms", "5 chains, on, p50", 60, 25),
+            _ms("off_p99_ms", "5 chains, off, p99", 200, 60),
+            _ms("on_p99_ms", "5 chains, on, p99", 200, 60),
+            _ms("off_at50_p50_ms", "50 chains, off, p50", 600, 200),
+            _ms("on_at50_p50_ms", "50 chains, on, p50", 600, 200),
+            _ms("off_at50_p99_ms", "50 chains, off, p99", 1_600, 400),
+            _ms("on_at50_p99_ms", "50 chains, on, p99", 1_600, 400),
+            Figure(key="p50_times", name="5 chains, p50: on, times off", unit=""),
+            Figure(key="at50_p50_times", name="50 chains, p50: on, times off", unit=""),
+            _mb("off_mb", "memory, all off", 120),
+            _mb("archive_on_mb", "memory, archive on", 150),
+            _mb("notifications_mb", "more with messages"),
+            _mb("traces_mb", "more with traces"),
+            _mb("archive_mb", "more with the archive"),
+            _mb("logs_mb", "more with kept logs"),
+            _mb("usage_mb", "more with usage"),
+            _mb("masked_mb", "more with masked Secrets"),
+            _mb("all_mb", "more with all of it"),
         ),
     ),
     "scale": RowGoals(

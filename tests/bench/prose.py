@@ -26,6 +26,9 @@ SIZES: Final[Mapping[str, str]] = {
     "for {list_seconds} s, then for {list_rush_seconds} s.",
     "memory": "Ended runs: {memory_ended}. Running ones: {memory_running}.",
     "recovery": "{recovery_runs} runs in flight; the Pods of {recovery_ended} of them end.",
+    "features": "{chains_few} chains at once, {chains_few_rounds} times; then {chains_many} at once; "
+    "all of it twice with everything off, and twice with everything on. Memory once used: after "
+    "{features_runs} runs.",
     "scale": "Ended runs: {scale_ended}; running ones: {scale_running}; workflows: {scale_workflows}. "
     "At each {scale_starts} starts one by one; 5 chains of {chain_steps} steps, {scale_rounds} times.",
 }
@@ -109,6 +112,7 @@ $ make bench                                       # all rows, five times each: 
 $ make bench BENCH_ARGS=--short                    # a first look in minutes
 $ make bench BENCH_ARGS='--repeats 3 handover'     # some rows
 $ make soak                                        # an hour of steady load, with kills
+$ make soak SOAK_ARGS=--away                       # then with log store and mail server away
 $ make bench-compare ARGO_CONTROLLER=bin/workflow-controller ARGO_CRDS=crds/minimal
                                                    # four rows through Argo's controller too, in turns
 $ make bench BENCH_ARGS=--report                   # this page, from what was measured last

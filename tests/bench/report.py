@@ -34,6 +34,7 @@ Section = tuple[str, Mapping[str, str]]
 _BESIDE: Final[Mapping[str, Callable[[Mapping[str, Any]], Section]]] = {
     "bench-compare-details.json": compare.section,
     "soak.json": soak.section,
+    "soak-away.json": soak.section,
 }
 """What else was measured: the file of it, beside that of the figures, and what makes a section of that."""
 

@@ -128,6 +128,10 @@ class Site:
                     raise RuntimeError("the facade did not become ready")
                 await asyncio.sleep(0.05)
 
+    def launch(self, name: str, argv: Sequence[str]) -> None:
+        """Start another program, which is measured with the others and ends with the site."""
+        self._add(name, Program(self.cluster, argv, self.folder / f"{name}.log"))
+
     async def stop_facade(self) -> None:
         """End the facade, so that it can be started with other settings."""
         self.processes.pop(FACADE)

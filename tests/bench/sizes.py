@@ -52,6 +52,8 @@ class Sizes:
     environments_pods: int = 10_000
     environments_churn: int = 40
     environments_seconds: int = 60
+    # features: how many runs use each before memory is looked at; hand-over is as in its own row
+    features_runs: int = 5
     # scale: how many of each there are, and how much is measured at each size
     scale_ended: tuple[int, ...] = (100, 1_000, 10_000)
     scale_running: tuple[int, ...] = (100, 1_000, 5_000)
@@ -86,6 +88,7 @@ SHORT = Sizes(
     environments_nodes=100,
     environments_pods=500,
     environments_seconds=20,
+    features_runs=2,
     scale_ended=(100, 1_000),
     scale_running=(100,),
     scale_workflows=(),

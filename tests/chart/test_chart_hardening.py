@@ -179,9 +179,10 @@ def test_users_of_the_facade_may_not_read_the_operators_metrics() -> None:
 def test_the_facade_has_rights_only_in_the_namespace_that_it_serves() -> None:
     objects = manifests()
     assert one(objects, "Role", "nightcrawler-api")["metadata"]["namespace"] == HOME
-    everywhere, nodes, cluster = one(objects, "ClusterRole", "nightcrawler-api")["rules"]
+    everywhere, to_fit, nodes, cluster = one(objects, "ClusterRole", "nightcrawler-api")["rules"]
     assert (cluster["resourceNames"], cluster["verbs"]) == (["kube-system"], ["get"])
-    # Nodes belong to no namespace; what a step uses may be a share of one.
+    # Nodes belong to no namespace: whether a step fits one, and what it uses may be a share of one.
+    assert to_fit == {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]}
     assert nodes == {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}
     assert everywhere == {
         "apiGroups": ["nightcrawler.dev"],

@@ -76,6 +76,7 @@ def test_a_policy_holds_the_facade_to_dry_runs_as_the_one_that_the_tests_run_wit
     assert created - held == {
         ("nightcrawler.dev", "workflows", "", "create"),
         ("nightcrawler.dev", "workflowexecutions", "", "create"),
+        ("apps", "controllerrevisions", "", "create"),
     }
     assert one(objects, f"{kind}Binding", name)["spec"] == one(documents, f"{kind}Binding", name)["spec"]
 

@@ -65,6 +65,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     ) as cluster:
         made = Release(cluster)
         made.offer_volume(folder / "archive")
+        made.lend_rights()
         before = chart_before(folder)
         print(f"installing {before.what}")  # noqa: T201 - pytest shows it if a test fails
         made.install(f"--set=image.tag={build.version()}", *before.settings, chart=before.path)
@@ -102,6 +103,7 @@ def test_runs_survive_an_uninstall_and_go_on_with_the_next_release_of_one_namesp
     there = {run["metadata"]["name"] for run in release.team.every(names.EXECUTIONS)}
 
     release.helm("uninstall", "nightcrawler", "--wait")
+    release.take_rights_back()
     left = {run["metadata"]["name"] for run in release.team.every(names.EXECUTIONS)}
     assert left == there, "runs, their namespace and the custom resources stay"
     with pytest.raises(RefusedError):
@@ -173,7 +175,8 @@ def test_runs_and_reading_go_on_through_an_outage_of_the_api_server(release: Rel
 
 def test_an_archive_comes_with_an_upgrade_and_keeps_what_the_cluster_loses(release: Release) -> None:
     workflow = release.post("/api/workflows", _WORKFLOW | {"history": {"completed": 0}})["id"]
-    release.install(major=4)
+    # Without any setting Helm would take those of the last release again.
+    release.install("--set=archive.enabled=true", major=4)
 
     def pods() -> list[Json]:
         fields = (("metadata", "name"), ("metadata", "deletionTimestamp"), ("status", "phase"))

@@ -52,12 +52,12 @@ def test_a_running_step_that_is_disrupted_runs_again_for_free(
 
 def test_a_pod_that_is_deleted_before_it_started_is_replaced(shared: Team) -> None:
     (run,) = shared.runs(a_workflow("unstarted").step("one", resources={"cpu": 1000}, retries=0))
-    shared.until_step(run, "one", reason="Unschedulable")
+    shared.until_step(run, "one", reason="NoNodeLargeEnough")
     (pod,) = shared.pods(run)
 
     delete_pod(shared, pod)
 
-    seen = shared.until_step(run, "one", attempt=2, reason="Unschedulable")
+    seen = shared.until_step(run, "one", attempt=2, reason="NoNodeLargeEnough")
     assert seen["disruptions"] == 1
     shared.cancel(run)
 

@@ -57,7 +57,7 @@ def test_the_time_of_a_run_begins_with_its_first_pod(
     workflow = a_workflow("queued").step("one", resources={"cpu": 1000}).config(timeout=2)
     (run,) = shared.runs(workflow)
     # It takes two seconds and more until that is shown.
-    shared.until_step(run, "one", reason="Unschedulable")
+    shared.until_step(run, "one", reason="NoNodeLargeEnough")
 
     add_node(FakeNode("giant", gpus=0, cpu="2000"))
 

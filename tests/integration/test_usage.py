@@ -91,8 +91,18 @@ def workflow() -> WorkflowBuilder:
             pod=using("250m", "512Mi"),
         )
         .step("asks for nothing", lasts=LASTS, pod=using("32", "128Gi"))
-        .step("asks for too little", lasts=LASTS, resources={"cpu": "100m"}, pod=using("250m", "64Mi"))
-        .step("trains", lasts=LASTS, resources={"gpu": "2x A100"}, pod=using("1", "1Gi"))
+        .step(
+            "asks for too little",
+            lasts=LASTS,
+            resources={"cpu": "100m", "memory": "128Mi"},
+            pod=using("250m", "64Mi"),
+        )
+        .step(
+            "trains",
+            lasts=LASTS,
+            resources={"cpu": 2, "memory": "2Gi", "gpu": "2x A100"},
+            pod=using("1", "1Gi"),
+        )
         .step("short", lasts=0.1, resources={"cpu": "500m"})
     )
 

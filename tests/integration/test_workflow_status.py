@@ -35,14 +35,13 @@ def test_a_workflow_that_has_never_run_says_that_it_is_accepted(shared: Team) ->
 
 def test_fields_without_effect_yet_are_listed_and_kept(shared: Team) -> None:
     workflow = a_workflow("ahead", priority="high", environment_strategy="cost").step("one")
-    workflow = workflow.options(enable_notifications=True)
+    workflow = workflow.config(security={"visibility": "Private"})
     kept = shared.apply(workflow)
 
     deferred = shared.until_condition(names.WORKFLOWS, "ahead", "Deferred", "True")
 
     assert deferred["reason"] == "LaterRelease"
-    for field in ("options.enableNotifications",):
-        assert f"spec.{field}" in deferred["message"]
+    assert "spec.config.security.visibility" in deferred["message"]
     assert kept["spec"] == workflow.manifest()["spec"]
     # Without effect is not without use: it runs.
     shared.until_phase(shared.run("ahead"), "Completed")

@@ -54,10 +54,7 @@ class Forwarder:
         self._started.set()
         self._loop.run_forever()
         server.close()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.run_until_complete(_end_all())
         self._loop.close()
 
     async def _cut(self) -> None:
@@ -88,3 +85,11 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(part)
             await writer.drain()
         writer.write_eof()
+
+
+async def _end_all() -> None:
+    """Cancel what is left in this loop, and wait until it has ended."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)

@@ -30,30 +30,8 @@ def _manifest(kind: str, spec: Manifest, status: Manifest) -> Manifest:
     }
 
 
-def workflow() -> Manifest:
-    """The document's image classification, and all else that a Workflow may say."""
-    spec = {
-        "displayName": "Image Classification Training",
-        "description": "Trains image classification models on ImageNet.",
-        "priority": "high",
-        "tags": ["machine-learning", "computer-vision"],
-        "environments": ["production", "staging"],
-        "environmentStrategy": "time",
-        "traceLevel": "med",
-        "options": {"enableNotifications": True, "enableLogging": True, "enableRetry": False},
-        "parameters": [
-            {"name": "datasetPath", "required": True, "description": "Where the images are."},
-            {"name": "epochs", "default": 10},
-            {"name": "nothing", "default": None},
-        ],
-        "order": "Graph",
-        "steps": [{"name": "Data Preparation", "image": "busybox:1"}, _step()],
-        "suspend": True,
-        "maxRunning": 2,
-        "history": {"completed": 5, "failed": 20},
-        "config": _config(),
-    }
-    status = {
+def _workflow_status() -> Manifest:
+    return {
         "observedGeneration": 3,
         "active": 1,
         "lastRunTime": "2025-07-10T14:45:00Z",
@@ -80,7 +58,32 @@ def workflow() -> Manifest:
         },
         "conditions": [_condition()],
     }
-    return _manifest("Workflow", spec, status)
+
+
+def workflow() -> Manifest:
+    """The document's image classification, and all else that a Workflow may say."""
+    spec = {
+        "displayName": "Image Classification Training",
+        "description": "Trains image classification models on ImageNet.",
+        "priority": "high",
+        "tags": ["machine-learning", "computer-vision"],
+        "environments": ["production", "staging"],
+        "environmentStrategy": "time",
+        "traceLevel": "med",
+        "options": {"enableNotifications": True, "enableLogging": True, "enableRetry": False},
+        "parameters": [
+            {"name": "datasetPath", "required": True, "description": "Where the images are."},
+            {"name": "epochs", "default": 10},
+            {"name": "nothing", "default": None},
+        ],
+        "order": "Graph",
+        "steps": [{"name": "Data Preparation", "image": "busybox:1"}, _step()],
+        "suspend": True,
+        "maxRunning": 2,
+        "history": {"completed": 5, "failed": 20},
+        "config": _config(),
+    }
+    return _manifest("Workflow", spec, _workflow_status())
 
 
 def _step() -> Manifest:
@@ -119,7 +122,7 @@ def _config() -> Manifest:
         "retryDelay": "30 seconds",
         "computeProfile": "GPU-Optimized",
         "resources": {"cpu": "16 cores", "cpuLimit": 16, "memory": "64 GB", "gpu": "None"},
-        "storage": {"persistentVolume": "500 GB", "ephemeralStorage": 200_000_000_000},
+        "storage": {"persistentVolume": "500 GB", "ephemeralStorage": 200_000_000_000, "retain": True},
         "notifications": {"email": True, "slack": True, "webhook": False, "emailTo": ["ops@example.com"]},
         "notificationEvents": ["start", "complete", "fail"],
         "schedule": {
@@ -168,6 +171,7 @@ def _step_status() -> Manifest:
         "exitCode": 137,
         "reason": "OutOfMemory",
         "message": "needed more than its 64Gi",
+        "usage": {what: {"average": 48, "peak": 97} for what in ("cpu", "memory", "gpu")},
         "attempts": [
             {
                 "number": 1,
@@ -214,6 +218,7 @@ def execution() -> Manifest:
         "completionTime": "2025-07-10T16:01:25Z",
         "progress": "2/5",
         "cost": {"amount": 0.25, "currency": "USD"},
+        "resourceUsage": {"cpu": 48, "memory": 63, "gpu": 91},
         "placement": [
             {
                 "environment": "local",
@@ -234,39 +239,8 @@ def execution() -> Manifest:
     return _manifest("WorkflowExecution", spec, status)
 
 
-def environment() -> Manifest:
-    """An Environment in another cluster, with prices and maintenance."""
-    spec = {
-        "displayName": "AWS, Virginia",
-        "aliases": ["awsVirginia", "production"],
-        "default": True,
-        "nodeSelector": {"pool": "gpu"},
-        "tolerations": [{"key": "gpu", "operator": "Exists"}],
-        "forceDeleteOnLostNode": False,
-        "cpuLimit": "Request",
-        "acceptAnyName": True,
-        "nodes": "Fixed",
-        "gpuModels": [{"model": "MI300X", "nodeSelector": {"gpu": "mi300x"}, "resourceName": "amd.com/gpu"}],
-        "podTemplate": {"spec": {"dnsPolicy": "Default"}},
-        "serviceAccountName": "trainer",
-        "state": "Cordoned",
-        "prices": {
-            "currency": "USD",
-            "cpuHour": 0.04,
-            "memoryGbHour": 0.005,
-            "gpuHour": 2,
-            "gpuHourByModel": {"A100": 2.5},
-        },
-        "maxRunning": 10,
-        "speed": 1.5,
-        "maintenance": [
-            {"start": "2025-07-10T14:45:00Z", "end": "2025-07-10T16:00:00Z", "description": "New drivers"}
-        ],
-        "cluster": {
-            "kubeconfigSecret": {"namespace": "nightcrawler", "name": "virginia", "key": "kubeconfig"}
-        },
-    }
-    status = {
+def _environment_status() -> Manifest:
+    return {
         "nodes": 2,
         "readyNodes": 2,
         "capacity": {"cpu": "64", "nvidia.com/gpu": "8"},
@@ -285,7 +259,43 @@ def environment() -> Manifest:
         "waiting": 1,
         "conditions": [_condition()],
     }
-    return _manifest("Environment", spec, status)
+
+
+def environment() -> Manifest:
+    """An Environment in another cluster, with prices and maintenance."""
+    spec = {
+        "displayName": "AWS, Virginia",
+        "aliases": ["awsVirginia", "production"],
+        "default": True,
+        "nodeSelector": {"pool": "gpu"},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "forceDeleteOnLostNode": False,
+        "cpuLimit": "Request",
+        "acceptAnyName": True,
+        "nodes": "Fixed",
+        "gpuModels": [{"model": "MI300X", "nodeSelector": {"gpu": "mi300x"}, "resourceName": "amd.com/gpu"}],
+        "podTemplate": {"spec": {"dnsPolicy": "Default"}},
+        "serviceAccountName": "trainer",
+        "storageClassName": "fast",
+        "accessMode": "ReadWriteMany",
+        "state": "Cordoned",
+        "prices": {
+            "currency": "USD",
+            "cpuHour": 0.04,
+            "memoryGbHour": 0.005,
+            "gpuHour": 2,
+            "gpuHourByModel": {"A100": 2.5},
+        },
+        "maxRunning": 10,
+        "speed": 1.5,
+        "maintenance": [
+            {"start": "2025-07-10T14:45:00Z", "end": "2025-07-10T16:00:00Z", "description": "New drivers"}
+        ],
+        "cluster": {
+            "kubeconfigSecret": {"namespace": "nightcrawler", "name": "virginia", "key": "kubeconfig"}
+        },
+    }
+    return _manifest("Environment", spec, _environment_status())
 
 
 def profile() -> Manifest:

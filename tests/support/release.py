@@ -21,7 +21,7 @@ from typing import Any, Final
 from localcluster import LocalCluster, namespaces
 from localcluster.state import load as load_state
 from tests.support.builders import a_workflow
-from tests.support.chart import CHART, HOME, NAMESPACE, helm
+from tests.support.chart import CHART, HOME, NAMESPACE, helm, manifests, of
 from tests.support.exactlyonce import assert_ran_once, assert_there_once
 from tests.support.examples import FOLDER as EXAMPLES
 from tests.support.history import History
@@ -72,6 +72,17 @@ class Release:
     def roll_back(self) -> None:
         """Go back to the revision before this one, and wait until all Pods are ready."""
         self.helm("rollback", NAME, *_until_ready())
+
+    def lend_rights(self) -> None:
+        """Give the accounts of an older chart the rights that today's image needs in the whole cluster.
+
+        It is installed with that image, for no other is at hand, and asks for what the image of then needed.
+        """
+        self.cluster.kubectl("apply", "-f", "-", stdin=_todays_rights())
+
+    def take_rights_back(self) -> None:
+        """The accounts have those rights only that their chart asks for."""
+        self.cluster.kubectl("delete", "-f", "-", stdin=_todays_rights())
 
     def offer_volume(self, folder: Path) -> None:
         """A folder of this host as the volume of the release's archive: nothing else makes one here."""
@@ -280,7 +291,8 @@ def chart_before(folder: Path) -> Chart:
     that no field that cannot be changed depends on the version, but not that older templates can be upgraded.
     """
     chart, environments = (str(path.relative_to(ROOT)) for path in (CHART, ENVIRONMENTS))
-    last = _git("log", "-1", "--format=%H", "--", chart)
+    # What was merged has charts of its own before it, with half of what there was.
+    last = _git("log", "-1", "--first-parent", "--format=%H", "--", chart)
     archive = folder / "before.tar"
     if last and _git("archive", f"--output={archive}", f"{last}~", chart, environments) is not None:
         with tarfile.open(archive) as files:
@@ -291,6 +303,16 @@ def chart_before(folder: Path) -> Chart:
     helm("package", str(CHART), "--version=0.0.1", f"--destination={folder}")
     what = "today's chart under an older version, for git knows no earlier one"
     return Chart(folder / f"{NAME}-0.0.1.tgz", ENVIRONMENTS, what, (WITHOUT_ARCHIVE,))
+
+
+def _todays_rights() -> str:
+    """Today's rights in the whole cluster, under names of their own beside those of an older chart."""
+    lent = [o for kind in ("ClusterRole", "ClusterRoleBinding") for o in of(manifests(), kind)]
+    for one in lent:
+        one["metadata"] = {"name": f"{one['metadata']['name']}-lent"}
+        if "roleRef" in one:
+            one["roleRef"]["name"] += "-lent"
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": lent})
 
 
 def _condition(pod: Json, kind: str) -> bool:

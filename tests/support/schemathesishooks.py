@@ -82,6 +82,7 @@ def put_right(body: Json) -> Json:
         owner.pop("computeProfile", None)  # there is none in the cluster
         for part in (owner, owner.get("resources") or {}, owner.get("storage") or {}):
             _bound(part)
+    _make_whole(body, "maxRunning")
     for field in ("completed", "failed"):
         _make_whole(body.get("history") or {}, field)
     asked = [owner.get("resources") or {} for owner in (config, *(body.get("steps") or ()))]

@@ -204,6 +204,7 @@ _SAYS_NOTHING: Final = frozenset(
         "nullable",
         "exclusiveMinimum",  # said by minimum
         "x-kubernetes-list-map-keys",  # said by the list's type
+        "x-kubernetes-map-type",  # how it is merged
         "x-kubernetes-preserve-unknown-fields",
         "additionalProperties",
         "items",

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nightcrawler_api import settings as facade
+from nightcrawler_crds.v1alpha1 import WorkflowSpec
+from nightcrawler_operator import settings as operator
+from tests.bench.engines.nightcrawler import environment_of
 from tests.bench.soak import report
+from tests.bench.soak.absence import Absence, absence, silent, times_given_up
 from tests.bench.soak.kinds import KINDS, manifest, mixture
 from tests.bench.soak.samples import COUNTED, Process, Sample, sample_from, waits
-from tests.bench.soak.verdict import OPERATOR, Check, judge, passed, trend
+from tests.bench.soak.verdict import OPERATOR, Check, judge, levels, passed, trend
 
 _FACADE = "nightcrawler-api"
 
@@ -42,7 +50,7 @@ def _samples(grows: _Grows | None = None, minutes: float = 60) -> list[Sample]:
             submitted=int(at),
             alive=9,
             lag_s=of("lag", at, 0.02),
-            waits_ms={"handover_p50": of("handover", at, 15)},
+            waits_ms={"handover_p50": of("handover", at, 15), "start_p50": of("start", at, 25)},
         )
         for at in (10.0 * n for n in range(1, int(minutes * 6)))
     ]
@@ -59,6 +67,8 @@ def _found(**changes: Any) -> dict[str, Any]:
         "outages_s": [16.1, 17.0],
         "seconds_to_drain": 4.2,
         "left": {"jobs": 0, "pods": 0},
+        "given_up": 0,
+        "duty_timeout": 360,
         "facade": {"answers": {"200": 500, "404": 3}},
         "trouble": {OPERATOR: [], _FACADE: []},
         "stamp": {"cores": 2, "cpu": "a processor", "date": "2026-01-02T03:04:05Z", "commit": "abc1234"},
@@ -162,6 +172,92 @@ def test_the_report_shows_every_check_and_a_plot() -> None:
     assert "\n\nIt was X.\n\n" in report.section(remarked)[0]
 
 
+_AWAY: Mapping[str, Any] = {
+    "plan": {"minutes": 60, "rate": 150, "looks": 4, "away": True},
+    "before": {"start_p50": 24.0, "handover_p50": 15.0},
+    "given_up": 900,
+}
+
+
+def test_a_soak_in_which_what_is_away_moves_nothing_has_passed() -> None:
+    checks = judge(_found(**_AWAY), _samples())
+    assert passed(checks)
+    found = {check.name: (check.value, check.limit) for check in checks}
+    assert found["start: median, more than with both there"] == (1.0, 15.0)
+    assert found["hand-over: median, more than with both there"] == (0.0, 15.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"given_up": 0}, "nothing was given up, although both were away"),
+        (
+            {"before": {"start_p50": 25.0, "handover_p50": -1.0}},
+            "hand-over: median, more than with both there",
+        ),
+        ({"before": {"start_p50": 9.0, "handover_p50": 15.0}}, "start: median, more than with both there"),
+    ],
+    ids=["given up", "hand-over", "start"],
+)
+def test_what_is_away_and_moves_start_or_hand_over_fails_the_soak(changes: dict[str, Any], name: str) -> None:
+    assert _failed(judge(_found(**{**_AWAY, **changes}), _samples())) == [name]
+
+
+def test_without_a_soak_to_compare_with_it_cannot_be_said() -> None:
+    checks = judge(_found(**{**_AWAY, "before": {}}), _samples())
+    assert passed(checks)
+    assert [check.name for check in checks if check.passed is None] == [
+        "start: median, more than with both there",
+        "hand-over: median, more than with both there",
+    ]
+
+
+def test_levels_leave_out_the_beginning_and_young_operators() -> None:
+    samples = _samples({"start": lambda at: 500 if at < 600 or at % _LIFE < 30 else 20})
+    assert levels(_found(), samples) == {"start_p50": 20, "handover_p50": 15}
+
+
+def test_the_report_says_what_was_away() -> None:
+    samples = [asdict(sample) for sample in _samples()]
+    text, plots = report.section(_found(**_AWAY, checks=[], samples=samples))
+    assert text.startswith("## Soak without log store and mail server\n")
+    assert "within 360 s of its end was given up, 900 times. An independent" in text
+    assert set(plots) == {"soak-away.svg"}
+    assert "(performance/soak-away.svg)" in text
+
+
+async def test_what_is_away_takes_connections_and_never_answers() -> None:
+    async with silent() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"EHLO nobody\r\n")
+        await writer.drain()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await reader.read(1)
+    assert await reader.read() == b"", "it is gone with the soak"
+    writer.close()
+
+
+async def test_an_operator_and_a_facade_are_told_of_what_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    async with absence(away=True, duty_timeout=360) as absent:
+        for load, settings in ((operator.load, absent.operator), (facade.load, absent.facade)):
+            with monkeypatch.context() as patched:
+                for name, value in environment_of(settings).items():
+                    patched.setenv(name, value)
+                assert load().keeps_logs
+        assert os.environ["AWS_ENDPOINT_URL"].startswith("http://127.0.0.1:")
+    assert "AWS_ENDPOINT_URL" not in os.environ
+    async with absence(away=False, duty_timeout=360) as absent:
+        assert absent == Absence()
+
+
+def test_what_was_given_up_is_counted_in_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "operator.log"
+    log.write_text("WARNING DutyOverdue: not done: Logs, Notifications\nWARNING another\n" * 3)
+    assert times_given_up(log) == 3
+
+
 def test_samples_are_read_as_they_were_written() -> None:
     (sample, *_) = _samples()
     assert sample_from(asdict(sample)) == sample
@@ -176,6 +272,15 @@ def test_a_hundred_runs_have_the_kinds_by_their_shares() -> None:
     hundred = [kind.name for kind in itertools.islice(mixture(1), 100)]
     assert Counter(hundred) == {kind.name: kind.share for kind in KINDS}
     assert hundred != [kind.name for kind in itertools.islice(mixture(2), 100)]
+
+
+def test_workflows_of_every_kind_are_told_of_and_accepted() -> None:
+    for kind in KINDS:
+        spec = manifest(kind, "w", history=3, told=True)["spec"]
+        read = WorkflowSpec.model_validate(spec, extra="forbid")
+        assert read.config is not None
+        assert read.config.notifications is not None
+        assert read.config.notifications.email is True
 
 
 def test_a_workflow_of_a_kind_keeps_its_history_and_has_its_fault() -> None:

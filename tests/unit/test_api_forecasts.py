@@ -192,7 +192,7 @@ def steps_of(*resources: Any) -> list[dict[str, Any]]:
     ("there", "order", "steps", "waits"),
     [
         pytest.param({}, "Graph", steps_of({"cpu": 3}, {"cpu": 3}), (0, 300), id="together too large"),
-        pytest.param({}, "Sequential", steps_of({"cpu": 3}, {"cpu": 3}), (0, 0), id="one after the other"),
+        pytest.param({}, "Sequence", steps_of({"cpu": 3}, {"cpu": 3}), (0, 0), id="one after the other"),
         pytest.param(
             {"accessMode": "ReadWriteMany"},
             "Graph",
@@ -200,8 +200,8 @@ def steps_of(*resources: Any) -> list[dict[str, Any]]:
             (0, 0),
             id="on several",
         ),
-        pytest.param({}, "Sequential", steps_of({"cpu": 1}, {"gpu": "1x A100"}), (0, 0), id="a GPU later"),
-        pytest.param({}, "Sequential", steps_of({"cpu": 1}, {"gpu": "1x H100"}), (0, 300), id="none there"),
+        pytest.param({}, "Sequence", steps_of({"cpu": 1}, {"gpu": "1x A100"}), (0, 0), id="a GPU later"),
+        pytest.param({}, "Sequence", steps_of({"cpu": 1}, {"gpu": "1x H100"}), (0, 300), id="none there"),
     ],
 )
 def test_steps_that_share_a_volume_wait_for_a_node_that_has_room_for_all(

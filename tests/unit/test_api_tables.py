@@ -21,7 +21,7 @@ from nightcrawler_api.executions.queries import AllExecutionsParameters, GroupBy
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.ordering import Ordering
 from nightcrawler_api.statistics.figures import in_list_order
-from nightcrawler_api.statistics.schemas import ExecutionGroups, StatisticsParameters
+from nightcrawler_api.statistics.schemas import ExecutionGroups, StatisticsOfAll, StatisticsParameters
 from nightcrawler_api.statistics.service import StatisticsService
 from nightcrawler_crds.kube.views import ExecutionView
 from tests.support.archives import desk, sqlite_archive
@@ -32,13 +32,23 @@ CALLER = Caller("anonymous")
 NOW = datetime(2025, 8, 1, tzinfo=UTC)
 
 
-def run(name: str, start: str, seconds: int | None = 60, *, of: str = "w", **spec: Any) -> ExecutionView:
+def run(
+    name: str,
+    start: str,
+    seconds: int | None = 60,
+    *,
+    of: str = "w",
+    cost: tuple[float, str] | None = None,
+    **spec: Any,
+) -> ExecutionView:
     """A run that began at a time, and completed so many seconds later; None: that goes on."""
     began = datetime.fromisoformat(start)
     status: dict[str, Any] = {"phase": "Running", "startTime": start}
     if seconds is not None:
         ended = datetime.fromtimestamp(began.timestamp() + seconds, UTC)
         status |= {"phase": "Completed", "completionTime": f"{ended:%Y-%m-%dT%H:%M:%SZ}"}
+    if cost is not None:
+        status["cost"] = {"amount": cost[0], "currency": cost[1]}
     return execution(name, of=of, uid=name, created=start, spec=spec, **status)
 
 
@@ -80,6 +90,28 @@ async def test_groups_have_cached_and_archived_executions_in_the_order_of_the_li
     assert [(group.get(field), group["executions"]) for group in page["groups"]] == expected
     assert page["total"] >= len(expected)
     assert sum(group["executions"] for group in whole["groups"]) == whole["executions"] == 4
+
+
+async def test_groups_say_what_their_runs_have_cost_together_archived_or_not(tmp_path: Path) -> None:
+    start = "2025-10-01T00:00:00Z"
+    costs = {"a": (0.1, "EUR"), "b": (0.2, "EUR"), "c": (1.0, "USD"), "d": None}
+    runs = [run(name, start, executor="Jane", cost=cost) for name, cost in costs.items()]
+    runs.append(run("e", start, executor="John", cost=(2.0, "USD")))
+    async with desk(sqlite_archive(tmp_path)) as kept:
+        await kept.archive(runs[0], runs[4])
+        for view in runs[1:4]:
+            kept.cluster.cache_execution(view)
+        service = StatisticsService(kept.cluster, default_user="anonymous", history=kept.reader)
+        asked = StatisticsParameters.model_validate({"groupBy": "executor"})
+        shown = await service.show(asked, CALLER)
+        table = await service.table(asked, CALLER)
+    TypeAdapter(StatisticsOfAll).validate_python(shown, extra="forbid")
+    jane, john = shown["groups"]
+    assert jane["costs"] == [{"amount": 0.3, "currency": "EUR"}, {"amount": 1.0, "currency": "USD"}]
+    assert "cost" not in jane
+    assert (john["cost"], "costs" in john) == ({"amount": 2.0, "currency": "USD"}, False)
+    first, second = csv.DictReader(io.StringIO(table))
+    assert (first["cost.amount"], second["cost.amount"], second["cost.currency"]) == ("", "2.0", "USD")
 
 
 times = st.integers(0, 5).map(float)

@@ -56,9 +56,11 @@ def test_an_execution_comes_back_as_it_was(
     failed = {"number": 1, "startTime": began, "completionTime": done, "reason": "OOMKilled", "node": "n"}
     failed["events"] = [{"time": done, "reason": "Pulled", "message": message}]
     times = {"startTime": began, "completionTime": done, "earlierSeconds": 625, "attempts": [failed]}
+    times["usage"] = {"cpu": {"average": 48, "peak": 120}, "gpu": {"average": 0, "peak": 1}}
     status = {name: {"phase": phase, "attempt": 2, "exitCode": 137, **times} for name, phase in steps.items()}
     rest = {
         "cost": {"amount": 1.25, "currency": "EUR"},
+        "resourceUsage": {"cpu": 48, "memory": 0},
         "placement": [{"environment": "here", "cost": 1.5}, {"environment": "there", "passedOver": message}],
         "traceLevel": "debug",
     }

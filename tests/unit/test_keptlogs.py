@@ -159,6 +159,7 @@ class Site:
         }
         self.server.patch(names.EXECUTIONS, (NAMESPACE, "run"), {"status": status}, "status")
         view = self.view()
+        self.cluster.cache_execution(view)
         assert await self._collector._finish(view)
         return self.view()
 
@@ -326,6 +327,7 @@ async def test_of_a_pod_that_vanished_what_was_read_is_kept_and_its_end_is_said_
         "completionTime": "2025-07-10T15:00:00Z",
     }
     site.server.patch(names.EXECUTIONS, (NAMESPACE, "run"), {"status": status}, "status")
+    site.cluster.cache_execution(site.view())
     assert await site._collector._finish(site.view())
     log = await find(site.objects, site.where)
     assert log is not None

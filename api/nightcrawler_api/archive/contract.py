@@ -77,6 +77,8 @@ class Figures:
     wait: float | None
     environment: str | None
     executor: str | None
+    cost: float | None = None
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,8 @@ class ArchiveReader:
                     None if one.wait is None else one.wait / 1e6,
                     one.environment,
                     one.executor,
+                    one.cost,
+                    one.currency,
                 )
                 for one in reading.figures(connection, state.where, query)
             ]

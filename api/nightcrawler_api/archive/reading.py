@@ -238,6 +238,8 @@ def figures(connection: Connection, where: int | None, query: ExecutionQuery) ->
         column.wait,
         column.environment,
         column.executor,
+        column.cost,
+        column.currency,
     )
     return connection.execute(found.where(*conditions(where, query, None))).all()
 

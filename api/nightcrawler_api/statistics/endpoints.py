@@ -22,6 +22,7 @@ _FIGURES: Final[dict[str, Any]] = {
     "successRate": 0.9,
     "durationSeconds": {"mean": 4512.2, "median": 4585.0, "p95": 5120.0, "max": 5120.0},
     "waitSeconds": {"mean": 12.5, "median": 8.0, "p95": 44.0, "max": 44.0},
+    "cost": {"amount": 81.4, "currency": "USD"},
 }
 _EXAMPLE: Final[dict[str, Any]] = {**_FIGURES, "groups": [{"day": "2025-07-10", **_FIGURES}]}
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from math import fsum
 from statistics import fmean
 from typing import Final
 
 from nightcrawler_api.archive.contract import Figures
 from nightcrawler_api.executions.queries import GroupBy
+from nightcrawler_api.executions.schemas import Cost
 from nightcrawler_api.filters import shown_executor
 from nightcrawler_api.state.ordering import Ordering
 from nightcrawler_api.state.runs import Run
@@ -17,6 +19,7 @@ from nightcrawler_api.statistics.schemas import Spread, Statistics
 
 def figures_of(run: Run) -> Figures:
     """What statistics need of a cached execution."""
+    cost = run.view.status.cost
     return Figures(
         run.status,
         run.view.spec.workflow_ref.name,
@@ -25,6 +28,8 @@ def figures_of(run: Run) -> Figures:
         None if run.view.status.start_time is None else run.started - run.order[0],
         run.environment,
         run.view.spec.executor,
+        None if cost is None else cost.amount,
+        None if cost is None else cost.currency,
     )
 
 
@@ -46,7 +51,26 @@ def statistics_of(runs: Sequence[Figures]) -> Statistics:
     waits = [run.wait for run in runs if run.wait is not None]
     if waits:
         shown["waitSeconds"] = _spread(waits)
+    costs = _costs(runs)
+    if len(costs) == 1:
+        shown["cost"] = costs[0]
+    elif costs:
+        shown["costs"] = costs
     return shown
+
+
+def _costs(runs: Iterable[Figures]) -> list[Cost]:
+    """What they have cost together, in each currency."""
+    amounts = dict[str | None, list[float]]()
+    for run in runs:
+        if run.cost is not None:
+            amounts.setdefault(run.currency, []).append(run.cost)
+    ordered = sorted(amounts.items(), key=lambda item: item[0] or "")
+    found: list[Cost] = []
+    for currency, some in ordered:
+        cost: Cost = {"amount": round(fsum(some), 6)}
+        found.append({**cost, "currency": currency} if currency else cost)
+    return found
 
 
 def grouped(runs: Iterable[Figures], by: GroupBy, default_user: str) -> dict[str, list[Figures]]:

@@ -8,6 +8,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from nightcrawler_api.executions.queries import ExecutionFilters, Grouped, Sourced, Tabular
+from nightcrawler_api.executions.schemas import Cost
 from nightcrawler_api.pagination import Unset
 from nightcrawler_api.state.statuses import ExecutionStatus
 
@@ -33,7 +34,8 @@ class Statistics(TypedDict):
     """Counts by status, the share of completed ones among those that completed or failed, and durations.
 
     `durationSeconds` is of those that completed, `waitSeconds` the time from creation to the start of the
-    first step.
+    first step. `cost` is what those have cost together that have ended, where Environments have prices; if
+    these are in several currencies, `costs` has each in place of it.
     """
 
     executions: int
@@ -44,6 +46,8 @@ class Statistics(TypedDict):
     successRate: NotRequired[float]
     durationSeconds: NotRequired[Spread]
     waitSeconds: NotRequired[Spread]
+    cost: NotRequired[Cost]
+    costs: NotRequired[list[Cost]]
 
 
 class StatisticsGroup(Statistics):

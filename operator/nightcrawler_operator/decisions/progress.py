@@ -219,9 +219,7 @@ def _on_its_way(picture: Picture) -> Plan | None:
     if first or later:
         # Usually a Pod wakes the run; if none is created, nothing would.
         look_at.append(snapshot.now + POD_EXPECTED)
-    run = picture.run
-    if first or later:
-        run = kept_where_all_fit(run, snapshot.nodes, snapshot.limits)
+    run = kept_where_all_fit(picture.run, snapshot.nodes, snapshot.limits) if first or later else picture.run
     room = jobs_to_make_room(snapshot)
     if room:
         look_at.append(snapshot.now + ASK_AFTER)

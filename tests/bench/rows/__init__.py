@@ -25,6 +25,7 @@ ORDER: Final = (
     "recovery",
     "schedule",
     "environments",
+    "features",
     "scale",
 )
 """The rows, as the report shows them."""

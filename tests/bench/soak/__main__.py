@@ -1,4 +1,4 @@
-"""`python -m tests.bench.soak [--minutes N] [--kill-every SECONDS] [--rate A_MINUTE]`, and `--report`."""
+"""`python -m tests.bench.soak [--minutes N] [--kill-every SECONDS] [--rate RUNS] [--away]`; `--report`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tests.bench import machine
 from tests.bench.soak import drive, report
 from tests.bench.soak.drive import Plan, Soak
-from tests.bench.soak.verdict import judge, passed
+from tests.bench.soak.samples import sample_from
+from tests.bench.soak.verdict import judge, levels, passed
+
+_OUT: Final = Path("build/soak.json")
+_OUT_AWAY: Final = Path("build/soak-away.json")
 
 
 def main() -> None:
@@ -26,19 +30,28 @@ def main() -> None:
         found = json.loads(chosen.out.read_text()) | {"remark": chosen.remark}
         chosen.out.write_text(json.dumps(found, indent=1) + "\n")
         return
-    plan = Plan(minutes=chosen.minutes, kill_every=chosen.kill_every, rate=chosen.rate)
+    plan = Plan(minutes=chosen.minutes, kill_every=chosen.kill_every, rate=chosen.rate, away=chosen.away)
+    before = _levels_of(chosen.against) if chosen.away else {}
     stamp = machine.stamp()
     print(f"soaking for {plan.minutes:g} minutes …", flush=True)
-    soak = asyncio.run(drive.run(plan, lambda so_far: _keep(so_far, stamp, chosen.out)))
-    found = _keep(soak, stamp, chosen.out)
+    soak = asyncio.run(drive.run(plan, lambda so_far: _keep(so_far, stamp, before, chosen.out)))
+    found = _keep(soak, stamp, before, chosen.out)
     report.show(found)
     print(f"written to {chosen.out}")
     if not found["passed"]:
         sys.exit("the soak has found something")
 
 
-def _keep(soak: Soak, stamp: dict[str, Any], out: Path) -> dict[str, Any]:
-    found = {"stamp": stamp, **drive.as_json(soak)}
+def _levels_of(earlier: Path) -> dict[str, float]:
+    """Start and hand-over of an earlier soak; none if there was none."""
+    if not earlier.exists():
+        return {}
+    found = json.loads(earlier.read_text())
+    return levels(found, [sample_from(sample) for sample in found["samples"]])
+
+
+def _keep(soak: Soak, stamp: dict[str, Any], before: dict[str, float], out: Path) -> dict[str, Any]:
+    found = {"stamp": stamp, "before": before, **drive.as_json(soak)}
     checks = judge(found, soak.samples)
     found = {"passed": passed(checks), "checks": [asdict(check) for check in checks], **found}
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -68,8 +81,19 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--remark", help="soak nothing: have the report say this of what was found last, such as its cause"
     )
-    parser.add_argument("--out", type=Path, default=Path("build/soak.json"), help="where it goes")
-    return parser.parse_args()
+    parser.add_argument(
+        "--away",
+        action="store_true",
+        help="with log store and mail server away the whole time; start and hand-over must be those of "
+        "--against",
+    )
+    parser.add_argument(
+        "--against", type=Path, default=_OUT, help="the soak to compare with (default %(default)s)"
+    )
+    parser.add_argument("--out", type=Path, help=f"where it goes (default {_OUT}; {_OUT_AWAY} with --away)")
+    chosen = parser.parse_args()
+    chosen.out = chosen.out or (_OUT_AWAY if chosen.away else _OUT)
+    return chosen
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from tests.bench.engines import NAMESPACE, Defined
 from tests.bench.engines.nightcrawler import execution
 from tests.bench.site import FACADE, Site, site
 from tests.bench.soak import kinds, samples
+from tests.bench.soak.absence import EXPECTED, absence, times_given_up
 from tests.bench.soak.dashboard import Dashboard
 from tests.bench.soak.samples import Sample
 from tests.bench.soak.tracker import RunTracker
@@ -30,6 +31,8 @@ _PACKAGES: Final = ("crds/nightcrawler_crds", "operator/nightcrawler_operator", 
 _EVENTS_LIVE: Final = "5m"
 """An hour, as is usual, would let Events pile up for as long as the soak lasts."""
 _SEED: Final = 7
+_OWING: Final = 0.1
+"""The share of a soak for which its runs owe what is away: less than what is left out as warming up."""
 _TROUBLE: Final = re.compile(r"Traceback|\bERROR\b|\"level\": ?\"error\"|never retrieved", re.IGNORECASE)
 
 
@@ -44,6 +47,7 @@ class Plan:
         history: Completed runs, and others, kept of each.
         cleanup_after: From a run's end until its Jobs go.
         patience: From the load's end until every run must have ended, and again until Jobs are cleaned up.
+        away: Whether log store and mail server are away the whole time, and runs owe their logs and messages.
     """
 
     minutes: float = 60.0
@@ -55,6 +59,12 @@ class Plan:
     history: int = 10
     cleanup_after: float = 30.0
     patience: float = 120.0
+    away: bool = False
+
+    @property
+    def duty_timeout(self) -> float:
+        """After how many seconds what a run owes is given up: as many owe something most of the time."""
+        return round(self.minutes * 60 * _OWING)
 
 
 @dataclass
@@ -69,6 +79,7 @@ class Soak:
     left: dict[str, int] = field(default_factory=dict)
     trouble: dict[str, list[str]] = field(default_factory=dict)
     seconds_to_drain: float = 0.0
+    given_up: int = 0
 
 
 class _Operator:
@@ -105,20 +116,23 @@ class _Operator:
 async def run(plan: Plan, keep: Callable[[Soak], object]) -> Soak:
     """Soak for as long as planned; `keep` is called with what there is every minute, and at the end."""
     soak = Soak(plan)
+    cleanup = dict.fromkeys(("job_cleanup_after", "failed_job_cleanup_after"), f"{plan.cleanup_after:g}s")
     with frozen_code():
-        async with site(
-            facade=True,
-            settings=dict.fromkeys(
-                ("job_cleanup_after", "failed_job_cleanup_after"), f"{plan.cleanup_after:g}s"
-            ),
-            arguments={"kube-apiserver": [f"--event-ttl={_EVENTS_LIVE}"]},
-        ) as here:
+        async with (
+            absence(away=plan.away, duty_timeout=plan.duty_timeout) as absent,
+            site(
+                settings={**cleanup, **absent.operator},
+                arguments={"kube-apiserver": [f"--event-ttl={_EVENTS_LIVE}"], **absent.arguments},
+            ) as here,
+        ):
+            await here.start_facade(**absent.facade)
             workflows = await _define(here, plan)
             async with watching(here.store, soak.tracker):
                 await _load(here, soak, workflows, keep)
             soak.trouble = {
                 name: _trouble(here.folder / f"{name}.log") for name in (here.engine.name, FACADE)
             }
+            soak.given_up = times_given_up(here.folder / f"{here.engine.name}.log")
     keep(soak)
     return soak
 
@@ -163,7 +177,7 @@ async def _define(here: Site, plan: Plan) -> dict[str, list[Defined]]:
     for kind in kinds.KINDS:
         for number in range(plan.each):
             name = f"{kind.name}-{number}"
-            body = kinds.manifest(kind, name, plan.history)
+            body = kinds.manifest(kind, name, plan.history, told=plan.away)
             kept = await here.store.create(names.WORKFLOWS, NAMESPACE, body, WorkflowView)
             defined.setdefault(kind.name, []).append(Defined(name, kept.metadata.uid, kind.shape))
     return defined
@@ -224,7 +238,9 @@ async def _drain(soak: Soak) -> None:
 
 async def _until_clean(here: Site, soak: Soak) -> None:
     """Wait until no Job and no Pod is left, as all runs have ended; what is there then stays noted."""
-    deadline = time.monotonic() + soak.plan.cleanup_after + soak.plan.patience
+    plan = soak.plan
+    owed = plan.duty_timeout if plan.away else 0.0
+    deadline = time.monotonic() + plan.cleanup_after + plan.patience + owed
     while True:
         counts = await samples.objects(here.store)
         soak.left = {plural: counts[plural] for plural in (names.JOBS.plural, names.PODS.plural)}
@@ -293,7 +309,7 @@ def _trouble(log: Path, most: int = 20) -> list[str]:
     found: list[str] = []
     with log.open(errors="replace") as lines:
         for line in lines:
-            if _TROUBLE.search(line):
+            if _TROUBLE.search(line) and EXPECTED not in line:
                 found.append(line.strip()[:500])
                 if len(found) == most:
                     break
@@ -313,6 +329,8 @@ def as_json(soak: Soak) -> dict[str, Any]:
         "outages_s": soak.outages_s,
         "seconds_to_drain": soak.seconds_to_drain,
         "left": soak.left,
+        "given_up": soak.given_up,
+        "duty_timeout": soak.plan.duty_timeout,
         "facade": {
             "answers": dict(dashboard.answers) if dashboard else {},
             "wrong": list(dashboard.wrong) if dashboard else [],

@@ -96,8 +96,15 @@ KINDS: Final = (
 """First Pods with a fault run until it is injected; their second attempt is completed as a success."""
 
 
-def manifest(kind: Kind, name: str, history: int) -> dict[str, Any]:
-    """A Workflow of this kind; `history` is how many completed runs, and how many others, it keeps."""
+_TOLD: Final = ("start", "complete", "fail", "cancel", "retry")
+
+
+def manifest(kind: Kind, name: str, history: int, *, told: bool = False) -> dict[str, Any]:
+    """A Workflow of this kind.
+
+    `history` is how many completed runs, and how many others, it keeps; `told` says whether e-mails are sent
+    of what happens to its runs.
+    """
     steps = []
     for number, step in enumerate(kind.shape.steps):
         seconds = kind.shape.seconds
@@ -112,11 +119,14 @@ def manifest(kind: Kind, name: str, history: int) -> dict[str, Any]:
         if not kind.shape.is_chain:
             written["dependsOn"] = list(step.after)
         steps.append(written)
+    spec: dict[str, Any] = {"history": {"completed": history, "failed": history}, "steps": steps}
+    if told:
+        spec["config"] = {"notifications": {"email": True}, "notificationEvents": [*_TOLD]}
     return {
         "apiVersion": names.API_VERSION,
         "kind": "Workflow",
         "metadata": {"name": name},
-        "spec": {"history": {"completed": history, "failed": history}, "steps": steps},
+        "spec": spec,
     }
 
 

@@ -13,6 +13,7 @@ from tests.bench.soak.verdict import OPERATOR
 from tests.bench.svg import short
 
 PLOT: Final = "soak.svg"
+PLOT_AWAY: Final = "soak-away.svg"
 _WORDS: Final = {True: "ok", False: "**failed**", None: "too short to say"}
 _CLUSTER: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", BENCH)
 
@@ -35,25 +36,27 @@ def section(found: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     """The section, and its plots by file name."""
     samples = [sample_from(sample) for sample in found["samples"]]
     plan = found["plan"]
+    away = bool(plan.get("away"))
+    plot = PLOT_AWAY if away else PLOT
     what = (
         f"A steady load of {short(plan['rate'])} runs a minute for {short(plan['minutes'])} minutes: single "
         "steps, chains, DAGs, runs whose steps fail and are retried, whose Pods are deleted, and that are "
         "cancelled; and a dashboard that asks the facade for something "
-        f"{short(plan['looks'])} times a second. {_kills(found)} An independent watch checks every run: "
-        "its result, how many Pods each step had, that none started before those it depends on, and that no "
-        "attempt ran twice."
+        f"{short(plan['looks'])} times a second. {_kills(found)} {_absence(found)}"
+        "An independent watch checks every run: its result, how many Pods each step had, that none started "
+        "before those it depends on, and that no attempt ran twice."
     )
     parts = [
-        "## Soak",
+        "## Soak without log store and mail server" if away else "## Soak",
         what,
         _load(found),
         _checks(found["checks"]),
         found.get("remark", ""),
-        f"![Soak](performance/{PLOT})",
+        f"![Soak](performance/{plot})",
         _growth(samples),
         _stamp(found["stamp"]),
     ]
-    return "\n\n".join(part for part in parts if part), {PLOT: _plot(samples)}
+    return "\n\n".join(part for part in parts if part), {plot: _plot(samples)}
 
 
 def _kills(found: Mapping[str, Any]) -> str:
@@ -64,6 +67,16 @@ def _kills(found: Mapping[str, Any]) -> str:
         f"The operator was killed (SIGKILL) and started again {len(outages)} times; after "
         f"{short(min(outages))} to {short(max(outages))} s the next one worked, which waits for the Lease of "
         "the one before."
+    )
+
+
+def _absence(found: Mapping[str, Any]) -> str:
+    if not found["plan"].get("away"):
+        return ""
+    return (
+        "Log store and mail server took connections and never answered, from the first run to the last; what "
+        f"was not done for a run within {short(found['duty_timeout'])} s of its end was given up, "
+        f"{found['given_up']:,} times. "
     )
 
 

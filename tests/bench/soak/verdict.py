@@ -37,6 +37,8 @@ OBJECTS_LEAST: Final = 20.0
 OUTAGE_S: Final = 25.0
 """The Lease of a killed leader must expire (15 s) before its successor may start."""
 
+_COMPARED: Final = {"start_p50": "start", "handover_p50": "hand-over"}
+
 Points = Sequence[tuple[float, float]]
 
 
@@ -77,8 +79,8 @@ def trend(points: Points) -> Trend | None:
 
 def judge(found: Mapping[str, Any], samples: Sequence[Sample]) -> list[Check]:
     """All checks of a soak, from its record."""
-    settled = [s for s in samples if s.at >= WARM * found["plan"]["minutes"] * 60 and _under_load(s, found)]
-    quiet = [s for s in settled if s.age >= QUIET_AGE]
+    settled = _settled(found, samples)
+    quiet = _quiet(settled)
     ends = _last_of_lives(settled)
     return [
         *_runs(found),
@@ -92,7 +94,13 @@ def judge(found: Mapping[str, Any], samples: Sequence[Sample]) -> list[Check]:
         _rise("lag: oldest run without a Pod", [(s.at, s.lag_s) for s in quiet], "s", LAG_RISE_S),
         _handover(quiet),
         *_objects(settled),
+        *(_absence(found, quiet) if found["plan"].get("away") else ()),
     ]
+
+
+def levels(found: Mapping[str, Any], samples: Sequence[Sample]) -> dict[str, float]:
+    """The median of the windows' medians, in ms, of start and hand-over in the settled part of a soak."""
+    return _levels(_quiet(_settled(found, samples)))
 
 
 def passed(checks: Iterable[Check]) -> bool:
@@ -169,6 +177,29 @@ def _handover(samples: Iterable[Sample]) -> Check:
     return _rise("hand-over: median of a window", points, "ms", round(limit, 1))
 
 
+def _levels(quiet: Sequence[Sample]) -> dict[str, float]:
+    return {
+        name: round(statistics.median(of), 1)
+        for name in _COMPARED
+        if (of := [s.waits_ms[name] for s in quiet if name in s.waits_ms])
+    }
+
+
+def _absence(found: Mapping[str, Any], quiet: Sequence[Sample]) -> list[Check]:
+    """Whether what is away moves what should not depend on it, against a soak in which nothing is away."""
+    before: Mapping[str, float] = found.get("before", {})
+    now = _levels(quiet)
+    checks = [_most("nothing was given up, although both were away", int(not found["given_up"]))]
+    for name, title in _COMPARED.items():
+        limit = round(max(HANDOVER_RISE_MS, 0.25 * before.get(name, 0.0)), 1)
+        what = f"{title}: median, more than with both there"
+        if name in now and name in before:
+            checks.append(_most(what, round(now[name] - before[name], 1), "ms", limit))
+        else:
+            checks.append(Check(what, 0.0, "ms", limit, None))
+    return checks
+
+
 def _objects(samples: Sequence[Sample]) -> list[Check]:
     checks = []
     for plural in samples[-1].objects if samples else ():
@@ -177,6 +208,14 @@ def _objects(samples: Sequence[Sample]) -> list[Check]:
         limit = max(OBJECTS_LEAST, OBJECTS_RISE * line.level) if line else OBJECTS_LEAST
         checks.append(_rise(f"objects: {plural}", points, "", round(limit)))
     return checks
+
+
+def _settled(found: Mapping[str, Any], samples: Sequence[Sample]) -> list[Sample]:
+    return [s for s in samples if s.at >= WARM * found["plan"]["minutes"] * 60 and _under_load(s, found)]
+
+
+def _quiet(settled: Sequence[Sample]) -> list[Sample]:
+    return [s for s in settled if s.age >= QUIET_AGE]
 
 
 def _under_load(sample: Sample, found: Mapping[str, Any]) -> bool:
