@@ -123,7 +123,7 @@ def test_the_volume_that_steps_share_is_asked_for_as_well(served: Served, leader
         served.cluster.api.delete(f"{core(served, 'resourcequotas')}/volumes")
     run = served.execute(workflow)
 
-    def reason() -> Any:
+    def reason() -> object:
         steps = served.stored("WorkflowExecution", run).get("status", {}).get("steps", {})
         return steps.get("a", {}).get("reason")
 
