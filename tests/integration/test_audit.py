@@ -188,7 +188,7 @@ def test_the_charts_audit_policy_names_who_used_kubectl_and_leaves_out_reports(t
 
         def logged() -> list[Json]:
             found = [json.loads(line) for line in log.read_text().splitlines()]
-            ours = [one for one in found if one.get("objectRef", {}).get("apiGroup") == "nightcrawler.dev"]
+            ours = [one for one in found if one.get("objectRef", {}).get("resource") == "workflows"]
             return [one for one in ours if one["verb"] not in ("get", "list", "watch")]
 
         found = eventually(logged, until=lambda some: len(some) >= 2, what="what jane did in the audit log")

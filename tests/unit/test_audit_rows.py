@@ -147,6 +147,8 @@ async def test_every_filter_finds_its_own(office: Office) -> None:
         ({"begin": second.time}, [third, second]),
         ({"end": second.time}, [first]),
         ({"caller": "nobody"}, []),
+        ({"workflows": frozenset(("w1", "w9"))}, [second, first]),
+        ({"workflows": frozenset()}, []),
     ):
         assert await office.all(**query) == [shown(record) for record in expected], query
 

@@ -174,6 +174,8 @@ def page(connection: Connection, cluster: str, query: RecordQuery, most: int) ->
         table.c.allowed: query.allowed,
     }
     conditions += [column == value for column, value in equal.items() if value is not None]
+    if query.workflows is not None:
+        conditions.append(table.c.workflow.in_(query.workflows))
     if query.begin is not None:
         conditions.append(table.c.at >= rows.micros(query.begin))
     if query.end is not None:

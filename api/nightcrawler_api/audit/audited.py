@@ -100,7 +100,7 @@ class Audited:
     def _asked(self, scope: MutableMapping[str, Any]) -> Asked:
         route = scope.get("route")
         # Of a request whose method no route has, it is one that only its path fits.
-        if isinstance(route, APIRoute) and scope["method"] in route.methods:
+        if isinstance(route, APIRoute) and scope["method"] in (route.methods or ()):
             return Asked(route.name, scope.get("path_params") or {})
         return self._operations.find(scope["method"], scope["path"])
 

@@ -12,7 +12,11 @@ from nightcrawler_api.audit.record import Record
 
 @dataclass(frozen=True, slots=True)
 class RecordQuery:
-    """Which records: those that match all that is set, before a position, the newest first."""
+    """Which records: those that match all that is set, before a position, the newest first.
+
+    Attributes:
+        workflows: The ids of the workflows whose records may be seen; None for all records.
+    """
 
     caller: str | None = None
     action: str | None = None
@@ -24,6 +28,7 @@ class RecordQuery:
     begin: datetime | None = None
     end: datetime | None = None
     before: tuple[int, int] | None = None
+    workflows: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import cast
 
 import msgspec
@@ -14,12 +16,25 @@ from nightcrawler_api.audit.schemas import AuditList, AuditParameters, AuditReco
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid, StateConflict
 
+Editable = Callable[[Caller], Awaitable[frozenset[str] | None]]
+"""The ids of the workflows that a caller may edit; None if that is all, and whatever else there is."""
+
+
+async def _all(_: Caller) -> None:
+    """What everybody may edit where nobody is asked who they are."""
+
 
 class AuditService:
-    """Audit records, read from where they are kept; `records` is None if that is the log alone."""
+    """Audit records, read from where they are kept.
 
-    def __init__(self, records: Records | None) -> None:
+    Args:
+        records: Where they are kept; None if that is the log alone.
+        editable: Whose records a caller may see: who may change a workflow may know who did.
+    """
+
+    def __init__(self, records: Records | None, editable: Editable = _all) -> None:
         self._records = records
+        self._editable = editable
 
     async def page(self, asked: AuditParameters, caller: Caller) -> AuditList:
         """Records that match, the newest first."""
@@ -28,7 +43,8 @@ class AuditService:
                 "this installation has no archive, so that audit records are in the facade's log alone; "
                 "whoever installed it can have them kept with NIGHTCRAWLER_KEEP=archive"
             )
-        found = await self._records.page(_query(asked), asked.limit + 1)
+        query = replace(_query(asked), workflows=await self._editable(caller))
+        found = await self._records.page(query, asked.limit + 1)
         shown: AuditList = {
             "records": [cast("AuditRecord", wire(one.record)) for one in found[: asked.limit]]
         }

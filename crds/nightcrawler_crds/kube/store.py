@@ -127,11 +127,8 @@ class Store:
             NotFound: It does not exist.
             Conflict: `uid` or `resource_version` is given, and the object of that name has another.
         """
-        options: dict[str, Any] = {
-            "kind": "DeleteOptions",
-            "apiVersion": "v1",
-            "propagationPolicy": propagation,
-        }
+        options: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1"}
+        options["propagationPolicy"] = propagation
         preconditions = {"uid": uid, "resourceVersion": resource_version}
         if given := {key: value for key, value in preconditions.items() if value}:
             options["preconditions"] = given
