@@ -39,6 +39,9 @@ def start(supervisor: Supervisor, plan: Plan, api: Api) -> None:
             f"--secure-port={plan.ports[NAME]}",
             f"--tls-cert-file={plan.pki('server.crt')}",
             f"--tls-private-key-file={plan.pki('server.key')}",
+            # A real node's kubelet takes certificates alone, and no token.
+            f"--kubelet-client-certificate={plan.pki('client.crt')}",
+            f"--kubelet-client-key={plan.pki('client.key')}",
             "--kubelet-insecure-tls",
             "--kubelet-preferred-address-types=InternalIP",
             "--kubelet-use-node-status-port",

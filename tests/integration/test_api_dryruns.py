@@ -122,14 +122,7 @@ def test_the_volume_that_steps_share_is_asked_for_as_well(served: Served, leader
     finally:
         served.cluster.api.delete(f"{core(served, 'resourcequotas')}/volumes")
     run = served.execute(workflow)
-
-    def reason() -> object:
-        steps = served.stored("WorkflowExecution", run).get("status", {}).get("steps", {})
-        return steps.get("a", {}).get("reason")
-
-    eventually(
-        reason, until=lambda one: one == "WaitingForVolume", what="the operator to say the same", within=60
-    )
+    eventually(lambda: reason_of(served, run) == "WaitingForVolume", what="the operator to say the same")
     served.ask("DELETE", f"/{workflow}")
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from standardwebhooks import Webhook
 
 from localcluster import LocalCluster
 from localcluster.api import RefusedError
@@ -21,6 +19,7 @@ from tests.support.builders import WorkflowBuilder, a_workflow
 from tests.support.cluster import a_namespace
 from tests.support.facade import serving
 from tests.support.messaging import SIGNING_SECRET, TOKEN
+from tests.support.notified import Notified
 from tests.support.operator import Operators, operators_in
 from tests.support.polling import eventually
 from tests.support.proxy import FaultProxy
@@ -34,52 +33,6 @@ PASSWORD: Final = f"p@ss:{TOKEN}"
 OTHER_SECRET: Final = "whsec_" + base64.b64encode(b"another that the receiver knows").decode()
 STEP: Final = {"name": "s", "image": "busybox:1"}
 EVENTS: Final = ["start", "complete", "fail", "cancel", "retry"]
-
-
-@dataclass
-class Place:
-    """The receivers, and an operator whose installation sends to them."""
-
-    team: Team
-    operators: Operators
-    web: WebReceiver
-    mail: MailReceiver
-    settings: Json
-
-    def events(self, path: str = f"/hook/{TOKEN}", secret: str = SIGNING_SECRET) -> list[Json]:
-        """The events that came to a path, each with its signature checked."""
-        return [Webhook(secret).verify(one.body, one.headers) for one in self.web.to(path)]
-
-    def told(self, run: str, path: str = f"/hook/{TOKEN}", secret: str = SIGNING_SECRET) -> list[str]:
-        """The events of a run, as they came."""
-        return [one["data"]["event"] for one in self.events(path, secret) if one["subject"] == run]
-
-    def own_secret(self, **values: str) -> None:
-        """Give the namespace targets of its own; none take it away."""
-        path = f"/api/v1/namespaces/{self.team.namespace}/secrets"
-        api = self.team.cluster.api
-        if api.exists(f"{path}/{names.NOTIFICATIONS_SECRET}"):
-            api.delete(f"{path}/{names.NOTIFICATIONS_SECRET}")
-        if values:
-            data = {key.replace("_", "-"): value for key, value in values.items()}
-            api.post(path, {"metadata": {"name": names.NOTIFICATIONS_SECRET}, "stringData": data})
-
-    def until_notice(self, run: str, key: str, state: str, within: float = 30.0) -> Json:
-        """What is recorded of a message, once it is in this state."""
-        return eventually(
-            lambda: self.team.status(run).get("notifications", {}).get(key, {}),
-            until=lambda seen: seen.get("state") == state,
-            what=f"the message {key} of {run} to be {state}",
-            within=within,
-        )
-
-    def until_settled(self, run: str) -> Json:
-        """The status of a run that owes nothing any more."""
-        return eventually(
-            lambda: self.team.status(run),
-            until=lambda seen: seen.get("settled") is True,
-            what=f"{run} to settle",
-        )
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +49,7 @@ def web(signed: Certificates) -> Iterator[WebReceiver]:
 @pytest.fixture(scope="module")
 def place(
     cluster: LocalCluster, signed: Certificates, web: WebReceiver, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Place]:
+) -> Iterator[Notified]:
     folder = tmp_path_factory.mktemp("targets")
     with (
         MailReceiver(signed, USER, PASSWORD, implicit=False).serving() as mail,
@@ -121,11 +74,11 @@ def place(
             "public_url": "https://workflows.example.com",
         }
         operators.start(**settings)
-        yield Place(Team(cluster, namespace), operators, web, mail, settings)
-        reveals_nothing(place=Place(Team(cluster, namespace), operators, web, mail, settings))
+        yield Notified(Team(cluster, namespace), operators, web, mail, settings)
+        reveals_nothing(place=Notified(Team(cluster, namespace), operators, web, mail, settings))
 
 
-def reveals_nothing(place: Place) -> None:
+def reveals_nothing(place: Notified) -> None:
     """No status, Event or log line of all these tests has a secret value in it."""
     kinds = (names.WORKFLOWS, names.EXECUTIONS, names.EVENTS, names.JOBS, names.PODS)
     shown = json.dumps([place.team.every(kind) for kind in kinds])
@@ -135,7 +88,7 @@ def reveals_nothing(place: Place) -> None:
 
 
 @pytest.fixture(autouse=True)
-def fresh(place: Place) -> Iterator[None]:
+def fresh(place: Notified) -> Iterator[None]:
     yield
     place.web.answers = lambda _: 204
     place.mail.refuses = ""
@@ -148,7 +101,7 @@ def telling(name: str, *channels: str, events: list[str] | None = None, **config
     return made if events is None else made.config(notification_events=events)
 
 
-def test_each_channel_tells_how_a_run_went(place: Place) -> None:
+def test_each_channel_tells_how_a_run_went(place: Notified) -> None:
     workflow = telling("goes", "webhook", "slack", "email", events=EVENTS).with_spec(
         display_name="Nightly <1>"
     )
@@ -171,7 +124,7 @@ def test_each_channel_tells_how_a_run_went(place: Place) -> None:
     assert all(one.encrypted and one.user == USER for one in mailed)
 
 
-def test_a_failure_a_retry_and_a_cancellation_are_told_with_their_reason(place: Place) -> None:
+def test_a_failure_a_retry_and_a_cancellation_are_told_with_their_reason(place: Notified) -> None:
     failing = telling("fails", "webhook", events=EVENTS).step("s", exit_code=3, retries=1, retryDelay=0)
     (run,) = place.team.runs(failing)
     place.until_settled(run)
@@ -187,7 +140,7 @@ def test_a_failure_a_retry_and_a_cancellation_are_told_with_their_reason(place: 
     assert sorted(place.told(run)) == ["cancel", "start"]
 
 
-def test_unless_said_otherwise_failures_alone_are_told(place: Place) -> None:
+def test_unless_said_otherwise_failures_alone_are_told(place: Notified) -> None:
     good, bad = telling("good", "webhook").step("s"), telling("bad", "webhook").step("s", exit_code=1)
     off = telling("off", "webhook").options(enableNotifications=False).step("s", exit_code=1)
     runs = [place.team.runs(workflow)[0] for workflow in (good, bad, off)]
@@ -199,7 +152,7 @@ def test_unless_said_otherwise_failures_alone_are_told(place: Place) -> None:
         assert {"settled", "duties", "notifications"}.isdisjoint(place.team.status(run))
 
 
-def test_recipients_of_its_own_get_the_e_mails_if_their_domain_is_allowed(place: Place) -> None:
+def test_recipients_of_its_own_get_the_e_mails_if_their_domain_is_allowed(place: Notified) -> None:
     to = {"emailTo": ["a@example.com", "b@evil.example"]}
     (run,) = place.team.runs(telling("mine", "email", notifications=to).step("s", exit_code=1))
     place.until_settled(run)
@@ -209,7 +162,7 @@ def test_recipients_of_its_own_get_the_e_mails_if_their_domain_is_allowed(place:
     assert said["reason"] == conditions.REFUSED_RECIPIENTS
 
 
-def test_a_namespaces_own_secret_replaces_a_channel_and_can_be_rotated(place: Place) -> None:
+def test_a_namespaces_own_secret_replaces_a_channel_and_can_be_rotated(place: Notified) -> None:
     place.own_secret(webhook_url=f"{place.web.url}/own/{TOKEN}", webhook_secret=SIGNING_SECRET)
     workflow = telling("owned", "webhook", "slack").step("s", exit_code=1)
     place.team.apply(workflow)
@@ -233,7 +186,7 @@ def test_a_namespaces_own_secret_replaces_a_channel_and_can_be_rotated(place: Pl
     has_arrived(OTHER_SECRET)
 
 
-def test_a_channel_that_cannot_be_used_is_said_and_ends_the_message(place: Place) -> None:
+def test_a_channel_that_cannot_be_used_is_said_and_ends_the_message(place: Notified) -> None:
     place.own_secret(webhook_url=f"http://{TOKEN}.example", webhook_secret=SIGNING_SECRET)
     workflow = telling("unusable", "webhook").step("s", exit_code=1)
     (run,) = place.team.runs(workflow)
@@ -247,7 +200,7 @@ def test_a_channel_that_cannot_be_used_is_said_and_ends_the_message(place: Place
 
 
 @pytest.mark.parametrize("status", [302, 404, 410])
-def test_what_is_refused_for_good_is_sent_once(place: Place, status: int) -> None:
+def test_what_is_refused_for_good_is_sent_once(place: Notified, status: int) -> None:
     place.web.answers = lambda _: status
     (run,) = place.team.runs(telling(f"refused-{status}", "webhook").step("s", exit_code=1))
     notice = place.until_settled(run)["notifications"]["fail/webhook"]
@@ -257,7 +210,7 @@ def test_what_is_refused_for_good_is_sent_once(place: Place, status: int) -> Non
     assert not place.web.to("/elsewhere")
 
 
-def test_a_receiver_that_is_down_gets_the_message_later_with_the_same_id(place: Place) -> None:
+def test_a_receiver_that_is_down_gets_the_message_later_with_the_same_id(place: Notified) -> None:
     place.web.answers = lambda _: 500
     (run,) = place.team.runs(telling("down", "webhook").step("s", exit_code=1))
     notice = eventually(
@@ -276,7 +229,7 @@ def test_a_receiver_that_is_down_gets_the_message_later_with_the_same_id(place: 
     assert len({one.headers["webhook-timestamp"] for one in posted}) == len(posted)
 
 
-def test_neither_a_step_nor_another_receiver_waits_for_one_that_hangs(place: Place) -> None:
+def test_neither_a_step_nor_another_receiver_waits_for_one_that_hangs(place: Notified) -> None:
     place.web.answers = lambda one: 0 if one.path.startswith("/hook") else 204
     slow = telling("hangs", "webhook", events=["start", "complete"])
     for number in range(3):
@@ -289,7 +242,7 @@ def test_neither_a_step_nor_another_receiver_waits_for_one_that_hangs(place: Pla
     place.until_notice(other, "fail/slack", "Sent", within=9)
 
 
-def test_an_operator_that_is_killed_after_sending_repeats_the_message_once(place: Place) -> None:
+def test_an_operator_that_is_killed_after_sending_repeats_the_message_once(place: Notified) -> None:
     (operator,) = [one for one in place.operators._made if one.is_alive]
     killed: list[Posted] = []
 
@@ -310,7 +263,7 @@ def test_an_operator_that_is_killed_after_sending_repeats_the_message_once(place
     assert len({one.headers["webhook-id"] for one in posted}) == 1
 
 
-def test_scheduled_times_that_did_not_run_are_told_together(place: Place) -> None:
+def test_scheduled_times_that_did_not_run_are_told_together(place: Notified) -> None:
     schedule = {"type": "interval", "interval": "10 seconds"}
     workflow = telling("often", "webhook", events=["skip"], schedule=schedule).step("s", lasts=600)
     place.team.apply(workflow)
@@ -333,11 +286,11 @@ def test_scheduled_times_that_did_not_run_are_told_together(place: Place) -> Non
 
 
 def test_an_address_inside_is_refused_where_the_installation_allows_none(
-    operators: Operators, team: Team, place: Place
+    operators: Operators, team: Team, place: Notified
 ) -> None:
     operators.start(**{**place.settings, "notifications_allow_internal": False})
     (run,) = team.runs(telling("inside", "webhook", "email").step("s", exit_code=1))
-    other = Place(team, operators, place.web, place.mail, place.settings)
+    other = Notified(team, operators, place.web, place.mail, place.settings)
     before = len(place.web.posted)
     status = other.until_settled(run)
     for notice in status["notifications"].values():
@@ -347,10 +300,10 @@ def test_an_address_inside_is_refused_where_the_installation_allows_none(
 
 
 def test_an_api_server_that_is_away_after_the_sending_has_nothing_sent_again(
-    operators: Operators, team: Team, proxy: FaultProxy, place: Place
+    operators: Operators, team: Team, proxy: FaultProxy, place: Notified
 ) -> None:
     operators.start(kubeconfig=proxy.kubeconfig, **place.settings)
-    other = Place(team, operators, place.web, place.mail, place.settings)
+    other = Notified(team, operators, place.web, place.mail, place.settings)
     arrived: list[Posted] = []
 
     def cut(posted: Posted) -> int:
@@ -367,7 +320,7 @@ def test_an_api_server_that_is_away_after_the_sending_has_nothing_sent_again(
 
 
 def test_the_operator_may_read_secrets_of_this_name_and_no_others(
-    cluster: LocalCluster, place: Place
+    cluster: LocalCluster, place: Notified
 ) -> None:
     def may(verb: str, name: str = "") -> bool:
         asked = {"namespace": place.team.namespace, "verb": verb, "resource": "secrets", "name": name}
@@ -395,10 +348,10 @@ def test_the_folder_of_the_installations_secret_may_be_missing(
 
 
 def test_over_rest_a_channel_without_target_is_a_warning(
-    cluster: LocalCluster, place: Place, tmp_path: Path
+    cluster: LocalCluster, place: Notified, tmp_path: Path
 ) -> None:
     with serving(cluster, tmp_path, notification_domains="example.com") as served:
-        beside = Place(Team(cluster, served.namespace), place.operators, place.web, place.mail, {})
+        beside = Notified(Team(cluster, served.namespace), place.operators, place.web, place.mail, {})
         with operators_in(cluster, served.namespace, tmp_path) as operators:
             operators.start(notifications_allow_internal=True)
             body = {"name": "Tells", "config": {"notifications": {"slack": True}}, "steps": [STEP]}
@@ -430,7 +383,7 @@ def test_over_rest_a_channel_without_target_is_a_warning(
         served.refused("PUT", f"/{created['id']}", no_address, code=422)
 
 
-def test_the_api_server_refuses_other_events_and_what_is_no_address(place: Place) -> None:
+def test_the_api_server_refuses_other_events_and_what_is_no_address(place: Notified) -> None:
     for config in ({"notification_events": ["finish"]}, {"notifications": {"emailTo": ["a@b, c@d"]}}):
         with pytest.raises(RefusedError, match="notification"):
             place.team.apply(a_workflow("refused").step("s").config(**config))

@@ -137,22 +137,7 @@ class Replica(WorkLoop):
             self.store, "", self._wake, self._limits, notices=notices, wake_trace=self.slow.wake
         )
         self.cluster.notices.targets = cast("Any", FixedTargets(all_channels()))
-        notifications = NotificationEffect(
-            self.store,
-            self.cluster,
-            ModelTransport(self.store, self._receiver),
-            self._limits,
-            public_url="https://workflows.example",
-            time_left=lambda: math.inf,
-            wake=self._wake,
-            metrics=NoMetrics(),
-        )
-        exporter = ModelExporter(self.store, self._receiver) if self._limits.exports_traces else None
-        self.effects: dict[type, Any] = {
-            NoticeKey: notifications,
-            PodEventsKey: PodEventsEffect(self.store, self.cluster, self._wake),
-            TraceKey: TraceEffect(self.store, self.cluster, exporter, wake=self._wake, metrics=NoMetrics()),
-        }
+        self.effects = self._effects()
         self.events = EventEffect(self.store, instance="replica", metrics=NoMetrics(), wake=lambda _: None)
         self._leftovers = LeftoverReconciler(
             self.store, self.cluster, self._limits, on_found=lambda run: self.events.repeat_recent([run])
@@ -172,6 +157,29 @@ class Replica(WorkLoop):
             self.store, self.cluster, self._limits, metrics=NoMetrics(), on_settled=self.settled.append
         )
         self._places = PlacesReconciler(self.store, self.cluster, "", wake=self._wake)
+        self._observe_all()
+
+    def _effects(self) -> dict[type, Any]:
+        """What messages and traces are sent by."""
+        notifications = NotificationEffect(
+            self.store,
+            self.cluster,
+            ModelTransport(self.store, self._receiver),
+            self._limits,
+            public_url="https://workflows.example",
+            time_left=lambda: math.inf,
+            wake=self._wake,
+            metrics=NoMetrics(),
+        )
+        exporter = ModelExporter(self.store, self._receiver) if self._limits.exports_traces else None
+        return {
+            NoticeKey: notifications,
+            PodEventsKey: PodEventsEffect(self.store, self.cluster, self._wake),
+            TraceKey: TraceEffect(self.store, self.cluster, exporter, wake=self._wake, metrics=NoMetrics()),
+        }
+
+    def _observe_all(self) -> None:
+        """List everything, and queue what has to be looked at."""
         self._observed = {watch: len(self._server.log.get(watch.resource.plural, ())) for watch in WATCHED}
         self.observe_workflows()
         self.observe_profiles()
