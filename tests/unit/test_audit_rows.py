@@ -211,8 +211,9 @@ async def test_what_was_there_before_the_first_look_is_known_and_later_changes_a
 async def test_a_facades_own_change_has_one_record_although_it_is_seen_in_the_cluster(office: Office) -> None:
     async with office.working():
         await office.until_begun()
-        office.cluster.cache_workflow(workflow("w1", uid="u1"))
+        # In this order, so that no grace period has to be long enough.
         await office.records.add([a_record(1, marks=(Mark(NAMESPACE, "u1", "0"),))])
+        office.cluster.cache_workflow(workflow("w1", uid="u1"))
         office.cluster.cache_workflow(workflow("other", uid="other", version=2))
         found = await office.until(2)
     assert {one.caller for one in found} == {"ann", "unknown"}
