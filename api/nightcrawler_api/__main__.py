@@ -14,9 +14,11 @@ from importlib.metadata import version
 import uvicorn
 
 from nightcrawler_api.app import create_app, in_front
+from nightcrawler_api.audit.recorder import open_lines
 from nightcrawler_api.dependencies import Facade
 from nightcrawler_api.http.draining import DrainingServer
-from nightcrawler_api.http.protocol import MAX_HEAD_BYTES, HttpProtocol
+from nightcrawler_api.http.protocol import HttpProtocol
+from nightcrawler_api.requestids import NamesRequest
 from nightcrawler_api.settings import Settings, load
 from nightcrawler_crds import logformat, runtime
 from nightcrawler_crds.commandline import read_arguments
@@ -95,7 +97,7 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
         config = uvicorn.Config(
             in_front(app),
             http=HttpProtocol,
-            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+            h11_max_incomplete_event_size=settings.max_head_bytes,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -128,8 +130,10 @@ def _outlive_signals() -> None:
 
 
 def _log_as(settings: Settings) -> None:
-    handlers = [logformat.handler(settings.log_format)]
-    logging.basicConfig(level=settings.log_level.upper(), handlers=handlers, force=True)
+    handler = logformat.handler(settings.log_format)
+    handler.addFilter(NamesRequest())
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+    open_lines()
     logging.captureWarnings(capture=True)
     # asyncio's debug messages are of no use to operators of a facade.
     logging.getLogger("asyncio").setLevel(max(logging.getLogger().level, logging.INFO))

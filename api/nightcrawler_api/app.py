@@ -15,6 +15,12 @@ from starlette.types import ASGIApp
 
 from nightcrawler_api import errors, health
 from nightcrawler_api.archive.contract import Archive
+from nightcrawler_api.audit import endpoints as audit
+from nightcrawler_api.audit.actions import Operations
+from nightcrawler_api.audit.audited import Audited
+from nightcrawler_api.audit.contract import Records
+from nightcrawler_api.audit.recorder import Recorder, write_line
+from nightcrawler_api.audit.service import AuditService
 from nightcrawler_api.caller import Identified
 from nightcrawler_api.dependencies import Facade
 from nightcrawler_api.dryruns.service import DryRunService
@@ -28,7 +34,9 @@ from nightcrawler_api.executions.reader import ExecutionReader
 from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.executions.steplogs import StepLogs
 from nightcrawler_api.executions.usage import LiveUsage
+from nightcrawler_api.http.conditions import Conditions
 from nightcrawler_api.http.heads import HeadAsGet
+from nightcrawler_api.http.limits import Limited, Limits
 from nightcrawler_api.http.origins import SameOrigin
 from nightcrawler_api.http.streams import Streams
 from nightcrawler_api.installation import endpoints as installation
@@ -42,6 +50,8 @@ from nightcrawler_api.logs.service import LogService
 from nightcrawler_api.masks import Masks
 from nightcrawler_api.metrics import Measured, Metrics
 from nightcrawler_api.openapi import document_problem_type, document_rules, document_yaml
+from nightcrawler_api.repeats import REPLAYED
+from nightcrawler_api.requestids import HEADER, RequestIds
 from nightcrawler_api.revisions import endpoints as revisions
 from nightcrawler_api.revisions.service import RevisionService
 from nightcrawler_api.schedules import endpoints as schedules
@@ -95,6 +105,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.include_router(environments.router)
     app.include_router(environments.profiles)
     app.include_router(events.router)
+    app.include_router(audit.router)
     app.include_router(installation.router)
     app.include_router(health.router)
     document_problem_type(app)
@@ -105,13 +116,14 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
 
 
 def in_front(app: FastAPI) -> ASGIApp:
-    """The application to serve: `create_app` wrapped in ASGI middleware, outermost HEAD and metrics.
+    """The application to serve: `create_app` wrapped in ASGI middleware, outermost ids, HEAD and metrics.
 
     Around the application and not among its own middlewares, so that FastAPI's error responses pass too.
     """
     facade: Facade = app.state.facade
     settings = facade.settings
-    served: ASGIApp = Identified(app, settings.default_user)
+    limits = Limits(settings.max_head_bytes, settings.max_body_bytes, settings.max_requests_per_second)
+    served: ASGIApp = Identified(Limited(Conditions(app), limits), settings.default_user)
     served = SameOrigin(served, allowed=settings.cors_origins, only_loopback=is_loopback(settings.api_host))
     if settings.cors_origins:
         served = CORSMiddleware(
@@ -119,16 +131,38 @@ def in_front(app: FastAPI) -> ASGIApp:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["*"],
-            expose_headers=["ETag", "Location", "Retry-After", "Link", "Content-Disposition"],
+            expose_headers=[
+                "ETag",
+                "Location",
+                "Retry-After",
+                "Link",
+                "Content-Disposition",
+                REPLAYED,
+                HEADER,
+            ],
         )
-    return HeadAsGet(Measured(served, metrics=facade.metrics))
+    served = Audited(
+        served,
+        facade.recorder,
+        Operations(app.openapi()),
+        settings.namespace,
+        audits_reads=lambda workflow: _audits_reads(facade.cluster, workflow),
+    )
+    return RequestIds(HeadAsGet(Measured(served, metrics=facade.metrics)))
+
+
+def _audits_reads(cluster: ClusterCache, workflow: str) -> bool:
+    """Whether a workflow asks for records of its reads."""
+    entry = cluster.index.workflow((cluster.namespace, workflow))
+    security = ((entry.view.spec.get("config") or {}).get("security") or {}) if entry else {}
+    return security.get("auditLogging") is True
 
 
 def _wire(settings: Settings, store: Store) -> Facade:
     cluster = ClusterCache(store, settings.namespace)
     masks = Masks(store, cluster, enabled=settings.mask_secrets)
     usage = LiveUsage(store, prometheus_of(settings), enabled=settings.usage)
-    streams = Streams(settings.max_streams)
+    streams = Streams(settings.max_streams, settings.max_streams_per_caller)
     workflow_service = WorkflowService(
         store,
         cluster,
@@ -138,6 +172,7 @@ def _wire(settings: Settings, store: Store) -> Facade:
         notification_domains=settings.notification_domains,
     )
     kept = _kept(settings, store, cluster, masks)
+    recorder = Recorder(kept.records)
     history = kept.archive.history if kept.archive else None
     step_logs = StepLogs(store, kept.logs, masks)
     user = settings.default_user
@@ -168,7 +203,9 @@ def _wire(settings: Settings, store: Store) -> Facade:
         installation=InstallationService(
             store, cluster, streams, kept, (settings.lease_namespace, settings.lease_name)
         ),
-        metrics=Metrics(cluster, streams, kept),
+        audit=AuditService(kept.records),
+        recorder=recorder,
+        metrics=Metrics(cluster, streams, kept, recorder),
         usage=usage,
     )
 
@@ -190,16 +227,19 @@ def _kept(settings: Settings, store: Store, cluster: ClusterCache, masks: Masks)
     turn: Turn | None = None
     archive: Archive | None = None
     logs: LogHistory | None = None
+    records: Records | None = None
     # The libraries of both take memory, which only who keeps something shall pay for.
     if settings.archives:
         from nightcrawler_api.archive.archive import SqlArchive  # noqa: PLC0415
         from nightcrawler_api.archive.archiver import Retention  # noqa: PLC0415
+        from nightcrawler_api.archive.records import SqlRecords  # noqa: PLC0415
 
         assert settings.archive_url is not None, "the settings check that it is there"
         retention = Retention(settings.archive_keep_for, settings.archive_keep_runs)
         made = SqlArchive(store, cluster, notes, settings.archive_url.get_secret_value(), retention)
         archive, turn = made, made.turn(lease)
-        parts.append(made)
+        records = rows = SqlRecords(store, cluster, made.database, settings.audit_keep_for, write_line)
+        parts += [made, rows]
     if settings.keeps_logs:
         from nightcrawler_api.keptlogs.keeping import KeptLogs  # noqa: PLC0415
 
@@ -217,14 +257,16 @@ def _kept(settings: Settings, store: Store, cluster: ClusterCache, masks: Masks)
         logs = kept
         turn = turn or kept.turn(lease)
         parts.append(kept)
-    return Kept(archive, logs, Keeper(store, turn, parts) if turn else None)
+    return Kept(
+        archive=archive, logs=logs, records=records, keeper=Keeper(store, turn, parts) if turn else None
+    )
 
 
 @asynccontextmanager
 async def _watching(app: FastAPI) -> AsyncGenerator[None, None]:
     facade: Facade = app.state.facade
     facade.watch_task = asyncio.create_task(facade.cluster.run(), name="following the cluster")
-    tasks = [facade.watch_task]
+    tasks = [facade.watch_task, asyncio.create_task(facade.recorder.run(), name="writing audit records")]
     if facade.kept.keeper is not None:
         keeper = facade.kept.keeper
         facade.keeper_task = asyncio.create_task(keeper.run(), name="keeping what runs leave")
@@ -238,6 +280,7 @@ async def _watching(app: FastAPI) -> AsyncGenerator[None, None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)  # errors have been logged
         await facade.usage.close()
+        await facade.recorder.close()
         if facade.kept.keeper is not None:
             await facade.kept.keeper.close()
 

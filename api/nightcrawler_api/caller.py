@@ -20,6 +20,17 @@ class Caller:
     """The sender of a request; `name` appears in the log and as creator or executor."""
 
     name: str
+    roles: frozenset[str] = frozenset()
+
+    @property
+    def id(self) -> str:
+        """Issuer and subject, which no other caller has; empty without identity."""
+        return ""
+
+    @property
+    def key(self) -> str:
+        """What tells this caller from all others."""
+        return self.id or self.name
 
     @override
     def __str__(self) -> str:

@@ -10,21 +10,26 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 
+from nightcrawler_api.audit.recorder import Recorder
+from nightcrawler_api.audit.service import AuditService
 from nightcrawler_api.caller import CALLER, Caller
 from nightcrawler_api.dryruns.service import DryRunService
 from nightcrawler_api.environments.service import EnvironmentService
-from nightcrawler_api.errors import NotReady
+from nightcrawler_api.errors import Invalid, NotReady
 from nightcrawler_api.events.service import EventService
 from nightcrawler_api.executions.reader import ExecutionReader
 from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.executions.usage import LiveUsage
+from nightcrawler_api.http import conditions
+from nightcrawler_api.http.conditions import IF_MATCH, IfMatch, if_match_of
 from nightcrawler_api.http.streams import Streams
 from nightcrawler_api.installation.service import InstallationService
 from nightcrawler_api.keeping.kept import Kept
 from nightcrawler_api.logs.service import LogService
 from nightcrawler_api.metrics import Metrics
+from nightcrawler_api.repeats import HEADER, MAX_LENGTH, PATTERN
 from nightcrawler_api.revisions.service import RevisionService
 from nightcrawler_api.settings import Settings
 from nightcrawler_api.state.clustercache import ClusterCache
@@ -53,6 +58,8 @@ class Facade:
     environments: EnvironmentService
     streams: Streams
     installation: InstallationService
+    audit: AuditService
+    recorder: Recorder
     metrics: Metrics
     usage: LiveUsage
     kept: Kept = field(default_factory=Kept)
@@ -121,6 +128,10 @@ async def _environments(request: Request) -> EnvironmentService:
     return _ready(request).environments
 
 
+async def _audit(request: Request) -> AuditService:
+    return _ready(request).audit
+
+
 async def _streams(request: Request) -> Streams:
     facade: Facade = request.app.state.facade
     return facade.streams
@@ -129,6 +140,39 @@ async def _streams(request: Request) -> Streams:
 async def _caller(request: Request) -> Caller:
     caller: Caller = request.scope[CALLER]
     return caller
+
+
+async def _idempotency_key(
+    request: Request,
+    key: Annotated[
+        str | None,
+        Header(
+            alias=HEADER,
+            max_length=MAX_LENGTH,
+            pattern=PATTERN,
+            description="A word of yours, such as a UUID, with which this may be sent again until it is "
+            "answered: it is done once. The same key with another body is 422.",
+        ),
+    ] = None,
+) -> str | None:
+    if len(request.headers.getlist(HEADER)) > 1:
+        raise Invalid([{"parameter": HEADER, "detail": "stands more than once in the request; send one"}])
+    return key
+
+
+async def _if_match(
+    request: Request,
+    _: Annotated[
+        str | None,
+        Header(
+            alias=IF_MATCH,
+            pattern=conditions.PATTERN,
+            description="The `version` that GET has shown, or its ETag; several separated by commas; or *. "
+            "If the workflow has another by now, nothing is changed and the answer is 412.",
+        ),
+    ] = None,
+) -> IfMatch | None:
+    return if_match_of(request.headers.getlist(IF_MATCH))
 
 
 def _ready(request: Request) -> Facade:
@@ -150,5 +194,8 @@ Revisions = Annotated[RevisionService, Depends(_revisions)]
 Timelines = Annotated[TimelineService, Depends(_timelines)]
 StatisticsOf = Annotated[StatisticsService, Depends(_statistics)]
 Environments = Annotated[EnvironmentService, Depends(_environments)]
+Audit = Annotated[AuditService, Depends(_audit)]
 StreamsOf = Annotated[Streams, Depends(_streams)]
+IdempotencyKey = Annotated[str | None, Depends(_idempotency_key)]
+IfMatchOf = Annotated[IfMatch | None, Depends(_if_match)]
 CallerOf = Annotated[Caller, Depends(_caller)]

@@ -19,6 +19,7 @@ from typing_extensions import TypedDict
 
 from nightcrawler_api import refusals
 from nightcrawler_api.refusals import FieldError
+from nightcrawler_api.requestids import current_id
 from nightcrawler_crds import errors as cluster
 from nightcrawler_crds.errors import NightcrawlerError
 
@@ -33,12 +34,13 @@ _CREDENTIALS: Final = (
 
 
 class Problem(TypedDict):
-    """An error in the format of RFC 9457."""
+    """An error in the format of RFC 9457; `requestId` is in the facade's log too."""
 
     type: str
     title: str
     status: int
     detail: str
+    requestId: str
     errors: NotRequired[list[FieldError]]
 
 
@@ -62,12 +64,20 @@ class StateConflict(Refused):
     """The request conflicts with the current state; the detail says what would have to change."""
 
 
+class Outdated(Refused):
+    """The request is for a version that the object no longer has."""
+
+
 class NotReady(Refused):
     """The caches are not synced yet."""
 
 
 class TooManyStreams(Refused):
     """No further stream can be served here, now."""
+
+
+class TooManyOfCaller(Refused):
+    """The caller has as much of something as one may have."""
 
 
 class HistoryUnavailable(Refused):
@@ -91,8 +101,10 @@ class BadBody(HTTPException):
 STATUSES: Final[Mapping[type[NightcrawlerError], int]] = {
     Invalid: 422,
     StateConflict: 409,
+    Outdated: 412,
     NotReady: 503,
     TooManyStreams: 503,
+    TooManyOfCaller: 429,
     HistoryUnavailable: 503,
     cluster.NotFound: 404,
     cluster.Conflict: 409,
@@ -112,10 +124,11 @@ _MEANINGS: Final[Mapping[int, str]] = {
     403: "The cluster forbids it: missing rights, a quota or an admission rule.",
     404: "There is no such workflow or execution.",
     409: "It conflicts with the current state; the detail says why and what to do.",
-    413: "The body is larger than 1 MiB, compressed or decompressed.",
+    412: "The workflow has changed: If-Match does not name its version.",
+    413: "The body is larger than is taken, 1 MiB by default, compressed or decompressed.",
     415: "The body is not application/json, or its Content-Encoding is not supported.",
     422: "The request is invalid; errors says where.",
-    429: "The API server is overloaded; see Retry-After.",
+    429: "The API server is overloaded, or the caller asks for more than it may; see Retry-After.",
     502: "The object exists but cannot be decoded: another version wrote it, or someone by hand.",
     503: "The API server or the archive is unavailable, caches are not synced yet, or there are too many "
     "streams.",
@@ -125,7 +138,7 @@ _MEANINGS: Final[Mapping[int, str]] = {
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI documentation of these statuses, for a route's `responses`."""
     # Any object requested by name may turn out to be undecodable.
-    all_of_them = (*statuses, 502) if 404 in statuses else statuses
+    all_of_them = {*statuses, 429, 502} if 404 in statuses else {*statuses, 429}
     return {status: {"model": Problem, "description": _MEANINGS[status]} for status in sorted(all_of_them)}
 
 
@@ -148,12 +161,13 @@ def answer(
     headers: Mapping[str, str] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> Response:
-    """A problem as a response; `more` are additional fields."""
+    """A problem as a response; `more` are additional fields, or replace others."""
     problem: Problem = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
+        "requestId": current_id(),
     }
     if fields:
         problem["errors"] = list(fields)

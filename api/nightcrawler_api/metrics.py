@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
 
 from nightcrawler_api.archive.contract import Archive
+from nightcrawler_api.audit.recorder import Recorder
 from nightcrawler_api.keeping.keeper import Keeper
 from nightcrawler_api.keeping.kept import Kept
 from nightcrawler_api.keptlogs.contract import LogHistory
@@ -42,6 +43,7 @@ class Metrics:
         cluster: ClusterCache,
         streams: Sized,
         kept: Kept = _NOTHING,
+        recorder: Recorder | None = None,
     ) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
@@ -66,6 +68,8 @@ class Metrics:
             self.registry.register(_ArchiveState(kept.archive, kept.keeper))
         if kept.keeper is not None and kept.logs is not None:
             self.registry.register(_LogState(kept.logs, kept.keeper))
+        if recorder is not None and recorder.records is not None:
+            self.registry.register(_AuditState(recorder))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -171,6 +175,26 @@ class _LogState(Collector):
             ("removed", "Kept logs removed, as too old or too much.", usage.removed),
         ):
             yield CounterMetricFamily(f"nightcrawler_api_logs_{name}", documentation, value)
+
+
+class _AuditState(Collector):
+    """The rows of audit records, read at each scrape."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    @override
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        yield GaugeMetricFamily(
+            "nightcrawler_api_audit_waiting",
+            "Audit records that have no row in the archive yet.",
+            len(self._recorder),
+        )
+        for name, documentation, value in (
+            ("written", "Audit records that were written to the archive.", self._recorder.written),
+            ("lost", "Audit records that have no row; their lines are in the log.", self._recorder.lost),
+        ):
+            yield CounterMetricFamily(f"nightcrawler_api_audit_{name}", documentation, value)
 
 
 class Measured:

@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema
 from nightcrawler_api import errors
 from nightcrawler_api.http.json_body import JSON
 from nightcrawler_api.http.yaml_body import YAML, YamlRoute
+from nightcrawler_api.repeats import REPLAYED
 
 
 def document_problem_type(app: FastAPI) -> None:
@@ -86,6 +87,19 @@ def answers(
     """A route's `responses`: the success response with its example, and the possible problems."""
     good = {"model": model, "description": meaning, "content": {"application/json": {"example": example}}}
     return {status: good, **errors.responses(*problems)}
+
+
+def creates(model: Any, meaning: str, example: Any, *problems: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that creates something, and takes an Idempotency-Key."""
+    documented = answers(201, model, meaning, example, *problems)
+    documented[201]["headers"] = {
+        "Location": {"description": "The URL of what is created.", "schema": {"type": "string"}},
+        REPLAYED: {
+            "description": "true if an earlier request with this Idempotency-Key has created it.",
+            "schema": {"type": "string", "enum": ["true"]},
+        },
+    }
+    return documented
 
 
 def with_table(documented: dict[int | str, dict[str, Any]], example: str) -> dict[int | str, dict[str, Any]]:

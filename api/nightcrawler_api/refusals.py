@@ -107,6 +107,8 @@ _PATTERNS: Final[Mapping[str, str]] = {
     "steps/*/name": _STEP_NAME,
     "steps/*/dependsOn/*": _STEP_NAME,
     "parameters/*/name": "has letters, digits and _ only, and does not begin with a digit",
+    "If-Match": "has the version that GET shows, or several separated by commas, or *",
+    "Idempotency-Key": "has printable ASCII characters other than spaces only",
     "steps/*/env/*/name": "has printable ASCII characters other than = only",
 }
 
@@ -119,7 +121,8 @@ def from_request(found: Iterable[Mapping[str, Any]]) -> list[FieldError]:
         if where == "body":
             fields.append(at(_pointer(rest), _detail([error], tuple(rest))))
         else:
-            fields.append({"parameter": ".".join(map(str, rest)), "detail": _detail([error], ())})
+            place = tuple(rest) if where == "header" else ()
+            fields.append({"parameter": ".".join(map(str, rest)), "detail": _detail([error], place)})
     return fields
 
 

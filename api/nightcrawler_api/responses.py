@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from nightcrawler_api.http import etags
+from nightcrawler_api.repeats import REPLAYED, Made
 
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
@@ -23,12 +24,20 @@ _CACHE_CONTROL: Final = "private, no-cache"
 class ETagResponse(Response):
     """A response with an ETag; 304 without a body if the client's If-None-Match names it.
 
-    `body` is a value, or text for other types than JSON; `more` are additional headers.
+    `body` is a value, or text for other types than JSON; `more` are additional headers, and `version` is that
+    of the object that it shows.
     """
 
-    def __init__(self, body: Any, media_type: str = JSON, more: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        body: Any,
+        media_type: str = JSON,
+        more: Mapping[str, str] | None = None,
+        *,
+        version: str = "",
+    ) -> None:
         content = msgspec.json.encode(body) if media_type == JSON else body.encode()
-        self._etag = etags.etag_of(content)
+        self._etag = etags.etag_of(content, version)
         headers = {"ETag": self._etag.decode(), "Cache-Control": _CACHE_CONTROL, **(more or {})}
         super().__init__(content, 200, headers, media_type)
         self._not_modified = [pair for pair in self.raw_headers if pair[0] in (b"etag", b"cache-control")]
@@ -56,6 +65,12 @@ class YamlResponse(ETagResponse):
 def json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A value as a response."""
     return Response(msgspec.json.encode(body), status, headers, JSON)
+
+
+def made(what: Made[Any], location: str) -> Response:
+    """What a request has created, as a response."""
+    headers = {"Location": location} | ({REPLAYED: "true"} if what.replayed else {})
+    return json(what.shown, 201, headers)
 
 
 def table(text: str, name: str, following: str | None = None) -> ETagResponse:

@@ -63,6 +63,9 @@ def _amount(value: object, info: ValidationInfo) -> object:
     return found.count
 
 
+_MIB: Final = 1 << 20
+
+
 def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     for origin in origins:
         parts = urlsplit(origin)
@@ -102,6 +105,25 @@ class Settings(common.CommonSettings):
         1_000,
         description="How many streams of events and logs a facade serves at once; a further one is 503.",
     )
+    max_streams_per_caller: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None,
+        description="How many streams of one caller a facade serves at once; a further one is 429. Unset: "
+        "as many as of all. Without an identity all are one caller.",
+    )
+    max_requests_per_second: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None,
+        description="How many requests a second of one caller a facade answers, twice as many at once; a "
+        "further one is 429. Unset: any number. Without an identity all are one caller.",
+    )
+    max_body_bytes: Annotated[int, Field(ge=1_024, le=_MIB)] = Field(
+        _MIB,
+        description="The most bytes of a request's body, before and after it is unpacked; more is 413. An "
+        "object in the cluster cannot be larger than the default, 1 MiB.",
+    )
+    max_head_bytes: Annotated[int, Field(ge=4_096, le=_MIB)] = Field(
+        64 << 10,
+        description="The most bytes of a request's line and headers, tokens included; more is 431.",
+    )
     allow_unauthenticated: bool = Field(
         False,
         description="Whether to listen beyond loopback although nobody is asked who they are: "
@@ -137,6 +159,10 @@ class Settings(common.CommonSettings):
     )
     archive_keep_runs: Annotated[int, Field(ge=1, le=1_000_000_000)] = Field(
         1_000_000, description="How many runs stay in the archive at most: the newest."
+    )
+    audit_keep_for: Span = Field(
+        365 * 24 * 3600.0,
+        description="How long audit records stay in the archive; the log has them too.",
     )
     log_url: Annotated[str, AfterValidator(_log_store)] | None = Field(
         None,

@@ -16,7 +16,7 @@ Format = Literal["text", "json"]
 
 _NAMES: Final = {"asctime": "time", "levelname": "level", "name": "logger"}
 
-SUBJECT: Final = ("namespace", "execution", "step", "environment")
+SUBJECT: Final = ("namespace", "execution", "step", "environment", "requestId")
 """Attributes of a record that name its subject; empty ones are left out."""
 
 
@@ -32,11 +32,12 @@ class TextFormatter(logging.Formatter):
 
     @override
     def formatMessage(self, record: logging.LogRecord) -> str:
-        namespace, execution, step, environment = (getattr(record, name, "") for name in SUBJECT)
+        namespace, execution, step, environment, request = (getattr(record, name, "") for name in SUBJECT)
         about = [
             f"{namespace}/{execution}" if execution else namespace,
             f"step {step!r}" if step else "",
             f"environment {environment}" if environment else "",
+            f"request {request}" if request else "",
         ]
         subject = ", ".join(part for part in about if part)
         return super().formatMessage(record) + (f" [{subject}]" if subject else "")

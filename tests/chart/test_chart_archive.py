@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import pytest
+import yaml
 
 from tests.support.chart import CASES, HOME, Manifest, manifests, of, one, refusal, variables
 
@@ -126,3 +127,17 @@ def test_logs_without_a_place_are_refused_with_what_to_do() -> None:
     assert "s3://bucket/prefix" in said
     assert "keptLogs.enabled" in said
     assert "keptLogs.bytes" in refusal({"keptLogs": {"bytes": "a lot"}})
+
+
+def test_audit_records_stay_as_long_as_is_said() -> None:
+    known = variables(manifests({"archive": {"auditKeepFor": "90 days"}}), API)
+    assert known["NIGHTCRAWLER_AUDIT_KEEP_FOR"] == "90 days"
+    assert "archive.auditKeepFor" in refusal({"archive": {"auditKeepFor": "for ever"}})
+
+
+def test_the_audit_policy_is_there_if_it_is_asked_for_and_logs_no_content() -> None:
+    assert not any("audit" in one["metadata"]["name"] for one in manifests())
+    made = one(manifests({"auditPolicy": {"enabled": True}}), "ConfigMap", "nightcrawler-audit-policy")
+    policy = yaml.safe_load(made["data"]["audit-policy.yaml"])
+    assert (policy["apiVersion"], policy["kind"]) == ("audit.k8s.io/v1", "Policy")
+    assert {rule["level"] for rule in policy["rules"]} == {"None", "Metadata"}

@@ -44,7 +44,7 @@ SET_BY_THE_CHART = {
     *("otlp_endpoint", "otlp_headers", "steps_otlp_endpoint"),  # traces
     "otlp_ca_file",
     *("keep", "archive_url", "keep_lease_name", "keep_lease_namespace"),  # archive
-    *("archive_keep_for", "archive_keep_runs"),
+    *("archive_keep_for", "archive_keep_runs", "audit_keep_for"),
     *("log_url", "log_bytes", "log_total_bytes"),  # keptLogs
     "steps_pod_security",  # steps.podSecurity, which gives namespaces their label too
 }

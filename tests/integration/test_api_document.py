@@ -218,9 +218,11 @@ def test_a_workflow_in_full(served: Served, classification: str) -> None:
 
 def test_creating_a_workflow(served: Served) -> None:
     answer = served.ask("POST", body=CREATE, code=201)
+    version = answer.pop("version")  # added to what the document shows
     expected = with_own(answer, CREATED, "id", "createdAt")
     assert answer == {**expected, "creator": "anonymous"}
     shown = served.ask("GET", f"/{answer['id']}")
+    assert shown["version"] == version
     assert shown["environments"] == ["awsVirginia"]
     kept = {key: CREATE[key] for key in ("environmentStrategy", "traceLevel", "options")}
     assert shown_as(kept, shown) == kept
@@ -229,6 +231,7 @@ def test_creating_a_workflow(served: Served) -> None:
 def test_changing_a_workflow(served: Served) -> None:
     workflow = served.create(config={"schedule": {"type": "cron", "cron": "0 0 * * 1"}})
     answer = served.ask("PUT", f"/{workflow}", UPDATE)
+    assert answer.pop("version")  # added to what the document shows
     expected = {**UPDATED, "id": workflow, "updatedAt": answer["updatedAt"]}
     assert answer == expected
     assert TIME.fullmatch(answer["updatedAt"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from localcluster import LocalCluster
@@ -66,6 +67,21 @@ def test_a_run_stays_in_lists_details_and_statistics_after_the_cluster_has_lost_
     assert figures["groups"][0]["workflow"] == "short"
     refused = served.refused("POST", f"/short/executions/{runs[0]}/cancel", code=409)
     assert "has ended" in refused["detail"]
+
+
+def test_a_run_that_only_the_archive_has_is_not_started_again_by_its_key(kept: Kept) -> None:
+    kept.team.apply(a_workflow("keyed", history={"completed": 0, "failed": 0}).step("a"))
+
+    def send() -> httpx.Response:
+        headers = {"Idempotency-Key": "once"}
+        return kept.served.http.post("/api/workflows/keyed/execute", headers=headers)
+
+    run = send().json()["executionId"]
+    kept.until_only_archived(run, "keyed")
+    again = send()
+    assert again.status_code == 409, again.text
+    assert f"executions/{run}; send another key" in again.json()["detail"]
+    assert kept.executions(workflow="keyed")["total"] == 1
 
 
 def test_an_archived_run_is_repeated_as_it_was_although_its_revision_is_gone(kept: Kept) -> None:

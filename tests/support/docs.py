@@ -43,6 +43,7 @@ NOT_RUN: Final = {
     "export NIGHTCRAWLER_": "settings of processes; tests/support/keeping.py starts them so",
     "nightcrawler-api migrate": "tests/unit/test_archive_migrations.py runs it",
     "kubectl get wfe -w": "it does not end; the same without -w is run",
+    'curl "$HOST/api/audit': "it needs an archive: tests/integration/test_audit.py",
     "curl --no-buffer": "it does not end: tests/integration/test_api_events.py, test_logs_followed.py",
     "kubectl apply -f training.yaml": "what the API server answers to an invalid manifest of the reader's",
     "kubectl wait --for=condition=Succeeded": "no operator runs here; tests/integration/test_conditions.py",

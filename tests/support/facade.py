@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,17 +60,16 @@ class FacadeProcess:
             "lease_namespace": namespace,
             "keep_lease_namespace": namespace,
         }
-        variables = {f"NIGHTCRAWLER_{name.upper()}": str(value) for name, value in (used | settings).items()}
         # By the mark it ends with the cluster, even if the tests are killed.
-        self._environment = inherited | variables | {processes.MARK: str(cluster.folder)}
+        self._environment = inherited | _variables(used | settings) | {processes.MARK: str(cluster.folder)}
         self._process: subprocess.Popen[bytes] | None = None
 
-    def twin(self) -> FacadeProcess:
-        """Another replica, with the same settings and a port of its own; not started yet."""
+    def twin(self, **settings: object) -> FacadeProcess:
+        """Another replica, with the same settings but for these, and a port of its own; not started yet."""
         made = copy.copy(self)
         port = ports.pick(["api"])["api"]
         made.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False)
-        made._environment = self._environment | {"NIGHTCRAWLER_API_PORT": str(port)}
+        made._environment = self._environment | _variables({"api_port": port, **settings})
         made._log = self._log.with_name(f"twin-{port}-{self._log.name}")
         made._process = None
         return made
@@ -132,6 +131,10 @@ class FacadeProcess:
             return 0
 
 
+def _variables(settings: Mapping[str, object]) -> dict[str, str]:
+    return {f"NIGHTCRAWLER_{name.upper()}": str(value) for name, value in settings.items()}
+
+
 class Served:
     """A namespace and its facade: what users do over REST, and what kubectl and the operator do beside it."""
 
@@ -166,7 +169,7 @@ class Served:
     def refused(self, verb: str, path: str, body: Any = None, *, code: int) -> Json:
         """A problem, checked for the form that all have."""
         problem = self.ask(verb, path, body, code=code)
-        assert set(problem) - {"errors"} == {"type", "title", "status", "detail"}
+        assert set(problem) - {"errors"} == {"type", "title", "status", "detail", "requestId"}
         assert problem["status"] == code
         return problem
 
@@ -263,6 +266,17 @@ def serving(cluster: LocalCluster, folder: Path, **settings: object) -> Iterator
             policy = f"{DRY_RUN_POLICY}-{namespace}"
             for kind in (f"{_POLICY}Binding", _POLICY):
                 cluster.kubectl("delete", kind, policy, "--ignore-not-found")
+
+
+@contextlib.contextmanager
+def serving_too(served: Served, **settings: object) -> Iterator[Served]:
+    """A second facade of the same namespace, with the rights of the first, ended when the block is left."""
+    facade = served.facade.twin(**settings)
+    try:
+        facade.start()
+        yield Served(served.cluster, facade)
+    finally:
+        facade.close()
 
 
 @contextlib.contextmanager

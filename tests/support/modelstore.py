@@ -109,6 +109,7 @@ class ModelStore(Store):
         *,
         propagation: str = "Background",
         uid: str | None = None,
+        resource_version: str | None = None,
         grace_period: int | None = None,
     ) -> None:
         self._write(lambda: self._server.delete(resource, (namespace, name), uid, grace_period))

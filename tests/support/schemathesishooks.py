@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from typing import Any, Final
+from uuid import uuid4
 
 import schemathesis
 
@@ -49,6 +50,10 @@ def map_case(context: schemathesis.HookContext, case: schemathesis.Case[Any]) ->
     for name, known in KNOWN.items():
         if name in case.path_parameters and len(case.path_parameters[name]) % 2:
             case.path_parameters[name] = known  # by chance nobody would name it
+    # What has been asked before is not to be asked for with another body, and no version is known.
+    for name, value in (("Idempotency-Key", uuid4().hex), ("If-Match", "*")):
+        if case.headers and name in case.headers:
+            case.headers[name] = value
     # A cursor is made by the facade: what it is, no schema says.
     if case.query:
         case.query.pop("cursor", None)

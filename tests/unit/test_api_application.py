@@ -101,6 +101,7 @@ def test_every_problem_is_documented_as_it_is_sent(document: Json) -> None:
         "title",
         "status",
         "detail",
+        "requestId",
     }
 
 

@@ -109,6 +109,7 @@ def test_response_only_fields_are_ignored_so_that_a_response_can_be_sent_back() 
         "createdAt": "x",
         "updatedAt": "x",
         "lastRun": "x",
+        "version": "x",
         "conditions": [],
         "name": "n",
         "steps": [{**STEP, "status": "pending", "duration": "00:00"}],

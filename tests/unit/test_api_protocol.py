@@ -70,6 +70,7 @@ async def test_an_unparsable_request_is_answered_with_a_problem(
     assert head.startswith(b"HTTP/1.1 %d " % status)
     assert b"application/problem+json" in head
     assert json.loads(body)["status"] == status
+    assert f"X-Request-Id: {json.loads(body)['requestId']}".lower() in head.decode().lower()
     assert says in json.loads(body)["detail"]
 
 

@@ -47,6 +47,7 @@ ELSEWHERE = (
     "/revisions",
     "/revisions/{revisionId}",
     "/difference",
+    "/audit",
 )
 """Reads whose tags need a real API server."""
 

@@ -161,6 +161,7 @@ def test_a_bare_workflow_has_every_field_that_the_document_requires() -> None:
         "environments": [],
         "tags": [],
         "steps": [],
+        "version": "uid-of-bare.0",
         "conditions": [],
     }
 

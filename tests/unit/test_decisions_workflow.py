@@ -61,7 +61,6 @@ def test_what_takes_effect_later_is_listed() -> None:
 
 LATER: Final[dict[str, dict[str, Any]]] = {
     "spec.config.security.visibility": {"config": {"security": {"visibility": "Private"}}},
-    "spec.config.security.auditLogging": {"config": {"security": {"auditLogging": True}}},
     "spec.config.security.permissions": {
         "config": {"security": {"permissions": [{"role": "Viewer", "access": "View Only"}]}}
     },
@@ -82,7 +81,7 @@ def test_fields_that_have_effect_are_not_listed() -> None:
             "timeout": "1h",
             "storage": {"ephemeralStorage": "1 GB", "persistentVolume": "1 GB", "retain": True},
             "schedule": {"type": "interval", "interval": "1h"},
-            "security": {"secureSecrets": True, "visibility": "Public", "auditLogging": False},
+            "security": {"secureSecrets": True, "visibility": "Public", "auditLogging": True},
         },
         suspend=True,
     )

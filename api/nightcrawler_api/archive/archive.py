@@ -29,6 +29,11 @@ class SqlArchive:
         self._archiver = Archiver(store, cluster, self._database, self._reader, notes, retention)
 
     @property
+    def database(self) -> Database:
+        """Where it is; for what else is kept there."""
+        return self._database
+
+    @property
     def history(self) -> History:
         """What it has."""
         return self._reader

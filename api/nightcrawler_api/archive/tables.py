@@ -25,7 +25,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest migration, which this version needs. Migrations are numbered, so that they can be compared."""
 
 metadata: Final = MetaData(
@@ -216,4 +216,53 @@ steps = Table(
     Column("usage", Text),
     # The attempts that were kept for the trace, as JSON; null if none were.
     Column("attempts", Text),
+)
+
+audit_records = Table(
+    "audit_records",
+    metadata,
+    Column("id", BIG, primary_key=True),
+    Column("namespace_id", ForeignKey("namespaces.id"), nullable=False),
+    # Of the record, wherever else it is.
+    Column("key", NAME, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("caller", NAME, nullable=False),
+    # Issuer and subject; empty without identity.
+    Column("caller_id", NAME, nullable=False),
+    # A JSON list.
+    Column("roles", Text, nullable=False),
+    # rest, schedule or cluster.
+    Column("origin", Text, nullable=False),
+    Column("action", NAME, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("name", NAME, nullable=False),
+    Column("workflow", NAME, nullable=False),
+    Column("uid", NAME, nullable=False),
+    # What was before and is after, as JSON, as far as it differs.
+    Column("old", Text),
+    Column("new", Text),
+    Column("allowed", Boolean, nullable=False),
+    # The HTTP status; 0 of what did not come over REST.
+    Column("status", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("request_id", NAME, nullable=False),
+    UniqueConstraint("namespace_id", "key"),
+    Index("ix_audit_records_at", "namespace_id", "at"),
+    Index("ix_audit_records_workflow", "namespace_id", "workflow", "at"),
+    Index("ix_audit_records_caller", "namespace_id", "caller", "at"),
+    Index("ix_audit_records_action", "namespace_id", "action", "at"),
+    Index("ix_audit_records_request", "namespace_id", "request_id"),
+    sqlite_autoincrement=True,
+)
+
+audit_marks = Table(
+    "audit_marks",
+    metadata,
+    Column("namespace_id", ForeignKey("namespaces.id"), primary_key=True, autoincrement=False),
+    # Of the object that was changed, and how: its generation, or a word.
+    Column("uid", NAME, primary_key=True),
+    Column("change", NAME, primary_key=True),
+    # Null if it was made before there were records, or the record is gone.
+    Column("record_id", BIG, ForeignKey("audit_records.id", ondelete="SET NULL")),
+    Index("ix_audit_marks_record", "record_id"),
 )

@@ -52,7 +52,8 @@ def place_id(connection: Connection, place: Place) -> int | None:
     return connection.execute(found).scalar()
 
 
-def _place_id(connection: Connection, place: Place) -> int:
+def place_key(connection: Connection, place: Place) -> int:
+    """The key of a namespace, which is added if nothing of it was archived yet."""
     found = place_id(connection, place)
     if found is not None:
         return found
@@ -70,7 +71,7 @@ def add_runs(
     now: datetime,
 ) -> int:
     """Add executions that have ended, with the revisions that they used; returns how many were new."""
-    where = _place_id(connection, place)
+    where = place_key(connection, place)
     _add_revisions(connection, where, {one.name: one for one in used})
     uids = [run.view.metadata.uid for run in ended]
     known: set[str] = set()
@@ -147,7 +148,7 @@ def known_workflows(connection: Connection, place: Place) -> dict[str, int]:
 
 def put_workflows(connection: Connection, place: Place, present: Sequence[WorkflowView]) -> None:
     """Add or replace workflows that the cluster has."""
-    where = _place_id(connection, place)
+    where = place_key(connection, place)
     by_uid = {one.metadata.uid: one for one in present}
     known: dict[str, int] = {}
     for some in _parts(by_uid):

@@ -58,4 +58,4 @@ async def follow_changes(
     Changes of one object within a quarter of a second are one event. `workflowDeleted` and `executionDeleted`
     have the ids. `resync` says that changes may be missing, as at the beginning: read the lists, then go on.
     """
-    return Stream(events.follow(caller, last_event_id, workflow), streams)
+    return Stream(events.follow(caller, last_event_id, workflow), streams, caller)

@@ -6,7 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 
-from nightcrawler_api.dependencies import CallerOf, DryRuns, Executions, ExecutionsRead, StatisticsOf
+from nightcrawler_api.dependencies import (
+    CallerOf,
+    DryRuns,
+    Executions,
+    ExecutionsRead,
+    IdempotencyKey,
+    StatisticsOf,
+)
 from nightcrawler_api.dryruns import examples as dryruns
 from nightcrawler_api.dryruns.schemas import ExecutionDryRun
 from nightcrawler_api.errors import BODIES, WRITES
@@ -29,8 +36,8 @@ from nightcrawler_api.executions.schemas import (
     Trace,
 )
 from nightcrawler_api.http.json_body import JsonRoute
-from nightcrawler_api.openapi import answers, reads, with_table
-from nightcrawler_api.responses import ETagResponse, json, table
+from nightcrawler_api.openapi import answers, creates, reads, with_table
+from nightcrawler_api.responses import ETagResponse, json, made, table
 from nightcrawler_api.statistics.schemas import ExecutionGroups
 
 router = APIRouter(prefix="/api/workflows/{workflowId}", tags=["executions"], route_class=JsonRoute)
@@ -52,8 +59,7 @@ _Logs = Annotated[
     status_code=201,
     summary="Execute a workflow",
     responses={
-        **answers(
-            201,
+        **creates(
             ExecutionStarted,
             "The execution is created; Location has its URL.",
             examples.STARTED,
@@ -69,6 +75,7 @@ async def execute_workflow(
     dry_runs: DryRuns,
     caller: CallerOf,
     workflow_id: WorkflowId,
+    key: IdempotencyKey,
     body: Annotated[ExecuteRequest | None, Body(openapi_examples=examples.EXECUTE)] = None,
     dry_run: Annotated[
         bool, Query(alias="dryRun", description="Create nothing, and answer what would be.")
@@ -81,9 +88,8 @@ async def execute_workflow(
     """
     if dry_run:
         return json(await dry_runs.execution(workflow_id, body or ExecuteRequest(), caller))
-    started = await executions.execute(workflow_id, body or ExecuteRequest(), caller)
-    location = f"/api/workflows/{workflow_id}/executions/{started['executionId']}"
-    return json(started, 201, {"Location": location})
+    started = await executions.execute(workflow_id, body or ExecuteRequest(), caller, key)
+    return made(started, f"/api/workflows/{workflow_id}/executions/{started.shown['executionId']}")
 
 
 @router.get(
@@ -166,8 +172,7 @@ async def cancel_execution(
     "/executions/{executionId}/rerun",
     status_code=201,
     summary="Repeat an execution",
-    responses=answers(
-        201,
+    responses=creates(
         ExecutionStarted,
         "The execution is created; Location has its URL.",
         examples.STARTED,
@@ -181,15 +186,15 @@ async def rerun_execution(
     caller: CallerOf,
     workflow_id: WorkflowId,
     execution_id: ExecutionId,
+    key: IdempotencyKey,
     body: Annotated[RerunRequest | None, Body(openapi_examples=examples.RERUN)] = None,
 ) -> Response:
     """A new execution in the same environment, with the same parameters unless others are sent.
 
     409 says why it cannot be repeated, for example because its revision is gone.
     """
-    started = await executions.rerun(workflow_id, execution_id, body or RerunRequest(), caller)
-    location = f"/api/workflows/{workflow_id}/executions/{started['executionId']}"
-    return json(started, 201, {"Location": location})
+    started = await executions.rerun(workflow_id, execution_id, body or RerunRequest(), caller, key)
+    return made(started, f"/api/workflows/{workflow_id}/executions/{started.shown['executionId']}")
 
 
 @all_of_them.post(

@@ -70,6 +70,11 @@ class Finder:
             raise StateConflict(f"the execution {identifier!r} has ended, and only the archive still has it")
         return found.view
 
+    async def is_archived(self, identifier: str) -> bool:
+        """Whether the archive has an execution, as far as it can be read."""
+        row, _ = await self._archived(identifier, None)
+        return row is not None
+
     def _cached(self, runs: Runs, identifier: str) -> ExecutionView | None:
         name, uid = split_alias(identifier)
         view = runs.get(self._cluster.namespace, name)

@@ -50,6 +50,23 @@ def started_now(execution: ExecutionView, expected: Expected, now: datetime) -> 
     return cast("ExecutionStarted", shown)
 
 
+def started_earlier(execution: ExecutionView, expected: Expected | None, now: datetime) -> ExecutionStarted:
+    """The response to a repetition of the request that has created it; `expected` as in `detail`."""
+    begin, end = started(execution), ended(execution) or now
+    shown: dict[str, Any] = {
+        "executionId": execution.metadata.name,
+        "workflowId": execution.spec.workflow_ref.name,
+        "status": execution_status(execution),
+        "startTime": clock.to_wire(begin),
+        "estimatedDuration": words.clock_long((end - begin).total_seconds()),
+        "estimatedEnd": clock.to_wire(end),
+    }
+    if expected is not None:
+        times = _expected_times(execution, expected, now)
+        shown |= _estimates(expected) | {key: at for key, at in times.items() if key == "estimatedEnd"}
+    return cast("ExecutionStarted", shown)
+
+
 def expected_now(expected: Expected, now: datetime) -> dict[str, Any]:
     """What is expected of a run that is created now."""
     return {**_estimates(expected), "estimatedEnd": _after(now, (expected.wait or 0.0) + expected.duration)}

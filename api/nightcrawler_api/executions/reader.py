@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final, TypeVar, cast
 
 from nightcrawler_api.archive.contract import ArchivedRun, History
+from nightcrawler_api.audit import trail
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.csvtables import columns_of, to_csv
 from nightcrawler_api.executions import presenter
@@ -165,6 +166,7 @@ class ExecutionReader:
     async def show_any(self, name: str, caller: Caller, *, with_logs: bool) -> AnyExecutionDetail:
         """An execution in full, whatever has become of its workflow."""
         found = await self._finder.any(name)
+        trail.read(trail.of_execution(found.view))
         meta = found.view.metadata
         entry = self._cluster.index.workflow((meta.namespace, found.view.spec.workflow_ref.name))
         shown = await self._detail(found, entry, with_logs=with_logs)

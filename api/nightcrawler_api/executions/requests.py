@@ -149,6 +149,7 @@ def manifest(
     request: ExecuteRequest,
     executor: str,
     repeated: Repeated | None = None,
+    annotations: Mapping[str, str] | None = None,
 ) -> Mapping[str, Any]:
     """The WorkflowExecution of a request, owned by its workflow."""
     spec: dict[str, Any] = {
@@ -164,14 +165,17 @@ def manifest(
         spec["trigger"] = {"type": "Rerun", "rerunOf": repeated.execution}
         if repeated.revision is not None:
             spec["revision"] = repeated.revision
+    metadata: dict[str, Any] = {
+        "name": name,
+        "labels": {names.LABEL_WORKFLOW: workflow.metadata.name},
+        "ownerReferences": [owner_reference(workflow)],
+    }
+    if annotations:
+        metadata["annotations"] = annotations
     return {
         "apiVersion": EXECUTIONS.api_version,
         "kind": EXECUTIONS.kind,
-        "metadata": {
-            "name": name,
-            "labels": {names.LABEL_WORKFLOW: workflow.metadata.name},
-            "ownerReferences": [owner_reference(workflow)],
-        },
+        "metadata": metadata,
         "spec": spec,
     }
 

@@ -8,6 +8,8 @@ from typing import Final
 
 from nightcrawler_api import refusals
 from nightcrawler_api.archive.contract import History
+from nightcrawler_api.audit import trail
+from nightcrawler_api.audit.record import CANCELLED, CREATED
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid, StateConflict
 from nightcrawler_api.executions import presenter, requests
@@ -24,11 +26,12 @@ from nightcrawler_api.executions.schemas import (
     RerunRequest,
 )
 from nightcrawler_api.ids import create_named
+from nightcrawler_api.repeats import HEADER, REMARK, Claim, Made, claim_of, is_made
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import WorkflowEntry
 from nightcrawler_api.state.statuses import execution_status
 from nightcrawler_crds import clock
-from nightcrawler_crds.errors import ApiError
+from nightcrawler_crds.errors import AlreadyExists, ApiError
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.names import EXECUTIONS
@@ -63,10 +66,15 @@ class ExecutionService:
         self._finder = Finder(cluster, history)
         self._revisions = Revisions(store, history)
 
-    async def execute(self, workflow: str, request: ExecuteRequest, caller: Caller) -> ExecutionStarted:
-        """Create an execution."""
+    async def execute(
+        self, workflow: str, request: ExecuteRequest, caller: Caller, key: str | None = None
+    ) -> Made[ExecutionStarted]:
+        """Create an execution, once for each `Idempotency-Key`."""
         entry = await self._cluster.workflow(workflow)
-        return await self._start(entry, self.checked(entry, request), request, caller)
+        claim = claim_of(key, caller, request.model_dump(), "execute", entry.view.metadata.uid)
+        if claim and (earlier := await self._started_earlier(workflow, claim)):
+            return earlier
+        return await self._start(entry, self.checked(entry, request), request, caller, claim)
 
     def checked(self, entry: WorkflowEntry, request: ExecuteRequest) -> WorkflowSpec:
         """What an execution would do.
@@ -92,11 +100,14 @@ class ExecutionService:
         await create_named(_PREFIX, create)
 
     async def rerun(
-        self, workflow: str, name: str, request: RerunRequest, caller: Caller
-    ) -> ExecutionStarted:
+        self, workflow: str, name: str, request: RerunRequest, caller: Caller, key: str | None = None
+    ) -> Made[ExecutionStarted]:
         """Create an execution that repeats another."""
         entry, found = await self._finder.of_workflow(workflow, name)
         earlier, revision = found.view, None
+        claim = claim_of(key, caller, request.model_dump(), "rerun", earlier.metadata.uid)
+        if claim and (done := await self._started_earlier(workflow, claim)):
+            return done
         if request.revision == "latest":
             spec = self._runnable(entry)
         else:
@@ -110,7 +121,7 @@ class ExecutionService:
             raise StateConflict(why)
         self._check(asked, spec)
         repeated = requests.Repeated(earlier.metadata.name, revision)
-        started = await self._start(entry, spec, asked, caller, repeated)
+        started = await self._start(entry, spec, asked, caller, claim, repeated)
         if revision is not None:
             await self._revisions.keep(entry.view, revision)
         return started
@@ -126,20 +137,46 @@ class ExecutionService:
         spec: WorkflowSpec,
         request: ExecuteRequest,
         caller: Caller,
+        claim: Claim | None,
         repeated: requests.Repeated | None = None,
-    ) -> ExecutionStarted:
+    ) -> Made[ExecutionStarted]:
         workflow = entry.view.metadata.name
 
         async def create(name: str) -> ExecutionView:
-            body = requests.manifest(name, entry.view, request, caller.name, repeated)
+            annotations = claim.annotations if claim else None
+            body = requests.manifest(name, entry.view, request, caller.name, repeated, annotations)
             return await self._store.create(EXECUTIONS, self._cluster.namespace, body, ExecutionView)
 
-        view = await create_named(_PREFIX, create)
+        try:
+            view = await (create(claim.name(_PREFIX)) if claim else create_named(_PREFIX, create))
+        except AlreadyExists:
+            if claim and (earlier := await self._started_earlier(workflow, claim)):
+                return earlier
+            raise
         self._cluster.cache_execution(view)
+        trail.changed(trail.of_execution(view), CREATED, None, trail.state_of_execution(view))
         log.info("%s started a run of workflow %s", caller, workflow, extra=_about(view))
         now = clock.utcnow()
         expected = self._forecasts.of_new(entry, spec, request.environment, now)
-        return presenter.started_now(view, expected, now)
+        return Made(presenter.started_now(view, expected, now))
+
+    async def _started_earlier(self, workflow: str, claim: Claim) -> Made[ExecutionStarted] | None:
+        """The answer to a repetition: the execution of a claim as it is now; None if there is none yet."""
+        name = claim.name(_PREFIX)
+        if not await is_made(self._store, EXECUTIONS, self._cluster.namespace, name, claim):
+            # Its body is not archived, so that it cannot be answered; but it must not run again.
+            if await self._finder.is_archived(name):
+                raise StateConflict(
+                    f"the execution {name!r}, which was created with this {HEADER}, has ended, and only the "
+                    f"archive still has it: GET /api/workflows/{workflow}/executions/{name}; send another "
+                    "key to execute again"
+                )
+            return None
+        entry, view = await self._cluster.execution(workflow, name)
+        trail.remark(REMARK)
+        now = clock.utcnow()
+        expected = self._forecasts.of_live(entry, view, now)
+        return Made(presenter.started_earlier(view, expected, now), replayed=True)
 
     async def cancel(self, workflow: str, name: str, caller: Caller) -> Cancelling:
         """Request the cancellation of an execution; idempotent."""
@@ -188,6 +225,7 @@ class ExecutionService:
         self._cluster.cache_execution(execution)
         # It may have ended after the cached state, and then the write has changed nothing.
         self._refuse_ended(execution)
+        trail.changed(trail.of_execution(execution), CANCELLED, {"cancel": False}, {"cancel": True})
         workflow = execution.spec.workflow_ref.name
         log.info("%s cancelled a run of workflow %s", caller, workflow, extra=_about(execution))
 

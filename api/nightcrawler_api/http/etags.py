@@ -17,9 +17,10 @@ _BYTES: Final = 15
 _TAG: Final = re.compile(rb'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 
 
-def etag_of(body: bytes) -> bytes:
-    """The tag of a body, as the header's value."""
-    return b'W/"%b"' % urlsafe_b64encode(blake2b(body, digest_size=_BYTES).digest())
+def etag_of(body: bytes, version: str = "") -> bytes:
+    """The tag of a body, as the header's value; `version` is that of the object, for If-Match."""
+    digest = urlsafe_b64encode(blake2b(body, digest_size=_BYTES).digest())
+    return b'W/"%b/%b"' % (version.encode(), digest) if version else b'W/"%b"' % digest
 
 
 def names(condition: bytes, etag: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Request bodies: at most 1 MiB, strict JSON, only values that the cluster stores unchanged.
+"""Request bodies: of limited size, strict JSON, only values that the cluster stores unchanged.
 
 They may be compressed (`encodings`); the limit holds before and after decompression.
 """
@@ -18,9 +18,11 @@ from fastapi.routing import APIRoute
 from typing_extensions import override
 
 from nightcrawler_api.errors import BadBody
+from nightcrawler_api.http.conditions import refuse_unless_taken
 from nightcrawler_api.http.duplicates import repeated_keys
 from nightcrawler_api.http.encodings import TAKEN, Broken, TooLarge, UnknownEncoding, unpacker
 from nightcrawler_api.http.exactnumbers import inexact_numbers
+from nightcrawler_api.http.limits import MAX_BODY
 from nightcrawler_api.http.nesting import is_deeper
 from nightcrawler_api.refusals import at, summary
 
@@ -50,12 +52,18 @@ class JsonRequest(Request):
         """The media type of the body, without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
+    @property
+    def _most(self) -> int:
+        """The most bytes of the body."""
+        most: int = self.scope.get(MAX_BODY, MAX_BYTES)
+        return most
+
     @override
     async def body(self) -> bytes:
         if not hasattr(self, "_body"):
             length = self.headers.get("content-length", "")
-            if length.isdigit() and int(length) > MAX_BYTES:
-                raise _too_large()
+            if length.isdigit() and int(length) > self._most:
+                raise _too_large(self._most)
             self._body = await self._unpacked()
             self._refuse_other_types()
         return self._body
@@ -68,11 +76,11 @@ class JsonRequest(Request):
         coding = self.headers.get("content-encoding", "")
         chunks, size = [], 0
         try:
-            unpack = unpacker(coding, MAX_BYTES)
+            unpack = unpacker(coding, self._most)
             async for chunk in self.stream():
                 size += len(chunk)
-                if size > MAX_BYTES:
-                    raise _too_large()
+                if size > self._most:
+                    raise _too_large(self._most)
                 chunks.append(unpack.take(chunk))
             if size:
                 unpack.end()
@@ -83,7 +91,7 @@ class JsonRequest(Request):
                 400, f"the body cannot be unpacked as its Content-Encoding says: {error}"
             ) from error
         except TooLarge as error:
-            raise _too_large() from error
+            raise _too_large(self._most) from error
         return b"".join(chunks)
 
     def _refuse_other_types(self) -> None:
@@ -101,6 +109,7 @@ class JsonRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
+            refuse_unless_taken(self, request.headers.keys())
             return await handle(JsonRequest(request.scope, request.receive))
 
         return strictly
@@ -132,10 +141,9 @@ def parse(body: bytes) -> Any:
     return value
 
 
-def _too_large() -> BadBody:
-    return BadBody(
-        413, f"the body is larger than {MAX_BYTES} bytes (1 MiB), the most that is taken, unpacked too"
-    )
+def _too_large(most: int) -> BadBody:
+    size = f"{most} bytes (1 MiB)" if most == MAX_BYTES else f"{most} bytes"
+    return BadBody(413, f"the body is larger than {size}, the most that is taken, unpacked too")
 
 
 def _with_infinities(body: bytes) -> Any:

@@ -16,9 +16,11 @@ from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from nightcrawler_api.errors import answer
+from nightcrawler_api.http.limits import too_long
+from nightcrawler_api.requestids import HEADER, new_id
 
 MAX_HEAD_BYTES: Final = 64 << 10
-"""The limit of a request line and headers, for `uvicorn.Config(h11_max_incomplete_event_size=…)`."""
+"""The limit of a request line and headers, if `uvicorn.Config` has no h11_max_incomplete_event_size."""
 
 
 class HttpProtocol(H11Protocol):
@@ -33,8 +35,10 @@ class HttpProtocol(H11Protocol):
             status, detail = 400, f"the request is not valid HTTP: {error}"
             if isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == 431:
                 status = 431
-                detail = f"the request's line and headers are longer than {MAX_HEAD_BYTES} bytes"
-            problem = answer(status, detail, headers={"Connection": "close"})
+                detail = too_long(self.config.h11_max_incomplete_event_size or MAX_HEAD_BYTES)
+            request_id = new_id()
+            headers = {"Connection": "close", HEADER: request_id}
+            problem = answer(status, detail, headers=headers, more={"requestId": request_id})
             for event in (
                 h11.Response(status_code=status, headers=problem.raw_headers),
                 h11.Data(data=bytes(problem.body)),

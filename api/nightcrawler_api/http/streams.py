@@ -15,7 +15,8 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse
 from starlette.types import Send
 from typing_extensions import override
 
-from nightcrawler_api.errors import TooManyStreams
+from nightcrawler_api.caller import Caller
+from nightcrawler_api.errors import TooManyOfCaller, TooManyStreams
 
 _PING_SECONDS: Final = 15.0
 _SEND_SECONDS: Final = 60.0
@@ -23,18 +24,19 @@ _END_SECONDS: Final = 1.0
 
 
 class Streams:
-    """The open streams of a process: at most so many, and none once it is closing."""
+    """The open streams of a process: at most so many, and so many of a caller; none once it is closing."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, per_caller: int | None = None) -> None:
         self.limit = limit
-        self._open: set[asyncio.Timeout] = set()
+        self._per_caller = per_caller
+        self._open: dict[asyncio.Timeout, str] = {}
         self._closing = False
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def check(self) -> None:
-        """Raise `TooManyStreams` if there is no room for another."""
+    def check(self, caller: Caller) -> None:
+        """Raise `TooManyStreams` or `TooManyOfCaller` if there is no room for another."""
         if self._closing:
             raise TooManyStreams("this facade is about to stop; connect again, to another one")
         if len(self._open) >= self.limit:
@@ -43,6 +45,14 @@ class Streams:
                 "or close one; whoever installed this can allow more with NIGHTCRAWLER_MAX_STREAMS"
             )
 
+        if self._per_caller is not None:
+            own = sum(owner == caller.key for owner in self._open.values())
+            if own >= self._per_caller:
+                raise TooManyOfCaller(
+                    f"{caller} has {own} open streams, the most that one caller may have; close one; whoever "
+                    "installed this can allow more with NIGHTCRAWLER_MAX_STREAMS_PER_CALLER"
+                )
+
     def close(self) -> None:
         """End all streams, each after what it is sending, and take no more."""
         self._closing = True
@@ -50,22 +60,27 @@ class Streams:
             scope.reschedule(0)
 
     @contextmanager
-    def counted(self, scope: asyncio.Timeout) -> Iterator[None]:
+    def counted(self, scope: asyncio.Timeout, caller: Caller) -> Iterator[None]:
         """Count a stream within the block; `close` ends its scope."""
-        self._open.add(scope)
+        self._open[scope] = caller.key
         try:
             yield
         finally:
-            self._open.discard(scope)
+            del self._open[scope]
 
 
 class Stream(EventSourceResponse):
     """A response from a generator of parts, each a whole event or line; by default server-sent events."""
 
     def __init__(
-        self, parts: AsyncGenerator[bytes, None], streams: Streams, *, media_type: str | None = None
+        self,
+        parts: AsyncGenerator[bytes, None],
+        streams: Streams,
+        caller: Caller,
+        *,
+        media_type: str | None = None,
     ) -> None:
-        streams.check()
+        streams.check(caller)
         headers = {
             "Cache-Control": "no-store",
             # nginx would collect the parts.
@@ -76,6 +91,7 @@ class Stream(EventSourceResponse):
         super().__init__(parts, headers=headers, media_type=media_type)
         self._parts = parts
         self._streams = streams
+        self._caller = caller
         self._ping = KEEPALIVE_COMMENT if media_type is None else None
 
     @override
@@ -84,7 +100,7 @@ class Stream(EventSourceResponse):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         with suppress(TimeoutError):
             async with asyncio.timeout(None) as scope, aclosing(self._parts):
-                with self._streams.counted(scope):
+                with self._streams.counted(scope, self._caller):
                     await self._send_parts(send)
         with suppress(TimeoutError):
             async with asyncio.timeout(_END_SECONDS):

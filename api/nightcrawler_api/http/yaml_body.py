@@ -18,6 +18,7 @@ from fastapi.routing import APIRoute
 from typing_extensions import override
 
 from nightcrawler_api.errors import BadBody
+from nightcrawler_api.http.conditions import refuse_unless_taken
 from nightcrawler_api.http.json_body import JSON, MAX_BYTES, MAX_DEPTH, JsonRequest
 from nightcrawler_api.http.nesting import is_deeper
 from nightcrawler_api.http.yaml_words import NotJson, key_of, value_of
@@ -55,6 +56,7 @@ class YamlRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def translated(request: Request) -> Response:
+            refuse_unless_taken(self, request.headers.keys())
             asked = YamlRequest(request.scope, request.receive)
             await asked.translate()
             return await handle(asked)

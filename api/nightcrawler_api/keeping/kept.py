@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nightcrawler_api.archive.contract import Archive
+from nightcrawler_api.audit.contract import Records
 from nightcrawler_api.keeping.keeper import Keeper
 from nightcrawler_api.keptlogs.contract import LogHistory
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The archive, the kept logs, and what fills both."""
+    """The archive, the kept logs, audit records, and what fills all of them."""
 
     archive: Archive | None = None
     logs: LogHistory | None = None
+    records: Records | None = None
     keeper: Keeper | None = None

@@ -74,9 +74,10 @@ async def show_log(
     if asked.follow:
         begin = place.parse(last_event_id) or place.Place(attempt)
         only = asked.attempt is not None
-        return Stream(logs.follow(*where, begin, caller, only=only), streams)
+        return Stream(logs.follow(*where, begin, caller, only=only), streams, caller)
     if "text/plain" in accept:
-        response = Stream(await logs.text(*where, attempt, caller), streams, media_type="text/plain")
+        text = await logs.text(*where, attempt, caller)
+        response = Stream(text, streams, caller, media_type="text/plain")
         file = quote(f"{execution_id}-{asked.step}-{attempt}.log")
         response.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{file}"
         return response

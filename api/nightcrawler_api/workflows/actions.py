@@ -6,9 +6,14 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
+from nightcrawler_api.audit import trail
+from nightcrawler_api.audit.record import of_generation
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid
+from nightcrawler_api.http.conditions import IfMatch
+from nightcrawler_api.repeats import Made, claim_of
 from nightcrawler_api.state.clustercache import ClusterCache
+from nightcrawler_api.state.index import WorkflowEntry
 from nightcrawler_api.workflows import manifests, presenter
 from nightcrawler_api.workflows.schemas import WorkflowCreated, WorkflowUpdated
 from nightcrawler_api.workflows.service import WorkflowService
@@ -31,33 +36,49 @@ class WorkflowActions:
         self._cluster = cluster
         self._workflows = workflows
 
-    async def suspend(self, name: str, caller: Caller, *, suspend: bool) -> WorkflowUpdated:
+    async def suspend(
+        self, name: str, caller: Caller, condition: IfMatch | None = None, *, suspend: bool
+    ) -> WorkflowUpdated:
         """Pause a workflow's schedule, or let it go on; idempotent, whatever else is in the spec."""
-        await self._cluster.workflow(name)
-        patch = {
-            "metadata": {"annotations": {names.ANNOTATION_UPDATED_AT: clock.to_wire(clock.utcnow())}},
-            "spec": {"suspend": suspend},
-        }
-        view = await self._store.patch(WORKFLOWS, self._cluster.namespace, name, patch, WorkflowView)
-        self._cluster.cache_workflow(view)
+
+        async def write(entry: WorkflowEntry) -> None:
+            metadata: dict[str, Any] = {
+                "annotations": {names.ANNOTATION_UPDATED_AT: clock.to_wire(clock.utcnow())}
+            }
+            if condition is not None:
+                metadata["resourceVersion"] = entry.view.metadata.resource_version
+            patch = {"metadata": metadata, "spec": {"suspend": suspend}}
+            view = await self._store.patch(WORKFLOWS, self._cluster.namespace, name, patch, WorkflowView)
+            self._cluster.cache_workflow(view)
+            generation = of_generation(view.metadata.generation)
+            trail.changed(trail.of_workflow(view), generation, entry.view.spec, view.spec)
+
+        await self._workflows.change(name, condition, write)
         log.info("%s %s workflow %s", caller, "paused" if suspend else "resumed", name)
         return presenter.updated(await self._cluster.workflow(name))
 
-    async def clone(self, name: str, called: str | None, caller: Caller) -> WorkflowCreated:
+    async def clone(
+        self, name: str, called: str | None, caller: Caller, key: str | None = None
+    ) -> Made[WorkflowCreated]:
         """Create a workflow like another; one with a schedule is paused, or both would run."""
         entry = await self._cluster.workflow(name)
+        claim = claim_of(key, caller, {"name": called}, "clone", entry.view.metadata.uid)
+        if claim and (earlier := await self._workflows.made_earlier(claim)):
+            return earlier
         spec: dict[str, Any] = {**entry.view.spec}
         spec["displayName"] = called or f"Copy of {entry.name}"[:_MAX_NAME]
         if (spec.get("config") or {}).get("schedule"):
             spec["suspend"] = True
-        return await self._workflows.create_from_spec(spec, caller)
+        return await self._workflows.create_from_spec(spec, caller, claim=claim)
 
     async def export(self, name: str, caller: Caller) -> str:
         """The workflow's manifest as YAML."""
         entry = await self._cluster.workflow(name)
         return manifests.to_yaml(manifests.manifest_of(entry.view))
 
-    async def import_(self, manifest: Mapping[str, Any], caller: Caller) -> WorkflowCreated:
+    async def import_(
+        self, manifest: Mapping[str, Any], caller: Caller, key: str | None = None
+    ) -> Made[WorkflowCreated]:
         """Create a workflow from a manifest, under its name if it has one.
 
         Raises:
@@ -67,11 +88,16 @@ class WorkflowActions:
         name, body, found = manifests.read_manifest(manifest, self._cluster.namespace)
         if found:
             raise Invalid(found)
+        claim = claim_of(key, caller, manifest, "import")
         try:
-            return await self._workflows.create_as(name, body, caller)
+            if claim and (earlier := await self._workflows.made_earlier(claim, name)):
+                return earlier
+            return await self._workflows.create_as(name, body, caller, claim)
         except Invalid as error:
             raise Invalid(manifests.in_manifest(error.fields)) from error
         except AlreadyExists as error:
+            if name is None:
+                raise
             raise AlreadyExists(
                 f"there is a workflow {name!r} already; delete it first, or leave out metadata.name, and the "
                 "import gets a name of its own"

@@ -6,14 +6,14 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Path, Query, Response
 
-from nightcrawler_api.dependencies import Actions, CallerOf, DryRuns, Workflows
+from nightcrawler_api.dependencies import Actions, CallerOf, DryRuns, IdempotencyKey, IfMatchOf, Workflows
 from nightcrawler_api.dryruns import examples as dryruns
 from nightcrawler_api.dryruns.schemas import WorkflowDryRun
 from nightcrawler_api.errors import BODIES, WRITES
 from nightcrawler_api.http.json_body import JsonRoute
 from nightcrawler_api.http.yaml_body import YamlRoute
-from nightcrawler_api.openapi import answers, reads
-from nightcrawler_api.responses import YAML, ETagResponse, YamlResponse, json
+from nightcrawler_api.openapi import answers, creates, reads
+from nightcrawler_api.responses import YAML, ETagResponse, YamlResponse, json, made
 from nightcrawler_api.workflows import examples
 from nightcrawler_api.workflows.queries import WorkflowParameters
 from nightcrawler_api.workflows.schemas import (
@@ -58,8 +58,7 @@ async def list_workflows(
     status_code=201,
     summary="Create a workflow",
     responses={
-        **answers(
-            201,
+        **creates(
             WorkflowCreated,
             "The workflow is created; Location has its URL.",
             examples.CREATED,
@@ -73,6 +72,7 @@ async def create_workflow(
     workflows: Workflows,
     dry_runs: DryRuns,
     caller: CallerOf,
+    key: IdempotencyKey,
     body: Annotated[CreateBody, Body(openapi_examples=examples.CREATE)],
     dry_run: Annotated[
         bool, Query(alias="dryRun", description="Create nothing, and answer what would be.")
@@ -84,8 +84,8 @@ async def create_workflow(
     """
     if dry_run:
         return json(await dry_runs.workflow(body, caller))
-    created = await workflows.create(body, caller)
-    return json(created, 201, {"Location": f"{router.prefix}/{created['id']}"})
+    created = await workflows.create(body, caller, key)
+    return made(created, f"{router.prefix}/{created.shown['id']}")
 
 
 @router.get(
@@ -95,63 +95,72 @@ async def create_workflow(
 )
 async def show_workflow(workflows: Workflows, caller: CallerOf, workflow_id: WorkflowId) -> Response:
     """The workflow's spec, and its steps with their status in the latest execution."""
-    return ETagResponse(await workflows.show(workflow_id, caller))
+    shown = await workflows.show(workflow_id, caller)
+    return ETagResponse(shown, version=shown["version"])
 
 
 @router.put(
     "/{workflowId}",
     summary="Change a workflow",
     responses=answers(
-        200, WorkflowUpdated, "The workflow is changed.", examples.UPDATED, 404, *BODIES, *WRITES
+        200, WorkflowUpdated, "The workflow is changed.", examples.UPDATED, 404, 412, *BODIES, *WRITES
     ),
 )
 async def update_workflow(
     workflows: Workflows,
     caller: CallerOf,
     workflow_id: WorkflowId,
+    if_match: IfMatchOf,
     body: Annotated[UpdateBody, Body(openapi_examples=examples.UPDATE)],
 ) -> Response:
     """A merge: objects are merged, lists replaced, null removes. Existing runs do not change."""
-    return json(await workflows.update(workflow_id, body, caller))
+    return json(await workflows.update(workflow_id, body, caller, if_match))
 
 
 @router.delete(
     "/{workflowId}",
     summary="Delete a workflow",
-    responses=answers(200, Deleted, "The workflow and its runs are deleted.", examples.DELETED, 404, *WRITES),
+    responses=answers(
+        200, Deleted, "The workflow and its runs are deleted.", examples.DELETED, 404, 412, *WRITES
+    ),
 )
-async def delete_workflow(workflows: Workflows, caller: CallerOf, workflow_id: WorkflowId) -> Response:
+async def delete_workflow(
+    workflows: Workflows, caller: CallerOf, workflow_id: WorkflowId, if_match: IfMatchOf
+) -> Response:
     """Its live runs are stopped; all its runs are deleted too."""
-    await workflows.delete(workflow_id, caller)
+    await workflows.delete(workflow_id, caller, if_match)
     return json({"success": True, "message": "Workflow deleted successfully"})
 
 
 @router.post(
     "/{workflowId}/pause",
     summary="Pause a workflow",
-    responses=answers(200, WorkflowUpdated, "Its schedule is paused.", examples.UPDATED, 404, *WRITES),
+    responses=answers(200, WorkflowUpdated, "Its schedule is paused.", examples.UPDATED, 404, 412, *WRITES),
 )
-async def pause_workflow(actions: Actions, caller: CallerOf, workflow_id: WorkflowId) -> Response:
+async def pause_workflow(
+    actions: Actions, caller: CallerOf, workflow_id: WorkflowId, if_match: IfMatchOf
+) -> Response:
     """Its schedule starts no runs until it is resumed; runs that have begun go on. Idempotent."""
-    return json(await actions.suspend(workflow_id, caller, suspend=True))
+    return json(await actions.suspend(workflow_id, caller, if_match, suspend=True))
 
 
 @router.post(
     "/{workflowId}/resume",
     summary="Resume a workflow",
-    responses=answers(200, WorkflowUpdated, "Its schedule is in force.", examples.UPDATED, 404, *WRITES),
+    responses=answers(200, WorkflowUpdated, "Its schedule is in force.", examples.UPDATED, 404, 412, *WRITES),
 )
-async def resume_workflow(actions: Actions, caller: CallerOf, workflow_id: WorkflowId) -> Response:
+async def resume_workflow(
+    actions: Actions, caller: CallerOf, workflow_id: WorkflowId, if_match: IfMatchOf
+) -> Response:
     """Idempotent."""
-    return json(await actions.suspend(workflow_id, caller, suspend=False))
+    return json(await actions.suspend(workflow_id, caller, if_match, suspend=False))
 
 
 @router.post(
     "/{workflowId}/clone",
     status_code=201,
     summary="Copy a workflow",
-    responses=answers(
-        201,
+    responses=creates(
         WorkflowCreated,
         "The copy is created; Location has its URL.",
         examples.CREATED,
@@ -164,11 +173,12 @@ async def clone_workflow(
     actions: Actions,
     caller: CallerOf,
     workflow_id: WorkflowId,
+    key: IdempotencyKey,
     body: Annotated[WorkflowClone | None, Body(openapi_examples=examples.CLONE)] = None,
 ) -> Response:
     """A new workflow with the same definition and no runs; if it has a schedule, it is paused."""
-    created = await actions.clone(workflow_id, body.name if body else None, caller)
-    return json(created, 201, {"Location": f"{router.prefix}/{created['id']}"})
+    created = await actions.clone(workflow_id, body.name if body else None, caller, key)
+    return made(created, f"{router.prefix}/{created.shown['id']}")
 
 
 @router.get(
@@ -188,8 +198,7 @@ async def export_workflow(actions: Actions, caller: CallerOf, workflow_id: Workf
     "/import",
     status_code=201,
     summary="Import a workflow",
-    responses=answers(
-        201,
+    responses=creates(
         WorkflowCreated,
         "The workflow is created; Location has its URL.",
         examples.CREATED,
@@ -200,11 +209,12 @@ async def export_workflow(actions: Actions, caller: CallerOf, workflow_id: Workf
 async def import_workflow(
     actions: Actions,
     caller: CallerOf,
+    key: IdempotencyKey,
     body: Annotated[ImportBody, Body(openapi_examples=examples.IMPORT)],
 ) -> Response:
     """A manifest in YAML or JSON, as export writes it and kubectl applies it.
 
     Of its metadata only the name counts; 409 if there is a workflow of that name.
     """
-    created = await actions.import_(body, caller)
-    return json(created, 201, {"Location": f"{router.prefix}/{created['id']}"})
+    created = await actions.import_(body, caller, key)
+    return made(created, f"{router.prefix}/{created.shown['id']}")

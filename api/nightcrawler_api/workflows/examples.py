@@ -69,6 +69,7 @@ DETAIL: Final[dict[str, Any]] = {
             ],
         },
     },
+    "version": "3f6a3b52-2b7e-4c7c-9c53-6d5f0f1f7c11.7",
     "conditions": [{"type": "Accepted", "status": "True", "reason": "Valid", "message": "it can run"}],
 }
 
@@ -103,6 +104,7 @@ CREATED: Final[dict[str, Any]] = {
     "priority": "medium",
     "creator": "John Doe",
     "createdAt": "2025-10-17T14:30:00Z",
+    "version": "3f6a3b52-2b7e-4c7c-9c53-6d5f0f1f7c11.1",
 }
 
 UPDATE: Final[dict[str, Any]] = {
@@ -128,6 +130,7 @@ UPDATED: Final[dict[str, Any]] = {
     "status": "active",
     "priority": "high",
     "updatedAt": "2025-10-17T15:45:00Z",
+    "version": "3f6a3b52-2b7e-4c7c-9c53-6d5f0f1f7c11.8",
 }
 
 CLONE: Final[dict[str, Any]] = {

@@ -17,6 +17,7 @@ from nightcrawler_api.workflows.schemas import (
     WorkflowStep,
     WorkflowUpdated,
 )
+from nightcrawler_api.workflows.versions import version_of
 from nightcrawler_crds import clock, defaults, words
 from nightcrawler_crds.kube.views import ProfileView, StepStatusView, WorkflowView
 from nightcrawler_crds.plaintext import plain
@@ -81,6 +82,7 @@ def created(entry: WorkflowEntry, fallbacks: Fallbacks, warnings: Sequence[str] 
         "priority": entry.priority,
         "creator": creator(entry.view, fallbacks),
         "createdAt": _created_at(entry.view),
+        "version": version_of(entry.view),
     }
     if warnings:
         shown["warnings"] = list(warnings)
@@ -96,6 +98,7 @@ def updated(entry: WorkflowEntry, warnings: Sequence[str] = ()) -> WorkflowUpdat
         "status": entry.status,
         "priority": entry.priority,
         "updatedAt": entry.view.metadata.annotations.updated_at,
+        "version": version_of(entry.view),
     }
     if warnings:
         shown["warnings"] = list(warnings)
@@ -124,6 +127,7 @@ def detail(
         "steps": steps(entry, now),
         "config": config(spec, fallbacks, profiles),
         **{field: spec[field] for field in AS_WRITTEN if spec.get(field) is not None},
+        "version": version_of(view),
         "conditions": _conditions(view),
     }
     return cast("WorkflowDetail", shown)

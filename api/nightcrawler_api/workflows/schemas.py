@@ -37,6 +37,7 @@ ONLY_IN_ANSWERS: Final = (
     "updatedAt",
     "lastRun",
     "nextRun",
+    "version",
     "conditions",
 )
 
@@ -211,7 +212,7 @@ class ShownCondition(TypedDict):
 
 
 class WorkflowDetail(TypedDict):
-    """A workflow in full; optional fields are shown if set."""
+    """A workflow in full; optional fields are shown if set. `version` is for If-Match."""
 
     id: str
     name: str
@@ -235,6 +236,7 @@ class WorkflowDetail(TypedDict):
     suspend: NotRequired[bool]
     maxRunning: NotRequired[int]
     history: NotRequired[Annotated[dict[str, Any], DocumentedAs(History)]]
+    version: str
     conditions: list[ShownCondition]
 
 
@@ -248,6 +250,7 @@ class WorkflowCreated(TypedDict):
     priority: str
     creator: str
     createdAt: str
+    version: str
     warnings: NotRequired[list[str]]
 
 
@@ -260,6 +263,7 @@ class WorkflowUpdated(TypedDict):
     status: WorkflowStatus
     priority: str
     updatedAt: str
+    version: str
     warnings: NotRequired[list[str]]
 
 

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
+from nightcrawler_api.audit import trail
+from nightcrawler_api.audit.record import DELETED, of_generation
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid
+from nightcrawler_api.http.conditions import IfMatch
 from nightcrawler_api.ids import create_named
 from nightcrawler_api.pagination import continued
+from nightcrawler_api.repeats import REMARK, Claim, Made, claim_of, is_made
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import WorkflowEntry
 from nightcrawler_api.workflows import drafts, presenter
 from nightcrawler_api.workflows.presenter import Fallbacks
 from nightcrawler_api.workflows.queries import WorkflowParameters
 from nightcrawler_api.workflows.schemas import WorkflowCreated, WorkflowDetail, WorkflowList, WorkflowUpdated
+from nightcrawler_api.workflows.versions import allowed, outdated
 from nightcrawler_api.workflows.warnings import Warnings
 from nightcrawler_crds import clock, names
-from nightcrawler_crds.errors import Conflict, NotFound
+from nightcrawler_crds.errors import AlreadyExists, Conflict, NotFound
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_crds.names import EXECUTIONS, WORKFLOWS
@@ -74,9 +79,14 @@ class WorkflowService:
             await self._cluster.workflow(name), self._in_force, clock.utcnow(), self._cluster.profiles()
         )
 
-    async def create(self, body: Mapping[str, Any], caller: Caller) -> WorkflowCreated:
-        """Create a workflow; without steps it takes the template's."""
-        return await self.create_from_spec(self._new_spec(body), caller)
+    async def create(
+        self, body: Mapping[str, Any], caller: Caller, key: str | None = None
+    ) -> Made[WorkflowCreated]:
+        """Create a workflow, once for each `Idempotency-Key`; without steps it takes the template's."""
+        claim = claim_of(key, caller, body, "create")
+        if claim and (earlier := await self.made_earlier(claim)):
+            return earlier
+        return await self.create_from_spec(self._new_spec(body), caller, claim=claim)
 
     async def create_dry(self, body: Mapping[str, Any], caller: Caller) -> WorkflowView:
         """The workflow that would be created, as the API server takes it; raises what creating it raises."""
@@ -91,18 +101,27 @@ class WorkflowService:
         return spec
 
     async def _post(
-        self, name: str, spec: Mapping[str, Any], caller: Caller, *, dry_run: bool = False
+        self,
+        name: str,
+        spec: Mapping[str, Any],
+        caller: Caller,
+        claim: Claim | None = None,
+        *,
+        dry_run: bool = False,
     ) -> WorkflowView:
+        annotations = {names.ANNOTATION_CREATOR: caller.name, **(claim.annotations if claim else {})}
         manifest = {
             "apiVersion": WORKFLOWS.api_version,
             "kind": WORKFLOWS.kind,
-            "metadata": {"name": name, "annotations": {names.ANNOTATION_CREATOR: caller.name}},
+            "metadata": {"name": name, "annotations": annotations},
             "spec": spec,
         }
         namespace = self._cluster.namespace
         return await self._store.create(WORKFLOWS, namespace, manifest, WorkflowView, dry_run=dry_run)
 
-    async def create_as(self, name: str | None, body: Mapping[str, Any], caller: Caller) -> WorkflowCreated:
+    async def create_as(
+        self, name: str | None, body: Mapping[str, Any], caller: Caller, claim: Claim | None = None
+    ) -> Made[WorkflowCreated]:
         """Create a workflow as it is in a body, under a name if there is one.
 
         Raises:
@@ -110,68 +129,137 @@ class WorkflowService:
         """
         spec = drafts.desired_spec({}, body)
         self._check(body, None, spec)
-        return await self.create_from_spec(spec, caller, name)
+        return await self.create_from_spec(spec, caller, name, claim)
 
     async def create_from_spec(
-        self, spec: Mapping[str, Any], caller: Caller, called: str | None = None
-    ) -> WorkflowCreated:
+        self,
+        spec: Mapping[str, Any],
+        caller: Caller,
+        called: str | None = None,
+        claim: Claim | None = None,
+    ) -> Made[WorkflowCreated]:
         """Create a workflow from a spec that only the API server validates."""
 
         async def create(name: str) -> WorkflowView:
-            return await self._post(name, spec, caller)
+            return await self._post(name, spec, caller, claim)
 
-        view = await (create(called) if called else create_named(_PREFIX, create))
+        name = called or (claim.name(_PREFIX) if claim else None)
+        try:
+            view = await (create(name) if name else create_named(_PREFIX, create))
+        except AlreadyExists:
+            if claim and (earlier := await self.made_earlier(claim, called)):
+                return earlier
+            raise
         self._cluster.cache_workflow(view)
+        trail.changed(trail.of_workflow(view), of_generation(view.metadata.generation), None, view.spec)
         log.info("%s created workflow %s", caller, view.metadata.name)
+        return Made(await self._created(view))
+
+    async def made_earlier(self, claim: Claim, called: str | None = None) -> Made[WorkflowCreated] | None:
+        """The answer to a repetition: the workflow of a claim as it is now; None if there is none yet."""
+        name = called or claim.name(_PREFIX)
+        if not await is_made(self._store, WORKFLOWS, self._cluster.namespace, name, claim):
+            return None
+        trail.remark(REMARK)
+        return Made(await self._created((await self._cluster.workflow(name)).view), replayed=True)
+
+    async def _created(self, view: WorkflowView) -> WorkflowCreated:
         warnings = await self._warnings.of(view)
         return presenter.created(await self._cluster.workflow(view.metadata.name), self._in_force, warnings)
 
-    async def update(self, name: str, body: Mapping[str, Any], caller: Caller) -> WorkflowUpdated:
-        """Merge a body into a workflow, again if it was changed meanwhile."""
+    async def update(
+        self, name: str, body: Mapping[str, Any], caller: Caller, condition: IfMatch | None = None
+    ) -> WorkflowUpdated:
+        """Merge a body into a workflow, again if it was changed meanwhile.
+
+        Raises:
+            Outdated: `condition` does not allow a change to the workflow as it is now.
+        """
         # Serialized per workflow: concurrent updates in this process would only conflict with each other.
         turn = self._turns.setdefault(name, asyncio.Lock())
         async with turn:
-            await self._update(name, body)
+            await self.change(name, condition, lambda entry: self._merge(entry, body))
         log.info("%s changed workflow %s", caller, name)
         warnings = await self._warnings.of((await self._cluster.workflow(name)).view)
         return presenter.updated(await self._cluster.workflow(name), warnings)
 
-    async def _update(self, name: str, body: Mapping[str, Any]) -> None:
-        entry = await self._cluster.workflow(name)
+    async def change(
+        self,
+        name: str,
+        condition: IfMatch | None,
+        write: Callable[[WorkflowEntry], Awaitable[None]],
+    ) -> None:
+        """Write to a workflow as it is now, if a condition allows it; again if it was changed meanwhile.
+
+        Args:
+            name: The workflow.
+            condition: The versions that may be changed; None for any.
+            write: Raises `Conflict` if the workflow is not as in this entry any more.
+        """
+        entry = await self._allowed(name, condition)
         for attempt in range(_TRIES):
             try:
-                await self._merge(entry, body)
+                await write(entry)
                 break
             except Conflict as error:
                 if attempt == _TRIES - 1:
                     raise Conflict(
                         f"the workflow {name!r} keeps being changed by others; try again later"
                     ) from error
-                entry = await self._cluster.refresh_workflow(name)
+                entry = await self._refreshed(name, condition)
 
-    async def delete(self, name: str, caller: Caller) -> None:
+    async def _allowed(self, name: str, condition: IfMatch | None) -> WorkflowEntry:
+        entry = await self._cluster.workflow(name)
+        # Another replica may have made the change that the caller has seen.
+        return entry if allowed(entry.view, condition) else await self._refreshed(name, condition)
+
+    async def _refreshed(self, name: str, condition: IfMatch | None) -> WorkflowEntry:
+        entry = await self._cluster.refresh_workflow(name)
+        if not allowed(entry.view, condition):
+            raise outdated(entry.view)
+        return entry
+
+    async def delete(self, name: str, caller: Caller, condition: IfMatch | None = None) -> None:
         """Delete a workflow and all its runs.
 
         Live runs are deleted first, so that they end now and not when the garbage collector gets to them, and
         so are runs without an owner reference, which it would never delete. It deletes ended runs after the
         workflow, and Jobs and Pods after their runs (propagation Background, so that nothing waits for it).
         A deletion that fails half-way leaves the workflow, and can be repeated.
+
+        Raises:
+            Outdated: `condition` does not allow to delete the workflow as it is now.
         """
         entry = await self._cluster.workflow(name)
+        if condition is not None:
+            entry = await self._refreshed(name, condition)  # or runs would be lost before it is refused
         uid = entry.view.metadata.uid
         unowned = [
             run for run in entry.runs.all() if all(o.uid != uid for o in run.metadata.owner_references)
         ]
         first = {run.metadata.name: run for run in (*unowned, *entry.runs.live())}
         await self._delete_runs(first.values())
-        try:
+
+        async def delete(current: WorkflowEntry) -> None:
+            if current.view.metadata.uid != uid:
+                raise NotFound(name)
+            version = current.view.metadata.resource_version if condition else None
             await self._store.delete(
-                WORKFLOWS, self._cluster.namespace, name, propagation="Background", uid=uid
+                WORKFLOWS,
+                self._cluster.namespace,
+                name,
+                propagation="Background",
+                uid=uid,
+                resource_version=version,
             )
+
+        try:
+            await self.change(name, condition, delete)
         except NotFound:
             self._cluster.mark_workflow_deleted(entry.view)
             raise NotFound(f"there is no workflow {name!r} any more") from None
         self._cluster.mark_workflow_deleted(entry.view)
+        trail.changed(trail.of_workflow(entry.view), DELETED, entry.view.spec, None)
         log.info("%s deleted workflow %s; runs ended by that: %d", caller, name, len(first))
 
     async def _delete_runs(self, runs: Iterable[ExecutionView]) -> None:
@@ -209,9 +297,9 @@ class WorkflowService:
             "spec": drafts.difference(current, spec),
         }
         name = entry.view.metadata.name
-        self._cluster.cache_workflow(
-            await self._store.patch(WORKFLOWS, self._cluster.namespace, name, patch, WorkflowView)
-        )
+        view = await self._store.patch(WORKFLOWS, self._cluster.namespace, name, patch, WorkflowView)
+        self._cluster.cache_workflow(view)
+        trail.changed(trail.of_workflow(view), of_generation(view.metadata.generation), current, view.spec)
 
     def _check(
         self, body: Mapping[str, Any], current: Mapping[str, Any] | None, spec: Mapping[str, Any]

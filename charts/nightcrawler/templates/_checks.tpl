@@ -92,6 +92,7 @@ nightcrawler_crds/words.py, which a test sees to. */}}
 {{- end -}}
 {{- include "nightcrawler.word" (list "facade.settings.keepAlive" .Values.facade.settings.keepAlive $duration) -}}
 {{- include "nightcrawler.word" (list "archive.keepFor" .Values.archive.keepFor $duration) -}}
+{{- include "nightcrawler.word" (list "archive.auditKeepFor" .Values.archive.auditKeepFor $duration) -}}
 {{- include "nightcrawler.word" (list "keptLogs.bytes" .Values.keptLogs.bytes $memory) -}}
 {{- include "nightcrawler.word" (list "keptLogs.totalBytes" .Values.keptLogs.totalBytes $memory) -}}
 {{- range $index, $team := .Values.teams -}}

@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 
 from nightcrawler_crds import errors
+from nightcrawler_crds.correlation import REQUEST_ID
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.lines import bounded_lines, last_bytes, lines_of
 from nightcrawler_crds.kube.reading import from_json
@@ -117,21 +118,20 @@ class Store:
         *,
         propagation: Propagation = "Background",
         uid: str | None = None,
+        resource_version: str | None = None,
         grace_period: int | None = None,
     ) -> None:
         """Delete an object, and its dependents by an explicit propagation policy.
 
         Raises:
             NotFound: It does not exist.
-            Conflict: `uid` is given, and the object of that name has another UID.
+            Conflict: `uid` or `resource_version` is given, and the object of that name has another.
         """
-        options: dict[str, Any] = {
-            "kind": "DeleteOptions",
-            "apiVersion": "v1",
-            "propagationPolicy": propagation,
-        }
-        if uid:
-            options["preconditions"] = {"uid": uid}
+        options: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1"}
+        options["propagationPolicy"] = propagation
+        preconditions = {"uid": uid, "resourceVersion": resource_version}
+        if given := {key: value for key, value in preconditions.items() if value}:
+            options["preconditions"] = given
         if grace_period is not None:
             options["gracePeriodSeconds"] = grace_period
         await self._request("DELETE", _path(resource, namespace, name), body=options)
@@ -360,6 +360,8 @@ class Store:
         content_type: str = "application/json",
     ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
         headers = await self._connection.headers()
+        if request_id := REQUEST_ID.get():
+            headers["Audit-ID"] = request_id
         data = None
         if body is not None:
             data = body if isinstance(body, bytes) else msgspec.json.encode(body)

@@ -154,7 +154,7 @@ class Security(ApiModel):
         default=None, description="Who can see the workflow." + LISTED_LATER
     )
     audit_logging: bool | None = Field(
-        default=None, description="Whether changes and runs are audited." + LISTED_LATER
+        default=None, description="Whether reads over REST are recorded too; changes always are."
     )
     secure_secrets: bool | None = Field(
         default=None,

@@ -119,7 +119,6 @@ _Is = Callable[[WorkflowSpec, WorkflowConfig], bool]
 
 _DEFERRED: Final[Sequence[tuple[str, _Is]]] = (
     ("config.security.visibility", lambda _, config: _security(config).visibility not in (None, "Public")),
-    ("config.security.auditLogging", lambda _, config: bool(_security(config).audit_logging)),
     ("config.security.permissions", lambda _, config: bool(_security(config).permissions)),
 )
 

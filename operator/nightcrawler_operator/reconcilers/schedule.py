@@ -35,6 +35,10 @@ log = logging.getLogger(__name__)
 
 _STEPS: Final = 20
 """Of one reconcile: each records something, or looks something up."""
+_CANCELLED: Final = {
+    "metadata": {"annotations": {names.ANNOTATION_CANCELLED_BY: names.SCHEDULE_EXECUTOR}},
+    "spec": {"cancel": True},
+}
 _WRITE_TIMEOUT: Final = 5.0
 
 
@@ -124,7 +128,7 @@ class ScheduleReconciler:
             self._lease()
             try:
                 written = await self._store.patch(
-                    names.EXECUTIONS, namespace, name, {"spec": {"cancel": True}}, ExecutionView
+                    names.EXECUTIONS, namespace, name, _CANCELLED, ExecutionView
                 )
             except errors.NotFound:
                 continue  # its deletion is reported by the watch
