@@ -46,7 +46,8 @@ def start(supervisor: Supervisor, plan: Plan, api: Api) -> None:
             "--kubelet-preferred-address-types=InternalIP",
             "--kubelet-use-node-status-port",
             f"--metric-resolution={_EVERY}",
-            "--kubelet-request-timeout=5s",
+            # A loaded node takes seconds for its figures; the most that the resolution allows.
+            "--kubelet-request-timeout=9s",
             *plan.extra_args.get(NAME, ()),
         ],
     )

@@ -42,7 +42,7 @@ LOGS: Final = {
     ("profile", "Load More"): ["8 loaders"],
     ("profile", "Report"): ["no loaders"],
     ("notifications", "Report"): ["report written"],
-    ("usage", "Work and Rest"): ["worked half of 45 seconds"],
+    ("usage", "Work and Rest"): ["worked half of 75 seconds"],
     ("shared-volume", "Download"): ["20000"],
     ("shared-volume", "Clean"): ["13122"],
     ("shared-volume", "Aggregate"): ["127183844"],

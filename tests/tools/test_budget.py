@@ -20,7 +20,7 @@ def test_a_tier_over_its_budget_is_marked() -> None:
         ("tests/e2e: 100.0 min of 10 in its budget: OVER", True),
         ("tests/tools: 166.7 min", False),
         ("tests/unit: 1.0 min of 3 in its budget", False),
-        ("the run: 10.0 min of 12 in its budget", False),
+        ("the run: 10.0 min of 25 in its budget", False),
     ]
 
 
