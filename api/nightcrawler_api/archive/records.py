@@ -167,7 +167,7 @@ class SqlRecords:
         return Place(self._identity(), self._cluster.namespace)
 
     async def _look_at_all(self) -> None:
-        """Look for what has changed while nobody looked; the first time of all, take everything for known."""
+        """Record what has changed since the last observation; at the very first, record nothing."""
         place, now = self._place, clock.utcnow()
         found = list(others.present(self._cluster.index, now))
         if not await self._database.read(lambda connection: recordrows.has_begun(connection, place)):

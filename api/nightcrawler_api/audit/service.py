@@ -21,7 +21,7 @@ Editable = Callable[[Caller], Awaitable[frozenset[str] | None]]
 
 
 async def _all(_: Caller) -> None:
-    """What everybody may edit where nobody is asked who they are."""
+    """What everybody may edit without identity."""
 
 
 class AuditService:
@@ -41,7 +41,7 @@ class AuditService:
         if self._records is None:
             raise StateConflict(
                 "this installation has no archive, so that audit records are in the facade's log alone; "
-                "whoever installed it can have them kept with NIGHTCRAWLER_KEEP=archive"
+                "the administrator can have them kept with NIGHTCRAWLER_KEEP=archive"
             )
         query = replace(_query(asked), workflows=await self._editable(caller))
         found = await self._records.page(query, asked.limit + 1)
