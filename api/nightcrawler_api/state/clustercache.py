@@ -166,7 +166,7 @@ class ClusterCache:
         return [profile for profile in self._profiles.cache if not profile.metadata.deletion_timestamp]
 
     async def refresh_workflow(self, name: str) -> WorkflowEntry:
-        """A workflow, read anew from the API server; raises as `workflow` does."""
+        """A workflow, read from the API server; raises as `workflow` does."""
         self.cache_workflow(await self._store.get(WORKFLOWS, self.namespace, name, WorkflowView))
         return await self.workflow(name)
 
