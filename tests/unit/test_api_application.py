@@ -206,7 +206,7 @@ async def test_a_missing_namespace_is_reported_with_what_to_do() -> None:
 async def test_missing_rights_are_reported_only_where_nothing_could_be_read() -> None:
     async with asking({}, no_rights) as (client, app):
         assert (await client.get("/readyz")).status_code == 200
-        app.state.facade.cluster._workflows.synced.clear()
+        app.state.facade.cluster._workflows["nightcrawler-workflows"].synced.clear()
         answer = await client.get("/readyz")
     assert answer.status_code == 503
     assert "the facade has no rights in it" in answer.json()["detail"]

@@ -112,7 +112,7 @@ async def test_an_operator_that_cannot_be_seen_is_not_said_to_work(
 
 async def test_it_answers_before_anything_could_be_read() -> None:
     async with asking({}, a_cluster) as (client, app):
-        app.state.facade.cluster._workflows.synced.clear()
+        app.state.facade.cluster._workflows["nightcrawler-workflows"].synced.clear()
         answer = await client.get("/api/status")
     assert answer.status_code == 200
     assert answer.json()["healthy"] is False

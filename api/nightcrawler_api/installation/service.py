@@ -43,7 +43,8 @@ class InstallationService:
         """The state now, within seconds, also while the API server does not answer."""
         cluster = self._cluster
         operator, kubernetes = await asyncio.gather(self._operator(), self._version())
-        server, caches, kept = cluster.reachability, self._caches(), health_of(self._kept)
+        server, kept = cluster.reachability, health_of(self._kept)
+        caches = self._caches(caller)
         are_usable = [one["usable"] for one in (kept.get("archive"), kept.get("keptLogs")) if one is not None]
         shown: InstallationStatus = {
             "healthy": operator.get("working", False)
@@ -57,27 +58,35 @@ class InstallationService:
             "apiServer": {"reachable": server.reachable, "seconds": round(server.seconds, 3)},
             "caches": caches,
             "streams": {"open": len(self._streams), "limit": self._streams.limit},
-            **kept,
         }
+        if "archive" in kept:
+            shown["archive"] = kept["archive"]
+        if "keptLogs" in kept:
+            shown["keptLogs"] = kept["keptLogs"]
+        if cluster.others != () and caller.is_admin:
+            shown["namespaces"] = ["*"] if cluster.others is None else list(cluster.others)
+            shown["unreadNamespaces"] = cluster.unread
         if kubernetes:
             shown["apiServer"]["version"] = kubernetes
         return shown
 
-    def _caches(self) -> list[CacheStatus]:
+    def _caches(self, caller: Caller) -> list[CacheStatus]:
+        """The caches; how much there is of what others may not see, administrators alone are told."""
         cluster = self._cluster
         silences, unreadable = cluster.silences, cluster.unreadable
         unsynced, stale = cluster.unsynced, cluster.stale_kinds
-        return [
-            {
+        found: list[CacheStatus] = []
+        for kind, objects in cluster.sizes.items():
+            one: CacheStatus = {
                 "kind": kind,
-                "objects": objects,
-                "unreadable": unreadable[kind],
                 "synced": kind not in unsynced,
                 "stale": kind in stale,
                 "silentSeconds": round(silences[kind], 1),
             }
-            for kind, objects in cluster.sizes.items()
-        ]
+            if caller.is_admin:
+                one |= {"objects": objects, "unreadable": unreadable[kind]}
+            found.append(one)
+        return found
 
     async def _operator(self) -> OperatorStatus:
         namespace, name = self._lease
