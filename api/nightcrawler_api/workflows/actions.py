@@ -58,7 +58,9 @@ class WorkflowActions:
             generation = of_generation(view.metadata.generation)
             trail.changed(trail.of_workflow(view), generation, entry.view.spec, view.spec)
 
-        entry = await self._workflows.changes.change(name, caller, operation, condition, write)
+        entry = await self._guard.workflow(name, caller, operation)
+        changes = self._workflows.changes
+        entry = await changes.change(entry, condition, changes.check_of(caller, operation), write)
         log.info("%s %s workflow %s", caller, "paused" if suspend else "resumed", name)
         return self._guard.ids.shown(presenter.updated(entry), entry.order[1])
 

@@ -14,7 +14,11 @@ from nightcrawler_api.state.index import WorkflowEntry
 from nightcrawler_api.workflows.versions import allowed, outdated
 from nightcrawler_crds.errors import Conflict, NotFound
 
+Check = Callable[[WorkflowEntry], Awaitable[None]]
+"""Raises what `Guard.check` raises if the caller may not change the workflow, as it is in this entry."""
+
 Write = Callable[[WorkflowEntry], Awaitable[None]]
+"""Raises `Conflict` if the workflow is not as in this entry any more."""
 
 _TRIES: Final = 5
 
@@ -26,42 +30,42 @@ class Changes:
         self._cluster = cluster
         self._guard = guard
 
+    def check_of(self, caller: Caller, operation: Operation) -> Check:
+        """The check of an operation that takes the same whatever the workflow is."""
+
+        async def check(entry: WorkflowEntry) -> None:
+            await self._guard.check(entry, caller, (operation.access,), operation.verb)
+
+        return check
+
     async def change(
-        self,
-        id_: str,
-        caller: Caller,
-        operation: Operation,
-        condition: IfMatch | None,
-        write: Write,
+        self, entry: WorkflowEntry, condition: IfMatch | None, check: Check, write: Write
     ) -> WorkflowEntry:
-        """Write to a workflow as it is now, if a condition allows it; again if it was changed meanwhile.
+        """Write to a workflow, if a condition allows it; again if it was changed meanwhile.
 
         Args:
-            id_: The workflow's id.
-            caller: Who changes it.
-            operation: What is done, by which it is decided whether the caller may.
+            entry: The workflow, of which it is known that the caller sees it.
             condition: The versions that may be changed; None for any.
-            write: Raises `Conflict` if the workflow is not as in this entry any more.
+            check: Whether the caller may change it, before they learn that it has another version.
+            write: Writes to it.
 
         Returns:
             The workflow after the change.
+
+        Raises:
+            Outdated: The condition does not allow it.
+            NotFound: The workflow is gone.
         """
-        entry = await self._guard.workflow(id_, caller, operation)
         if not allowed(entry.view, condition):
             # Another replica may have made the change that the caller has seen.
-            entry = await self.refreshed(entry, caller, operation, condition)
-        await self.written(entry, caller, operation, condition, write)
+            entry = await self.refreshed(entry, condition, check)
+        await self.written(entry, condition, check, write)
         return self._cluster.entry(entry)
 
     async def written(
-        self,
-        entry: WorkflowEntry,
-        caller: Caller,
-        operation: Operation,
-        condition: IfMatch | None,
-        write: Write,
+        self, entry: WorkflowEntry, condition: IfMatch | None, check: Check, write: Write
     ) -> None:
-        """Write to a workflow, as `change` does."""
+        """Write to a workflow whose version is allowed, as `change` does."""
         for attempt in range(_TRIES):
             try:
                 await write(entry)
@@ -72,19 +76,17 @@ class Changes:
                     raise Conflict(
                         f"the workflow {id_!r} keeps being changed by others; try again later"
                     ) from error
-                entry = await self.refreshed(entry, caller, operation, condition)
+                entry = await self.refreshed(entry, condition, check)
 
-    async def refreshed(
-        self, entry: WorkflowEntry, caller: Caller, operation: Operation, condition: IfMatch | None
-    ) -> WorkflowEntry:
-        """A workflow as the API server has it, if the caller may still do that, and to this version."""
+    async def refreshed(self, entry: WorkflowEntry, condition: IfMatch | None, check: Check) -> WorkflowEntry:
+        """A workflow as the API server has it, if the caller may still change it, and this version of it."""
         id_ = self._guard.ids.of(*entry.view.metadata.key)
         try:
             entry = await self._cluster.refresh_workflow(entry)
         except NotFound:
             self._cluster.mark_workflow_deleted(entry.view)
             raise gone(id_) from None
-        await self._guard.check(entry, caller, (operation.access,), operation.verb)
+        await check(entry)
         if not allowed(entry.view, condition):
             raise outdated(entry.view, id_)
         return entry

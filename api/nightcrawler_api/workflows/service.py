@@ -209,6 +209,10 @@ class WorkflowService:
             Outdated: `condition` does not allow a change to the workflow as it is now.
         """
 
+        async def may(entry: WorkflowEntry) -> None:
+            _, _, changes = self._wanted(entry, body)
+            await self._guard.check(entry, caller, access_for(entry.view.spec, changes))
+
         async def merge(entry: WorkflowEntry) -> None:
             await self._merge(entry, body, caller)
 
@@ -216,7 +220,8 @@ class WorkflowService:
         turn = self._turns.setdefault(name, asyncio.Lock())
         async with turn:
             # What else it takes depends on what is changed.
-            entry = await self.changes.change(name, caller, Operation.SHOW_WORKFLOW, condition, merge)
+            entry = await self._guard.workflow(name, caller, Operation.SHOW_WORKFLOW)
+            entry = await self.changes.change(entry, condition, may, merge)
         log.info("%s changed workflow %s", caller, name)
         warnings = await self._warnings.of(entry.view)
         return self._guard.ids.shown(presenter.updated(self._cluster.entry(entry), warnings), entry.order[1])
@@ -232,11 +237,11 @@ class WorkflowService:
         Raises:
             Outdated: `condition` does not allow to delete the workflow as it is now.
         """
-        operation = Operation.DELETE_WORKFLOW
-        entry = await self._guard.workflow(name, caller, operation)
+        entry = await self._guard.workflow(name, caller, Operation.DELETE_WORKFLOW)
+        may = self.changes.check_of(caller, Operation.DELETE_WORKFLOW)
         if condition is not None:
             # Or runs would be lost before it is refused.
-            entry = await self.changes.refreshed(entry, caller, operation, condition)
+            entry = await self.changes.refreshed(entry, condition, may)
         doomed = entry.view
         uid = doomed.metadata.uid
         unowned = [
@@ -260,7 +265,7 @@ class WorkflowService:
             self._cluster.mark_workflow_deleted(doomed)
             raise gone(name)
 
-        await self.changes.written(entry, caller, operation, condition, delete)
+        await self.changes.written(entry, condition, may, delete)
         self._cluster.mark_workflow_deleted(doomed)
         trail.changed(trail.of_workflow(doomed), DELETED, doomed.spec, None)
         log.info("%s deleted workflow %s; runs ended by that: %d", caller, name, len(first))
@@ -285,12 +290,19 @@ class WorkflowService:
                 )
             self._cluster.mark_execution_deleted(run)
 
-    async def _merge(self, entry: WorkflowEntry, body: Mapping[str, Any], caller: Caller) -> None:
+    def _wanted(
+        self, entry: WorkflowEntry, body: Mapping[str, Any]
+    ) -> tuple[Mapping[str, Any], dict[str, Any], dict[str, Any]]:
+        """What a merge wants: its body without what is so by default, the spec after it, and what changes."""
         current = entry.view.spec
         shown = presenter.detail(entry, self._in_force, clock.utcnow(), self._cluster.profiles())
         body = drafts.without_repeated_defaults(body, current, shown)
         spec = drafts.desired_spec(current, body)
-        changes = drafts.difference(current, spec)
+        return body, spec, drafts.difference(current, spec)
+
+    async def _merge(self, entry: WorkflowEntry, body: Mapping[str, Any], caller: Caller) -> None:
+        current = entry.view.spec
+        body, spec, changes = self._wanted(entry, body)
         # By the version that the patch changes, so that nobody uses a permission that is just withdrawn.
         await self._guard.check(entry, caller, access_for(current, changes))
         self._check(body, current, spec)
