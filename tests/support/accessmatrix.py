@@ -87,6 +87,7 @@ class Asked:
 
     Attributes:
         changes: Whether a good one changes the workflow, so that it is sent only where it is to be refused.
+        headers: What is sent besides.
     """
 
     verb: str
@@ -95,8 +96,10 @@ class Asked:
     code: int = 200
     body: Any = None
     changes: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
 
 
+STALE: Final = {"If-Match": "of-another.1"}
 REQUESTS: Final = (
     Asked("GET", "/workflows/{w}", "v"),
     Asked("GET", "/workflows/{w}/export", "v"),
@@ -118,6 +121,22 @@ REQUESTS: Final = (
     Asked("POST", "/workflows/{w}/executions/{e}/rerun", "x", 201, {"revision": "latest"}),
     Asked("POST", "/workflows/{w}/executions/{e}/cancel", "x", 202),
     Asked("DELETE", "/workflows/{w}", "d", changes=True),
+    # A condition that does not hold tells nobody anything who may not change it anyway.
+    Asked("PUT", "/workflows/{w}", "e", 412, body={"description": "changed"}, headers=STALE),
+    Asked("PUT", "/workflows/{w}", "e", body={"description": "changed"}, headers={"If-Match": "*"}),
+    Asked("POST", "/workflows/{w}/pause", "x", 412, headers=STALE),
+    Asked("POST", "/workflows/{w}/resume", "x", 412, headers=STALE),
+    Asked("DELETE", "/workflows/{w}", "d", 412, headers=STALE),
+    # The same key of everybody.
+    Asked("POST", "/workflows/{w}/execute", "x", 201, headers={"Idempotency-Key": "one"}),
+    Asked(
+        "POST",
+        "/workflows/{w}/executions/{e}/rerun",
+        "x",
+        201,
+        {"revision": "latest"},
+        headers={"Idempotency-Key": "one"},
+    ),
 )
 """All that is about one workflow; a test sees to it that no route is missing."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from localcluster import LocalCluster
-from tests.support.accessmatrix import Person
+from tests.support.accessmatrix import Made, Person, words
 from tests.support.callers import As
 from tests.support.cluster import a_namespace
 from tests.support.facade import Served, give_rights, serving
@@ -47,16 +47,28 @@ class Site:
         """The namespace that the matrix calls home or other."""
         return self.served.namespace if which == "home" else self.other
 
+    def may(self, person: Person, made: Made) -> str:
+        """What the oracle says, narrowed by Kubernetes' rights in that mode: those of readers are to see."""
+        here = person.home if made.place == "home" else person.other
+        found = words(person, made)
+        if self.mode == "oidc" or person.root:
+            return found
+        if not here:
+            return ""
+        return found if here != "reader" else "v" * ("v" in found)
+
 
 @contextlib.contextmanager
-def a_site(cluster: LocalCluster, folder: Path, mode: Mode, people: Sequence[Person]) -> Iterator[Site]:
+def a_site(
+    cluster: LocalCluster, folder: Path, mode: Mode, people: Sequence[Person], **settings: object
+) -> Iterator[Site]:
     """Two namespaces, a facade that serves both, and its people."""
     teams = folder / f"teams-{mode}.yaml"
     teams.write_text("{}")
     with contextlib.ExitStack() as stack:
         other = stack.enter_context(a_namespace(cluster))
         issuer = stack.enter_context(an_issuer()) if mode == "oidc" else None
-        own: dict[str, object] = {"identity": mode, "teams_file": teams, "namespaces": other}
+        own: dict[str, object] = {"identity": mode, "teams_file": teams, "namespaces": other, **settings}
         if issuer is not None:
             own |= {"oidc_issuer": issuer.url, "oidc_audiences": AUDIENCE}
         else:

@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncGenerator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,13 +15,17 @@ import pytest
 from fastapi import APIRouter, FastAPI
 
 from nightcrawler_api.app import create_app
+from nightcrawler_api.audit.contract import Within
+from nightcrawler_api.audit.schemas import AuditParameters
+from nightcrawler_api.audit.service import AuditService
+from nightcrawler_api.audit.trail import TRAIL, Trail
 from nightcrawler_api.auth.declared import UndeclaredRoute, declared, open_paths
 from nightcrawler_api.auth.guard import Guard
 from nightcrawler_api.auth.operations import Operation, Reach, performs
 from nightcrawler_api.auth.teams import NOBODY, TeamRules, everyone_of
 from nightcrawler_api.auth.teamsfile import Teams
 from nightcrawler_api.caller import Caller, unidentified
-from nightcrawler_api.errors import Invalid, NotAllowed
+from nightcrawler_api.errors import Invalid, NotAllowed, StateConflict
 from nightcrawler_api.events.service import EventService
 from nightcrawler_api.http.streams import Stream, Streams
 from nightcrawler_api.ids import Ids
@@ -34,6 +40,7 @@ from nightcrawler_crds.kube.views import WorkflowView
 from tests.support.views import execution, workflow
 
 HOME: Final = "default"
+_RECORDS: Final = Operation.LIST_AUDIT_RECORDS
 
 
 def person(name: str, *groups: str) -> Caller:
@@ -148,6 +155,48 @@ async def test_what_may_not_be_seen_is_answered_like_what_is_not_there() -> None
         await known.guard.workflow("w", OTTO, Operation.DELETE_WORKFLOW)
 
 
+async def test_what_is_hidden_from_a_caller_is_told_to_the_record_of_the_request() -> None:
+    known = Known()
+    known.cluster.cache_workflow(a_workflow("w", "Private"))
+    for id_, caller, hidden in (("w", BOB, "w"), ("none", BOB, None), ("w", ANN, None)):
+        token = TRAIL.set(trail := Trail())
+        with suppress(NotFound):
+            await known.guard.workflow(id_, caller, Operation.SHOW_WORKFLOW)
+        TRAIL.reset(token)
+        assert (trail.hidden, trail.read and trail.read.workflow) == (hidden is not None, hidden)
+
+
+async def test_records_may_be_read_of_what_a_caller_administers_or_may_edit() -> None:
+    rules = TeamRules.model_validate_json(
+        '{"admins": {"groups": ["root"]}, "teams": [{"namespaces": ["default"], "groups": '
+        '[{"name": "team"}, {"name": "lead", "admin": true}, {"name": "reader", "readOnly": true}]}]}'
+    )
+    known = Known(Teams(rules))
+
+    async def readable(caller: Caller) -> Within | None:
+        return await known.guard.readable(caller, Operation.LIST_AUDIT_RECORDS)
+
+    assert await readable(ANN) == Within()
+    for name in ("Private", "Team", "Public"):
+        known.cluster.cache_workflow(a_workflow(name, name))
+    assert await readable(ANN) == Within(workflows={HOME: frozenset(("Private", "Team", "Public"))})
+    assert await readable(BOB) == Within(workflows={HOME: frozenset(("Team", "Public"))})
+    assert await readable(person("lea", "lead")) == Within(frozenset((HOME,)))
+    for nobody in (OTTO, person("rita", "reader")):
+        assert not await readable(nobody)
+    for everybody in (person("root", "root"), unidentified("anonymous")):
+        assert await readable(everybody) is None
+
+
+async def test_who_may_edit_nothing_is_refused_records() -> None:
+    known = Known()
+    service = AuditService(None, known.guard.ids, partial(known.guard.readable, operation=_RECORDS))
+    with pytest.raises(NotAllowed, match="the permission Edit"):
+        await service.page(AuditParameters(), OTTO)
+    with pytest.raises(StateConflict, match="has no archive"):
+        await service.page(AuditParameters(), unidentified("anonymous"))
+
+
 async def test_where_a_workflow_is_created() -> None:
     several = TeamRules.model_validate_json(
         '{"teams": [{"namespaces": ["a", "b"], "groups": [{"name": "two"}]},'
@@ -241,7 +290,7 @@ async def test_a_stream_ends_when_the_credentials_of_its_caller_expire() -> None
     async def send(message: Any) -> None:
         sent.append(message)
 
-    stream = Stream(parts(), Streams(10), until=0.0)
+    stream = Stream(parts(), Streams(10), Caller("ann", expires=0.0))
     await asyncio.wait_for(stream.stream_response(send), 5)
     assert sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
 
