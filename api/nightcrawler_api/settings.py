@@ -128,7 +128,7 @@ class Settings(common.CommonSettings):
         Field(
             (),
             description="Further namespaces that are served, separated by commas, or * for all; ids of their "
-            "workflows are such as `vision:wf-1001`. Nothing of them is archived (KEEP).",
+            "workflows are such as `vision:wf-1001`. Their runs are not archived (KEEP).",
         )
     )
     allow_own_namespace: bool = Field(

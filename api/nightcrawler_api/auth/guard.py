@@ -181,7 +181,7 @@ class Guard:
         others = [one for one in known if one.namespace not in own]
         single = {one for one in others if await self.may(caller, one, operation)}
         workflows: dict[str, set[str]] = {}
-        for entry in self._cluster.index.workflows() if single else ():
+        for entry in self._cluster.index.workflows():
             if entry.protection in single:
                 namespace, name = entry.view.metadata.key
                 workflows.setdefault(namespace, set()).add(name)
