@@ -311,11 +311,14 @@ async def test_other_namespaces_are_looked_at_like_the_home_namespace(
 
 async def test_what_a_namespace_has_that_is_read_late_is_no_change(archive_url: str) -> None:
     office = Office(archive_url, others=("vision",))
-    for informer in (office.cluster._workflows["vision"], office.cluster._executions["vision"]):
+    late = (office.cluster._workflows["vision"], office.cluster._executions["vision"])
+    for informer in late:
         informer.synced.clear()
     async with office.working():
         await office.until_begun()
         office.cluster.cache_workflow(elsewhere("old"))
+        for informer in late:
+            informer.synced.set()
         await office.until_begun(2)
         office.cluster.cache_workflow(elsewhere("new", version=2))
         found = await office.until(1)

@@ -196,12 +196,14 @@ class SqlRecords:
     async def _catch_up(self) -> None:
         while due := self._others.due(time.monotonic(), _BATCH):
             for namespace in {record.subject.namespace for record in due}:
+                own = [record for record in due if record.subject.namespace == namespace]
+                if namespace in self._cluster.unread:
+                    self._others.add(own, time.monotonic())  # until all is read that was there before
+                    continue
                 # Where all are served, a namespace that nobody has looked at is new.
                 if namespace not in self._looked_at and self._cluster.others is not None:
                     await self._look_at(namespace)
-                await self._settle(
-                    namespace, [record for record in due if record.subject.namespace == namespace]
-                )
+                await self._settle(namespace, own)
         if time.monotonic() >= self._retained_at + _RETENTION_SECONDS:
             for namespace in await self._places():
                 await self._remove(Place(self._identity(), namespace))
