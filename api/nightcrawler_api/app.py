@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
@@ -38,7 +38,7 @@ from nightcrawler_api.executions.reader import ExecutionReader
 from nightcrawler_api.executions.service import ExecutionService
 from nightcrawler_api.executions.steplogs import StepLogs
 from nightcrawler_api.executions.usage import LiveUsage
-from nightcrawler_api.http.conditions import Conditions
+from nightcrawler_api.http.conditions import refuse_others
 from nightcrawler_api.http.heads import HeadAsGet
 from nightcrawler_api.http.limits import Limited, Limits
 from nightcrawler_api.http.origins import SameOrigin
@@ -94,6 +94,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         version=version("nightcrawler"),
         description=_DESCRIPTION,
         lifespan=_watching,
+        dependencies=[Depends(refuse_others)],
         separate_input_output_schemas=False,
         generate_unique_id_function=lambda route: route.name,
     )
@@ -130,8 +131,7 @@ def in_front(app: FastAPI) -> ASGIApp:
     facade: Facade = app.state.facade
     settings = facade.settings
     limits = Limits(settings.max_head_bytes, settings.max_body_bytes, settings.max_requests_per_second)
-    served: ASGIApp = Limited(Conditions(app), limits)
-    served = facade.identity.in_front(served, settings.default_user, facade.open_paths)
+    served = facade.identity.in_front(Limited(app, limits), settings.default_user, facade.open_paths)
     served = SameOrigin(served, allowed=settings.cors_origins, only_loopback=is_loopback(settings.api_host))
     if settings.cors_origins:
         served = CORSMiddleware(

@@ -88,7 +88,7 @@ class Masks:
             try:
                 secret = await self._store.get(SECRETS, namespace, name, SecretView)
             except NotFound:
-                continue  # nobody knows what it was
+                continue  # its former values are not known
             values += values_of(secret.data, keys)
         return Mask(values)
 

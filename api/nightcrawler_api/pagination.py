@@ -112,6 +112,24 @@ class Window:
     limit: int
 
 
+class Paged(Continued):
+    """Query parameters of a list that is paged by number as well; `sort` is each list's own."""
+
+    sort: str
+    page: int = Field(1, ge=1, description="Number of the page, from 1.")
+    page_size: Size = Field(DEFAULT_SIZE, description="Entries on a page.")
+
+    @property
+    def window(self) -> Window:
+        """The entries on the page."""
+        return Window((self.page - 1) * self.page_size, self.page_size)
+
+    @property
+    def ordering(self) -> Ordering:
+        """The order of the list; raises `Invalid` for a cursor that cannot be used."""
+        return ordering(self.sort, self.cursor, "page" if self.page > 1 else None)
+
+
 def ordering(sort: str, cursor: str | None, skipped: str | None) -> Ordering:
     """The order of a list: a field, with `-` before it if descending, and where to start.
 

@@ -17,7 +17,7 @@ from typing import Final
 from nightcrawler_crds.allocation import LimitOf, Queue, Rank, Subject, Subjects, allocate, queue_of
 
 _MOST_ENDS: Final = 2_000
-"""After so many runs have ended in thought, nobody knows."""
+"""The most runs whose end is assumed; what comes after them is not estimated."""
 
 
 @dataclass(frozen=True, slots=True)

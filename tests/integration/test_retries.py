@@ -62,7 +62,9 @@ def test_a_retry_that_succeeds_makes_the_run_complete(shared: Team) -> None:
 
     one = status["steps"]["one"]
     assert (one["phase"], one["attempt"], one["exitCode"]) == ("Completed", 2, 0)
-    assert one.keys() == {"phase", "attempt", "startTime", "completionTime", "jobName", "exitCode"}
+    # How long the first attempt ran is part of the cost, unless that was less than a second.
+    shown = one.keys() - {"earlierSeconds"}
+    assert shown == {"phase", "attempt", "startTime", "completionTime", "jobName", "exitCode"}
 
 
 def test_a_further_attempt_is_recorded_before_its_job_is_created(shared: Team) -> None:

@@ -126,3 +126,12 @@ async def test_a_precondition_that_nothing_looks_at_is_refused(
         [error] = answer.json()["errors"]
         assert error["parameter"] == header
         assert error["detail"].startswith("is not looked at")
+
+
+async def test_a_method_that_is_not_there_is_refused_before_its_preconditions() -> None:
+    async with store_of(unreached) as store:
+        app = create_app(Settings(), store)
+        transport = httpx.ASGITransport(in_front(app))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            answer = await client.get("/api/workflows/w/pause", headers={"If-Match": "*"})
+    assert answer.status_code == 405

@@ -113,6 +113,24 @@ def test_at_level_min_it_has_run_and_steps(level: str | None) -> None:
     assert found["train"].start == seconds("14:45:02"), "a step begins with its first attempt"
 
 
+@pytest.mark.parametrize(("level", "shown"), [("med", True), ("debug", True), ("min", False), (None, False)])
+def test_from_level_med_on_it_has_what_was_used(level: str | None, *, shown: bool) -> None:
+    used = {"cpu": {"average": 48, "peak": 120}, "gpu": {"average": 0, "peak": 7}}
+    steps = {"train": {"phase": "Completed", "completionTime": "2025-07-10T14:47:00Z", "usage": used}}
+    found = spans(a_run(level, steps=steps, resourceUsage={"cpu": 48, "gpu": 0}))
+    run, step = (
+        {
+            name.removeprefix("nightcrawler.usage."): value
+            for name, value in found[span].attributes.items()
+            if name.startswith("nightcrawler.usage.")
+        }
+        for span in ("wf-1001", "train")
+    )
+    assert run == ({"cpu": 48, "gpu": 0} if shown else {})
+    expected = {"cpu.average": 48, "cpu.peak": 120, "gpu.average": 0, "gpu.peak": 7}
+    assert step == (expected if shown else {})
+
+
 def test_a_failed_run_has_its_message_and_a_cancelled_one_no_status() -> None:
     failed = spans(a_run(phase="Failed", message="step 'train' failed: exit code 3"))["wf-1001"]
     assert (failed.status, failed.message) == (2, "step 'train' failed: exit code 3")

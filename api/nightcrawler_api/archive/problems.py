@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-MIGRATE: Final = "whoever installed this has to run `nightcrawler-api migrate`"
+MIGRATE: Final = "the administrator has to run `nightcrawler-api migrate`"
 NO_SCHEMA: Final = f"the archive's database has no tables yet; {MIGRATE}"
 OLD_SCHEMA: Final = (
     "the archive's tables are of an earlier version ({version}, and this facade needs {needed}); "

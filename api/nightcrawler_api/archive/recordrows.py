@@ -51,7 +51,7 @@ def _add(connection: Connection, where: int, record: Record, keys: Mapping[str, 
         audit_records.c.namespace_id == where, audit_records.c.key == record.id
     )
     if connection.execute(there).first() is not None:
-        return  # nobody could be told that it was written
+        return  # it was written before, and the answer was lost
     # A request may have changed objects of several namespaces.
     marks: dict[int, list[Mark]] = {}
     for mark in dict.fromkeys(record.marks):
@@ -158,7 +158,7 @@ def workflows_not_deleted(connection: Connection, place: Place) -> dict[str, str
 
 
 def remove(connection: Connection, place: Place, before: datetime, present: Collection[str]) -> int:
-    """Remove some old records, and the marks that nobody needs; returns how many records."""
+    """Remove some old records, and the marks without a record; returns how many records."""
     where = place_id(connection, place)
     oldest = (
         select(audit_records.c.id)

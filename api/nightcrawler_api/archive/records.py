@@ -177,7 +177,7 @@ class SqlRecords:
             await self._look_at(namespace)
 
     async def _look_at(self, namespace: str) -> None:
-        """Look for what has changed while nobody looked; the first time of all, take everything for known."""
+        """Record what has changed since the last observation; at the very first, record nothing."""
         place, now = Place(self._identity(), namespace), clock.utcnow()
         found = list(others.present(self._cluster.index, namespace, now))
         if not await self._database.read(lambda connection: recordrows.has_begun(connection, place)):

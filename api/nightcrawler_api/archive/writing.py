@@ -30,7 +30,7 @@ _AT_ONCE: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Whose rows are meant: those of one namespace of a cluster, which the UID of its kube-system tells."""
+    """Whose rows are meant: those of one namespace of a cluster, identified by the UID of kube-system."""
 
     cluster: str
     namespace: str

@@ -1,4 +1,4 @@
-"""What the operations of the REST API are called in records, and of which requests there is one; pure."""
+"""Names of the REST API's operations in audit records, and which requests are recorded; pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _READS: Final = ("GET", "HEAD", "OPTIONS")
 _NO_WRITES: Final = frozenset({Operation.PREVIEW_SCHEDULE})
 """Operations that change nothing although they take a body."""
 _DRY_RUN: Final = frozenset({Operation.CREATE_WORKFLOW, Operation.EXECUTE, Operation.CANCEL_MANY})
-"""Operations that change nothing if they are told so."""
+"""Operations that may be a dry run, which changes nothing."""
 _TRUE: Final = frozenset({"true", "1", "on", "t", "y", "yes"})
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 

@@ -88,7 +88,7 @@ class Others:
 
 
 def present(index: Index, namespace: str, at: datetime) -> Iterator[Record]:
-    """The records that what is there now in a namespace must have, if nobody has looked before."""
+    """The records that what is there now in a namespace must have, if nothing was observed before."""
     for entry in index.workflows():
         if entry.view.metadata.namespace == namespace:
             yield from _of_workflow(None, entry.view, at)
@@ -100,7 +100,7 @@ def present(index: Index, namespace: str, at: datetime) -> Iterator[Record]:
 def gone(
     known: Mapping[str, str], present_uids: Collection[str], namespace: str, at: datetime
 ) -> list[Record]:
-    """The records of deletions that nobody saw; `known` are the names of workflows by UID."""
+    """The records of deletions that were not observed; `known` are the names of workflows by UID."""
     return [
         _record(
             Subject(WORKFLOWS.kind, namespace, name, name, uid), Operation.DELETE_WORKFLOW.title, DELETED, at

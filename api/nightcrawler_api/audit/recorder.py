@@ -55,7 +55,7 @@ def write_line(record: Record) -> None:
 
 
 def line_of(record: Record) -> str:
-    """A record as a line; `logger` tells it from those of the log."""
+    """A record as a line; `logger` distinguishes it from lines of the log."""
     return msgspec.json.encode({"logger": "nightcrawler_api.audit", **wire(record)}).decode()
 
 

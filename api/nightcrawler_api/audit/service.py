@@ -53,7 +53,7 @@ class AuditService:
         if self._records is None:
             raise StateConflict(
                 "this installation has no archive, so that audit records are in the facade's log alone; "
-                "whoever installed it can have them kept with NIGHTCRAWLER_KEEP=archive"
+                "the administrator can have them kept with NIGHTCRAWLER_KEEP=archive"
             )
         found = await self._records.page(self._query(asked, within), asked.limit + 1)
         shown: AuditList = {"records": [self._shown(one.record) for one in found[: asked.limit]]}

@@ -152,7 +152,7 @@ class Forecasts:
         appraised: Callable[[str | None], Expected],
         among: Collection[str] | None,
     ) -> str | None:
-        """The Environment in which a new run will run, as far as can be told here."""
+        """The Environment in which a new run is expected to run, by what is cached here."""
         environments = self._cluster.environments()
         found = candidates(wanted, spec, environments) if environments else NoPlace("", "")
         if isinstance(found, NoPlace):

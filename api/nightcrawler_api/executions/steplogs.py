@@ -82,7 +82,7 @@ class StepLogs:
     async def find(
         self, execution: ExecutionView, step: str, attempt: int
     ) -> KeptLog | HistoryUnavailable | None:
-        """What is kept of an attempt's log; the error, if that cannot be told now."""
+        """What is kept of an attempt's log; the error, if the store cannot be read now."""
         if self._kept is None:
             return None
         try:

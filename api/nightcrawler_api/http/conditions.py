@@ -14,9 +14,9 @@ from typing import Final
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import Request
 
-from nightcrawler_api.errors import Invalid, answer
+from nightcrawler_api.errors import Invalid
 
 IF_MATCH: Final = "If-Match"
 
@@ -25,12 +25,12 @@ PATTERN: Final = rf"^(\*|{_ENTRY}([ \t]*,[ \t]*{_ENTRY})*)$"
 _WHOLE: Final = re.compile(PATTERN)
 _ENTRIES: Final = re.compile(r'(?:W/)?"([^"]*)"|([A-Za-z0-9._/-]+)')
 _HEADERS: Final = {
-    name.lower().encode(): name
+    name.lower(): name
     for name in (IF_MATCH, "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range")
 }
-_OF_READS: Final = frozenset({b"if-none-match", b"if-modified-since"})
+_OF_READS: Final = frozenset({"if-none-match", "if-modified-since"})
 """The second is ignored, as RFC 9110, section 13.1.3, demands where there is no Last-Modified."""
-_OF_WRITES: Final = frozenset({b"if-match"})
+_OF_WRITES: Final = frozenset({"if-match"})
 _NOT_HERE: Final = (
     "is not looked at here, so it is refused; it is taken by PUT, DELETE, pause and resume of a workflow"
 )
@@ -80,24 +80,16 @@ def _takes_if_match(dependant: Dependant) -> bool:
     )
 
 
-class Conditions:
-    """Refuses the preconditions that no route of the API looks at."""
+def refuse_others(request: Request) -> None:
+    """Raise `Invalid` for a precondition that no route of the API looks at.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
-        app = self._app
-        if scope["type"] == "http" and scope["path"].startswith("/api/"):
-            taken = _OF_READS if scope["method"] in _READS else _OF_WRITES
-            for name, _ in scope["headers"]:
-                if name in _HEADERS and name not in taken:
-                    app = _refusal(_HEADERS[name], scope["method"])
-                    break
-        await app(scope, receive, send)
-
-
-def _refusal(name: str, method: str) -> ASGIApp:
-    detail = f"is not looked at with {method}, so it is refused"
-    return answer(422, f"{name}: {detail}", [{"parameter": name, "detail": detail}])
+    A dependency of every route, and no middleware: where a request fails without its preconditions, that is
+    the answer (RFC 9110, section 13.2.1).
+    """
+    if not request.url.path.startswith("/api/"):
+        return
+    taken = _OF_READS if request.method in _READS else _OF_WRITES
+    for name in request.headers:
+        if name in _HEADERS and name not in taken:
+            detail = f"is not looked at with {request.method}, so it is refused"
+            raise Invalid([{"parameter": _HEADERS[name], "detail": detail}])

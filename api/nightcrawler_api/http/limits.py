@@ -64,7 +64,7 @@ class Limited:
         seconds = math.ceil(wait)
         detail = (
             f"{caller} sends more than {self._limits.per_second} requests a second, the most that one caller "
-            f"may; try again in {seconds} s; whoever installed this can allow more with "
+            f"may; try again in {seconds} s; the administrator can allow more with "
             "NIGHTCRAWLER_MAX_REQUESTS_PER_SECOND"
         )
         return answer(429, detail, headers={"Retry-After": str(seconds)})

@@ -58,12 +58,12 @@ class SameOrigin:
         if self._only_loopback and named is not None and not _is_loopback(host):
             return (
                 f"this listens on loopback only and answers to localhost and 127.0.0.1, not to {host!r}; "
-                "whoever installed this can let it listen elsewhere with NIGHTCRAWLER_API_HOST"
+                "the administrator can let it listen elsewhere with NIGHTCRAWLER_API_HOST"
             )
         if method not in _HARMLESS and origin and not self._may(origin, host):
             return (
                 f"pages of {origin} may not change anything here; "
-                "whoever installed this can allow them with NIGHTCRAWLER_CORS_ORIGINS"
+                "the administrator can allow them with NIGHTCRAWLER_CORS_ORIGINS"
             )
         return ""
 

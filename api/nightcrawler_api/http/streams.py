@@ -43,7 +43,7 @@ class Streams:
         if len(self._open) >= self.limit:
             raise TooManyStreams(
                 f"there are {self.limit} open streams, the most that this facade serves; try again later, "
-                "or close one; whoever installed this can allow more with NIGHTCRAWLER_MAX_STREAMS"
+                "or close one; the administrator can allow more with NIGHTCRAWLER_MAX_STREAMS"
             )
 
         if self._per_caller is not None:

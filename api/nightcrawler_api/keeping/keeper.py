@@ -28,7 +28,7 @@ class Turn(Protocol):
     """Says when it is this replica's turn."""
 
     async def run(self, work: Work, report: Report) -> None:
-        """Work while it is, until cancelled; `report` is told why it waits, and with "" that it does not."""
+        """Work while it is, until cancelled; `report` gets the reason while it waits, and "" after that."""
         ...
 
 
@@ -95,7 +95,7 @@ class Keeper:
             except Forbidden:
                 self._report(
                     f"the facade may not get the namespace {_CLUSTER}, whose UID tells clusters apart; "
-                    "whoever installed this can allow it (hack/rbac.yaml)"
+                    "the administrator can allow it (hack/rbac.yaml)"
                 )
             except ApiError as error:
                 self._report(f"the UID of the cluster cannot be read: {error}")

@@ -7,30 +7,17 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from nightcrawler_api.pagination import DEFAULT_SIZE, Continued, Size, Window, ordering
-from nightcrawler_api.state.ordering import Ordering
+from nightcrawler_api.pagination import Paged
 
 RevisionSort = Literal["generation", "-generation", "createdAt", "-createdAt"]
 
 
-class RevisionParameters(Continued):
+class RevisionParameters(Paged):
     """Query parameters of the list of revisions."""
 
     sort: Annotated[RevisionSort, Field(description="Field to sort by; - before it: descending.")] = (
         "-generation"
     )
-    page: int = Field(1, ge=1, description="Number of the page, from 1.")
-    page_size: Size = Field(DEFAULT_SIZE, description="Entries on a page.")
-
-    @property
-    def window(self) -> Window:
-        """The entries on the page."""
-        return Window((self.page - 1) * self.page_size, self.page_size)
-
-    @property
-    def ordering(self) -> Ordering:
-        """The order of the list; raises `Invalid` for a cursor that cannot be used."""
-        return ordering(self.sort, self.cursor, "page" if self.page > 1 else None)
 
 
 class Revision(TypedDict):

@@ -74,7 +74,7 @@ class Reachability:
     def missing_sentence(self) -> str:
         """What to do if the namespace does not exist."""
         return (
-            f"the namespace {self._namespace!r} does not exist; whoever installed this "
+            f"the namespace {self._namespace!r} does not exist; the administrator "
             f"can create it (kubectl create namespace {self._namespace}){_OR_ANOTHER}"
         )
 
@@ -83,5 +83,5 @@ class Reachability:
         """What to do if nothing in the namespace may be read."""
         return (
             f"either the namespace {self._namespace!r} does not exist, or the facade has no rights in it; "
-            f"whoever installed this can create both (hack/rbac.yaml){_OR_ANOTHER}"
+            f"the administrator can create both (hack/rbac.yaml){_OR_ANOTHER}"
         )

@@ -56,7 +56,7 @@ class ExecutionQuery:
 
 
 class Siblings:
-    """The executions that name one workflow, whether that is there or not, and whoever owns them."""
+    """The executions that name one workflow, whether it exists, and whatever their owner."""
 
     __slots__ = ("runs",)
 

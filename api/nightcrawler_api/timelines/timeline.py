@@ -27,7 +27,7 @@ def dependencies(spec: WorkflowSpec) -> Dependencies:
 
 
 def timeline(execution: ExecutionView, depends: Dependencies | None, now: datetime) -> Timeline:
-    """The times of an execution; without `depends` nothing is said of what its steps waited for."""
+    """The times of an execution; without `depends` it lacks what its steps waited for."""
     steps, begin = execution.status.steps, created(execution)
     view = _Steps(steps, depends, begin, now)
     order = [*(depends or ()), *(name for name in steps if name not in (depends or ()))]

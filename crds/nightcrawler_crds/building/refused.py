@@ -1,7 +1,7 @@
 """What a refusal of a Job or Pod means: its reason, whether it is final, and the message for people.
 
-Kubernetes answers 403 to most of them, so they are told apart by their texts, those of its admission plugins
-and its authorizer (`k8s.io/apiserver`). No other module matches these texts.
+Kubernetes answers 403 to most of them, so they are distinguished by their messages, those of its admission
+plugins and its authorizer (`k8s.io/apiserver`). No other module matches these texts.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from nightcrawler_crds.words.gpumodels import Declared, Wanted, wanted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepDefaults:
-    """What is in force where nobody says otherwise: the built-in values, or those of the installation."""
+    """What applies where a workflow sets nothing: the built-in values, or those of the installation."""
 
     default_timeout: float = defaults.TIMEOUT
     """How long an execution may take from the start of its first Pod, if its workflow sets no timeout."""

@@ -31,7 +31,7 @@ class Revision:
 
     @cached_property
     def notices(self) -> WantedNotices:
-        """What the workflow wants to be told of its runs."""
+        """Which messages about its runs the workflow asks for."""
         return wanted_notices(self.spec)
 
     @cached_property

@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from nightcrawler_crds.kube.views import AttemptView, ExecutionView, StepStatusView
+from nightcrawler_crds.kube.views import (
+    AttemptView,
+    ExecutionView,
+    ResourceUsageView,
+    StepStatusView,
+    UsageView,
+)
 from nightcrawler_crds.tracing import ids
 from nightcrawler_crds.v1alpha1 import conditions
 
@@ -73,6 +79,7 @@ def _spans(execution: ExecutionView, now: datetime) -> Iterator[Span]:
                 "nightcrawler.progress": status.progress,
                 "nightcrawler.trigger": execution.spec.trigger.type,
                 "k8s.namespace.name": meta.namespace,
+                **(_of_run(status.resource_usage) if status.trace_level in _DETAILED else {}),
             }
         ),
         status={"Completed": OK, "Failed": ERROR}.get(status.phase, _UNSET),
@@ -87,6 +94,7 @@ def _spans(execution: ExecutionView, now: datetime) -> Iterator[Span]:
 
 
 _DETAILED: Final = ("med", "debug")
+_MEASURED: Final = ("cpu", "memory", "gpu")
 
 
 def _of_step(
@@ -116,6 +124,7 @@ def _of_step(
                 "process.exit.code": step.exit_code,
                 "k8s.job.name": step.job_name,
                 "k8s.namespace.name": execution.metadata.namespace,
+                **(_used(step.usage) if execution.status.trace_level in _DETAILED else {}),
             }
         ),
         status=OK if step.phase == "Completed" else ERROR if failed else _UNSET,
@@ -161,6 +170,24 @@ def _of_attempt(uid: str, name: str, attempt: AttemptView, parent: str, now: dat
         scheduled = attempt.scheduled
         events = (SpanEvent("Scheduled", scheduled),) if scheduled is not None else ()
         yield Span("wait for its Pod", waited, own, attempt.created, began, {}, events=events)
+
+
+def _of_run(usage: ResourceUsageView | None) -> dict[str, Value | None]:
+    """What a run used, in percent."""
+    if usage is None:
+        return {}
+    return {f"nightcrawler.usage.{what}": getattr(usage, what) for what in _MEASURED}
+
+
+def _used(usage: UsageView | None) -> dict[str, Value | None]:
+    """What a step used, in percent: its average and its peak."""
+    measured = [(what, getattr(usage, what, None)) for what in _MEASURED]
+    return {
+        f"nightcrawler.usage.{what}.{kind}": getattr(figure, kind)
+        for what, figure in measured
+        if figure is not None
+        for kind in ("average", "peak")
+    }
 
 
 def _set(attributes: Mapping[str, Value | None]) -> dict[str, Value]:

@@ -29,8 +29,7 @@ from tests.bench.figures import distribution, milliseconds, percentile
 from tests.bench.measured import Measured
 from tests.bench.questions import HISTORY_KINDS, Answered
 from tests.bench.quiet import quiet_pss
-from tests.bench.rows.list import each, report, until_it_says
-from tests.bench.shapes import chain
+from tests.bench.rows.list import fill, until_it_says
 from tests.bench.site import FACADE, Site, site
 from tests.bench.sizes import Sizes
 from tests.bench.usage import Meter
@@ -46,7 +45,14 @@ async def measure(sizes: Sizes) -> Measured:
     base = await _at_rest()
     async with site(operator=False) as here:
         now = clock.utcnow()
-        workflows, of = await _fill(here, sizes, now)
+        workflows, of = await fill(
+            here,
+            workflows=sizes.archive_workflows,
+            runs=sizes.archive_runs,
+            cached=sizes.archive_cached,
+            live=sizes.list_live,
+            now=now,
+        )
         runs = [of.count(number) for number in range(len(workflows))]
         found: dict[str, Looks] = {}
         meter = Meter(here.processes)
@@ -103,29 +109,6 @@ async def _visit(here: Site, sizes: Sizes, seconds: float, runs: list[int]) -> L
     return await visit(
         here.facade_url, clients=sizes.list_clients, seconds=seconds, as_fast=False, runs=runs, history=True
     )
-
-
-async def _fill(here: Site, sizes: Sizes, now: datetime) -> tuple[list[Defined], list[int]]:
-    """Create the workflows, and the runs that the cluster still has; the workflow of each run, by number."""
-
-    async def define(number: int) -> Defined:
-        body = catalogue.workflow(number)
-        kept = await here.store.create(names.WORKFLOWS, NAMESPACE, body, WorkflowView)
-        return Defined(kept.metadata.name, kept.metadata.uid, chain(len(catalogue.STEPS), 1))
-
-    workflows = await each(define, range(sizes.archive_workflows))
-    of = [catalogue.workflow_of(run, sizes.archive_workflows) for run in range(sizes.archive_runs)]
-
-    async def run(number: int) -> None:
-        body = catalogue.execution(number, workflows[of[number]])
-        await here.store.create(names.EXECUTIONS, NAMESPACE, body, ExecutionView)
-        live = number < sizes.list_live
-        await report(
-            here, number, catalogue.running(number, 0, now) if live else catalogue.ended(number, now)
-        )
-
-    await each(run, range(sizes.archive_cached))
-    return workflows, of
 
 
 async def _archive(

@@ -100,28 +100,45 @@ async def _visit(here: Site, sizes: Sizes, seconds: float, runs: list[int], *, a
 
 async def _fill(here: Site, sizes: Sizes, now: datetime) -> list[int]:
     """Create everything, and wait until the facade shows it; how many runs each workflow has."""
+    workflows, of = await fill(
+        here,
+        workflows=sizes.list_workflows,
+        runs=sizes.list_runs,
+        cached=sizes.list_runs,
+        live=sizes.list_live,
+        now=now,
+    )
+    last = catalogue.running(0, 1, now)
+    await report(here, 0, last)
+    await _until_shown(here, len(workflows), f"wf-{of[0]}", last["progress"])
+    return [of.count(number) for number in range(len(workflows))]
+
+
+async def fill(
+    here: Site, *, workflows: int, runs: int, cached: int, live: int, now: datetime
+) -> tuple[list[Defined], list[int]]:
+    """Create workflows, and the first `cached` of their runs; of these the first `live` have not ended.
+
+    Returns the workflows, and of each run which one it is of, by number.
+    """
 
     async def define(number: int) -> Defined:
         body = catalogue.workflow(number)
         kept = await here.store.create(names.WORKFLOWS, NAMESPACE, body, WorkflowView)
         return Defined(kept.metadata.name, kept.metadata.uid, chain(len(catalogue.STEPS), 1))
 
-    workflows = await each(define, range(sizes.list_workflows))
-    of = [catalogue.workflow_of(run, sizes.list_workflows) for run in range(sizes.list_runs)]
+    defined = await each(define, range(workflows))
+    of = [catalogue.workflow_of(run, workflows) for run in range(runs)]
 
     async def run(number: int) -> None:
-        body = catalogue.execution(number, workflows[of[number]])
+        body = catalogue.execution(number, defined[of[number]])
         await here.store.create(names.EXECUTIONS, NAMESPACE, body, ExecutionView)
-        live = number < sizes.list_live
         await report(
-            here, number, catalogue.running(number, 0, now) if live else catalogue.ended(number, now)
+            here, number, catalogue.running(number, 0, now) if number < live else catalogue.ended(number, now)
         )
 
-    await each(run, range(sizes.list_runs))
-    last = catalogue.running(0, 1, now)
-    await report(here, 0, last)
-    await _until_shown(here, len(workflows), f"wf-{of[0]}", last["progress"])
-    return [of.count(number) for number in range(len(workflows))]
+    await each(run, range(cached))
+    return defined, of
 
 
 async def report(here: Site, number: int, status: catalogue.Json) -> None:
