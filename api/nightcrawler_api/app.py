@@ -14,7 +14,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from nightcrawler_api import errors, health
-from nightcrawler_api.archive.contract import Archive
+from nightcrawler_api.archive.contract import Archive, History
 from nightcrawler_api.audit import endpoints as audit
 from nightcrawler_api.audit.actions import Operations
 from nightcrawler_api.audit.audited import Audited
@@ -182,15 +182,7 @@ def _wire(settings: Settings, store: Store) -> Facade:
     step_logs = StepLogs(store, kept.logs, masks)
     user = settings.default_user
     forecasts = Forecasts(cluster, defaults=settings.step_defaults, limits=settings)
-    execution_service = ExecutionService(
-        store,
-        cluster,
-        guard,
-        default_user=user,
-        policy=settings.pod_policy,
-        forecasts=forecasts,
-        history=history,
-    )
+    execution_service = _executions(settings, store, cluster, guard, forecasts, history)
     return Facade(
         settings=settings,
         cluster=cluster,
@@ -236,6 +228,25 @@ def _workflows(
         template=settings.template_workflow,
         notification_domains=settings.notification_domains,
         enforced=identity.is_known,
+    )
+
+
+def _executions(
+    settings: Settings,
+    store: Store,
+    cluster: ClusterCache,
+    guard: Guard,
+    forecasts: Forecasts,
+    history: History | None,
+) -> ExecutionService:
+    return ExecutionService(
+        store,
+        cluster,
+        guard,
+        default_user=settings.default_user,
+        policy=settings.pod_policy,
+        forecasts=forecasts,
+        history=history,
     )
 
 

@@ -108,7 +108,7 @@ def test_every_request_about_a_workflow_is_decided_as_the_oracle_says(matrix: Ma
 def all_of(caller: As, path: str, field: str, **query: Any) -> list[Json]:
     """All entries of a list, part by part; their number must be the total of each part."""
     found: list[Json] = []
-    cursor: dict[str, str] = {}
+    cursor: Json = {}
     while True:
         part = caller.ask("GET", path, **query, **cursor)
         found += part[field]

@@ -109,7 +109,8 @@ async def test_groups_say_what_their_runs_have_cost_together_archived_or_not(tmp
         await kept.archive(runs[0], runs[4])
         for view in runs[1:4]:
             kept.cluster.cache_execution(view)
-        service = StatisticsService(kept.cluster, default_user="anonymous", history=kept.reader)
+        guard = Guard(kept.cluster, Teams(NOBODY))
+        service = StatisticsService(kept.cluster, guard, default_user="anonymous", history=kept.reader)
         asked = StatisticsParameters.model_validate({"groupBy": "executor"})
         shown = await service.show(asked, CALLER)
         table = await service.table(asked, CALLER)

@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 import pytest
 from sqlalchemy import func, select
 
@@ -24,7 +23,7 @@ from nightcrawler_api.errors import HistoryUnavailable
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_crds import clock
 from nightcrawler_crds.kube.reading import from_body
-from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
+from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.names import ANNOTATION_CANCELLED_BY, EXECUTIONS
 from tests.support.archives import NAMESPACE, NOW
 from tests.support.builders import an_execution
@@ -115,12 +114,6 @@ def a_record(number: int = 1, **given: Any) -> Record:
         "marks": (Mark(NAMESPACE, subject.uid, "2"),),
     }
     return Record(**(usual | given))
-
-
-def elsewhere(name: str, version: int = 1) -> WorkflowView:
-    """A workflow of another namespace."""
-    view = workflow(name, uid=name, version=version)
-    return msgspec.structs.replace(view, metadata=msgspec.structs.replace(view.metadata, namespace="vision"))
 
 
 def shown(record: Record) -> Record:
@@ -291,14 +284,14 @@ async def test_other_namespaces_are_looked_at_like_the_home_namespace(
     archive_url: str, others_served: Sequence[str] | None
 ) -> None:
     office = Office(archive_url, others=others_served)
-    office.cluster.cache_workflow(elsewhere("old"))
+    office.cluster.cache_workflow(workflow("old", uid="old", namespace="vision"))
     async with office.working():
         await office.until_begun(2)
         own = Mark("vision", "own", "0")
         subject = Subject("Workflow", "vision", "own", "own", "own")
         await office.records.add([a_record(1, subject=subject, marks=(own,))])
-        office.cluster.cache_workflow(elsewhere("own"))
-        office.cluster.cache_workflow(elsewhere("new", version=2))
+        office.cluster.cache_workflow(workflow("own", uid="own", namespace="vision"))
+        office.cluster.cache_workflow(workflow("new", uid="new", namespace="vision", version=2))
         office.cluster.cache_workflow(workflow("at-home", uid="at-home", version=3))
         found = await office.until(3)
     await office.database.close()
@@ -316,11 +309,11 @@ async def test_what_a_namespace_has_that_is_read_late_is_no_change(archive_url: 
         informer.synced.clear()
     async with office.working():
         await office.until_begun()
-        office.cluster.cache_workflow(elsewhere("old"))
+        office.cluster.cache_workflow(workflow("old", uid="old", namespace="vision"))
         for informer in late:
             informer.synced.set()
         await office.until_begun(2)
-        office.cluster.cache_workflow(elsewhere("new", version=2))
+        office.cluster.cache_workflow(workflow("new", uid="new", namespace="vision", version=2))
         found = await office.until(1)
     await office.database.close()
     assert [one.subject.name for one in found] == ["new"]

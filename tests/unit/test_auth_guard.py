@@ -37,6 +37,8 @@ from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import WorkflowView
+from tests.support.modelserver import ModelServer
+from tests.support.modelstore import ModelStore
 from tests.support.views import execution, workflow
 
 HOME: Final = "default"
@@ -63,11 +65,10 @@ def a_workflow(name: str, visibility: str, version: int = 1, creator: str = "i#a
 
 
 class Known:
-    """A cache without an API server, and what stands in front of it."""
+    """A cache of a model of the API server, and what stands in front of it."""
 
     def __init__(self, teams: Teams | None = None) -> None:
-        store = Store(Connection(Identity("http://localhost"), "test"))
-        self.cluster = ClusterCache(store, HOME)
+        self.cluster = ClusterCache(ModelStore(ModelServer()), HOME)
         self.guard = Guard(self.cluster, teams or Teams(RULES))
         self.events = EventService(self.cluster, self.guard, default_user="anonymous")
 
