@@ -42,7 +42,7 @@ class Caller:
         name: For people: in the log, and as creator or executor.
         subject: The identity provider's id of the caller; empty without identity.
         issuer: The identity provider; empty without identity.
-        email: The address that the identity provider vouches for; empty if it names none.
+        email: The address that the identity provider has verified; empty if it names none.
         groups: The groups that the identity provider names.
         roles: The roles that the caller has in all their namespaces, case-folded.
         memberships: The teams of the caller.
@@ -83,5 +83,5 @@ class Caller:
 
 
 def unidentified(name: str) -> Caller:
-    """The caller of every request where nobody is asked who they are."""
+    """The caller of every request without identity."""
     return Caller(name, is_admin=True)

@@ -66,7 +66,7 @@ class Facade:
     metrics: Metrics
     usage: LiveUsage
     open_paths: Sequence[str] = ()
-    """The paths at which nobody is asked who they are."""
+    """The paths that need no authentication."""
     kept: Kept = field(default_factory=Kept)
     keeper_task: asyncio.Task[None] | None = field(default=None)
     """The task that keeps runs that have ended; None if nothing is kept."""

@@ -84,8 +84,7 @@ def _algorithms(names: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError(
             f"{variable('oidc_algorithms')} {','.join(names)!r} cannot be used{_named(wrong)}. Accepted: "
             f"{', '.join(get_args(Algorithm))}, separated by commas. Shared secrets (HS256) and unsigned "
-            "tokens "
-            "(none) never are."
+            "tokens (none) never are."
         )
     return names
 
@@ -102,8 +101,7 @@ def _issuer(url: str | None) -> str | None:
     if not (parts.scheme == "https" or local) or not parts.netloc or parts.query or parts.fragment:
         raise ValueError(
             f"{variable('oidc_issuer')} {url!r} cannot be used. Accepted: the issuer exactly as its tokens "
-            "have it "
-            "in iss, which is an https URL such as https://login.example.com/realms/company."
+            "have it in iss, which is an https URL such as https://login.example.com/realms/company."
         )
     return url
 
@@ -182,8 +180,7 @@ class Settings(common.CommonSettings):
     identity: Annotated[Identity, BeforeValidator(_lower)] = Field(
         "none",
         description="By what callers are known: none (everybody may do everything), oidc (tokens of an "
-        "OpenID "
-        "Connect provider), or kubernetes (tokens that the API server accepts, and the rights that it "
+        "OpenID Connect provider), or kubernetes (tokens that the API server accepts, and the rights that it "
         "gives).",
     )
     oidc_issuer: Annotated[str | None, AfterValidator(_issuer)] = Field(
@@ -214,16 +211,13 @@ class Settings(common.CommonSettings):
     kubernetes_audiences: Annotated[tuple[str, ...], NoDecode, BeforeValidator(items)] = Field(
         (),
         description="Whom tokens must be meant for in kubernetes mode, one of these, separated by commas. "
-        "Unset: "
-        "the API server, so that every Pod's own token is accepted.",
+        "Unset: the API server, so that every Pod's own token is accepted.",
     )
     teams_file: Path | None = Field(
         None,
         description="A YAML file with teams: which groups belong to which namespaces, with which roles, and "
-        "who is "
-        "an administrator. It is read again when it changes. Unset: with oidc everybody whom the provider "
-        "knows is "
-        "of the team.",
+        "who is an administrator. It is read again when it changes. Unset: with oidc everybody whom the "
+        "provider knows is of the team.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(items), AfterValidator(_origins)] = (
         Field(
@@ -234,10 +228,8 @@ class Settings(common.CommonSettings):
     archive_url: Annotated[SecretStr, AfterValidator(_database)] | None = Field(
         None,
         description="The database of the archive, if KEEP names it: sqlite:////path/of/a/file, for one "
-        "facade "
-        "alone, or postgresql://user:password@host/database. `nightcrawler-api migrate` makes its tables, "
-        "and "
-        "brings them up to date.",
+        "facade alone, or postgresql://user:password@host/database. `nightcrawler-api migrate` makes its "
+        "tables, and brings them up to date.",
     )
     keep_lease_name: DnsLabel = Field(
         "nightcrawler-keeper",
@@ -264,14 +256,12 @@ class Settings(common.CommonSettings):
         None,
         description="The log store, if KEEP names logs: file:///path/of/a/folder, for one facade alone, or "
         "s3://bucket/prefix, with credentials, region and endpoint in AWS_ACCESS_KEY_ID, "
-        "AWS_SECRET_ACCESS_KEY, "
-        "AWS_REGION and AWS_ENDPOINT_URL.",
+        "AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL.",
     )
     log_bytes: Annotated[int, BeforeValidator(_amount)] = Field(
         64 * 1024**2,
         description="How much is kept of the log of each attempt of a step, such as 64Mi: its beginning and "
-        "its "
-        "end; from 2Mi on.",
+        "its end; from 2Mi on.",
     )
     log_total_bytes: Annotated[int, BeforeValidator(_amount)] = Field(
         50 * 1024**3,
@@ -313,8 +303,7 @@ class Settings(common.CommonSettings):
         if self.archives and self.archive_url is None:
             raise ValueError(
                 f"{variable('keep')} names the archive, and {variable('archive_url')} says of no database: "
-                "set it to "
-                "sqlite:////path/of/a/file or postgresql://user:password@host/database."
+                "set it to sqlite:////path/of/a/file or postgresql://user:password@host/database."
             )
         return self
 
@@ -328,10 +317,8 @@ class Settings(common.CommonSettings):
                     )
         elif self.identity == "none" and self.teams_file is not None:
             raise ValueError(
-                f"{variable('teams_file')} says who may do what, and with {variable('identity')}=none "
-                "nobody is "
-                f"asked who they are: set {variable('identity')} to oidc or kubernetes, or leave the file "
-                "out."
+                f"{variable('teams_file')} has no effect with {variable('identity')}=none: set "
+                f"{variable('identity')} to oidc or kubernetes, or leave the file out."
             )
         return self
 

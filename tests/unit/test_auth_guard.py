@@ -262,7 +262,7 @@ def test_a_teams_file_is_read_again_when_it_changes(
         assert teams.failure
         with pytest.raises(ConfigurationError, match=r"NIGHTCRAWLER_TEAMS_FILE .*teams\.yaml"):
             Teams(NOBODY, file)
-    assert "what it said before holds on" in caplog.text
+    assert "its former content stays in effect" in caplog.text
     (tmp_path / "2" / "teams.yaml").unlink()
     assert teams.placed(ANN).namespaces == {"b"}
     (tmp_path / "2" / "teams.yaml").write_text("")

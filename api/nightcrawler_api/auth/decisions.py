@@ -1,6 +1,6 @@
 """Who may do what with a workflow and its runs: the table of the documentation, as rules; pure.
 
-Callers without identity are administrators, so that the same rules hold where nobody is asked who they are.
+Without identity every caller is an administrator, so that the same rules apply.
 """
 
 from __future__ import annotations

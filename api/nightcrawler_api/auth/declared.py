@@ -43,7 +43,7 @@ def declared(app: FastAPI) -> Iterator[tuple[APIRoute, Operation]]:
             operation = operation_of(route.endpoint)
             if operation is None:
                 raise UndeclaredRoute(
-                    f"{path} ({route.name}) declares no operation: nobody could say who may use it; see "
+                    f"{path} ({route.name}) declares no operation, so that it is unknown who may use it; see "
                     "auth.operations"
                 )
             yield route, operation
@@ -52,7 +52,7 @@ def declared(app: FastAPI) -> Iterator[tuple[APIRoute, Operation]]:
 
 
 def open_paths(app: FastAPI) -> list[str]:
-    """The paths at which nobody is asked who they are; those that end with a slash stand for all below."""
+    """The paths that need no authentication; those that end with a slash stand for all below."""
     probes = [route.path for route, operation in declared(app) if operation.reach is Reach.OPEN]
     own: list[Any] = [path for path in _DOCUMENTATION if not path.startswith("/static")]
     return [*probes, *own, *(f"{path}/" for path in _DOCUMENTATION if path.startswith("/static"))]

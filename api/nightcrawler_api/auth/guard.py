@@ -1,6 +1,6 @@
 """What stands between callers and the cached state: services get from here what the caller may see or do.
 
-Where nobody is asked who they are, it passes everything on.
+Without identity it passes everything on.
 """
 
 from __future__ import annotations
@@ -105,8 +105,7 @@ class Guard:
             raise _no_workflow(id_)
         if missing := sorted(set(access) - has):
             raise NotAllowed(
-                f"you see the workflow {id_!r}, and this takes the permission {missing[0]}, which you do "
-                "not "
+                f"you see the workflow {id_!r}, and this takes the permission {missing[0]}, which you do not "
                 "have; its creator and administrators can give it to one of your roles"
             )
         verbs: set[Verb] = {verb} if verb else {_VERBS[one] for one in access}
@@ -226,8 +225,7 @@ class Guard:
         if not own:
             raise NotAllowed(
                 f"you may not create workflows: that takes the permission {Access.EDIT} in a namespace, "
-                "which its "
-                "team has, and you are of none"
+                "which its team has, and you are of none"
             )
         if len(own) > 1:
             sentence = f"is required, since you may create workflows in several: {', '.join(own)}"
@@ -272,8 +270,7 @@ class Guard:
         word = f"the permission {_WORDS[verb]}: " if verb in _WORDS else ""
         raise NotAllowed(
             f"this takes {word}the right to {verb} workflows in the namespace {namespace!r}, which "
-            "Kubernetes "
-            "does not give you; whoever gives rights there can (RBAC)"
+            "Kubernetes does not give you; an administrator of the cluster can (RBAC)"
         )
 
 

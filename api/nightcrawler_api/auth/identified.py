@@ -15,10 +15,7 @@ from nightcrawler_api.auth.teamsfile import Teams
 from nightcrawler_api.caller import CALLER, Caller, unidentified
 from nightcrawler_api.errors import IdentityUnavailable, Unauthenticated, refusal
 
-_MISSING = (
-    "this facade answers nobody whom it does not know: send a token of your identity provider as "
-    "Authorization: Bearer TOKEN"
-)
+_MISSING = "authentication is required: send a token of your identity provider as Authorization: Bearer TOKEN"
 
 
 class Callers(Protocol):
@@ -43,7 +40,7 @@ class Unidentified:
 
 
 class Identified:
-    """Puts the caller into the scope of each request, or refuses it. Nobody is asked for at `open_paths`."""
+    """Puts the caller into the scope of each request, or refuses it. `open_paths` need no authentication."""
 
     def __init__(self, app: ASGIApp, callers: Callers, teams: Teams, open_paths: Collection[str]) -> None:
         self._app = app

@@ -56,7 +56,7 @@ class _Kept:
 
 
 class OidcCallers:
-    """Tells callers by their tokens. Verified tokens are remembered until they expire, or keys change."""
+    """Identifies callers by tokens. Verified ones are remembered until they expire, or keys change."""
 
     def __init__(self, keys: IssuerKeys, rules: ClaimRules, algorithms: Collection[str]) -> None:
         self._keys = keys

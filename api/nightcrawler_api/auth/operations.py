@@ -24,9 +24,9 @@ class Reach(Enum):
     """What an operation is about, and so how it is decided."""
 
     OPEN = "open"
-    """Nothing of anybody: probes. Nobody is asked who they are."""
+    """Probes, which need no authentication."""
     CALLER = "caller"
-    """Nothing of a namespace: whoever is identified may."""
+    """Nothing of a namespace: every caller may."""
     SEEN = "seen"
     """Everything that the caller sees; the rest is left out."""
     NAMESPACE = "namespace"

@@ -173,8 +173,7 @@ class Reviews:
         except Forbidden as error:
             raise IdentityUnavailable(
                 f"the facade itself may not ask Kubernetes who is calling, and what they may ({error}); "
-                "whoever "
-                "installed this has to give it the right (hack/rbac.yaml)"
+                "the administrator has to give it the right (hack/rbac.yaml)"
             ) from error
         except ApiError as error:
             raise IdentityUnavailable(

@@ -1,4 +1,4 @@
-"""Identity as the settings want it: who tells callers, and by what their rights are decided."""
+"""Identity as configured: how callers are identified, and how their rights are decided."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Identity:
 
     Attributes:
         teams: Places callers in their teams.
-        callers: Finds out who is calling; None if nobody is asked.
+        callers: Identifies callers; None without identity.
         reviews: Decides by Kubernetes' rights; None if the teams do.
         keys: The keys of the OIDC provider; None without one.
     """

@@ -68,7 +68,7 @@ class Teams:
         except (OSError, ValueError) as error:
             if (failure := _sentence(error)) != self.failure:
                 log.error(  # noqa: TRY400 - a sentence for whoever wrote the file
-                    "the teams file cannot be used, and what it said before holds on: %s", failure
+                    "the teams file cannot be used, and its former content stays in effect: %s", failure
                 )
             self.failure = failure
             return

@@ -147,8 +147,7 @@ class Permission(ApiModel):
         min_length=1,
         max_length=128,
         description="What it allows, in any case and order: 'Full Access', 'View Only', or any of View, "
-        "Execute, "
-        "Edit and Delete: 'Execute, Edit'. Each allows View.",
+        "Execute, Edit and Delete: 'Execute, Edit'. Each allows View.",
     )
 
 
@@ -159,8 +158,7 @@ class Security(ApiModel):
         default=None,
         description="Who sees the workflow over REST: its creator and administrators (Private), its "
         "namespace's team too (Team), or everyone who signs in (Public). Not set: Team. Without identity "
-        "everyone does; "
-        "the rights of kubectl's users are RBAC's.",
+        "everyone does; the rights of kubectl's users are RBAC's.",
     )
     audit_logging: bool | None = Field(
         default=None, description="Whether reads over REST are recorded too; changes always are."
