@@ -129,24 +129,43 @@ async def test_rotated_keys_are_found_and_withdrawn_ones_forgotten(
 
 
 async def test_keys_are_renewed_beside_the_requests(
-    issuer: Issuer, callers: OidcCallers, keys: IssuerKeys, monkeypatch: pytest.MonkeyPatch
+    issuer: Issuer, callers: OidcCallers, keys: IssuerKeys
 ) -> None:
-    monkeypatch.setattr(keysmodule, "_AGAIN_SECONDS", 0.0)
-    monkeypatch.setattr(keysmodule, "_RENEW_SECONDS", 0.0)
     old = issuer.token("old")
     assert (await callers.identify(old)).subject
     issuer.rotate(keep=False)
+    keys._fetched = keys._tried = time.monotonic() - 1.5 * keysmodule._RENEW_SECONDS
     # One request with the withdrawn key still passes, and starts the fetch that ends that.
-    assert (await callers.identify(issuer_token_before(old, callers, issuer))).subject
+    assert (await callers.identify(old)).subject
     assert keys._renewing is not None
     await keys._renewing
     assert "does not have" in await refusal(callers, old)
 
 
-def issuer_token_before(old: str, callers: OidcCallers, issuer: Issuer) -> str:
-    """The same token, as one that was not seen before."""
-    callers._kept.clear()
-    return old
+async def test_after_a_long_pause_keys_are_renewed_before_a_request(
+    issuer: Issuer, callers: OidcCallers, keys: IssuerKeys
+) -> None:
+    old = issuer.token("old")
+    assert (await callers.identify(old)).subject
+    issuer.rotate(keep=False)
+    keys._fetched = keys._tried = time.monotonic() - 3 * keysmodule._RENEW_SECONDS
+    refused = await asyncio.gather(*(refusal(callers, old) for _ in range(20)))
+    assert all("does not have" in one for one in refused)
+    assert issuer.fetches == 2
+
+
+async def test_after_a_long_pause_only_the_first_request_waits_for_a_provider_that_is_away(
+    issuer: Issuer, callers: OidcCallers, keys: IssuerKeys
+) -> None:
+    known = issuer.token("known")
+    assert (await callers.identify(known)).subject
+    issuer.close()
+    for waits in (True, False):
+        keys._fetched = keys._tried = time.monotonic() - 3 * keysmodule._RENEW_SECONDS
+        assert (await callers.identify(known)).subject
+        assert keys._renewing is not None
+        assert keys._renewing.done() is waits
+    assert keys.failure
 
 
 async def test_a_storm_of_unknown_keys_fetches_once(

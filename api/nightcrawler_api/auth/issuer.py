@@ -70,11 +70,8 @@ class IssuerKeys:
         Raises:
             IdentityUnavailable: There is none, and whether there is a new one cannot be found out now.
         """
-        now = time.monotonic()
         if not self._with(kid):
             await self._look_for(kid)
-        elif now - self._fetched > _RENEW_SECONDS and now - self._tried > _AGAIN_SECONDS:
-            self._renew()
         found = self._with(kid)
         if not found and self.failure:
             raise IdentityUnavailable(
@@ -82,6 +79,20 @@ class IssuerKeys:
                 "try again later"
             )
         return found
+
+    async def refresh(self) -> None:
+        """Fetch keys again that are old: beside the request, or before it if there was none for long.
+
+        To be called for each request, also for tokens that were verified before: without it their keys
+        would be accepted for as long as nobody comes with another one.
+        """
+        now = time.monotonic()
+        age = now - self._fetched
+        if not self._keys or age <= _RENEW_SECONDS or now - self._tried <= _AGAIN_SECONDS:
+            return
+        renewing = self._renew()
+        if age > 2 * _RENEW_SECONDS and not self.failure:
+            await asyncio.shield(renewing)
 
     def _with(self, kid: str | None) -> list[Mapping[str, Any]]:
         return [key for key in self._keys if kid is None or key.get("kid") == kid]
@@ -92,7 +103,7 @@ class IssuerKeys:
             if not self._with(kid) and time.monotonic() - self._tried > _AGAIN_SECONDS:
                 await self._fetch()
 
-    def _renew(self) -> None:
+    def _renew(self) -> asyncio.Task[None]:
         """Fetch beside the requests, which go on with the keys that are known."""
 
         async def renew() -> None:
@@ -101,6 +112,7 @@ class IssuerKeys:
 
         if self._renewing is None or self._renewing.done():
             self._renewing = asyncio.create_task(renew(), name="fetch the identity provider's keys")
+        return self._renewing
 
     async def _fetch(self) -> None:
         self._tried = time.monotonic()

@@ -73,6 +73,7 @@ class OidcCallers:
             Unauthenticated: The token is not accepted; with a sentence that says why.
             IdentityUnavailable: It is signed with a key that cannot be looked up now.
         """
+        await self._keys.refresh()
         # The token itself is not kept: whoever could read the memory could use it.
         digest = hashlib.blake2b(token.encode(errors="surrogateescape"), digest_size=32).digest()
         now = time.time()
