@@ -205,13 +205,13 @@ def _wire(settings: Settings, store: Store) -> Facade:
         logs=LogService(store, cluster, guard, masks, step_logs, history),
         streams=streams,
         installation=InstallationService(
-            store, cluster, streams, kept, (settings.lease_namespace, settings.lease_name)
+            store, cluster, streams, kept, identity, (settings.lease_namespace, settings.lease_name)
         ),
         audit=AuditService(
             kept.records, guard.ids, lambda caller: guard.readable(caller, Operation.LIST_AUDIT_RECORDS)
         ),
         recorder=recorder,
-        metrics=Metrics(cluster, streams, kept, recorder),
+        metrics=Metrics(cluster, streams, kept, recorder, identity),
         usage=usage,
     )
 

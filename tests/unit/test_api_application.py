@@ -68,11 +68,11 @@ def operations_of_ours(document: Json) -> Iterator[tuple[str, str, Json]]:
 
 @asynccontextmanager
 async def asking(
-    silent: dict[str, float], answer: Answer = well, *, follows: bool = True
+    silent: dict[str, float], answer: Answer = well, *, follows: bool = True, **settings: Any
 ) -> AsyncGenerator[tuple[httpx.AsyncClient, FastAPI], None]:
     """A client of a facade that has read the cluster, whose watches have been silent for so many seconds."""
     async with store_of(answer) as store:
-        app = create_app(Settings(), store)
+        app = create_app(Settings(**settings), store)
         for informer in app.state.facade.cluster._informers:
             informer.synced.set()
             informer.last_contact = time.monotonic() - silent.get(informer.resource.plural, 0.0)

@@ -44,6 +44,19 @@ class Identity:
         """Whether callers are identified, and so visibility and permissions are enforced."""
         return self.callers is not None
 
+    @property
+    def problem(self) -> str:
+        """What is wrong with the teams file or the identity provider now; empty if nothing is known to be."""
+        self.teams.refresh()
+        found = []
+        if self.teams.failure:
+            found.append(
+                f"the teams file cannot be used, and its former content stays in effect: {self.teams.failure}"
+            )
+        if self.keys is not None and self.keys.failure:
+            found.append(f"the identity provider's keys cannot be fetched: {self.keys.failure}")
+        return "; ".join(found)
+
     def in_front(self, app: ASGIApp, default_user: str, open_paths: Collection[str]) -> ASGIApp:
         """An application whose requests have their callers."""
         if self.callers is None:

@@ -28,13 +28,14 @@ class Teams:
     A file that cannot be used any more changes nothing until it can; it is logged, and `failure` says why.
 
     Attributes:
+        file: The file; None if the rules do not change.
         failure: What is wrong with the file; empty if nothing is.
     """
 
     def __init__(self, rules: TeamRules, file: Path | None = None) -> None:
         self.failure = ""
         self._rules = rules
-        self._file = file
+        self.file = file
         self._looked = float("-inf")
         self._seen: object = None
         self._placed: dict[Caller, Caller] = {}
@@ -45,10 +46,7 @@ class Teams:
 
     def placed(self, caller: Caller) -> Caller:
         """A caller with the memberships that they have now."""
-        now = time.monotonic()
-        if self._file is not None and now - self._looked >= _LOOK_SECONDS:
-            self._looked = now
-            self._look_up(self._file)
+        self.refresh()
         found = self._placed.get(caller)
         # Equal callers may have credentials that expire at different times.
         if found is None or found.expires != caller.expires:
@@ -56,6 +54,13 @@ class Teams:
                 self._placed.clear()
             found = self._placed[caller] = placed(self._rules, caller)
         return found
+
+    def refresh(self) -> None:
+        """Read the file again if it has changed; to be called whenever its content or `failure` is used."""
+        now = time.monotonic()
+        if self.file is not None and now - self._looked >= _LOOK_SECONDS:
+            self._looked = now
+            self._look_up(self.file)
 
     def _look_up(self, file: Path) -> None:
         try:

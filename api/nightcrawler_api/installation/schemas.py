@@ -54,12 +54,20 @@ class StreamsStatus(TypedDict):
     limit: int
 
 
+class IdentityStatus(TypedDict):
+    """Whether teams file and identity provider can be used; `detail`, for administrators, says why not."""
+
+    usable: bool
+    detail: NotRequired[str]
+
+
 class InstallationStatus(TypedDict):
     """The state of the installation, as this replica of the facade sees it.
 
     `healthy` is false if something in it needs a person; `version` is the facade's. `archive` and `keptLogs`
-    are there if it keeps them. `namespaces` are served besides the home namespace, and `unreadNamespaces` are
-    those of them that are missing, or hidden from the facade; both are for administrators.
+    are there if it keeps them, `identity` if callers are identified. `namespaces` are served besides the home
+    namespace, and `unreadNamespaces` are those of them that are missing, or hidden from the facade; both are
+    for administrators.
     """
 
     healthy: bool
@@ -73,3 +81,4 @@ class InstallationStatus(TypedDict):
     streams: StreamsStatus
     archive: NotRequired[ArchiveHealth]
     keptLogs: NotRequired[LogHealth]
+    identity: NotRequired[IdentityStatus]

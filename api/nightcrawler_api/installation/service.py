@@ -6,10 +6,16 @@ import asyncio
 from importlib.metadata import version
 from typing import Final
 
+from nightcrawler_api.auth.setup import Identity
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.http.streams import Streams
 from nightcrawler_api.installation.operator import operator_status
-from nightcrawler_api.installation.schemas import CacheStatus, InstallationStatus, OperatorStatus
+from nightcrawler_api.installation.schemas import (
+    CacheStatus,
+    IdentityStatus,
+    InstallationStatus,
+    OperatorStatus,
+)
 from nightcrawler_api.keeping.health import health_of
 from nightcrawler_api.keeping.kept import Kept
 from nightcrawler_api.state.clustercache import ClusterCache
@@ -30,12 +36,19 @@ class InstallationService:
     """
 
     def __init__(
-        self, store: Store, cluster: ClusterCache, streams: Streams, kept: Kept, lease: tuple[str, str]
+        self,
+        store: Store,
+        cluster: ClusterCache,
+        streams: Streams,
+        kept: Kept,
+        identity: Identity,
+        lease: tuple[str, str],
     ) -> None:
         self._store = store
         self._cluster = cluster
         self._streams = streams
         self._kept = kept
+        self._identity = identity
         self._lease = lease
         self._kubernetes = ""
 
@@ -45,7 +58,9 @@ class InstallationService:
         operator, kubernetes = await asyncio.gather(self._operator(), self._version())
         server, kept = cluster.reachability, health_of(self._kept)
         caches = self._caches(caller)
-        are_usable = [one["usable"] for one in (kept.get("archive"), kept.get("keptLogs")) if one is not None]
+        identity = self._identity_status(caller)
+        parts = (kept.get("archive"), kept.get("keptLogs"), identity)
+        are_usable = [one["usable"] for one in parts if one is not None]
         shown: InstallationStatus = {
             "healthy": operator.get("working", False)
             and server.reachable
@@ -63,12 +78,23 @@ class InstallationService:
             shown["archive"] = kept["archive"]
         if "keptLogs" in kept:
             shown["keptLogs"] = kept["keptLogs"]
+        if identity is not None:
+            shown["identity"] = identity
         if cluster.others != () and caller.is_admin:
             shown["namespaces"] = ["*"] if cluster.others is None else list(cluster.others)
             shown["unreadNamespaces"] = cluster.unread
         if kubernetes:
             shown["apiServer"]["version"] = kubernetes
         return shown
+
+    def _identity_status(self, caller: Caller) -> IdentityStatus | None:
+        if not self._identity.is_known:
+            return None
+        problem = self._identity.problem
+        found: IdentityStatus = {"usable": not problem}
+        if problem and caller.is_admin:
+            found["detail"] = problem
+        return found
 
     def _caches(self, caller: Caller) -> list[CacheStatus]:
         """The caches; how much there is of what others may not see, administrators alone are told."""
