@@ -137,7 +137,11 @@ async def test_a_teams_file_that_cannot_be_used_makes_it_unhealthy_until_it_is_m
 
 
 async def test_keys_that_cannot_be_fetched_make_it_unhealthy() -> None:
-    identity = {"identity": "oidc", "oidc_issuer": "https://127.0.0.1:1", "oidc_audiences": "nightcrawler"}
+    identity: dict[str, Any] = {
+        "identity": "oidc",
+        "oidc_issuer": "https://127.0.0.1:1",
+        "oidc_audiences": "nightcrawler",
+    }
     header = base64.urlsafe_b64encode(b'{"alg": "RS256"}').decode().rstrip("=")
     async with asking({}, a_cluster, **identity) as (client, app):
         for is_usable in (True, False):
