@@ -14,14 +14,18 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from nightcrawler_api import errors, health
-from nightcrawler_api.archive.contract import Archive
+from nightcrawler_api.archive.contract import Archive, History
 from nightcrawler_api.audit import endpoints as audit
 from nightcrawler_api.audit.actions import Operations
 from nightcrawler_api.audit.audited import Audited
 from nightcrawler_api.audit.contract import Records
+from nightcrawler_api.audit.record import Subject
 from nightcrawler_api.audit.recorder import Recorder, write_line
 from nightcrawler_api.audit.service import AuditService
-from nightcrawler_api.caller import Identified
+from nightcrawler_api.auth.declared import declared, open_paths
+from nightcrawler_api.auth.guard import Guard
+from nightcrawler_api.auth.operations import Operation
+from nightcrawler_api.auth.setup import Identity, identity_of
 from nightcrawler_api.dependencies import Facade
 from nightcrawler_api.dryruns.service import DryRunService
 from nightcrawler_api.environments import endpoints as environments
@@ -39,6 +43,7 @@ from nightcrawler_api.http.heads import HeadAsGet
 from nightcrawler_api.http.limits import Limited, Limits
 from nightcrawler_api.http.origins import SameOrigin
 from nightcrawler_api.http.streams import Streams
+from nightcrawler_api.ids import Ids
 from nightcrawler_api.installation import endpoints as installation
 from nightcrawler_api.installation.service import InstallationService
 from nightcrawler_api.keeping.keeper import Keeper, Part, Turn
@@ -49,7 +54,7 @@ from nightcrawler_api.logs import endpoints as logs
 from nightcrawler_api.logs.service import LogService
 from nightcrawler_api.masks import Masks
 from nightcrawler_api.metrics import Measured, Metrics
-from nightcrawler_api.openapi import document_problem_type, document_rules, document_yaml
+from nightcrawler_api.openapi import document_access, document_problem_type, document_rules, document_yaml
 from nightcrawler_api.repeats import REPLAYED
 from nightcrawler_api.requestids import HEADER, RequestIds
 from nightcrawler_api.revisions import endpoints as revisions
@@ -109,6 +114,8 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.include_router(audit.router)
     app.include_router(installation.router)
     app.include_router(health.router)
+    facade.open_paths = open_paths(app)
+    document_access(app)
     document_problem_type(app)
     document_rules(app)
     document_yaml(app)
@@ -124,7 +131,7 @@ def in_front(app: FastAPI) -> ASGIApp:
     facade: Facade = app.state.facade
     settings = facade.settings
     limits = Limits(settings.max_head_bytes, settings.max_body_bytes, settings.max_requests_per_second)
-    served: ASGIApp = Identified(Limited(app, limits), settings.default_user)
+    served = facade.identity.in_front(Limited(app, limits), settings.default_user, facade.open_paths)
     served = SameOrigin(served, allowed=settings.cors_origins, only_loopback=is_loopback(settings.api_host))
     if settings.cors_origins:
         served = CORSMiddleware(
@@ -138,6 +145,7 @@ def in_front(app: FastAPI) -> ASGIApp:
                 "Retry-After",
                 "Link",
                 "Content-Disposition",
+                "WWW-Authenticate",
                 REPLAYED,
                 HEADER,
             ],
@@ -145,79 +153,111 @@ def in_front(app: FastAPI) -> ASGIApp:
     served = Audited(
         served,
         facade.recorder,
-        Operations(app.openapi()),
-        settings.namespace,
-        audits_reads=lambda workflow: _audits_reads(facade.cluster, workflow),
+        Operations(declared(app)),
+        Ids(settings.namespace),
+        knows=facade.cluster.knows,
+        audits_reads=lambda subject: _audits_reads(facade.cluster, subject),
     )
     return RequestIds(HeadAsGet(Measured(served, metrics=facade.metrics)))
 
 
-def _audits_reads(cluster: ClusterCache, workflow: str) -> bool:
-    """Whether a workflow asks for records of its reads."""
-    entry = cluster.index.workflow((cluster.namespace, workflow))
+def _audits_reads(cluster: ClusterCache, subject: Subject) -> bool:
+    """Whether the workflow of an object asks for records of its reads."""
+    entry = cluster.index.workflow((subject.namespace, subject.workflow))
     security = ((entry.view.spec.get("config") or {}).get("security") or {}) if entry else {}
     return security.get("auditLogging") is True
 
 
 def _wire(settings: Settings, store: Store) -> Facade:
-    cluster = ClusterCache(store, settings.namespace)
+    cluster = ClusterCache(store, settings.namespace, settings.other_namespaces, settings.hidden_namespace)
+    identity = identity_of(settings, store)
+    guard = Guard(cluster, identity.teams, identity.reviews)
     masks = Masks(store, cluster, enabled=settings.mask_secrets)
     usage = LiveUsage(store, prometheus_of(settings), enabled=settings.usage)
     streams = Streams(settings.max_streams, settings.max_streams_per_caller)
-    workflow_service = WorkflowService(
-        store,
-        cluster,
-        fallbacks=_fallbacks(settings),
-        policy=settings.pod_policy,
-        template=settings.template_workflow,
-        notification_domains=settings.notification_domains,
-    )
+    workflow_service = _workflows(settings, store, cluster, guard, identity)
     kept = _kept(settings, store, cluster, masks)
     recorder = Recorder(kept.records)
     history = kept.archive.history if kept.archive else None
     step_logs = StepLogs(store, kept.logs, masks)
     user = settings.default_user
     forecasts = Forecasts(cluster, defaults=settings.step_defaults, limits=settings)
-    execution_service = ExecutionService(
-        store, cluster, default_user=user, policy=settings.pod_policy, forecasts=forecasts, history=history
-    )
+    execution_service = _executions(settings, store, cluster, guard, forecasts, history)
     return Facade(
         settings=settings,
         cluster=cluster,
+        identity=identity,
         kept=kept,
         workflows=workflow_service,
         dry_runs=DryRunService(
-            store, cluster, workflow_service, execution_service, forecasts, settings.step_defaults
+            store, cluster, guard, workflow_service, execution_service, forecasts, settings.step_defaults
         ),
-        actions=WorkflowActions(store, cluster, workflow_service),
-        revisions=RevisionService(store, cluster, history),
-        timelines=TimelineService(store, cluster, history),
-        statistics=StatisticsService(cluster, default_user=user, history=history),
+        actions=WorkflowActions(store, cluster, guard, workflow_service),
+        revisions=RevisionService(store, cluster, guard, history),
+        timelines=TimelineService(store, cluster, guard, history),
+        statistics=StatisticsService(cluster, guard, default_user=user, history=history),
         environments=EnvironmentService(cluster),
         execution_reader=ExecutionReader(
-            cluster, step_logs, forecasts, usage, default_user=user, history=history
+            cluster, guard, step_logs, forecasts, usage, default_user=user, history=history
         ),
         executions=execution_service,
-        events=EventService(cluster, default_user=user),
-        logs=LogService(store, cluster, masks, step_logs, history),
+        events=EventService(cluster, guard, default_user=user),
+        logs=LogService(store, cluster, guard, masks, step_logs, history),
         streams=streams,
         installation=InstallationService(
-            store, cluster, streams, kept, (settings.lease_namespace, settings.lease_name)
+            store, cluster, streams, kept, identity, (settings.lease_namespace, settings.lease_name)
         ),
-        audit=AuditService(kept.records),
+        audit=AuditService(
+            kept.records, guard.ids, lambda caller: guard.readable(caller, Operation.LIST_AUDIT_RECORDS)
+        ),
         recorder=recorder,
-        metrics=Metrics(cluster, streams, kept, recorder),
+        metrics=Metrics(cluster, streams, kept, recorder, identity),
         usage=usage,
     )
 
 
-def _fallbacks(settings: Settings) -> Fallbacks:
+def _workflows(
+    settings: Settings, store: Store, cluster: ClusterCache, guard: Guard, identity: Identity
+) -> WorkflowService:
+    return WorkflowService(
+        store,
+        cluster,
+        guard,
+        fallbacks=_fallbacks(settings, identity),
+        policy=settings.pod_policy,
+        template=settings.template_workflow,
+        notification_domains=settings.notification_domains,
+        enforced=identity.is_known,
+    )
+
+
+def _executions(
+    settings: Settings,
+    store: Store,
+    cluster: ClusterCache,
+    guard: Guard,
+    forecasts: Forecasts,
+    history: History | None,
+) -> ExecutionService:
+    return ExecutionService(
+        store,
+        cluster,
+        guard,
+        default_user=settings.default_user,
+        policy=settings.pod_policy,
+        forecasts=forecasts,
+        history=history,
+    )
+
+
+def _fallbacks(settings: Settings, identity: Identity) -> Fallbacks:
     return Fallbacks(
         user=settings.default_user,
         timeout=settings.default_timeout,
         retry_delay=settings.default_retry_delay,
         cpu=settings.default_cpu,
         memory=settings.default_memory,
+        visibility="Team" if identity.is_known else "Public",
     )
 
 
@@ -281,6 +321,7 @@ async def _watching(app: FastAPI) -> AsyncGenerator[None, None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)  # errors have been logged
         await facade.usage.close()
+        await facade.identity.close()
         await facade.recorder.close()
         if facade.kept.keeper is not None:
             await facade.kept.keeper.close()

@@ -7,6 +7,7 @@ the rest of a list request.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from fastapi import Depends, Header, Request
 
 from nightcrawler_api.audit.recorder import Recorder
 from nightcrawler_api.audit.service import AuditService
+from nightcrawler_api.auth.setup import Identity
 from nightcrawler_api.caller import CALLER, Caller
 from nightcrawler_api.dryruns.service import DryRunService
 from nightcrawler_api.environments.service import EnvironmentService
@@ -45,6 +47,7 @@ class Facade:
 
     settings: Settings
     cluster: ClusterCache
+    identity: Identity
     workflows: WorkflowService
     executions: ExecutionService
     execution_reader: ExecutionReader
@@ -62,6 +65,8 @@ class Facade:
     recorder: Recorder
     metrics: Metrics
     usage: LiveUsage
+    open_paths: Sequence[str] = ()
+    """The paths that need no authentication."""
     kept: Kept = field(default_factory=Kept)
     keeper_task: asyncio.Task[None] | None = field(default=None)
     """The task that keeps runs that have ended; None if nothing is kept."""

@@ -72,6 +72,18 @@ class NotReady(Refused):
     """The caches are not synced yet."""
 
 
+class Unauthenticated(Refused):
+    """It is not known who is calling: there are no credentials, or they cannot be used."""
+
+
+class NotAllowed(Refused):
+    """The caller may not do it; the detail says which permission is missing."""
+
+
+class IdentityUnavailable(Refused):
+    """It cannot be found out now who is calling, or what they may."""
+
+
 class TooManyStreams(Refused):
     """No further stream can be served here, now."""
 
@@ -101,6 +113,9 @@ class BadBody(HTTPException):
 STATUSES: Final[Mapping[type[NightcrawlerError], int]] = {
     Invalid: 422,
     StateConflict: 409,
+    Unauthenticated: 401,
+    NotAllowed: 403,
+    IdentityUnavailable: 503,
     Outdated: 412,
     NotReady: 503,
     TooManyStreams: 503,
@@ -121,8 +136,12 @@ STATUSES: Final[Mapping[type[NightcrawlerError], int]] = {
 
 _MEANINGS: Final[Mapping[int, str]] = {
     400: "The body is not JSON, or not what its Content-Encoding says.",
-    403: "The cluster forbids it: missing rights, a quota or an admission rule.",
-    404: "There is no such workflow or execution.",
+    401: "It is not known who is calling: send a token as Authorization: Bearer; the detail says what is "
+    "wrong.",
+    403: "The caller may not do it, and the detail says which permission is missing; or the cluster forbids "
+    "it: "
+    "missing rights, a quota or an admission rule.",
+    404: "There is no such workflow or execution, or none that the caller sees.",
     409: "It conflicts with the current state; the detail says why and what to do.",
     412: "The workflow has changed: If-Match does not name its version.",
     413: "The body is larger than is taken, 1 MiB by default, compressed or decompressed.",
@@ -140,6 +159,11 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     # Any object requested by name may turn out to be undecodable.
     all_of_them = {*statuses, 429, 502} if 404 in statuses else {*statuses, 429}
     return {status: {"model": Problem, "description": _MEANINGS[status]} for status in sorted(all_of_them)}
+
+
+def meaning(status: int) -> str:
+    """What a status of a problem means."""
+    return _MEANINGS[status]
 
 
 WRITES: Final = (403, 409, 422, 429, 503)
@@ -174,10 +198,23 @@ def answer(
     return Response(msgspec.json.encode({**problem, **(more or {})}), status, headers, MEDIA_TYPE)
 
 
+def challenge(detail: str) -> str:
+    """The WWW-Authenticate of a 401 (RFC 6750, section 3)."""
+    quoted = detail.encode("ascii", "replace").decode().replace("\\", "/").replace('"', "'")
+    return f'Bearer realm="nightcrawler", error="invalid_token", error_description="{quoted}"'
+
+
 async def _ours(_: Request, error: Exception) -> Response:
     assert isinstance(error, NightcrawlerError)
+    return refusal(error)
+
+
+def refusal(error: NightcrawlerError) -> Response:
+    """The response to an error."""
     status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
     headers = {"Retry-After": str(_RETRY_AFTER_SECONDS)} if status in (429, 503) else {}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = challenge(error.detail)
     if isinstance(error, Refused):
         return answer(status, error.detail, error.fields, headers)
     fields: list[FieldError] = []

@@ -15,6 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from typing_extensions import TypedDict
 
 from nightcrawler_api import errors
+from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import Facade, FacadeOf
 from nightcrawler_api.keeping.health import health_of
 from nightcrawler_api.keeping.schemas import ArchiveHealth, LogHealth
@@ -68,6 +69,7 @@ def _probe(model: type[Any], good: str, bad: str) -> dict[int | str, dict[str, A
     summary="Liveness: whether the process is healthy",
     responses=_probe(Health, "It is.", "It has stopped watching the cluster."),
 )
+@performs(Operation.PROBE)
 async def healthz(facade: FacadeOf) -> Response:
     """200 while the process watches the cluster or retries; 503 once it has stopped.
 
@@ -84,6 +86,7 @@ async def healthz(facade: FacadeOf) -> Response:
     summary="Readiness: whether requests can be served",
     responses=_probe(Readiness, "They can.", "Not yet; the fields of 200, and a detail."),
 )
+@performs(Operation.PROBE)
 async def readyz(facade: FacadeOf) -> Response:
     """200 once every kind has been listed and is watched.
 
@@ -101,6 +104,7 @@ async def readyz(facade: FacadeOf) -> Response:
 
 
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=PlainTextResponse)
+@performs(Operation.PROBE)
 async def metrics(facade: FacadeOf) -> Response:
     """In Prometheus' text format."""
     return Response(generate_latest(facade.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -96,7 +96,9 @@ class Masks:
         """What the run uses; the workflow as it is if the run has not begun."""
         meta, name = execution.metadata, execution.status.revision
         if name is None:
-            entry = await self._cluster.workflow(execution.spec.workflow_ref.name)
+            entry = await self._cluster.workflow(meta.namespace, execution.spec.workflow_ref.name)
+            if entry is None:
+                raise NotFound(f"the workflow of the execution {meta.name!r} is gone")
             return WorkflowSpec.model_validate(entry.view.spec, extra="ignore"), NO_PROFILES
         revision = await self._store.get(REVISIONS, meta.namespace, name, RevisionView)
         return WorkflowSpec.model_validate(revision.data, extra="ignore"), kept_profiles(revision.data)

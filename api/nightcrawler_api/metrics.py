@@ -22,6 +22,7 @@ from typing_extensions import override
 
 from nightcrawler_api.archive.contract import Archive
 from nightcrawler_api.audit.recorder import Recorder
+from nightcrawler_api.auth.setup import Identity
 from nightcrawler_api.keeping.keeper import Keeper
 from nightcrawler_api.keeping.kept import Kept
 from nightcrawler_api.keptlogs.contract import LogHistory
@@ -44,6 +45,7 @@ class Metrics:
         streams: Sized,
         kept: Kept = _NOTHING,
         recorder: Recorder | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
@@ -70,6 +72,8 @@ class Metrics:
             self.registry.register(_LogState(kept.logs, kept.keeper))
         if recorder is not None and recorder.records is not None:
             self.registry.register(_AuditState(recorder))
+        if identity is not None and identity.is_known:
+            self.registry.register(_IdentityState(identity))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
@@ -195,6 +199,30 @@ class _AuditState(Collector):
             ("lost", "Audit records that have no row; their lines are in the log.", self._recorder.lost),
         ):
             yield CounterMetricFamily(f"nightcrawler_api_audit_{name}", documentation, value)
+
+
+class _IdentityState(Collector):
+    """Whether callers are identified and placed in teams as configured, found out at each scrape."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+
+    @override
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        teams, keys = self._identity.teams, self._identity.keys
+        if teams.file is not None:
+            teams.refresh()
+            yield GaugeMetricFamily(
+                "nightcrawler_api_teams_file_usable",
+                "1 if the teams file is in effect, 0 if it cannot be used and its former content is.",
+                not teams.failure,
+            )
+        if keys is not None:
+            yield GaugeMetricFamily(
+                "nightcrawler_api_identity_provider_usable",
+                "0 if the keys of the identity provider could not be fetched at the last attempt, else 1.",
+                not keys.failure,
+            )
 
 
 class Measured:

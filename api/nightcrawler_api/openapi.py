@@ -10,6 +10,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from nightcrawler_api import errors
+from nightcrawler_api.auth.declared import declared, routes_of
+from nightcrawler_api.auth.operations import Reach
 from nightcrawler_api.http.json_body import JSON
 from nightcrawler_api.http.yaml_body import YAML, YamlRoute
 from nightcrawler_api.repeats import REPLAYED
@@ -28,9 +30,39 @@ def document_problem_type(app: FastAPI) -> None:
                     response["content"] = {errors.MEDIA_TYPE: content}
 
 
+def document_access(app: FastAPI) -> None:
+    """Document what each operation takes, and how callers are identified; before `document_problem_type`."""
+    document = app.openapi()
+    schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
+    schemes["bearer"] = {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token of the identity provider. Where the installation identifies nobody, it is "
+        "ignored.",
+    }
+    for route, operation in declared(app):
+        if operation.reach is Reach.OPEN:
+            continue
+        for verb in route.methods or ():
+            documented = document["paths"][route.path][verb.lower()]
+            # Either: an installation without identity takes requests without.
+            documented["security"] = [{"bearer": []}, {}]
+            documented["x-nightcrawler-operation"] = operation.title
+            documented["x-nightcrawler-permission"] = operation.access.value
+            needed = (401, 503) if operation.reach is Reach.CALLER else (401, 403, 503)
+            for status in needed:
+                if str(status) not in documented["responses"]:
+                    problem = {"$ref": "#/components/schemas/Problem"}
+                    documented["responses"][str(status)] = {
+                        "description": errors.meaning(status),
+                        "content": {"application/json": {"schema": problem}},
+                    }
+            documented["responses"] = dict(sorted(documented["responses"].items()))
+
+
 def document_yaml(app: FastAPI) -> None:
     """Document that the bodies of some routes may be YAML, which FastAPI does not know."""
-    for route in app.routes:
+    for route in routes_of(app):
         if isinstance(route, YamlRoute):
             for verb in route.methods or ():
                 content = app.openapi()["paths"][route.path][verb.lower()]["requestBody"]["content"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Final, Self
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, model_validator
@@ -66,6 +67,45 @@ def _amount(value: object, info: ValidationInfo) -> object:
 _MIB: Final = 1 << 20
 
 
+Identity = Literal["none", "oidc", "kubernetes"]
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
+
+
+def _namespaces(value: object) -> object:
+    return "*" if isinstance(value, str) and value.strip() == "*" else items(value)
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _algorithms(names: tuple[str, ...]) -> tuple[str, ...]:
+    if wrong := [name for name in names if name not in get_args(Algorithm)] or not names:
+        raise ValueError(
+            f"{variable('oidc_algorithms')} {','.join(names)!r} cannot be used{_named(wrong)}. Accepted: "
+            f"{', '.join(get_args(Algorithm))}, separated by commas. Shared secrets (HS256) and unsigned "
+            "tokens (none) never are."
+        )
+    return names
+
+
+def _named(wrong: list[str] | bool) -> str:
+    return f": {wrong[0]} is none" if isinstance(wrong, list) else ""
+
+
+def _issuer(url: str | None) -> str | None:
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    local = parts.scheme == "http" and is_loopback(parts.hostname or "")
+    if not (parts.scheme == "https" or local) or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError(
+            f"{variable('oidc_issuer')} {url!r} cannot be used. Accepted: the issuer exactly as its tokens "
+            "have it in iss, which is an https URL such as https://login.example.com/realms/company."
+        )
+    return url
+
+
 def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     for origin in origins:
         parts = urlsplit(origin)
@@ -82,13 +122,21 @@ def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
 class Settings(common.CommonSettings):
     """All settings, validated and immutable; made by `load`."""
 
+    namespaces: Annotated[tuple[DnsLabel, ...] | Literal["*"], NoDecode, BeforeValidator(_namespaces)] = (
+        Field(
+            (),
+            description="Further namespaces that are served, separated by commas, or * for all; ids of their "
+            "workflows are such as `vision:wf-1001`. Their runs are not archived (KEEP).",
+        )
+    )
     allow_own_namespace: bool = Field(
         False,
         description="Whether the namespace served may be the one that the facade itself runs in, although "
         "whoever reaches the facade can then read the installation's Secrets.",
     )
     api_host: str = Field(
-        "127.0.0.1", description="The address to listen on; beyond loopback only with ALLOW_UNAUTHENTICATED."
+        "127.0.0.1",
+        description="The address to listen on; beyond loopback only with IDENTITY or ALLOW_UNAUTHENTICATED.",
     )
     api_port: Port = Field(8080, description="The port to listen on; 0 takes any free one.")
     keep_alive: Span = Field(
@@ -129,6 +177,48 @@ class Settings(common.CommonSettings):
         description="Whether to listen beyond loopback although nobody is asked who they are: "
         "whoever reaches the port can run programs in the cluster.",
     )
+    identity: Annotated[Identity, BeforeValidator(_lower)] = Field(
+        "none",
+        description="By what callers are known: none (everybody may do everything), oidc (tokens of an "
+        "OpenID Connect provider), or kubernetes (tokens that the API server accepts, and the rights that it "
+        "gives).",
+    )
+    oidc_issuer: Annotated[str | None, AfterValidator(_issuer)] = Field(
+        None, description="The OpenID Connect provider: its issuer, an https URL, exactly as tokens have it."
+    )
+    oidc_audiences: Annotated[tuple[str, ...], NoDecode, BeforeValidator(items)] = Field(
+        (), description="Whom tokens must be meant for, one of these: the client's id, separated by commas."
+    )
+    oidc_algorithms: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(items), AfterValidator(_algorithms)
+    ] = Field(("RS256", "ES256"), description="The accepted algorithms of signatures, separated by commas.")
+    oidc_groups_claim: Annotated[str, Field(min_length=1, max_length=256)] = Field(
+        "groups",
+        description="The claim with the caller's groups; a path such as `resource_access.app.groups`.",
+    )
+    oidc_roles_claim: Annotated[str, Field(min_length=1, max_length=256)] = Field(
+        "roles", description="The claim with the caller's roles; a path such as `realm_access.roles`."
+    )
+    oidc_name_claims: Annotated[tuple[str, ...], NoDecode, BeforeValidator(items)] = Field(
+        ("name", "preferred_username", "email"),
+        description="The claims with the caller's name for people, separated by commas: the first that "
+        "there is.",
+    )
+    oidc_ca_file: Path | None = Field(
+        None,
+        description="Certificates of authorities that the provider is trusted by, besides the usual ones.",
+    )
+    kubernetes_audiences: Annotated[tuple[str, ...], NoDecode, BeforeValidator(items)] = Field(
+        (),
+        description="Whom tokens must be meant for in kubernetes mode, one of these, separated by commas. "
+        "Unset: the API server, so that every Pod's own token is accepted.",
+    )
+    teams_file: Path | None = Field(
+        None,
+        description="A YAML file with teams: which groups belong to which namespaces, with which roles, and "
+        "who is an administrator. It is read again when it changes. Unset: with oidc everybody whom the "
+        "provider knows is of the team.",
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(items), AfterValidator(_origins)] = (
         Field(
             (),
@@ -138,10 +228,8 @@ class Settings(common.CommonSettings):
     archive_url: Annotated[SecretStr, AfterValidator(_database)] | None = Field(
         None,
         description="The database of the archive, if KEEP names it: sqlite:////path/of/a/file, for one "
-        "facade "
-        "alone, or postgresql://user:password@host/database. `nightcrawler-api migrate` makes its tables, "
-        "and "
-        "brings them up to date.",
+        "facade alone, or postgresql://user:password@host/database. `nightcrawler-api migrate` makes its "
+        "tables, and brings them up to date.",
     )
     keep_lease_name: DnsLabel = Field(
         "nightcrawler-keeper",
@@ -168,14 +256,12 @@ class Settings(common.CommonSettings):
         None,
         description="The log store, if KEEP names logs: file:///path/of/a/folder, for one facade alone, or "
         "s3://bucket/prefix, with credentials, region and endpoint in AWS_ACCESS_KEY_ID, "
-        "AWS_SECRET_ACCESS_KEY, "
-        "AWS_REGION and AWS_ENDPOINT_URL.",
+        "AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL.",
     )
     log_bytes: Annotated[int, BeforeValidator(_amount)] = Field(
         64 * 1024**2,
         description="How much is kept of the log of each attempt of a step, such as 64Mi: its beginning and "
-        "its "
-        "end; from 2Mi on.",
+        "its end; from 2Mi on.",
     )
     log_total_bytes: Annotated[int, BeforeValidator(_amount)] = Field(
         50 * 1024**3,
@@ -194,11 +280,12 @@ class Settings(common.CommonSettings):
 
     @model_validator(mode="after")
     def _strangers_stay_out(self) -> Self:
-        if not self.allow_unauthenticated and not is_loopback(self.api_host):
+        known = self.identity != "none"
+        if not known and not self.allow_unauthenticated and not is_loopback(self.api_host):
             raise ValueError(
                 f"{variable('api_host')} {self.api_host!r} would let everyone who reaches this machine run "
                 f"workflows, for nobody is asked who they are: set {variable('allow_unauthenticated')}=true "
-                "if something else keeps strangers out, or listen on 127.0.0.1."
+                f"if something else keeps strangers out, or {variable('identity')}, or listen on 127.0.0.1."
             )
         return self
 
@@ -216,16 +303,41 @@ class Settings(common.CommonSettings):
         if self.archives and self.archive_url is None:
             raise ValueError(
                 f"{variable('keep')} names the archive, and {variable('archive_url')} says of no database: "
-                "set it to "
-                "sqlite:////path/of/a/file or postgresql://user:password@host/database."
+                "set it to sqlite:////path/of/a/file or postgresql://user:password@host/database."
             )
         return self
 
     @model_validator(mode="after")
-    def _secrets_stay_in(self) -> Self:
-        if self.namespace == pod_namespace() and not self.allow_own_namespace:
+    def _identity_is_complete(self) -> Self:
+        if self.identity == "oidc":
+            for field in ("oidc_issuer", "oidc_audiences"):
+                if not getattr(self, field):
+                    raise ValueError(
+                        f"{variable('identity')}=oidc needs {variable(field)}, by which tokens are accepted."
+                    )
+        elif self.identity == "none" and self.teams_file is not None:
             raise ValueError(
-                f"{variable('namespace')} {self.namespace!r} is the namespace that this facade runs in: "
+                f"{variable('teams_file')} has no effect with {variable('identity')}=none: set "
+                f"{variable('identity')} to oidc or kubernetes, or leave the file out."
+            )
+        return self
+
+    @property
+    def other_namespaces(self) -> tuple[str, ...] | None:
+        """The namespaces that are served besides the home namespace; None: all."""
+        return None if self.namespaces == "*" else tuple(self.namespaces)
+
+    @property
+    def hidden_namespace(self) -> str | None:
+        """The namespace that is not served although all are: the facade's own."""
+        return None if self.namespaces != "*" or self.allow_own_namespace else pod_namespace()
+
+    @model_validator(mode="after")
+    def _secrets_stay_in(self) -> Self:
+        own, named = pod_namespace(), {self.namespace, *self.namespaces}
+        if own is not None and own in named and not self.allow_own_namespace:
+            raise ValueError(
+                f"{variable('namespace')} {own!r} is the namespace that this facade runs in: "
                 "whoever reaches it could read the installation's Secrets with a workflow that prints them. "
                 f"Serve a namespace of its own, such as nightcrawler-workflows, or set "
                 f"{variable('allow_own_namespace')}=true if that is meant."

@@ -26,6 +26,8 @@ ANNOTATION_ATTEMPT: Final = f"{GROUP}/attempt"
 ANNOTATION_REVISION: Final = f"{GROUP}/revision"
 ANNOTATION_ENVIRONMENT: Final = f"{GROUP}/environment"
 ANNOTATION_CREATOR: Final = f"{GROUP}/creator"
+ANNOTATION_CREATOR_ID: Final = f"{GROUP}/creator-id"
+"""On a workflow: issuer and subject of the caller who created it over REST, where callers are identified."""
 ANNOTATION_UPDATED_AT: Final = f"{GROUP}/updated-at"
 ANNOTATION_HOLDER: Final = f"{GROUP}/holder"
 ANNOTATION_CANCELLED_BY: Final = f"{GROUP}/cancelled-by"
@@ -102,6 +104,12 @@ POD_METRICS: Final = Resource("metrics.k8s.io", "v1beta1", "pods", "PodMetrics")
 SECRETS: Final = Resource("", "v1", "secrets", "Secret")
 EVENTS: Final = Resource("", "v1", "events", "Event")
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+TOKEN_REVIEWS: Final = Resource(
+    "authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False
+)
+SUBJECT_ACCESS_REVIEWS: Final = Resource(
+    "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
+)
 REVISIONS: Final = Resource("apps", "v1", "controllerrevisions", "ControllerRevision")
 
 

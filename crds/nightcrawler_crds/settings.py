@@ -170,9 +170,9 @@ class CommonSettings(BaseSettings):
     )
     namespace: DnsLabel = Field(
         "nightcrawler-workflows",
-        description="The one namespace whose workflows the facade serves; the operator reads it too, to "
-        "know of which runs the facade keeps something. It has to be there, and to be one of its own: "
-        "whoever reaches the facade can read its Secrets, through programs that are given them.",
+        description="The namespace whose workflows the facade serves: the home namespace; the operator reads "
+        "it too, to know of which runs the facade keeps something. It has to be there, and to be one of its "
+        "own: whoever reaches the facade can read its Secrets, through programs that are given them.",
     )
     keep: Annotated[tuple[str, ...], NoDecode, BeforeValidator(items), AfterValidator(_kept)] = Field(
         (),

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from prometheus_client import generate_latest
 from pydantic import SecretStr
 
@@ -19,14 +20,16 @@ from nightcrawler_crds.kube.store import Store
 from nightcrawler_operator.cluster.state import ClusterState
 from nightcrawler_operator.lanes import Lane, Lanes
 from nightcrawler_operator.telemetry import Telemetry
-from tests.support.chart import CHART, manifests, of, one
+from tests.chart.test_chart_callers import OIDC
+from tests.support.chart import CHART, Values, manifests, of, one
 
 _APIS = ("monitoring.coreos.com/v1",)
-_ON = {"monitoring": {"serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}}}
+_MONITORED = {"monitoring": {"serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}}}
+_ON = {**_MONITORED, "callers": OIDC}
 
 
-def rules() -> dict[str, Any]:
-    (made,) = of(manifests(_ON, apis=_APIS), "PrometheusRule")
+def rules(values: Values = _ON) -> dict[str, Any]:
+    (made,) = of(manifests(values, apis=_APIS), "PrometheusRule")
     return {rule["alert"]: rule for group in made["spec"]["groups"] for rule in group["rules"]}
 
 
@@ -42,7 +45,12 @@ async def offered(folder: Path) -> set[str]:
         keep=("archive", "logs"),
         archive_url=SecretStr("sqlite:////nowhere/archive.db"),
         log_url=folder.as_uri(),
+        identity="oidc",
+        oidc_issuer="https://login.example.com",
+        oidc_audiences=("nightcrawler",),
+        teams_file=folder / "teams.yaml",
     )
+    (folder / "teams.yaml").write_text("{}")
     facade = create_app(settings, store).state.facade
     facade.kept.keeper.working = True
     text = generate_latest(telemetry.registry) + generate_latest(facade.metrics.registry)
@@ -101,6 +109,20 @@ def test_alerts_look_at_this_release_alone_and_say_what_to_do() -> None:
         assert rule["labels"]["severity"] in ("warning", "critical"), name
         assert rule["annotations"]["summary"].endswith("."), name
         assert "{{" not in rule["annotations"]["summary"] or "$" in rule["annotations"]["summary"], name
+
+
+@pytest.mark.parametrize(
+    ("callers", "expected"),
+    [
+        ({}, set()),
+        ({"mode": "kubernetes"}, {"NightcrawlerTeamsFileBroken"}),
+        (OIDC, {"NightcrawlerTeamsFileBroken", "NightcrawlerIdentityProviderAway"}),
+    ],
+    ids=["none", "kubernetes", "oidc"],
+)
+def test_alerts_about_callers_are_of_their_mode(callers: Values, expected: set[str]) -> None:
+    without = rules({**_MONITORED, "callers": {"mode": "none"}})
+    assert rules({**_MONITORED, "callers": callers}).keys() - without.keys() == expected
 
 
 def test_the_service_monitor_finds_both_services() -> None:

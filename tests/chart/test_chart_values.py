@@ -37,6 +37,9 @@ SET_BY_THE_CHART = {
     *("pod_name", "pod_namespace", "pod_uid", "container_name"),
     *("namespace", "allow_own_namespace", "api_host", "api_port", "allow_unauthenticated", "drain_timeout"),
     *("namespace", "allow_own_namespace", "api_host", "api_port", "allow_unauthenticated"),
+    *("identity", "namespaces", "teams_file", "kubernetes_audiences"),  # callers
+    *("oidc_issuer", "oidc_audiences", "oidc_algorithms", "oidc_ca_file"),
+    *("oidc_groups_claim", "oidc_roles_claim", "oidc_name_claims"),
     "priority_class_prefix",  # priorityClasses.create
     *("notifications_folder", "notifications_ca_file"),  # notifications.secretName, .caConfigMapName
     *("notifications_namespaced", "notifications_allow_internal", "notification_domains"),

@@ -210,8 +210,10 @@ async def test_each_of_five_hundred_clients_gets_the_last_change_and_none_delays
 
 def test_a_client_that_does_not_read_delays_nobody_and_gets_a_resync(served: Served) -> None:
     url = served.http.base_url
-    with socket.create_connection((url.host, url.port or 80)) as slow:
+    with socket.socket() as slow:
+        # Before it connects: into a window that has shrunk the kernel sends only now and then.
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect((url.host, url.port or 80))
         slow.sendall(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         with Listener(served) as listener:
             workflow = served.create(name="x" * 200, description="y" * 4000, steps=[STEP])

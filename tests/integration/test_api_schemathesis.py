@@ -26,7 +26,7 @@ _EXAMPLES = 10
 _WITHIN = 600
 """Seconds, of a machine that does other things too; alone it takes a fraction."""
 _LEFT_OUT = "ignored_auth,object_level_authorization"
-"""Checks that are about authentication: nobody is asked who they are."""
+"""Checks that are about authentication, which is off."""
 
 _ENDLESS = "/api/events"
 """A stream has no end to wait for: tests/integration/test_api_events.py."""

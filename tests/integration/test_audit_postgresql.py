@@ -24,11 +24,17 @@ from tests.unit.test_audit_rows import (
     test_a_record_comes_back_as_it_was_and_only_once,
     test_a_record_of_somebody_gives_way_to_the_facades_own,
     test_every_filter_finds_its_own,
+    test_more_workflows_than_a_statement_has_parameters_are_taken,
     test_old_records_go_and_what_is_still_there_is_not_taken_for_new,
+    test_one_request_may_change_objects_of_several_namespaces,
+    test_other_namespaces_are_looked_at_like_the_home_namespace,
     test_pages_together_are_all_of_them_also_within_one_moment,
+    test_what_a_namespace_has_that_is_read_late_is_no_change,
     test_what_changed_while_nobody_looked_is_found_by_the_next,
+    test_what_is_about_no_object_is_for_administrators_of_everything,
     test_what_the_database_never_takes_is_counted_and_the_rest_is_kept,
     test_what_was_there_before_the_first_look_is_known_and_later_changes_are_somebodys,
+    test_who_may_edit_a_workflow_sees_no_records_of_another_that_had_its_name,
 )
 
 __all__ = [
@@ -39,11 +45,17 @@ __all__ = [
     "test_a_record_comes_back_as_it_was_and_only_once",
     "test_a_record_of_somebody_gives_way_to_the_facades_own",
     "test_every_filter_finds_its_own",
+    "test_more_workflows_than_a_statement_has_parameters_are_taken",
     "test_old_records_go_and_what_is_still_there_is_not_taken_for_new",
+    "test_one_request_may_change_objects_of_several_namespaces",
+    "test_other_namespaces_are_looked_at_like_the_home_namespace",
     "test_pages_together_are_all_of_them_also_within_one_moment",
+    "test_what_a_namespace_has_that_is_read_late_is_no_change",
     "test_what_changed_while_nobody_looked_is_found_by_the_next",
+    "test_what_is_about_no_object_is_for_administrators_of_everything",
     "test_what_the_database_never_takes_is_counted_and_the_rest_is_kept",
     "test_what_was_there_before_the_first_look_is_known_and_later_changes_are_somebodys",
+    "test_who_may_edit_a_workflow_sees_no_records_of_another_that_had_its_name",
 ]
 
 WRITES = 30

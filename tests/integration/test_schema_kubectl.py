@@ -23,7 +23,8 @@ EXPLAINED: Final = {
     "wf.spec.steps.resources.gpu": 'a count and a model such as "8x NVIDIA A100"',
     "wf.spec.steps.podTemplate": "A PodTemplateSpec merged into the step's Pod.",
     "wf.spec.config.schedule.catchUp": "Whether missed runs are made up for, oldest first, one at a time.",
-    "wf.spec.config.security.permissions.access": "Its permissions: 'Execute, Edit'.",
+    "wf.spec.config.security.permissions.access": "'Full Access', 'View Only', or any of View, Execute, "
+    "Edit and Delete",
     "wfe.spec.cancel": "true cancels the run; it cannot be set back to false.",
     "wfe.status.steps.exitCode": "Exit code of the step's container.",
     "wfenv.spec.maintenance.end": "End.",

@@ -33,17 +33,15 @@ def test_a_workflow_that_has_never_run_says_that_it_is_accepted(shared: Team) ->
     assert "lastExecution" not in found["status"]
 
 
-def test_fields_without_effect_yet_are_listed_and_kept(shared: Team) -> None:
+def test_who_may_do_what_is_kept_and_keeps_the_operator_from_nothing(shared: Team) -> None:
     workflow = a_workflow("ahead", priority="high", environment_strategy="cost").step("one")
-    workflow = workflow.config(security={"visibility": "Private"})
+    workflow = workflow.config(security={"visibility": "Private", "auditLogging": True})
     kept = shared.apply(workflow)
 
-    deferred = shared.until_condition(names.WORKFLOWS, "ahead", "Deferred", "True")
+    deferred = shared.until_condition(names.WORKFLOWS, "ahead", "Deferred", "False")
 
-    assert deferred["reason"] == "LaterRelease"
-    assert "spec.config.security.visibility" in deferred["message"]
+    assert deferred["reason"] == "NothingDeferred"
     assert kept["spec"] == workflow.manifest()["spec"]
-    # Without effect is not without use: it runs.
     shared.until_phase(shared.run("ahead"), "Completed")
 
 

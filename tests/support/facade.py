@@ -99,7 +99,7 @@ class FacadeProcess:
         if ready is None:
             return
         wanted = (200,) if ready else (200, 503)
-        eventually(lambda: self._readiness() in wanted, what="the facade to be ready", within=30)
+        eventually(lambda: self._readiness() in wanted, what="the facade to be ready", within=90)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """Ask it to end, and wait until it has, with exit code 0 and nothing wrong in its log."""
@@ -204,20 +204,27 @@ class Served:
 def _kubeconfig(cluster: LocalCluster, namespace: str, folder: Path) -> Path:
     """A kubeconfig for a service account of the namespace that has the facade's rights and no others."""
     cluster.kubectl("create", "serviceaccount", USER, f"--namespace={namespace}")
-    subject = {"kind": "ServiceAccount", "name": USER, "namespace": namespace}
+    give_rights(cluster, namespace, namespace)
+    return account_kubeconfig(cluster, namespace, USER, folder)
+
+
+def give_rights(cluster: LocalCluster, namespace: str, home: str) -> None:
+    """Give the facade of a home namespace its rights there, and those of one namespace in another."""
+    subject = {"kind": "ServiceAccount", "name": USER, "namespace": home}
     for document in yaml.safe_load_all(_RIGHTS.read_text(encoding="utf-8")):
         if not document["metadata"]["name"].startswith(USER):
             continue
         if "namespace" in document["metadata"]:
             document["metadata"]["namespace"] = namespace
+        elif namespace != home:
+            continue
         if "subjects" in document:
             document["subjects"] = [subject]
             # Each namespace has its own binding to the rights that are cluster-wide.
-            document["metadata"]["name"] += f"-{namespace}"
+            document["metadata"]["name"] += f"-{home}"
         if document["kind"].startswith(_POLICY):
-            _tie_to(document, namespace)
+            _tie_to(document, home)
         cluster.kubectl("apply", "-f", "-", stdin=json.dumps(document))
-    return account_kubeconfig(cluster, namespace, USER, folder)
 
 
 def _tie_to(policy: Json, namespace: str) -> None:
@@ -262,7 +269,8 @@ def serving(cluster: LocalCluster, folder: Path, **settings: object) -> Iterator
             yield Served(cluster, facade)
         finally:
             facade.close()
-            cluster.kubectl("delete", "clusterrolebinding", f"{USER}-{namespace}", "--ignore-not-found")
+            for role in (USER, f"{USER}-reviews"):
+                cluster.kubectl("delete", "clusterrolebinding", f"{role}-{namespace}", "--ignore-not-found")
             policy = f"{DRY_RUN_POLICY}-{namespace}"
             for kind in (f"{_POLICY}Binding", _POLICY):
                 cluster.kubectl("delete", kind, policy, "--ignore-not-found")

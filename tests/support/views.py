@@ -24,13 +24,14 @@ def workflow(
     created: str = CREATED,
     version: int = 1,
     uid: str = "",
+    namespace: str = "default",
     status: dict[str, Any] | None = None,
     annotations: dict[str, str] | None = None,
     deleted: str | None = None,
     **spec: Any,
 ) -> WorkflowView:
     """A Workflow; `spec` is as it is on the wire."""
-    metadata = _metadata(name, created, version, uid, deleted) | {"annotations": annotations or {}}
+    metadata = _metadata(name, created, version, uid, deleted, namespace) | {"annotations": annotations or {}}
     return msgspec.convert(
         {"metadata": metadata, "spec": spec, "status": status or {}}, WorkflowView, strict=False
     )
@@ -77,10 +78,12 @@ def profile(name: str, *, created: str = CREATED, version: int = 1, **spec: Any)
     return msgspec.convert(body, ProfileView, strict=False)
 
 
-def _metadata(name: str, created: str, version: int, uid: str, deleted: str | None) -> dict[str, Any]:
+def _metadata(
+    name: str, created: str, version: int, uid: str, deleted: str | None, namespace: str = "default"
+) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "name": name,
-        "namespace": "default",
+        "namespace": namespace,
         "uid": uid or f"uid-of-{name}",
         "resourceVersion": str(version),
         "creationTimestamp": created,

@@ -68,11 +68,11 @@ def operations_of_ours(document: Json) -> Iterator[tuple[str, str, Json]]:
 
 @asynccontextmanager
 async def asking(
-    silent: dict[str, float], answer: Answer = well, *, follows: bool = True
+    silent: dict[str, float], answer: Answer = well, *, follows: bool = True, **settings: Any
 ) -> AsyncGenerator[tuple[httpx.AsyncClient, FastAPI], None]:
     """A client of a facade that has read the cluster, whose watches have been silent for so many seconds."""
     async with store_of(answer) as store:
-        app = create_app(Settings(), store)
+        app = create_app(Settings(**settings), store)
         for informer in app.state.facade.cluster._informers:
             informer.synced.set()
             informer.last_contact = time.monotonic() - silent.get(informer.resource.plural, 0.0)
@@ -206,7 +206,7 @@ async def test_a_missing_namespace_is_reported_with_what_to_do() -> None:
 async def test_missing_rights_are_reported_only_where_nothing_could_be_read() -> None:
     async with asking({}, no_rights) as (client, app):
         assert (await client.get("/readyz")).status_code == 200
-        app.state.facade.cluster._workflows.synced.clear()
+        app.state.facade.cluster._workflows["nightcrawler-workflows"].synced.clear()
         answer = await client.get("/readyz")
     assert answer.status_code == 503
     assert "the facade has no rights in it" in answer.json()["detail"]

@@ -16,6 +16,7 @@ from nightcrawler_api.state import index as indexing
 from nightcrawler_api.state import ordering
 from nightcrawler_api.state.index import Index, WorkflowEntry, WorkflowQuery
 from nightcrawler_api.state.ordering import Order, Ordering, SortKey, Timeline, part
+from nightcrawler_api.state.protection import Protections
 from nightcrawler_api.state.runs import ExecutionQuery, Run, Runs
 from nightcrawler_crds.kube.cache import Cache
 from nightcrawler_crds.kube.views import ExecutionView
@@ -23,6 +24,17 @@ from tests.support.views import execution, workflow
 
 PHASES = ("", "Pending", "Running", "Cancelling", "Completed", "Failed", "Cancelled")
 WORDS = {"completed": "Completed", "failed": "Failed", "running": "Running"}
+
+
+def entry(name: str = "wf-1001", **spec: Any) -> WorkflowEntry:
+    view = workflow(name, **spec)
+    return WorkflowEntry(view, Runs(), Protections().of(view))
+
+
+def run(view: ExecutionView) -> Run:
+    return Run(view, Protections().of_orphans("default"))
+
+
 keys = st.tuples(st.integers(0, 5).map(float), st.sampled_from("abcdefgh"))
 
 
@@ -144,7 +156,7 @@ def test_counts_and_pages_of_a_status_agree_with_the_executions_themselves(
     ),
     st.builds(
         ExecutionQuery,
-        workflow=st.none() | st.sampled_from(["w0", "w1", "w4", "w9"]),
+        workflow=st.none() | st.sampled_from([("default", name) for name in ("w0", "w1", "w4", "w9")]),
         tags=st.frozensets(st.sampled_from("xyz"), max_size=2),
         status=st.none() | st.sampled_from(sorted(WORDS)),
     ),
@@ -163,7 +175,7 @@ def test_executions_of_tagged_workflows_are_found_however_few_they_are(
         f"e{number}"
         for at, number in sorted((at, f"{number}") for number, (_, _, at) in enumerate(runs))
         for of, phase, _ in [runs[int(number)]]
-        if query.workflow in (None, f"w{of}")
+        if query.workflow in (None, ("default", f"w{of}"))
         and (not query.tags or (of < len(tags) and query.tags <= tags[of]))
         and (query.status is None or phase == WORDS[query.status])
     ]
@@ -286,14 +298,14 @@ def test_nothing_is_left_of_a_workflow_and_its_executions_once_all_are_gone() ->
         ]
         for end in ends if order else reversed(ends):
             end()
-        assert index._runs == {}
+        assert index._runs == index._kinds == index._run_kinds == {}
         assert (len(index), len(index.runs)) == (0, 0)
 
 
 def test_the_latest_execution_is_the_newest_by_creation() -> None:
     runs = Runs()
-    runs.add(Run(execution("new", created="2025-07-11T00:00:00Z")))
-    runs.add(Run(execution("old", created="2025-07-10T00:00:00Z")))
+    runs.add(run(execution("new", created="2025-07-11T00:00:00Z")))
+    runs.add(run(execution("old", created="2025-07-10T00:00:00Z")))
     assert runs.latest
     assert runs.latest.metadata.name == "new"
 
@@ -308,11 +320,11 @@ def test_the_latest_execution_is_the_newest_by_creation() -> None:
     ],
 )
 def test_a_schedule_that_is_not_suspended_makes_a_workflow_active(spec: dict[str, Any], status: str) -> None:
-    assert WorkflowEntry(workflow(**spec), Runs()).status == status
+    assert entry(**spec).status == status
 
 
 def test_a_workflow_without_a_display_name_is_shown_by_its_id() -> None:
-    assert WorkflowEntry(workflow("hello"), Runs()).name == "hello"
+    assert entry("hello").name == "hello"
 
 
 def test_runs_of_a_deleted_workflow_do_not_belong_to_one_of_the_same_name() -> None:

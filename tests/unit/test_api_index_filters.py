@@ -56,8 +56,8 @@ def minute(number: int) -> float:
         ({"status": "running"}, "eca"),
         ({"pending": True}, "ea"),
         ({"status": "completed", "pending": True}, ""),
-        ({"workflow": "w1"}, "dba"),
-        ({"workflow": "gone"}, "e"),
+        ({"workflow": ("default", "w1")}, "dba"),
+        ({"workflow": ("default", "gone")}, "e"),
         ({"tags": frozenset({"gpu"})}, "dba"),
         ({"environments": {"virginia", "awsVirginia"}}, "dc"),
         ({"executors": {"ann"}}, "c"),
@@ -67,7 +67,7 @@ def minute(number: int) -> float:
         ({"ordering": Ordering("startTime")}, "cedba"),
         ({"ordering": Ordering("endTime", descending=False)}, "dabce"),
         ({"ordering": Ordering("duration")}, "cdeba"),
-        ({"status": "running", "workflow": "w1", "begin": minute(1)}, "a"),
+        ({"status": "running", "workflow": ("default", "w1"), "begin": minute(1)}, "a"),
     ],
 )
 def test_executions_of_all_workflows_are_filtered_and_sorted(question: dict[str, Any], expected: str) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from aiohttp import web
+from prometheus_client import generate_latest
 from pydantic import TypeAdapter
 
+from nightcrawler_api.caller import Caller
 from nightcrawler_api.installation.operator import operator_status
 from nightcrawler_api.installation.schemas import InstallationStatus, OperatorStatus
 from nightcrawler_api.state.clustercache import STALE_AFTER_SECONDS
@@ -110,9 +114,49 @@ async def test_an_operator_that_cannot_be_seen_is_not_said_to_work(
     assert says in seen["operator"]["detail"]
 
 
+async def test_a_teams_file_that_cannot_be_used_makes_it_unhealthy_until_it_is_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nightcrawler_api.auth.teamsfile._LOOK_SECONDS", 0.0)
+    file = tmp_path / "teams.yaml"
+    file.write_text("{}")
+    usable = "nightcrawler_api_teams_file_usable"
+    async with asking({}, a_cluster, identity="kubernetes", teams_file=file) as (_, app):
+        for text, is_usable in (("teams: 3", False), ("teams: []", True)):
+            file.write_text(text)
+            # Nobody has to ask for anything else first.
+            metrics = generate_latest(app.state.facade.metrics.registry).decode()
+            assert f"{usable} {float(is_usable)}" in metrics
+            own = await app.state.facade.installation.show(Caller("root", is_admin=True))
+            TypeAdapter(InstallationStatus).validate_python(own, extra="forbid")
+            assert (own["healthy"], own["identity"]["usable"]) == (is_usable, is_usable)
+            assert ("teams: Input should be a valid array" in own["identity"].get("detail", "")) != is_usable
+            assert (await app.state.facade.installation.show(Caller("ann", subject="ann")))["identity"] == {
+                "usable": is_usable
+            }
+
+
+async def test_keys_that_cannot_be_fetched_make_it_unhealthy() -> None:
+    identity: dict[str, Any] = {
+        "identity": "oidc",
+        "oidc_issuer": "https://127.0.0.1:1",
+        "oidc_audiences": "nightcrawler",
+    }
+    header = base64.urlsafe_b64encode(b'{"alg": "RS256"}').decode().rstrip("=")
+    async with asking({}, a_cluster, **identity) as (client, app):
+        for is_usable in (True, False):
+            metrics = generate_latest(app.state.facade.metrics.registry).decode()
+            assert f"nightcrawler_api_identity_provider_usable {float(is_usable)}" in metrics
+            assert "teams_file" not in metrics, "there is none"
+            status = await app.state.facade.installation.show(Caller("root", is_admin=True))
+            assert (status["healthy"], status["identity"]["usable"]) == (is_usable, is_usable)
+            bearer = {"Authorization": f"Bearer {header}.e30.c2ln"}
+            assert (await client.get("/api/status", headers=bearer)).status_code == 503
+
+
 async def test_it_answers_before_anything_could_be_read() -> None:
     async with asking({}, a_cluster) as (client, app):
-        app.state.facade.cluster._workflows.synced.clear()
+        app.state.facade.cluster._workflows["nightcrawler-workflows"].synced.clear()
         answer = await client.get("/api/status")
     assert answer.status_code == 200
     assert answer.json()["healthy"] is False

@@ -47,7 +47,7 @@ def test_a_manifest_has_the_spec_and_nothing_of_the_cluster() -> None:
 
 def read(manifest: dict[str, Any]) -> tuple[str | None, dict[str, Any], dict[str, str]]:
     """The name in a manifest, the body, and what is wrong by pointer."""
-    name, body, found = read_manifest(manifest, "here")
+    name, _, body, found = read_manifest(manifest)
     return name, body, {field["pointer"]: field["detail"] for field in found}
 
 
@@ -99,7 +99,7 @@ def test_a_name_for_people_or_for_kubernetes_is_enough(
         ({"metadata": {"name": "A b"}}, "/metadata/name", "DNS label of at most 40 characters"),
         ({"metadata": {"name": "a" * 41}}, "/metadata/name", "DNS label of at most 40 characters"),
         ({"metadata": {"name": 3}}, "/metadata/name", "DNS label"),
-        ({"metadata": {"namespace": "there"}}, "/metadata/namespace", "must be here"),
+        ({"metadata": {"namespace": 3}}, "/metadata/namespace", "must be the name of a namespace"),
         ({"metadata": None, "spec": {}}, "/spec/displayName", "is required if metadata.name is not set"),
         ({"spec": None}, "/spec", "is required"),
         ({"spec": []}, "/spec", "must be an object"),
@@ -121,3 +121,8 @@ def test_errors_in_a_body_are_shown_where_they_are_in_the_manifest() -> None:
         "/spec/steps/0/image",
         "/spec",
     ]
+
+
+@pytest.mark.parametrize(("written", "found"), [("vision", "vision"), ("", None), (None, None)])
+def test_the_namespace_in_a_manifest_is_where_it_is_to_be(written: str | None, found: str | None) -> None:
+    assert read_manifest(manifest(metadata={"name": "w", "namespace": written}))[:2] == ("w", found)

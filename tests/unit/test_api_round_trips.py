@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightcrawler_api.state.index import WorkflowEntry
+from nightcrawler_api.state.protection import Protections
 from nightcrawler_api.state.runs import Runs
 from nightcrawler_api.workflows import drafts, presenter
 from nightcrawler_crds.kube.views import ProfileView
@@ -25,7 +26,8 @@ SHOWN_TIMES = {"timeout": "2 hours", "retryDelay": "30 seconds"}
 
 def shown(spec: Spec) -> dict[str, Any]:
     """What GET answers of a workflow."""
-    entry = WorkflowEntry(workflow(**spec), Runs())
+    view = workflow(**spec)
+    entry = WorkflowEntry(view, Runs(), Protections().of(view))
     found: dict[str, Any] = json.loads(
         json.dumps(presenter.detail(entry, FALLBACKS, at("12:00:00"), PROFILES))
     )

@@ -14,6 +14,7 @@ from prometheus_client import generate_latest
 from starlette.types import Message, Receive, Scope, Send
 
 from nightcrawler_api.app import create_app, in_front
+from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.http.heads import HeadAsGet
 from nightcrawler_api.http.json_body import JsonRoute
 from nightcrawler_api.settings import Settings
@@ -32,6 +33,7 @@ class Stream:
         self.events: asyncio.Queue[bytes] = asyncio.Queue()
         self.ended = asyncio.Event()
 
+    @performs(Operation.FOLLOW_CHANGES)
     async def respond(self, _: Request) -> StreamingResponse:
         """A route."""
         return StreamingResponse(self._body(), media_type="text/event-stream")
@@ -169,6 +171,7 @@ async def test_a_failure_before_the_response_is_counted_as_500() -> None:
     async with store_of(absent) as store:
         app = create_app(Settings(), store)
 
+        @performs(Operation.SHOW_STATUS)
         async def broken() -> None:
             raise ValueError("broken")
 

@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from nightcrawler_api.archive.contract import Figures
-from nightcrawler_api.caller import Caller
+from nightcrawler_api.auth.guard import Guard
+from nightcrawler_api.auth.teams import NOBODY
+from nightcrawler_api.auth.teamsfile import Teams
+from nightcrawler_api.caller import unidentified
 from nightcrawler_api.executions.queries import AllExecutionsParameters, GroupBy
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.ordering import Ordering
@@ -28,7 +31,7 @@ from tests.support.archives import desk, sqlite_archive
 from tests.support.views import execution, workflow
 from tests.unit.test_api_tags_of_reads import facade
 
-CALLER = Caller("anonymous")
+CALLER = unidentified("anonymous")
 NOW = datetime(2025, 8, 1, tzinfo=UTC)
 
 
@@ -82,7 +85,12 @@ async def test_groups_have_cached_and_archived_executions_in_the_order_of_the_li
         await kept.archive(*RUNS[:2])
         for view in RUNS[2:]:
             kept.cluster.cache_execution(view)
-        service = StatisticsService(kept.cluster, default_user="anonymous", history=kept.reader)
+        service = StatisticsService(
+            kept.cluster,
+            Guard(kept.cluster, Teams(NOBODY)),
+            default_user="anonymous",
+            history=kept.reader,
+        )
         page = await service.page(AllExecutionsParameters.model_validate(asked), by, CALLER)
         whole = await service.show(StatisticsParameters.model_validate({"groupBy": by}), CALLER)
     TypeAdapter(ExecutionGroups).validate_python(page, extra="forbid")
@@ -101,7 +109,8 @@ async def test_groups_say_what_their_runs_have_cost_together_archived_or_not(tmp
         await kept.archive(runs[0], runs[4])
         for view in runs[1:4]:
             kept.cluster.cache_execution(view)
-        service = StatisticsService(kept.cluster, default_user="anonymous", history=kept.reader)
+        guard = Guard(kept.cluster, Teams(NOBODY))
+        service = StatisticsService(kept.cluster, guard, default_user="anonymous", history=kept.reader)
         asked = StatisticsParameters.model_validate({"groupBy": "executor"})
         shown = await service.show(asked, CALLER)
         table = await service.table(asked, CALLER)

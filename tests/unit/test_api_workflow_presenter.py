@@ -10,6 +10,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from nightcrawler_api.state.index import WorkflowEntry
+from nightcrawler_api.state.protection import Protections
 from nightcrawler_api.state.runs import Run, Runs
 from nightcrawler_api.workflows import presenter
 from nightcrawler_api.workflows.presenter import Fallbacks
@@ -25,8 +26,8 @@ NOW = at("16:00:00")
 def known(view: WorkflowView, *executions: ExecutionView) -> WorkflowEntry:
     runs = Runs()
     for one in executions:
-        runs.add(Run(one))
-    return WorkflowEntry(view, runs)
+        runs.add(Run(one, Protections().of(view)))
+    return WorkflowEntry(view, runs, Protections().of(view))
 
 
 def step(phase: str, start: str | None = None, end: str | None = None) -> dict[str, Any]:

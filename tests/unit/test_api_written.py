@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from nightcrawler_api.state.index import WorkflowEntry
+from nightcrawler_api.state.protection import Protections
 from nightcrawler_api.state.runs import Runs
 from nightcrawler_api.workflows import presenter
 from nightcrawler_api.workflows.drafts import (
@@ -32,7 +33,8 @@ TIMES: Json = {"timeout": "7 days", "retryDelay": "30 seconds"}
 
 def answer(spec: Json, fallbacks: Fallbacks | None = None) -> Json:
     """What GET answers of a workflow."""
-    known = WorkflowEntry(workflow_view(**spec), Runs())
+    view = workflow_view(**spec)
+    known = WorkflowEntry(view, Runs(), Protections().of(view))
     decoded: Json = json.loads(
         msgspec.json.encode(presenter.detail(known, fallbacks or Fallbacks(), at("16:00:00")))
     )

@@ -179,11 +179,41 @@ async def test_filters_are_those_of_the_cached_list(archive_url: str) -> None:
         assert await ids(made, environments=frozenset(("here", "there"))) == ["c", "a"]
         assert await ids(made, executors=frozenset(("Jane",))) == ["a"]
         assert await ids(made, executors=frozenset(("anonymous", None))) == ["c", "b"]
-        assert await ids(made, workflow="other") == ["c"]
+        assert await ids(made, workflow=(made.cluster.namespace, "other")) == ["c"]
         assert await ids(made, tags=frozenset("x")) == ["c", "a"]
         assert await ids(made, tags=frozenset("xy")) == ["a"]
         assert await ids(made, begin=at("14:46:00").timestamp()) == ["b"]
         assert await ids(made, end=at("14:46:00").timestamp()) == ["c", "a"]
+
+
+async def test_archived_runs_are_of_those_who_see_their_workflow_now_and_else_of_nobody(
+    archive_url: str,
+) -> None:
+    async with desk(archive_url) as made:
+        await made.archive(
+            ended("a", owner="uid-of-wf"),
+            ended("b", of="other", owner="uid-of-other"),
+            ended("c", of="other", owner="uid-of-an-earlier-other"),
+            ended("d", of="gone", owner="uid-of-gone"),
+        )
+        made.cluster.cache_workflow(workflow("wf", config={"security": {"visibility": "Private"}}))
+        made.cluster.cache_workflow(workflow("other", config={"security": {"visibility": "Public"}}))
+        kinds = list(made.cluster.index.protections)
+        public = frozenset(one for one in kinds if one.visibility == "Public")
+        for _ in range(2):  # the second time the totals are remembered
+            assert await ids(made, seen=public) == ["b"]
+            assert await ids(made, seen=frozenset()) == []
+            assert await ids(made) == ["d", "c", "b", "a"]
+            assert await ids(made, seen=frozenset(kinds)) == ["b", "a"]
+            assert await ids(made, seen=public, workflow=(made.cluster.namespace, "gone")) == []
+            assert await ids(made, workflow=("elsewhere", "other")) == []
+        figures, _ = await made.reader.figures(ExecutionQuery(seen=public))
+        assert [one.workflow for one in figures] == ["other"]
+        # What was counted for one who saw it is not for another, nor for the same after a change.
+        made.cluster.cache_workflow(
+            workflow("other", version=2, config={"security": {"visibility": "Private"}})
+        )
+        assert await ids(made, seen=public) == []
 
 
 async def test_workflows_are_replaced_and_stay_when_they_are_deleted(archive_url: str) -> None:

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from nightcrawler_api.executions.union import Entry, part_of_both
 from nightcrawler_api.state.ordering import NEWEST_FIRST, Ordering, Part
+from nightcrawler_api.state.protection import Protections
 from nightcrawler_api.state.runs import ExecutionQuery, Run, sort_values
 from nightcrawler_crds.kube.views import ExecutionView
-from tests.support.archives import Desk, desk, sqlite_archive
+from tests.support.archives import NAMESPACE, Desk, desk, sqlite_archive
 from tests.support.views import at, execution
 
 NOW = at("15:30:00")
@@ -84,11 +85,12 @@ async def asked(made: Desk, query: ExecutionQuery, offset: int, limit: int) -> P
 
 def in_order(there: Sequence[Case], query: ExecutionQuery) -> list[str]:
     """The names of all that match, by the plainest code."""
-    runs = [Run(case.view) for case in there]
+    kind = Protections().of_orphans("default")
+    runs = [Run(case.view, kind) for case in there]
     if query.status:
         runs = [run for run in runs if run.status == query.status]
     if query.workflow:
-        runs = [run for run in runs if run.view.spec.workflow_ref.name == query.workflow]
+        runs = [run for run in runs if run.view.spec.workflow_ref.name == query.workflow[1]]
     value: Callable[[Run], Any] = sort_values(NOW).get(query.ordering.field, lambda run: run.order[0])
     has = [run for run in runs if value(run) is not None]
     has.sort(key=lambda run: (value(run), run.order), reverse=query.ordering.descending)
@@ -104,7 +106,7 @@ def names(part: Part[Entry]) -> list[str]:
 queries = st.builds(
     ExecutionQuery,
     status=st.sampled_from([None, None, "completed", "failed"]),
-    workflow=st.sampled_from([None, None, "a"]),
+    workflow=st.sampled_from([None, None, (NAMESPACE, "a")]),
     ordering=st.builds(
         Ordering, st.sampled_from(["createdAt", "startTime", "endTime", "duration"]), st.booleans()
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -17,11 +18,14 @@ from fastapi import FastAPI
 from typing_extensions import override
 
 from nightcrawler_api.app import create_app, in_front
-from nightcrawler_api.audit.actions import ACTIONS, Operations
+from nightcrawler_api.audit.actions import Asked, Operations
 from nightcrawler_api.audit.contract import Recorded, RecordQuery
 from nightcrawler_api.audit.record import Record, Subject
 from nightcrawler_api.audit.recorder import LINES, Recorder
+from nightcrawler_api.auth.declared import declared
+from nightcrawler_api.auth.operations import Operation
 from nightcrawler_api.errors import HistoryUnavailable
+from nightcrawler_api.ids import Ids
 from nightcrawler_api.settings import Settings
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.identity import Identity
@@ -253,21 +257,38 @@ async def test_a_client_that_leaves_and_a_bug_leave_a_record(lines: list[Json]) 
     assert "not answered" in lines[0]["reason"]
 
 
-def test_every_operation_of_the_document_has_a_name_and_is_found_by_its_path() -> None:
+def test_every_operation_is_found_by_its_path_and_named_as_it_declares() -> None:
     app = create_app(Settings(), Store(Connection(Identity("http://localhost"), "test")))
-    operations = Operations(app.openapi())
+    operations = Operations(declared(app))
     found = operations.find("POST", "/api/workflows/a%2Fb/executions/e/cancel")
-    assert (found.action, found.ids) == ("executions.cancel", {"workflowId": "a/b", "executionId": "e"})
+    assert (found.operation, found.ids) == (Operation.CANCEL, {"workflowId": "a/b", "executionId": "e"})
     assert operations.find("POST", "/api/workflows/import").action == "workflows.import"
-    names = {op["operationId"] for ops in app.openapi()["paths"].values() for op in ops.values()}
-    assert set(ACTIONS) - names == set()
-    writes = {
-        op["operationId"]
-        for path, ops in app.openapi()["paths"].items()
-        for verb, op in ops.items()
-        if verb != "get"
-    }
-    assert writes - set(ACTIONS) <= {"preview_schedule"}
+    assert operations.find("PATCH", "/api/workflows/w").action == ""
+    for route, operation in declared(app):
+        for method in route.methods or ():
+            path = re.sub(r"\{\w+\}", "x", route.path)
+            assert operations.find(method, path).action == operation.title
+
+
+@pytest.mark.parametrize(
+    ("ids", "subject"),
+    [
+        ({"workflowId": "w"}, Subject("Workflow", "home", "w", "w")),
+        ({"workflowId": "vision:w"}, Subject("Workflow", "vision", "w", "w")),
+        ({"workflowId": "nowhere:w"}, Subject("Workflow", "home", "nowhere:w", "nowhere:w")),
+        (
+            {"workflowId": "vision:w", "executionId": "vision:e"},
+            Subject("WorkflowExecution", "vision", "e", "w"),
+        ),
+        ({"executionId": "vision:e"}, Subject("WorkflowExecution", "vision", "e", "")),
+        ({}, Subject("", "home", "", "")),
+    ],
+)
+def test_a_record_is_of_the_namespace_that_the_id_says_if_there_is_one(
+    ids: dict[str, str], subject: Subject
+) -> None:
+    asked = Asked(Operation.SHOW_WORKFLOW, ids)
+    assert asked.subject(Ids("home"), {"home", "vision"}.__contains__) == subject
 
 
 # --- rows --------------------------------------------------------------------------------------------

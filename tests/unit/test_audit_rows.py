@@ -17,7 +17,7 @@ from nightcrawler_api.archive.database import Database
 from nightcrawler_api.archive.records import SqlRecords
 from nightcrawler_api.archive.tables import audit_marks
 from nightcrawler_api.audit import others
-from nightcrawler_api.audit.contract import RecordQuery
+from nightcrawler_api.audit.contract import RecordQuery, Within
 from nightcrawler_api.audit.record import Mark, Origin, Record, Subject
 from nightcrawler_api.errors import HistoryUnavailable
 from nightcrawler_api.state.clustercache import ClusterCache
@@ -37,10 +37,10 @@ YEAR = 365 * 24 * 3600.0
 class Office:
     """A facade's records, and the cache of what they are about."""
 
-    def __init__(self, url: str, keep_seconds: float = 10 * YEAR) -> None:
+    def __init__(self, url: str, keep_seconds: float = 10 * YEAR, others: Sequence[str] | None = ()) -> None:
         self.server = ModelServer()
         store = ModelStore(self.server)
-        self.cluster = ClusterCache(store, NAMESPACE)
+        self.cluster = ClusterCache(store, NAMESPACE, others)
         for informer in self.cluster._informers:
             informer.synced.set()
         self.database = Database(url)
@@ -73,11 +73,11 @@ class Office:
             await asyncio.sleep(0.02)
         raise AssertionError(f"there are {len(found)} records, not {count}: {found}")
 
-    async def until_begun(self) -> None:
-        """Wait for the first look at what others do."""
-        begun = select(audit_marks.c.uid).where(audit_marks.c.change == "begun")
+    async def until_begun(self, places: int = 1) -> None:
+        """Wait for the first look at what others do, in so many namespaces."""
+        begun = select(func.count()).select_from(audit_marks).where(audit_marks.c.change == "begun")
         for _ in range(600):
-            if await self.database.read(lambda connection: connection.execute(begun).first()):
+            if await self.database.read(lambda connection: connection.execute(begun).scalar_one()) >= places:
                 return
             await asyncio.sleep(0.02)
         raise AssertionError("nobody looks at what others do")
@@ -139,18 +139,77 @@ async def test_every_filter_finds_its_own(office: Office) -> None:
         ({"caller": "bob"}, [second]),
         ({"action": "workflows.update"}, [third, first]),
         ({"kind": "WorkflowExecution"}, [second]),
-        ({"name": "e"}, [second]),
-        ({"workflow": "w1"}, [second, first]),
+        ({"name": (NAMESPACE, "e")}, [second]),
+        ({"name": ("elsewhere", "e")}, []),
+        ({"workflow": (NAMESPACE, "w1")}, [second, first]),
         ({"request_id": "q3"}, [third]),
         ({"allowed": False}, [third]),
         ({"allowed": True, "caller": "ann"}, [first]),
         ({"begin": second.time}, [third, second]),
         ({"end": second.time}, [first]),
         ({"caller": "nobody"}, []),
-        ({"workflows": frozenset(("w1", "w9"))}, [second, first]),
-        ({"workflows": frozenset()}, []),
+        ({"within": Within(workflows={NAMESPACE: frozenset(("w1", "w9"))})}, [second, first]),
+        ({"within": Within(workflows={"elsewhere": frozenset(("w1",))})}, []),
+        ({"within": Within(frozenset((NAMESPACE,)))}, [third, second, first]),
+        ({"within": Within(frozenset(("elsewhere",)))}, []),
+        ({"within": Within()}, []),
     ):
         assert await office.all(**query) == [shown(record) for record in expected], query
+
+
+async def test_who_may_edit_a_workflow_sees_no_records_of_another_that_had_its_name(office: Office) -> None:
+    subject = Subject("Workflow", NAMESPACE, "w", "w")
+    run = Subject("WorkflowExecution", NAMESPACE, "e", "w")
+
+    def record(number: int, action: str, about: Subject, **given: Any) -> Record:
+        return a_record(number, action=action, subject=replace(about, uid=f"u{number}"), marks=(), **given)
+
+    theirs = [
+        record(1, "workflows.create", subject),
+        record(2, "executions.create", run),
+        record(3, "workflows.delete", subject),
+    ]
+    own = [
+        record(4, "workflows.import", subject),
+        record(5, "workflows.delete", subject, allowed=False, status=403),
+        record(6, "executions.create", run),
+    ]
+    await office.records.add([*theirs, *own])
+    single = Within(workflows={NAMESPACE: frozenset(("w",))})
+    assert await office.all(within=single) == [shown(one) for one in reversed(own)]
+    whole = Within(frozenset((NAMESPACE,)))
+    assert await office.all(within=whole) == [shown(one) for one in reversed([*theirs, *own])]
+
+
+async def test_more_workflows_than_a_statement_has_parameters_are_taken(office: Office) -> None:
+    await office.records.add([a_record(1), a_record(2)])
+    many = frozenset(f"w{number}" for number in range(1, 40_000) if number != 2)
+    found = await office.all(within=Within(workflows={NAMESPACE: many, "other": many}))
+    assert [one.id for one in found] == ["r1"]
+
+
+async def test_what_is_about_no_object_is_for_administrators_of_everything(office: Office) -> None:
+    refused = a_record(1, subject=Subject(), marks=(), allowed=False, status=401)
+    await office.records.add([refused])
+    assert await office.all() == [shown(refused)]
+    assert await office.all(within=Within(frozenset((NAMESPACE,)))) == []
+
+
+async def test_one_request_may_change_objects_of_several_namespaces(office: Office) -> None:
+    marks = (Mark(NAMESPACE, "u1", "cancelled"), Mark("vision", "u2", "cancelled"))
+    own = a_record(1, action="executions.cancelMany", subject=Subject("WorkflowExecution"), marks=marks)
+    await office.records.add([own])
+    guessed = [
+        a_record(
+            number,
+            subject=Subject("WorkflowExecution", mark.namespace, "e", "w", mark.uid),
+            origin=Origin.CLUSTER,
+            marks=(mark,),
+        )
+        for number, mark in enumerate(marks, 2)
+    ]
+    await office.records.add(guessed)
+    assert [one.id for one in await office.all()] == ["r1"]
 
 
 async def test_pages_together_are_all_of_them_also_within_one_moment(office: Office) -> None:
@@ -218,6 +277,46 @@ async def test_a_facades_own_change_has_one_record_although_it_is_seen_in_the_cl
         found = await office.until(2)
     assert {one.caller for one in found} == {"ann", "unknown"}
     assert len(office.lines) == 1
+
+
+@pytest.mark.parametrize("others_served", [("vision",), None], ids=["named", "all"])
+async def test_other_namespaces_are_looked_at_like_the_home_namespace(
+    archive_url: str, others_served: Sequence[str] | None
+) -> None:
+    office = Office(archive_url, others=others_served)
+    office.cluster.cache_workflow(workflow("old", uid="old", namespace="vision"))
+    async with office.working():
+        await office.until_begun(2)
+        own = Mark("vision", "own", "0")
+        subject = Subject("Workflow", "vision", "own", "own", "own")
+        await office.records.add([a_record(1, subject=subject, marks=(own,))])
+        office.cluster.cache_workflow(workflow("own", uid="own", namespace="vision"))
+        office.cluster.cache_workflow(workflow("new", uid="new", namespace="vision", version=2))
+        office.cluster.cache_workflow(workflow("at-home", uid="at-home", version=3))
+        found = await office.until(3)
+    await office.database.close()
+    assert {(one.caller, one.subject.namespace, one.subject.name) for one in found} == {
+        ("ann", "vision", "own"),
+        ("unknown", "vision", "new"),
+        ("unknown", NAMESPACE, "at-home"),
+    }
+
+
+async def test_what_a_namespace_has_that_is_read_late_is_no_change(archive_url: str) -> None:
+    office = Office(archive_url, others=("vision",))
+    late = (office.cluster._workflows["vision"], office.cluster._executions["vision"])
+    for informer in late:
+        informer.synced.clear()
+    async with office.working():
+        await office.until_begun()
+        office.cluster.cache_workflow(workflow("old", uid="old", namespace="vision"))
+        for informer in late:
+            informer.synced.set()
+        await office.until_begun(2)
+        office.cluster.cache_workflow(workflow("new", uid="new", namespace="vision", version=2))
+        found = await office.until(1)
+    await office.database.close()
+    assert [one.subject.name for one in found] == ["new"]
 
 
 async def test_what_changed_while_nobody_looked_is_found_by_the_next(archive_url: str) -> None:

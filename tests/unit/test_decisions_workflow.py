@@ -8,6 +8,7 @@ import pytest
 
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.validation import PodPolicy
+from nightcrawler_operator.decisions import workflow as decisions
 from nightcrawler_operator.decisions.workflow import LastRun, deferred_fields, status_patch
 from tests.support.merging import merged_status
 from tests.support.snapshots import a_spec, a_step, a_workflow, at, wire
@@ -50,29 +51,18 @@ def test_an_unreadable_spec_names_the_field() -> None:
     assert message.startswith("spec.steps[0].timeout: duration '")
 
 
-def test_what_takes_effect_later_is_listed() -> None:
-    spec = STEPS | {"options": {"enableLogging": True}, "config": {"security": {"visibility": "Team"}}}
+def test_what_takes_effect_later_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = [("config.retries", lambda _, config: config.retries is not None)]
+    monkeypatch.setattr(decisions, "_DEFERRED", planned)
 
-    status, reason, message = conditions_of(spec)[conditions.DEFERRED]
+    status, reason, message = conditions_of(STEPS | {"config": {"retries": 1}})[conditions.DEFERRED]
 
     assert (status, reason) == ("True", conditions.LATER_RELEASE)
-    assert message.endswith("release: spec.config.security.visibility")
+    assert message.endswith("release: spec.config.retries")
+    assert conditions_of(STEPS)[conditions.DEFERRED][0] == "False"
 
 
-LATER: Final[dict[str, dict[str, Any]]] = {
-    "spec.config.security.visibility": {"config": {"security": {"visibility": "Private"}}},
-    "spec.config.security.permissions": {
-        "config": {"security": {"permissions": [{"role": "Viewer", "access": "View Only"}]}}
-    },
-}
-
-
-@pytest.mark.parametrize(("field", "spec"), LATER.items(), ids=LATER)
-def test_this_field_has_no_effect_yet(field: str, spec: dict[str, Any]) -> None:
-    assert deferred_fields(a_spec("a", **spec)) == [field]
-
-
-def test_fields_that_have_effect_are_not_listed() -> None:
+def test_all_fields_have_effect() -> None:
     effective = a_spec(
         a_step("a", retries=1),
         options={"enableRetry": True, "enableLogging": False},
@@ -81,7 +71,12 @@ def test_fields_that_have_effect_are_not_listed() -> None:
             "timeout": "1h",
             "storage": {"ephemeralStorage": "1 GB", "persistentVolume": "1 GB", "retain": True},
             "schedule": {"type": "interval", "interval": "1h"},
-            "security": {"secureSecrets": True, "visibility": "Public", "auditLogging": True},
+            "security": {
+                "secureSecrets": True,
+                "visibility": "Private",
+                "auditLogging": True,
+                "permissions": [{"role": "Viewer", "access": "View Only"}],
+            },
         },
         suspend=True,
     )

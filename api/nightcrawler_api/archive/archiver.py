@@ -91,6 +91,7 @@ class Archiver:
         """Archive until cancelled."""
         await self._cluster.wait_for_sync()
         self._looked_at = -_LOOK_SECONDS
+        self.backlog.namespace = self._cluster.namespace
         unsubscribe = self._cluster.changes.subscribe(self.backlog.follow)
         backoff = _BACKOFF_FIRST
         try:

@@ -40,6 +40,8 @@ class Backlog:
         self.news = asyncio.Event()
         self.lost = 0
         self._index = index
+        self.namespace = ""
+        """The only namespace of which something is archived; empty: every one."""
         self._runs: dict[str, ExecutionView] = {}
         self._deleted: dict[str, None] = {}
         self._refused: set[str] = set()
@@ -58,9 +60,14 @@ class Backlog:
     def look_at_all(self, known_workflows: Mapping[str, int]) -> None:
         """Add what the cache has and the archive does not; `known_workflows` are generations by UID."""
         for run in self._index.runs:
-            if _is_complete(run.view) and (run.archived == 0 or owes(run.view, ARCHIVE)):
+            if (
+                self._is_archived(run.view)
+                and _is_complete(run.view)
+                and (run.archived == 0 or owes(run.view, ARCHIVE))
+            ):
                 self._add(run.view)
-        present = {entry.view.metadata.uid: entry.view for entry in self._index.workflows()}
+        views = [entry.view for entry in self._index.workflows()]
+        present = {view.metadata.uid: view for view in views if self._is_archived(view)}
         for uid, view in present.items():
             if known_workflows.get(uid) != view.metadata.generation:
                 self._workflows[uid] = view
@@ -69,6 +76,8 @@ class Backlog:
 
     def follow(self, change: Change[Any]) -> None:
         """Add what has ended or was deleted, and what has changed of workflows."""
+        if not self._is_archived(change.new or change.old):
+            return
         match change.kind:
             case EXECUTIONS.plural:
                 self._execution_changed(change.old, change.new)
@@ -76,6 +85,9 @@ class Backlog:
                 self._workflow_changed(change.old, change.new)
             case _:
                 pass
+
+    def _is_archived(self, view: Any) -> bool:
+        return not self.namespace or view.metadata.namespace in (self.namespace, "")
 
     def _execution_changed(self, old: ExecutionView | None, new: ExecutionView | None) -> None:
         if new is None:

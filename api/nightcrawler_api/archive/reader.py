@@ -8,6 +8,7 @@ archive, and the archive of the cache.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -42,6 +43,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_CountKey = tuple[ExecutionQuery, str | None, bytes]
+"""A query, the Workflow whose runs are listed, and a digest of those whose runs are seen."""
 _MOST_COUNTS: Final = 500
 _TRIES: Final = 3
 NOT_YET: Final = "the archive cannot be read yet: the facade has not read the UID of the cluster"
@@ -62,7 +65,7 @@ class ArchiveReader:
         self._upto = 0
         self._unverified: dict[str, str] = {}
         """Names of executions that were cached since the last transaction, by UID."""
-        self._counts: OrderedDict[tuple[ExecutionQuery, str | None], _Count] = OrderedDict()
+        self._counts: OrderedDict[_CountKey, _Count] = OrderedDict()
         cluster.changes.subscribe(self._follow)
 
     async def refresh(self) -> None:
@@ -71,7 +74,8 @@ class ArchiveReader:
 
     async def page(self, query: ExecutionQuery, owner: str | None, *, skip: int, most: int) -> ArchivedPage:
         """See `History`."""
-        key = (replace(query, ordering=NEWEST_FIRST), owner)
+        query = self._owned(query)
+        key = (replace(query, ordering=NEWEST_FIRST, seen=None, owners=None), owner, _digest(query.owners))
         counted = self._counts.get(key)
 
         def ask(connection: Connection, state: State) -> tuple[list[ArchivedRun], int]:
@@ -90,6 +94,7 @@ class ArchiveReader:
 
     async def figures(self, query: ExecutionQuery) -> tuple[Sequence[Figures], int]:
         """See `History`."""
+        query = self._owned(query)
 
         def ask(connection: Connection, state: State) -> list[Figures]:
             return [
@@ -195,7 +200,8 @@ class ArchiveReader:
         for run in self._cluster.index.runs:
             run.archived = 0
             meta = run.view.metadata
-            self._unverified[meta.uid] = meta.name
+            if meta.namespace == self._cluster.namespace:
+                self._unverified[meta.uid] = meta.name
 
     def _follow(self, change: Change[Any]) -> None:
         """Note an execution that is cached for the first time, and forget one that is not any more."""
@@ -203,23 +209,40 @@ class ArchiveReader:
             return
         if change.old is None and change.new is not None:
             meta = change.new.metadata
-            self._unverified[meta.uid] = meta.name
+            if meta.namespace == self._cluster.namespace:
+                self._unverified[meta.uid] = meta.name
         elif change.old is not None and change.new is None:
             self._unverified.pop(change.old.metadata.uid, None)
 
-    def _remember(self, key: tuple[ExecutionQuery, str | None], counted: _Count) -> None:
+    def _remember(self, key: _CountKey, counted: _Count) -> None:
         self._counts[key] = counted
         self._counts.move_to_end(key)
         if len(self._counts) > _MOST_COUNTS:
             self._counts.popitem(last=False)
 
+    def _owned(self, query: ExecutionQuery) -> ExecutionQuery:
+        """A query with the workflows whose runs are seen: of one that is gone, nobody knows who might."""
+        seen, home = query.seen, self._cluster.namespace
+        if query.workflow is not None and query.workflow[0] != home:
+            return replace(query, owners=frozenset())  # of other namespaces nothing is archived
+        if seen is None or query.owners is not None:
+            return query
+        owners = frozenset(
+            entry.view.metadata.uid
+            for entry in self._cluster.index.workflows()
+            if entry.protection in seen and entry.view.metadata.namespace == home
+        )
+        return replace(query, owners=owners)
+
     # --- rows --------------------------------------------------------------------------------------
 
     def _listed(self, found: Sequence[AnyRow]) -> list[ArchivedRun]:
         namespace = self._cluster.namespace
+        # The rows were chosen by who sees them.
+        nobodys = self._cluster.index.protections.of_orphans(namespace)
         return [
             ArchivedRun(
-                Run(rows.listed(row, namespace)),
+                Run(rows.listed(row, namespace), nobodys),
                 self._id(row),
                 row.workflow_uid or "",
                 row.display_name,
@@ -245,3 +268,10 @@ class _Count:
         self.removals = removals
         self.upto = upto
         self.count = count
+
+
+def _digest(owners: frozenset[str] | None) -> bytes:
+    """Stands for some workflows in a key: a set of thousands would be kept with each."""
+    if owners is None:
+        return b""
+    return hashlib.blake2b("\n".join(sorted(owners)).encode(), digest_size=16).digest()

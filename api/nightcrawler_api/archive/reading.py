@@ -126,11 +126,13 @@ def conditions(
     if query.status is not None:
         found.append(column.status == query.status)
     if query.workflow is not None:
-        found.append(column.workflow == query.workflow)
+        found.append(column.workflow == query.workflow[1])
     if owner is not None:
         found.append(column.workflow_uid == owner)
     if query.environments is not None:
         found.append(_one_of(column.environment, query.environments))
+    if query.owners is not None:
+        found.append(column.workflow_uid.in_(sorted(query.owners)))
     if query.executors is not None:
         found.append(_one_of(column.executor, query.executors))
     if query.begin is not None:

@@ -10,13 +10,27 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    false,
+    insert,
+    not_,
+    or_,
+    select,
+    tuple_,
+)
 
 from nightcrawler_api.archive import rows
 from nightcrawler_api.archive.tables import audit_marks, audit_records, namespaces
 from nightcrawler_api.archive.writing import Place, place_id, place_key
-from nightcrawler_api.audit.contract import Recorded, RecordQuery
+from nightcrawler_api.audit.contract import Recorded, RecordQuery, Within
 from nightcrawler_api.audit.record import DELETED, Mark, Origin, Record, Subject
+from nightcrawler_api.auth.operations import Operation
 from nightcrawler_crds.names import WORKFLOWS
 
 _AT_ONCE: Final = 200
@@ -26,38 +40,43 @@ def add(connection: Connection, cluster: str, home: str, records: Sequence[Recor
     """Add records; those of others give way to a facade's own about the same changes."""
     keys: dict[str, int] = {}
     for record in records:
-        namespace = record.subject.namespace or home
-        if namespace not in keys:
+        home_of_record = record.subject.namespace or home
+        for namespace in {home_of_record, *(mark.namespace for mark in record.marks)} - keys.keys():
             keys[namespace] = place_key(connection, Place(cluster, namespace))
-        _add(connection, keys[namespace], record)
+        _add(connection, keys[home_of_record], record, keys)
 
 
-def _add(connection: Connection, where: int, record: Record) -> None:
+def _add(connection: Connection, where: int, record: Record, keys: Mapping[str, int]) -> None:
     there = select(audit_records.c.id).where(
         audit_records.c.namespace_id == where, audit_records.c.key == record.id
     )
     if connection.execute(there).first() is not None:
         return  # it was written before, and the answer was lost
-    known = _known(connection, where, record.marks)
+    # A request may have changed objects of several namespaces.
+    marks: dict[int, list[Mark]] = {}
+    for mark in dict.fromkeys(record.marks):
+        marks.setdefault(keys[mark.namespace], []).append(mark)
+    known = {place: found for place, some in marks.items() if (found := _known(connection, place, some))}
     if record.origin is not Origin.REST and known:
         return
     made = connection.execute(insert(audit_records).values(namespace_id=where, **_row(record)))
     key = made.inserted_primary_key
     assert key is not None, "one row was inserted"
-    if known:
-        of_others = select(audit_marks.c.record_id).where(_are(where, known))
+    for place, found in known.items():
+        of_others = select(audit_marks.c.record_id).where(_are(place, found))
         connection.execute(
             delete(audit_records).where(
                 audit_records.c.id.in_(of_others), audit_records.c.origin != Origin.REST.value
             )
         )
-        connection.execute(delete(audit_marks).where(_are(where, known)))
-    marks = [
-        {"namespace_id": where, "uid": mark.uid, "change": mark.change, "record_id": key[0]}
-        for mark in dict.fromkeys(record.marks)
+        connection.execute(delete(audit_marks).where(_are(place, found)))
+    added = [
+        {"namespace_id": place, "uid": mark.uid, "change": mark.change, "record_id": key[0]}
+        for place, some in marks.items()
+        for mark in some
     ]
-    for begin in range(0, len(marks), _AT_ONCE):
-        connection.execute(insert(audit_marks), marks[begin : begin + _AT_ONCE])
+    for begin in range(0, len(added), _AT_ONCE):
+        connection.execute(insert(audit_marks), added[begin : begin + _AT_ONCE])
 
 
 def _known(connection: Connection, where: int, marks: Iterable[Mark]) -> list[Mark]:
@@ -86,6 +105,12 @@ def unrecorded(connection: Connection, place: Place, records: Sequence[Record]) 
         return list(records)
     known = set(_known(connection, where, (mark for record in records for mark in record.marks)))
     return [record for record in records if not known.issuperset(record.marks)]
+
+
+def places(connection: Connection, cluster: str) -> list[str]:
+    """The namespaces of a cluster of which something is kept."""
+    found = select(namespaces.c.name).where(namespaces.c.cluster == cluster).order_by(namespaces.c.name)
+    return list(connection.execute(found).scalars())
 
 
 def has_begun(connection: Connection, place: Place) -> bool:
@@ -168,14 +193,16 @@ def page(connection: Connection, cluster: str, query: RecordQuery, most: int) ->
         table.c.caller: query.caller,
         table.c.action: query.action,
         table.c.kind: query.kind,
-        table.c.name: query.name,
-        table.c.workflow: query.workflow,
         table.c.request_id: query.request_id,
         table.c.allowed: query.allowed,
     }
     conditions += [column == value for column, value in equal.items() if value is not None]
-    if query.workflows is not None:
-        conditions.append(table.c.workflow.in_(query.workflows))
+    for column, wanted in ((table.c.name, query.name), (table.c.workflow, query.workflow)):
+        if wanted is not None:
+            namespace, name = wanted
+            conditions += [namespaces.c.name == namespace, column == name]
+    if query.within is not None:
+        conditions.append(_of(query.within))
     if query.begin is not None:
         conditions.append(table.c.at >= rows.micros(query.begin))
     if query.end is not None:
@@ -191,6 +218,35 @@ def page(connection: Connection, cluster: str, query: RecordQuery, most: int) ->
         .limit(most)
     )
     return [Recorded(_record(row), (row.at, row.id)) for row in connection.execute(found)]
+
+
+def _of(within: Within) -> ColumnElement[bool]:
+    """That a record is of what may be seen."""
+    table, later = audit_records, audit_records.alias("later")
+    # Of a workflow that is gone they are, with what it was; and not of another one of the same name.
+    is_over = (
+        exists()
+        .where(
+            later.c.namespace_id == table.c.namespace_id,
+            later.c.workflow == table.c.workflow,
+            later.c.at >= table.c.at,
+            later.c.kind == WORKFLOWS.kind,
+            later.c.action == Operation.DELETE_WORKFLOW.title,
+            later.c.allowed,
+        )
+        .correlate(table)
+    )
+    single = [
+        and_(namespaces.c.name == namespace, _is_one_of(table.c.workflow, names))
+        for namespace, names in within.workflows.items()
+    ]
+    whole = and_(table.c.kind != "", namespaces.c.name.in_(sorted(within.namespaces)))
+    return or_(whole, and_(or_(false(), *single), not_(is_over)))
+
+
+def _is_one_of(column: ColumnElement[str], words: Collection[str]) -> ColumnElement[bool]:
+    """That a column has one of some words, which may be more than a statement can have parameters."""
+    return column.in_(bindparam(None, sorted(words), column.type, expanding=True, literal_execute=True))
 
 
 def _row(record: Record) -> dict[str, Any]:

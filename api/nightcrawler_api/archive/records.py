@@ -83,6 +83,8 @@ class SqlRecords:
         self._others = Others()
         self._said: set[Any] = set()
         """The marks of records whose line is written, and whose row is not yet."""
+        self._looked_at: set[str] = set()
+        """The namespaces in which all that was there before is known."""
         self._retained_at = -_RETENTION_SECONDS
         self._problem = ""
 
@@ -162,45 +164,68 @@ class SqlRecords:
         except TimeoutError:
             return
 
-    @property
-    def _place(self) -> Place:
-        return Place(self._identity(), self._cluster.namespace)
+    async def _places(self) -> list[str]:
+        """The namespaces that are served and can be read: of which something is there, or was."""
+        cluster = self._identity()
+        kept = await self._database.read(lambda connection: recordrows.places(connection, cluster))
+        there = {one.namespace for one in self._cluster.index.protections}
+        known = {self._cluster.namespace, *(self._cluster.others or ()), *there, *kept}
+        return sorted(place for place in known - set(self._cluster.unread) if self._cluster.serves(place))
 
     async def _look_at_all(self) -> None:
+        for namespace in await self._places():
+            await self._look_at(namespace)
+
+    async def _look_at(self, namespace: str) -> None:
         """Record what has changed since the last observation; at the very first, record nothing."""
-        place, now = self._place, clock.utcnow()
-        found = list(others.present(self._cluster.index, now))
+        place, now = Place(self._identity(), namespace), clock.utcnow()
+        found = list(others.present(self._cluster.index, namespace, now))
         if not await self._database.read(lambda connection: recordrows.has_begun(connection, place)):
             marks = [mark for record in found for mark in record.marks]
             await self._database.write(lambda connection: recordrows.begin(connection, place, marks))
+            self._looked_at.add(namespace)
             return
         known = await self._database.read(
             lambda connection: recordrows.workflows_not_deleted(connection, place)
         )
         uids = {entry.view.metadata.uid for entry in self._cluster.index.workflows()}
-        found += others.gone(known, uids, place.namespace, now)
+        found += others.gone(known, uids, namespace, now)
         self._others.add(found, time.monotonic())
+        self._looked_at.add(namespace)
 
     async def _catch_up(self) -> None:
-        place = self._place
         while due := self._others.due(time.monotonic(), _BATCH):
-
-            def look(connection: Any, due: list[Record] = due) -> list[Record]:
-                return recordrows.unrecorded(connection, place, due)
-
-            unrecorded = [record for record in await self._database.read(look) if self._counts(record)]
-            missing = [await self._attributed(record) for record in unrecorded]
-            for record in missing:
-                if record.marks not in self._said:
-                    self._said.add(record.marks)
-                    self._write_line(record)
-            if missing:
-                await self.add(missing)
-            self._said.difference_update(record.marks for record in missing)
-            self._others.done(due)
+            for namespace in {record.subject.namespace for record in due}:
+                own = [record for record in due if record.subject.namespace == namespace]
+                if namespace in self._cluster.unread:
+                    self._others.add(own, time.monotonic())  # until all is read that was there before
+                    continue
+                # Where all are served, a namespace that nobody has looked at is new.
+                if namespace not in self._looked_at and self._cluster.others is not None:
+                    await self._look_at(namespace)
+                await self._settle(namespace, own)
         if time.monotonic() >= self._retained_at + _RETENTION_SECONDS:
-            await self._remove(place)
+            for namespace in await self._places():
+                await self._remove(Place(self._identity(), namespace))
             self._retained_at = time.monotonic()
+
+    async def _settle(self, namespace: str, due: list[Record]) -> None:
+        """Record those changes of a namespace that have no record."""
+        place = Place(self._identity(), namespace)
+
+        def look(connection: Any) -> list[Record]:
+            return recordrows.unrecorded(connection, place, due)
+
+        unrecorded = [record for record in await self._database.read(look) if self._counts(record)]
+        missing = [await self._attributed(record) for record in unrecorded]
+        for record in missing:
+            if record.marks not in self._said:
+                self._said.add(record.marks)
+                self._write_line(record)
+        if missing:
+            await self.add(missing)
+        self._said.difference_update(record.marks for record in missing)
+        self._others.done(due)
 
     def _counts(self, record: Record) -> bool:
         """Whether a change counts that has no record: not that a run is gone with its workflow."""

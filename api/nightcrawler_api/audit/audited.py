@@ -19,7 +19,10 @@ from nightcrawler_api.audit.actions import Asked, Operations, is_write
 from nightcrawler_api.audit.record import UNKNOWN, Record, Subject
 from nightcrawler_api.audit.recorder import Recorder
 from nightcrawler_api.audit.trail import TRAIL, Trail
+from nightcrawler_api.auth.decisions import place_of
+from nightcrawler_api.auth.operations import operation_of
 from nightcrawler_api.caller import CALLER, Caller
+from nightcrawler_api.ids import Ids
 from nightcrawler_api.requestids import new_id
 from nightcrawler_crds import clock
 from nightcrawler_crds.correlation import REQUEST_ID
@@ -28,6 +31,7 @@ _REFUSALS_OF_READS: Final = (401, 403)
 _UNANSWERED: Final = "the request was not answered: its client left, or the facade was stopped"
 _NAMED: Final = 1_000
 _SECRET: Final = re.compile(r"/(env|parameters)(/|$)")
+_HIDDEN: Final = "the caller may not see it, and was told: {}"
 _QUOTED: Final = ", near "
 """After it, a body that cannot be parsed is quoted."""
 
@@ -39,8 +43,9 @@ class Audited:
         app: The application.
         recorder: Takes the records.
         operations: Those of the application.
-        namespace: Where the objects are that requests name.
-        audits_reads: Whether reads of a workflow are recorded, by its id.
+        ids: The ids of the objects that requests name.
+        knows: Whether there may be anything in a namespace.
+        audits_reads: Whether reads of the workflow of an object are recorded.
     """
 
     def __init__(
@@ -48,13 +53,16 @@ class Audited:
         app: ASGIApp,
         recorder: Recorder,
         operations: Operations,
-        namespace: str,
-        audits_reads: Callable[[str], bool],
+        ids: Ids,
+        *,
+        knows: Callable[[str], bool],
+        audits_reads: Callable[[Subject], bool],
     ) -> None:
         self._app = app
         self._recorder = recorder
         self._operations = operations
-        self._namespace = namespace
+        self._ids = ids
+        self._knows = knows
         self._audits_reads = audits_reads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,48 +101,56 @@ class Audited:
         if trail.changes or is_write(scope["method"], asked, scope["query_string"]):
             return True
         if status >= 400:
-            return status in _REFUSALS_OF_READS
-        workflow = trail.read.workflow if trail.read else asked.ids.get("workflowId")
-        return workflow is not None and self._audits_reads(workflow)
+            return status in _REFUSALS_OF_READS or trail.hidden
+        subject = trail.read or asked.subject(self._ids, self._knows)
+        return bool(subject.workflow) and self._audits_reads(subject)
 
     def _asked(self, scope: MutableMapping[str, Any]) -> Asked:
         route = scope.get("route")
         # Of a request whose method no route has, it is one that only its path fits.
         if isinstance(route, APIRoute) and scope["method"] in (route.methods or ()):
-            return Asked(route.name, scope.get("path_params") or {})
+            return Asked(operation_of(route.endpoint), scope.get("path_params") or {})
         return self._operations.find(scope["method"], scope["path"])
 
     def _record(self, scope: Scope, trail: Trail, status: int, reason: str) -> None:
         caller: Caller | None = scope.get(CALLER)
         asked = self._asked(scope)
+        subject = trail.read or asked.subject(self._ids, self._knows)
         record = Record(
             id=new_id(),
             time=clock.utcnow(),
             caller=caller.name if caller else UNKNOWN,
             caller_id=caller.id if caller else "",
-            roles=tuple(sorted(caller.roles)) if caller else (),
+            roles=_roles(caller, subject) if caller else (),
             action=asked.action or f"{scope['method']} {scope['path']}",
-            subject=trail.read or asked.subject(self._namespace),
+            subject=subject,
             # What was done before it failed was done.
             allowed=status < 400,
             status=status,
-            reason=reason,
+            reason=_HIDDEN.format(reason) if trail.hidden and status == 404 else reason,
             request_id=REQUEST_ID.get(),
             marks=tuple(change.mark for change in trail.changes),
         )
-        self._recorder.take(_with_changes(record, trail))
+        self._recorder.take(self._with_changes(record, trail))
+
+    def _with_changes(self, record: Record, trail: Trail) -> Record:
+        if not trail.changes:
+            return record
+        subjects = [change.subject for change in trail.changes]
+        first = subjects[0]
+        if len(trail.changes) == 1:
+            [change] = trail.changes
+            return replace(record, subject=first).with_states(change.old, change.new)
+        together = all(subject.namespace == first.namespace for subject in subjects)
+        several = Subject(first.kind, first.namespace if together else "")
+        named = [self._ids.of(subject.namespace, subject.name) for subject in subjects[:_NAMED]]
+        return replace(record, subject=several).with_states(None, {"names": named})
 
 
-def _with_changes(record: Record, trail: Trail) -> Record:
-    if not trail.changes:
-        return record
-    first = trail.changes[0].subject
-    if len(trail.changes) == 1:
-        [change] = trail.changes
-        return replace(record, subject=first).with_states(change.old, change.new)
-    several = Subject(first.kind, first.namespace)
-    named = [change.subject.name for change in trail.changes]
-    return replace(record, subject=several).with_states(None, {"names": named[:_NAMED]})
+def _roles(caller: Caller, subject: Subject) -> tuple[str, ...]:
+    """The roles of a caller where the object is."""
+    place = place_of(caller, subject.namespace)
+    return tuple(sorted(place.roles if place else caller.roles))
 
 
 class _Error(msgspec.Struct):

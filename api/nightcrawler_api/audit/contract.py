@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from nightcrawler_api.audit.record import Record
+
+Key = tuple[str, str]
+"""Namespace and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Whose records may be seen.
+
+    Attributes:
+        namespaces: Those of which all may be.
+        workflows: The names of further workflows, by namespace; of those that had the same name before, none.
+    """
+
+    namespaces: frozenset[str] = frozenset()
+    workflows: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether any may be seen."""
+        return bool(self.namespaces or self.workflows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,20 +35,20 @@ class RecordQuery:
     """Which records: those that match all that is set, before a position, the newest first.
 
     Attributes:
-        workflows: The ids of the workflows whose records may be seen; None for all records.
+        within: What they have to be about; None for anything, also what is about no object.
     """
 
     caller: str | None = None
     action: str | None = None
     kind: str | None = None
-    name: str | None = None
-    workflow: str | None = None
+    name: Key | None = None
+    workflow: Key | None = None
     request_id: str | None = None
     allowed: bool | None = None
     begin: datetime | None = None
     end: datetime | None = None
     before: tuple[int, int] | None = None
-    workflows: frozenset[str] | None = None
+    within: Within | None = None
 
 
 @dataclass(frozen=True, slots=True)

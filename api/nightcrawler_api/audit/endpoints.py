@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 
 from nightcrawler_api.audit.schemas import AuditList, AuditParameters
+from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import Audit, CallerOf
 from nightcrawler_api.openapi import reads
 from nightcrawler_api.responses import ETagResponse
@@ -44,13 +45,16 @@ _EXAMPLE: Final[dict[str, Any]] = {
 @router.get(
     "",
     summary="List audit records",
-    responses=reads(AuditList, "Audit records.", _EXAMPLE, 409, 422, 503),
+    responses=reads(AuditList, "Audit records.", _EXAMPLE, 403, 409, 422, 503),
 )
+@performs(Operation.LIST_AUDIT_RECORDS)
 async def list_audit_records(
     audit: Audit, caller: CallerOf, asked: Annotated[AuditParameters, Query()]
 ) -> Response:
     """Who did, or tried to do, what: each write and refusal, and reads of workflows with `auditLogging`.
 
-    Records match all filters, the newest first. 409 if the installation keeps none.
+    Records match all filters, the newest first: all of them for administrators, those of a namespace for its
+    administrators, and for others those of the workflows that they may edit. 409 if the installation keeps
+    none.
     """
     return ETagResponse(await audit.page(asked, caller))

@@ -24,6 +24,7 @@ from nightcrawler_api.audit.record import (
     of_generation,
 )
 from nightcrawler_api.audit.trail import of_execution, of_workflow, state_of_execution
+from nightcrawler_api.auth.operations import Operation
 from nightcrawler_api.state.hub import Change
 from nightcrawler_api.state.index import Index
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
@@ -86,12 +87,14 @@ class Others:
             self._pending.pop(record.marks[0], None)
 
 
-def present(index: Index, at: datetime) -> Iterator[Record]:
-    """The records that what is there now must have, if nothing was observed before."""
+def present(index: Index, namespace: str, at: datetime) -> Iterator[Record]:
+    """The records that what is there now in a namespace must have, if nothing was observed before."""
     for entry in index.workflows():
-        yield from _of_workflow(None, entry.view, at)
+        if entry.view.metadata.namespace == namespace:
+            yield from _of_workflow(None, entry.view, at)
     for run in index.runs:
-        yield from _of_execution(None, run.view, at)
+        if run.view.metadata.namespace == namespace:
+            yield from _of_execution(None, run.view, at)
 
 
 def gone(
@@ -99,7 +102,9 @@ def gone(
 ) -> list[Record]:
     """The records of deletions that were not observed; `known` are the names of workflows by UID."""
     return [
-        _record(Subject(WORKFLOWS.kind, namespace, name, name, uid), "workflows.delete", DELETED, at)
+        _record(
+            Subject(WORKFLOWS.kind, namespace, name, name, uid), Operation.DELETE_WORKFLOW.title, DELETED, at
+        )
         for uid, name in known.items()
         if uid not in present_uids
     ]
@@ -108,13 +113,15 @@ def gone(
 def _of_workflow(old: WorkflowView | None, new: WorkflowView | None, at: datetime) -> Iterator[Record]:
     if new is None:
         if old is not None:
-            yield _record(of_workflow(old), "workflows.delete", DELETED, at).with_states(old.spec, None)
+            yield _record(of_workflow(old), Operation.DELETE_WORKFLOW.title, DELETED, at).with_states(
+                old.spec, None
+            )
         return
     generation = new.metadata.generation
     if old is not None and old.metadata.generation == generation:
         return
     is_new = generation <= 1
-    action = "workflows.create" if is_new else "workflows.update"
+    action = Operation.CREATE_WORKFLOW.title if is_new else Operation.UPDATE_WORKFLOW.title
     time = (new.metadata.creation_timestamp if is_new else None) or at
     before = old.spec if old is not None else None
     yield _record(of_workflow(new), action, of_generation(generation), time).with_states(before, new.spec)
@@ -128,10 +135,10 @@ def _of_execution(old: ExecutionView | None, new: ExecutionView | None, at: date
         return
     if old is None:
         created = new.metadata.creation_timestamp or at
-        record = _record(of_execution(new), "executions.create", CREATED, created)
+        record = _record(of_execution(new), Operation.EXECUTE.title, CREATED, created)
         yield _by_schedule(record, new).with_states(None, state_of_execution(new))
     if new.spec.cancel and (old is None or not old.spec.cancel):
-        record = _record(of_execution(new), "executions.cancel", CANCELLED, at)
+        record = _record(of_execution(new), Operation.CANCEL.title, CANCELLED, at)
         yield record.with_states({"cancel": False}, {"cancel": True})
 
 

@@ -31,8 +31,8 @@ class Subject:
     Attributes:
         kind: Its kind; empty if a request was refused before it named one.
         namespace: Its namespace.
-        name: Its id; empty if there is none (yet), or there are several.
-        workflow: The id of the workflow that it is, or belongs to; empty if there is none.
+        name: Its name; empty if there is none (yet), or there are several.
+        workflow: The name of the workflow that it is, or belongs to; empty if there is none.
         uid: Its UID, if it is known.
     """
 

@@ -32,11 +32,16 @@ class Changed:
 
 @dataclass(slots=True)
 class Trail:
-    """What a request has changed, or read if its path does not say it, and what is to be said besides."""
+    """What a request has changed, or read if its path does not say it, and what is to be said besides.
+
+    Attributes:
+        hidden: Whether there is what the request asks for, and its caller was told that there is not.
+    """
 
     changes: list[Changed] = field(default_factory=list)
     read: Subject | None = None
     remark: str = ""
+    hidden: bool = False
 
 
 TRAIL: Final[ContextVar[Trail | None]] = ContextVar("trail", default=None)
@@ -61,6 +66,12 @@ def remark(text: str) -> None:
     """Note what else is to be said about the request."""
     if (trail := TRAIL.get()) is not None:
         trail.remark = text
+
+
+def hidden(subject: Subject) -> None:
+    """Note that its caller may not know of what the request asks for."""
+    if (trail := TRAIL.get()) is not None:
+        trail.read, trail.hidden = subject, True
 
 
 def of_workflow(view: WorkflowView) -> Subject:

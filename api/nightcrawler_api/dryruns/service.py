@@ -8,6 +8,8 @@ from uuid import uuid4
 
 import msgspec
 
+from nightcrawler_api.auth.guard import Guard
+from nightcrawler_api.auth.operations import Operation
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.dryruns.schemas import ExecutionDryRun, Prospect, WorkflowDryRun
 from nightcrawler_api.dryruns.verdicts import (
@@ -59,6 +61,7 @@ class DryRunService:
         self,
         store: Store,
         cluster: ClusterCache,
+        guard: Guard,
         workflows: WorkflowService,
         executions: ExecutionService,
         forecasts: Forecasts,
@@ -66,6 +69,7 @@ class DryRunService:
     ) -> None:
         self._store = store
         self._cluster = cluster
+        self._guard = guard
         self._workflows = workflows
         self._executions = executions
         self._forecasts = forecasts
@@ -73,7 +77,7 @@ class DryRunService:
 
     async def execution(self, workflow: str, request: ExecuteRequest, caller: Caller) -> ExecutionDryRun:
         """What would become of an execution; raises what creating it would raise."""
-        entry = await self._cluster.workflow(workflow)
+        entry = await self._guard.workflow(workflow, caller, Operation.EXECUTE)
         spec = self._executions.checked(entry, request)
         await self._executions.create_dry(entry, request, caller)
         return {"dryRun": True, "workflowId": workflow, **await self._run(entry, spec, request)}
@@ -81,7 +85,7 @@ class DryRunService:
     async def workflow(self, body: Mapping[str, Any], caller: Caller) -> WorkflowDryRun:
         """What would become of a workflow and an execution of it; raises what creating it would raise."""
         view = await self._workflows.create_dry(body, caller)
-        entry = WorkflowEntry(view, Runs())
+        entry = WorkflowEntry(view, Runs(), self._cluster.index.protections.of(view))
         request = ExecuteRequest()
         try:
             spec = self._executions.checked(entry, request)

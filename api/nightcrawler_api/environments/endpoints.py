@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
+from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import Environments
 from nightcrawler_api.environments import examples
 from nightcrawler_api.environments.queries import EnvironmentParameters, ProfileParameters
@@ -36,6 +37,7 @@ _ProfileId = Annotated[
     summary="List environments",
     responses=reads(EnvironmentList, "A page of environments.", examples.LIST, 422, 503),
 )
+@performs(Operation.LIST_ENVIRONMENTS)
 async def list_environments(
     environments: Environments, asked: Annotated[EnvironmentParameters, Query()]
 ) -> Response:
@@ -48,6 +50,7 @@ async def list_environments(
     summary="Show an environment",
     responses=reads(EnvironmentDetail, "The environment in full.", examples.DETAIL, 404, 422, 503),
 )
+@performs(Operation.SHOW_ENVIRONMENT)
 async def show_environment(environments: Environments, environment_id: _EnvironmentId) -> Response:
     """What is free is a few seconds old, and what the scheduler makes of it may differ."""
     return ETagResponse(environments.show(environment_id))
@@ -58,6 +61,7 @@ async def show_environment(environments: Environments, environment_id: _Environm
     summary="List compute profiles",
     responses=reads(ProfileList, "A page of compute profiles.", examples.PROFILES, 422, 503),
 )
+@performs(Operation.LIST_PROFILES)
 async def list_compute_profiles(
     environments: Environments, asked: Annotated[ProfileParameters, Query()]
 ) -> Response:
@@ -70,6 +74,7 @@ async def list_compute_profiles(
     summary="Show a compute profile",
     responses=reads(ProfileDetail, "The profile in full.", examples.PROFILE_DETAIL, 404, 422, 503),
 )
+@performs(Operation.SHOW_PROFILE)
 async def show_compute_profile(environments: Environments, profile_id: _ProfileId) -> Response:
     """What it sets, as it is written; a run keeps the values that it began with."""
     return ETagResponse(environments.show_profile(profile_id))

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from nightcrawler_api import errors
+from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import CallerOf, Events, StreamsOf
 from nightcrawler_api.http.streams import Stream
 from nightcrawler_api.pagination import Unset
@@ -39,6 +40,7 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 
 
 @router.get("", summary="Follow changes", response_class=StreamingResponse, responses=_RESPONSES)
+@performs(Operation.FOLLOW_CHANGES)
 async def follow_changes(
     events: Events,
     streams: StreamsOf,
@@ -58,4 +60,5 @@ async def follow_changes(
     Changes of one object within a quarter of a second are one event. `workflowDeleted` and `executionDeleted`
     have the ids. `resync` says that changes may be missing, as at the beginning: read the lists, then go on.
     """
+    await events.check(caller)
     return Stream(events.follow(caller, last_event_id, workflow), streams, caller)

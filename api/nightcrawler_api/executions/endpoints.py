@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 
+from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import (
     CallerOf,
     DryRuns,
@@ -70,6 +71,7 @@ _Logs = Annotated[
         **answers(200, ExecutionDryRun, "With dryRun: what would become of it.", dryruns.EXECUTION),
     },
 )
+@performs(Operation.EXECUTE)
 async def execute_workflow(
     executions: Executions,
     dry_runs: DryRuns,
@@ -99,6 +101,7 @@ async def execute_workflow(
         reads(ExecutionList, "A page of executions.", examples.LIST, 404, 422, 503), examples.TABLE
     ),
 )
+@performs(Operation.LIST_EXECUTIONS)
 async def list_executions(
     request: Request,
     executions: ExecutionsRead,
@@ -117,6 +120,7 @@ async def list_executions(
     summary="Show an execution",
     responses=reads(ExecutionDetail, "The execution in full.", examples.DETAIL, 404, 422, 503),
 )
+@performs(Operation.SHOW_EXECUTION)
 async def show_execution(
     executions: ExecutionsRead,
     caller: CallerOf,
@@ -137,6 +141,7 @@ async def show_execution(
     summary="Show the trace of an execution",
     responses=reads(Trace, "The trace in OpenTelemetry's JSON.", examples.TRACE, 404, 422, 503),
 )
+@performs(Operation.SHOW_TRACE)
 async def show_trace(
     executions: ExecutionsRead, caller: CallerOf, workflow_id: WorkflowId, execution_id: ExecutionId
 ) -> Response:
@@ -161,6 +166,7 @@ async def show_trace(
         *WRITES,
     ),
 )
+@performs(Operation.CANCEL)
 async def cancel_execution(
     executions: Executions, caller: CallerOf, workflow_id: WorkflowId, execution_id: ExecutionId
 ) -> Response:
@@ -181,6 +187,7 @@ async def cancel_execution(
         *WRITES,
     ),
 )
+@performs(Operation.RERUN)
 async def rerun_execution(
     executions: Executions,
     caller: CallerOf,
@@ -204,6 +211,7 @@ async def rerun_execution(
         200, BulkCancelled, "What is, or would be, cancelled.", examples.BULK_CANCELLED, 422, 503
     ),
 )
+@performs(Operation.CANCEL_MANY)
 async def cancel_executions(
     executions: Executions, caller: CallerOf, asked: Annotated[BulkCancelParameters, Query()]
 ) -> Response:
@@ -228,6 +236,7 @@ async def cancel_executions(
         examples.TABLE,
     ),
 )
+@performs(Operation.LIST_ALL_EXECUTIONS)
 async def list_all_executions(
     request: Request,
     executions: ExecutionsRead,
@@ -254,6 +263,7 @@ async def list_all_executions(
     summary="Show an execution of any workflow",
     responses=reads(AnyExecutionDetail, "The execution in full.", examples.DETAIL_OF_ANY, 404, 422, 503),
 )
+@performs(Operation.SHOW_ANY_EXECUTION)
 async def show_any_execution(
     executions: ExecutionsRead, caller: CallerOf, execution_id: ExecutionId, logs: _Logs = True
 ) -> Response:

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field
 
 from nightcrawler_api.filters import environment_names, executors
+from nightcrawler_api.ids import Ids
 from nightcrawler_api.pagination import (
     DEFAULT_SIZE,
     Continued,
@@ -18,6 +19,7 @@ from nightcrawler_api.pagination import (
     Window,
     ordering,
 )
+from nightcrawler_api.state.protection import Protection
 from nightcrawler_api.state.runs import ExecutionQuery
 from nightcrawler_api.state.statuses import EXECUTION_STATUSES, ExecutionStatus
 from nightcrawler_crds.kube.views import EnvironmentView
@@ -148,20 +150,26 @@ def needs_archive(asked: ExecutionFilters) -> bool:
 
 
 def query_of(
-    asked: ExecutionFilters, default_user: str, environments: Collection[EnvironmentView]
+    asked: ExecutionFilters,
+    default_user: str,
+    environments: Collection[EnvironmentView],
+    ids: Ids,
+    seen: frozenset[Protection] | None = None,
 ) -> ExecutionQuery:
-    """What to ask the index for; raises `Invalid` for a cursor that cannot be used."""
+    """What to ask the index for, of what is seen; raises `Invalid` for a cursor that cannot be used."""
     order = ordering("-createdAt", None, None)
     if isinstance(asked, ExecutionParameters):
         order = ordering(asked.sort, asked.cursor, "offset" if asked.offset else None)
+    workflow: str | None = getattr(asked, "workflow", None)
     return ExecutionQuery(
         status=_STATUSES.get(asked.status or ""),
         pending=asked.status == "pending",
-        workflow=getattr(asked, "workflow", None),
+        workflow=None if workflow is None else ids.key(workflow),
         environments=environment_names(asked.environment, environments),
         executors=executors(asked.executor, default_user),
         tags=frozenset(asked.tags),
         begin=asked.from_.timestamp() if asked.from_ else None,
         end=asked.to.timestamp() if asked.to else None,
+        seen=seen,
         ordering=order,
     )

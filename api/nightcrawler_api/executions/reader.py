@@ -10,6 +10,8 @@ from typing import Final, TypeVar, cast
 
 from nightcrawler_api.archive.contract import ArchivedRun, History
 from nightcrawler_api.audit import trail
+from nightcrawler_api.auth.guard import Guard, Seen
+from nightcrawler_api.auth.operations import Operation
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.csvtables import columns_of, to_csv
 from nightcrawler_api.executions import presenter
@@ -55,6 +57,7 @@ class ExecutionReader:
     def __init__(
         self,
         cluster: ClusterCache,
+        guard: Guard,
         logs: StepLogs,
         forecasts: Forecasts,
         usage: LiveUsage,
@@ -66,13 +69,14 @@ class ExecutionReader:
         self._forecasts = forecasts
         self._usage = usage
         self._cluster = cluster
+        self._guard = guard
         self._default_user = default_user
         self._history = history
-        self._finder = Finder(cluster, history)
+        self._finder = Finder(cluster, guard, history)
 
     async def page(self, workflow: str, asked: ExecutionParameters, caller: Caller) -> ExecutionList:
         """A page of a workflow's executions."""
-        entry = await self._cluster.workflow(workflow)
+        entry = await self._guard.workflow(workflow, caller, Operation.LIST_EXECUTIONS)
         now = clock.utcnow()
         part = await self._part(lambda: entry.runs, entry, asked, now)
         shown: ExecutionList = {
@@ -85,8 +89,9 @@ class ExecutionReader:
 
     async def page_of_all(self, asked: AllExecutionsParameters, caller: Caller) -> AllExecutionsList:
         """A page of the executions of all workflows."""
+        seen = await self._guard.seen(caller, Operation.LIST_ALL_EXECUTIONS)
         now = clock.utcnow()
-        part = await self._part(lambda: self._cluster.index.runs, None, asked, now)
+        part = await self._part(lambda: self._cluster.index.runs, None, asked, now, seen)
         shown: AllExecutionsList = {
             "executions": [self._row_of_workflow(one, now) for one in part.entries],
             "total": part.total,
@@ -104,9 +109,12 @@ class ExecutionReader:
         """
         if "limit" not in asked.model_fields_set:
             asked = asked.model_copy(update={"limit": MOST_ROWS})
-        now, index = clock.utcnow(), self._cluster.index
-        entry = await self._cluster.workflow(workflow) if workflow is not None else None
-        part = await self._part(lambda: entry.runs if entry else index.runs, entry, asked, now)
+        now, index, entry, seen = clock.utcnow(), self._cluster.index, None, None
+        if workflow is not None:
+            entry = await self._guard.workflow(workflow, caller, Operation.LIST_EXECUTIONS)
+        else:
+            seen = await self._guard.seen(caller, Operation.LIST_ALL_EXECUTIONS)
+        part = await self._part(lambda: entry.runs if entry else index.runs, entry, asked, now, seen)
 
         def written() -> str:
             return to_csv(_COLUMNS, (self._row_of_workflow(one, now) for one in part.entries))
@@ -120,14 +128,16 @@ class ExecutionReader:
         entry: WorkflowEntry | None,
         asked: ExecutionParameters,
         now: datetime,
+        seen: Seen = None,
     ) -> Part[Entry]:
-        query = query_of(asked, self._default_user, self._cluster.environments())
+        query = query_of(asked, self._default_user, self._cluster.environments(), self._guard.ids, seen)
         index = self._cluster.index
-        if self._history is None or not needs_archive(asked):
+        away = entry is not None and entry.view.metadata.namespace != self._cluster.namespace
+        if self._history is None or away or not needs_archive(asked):
             cached = index.executions(runs(), asked.offset, asked.limit, query, now)
             return Part([Entry(run) for run in cached.entries], cached.total, cached.next)
         if entry is not None:
-            query = replace(query, workflow=entry.view.metadata.name)
+            query = replace(query, workflow=entry.view.metadata.key)
         return await part_of_both(
             lambda: index.matching(runs(), query),
             self._history,
@@ -139,14 +149,16 @@ class ExecutionReader:
         )
 
     def _row(self, one: Entry, now: datetime) -> Execution:
-        return self._marked(presenter.row(one.run.view, self._default_user, now), one.row)
+        shown = presenter.row(one.run.view, self._default_user, now)
+        return self._guard.ids.shown(self._marked(shown, one.row), one.run.order[1])
 
     def _row_of_workflow(self, one: Entry, now: datetime) -> ExecutionOfWorkflow:
         view, row = one.run.view, one.row
         owner = row.workflow_uid if row else owner_of(view)
         entry = self._cluster.index.workflow((view.metadata.namespace, view.spec.workflow_ref.name))
         named = presenter.named(entry, owner, row.workflow_name if row else None)
-        return self._marked(presenter.row_of_workflow(view, named, self._default_user, now), row)
+        shown = presenter.row_of_workflow(view, named, self._default_user, now)
+        return self._guard.ids.shown(self._marked(shown, row), view.metadata.namespace)
 
     def _marked(self, shown: R, row: ArchivedRun | None) -> R:
         """An execution of a list with the id that it has in the archive, and whether only that has it."""
@@ -160,12 +172,12 @@ class ExecutionReader:
 
     async def show(self, workflow: str, name: str, caller: Caller, *, with_logs: bool) -> ExecutionDetail:
         """An execution of a workflow in full."""
-        entry, found = await self._finder.of_workflow(workflow, name)
+        entry, found = await self._finder.of_workflow(workflow, name, caller, Operation.SHOW_EXECUTION)
         return await self._detail(found, entry, with_logs=with_logs)
 
     async def show_any(self, name: str, caller: Caller, *, with_logs: bool) -> AnyExecutionDetail:
         """An execution in full, whatever has become of its workflow."""
-        found = await self._finder.any(name)
+        found = await self._finder.any(name, caller, Operation.SHOW_ANY_EXECUTION)
         trail.read(trail.of_execution(found.view))
         meta = found.view.metadata
         entry = self._cluster.index.workflow((meta.namespace, found.view.spec.workflow_ref.name))
@@ -176,7 +188,7 @@ class ExecutionReader:
 
     async def trace(self, workflow: str, name: str, caller: Caller) -> Trace:
         """The trace of an execution as it is recorded so far, as an OTLP request."""
-        _, found = await self._finder.of_workflow(workflow, name)
+        _, found = await self._finder.of_workflow(workflow, name, caller, Operation.SHOW_TRACE)
         return cast("Trace", trace_request(found.view, clock.utcnow()))
 
     async def _detail(self, found: Found, entry: WorkflowEntry | None, *, with_logs: bool) -> ExecutionDetail:
@@ -191,7 +203,7 @@ class ExecutionReader:
         shown = presenter.detail(view, self._default_user, order, logs, now, expected, live)
         if found.row is not None:
             shown["id"], shown["archived"] = found.row.id, True
-        return shown
+        return self._guard.ids.shown(shown, view.metadata.namespace)
 
 
 def _order_of(entry: WorkflowEntry | None) -> Sequence[str]:

@@ -10,6 +10,8 @@ from nightcrawler_api import refusals
 from nightcrawler_api.archive.contract import History
 from nightcrawler_api.audit import trail
 from nightcrawler_api.audit.record import CANCELLED, CREATED
+from nightcrawler_api.auth.guard import Guard
+from nightcrawler_api.auth.operations import Operation
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import Invalid, StateConflict
 from nightcrawler_api.executions import presenter, requests
@@ -31,7 +33,7 @@ from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import WorkflowEntry
 from nightcrawler_api.state.statuses import execution_status
 from nightcrawler_crds import clock
-from nightcrawler_crds.errors import AlreadyExists, ApiError
+from nightcrawler_crds.errors import AlreadyExists, ApiError, NotFound
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.names import EXECUTIONS
@@ -43,6 +45,7 @@ log = logging.getLogger(__name__)
 _PREFIX: Final = "exec-"
 _AT_ONCE: Final = 16
 _MOST_CANCELLED: Final = 1_000
+_MAY_NOT_CANCEL: Final = "this takes the permission Execute, which you do not have"
 
 
 class ExecutionService:
@@ -52,6 +55,7 @@ class ExecutionService:
         self,
         store: Store,
         cluster: ClusterCache,
+        guard: Guard,
         *,
         default_user: str,
         policy: PodPolicy,
@@ -60,19 +64,20 @@ class ExecutionService:
     ) -> None:
         self._store = store
         self._cluster = cluster
+        self._guard = guard
         self._default_user = default_user
         self._policy = policy
         self._forecasts = forecasts
-        self._finder = Finder(cluster, history)
+        self._finder = Finder(cluster, guard, history)
         self._revisions = Revisions(store, history)
 
     async def execute(
         self, workflow: str, request: ExecuteRequest, caller: Caller, key: str | None = None
     ) -> Made[ExecutionStarted]:
         """Create an execution, once for each `Idempotency-Key`."""
-        entry = await self._cluster.workflow(workflow)
+        entry = await self._guard.workflow(workflow, caller, Operation.EXECUTE)
         claim = claim_of(key, caller, request.model_dump(), "execute", entry.view.metadata.uid)
-        if claim and (earlier := await self._started_earlier(workflow, claim)):
+        if claim and (earlier := await self._started_earlier(entry, claim)):
             return earlier
         return await self._start(entry, self.checked(entry, request), request, caller, claim)
 
@@ -84,7 +89,7 @@ class ExecutionService:
             Invalid: The request is wrong.
         """
         spec = self._runnable(entry)
-        if why := requests.no_environment_reason(entry.view.metadata.name, request, spec):
+        if why := requests.no_environment_reason(self._guard.ids.of(*entry.view.metadata.key), request, spec):
             raise StateConflict(why)
         self._check(request, spec)
         return spec
@@ -94,7 +99,7 @@ class ExecutionService:
 
         async def create(name: str) -> ExecutionView:
             body = requests.manifest(name, entry.view, request, caller.name)
-            namespace = self._cluster.namespace
+            namespace = entry.view.metadata.namespace
             return await self._store.create(EXECUTIONS, namespace, body, ExecutionView, dry_run=True)
 
         await create_named(_PREFIX, create)
@@ -103,10 +108,10 @@ class ExecutionService:
         self, workflow: str, name: str, request: RerunRequest, caller: Caller, key: str | None = None
     ) -> Made[ExecutionStarted]:
         """Create an execution that repeats another."""
-        entry, found = await self._finder.of_workflow(workflow, name)
+        entry, found = await self._finder.of_workflow(workflow, name, caller, Operation.RERUN)
         earlier, revision = found.view, None
         claim = claim_of(key, caller, request.model_dump(), "rerun", earlier.metadata.uid)
-        if claim and (done := await self._started_earlier(workflow, claim)):
+        if claim and (done := await self._started_earlier(entry, claim)):
             return done
         if request.revision == "latest":
             spec = self._runnable(entry)
@@ -140,17 +145,17 @@ class ExecutionService:
         claim: Claim | None,
         repeated: requests.Repeated | None = None,
     ) -> Made[ExecutionStarted]:
-        workflow = entry.view.metadata.name
+        namespace, workflow = entry.view.metadata.key
 
         async def create(name: str) -> ExecutionView:
             annotations = claim.annotations if claim else None
             body = requests.manifest(name, entry.view, request, caller.name, repeated, annotations)
-            return await self._store.create(EXECUTIONS, self._cluster.namespace, body, ExecutionView)
+            return await self._store.create(EXECUTIONS, namespace, body, ExecutionView)
 
         try:
             view = await (create(claim.name(_PREFIX)) if claim else create_named(_PREFIX, create))
         except AlreadyExists:
-            if claim and (earlier := await self._started_earlier(workflow, claim)):
+            if claim and (earlier := await self._started_earlier(entry, claim)):
                 return earlier
             raise
         self._cluster.cache_execution(view)
@@ -158,29 +163,33 @@ class ExecutionService:
         log.info("%s started a run of workflow %s", caller, workflow, extra=_about(view))
         now = clock.utcnow()
         expected = self._forecasts.of_new(entry, spec, request.environment, now)
-        return Made(presenter.started_now(view, expected, now))
+        return Made(self._guard.ids.shown(presenter.started_now(view, expected, now), namespace))
 
-    async def _started_earlier(self, workflow: str, claim: Claim) -> Made[ExecutionStarted] | None:
+    async def _started_earlier(self, entry: WorkflowEntry, claim: Claim) -> Made[ExecutionStarted] | None:
         """The answer to a repetition: the execution of a claim as it is now; None if there is none yet."""
-        name = claim.name(_PREFIX)
-        if not await is_made(self._store, EXECUTIONS, self._cluster.namespace, name, claim):
+        namespace, name = entry.view.metadata.namespace, claim.name(_PREFIX)
+        workflow, id_ = self._guard.ids.of(*entry.view.metadata.key), self._guard.ids.of(namespace, name)
+        if not await is_made(self._store, EXECUTIONS, namespace, name, claim):
             # Its body is not archived, so that it cannot be answered; but it must not run again.
-            if await self._finder.is_archived(name):
+            if await self._finder.is_archived(id_):
                 raise StateConflict(
-                    f"the execution {name!r}, which was created with this {HEADER}, has ended, and only the "
-                    f"archive still has it: GET /api/workflows/{workflow}/executions/{name}; send another "
+                    f"the execution {id_!r}, which was created with this {HEADER}, has ended, and only the "
+                    f"archive still has it: GET /api/workflows/{workflow}/executions/{id_}; send another "
                     "key to execute again"
                 )
             return None
-        entry, view = await self._cluster.execution(workflow, name)
+        view = await self._cluster.execution(entry, name)
+        if view is None:
+            raise NotFound(f"the workflow {workflow!r} has no execution {id_!r} any more")
         trail.remark(REMARK)
         now = clock.utcnow()
         expected = self._forecasts.of_live(entry, view, now)
-        return Made(presenter.started_earlier(view, expected, now), replayed=True)
+        shown = presenter.started_earlier(view, expected, now)
+        return Made(self._guard.ids.shown(shown, namespace), replayed=True)
 
     async def cancel(self, workflow: str, name: str, caller: Caller) -> Cancelling:
         """Request the cancellation of an execution; idempotent."""
-        execution = await self._finder.in_cluster(workflow, name)
+        execution = await self._finder.in_cluster(workflow, name, caller, Operation.CANCEL)
         if execution_status(execution) != "cancelling":
             await self._cancel(execution, caller)
         return {
@@ -192,11 +201,20 @@ class ExecutionService:
 
     async def cancel_all(self, asked: BulkCancelParameters, caller: Caller) -> BulkCancelled:
         """Request the cancellation of all live executions that match, the newest first, up to a thousand."""
-        query = query_of(asked, self._default_user, self._cluster.environments())
+        seen = await self._guard.seen(caller, Operation.CANCEL_MANY)
+        query = query_of(asked, self._default_user, self._cluster.environments(), self._guard.ids, seen)
         index = self._cluster.index
-        live = [run.view for run in index.matching(index.runs, query) if run.status == "running"][::-1]
+        running = [run for run in index.matching(index.runs, query) if run.status == "running"][::-1]
+        kinds = {run.protection for run in running}
+        mine = {kind for kind in kinds if await self._guard.may(caller, kind, Operation.CANCEL_MANY)}
+        live = [run.view for run in running if run.protection in mine]
         chosen, others = live[:_MOST_CANCELLED], live[_MOST_CANCELLED:]
-        failed: list[NotCancelled] = []
+        refused: list[NotCancelled] = [
+            {"id": self._id(run.view), "detail": _MAY_NOT_CANCEL}
+            for run in running
+            if run.protection not in mine
+        ]
+        failed = refused[:_MOST_CANCELLED]
         if not asked.dry_run:
             turns = asyncio.Semaphore(_AT_ONCE)
 
@@ -205,22 +223,24 @@ class ExecutionService:
                     try:
                         await self._cancel(execution, caller)
                     except (ApiError, StateConflict) as error:
-                        failed.append({"id": execution.metadata.name, "detail": str(error)})
+                        failed.append({"id": self._id(execution), "detail": str(error)})
 
             await asyncio.gather(*map(cancel, chosen))
         left = {one["id"] for one in failed}
         return {
             "dryRun": asked.dry_run,
-            "executions": [e.metadata.name for e in chosen if e.metadata.name not in left],
+            "executions": [id_ for id_ in map(self._id, chosen) if id_ not in left],
             "notCancelled": sorted(failed, key=lambda one: one["id"]),
             "remaining": len(others),
         }
 
+    def _id(self, execution: ExecutionView) -> str:
+        return self._guard.ids.of(*execution.metadata.key)
+
     async def _cancel(self, execution: ExecutionView, caller: Caller) -> None:
         self._refuse_ended(execution)
-        name = execution.metadata.name
         execution = await self._store.patch(
-            EXECUTIONS, self._cluster.namespace, name, {"spec": {"cancel": True}}, ExecutionView
+            EXECUTIONS, *execution.metadata.key, {"spec": {"cancel": True}}, ExecutionView
         )
         self._cluster.cache_execution(execution)
         # It may have ended after the cached state, and then the write has changed nothing.
@@ -237,7 +257,7 @@ class ExecutionService:
             )
 
     def _runnable(self, entry: WorkflowEntry) -> WorkflowSpec:
-        name = entry.view.metadata.name
+        name = self._guard.ids.of(*entry.view.metadata.key)
         spec = requests.readable_spec(entry.view)
         if isinstance(spec, list):
             raise StateConflict(f"the workflow {name!r} cannot run: {refusals.summary(spec)}")

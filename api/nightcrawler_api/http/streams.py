@@ -7,6 +7,7 @@ would hold its place for ever: a part that cannot be sent in time ends its strea
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from typing import Final
@@ -70,7 +71,10 @@ class Streams:
 
 
 class Stream(EventSourceResponse):
-    """A response from a generator of parts, each a whole event or line; by default server-sent events."""
+    """A response from a generator of parts, each a whole event or line; by default server-sent events.
+
+    It ends when its caller's credentials expire, at `until` in seconds since 1970.
+    """
 
     def __init__(
         self,
@@ -92,6 +96,7 @@ class Stream(EventSourceResponse):
         self._parts = parts
         self._streams = streams
         self._caller = caller
+        self._seconds = None if caller.expires is None else max(caller.expires - time.time(), 0.0)
         self._ping = KEEPALIVE_COMMENT if media_type is None else None
 
     @override
@@ -99,7 +104,7 @@ class Stream(EventSourceResponse):
         """Send the parts until they end, the process does, or the client stops reading."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         with suppress(TimeoutError):
-            async with asyncio.timeout(None) as scope, aclosing(self._parts):
+            async with asyncio.timeout(self._seconds) as scope, aclosing(self._parts):
                 with self._streams.counted(scope, self._caller):
                     await self._send_parts(send)
         with suppress(TimeoutError):

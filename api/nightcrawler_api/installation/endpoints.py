@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Response
 
+from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import CallerOf, FacadeOf
 from nightcrawler_api.installation.schemas import InstallationStatus
 from nightcrawler_api.openapi import answers
@@ -48,6 +49,7 @@ _EXAMPLE: Final[dict[str, Any]] = {
     summary="Show the state of the installation",
     responses=answers(200, InstallationStatus, "The state.", _EXAMPLE),
 )
+@performs(Operation.SHOW_STATUS)
 async def show_status(facade: FacadeOf, caller: CallerOf) -> Response:
     """Always 200, also while nothing else can be served: `healthy` says whether a person is needed."""
     return json(await facade.installation.show(caller))

@@ -28,12 +28,12 @@ class CacheStatus(TypedDict):
     """The cache of one kind; `silentSeconds` since the last event of its watch, bookmarks included.
 
     `unreadable` is the number of objects that cannot be decoded, `stale` whether the watch is silent for too
-    long.
+    long. How many objects there are is said to administrators only, if callers are identified.
     """
 
     kind: str
-    objects: int
-    unreadable: int
+    objects: NotRequired[int]
+    unreadable: NotRequired[int]
     synced: bool
     stale: bool
     silentSeconds: float
@@ -54,19 +54,31 @@ class StreamsStatus(TypedDict):
     limit: int
 
 
+class IdentityStatus(TypedDict):
+    """Whether teams file and identity provider can be used; `detail`, for administrators, says why not."""
+
+    usable: bool
+    detail: NotRequired[str]
+
+
 class InstallationStatus(TypedDict):
     """The state of the installation, as this replica of the facade sees it.
 
     `healthy` is false if something in it needs a person; `version` is the facade's. `archive` and `keptLogs`
-    are there if it keeps them.
+    are there if it keeps them, `identity` if callers are identified. `namespaces` are served besides the home
+    namespace, and `unreadNamespaces` are those of them that are missing, or hidden from the facade; both are
+    for administrators.
     """
 
     healthy: bool
     version: str
     namespace: str
+    namespaces: NotRequired[list[str]]
+    unreadNamespaces: NotRequired[list[str]]
     operator: OperatorStatus
     apiServer: ApiServerStatus
     caches: list[CacheStatus]
     streams: StreamsStatus
     archive: NotRequired[ArchiveHealth]
     keptLogs: NotRequired[LogHealth]
+    identity: NotRequired[IdentityStatus]

@@ -6,10 +6,16 @@ import asyncio
 from importlib.metadata import version
 from typing import Final
 
+from nightcrawler_api.auth.setup import Identity
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.http.streams import Streams
 from nightcrawler_api.installation.operator import operator_status
-from nightcrawler_api.installation.schemas import CacheStatus, InstallationStatus, OperatorStatus
+from nightcrawler_api.installation.schemas import (
+    CacheStatus,
+    IdentityStatus,
+    InstallationStatus,
+    OperatorStatus,
+)
 from nightcrawler_api.keeping.health import health_of
 from nightcrawler_api.keeping.kept import Kept
 from nightcrawler_api.state.clustercache import ClusterCache
@@ -30,12 +36,19 @@ class InstallationService:
     """
 
     def __init__(
-        self, store: Store, cluster: ClusterCache, streams: Streams, kept: Kept, lease: tuple[str, str]
+        self,
+        store: Store,
+        cluster: ClusterCache,
+        streams: Streams,
+        kept: Kept,
+        identity: Identity,
+        lease: tuple[str, str],
     ) -> None:
         self._store = store
         self._cluster = cluster
         self._streams = streams
         self._kept = kept
+        self._identity = identity
         self._lease = lease
         self._kubernetes = ""
 
@@ -43,8 +56,11 @@ class InstallationService:
         """The state now, within seconds, also while the API server does not answer."""
         cluster = self._cluster
         operator, kubernetes = await asyncio.gather(self._operator(), self._version())
-        server, caches, kept = cluster.reachability, self._caches(), health_of(self._kept)
-        are_usable = [one["usable"] for one in (kept.get("archive"), kept.get("keptLogs")) if one is not None]
+        server, kept = cluster.reachability, health_of(self._kept)
+        caches = self._caches(caller)
+        identity = self._identity_status(caller)
+        parts = (kept.get("archive"), kept.get("keptLogs"), identity)
+        are_usable = [one["usable"] for one in parts if one is not None]
         shown: InstallationStatus = {
             "healthy": operator.get("working", False)
             and server.reachable
@@ -57,27 +73,46 @@ class InstallationService:
             "apiServer": {"reachable": server.reachable, "seconds": round(server.seconds, 3)},
             "caches": caches,
             "streams": {"open": len(self._streams), "limit": self._streams.limit},
-            **kept,
         }
+        if "archive" in kept:
+            shown["archive"] = kept["archive"]
+        if "keptLogs" in kept:
+            shown["keptLogs"] = kept["keptLogs"]
+        if identity is not None:
+            shown["identity"] = identity
+        if cluster.others != () and caller.is_admin:
+            shown["namespaces"] = ["*"] if cluster.others is None else list(cluster.others)
+            shown["unreadNamespaces"] = cluster.unread
         if kubernetes:
             shown["apiServer"]["version"] = kubernetes
         return shown
 
-    def _caches(self) -> list[CacheStatus]:
+    def _identity_status(self, caller: Caller) -> IdentityStatus | None:
+        if not self._identity.is_known:
+            return None
+        problem = self._identity.problem
+        found: IdentityStatus = {"usable": not problem}
+        if problem and caller.is_admin:
+            found["detail"] = problem
+        return found
+
+    def _caches(self, caller: Caller) -> list[CacheStatus]:
+        """The caches; how much there is of what others may not see, administrators alone are told."""
         cluster = self._cluster
         silences, unreadable = cluster.silences, cluster.unreadable
         unsynced, stale = cluster.unsynced, cluster.stale_kinds
-        return [
-            {
+        found: list[CacheStatus] = []
+        for kind, objects in cluster.sizes.items():
+            one: CacheStatus = {
                 "kind": kind,
-                "objects": objects,
-                "unreadable": unreadable[kind],
                 "synced": kind not in unsynced,
                 "stale": kind in stale,
                 "silentSeconds": round(silences[kind], 1),
             }
-            for kind, objects in cluster.sizes.items()
-        ]
+            if caller.is_admin:
+                one |= {"objects": objects, "unreadable": unreadable[kind]}
+            found.append(one)
+        return found
 
     async def _operator(self) -> OperatorStatus:
         namespace, name = self._lease

@@ -137,6 +137,8 @@ class Collector:
 
     def _take(self, view: ExecutionView) -> None:
         """Note what is to be done about an execution."""
+        if view.metadata.namespace != self._cluster.namespace:
+            return  # logs are kept of what runs in the home namespace
         uid = view.metadata.uid
         if has_ended(view.status.phase):
             self._cancelled.discard(uid)

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
+from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import CallerOf, Logs, StreamsOf
 from nightcrawler_api.http.streams import Stream
 from nightcrawler_api.logs import place
@@ -49,6 +50,7 @@ _RESPONSES[204] = {"description": "Nothing follows the last event that was recei
 
 
 @router.get("", summary="Show, download or follow the log of a step", responses=_RESPONSES)
+@performs(Operation.SHOW_LOG)
 async def show_log(
     logs: Logs,
     streams: StreamsOf,

@@ -13,6 +13,8 @@ import msgspec
 from fastapi.sse import format_sse_event
 
 from nightcrawler_api.archive.contract import History
+from nightcrawler_api.auth.guard import Guard
+from nightcrawler_api.auth.operations import Operation
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.errors import HistoryUnavailable
 from nightcrawler_api.executions import podlogs
@@ -56,19 +58,21 @@ class LogService:
         self,
         store: Store,
         cluster: ClusterCache,
+        guard: Guard,
         masks: Masks,
         logs: StepLogs,
         history: History | None = None,
     ) -> None:
         self._store = store
         self._cluster = cluster
+        self._guard = guard
         self._masks = masks
         self._logs = logs
-        self._finder = Finder(cluster, history)
+        self._finder = Finder(cluster, guard, history)
 
     async def attempt(self, workflow: str, name: str, step: str, attempt: int | None, caller: Caller) -> int:
         """The attempt that is asked for, else the last; raises `NotFound` for unknown steps."""
-        entry, found = await self._finder.of_workflow(workflow, name)
+        entry, found = await self._finder.of_workflow(workflow, name, caller, Operation.SHOW_LOG)
         execution = found.view
         recorded = execution.status.steps.get(step)
         if recorded is None and all(one["name"] != step for one in entry.view.spec.get("steps") or ()):
@@ -80,7 +84,7 @@ class LogService:
 
     async def show(self, workflow: str, name: str, step: str, attempt: int, caller: Caller) -> StepLog:
         """The last lines of an attempt's log."""
-        _, found = await self._finder.of_workflow(workflow, name)
+        _, found = await self._finder.of_workflow(workflow, name, caller, Operation.SHOW_LOG)
         in_cluster = found.row is None
         lines, why = await self._logs.of_attempt(found.view, step, attempt, in_cluster=in_cluster)
         shown: StepLog = {"executionId": name, "step": step, "attempt": attempt, "logs": list(lines)}
@@ -97,7 +101,7 @@ class LogService:
             NotFound: There is neither a kept log nor a Pod of this attempt.
             ApiError: The Secrets whose values are masked in it cannot be read.
         """
-        _, found = await self._finder.of_workflow(workflow, name)
+        _, found = await self._finder.of_workflow(workflow, name, caller, Operation.SHOW_LOG)
         kept = await self._logs.find(found.view, step, attempt)
         whole = isinstance(kept, KeptLog) and not missing_end(kept)
         pod = None
@@ -133,7 +137,7 @@ class LogService:
 
         `log` has a line and its attempt, `gap` says that lines may be missing, `end` that nothing follows.
         """
-        _, found = await self._finder.of_workflow(workflow, name)
+        entry, found = await self._finder.of_workflow(workflow, name, caller, Operation.SHOW_LOG)
         if found.row is not None:
             async for events in self._follow_kept(found.view, step, begin, only=only):
                 yield events
@@ -146,6 +150,9 @@ class LogService:
                 reading = _Reading(place)
                 try:
                     async for events in self._read_attempt(execution, step, reading):
+                        # A log may be followed for hours, and rights be taken away meanwhile.
+                        if not await self._guard.still(entry, caller, Operation.SHOW_LOG):
+                            return
                         yield events
                     failures = 0
                 except (ApiError, HistoryUnavailable) as error:

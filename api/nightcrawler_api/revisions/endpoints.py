@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
+from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import CallerOf, Revisions
 from nightcrawler_api.openapi import reads
 from nightcrawler_api.responses import ETagResponse
@@ -29,6 +30,7 @@ RevisionId = Annotated[str, Path(alias="revisionId", description="The revision's
     summary="List a workflow's revisions",
     responses=reads(RevisionList, "The revisions.", examples.LIST, 403, 404, 422, 503),
 )
+@performs(Operation.LIST_REVISIONS)
 async def list_revisions(
     revisions: Revisions,
     caller: CallerOf,
@@ -44,6 +46,7 @@ async def list_revisions(
     summary="Show a revision of a workflow",
     responses=reads(RevisionDetail, "The revision in full.", examples.DETAIL, 403, 404, 422, 503),
 )
+@performs(Operation.SHOW_REVISION)
 async def show_revision(
     revisions: Revisions, caller: CallerOf, workflow_id: WorkflowId, revision_id: RevisionId
 ) -> Response:
@@ -56,6 +59,7 @@ async def show_revision(
     summary="Compare two revisions of a workflow",
     responses=reads(RevisionDifference, "The differences.", examples.DIFFERENCE, 403, 404, 422, 503),
 )
+@performs(Operation.COMPARE_REVISIONS)
 async def compare_revisions(
     revisions: Revisions,
     caller: CallerOf,

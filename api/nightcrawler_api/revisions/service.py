@@ -11,6 +11,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from nightcrawler_api.archive.contract import ArchivedRevision, History
+from nightcrawler_api.auth.guard import Guard
+from nightcrawler_api.auth.operations import Operation
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.executions.union import without_row
 from nightcrawler_api.pagination import continued
@@ -58,19 +60,21 @@ _GENERATION: Final = SortKey[_Found](lambda one: float(one.revision.generation))
 class RevisionService:
     """Revisions of workflows: ControllerRevisions of the cluster, and those that only the archive has."""
 
-    def __init__(self, store: Store, cluster: ClusterCache, history: History | None = None) -> None:
+    def __init__(
+        self, store: Store, cluster: ClusterCache, guard: Guard, history: History | None = None
+    ) -> None:
         self._store = store
         self._cluster = cluster
+        self._guard = guard
         self._history = history
 
     async def page(self, workflow: str, asked: RevisionParameters, caller: Caller) -> RevisionList:
         """A page of the revisions that executions of a workflow used, as far as they are kept."""
         ordering, window = asked.ordering, asked.window
-        entry = await self._cluster.workflow(workflow)
-        label = f"{names.LABEL_WORKFLOW}={workflow}"
-        found = await self._store.list_all(
-            REVISIONS, self._cluster.namespace, RevisionView, label_selector=label
-        )
+        entry = await self._guard.workflow(workflow, caller, Operation.LIST_REVISIONS)
+        namespace, name = entry.view.metadata.key
+        label = f"{names.LABEL_WORKFLOW}={name}"
+        found = await self._store.list_all(REVISIONS, namespace, RevisionView, label_selector=label)
         there = {view.metadata.name: _of_cluster(view) for view in found if _is_of(view, entry)}
         known, uses = await self._archived(entry)
         them = {name: _Found(one, archived=name not in there) for name, one in known.items()}
@@ -89,7 +93,7 @@ class RevisionService:
 
     async def show(self, workflow: str, name: str, caller: Caller) -> RevisionDetail:
         """A revision with its content."""
-        entry = await self._cluster.workflow(workflow)
+        entry = await self._guard.workflow(workflow, caller, Operation.SHOW_REVISION)
         found = await self._find(entry, name)
         known, uses = await self._archived(entry)
         if (one := known.get(name)) is not None:
@@ -99,7 +103,7 @@ class RevisionService:
 
     async def compare(self, workflow: str, old: str, new: str, caller: Caller) -> RevisionDifference:
         """How a revision differs from another, or from the workflow as it is now."""
-        entry = await self._cluster.workflow(workflow)
+        entry = await self._guard.workflow(workflow, caller, Operation.COMPARE_REVISIONS)
         before, after = [
             self._latest(entry) if name == LATEST else (await self._find(entry, name)).revision.data
             for name in (old, new)
@@ -110,13 +114,13 @@ class RevisionService:
         """A revision of a workflow with its content."""
         if names.is_dns_label(name, names.MAX_REVISION_NAME):
             with suppress(NotFound):
-                view = await self._store.get(REVISIONS, self._cluster.namespace, name, RevisionView)
+                view = await self._store.get(REVISIONS, entry.view.metadata.namespace, name, RevisionView)
                 if _is_of(view, entry):
                     return _Found(_of_cluster(view))
             found = await self._history.revision(name) if self._history is not None else None
             if found is not None and found.workflow_uid == entry.view.metadata.uid:
                 return _Found(found, archived=True)
-        workflow = entry.view.metadata.name
+        workflow = self._guard.ids.of(*entry.view.metadata.key)
         raise NotFound(
             f"the workflow {workflow!r} has no revision {name!r}; "
             f"GET /api/workflows/{workflow}/revisions lists those it has"

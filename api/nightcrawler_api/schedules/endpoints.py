@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Response
 
+from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import FacadeOf
 from nightcrawler_api.errors import BODIES
 from nightcrawler_api.http.json_body import JsonRoute
@@ -32,6 +33,7 @@ _ANSWER: Final = {"times": ["2025-07-14T04:00:00Z", "2025-07-21T04:00:00Z"], "ti
     summary="Preview a schedule",
     responses=answers(200, SchedulePreview, "Its next ten times.", _ANSWER, 422, *BODIES),
 )
+@performs(Operation.PREVIEW_SCHEDULE)
 async def preview_schedule(
     facade: FacadeOf,
     body: Annotated[PreviewBody, Body(openapi_examples=_ASKED)],

@@ -7,8 +7,9 @@ is. Objects that are being deleted are left out.
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal, TypeVar
 
@@ -23,6 +24,7 @@ from nightcrawler_api.state.ordering import (
     Timeline,
     part,
 )
+from nightcrawler_api.state.protection import Protection, Protections
 from nightcrawler_api.state.runs import ExecutionQuery, Run, Runs, Siblings, matching_among, sort_values
 from nightcrawler_api.state.statuses import ExecutionStatus, started
 from nightcrawler_crds import defaults
@@ -45,6 +47,7 @@ class WorkflowQuery:
         environments: Names of one environment, by any of which a workflow may name it.
         begin: The earliest creation, inclusive.
         end: The latest creation, exclusive.
+        seen: Only workflows of these protections; None is no filter.
     """
 
     status: WorkflowStatus | None = None
@@ -55,17 +58,29 @@ class WorkflowQuery:
     environments: frozenset[str] | None = None
     begin: float | None = None
     end: float | None = None
+    seen: frozenset[Protection] | None = None
     ordering: Ordering = NEWEST_FIRST
 
 
 class WorkflowEntry:
     """A workflow with its executions, and what filters read of it precomputed."""
 
-    __slots__ = ("environments", "order", "priority", "runs", "scheduled", "tags", "text", "view")
+    __slots__ = (
+        "environments",
+        "order",
+        "priority",
+        "protection",
+        "runs",
+        "scheduled",
+        "tags",
+        "text",
+        "view",
+    )
 
-    def __init__(self, view: WorkflowView, runs: Runs) -> None:
+    def __init__(self, view: WorkflowView, runs: Runs, protection: Protection) -> None:
         self.view = view
         self.runs = runs
+        self.protection = protection
         self.order: Order = (_created(view), view.metadata.namespace, view.metadata.name)
         self.priority: str = view.spec.get("priority") or defaults.PRIORITY
         self.scheduled = bool((view.spec.get("config") or {}).get("schedule")) and not view.spec.get(
@@ -122,10 +137,15 @@ class Index:
 
     Attributes:
         runs: All executions, also those without a workflow.
+        protections: Those of all workflows and executions.
     """
 
     def __init__(self) -> None:
         self.runs = Runs()
+        self.protections = Protections()
+        # How many of each kind there are: for who sees all of them, as most do, nothing has to be filtered.
+        self._kinds: Counter[Protection] = Counter()
+        self._run_kinds: Counter[Protection] = Counter()
         self._workflows: Timeline[WorkflowEntry] = Timeline()
         self._entries: dict[Key, WorkflowEntry] = {}
         # By the workflow's key: executions may arrive before their workflow.
@@ -157,6 +177,8 @@ class Index:
 
     def matching(self, runs: Runs, query: ExecutionQuery) -> Sequence[Run]:
         """The executions that fit a query's filters, oldest first."""
+        if query.seen is not None and _has_all(query.seen, self._run_kinds):
+            query = replace(query, seen=None)
         if query.workflow is None and not query.tags:
             return runs.matching(query)
         wanted = self._wanted(query)
@@ -168,7 +190,7 @@ class Index:
         """The executions of the workflows that fit a query."""
         keys: Collection[Key] = self._runs.keys()
         if query.workflow is not None:
-            keys = [key for key in keys if key[1] == query.workflow]
+            keys = [query.workflow]
         if query.tags:
             tagged = list(self._entries.items())
             for tag in query.tags:
@@ -180,6 +202,9 @@ class Index:
     def _matching(self, query: WorkflowQuery) -> Sequence[WorkflowEntry]:
         # One pass per filter, each a loop without calls: there may be 10,000 workflows.
         matching = self._workflows.oldest_first()
+        if query.seen is not None and not _has_all(query.seen, self._kinds):
+            seen = query.seen
+            matching = [entry for entry in matching if entry.protection in seen]
         if query.priority is not None:
             matching = [entry for entry in matching if entry.priority == query.priority]
         if query.status is not None:
@@ -220,15 +245,35 @@ class Index:
         """Update the index for a change of one workflow."""
         before, after = _present(old), _present(new)
         if before and after is None:
-            self._workflows.remove(self._entries.pop(before.metadata.key))
+            gone = self._entries.pop(before.metadata.key)
+            self._workflows.remove(gone)
+            _count(self._kinds, gone.protection, -1)
         if after:
             key = after.metadata.key
+            protection = self.protections.of(after)
             if before is None:
-                entry = self._entries[key] = WorkflowEntry(after, self._runs_of(after))
+                entry = self._entries[key] = WorkflowEntry(after, self._runs_of(after), protection)
                 self._workflows.add(entry)
+                _count(self._kinds, protection, 1)
+                self._protect(entry)
             else:
-                entry = self._entries[key] = WorkflowEntry(after, self._entries[key].runs)
+                known = self._entries[key]
+                entry = self._entries[key] = WorkflowEntry(after, known.runs, protection)
                 self._workflows.replace(entry)
+                if protection is not known.protection:
+                    _count(self._kinds, known.protection, -1)
+                    _count(self._kinds, protection, 1)
+                    self._protect(entry)
+
+    def _protect(self, entry: WorkflowEntry) -> None:
+        """Protect the executions of a workflow as it is protected."""
+        for run in entry.runs.entries():
+            self._protect_run(run, entry.protection)
+
+    def _protect_run(self, run: Run, protection: Protection) -> None:
+        _count(self._run_kinds, run.protection, -1)
+        run.protection = protection
+        _count(self._run_kinds, protection, 1)
 
     def execution_changed(self, old: ExecutionView | None, new: ExecutionView | None) -> None:
         """Update the index for a change of one execution."""
@@ -242,7 +287,7 @@ class Index:
             return
         workflow, name = (view.metadata.namespace, view.spec.workflow_ref.name), view.metadata.name
         siblings = self._runs.setdefault(workflow, Siblings())
-        run = siblings.runs[name] if before else Run(view)
+        run = siblings.runs[name] if before else Run(view, self.protections.of_orphans(workflow[0]))
         was = run.status
         if after is None:
             del siblings.runs[name]
@@ -253,8 +298,11 @@ class Index:
             run.siblings = siblings
             siblings.runs[name] = run
         _change(self.runs, run, was, before=before is not None, after=after is not None)
+        _count(self._run_kinds, run.protection, (after is not None) - (before is not None))
         if entry := self._entries.get(workflow):
             uid = entry.view.metadata.uid
+            if _is_owned(after, uid):
+                self._protect_run(run, entry.protection)
             _change(entry.runs, run, was, before=_is_owned(before, uid), after=_is_owned(after, uid))
 
     def _runs_of(self, workflow: WorkflowView) -> Runs:
@@ -274,6 +322,18 @@ def _change(runs: Runs, run: Run, was: ExecutionStatus, *, before: bool, after: 
         runs.remove(run, was)
     elif after:
         runs.add(run)
+
+
+def _count(kinds: Counter[Protection], kind: Protection, change: int) -> None:
+    """Count one more or less; what there is none of is forgotten."""
+    if change:
+        kinds[kind] += change
+        if not kinds[kind]:
+            del kinds[kind]
+
+
+def _has_all(seen: frozenset[Protection], kinds: Collection[Protection]) -> bool:
+    return len(kinds) <= len(seen) and seen.issuperset(kinds)
 
 
 def searchable(text: str) -> str:

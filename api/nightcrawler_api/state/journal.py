@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any, Final
 
 from nightcrawler_api.state.hub import Change
+from nightcrawler_api.state.protection import Protection, Protections
 from nightcrawler_api.state.statuses import execution_status
 from nightcrawler_crds.kube.cache import Key
 from nightcrawler_crds.kube.views import ExecutionView
@@ -31,13 +32,18 @@ class Entry:
         kind: The plural name of the kind.
         key: Namespace and name of the object.
         workflow: The name of its workflow.
+        before: Of a workflow, the protections that it had lately and until which change: who saw it by one of
+            them, and does not now, has to know that it is gone.
         archived: The last state of an execution that only the archive has by now.
     """
 
-    __slots__ = ("archived", "key", "kind", "number", "rendered", "workflow")
+    __slots__ = ("archived", "before", "key", "kind", "number", "rendered", "workflow")
 
-    def __init__(self, number: int, kind: str, key: Key, workflow: str) -> None:
+    def __init__(
+        self, number: int, kind: str, key: Key, workflow: str, before: tuple[tuple[Protection, int], ...] = ()
+    ) -> None:
         self.number = number
+        self.before = before
         self.kind = kind
         self.key = key
         self.workflow = workflow
@@ -53,7 +59,8 @@ class Journal:
         last: The number of the last change.
     """
 
-    def __init__(self, limit: int = _LIMIT) -> None:
+    def __init__(self, protections: Protections, limit: int = _LIMIT) -> None:
+        self._protections = protections
         self.name = secrets.token_hex(4)
         self.last = 0
         self._limit = limit
@@ -66,7 +73,7 @@ class Journal:
         view: Any = change.new or change.old
         match change.kind:
             case WORKFLOWS.plural:
-                self._note(change.kind, view.metadata.key, view.metadata.name)
+                self._note(change.kind, view.metadata.key, view.metadata.name, self._lost(change))
             case EXECUTIONS.plural:
                 if change.new is None and "Archive" in view.metadata.annotations.done_duties:
                     # Lists still have it; who has not read of its last change yet shall.
@@ -80,6 +87,10 @@ class Journal:
                     self._note(WORKFLOWS.plural, (view.metadata.namespace, workflow), workflow)
             case _:
                 pass
+
+    def workflow(self, key: Key) -> Entry | None:
+        """The last change of a workflow, if it is not forgotten."""
+        return self._entries.get((WORKFLOWS.plural, key))
 
     def since(self, number: int, most: int) -> list[Entry] | None:
         """Up to `most` entries after a number, oldest first; None if some are forgotten."""
@@ -103,10 +114,23 @@ class Journal:
             return False
         return True
 
-    def _note(self, kind: str, key: Key, workflow: str) -> None:
+    def _lost(self, change: Change[Any]) -> Protection | None:
+        """The protection that a workflow had until this change, if it has it no longer."""
+        if change.old is None or change.old.metadata.deletion_timestamp:
+            return None
+        old = self._protections.of(change.old)
+        new = change.new
+        if new is None or new.metadata.deletion_timestamp:
+            return old
+        return None if self._protections.of(new) is old else old
+
+    def _note(self, kind: str, key: Key, workflow: str, lost: Protection | None = None) -> None:
         self.last += 1
-        self._entries.pop((kind, key), None)
-        self._entries[(kind, key)] = Entry(self.last, kind, key, workflow)
+        known = self._entries.pop((kind, key), None)
+        before = known.before if known else ()
+        if lost is not None:
+            before = (*(one for one in before if one[0] is not lost), (lost, self.last))
+        self._entries[(kind, key)] = Entry(self.last, kind, key, workflow, before)
         if len(self._entries) > self._limit:
             _, oldest = self._entries.popitem(last=False)
             self._forgotten = oldest.number

@@ -11,6 +11,7 @@ from typing import Final
 from typing_extensions import override
 
 from nightcrawler_api.state.ordering import NEWEST_FIRST, Order, Ordering, SortKey, SortValue, Timeline
+from nightcrawler_api.state.protection import Protection
 from nightcrawler_api.state.statuses import (
     EXECUTION_STATUSES,
     IN_FLIGHT,
@@ -21,6 +22,7 @@ from nightcrawler_api.state.statuses import (
     is_pending,
     started,
 )
+from nightcrawler_crds.kube.cache import Key
 from nightcrawler_crds.kube.views import ExecutionView
 
 
@@ -30,22 +32,26 @@ class ExecutionQuery:
 
     Attributes:
         pending: Only those of which no step has started.
-        workflow: The id of their workflow.
+        workflow: Namespace and name of their workflow.
         environments: Names of one environment, by any of which a run may have asked for it.
         executors: Names of one executor; None stands for runs that name none.
         tags: Tags that their workflow has, all of them.
         begin: The earliest start, inclusive; of a run that has not started, its creation.
         end: The latest start, exclusive.
+        seen: Only executions of these protections; None is no filter.
+        owners: The UIDs of the workflows whose archived executions `seen` means; for the archive.
     """
 
     status: ExecutionStatus | None = None
     pending: bool = False
-    workflow: str | None = None
+    workflow: Key | None = None
     environments: Collection[str] | None = None
     executors: Collection[str | None] | None = None
     tags: frozenset[str] = frozenset()
     begin: float | None = None
     end: float | None = None
+    seen: frozenset[Protection] | None = None
+    owners: frozenset[str] | None = None
     ordering: Ordering = NEWEST_FIRST
 
 
@@ -64,12 +70,24 @@ class Run:
     Attributes:
         archived: The key of its row in the archive; 0 if none is known.
         siblings: Those of the workflow that it names, itself among them; None outside an index.
+        protection: That of the workflow that owns it.
     """
 
-    __slots__ = ("archived", "ended", "environment", "order", "siblings", "started", "status", "view")
+    __slots__ = (
+        "archived",
+        "ended",
+        "environment",
+        "order",
+        "protection",
+        "siblings",
+        "started",
+        "status",
+        "view",
+    )
 
-    def __init__(self, view: ExecutionView) -> None:
+    def __init__(self, view: ExecutionView, protection: Protection) -> None:
         meta = view.metadata
+        self.protection = protection
         self.archived = 0
         self.siblings: Siblings | None = None
         self.order: Order = (created(view).timestamp(), meta.namespace, meta.name)
@@ -139,6 +157,10 @@ class Runs:
         """All that have not ended."""
         return [run.view for word in IN_FLIGHT for run in self._by_status[word]]
 
+    def entries(self) -> Iterable[Run]:
+        """All with what is precomputed, unordered."""
+        return self._runs.values()
+
     def all(self) -> Sequence[ExecutionView]:
         """All, unordered."""
         return tuple(run.view for run in self._runs.values())
@@ -187,6 +209,9 @@ def _filtered(found: Sequence[Run], query: ExecutionQuery) -> Sequence[Run]:
     if query.pending and query.status not in (None, "running"):
         return ()
     # One pass per filter, each a loop without calls: there may be 100,000 runs.
+    if query.seen is not None:
+        seen = query.seen
+        found = [run for run in found if run.protection in seen]
     if query.pending:
         found = [run for run in found if is_pending(run.view)]
     if query.environments is not None:

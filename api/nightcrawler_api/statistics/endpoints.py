@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
 
+from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import CallerOf, StatisticsOf
 from nightcrawler_api.openapi import reads, with_table
 from nightcrawler_api.responses import ETagResponse, table
@@ -36,6 +37,7 @@ _TABLE: Final = (
     summary="Show statistics of executions",
     responses=with_table(reads(StatisticsOfAll, "The statistics.", _EXAMPLE, 422, 503), _TABLE),
 )
+@performs(Operation.SHOW_STATISTICS)
 async def show_statistics(
     statistics: StatisticsOf, caller: CallerOf, asked: Annotated[StatisticsParameters, Query()]
 ) -> Response:

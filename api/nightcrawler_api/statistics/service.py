@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final, cast
 
 from nightcrawler_api.archive.contract import Figures, History
+from nightcrawler_api.auth.guard import Guard, Seen
+from nightcrawler_api.auth.operations import Operation
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.csvtables import columns_of, to_csv
 from nightcrawler_api.executions.queries import (
@@ -18,7 +21,7 @@ from nightcrawler_api.executions.queries import (
 )
 from nightcrawler_api.executions.union import without_row
 from nightcrawler_api.state.clustercache import ClusterCache
-from nightcrawler_api.state.runs import ExecutionQuery
+from nightcrawler_api.state.runs import ExecutionQuery, Run
 from nightcrawler_api.statistics.figures import figures_of, grouped, in_list_order, statistics_of
 from nightcrawler_api.statistics.schemas import (
     ExecutionGroups,
@@ -38,14 +41,18 @@ _FIELDS: Final[Mapping[str, Sequence[str]]] = {"workflow": ("workflowId", "workf
 class StatisticsService:
     """Statistics over executions."""
 
-    def __init__(self, cluster: ClusterCache, *, default_user: str, history: History | None = None) -> None:
+    def __init__(
+        self, cluster: ClusterCache, guard: Guard, *, default_user: str, history: History | None = None
+    ) -> None:
         self._cluster = cluster
+        self._guard = guard
         self._default_user = default_user
         self._history = history
 
     async def show(self, asked: StatisticsParameters, caller: Caller) -> StatisticsOfAll:
         """The statistics of all that match, and of each group."""
-        runs = await self._figures(asked)
+        seen = await self._guard.seen(caller, Operation.SHOW_STATISTICS)
+        runs = await self._figures(asked, seen)
         groups: list[StatisticsGroup] = []
         if asked.group_by is not None:
             groups = await self._groups(
@@ -61,8 +68,9 @@ class StatisticsService:
 
     async def page(self, asked: AllExecutionsParameters, by: GroupBy, caller: Caller) -> ExecutionGroups:
         """A page of the groups of a list of executions."""
-        query = self._query(asked)
-        groups = grouped(await self._figures(asked), by, self._default_user)
+        seen = await self._guard.seen(caller, Operation.LIST_ALL_EXECUTIONS)
+        query = self._query(asked, seen)
+        groups = grouped(await self._figures(asked, seen), by, self._default_user)
         ordered = in_list_order(groups, query.ordering, clock.utcnow())
         some = ordered[asked.offset : asked.offset + asked.limit]
         return {
@@ -95,27 +103,32 @@ class StatisticsService:
             return self._named(name, names)
         return {by: name} if name else {}
 
-    def _query(self, asked: ExecutionFilters) -> ExecutionQuery:
-        return query_of(asked, self._default_user, self._cluster.environments())
+    def _query(self, asked: ExecutionFilters, seen: Seen) -> ExecutionQuery:
+        return query_of(asked, self._default_user, self._cluster.environments(), self._guard.ids, seen)
 
-    async def _figures(self, asked: ExecutionFilters) -> list[Figures]:
-        query = self._query(asked)
+    async def _figures(self, asked: ExecutionFilters, seen: Seen) -> list[Figures]:
+        query = self._query(asked, seen)
         index = self._cluster.index
         if self._history is None or not needs_archive(asked):
-            return [figures_of(run) for run in index.matching(index.runs, query)]
+            return [self._figures_of(run) for run in index.matching(index.runs, query)]
         archived, upto = await self._history.figures(query)
-        return [*archived, *map(figures_of, without_row(index.matching(index.runs, query), upto))]
+        return [*archived, *map(self._figures_of, without_row(index.matching(index.runs, query), upto))]
+
+    def _figures_of(self, run: Run) -> Figures:
+        figures, namespace = figures_of(run), run.order[1]
+        if namespace == self._cluster.namespace:
+            return figures
+        return replace(figures, workflow=self._guard.ids.of(namespace, figures.workflow))
 
     async def _names(self, workflows: Sequence[str], asked: ExecutionFilters) -> Mapping[str, str]:
         """The last known names for people of workflows that are gone."""
-        gone = [
-            name for name in workflows if not self._cluster.index.workflow((self._cluster.namespace, name))
-        ]
+        key = self._guard.ids.key
+        gone = [name for name in workflows if not self._cluster.index.workflow(key(name))]
         if self._history is None or not gone or not needs_archive(asked):
             return {}
         return await self._history.workflow_names(gone)
 
     def _named(self, workflow: str, names: Mapping[str, str]) -> dict[str, str]:
-        entry = self._cluster.index.workflow((self._cluster.namespace, workflow))
+        entry = self._cluster.index.workflow(self._guard.ids.key(workflow))
         called = entry.name if entry else names.get(workflow)
         return {"workflowId": workflow} | ({"workflow": called} if called else {})

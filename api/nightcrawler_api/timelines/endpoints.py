@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Response
 
+from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import CallerOf, Timelines
 from nightcrawler_api.openapi import reads
 from nightcrawler_api.responses import ETagResponse
@@ -54,6 +55,7 @@ _EXAMPLE: Final[dict[str, Any]] = {
     summary="Show the times of an execution",
     responses=reads(Timeline, "The timeline.", _EXAMPLE, 404, 422, 503),
 )
+@performs(Operation.SHOW_TIMELINE)
 async def show_timeline(
     timelines: Timelines,
     caller: CallerOf,

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Path, Query, Response
 
+from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import Actions, CallerOf, DryRuns, IdempotencyKey, IfMatchOf, Workflows
 from nightcrawler_api.dryruns import examples as dryruns
 from nightcrawler_api.dryruns.schemas import WorkflowDryRun
@@ -46,11 +47,12 @@ WorkflowId = Annotated[
     summary="List workflows",
     responses=reads(WorkflowList, "A page of workflows.", examples.LIST, 422, 503),
 )
+@performs(Operation.LIST_WORKFLOWS)
 async def list_workflows(
     workflows: Workflows, caller: CallerOf, asked: Annotated[WorkflowParameters, Query()]
 ) -> Response:
     """Workflows that match all filters, newest first; those created in the same second by descending id."""
-    return ETagResponse(workflows.page(asked, caller))
+    return ETagResponse(await workflows.page(asked, caller))
 
 
 @router.post(
@@ -68,6 +70,7 @@ async def list_workflows(
         **answers(200, WorkflowDryRun, "With dryRun: what would become of it.", dryruns.WORKFLOW),
     },
 )
+@performs(Operation.CREATE_WORKFLOW)
 async def create_workflow(
     workflows: Workflows,
     dry_runs: DryRuns,
@@ -93,6 +96,7 @@ async def create_workflow(
     summary="Show a workflow",
     responses=reads(WorkflowDetail, "The workflow in full.", examples.DETAIL, 404, 422, 503),
 )
+@performs(Operation.SHOW_WORKFLOW)
 async def show_workflow(workflows: Workflows, caller: CallerOf, workflow_id: WorkflowId) -> Response:
     """The workflow's spec, and its steps with their status in the latest execution."""
     shown = await workflows.show(workflow_id, caller)
@@ -106,6 +110,7 @@ async def show_workflow(workflows: Workflows, caller: CallerOf, workflow_id: Wor
         200, WorkflowUpdated, "The workflow is changed.", examples.UPDATED, 404, 412, *BODIES, *WRITES
     ),
 )
+@performs(Operation.UPDATE_WORKFLOW)
 async def update_workflow(
     workflows: Workflows,
     caller: CallerOf,
@@ -124,6 +129,7 @@ async def update_workflow(
         200, Deleted, "The workflow and its runs are deleted.", examples.DELETED, 404, 412, *WRITES
     ),
 )
+@performs(Operation.DELETE_WORKFLOW)
 async def delete_workflow(
     workflows: Workflows, caller: CallerOf, workflow_id: WorkflowId, if_match: IfMatchOf
 ) -> Response:
@@ -137,6 +143,7 @@ async def delete_workflow(
     summary="Pause a workflow",
     responses=answers(200, WorkflowUpdated, "Its schedule is paused.", examples.UPDATED, 404, 412, *WRITES),
 )
+@performs(Operation.PAUSE_WORKFLOW)
 async def pause_workflow(
     actions: Actions, caller: CallerOf, workflow_id: WorkflowId, if_match: IfMatchOf
 ) -> Response:
@@ -149,6 +156,7 @@ async def pause_workflow(
     summary="Resume a workflow",
     responses=answers(200, WorkflowUpdated, "Its schedule is in force.", examples.UPDATED, 404, 412, *WRITES),
 )
+@performs(Operation.RESUME_WORKFLOW)
 async def resume_workflow(
     actions: Actions, caller: CallerOf, workflow_id: WorkflowId, if_match: IfMatchOf
 ) -> Response:
@@ -169,6 +177,7 @@ async def resume_workflow(
         *WRITES,
     ),
 )
+@performs(Operation.CLONE_WORKFLOW)
 async def clone_workflow(
     actions: Actions,
     caller: CallerOf,
@@ -177,7 +186,7 @@ async def clone_workflow(
     body: Annotated[WorkflowClone | None, Body(openapi_examples=examples.CLONE)] = None,
 ) -> Response:
     """A new workflow with the same definition and no runs; if it has a schedule, it is paused."""
-    created = await actions.clone(workflow_id, body.name if body else None, caller, key)
+    created = await actions.clone(workflow_id, body or WorkflowClone(), caller, key)
     return made(created, f"{router.prefix}/{created.shown['id']}")
 
 
@@ -188,6 +197,7 @@ async def clone_workflow(
     responses=_EXPORT,
     response_class=YamlResponse,
 )
+@performs(Operation.EXPORT_WORKFLOW)
 async def export_workflow(actions: Actions, caller: CallerOf, workflow_id: WorkflowId) -> Response:
     """Its manifest as YAML, which kubectl can apply in any namespace."""
     text = await actions.export(workflow_id, caller)
@@ -206,6 +216,7 @@ async def export_workflow(actions: Actions, caller: CallerOf, workflow_id: Workf
         *WRITES,
     ),
 )
+@performs(Operation.IMPORT_WORKFLOW)
 async def import_workflow(
     actions: Actions,
     caller: CallerOf,

@@ -21,7 +21,8 @@ _PLAIN_KEY: Final = re.compile(r"[a-z][A-Za-z0-9]{2,}")
 _RESERVED: Final = frozenset({"yes", "off", "true", "false", "null"})
 _ESCAPED: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _KEYS: Final = ("apiVersion", "kind", "metadata", "spec", "status")
-_ONLY_IN_BODIES: Final = ("name", *ONLY_IN_ANSWERS)
+_PLACES: Final = {"/name": "/spec/displayName", "/namespace": "/metadata/namespace"}
+_ONLY_IN_BODIES: Final = ("name", "namespace", *ONLY_IN_ANSWERS)
 
 
 def manifest_of(view: WorkflowView) -> dict[str, Any]:
@@ -73,9 +74,9 @@ def _scalar(value: Any) -> str:
 
 
 def read_manifest(
-    manifest: Mapping[str, Any], namespace: str
-) -> tuple[str | None, dict[str, Any], list[FieldError]]:
-    """The name in a manifest, if any, the body for the API's create, and what is wrong with the manifest."""
+    manifest: Mapping[str, Any],
+) -> tuple[str | None, str | None, dict[str, Any], list[FieldError]]:
+    """Name and namespace in a manifest, if any, the body for the API's create, and what is wrong with it."""
     found = [at(f"/{key}", "there is no such field") for key in manifest if key not in _KEYS]
     for key, wanted in (("apiVersion", WORKFLOWS.api_version), ("kind", WORKFLOWS.kind)):
         if manifest.get(key) != wanted:
@@ -83,33 +84,35 @@ def read_manifest(
     metadata, spec = manifest.get("metadata"), manifest.get("spec")
     if metadata is not None and not isinstance(metadata, Mapping):
         found.append(at("/metadata", "must be an object"))
-    name, problems = _name_in(metadata if isinstance(metadata, Mapping) else {}, namespace)
+    name, namespace, problems = _place_in(metadata if isinstance(metadata, Mapping) else {})
     found += problems
     if not isinstance(spec, Mapping):
-        return name, {}, [*found, at("/spec", "is required, and must be an object")]
+        return name, namespace, {}, [*found, at("/spec", "is required, and must be an object")]
     # The API calls displayName name, and has more fields than the spec.
     found += [at(f"/spec/{key}", "there is no such field") for key in spec if key in _ONLY_IN_BODIES]
     body = {key: value for key, value in spec.items() if key != "displayName"}
     body["name"] = spec.get("displayName") or name
     if body["name"] is None:
         found.append(at("/spec/displayName", "is required if metadata.name is not set"))
-    return name, body, found
+    return name, namespace, body, found
 
 
-def _name_in(metadata: Mapping[str, Any], namespace: str) -> tuple[str | None, list[FieldError]]:
-    """The name in a manifest's metadata; everything else there is the cluster's, or not kept."""
+def _place_in(metadata: Mapping[str, Any]) -> tuple[str | None, str | None, list[FieldError]]:
+    """Name and namespace in a manifest's metadata; everything else there is the cluster's, or not kept."""
     found = []
-    if metadata.get("namespace") not in (None, "", namespace):
-        found.append(at("/metadata/namespace", f"must be {namespace}, the one that is served, or left out"))
+    namespace = metadata.get("namespace") or None
+    if namespace is not None and not isinstance(namespace, str):
+        found.append(at("/metadata/namespace", "must be the name of a namespace, or left out"))
+        namespace = None
     name = metadata.get("name")
     if name is None:
-        return None, found
+        return None, namespace, found
     most = names.MAX_WORKFLOW_NAME
     if not isinstance(name, str) or not names.is_dns_label(name, most):
         forms = "lower-case letters, digits and, between them, dashes, beginning with a letter"
         found.append(at("/metadata/name", f"must be a DNS label of at most {most} characters: {forms}"))
-        return None, found
-    return name, found
+        return None, namespace, found
+    return name, namespace, found
 
 
 def in_manifest(fields: Sequence[FieldError]) -> list[FieldError]:
@@ -117,6 +120,6 @@ def in_manifest(fields: Sequence[FieldError]) -> list[FieldError]:
     moved: list[FieldError] = []
     for field in fields:
         pointer = field.get("pointer", "")
-        place = "/spec/displayName" if pointer == "/name" else f"/spec{pointer}"
+        place = _PLACES.get(pointer, f"/spec{pointer}")
         moved.append(at(place, field["detail"]))
     return moved

@@ -33,6 +33,7 @@ class Fallbacks:
     retry_delay: float = defaults.RETRY_DELAY
     cpu: str | None = None
     memory: str | None = None
+    visibility: str = "Public"
 
 
 AS_WRITTEN: Final = (
@@ -51,7 +52,7 @@ _OPTIONAL_CONFIG: Final[Mapping[str, Mapping[str, Any]]] = {
     "storage": {"persistentVolume": "None", "ephemeralStorage": "None"},
     "notifications": {"email": False, "slack": False, "webhook": False},
     "schedule": {"description": "", "skipOnFailure": False, "catchUp": False},
-    "security": {"visibility": "Public", "auditLogging": False, "secureSecrets": False, "permissions": []},
+    "security": {"auditLogging": False, "secureSecrets": False, "permissions": []},
 }
 """Optional parts of config; a part that is set is shown with these required fields."""
 
@@ -190,7 +191,8 @@ def config(
     }
     for part, required in _OPTIONAL_CONFIG.items():
         if written.get(part) is not None:
-            shown[part] = {**required, **written[part]}
+            own = {"visibility": fallbacks.visibility} if part == "security" else {}
+            shown[part] = {**required, **own, **written[part]}
     return shown
 
 

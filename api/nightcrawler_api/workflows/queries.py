@@ -10,6 +10,7 @@ from pydantic import Field
 from nightcrawler_api.filters import creators, environment_names
 from nightcrawler_api.pagination import DEFAULT_SIZE, Continued, Moment, Size, Unset, Window, ordering
 from nightcrawler_api.state.index import WorkflowQuery
+from nightcrawler_api.state.protection import Protection
 from nightcrawler_crds.kube.views import EnvironmentView
 
 Tag = Annotated[str, Field(min_length=1, max_length=128)]
@@ -53,8 +54,13 @@ class WorkflowParameters(Continued):
         """The entries on the page."""
         return Window((self.page - 1) * self.page_size, self.page_size)
 
-    def query(self, default_user: str, environments: Collection[EnvironmentView]) -> WorkflowQuery:
-        """What to ask the index for; raises `Invalid` for a cursor that cannot be used."""
+    def query(
+        self,
+        default_user: str,
+        environments: Collection[EnvironmentView],
+        seen: frozenset[Protection] | None = None,
+    ) -> WorkflowQuery:
+        """What to ask the index for, of what is seen; raises `Invalid` for a cursor that cannot be used."""
         return WorkflowQuery(
             status=None if self.status == "all" else self.status,
             priority=self.priority,
@@ -64,5 +70,6 @@ class WorkflowParameters(Continued):
             environments=environment_names(self.environment, environments),
             begin=self.from_.timestamp() if self.from_ else None,
             end=self.to.timestamp() if self.to else None,
+            seen=seen,
             ordering=ordering(self.sort, self.cursor, "page" if self.page > 1 else None),
         )

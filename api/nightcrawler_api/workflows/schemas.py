@@ -16,12 +16,14 @@ from nightcrawler_api.openapi import DocumentedAs
 from nightcrawler_api.state.index import WorkflowStatus
 from nightcrawler_api.state.statuses import StepStatus
 from nightcrawler_crds import names
+from nightcrawler_crds.settings import DNS_LABEL
 from nightcrawler_crds.v1alpha1 import MAX_STEPS, History, Options, Order, Parameter, Step, WorkflowConfig
 from nightcrawler_crds.v1alpha1.base import MaxRunning
 
 _VISIBLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s][^\x00-\x1f\x7f-\x9f]*$"
 """No control characters, and not only spaces."""
 _LINES: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
+_NAMESPACE: Final = rf"^{DNS_LABEL}$"
 _ONE_LINE: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 _EnvironmentName = Annotated[str, Field(min_length=1, max_length=253)]
 _Environments = Annotated[list[_EnvironmentName], Field(max_length=64)]
@@ -105,6 +107,10 @@ class WorkflowCreate(WorkflowUpdate):
     """A new workflow. Without steps it takes those of the installation's template, if there is one."""
 
     name: str = Field(min_length=1, max_length=256, pattern=_VISIBLE, description="Name for people.")
+    namespace: Annotated[str, Field(min_length=1, max_length=63, pattern=_NAMESPACE)] | None = Field(
+        None,
+        description="Where to create it, if several namespaces are served. Not set: where the caller may.",
+    )
 
 
 class WorkflowClone(BaseModel):
@@ -114,6 +120,13 @@ class WorkflowClone(BaseModel):
 
     name: str | None = Field(
         None, min_length=1, max_length=256, pattern=_VISIBLE, description='Not set: "Copy of" the other.'
+    )
+    namespace: str | None = Field(
+        None,
+        min_length=1,
+        max_length=63,
+        pattern=_NAMESPACE,
+        description="Where to create it. Not set: beside the other, or where the caller may.",
     )
 
 

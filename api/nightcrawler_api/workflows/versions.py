@@ -20,10 +20,9 @@ def allowed(view: WorkflowView, condition: IfMatch | None) -> bool:
     return condition is None or condition.allows(version_of(view))
 
 
-def outdated(view: WorkflowView) -> Outdated:
-    """The refusal of a change to another version."""
-    name = view.metadata.name
+def outdated(view: WorkflowView, id_: str) -> Outdated:
+    """The refusal of a change to another version of the workflow with this id."""
     return Outdated(
-        f"the workflow {name!r} has changed since you read it: its version is {version_of(view)}, which "
-        f"If-Match does not name; GET /api/workflows/{name}, and decide again"
+        f"the workflow {id_!r} has changed since you read it: its version is {version_of(view)}, which "
+        f"If-Match does not name; GET /api/workflows/{id_}, and decide again"
     )

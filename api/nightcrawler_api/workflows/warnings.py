@@ -26,10 +26,14 @@ _SILENCE: Final = 60.0
 
 
 class Warnings:
-    """Waits for what the operator says of a workflow that has just been written."""
+    """Waits for what the operator says of a workflow that has just been written.
 
-    def __init__(self, cluster: ClusterCache) -> None:
+    `enforced` is whether callers are identified, and so `config.security` is enforced.
+    """
+
+    def __init__(self, cluster: ClusterCache, *, enforced: bool = False) -> None:
         self._cluster = cluster
+        self._enforced = enforced
         self._silent_until = float("-inf")
 
     async def of(self, written: WorkflowView) -> list[str]:
@@ -37,7 +41,8 @@ class Warnings:
 
         Those on notifications are left out if the operator does not answer in time.
         """
-        return [*_unenforced(written), *await self._of_notifications(written)]
+        unenforced = [] if self._enforced else _unenforced(written)
+        return [*unenforced, *await self._of_notifications(written)]
 
     async def _of_notifications(self, written: WorkflowView) -> list[str]:
         if not wanted_by(written.spec):

@@ -7,6 +7,7 @@
 {{- include "nightcrawler.namespaceName" (list . "homeNamespace.name" .Values.homeNamespace.name) -}}
 {{- include "nightcrawler.dnsLabel" (list "defaultEnvironment.name" .Values.defaultEnvironment.name) -}}
 {{- include "nightcrawler.teams.checks" . -}}
+{{- include "nightcrawler.callers.checks" . -}}
 {{- if hasKey (.Values.homeNamespace.labels | default dict) "pod-security.kubernetes.io/enforce" -}}
 {{- fail "homeNamespace.labels has pod-security.kubernetes.io/enforce, which steps.podSecurity gives: leave it out, and set that." -}}
 {{- end -}}
@@ -29,8 +30,8 @@
 {{- if not .Values.ingress.host -}}
 {{- fail "ingress.enabled needs ingress.host, the name under which people reach the API: workflows.example.com." -}}
 {{- end -}}
-{{- if not .Values.ingress.authenticated -}}
-{{- fail "ingress.enabled would let everyone who reaches the Ingress run programs in the cluster, for the facade does not authenticate callers. Let the ingress controller ask (ingress.annotations, for oauth2-proxy say), and then confirm it with ingress.authenticated=true." -}}
+{{- if and (eq .Values.callers.mode "none") (not .Values.ingress.authenticated) -}}
+{{- fail "ingress.enabled would let everyone who reaches the Ingress run programs in the cluster, for the facade does not authenticate callers. Let the facade know its callers (callers.mode), or let the ingress controller ask (ingress.annotations, for oauth2-proxy say), and then confirm it with ingress.authenticated=true." -}}
 {{- end -}}
 {{- end -}}
 {{- include "nightcrawler.gateway.checks" . -}}
@@ -59,8 +60,8 @@
 {{- if not .Values.gateway.hostnames -}}
 {{- fail "gateway.enabled needs gateway.hostnames, the names under which people reach the API: [workflows.example.com]." -}}
 {{- end -}}
-{{- if not .Values.gateway.authenticated -}}
-{{- fail "gateway.enabled would let everyone who reaches the Gateway run programs in the cluster, for the facade does not authenticate callers. Let the Gateway ask, and then confirm it with gateway.authenticated=true." -}}
+{{- if and (eq .Values.callers.mode "none") (not .Values.gateway.authenticated) -}}
+{{- fail "gateway.enabled would let everyone who reaches the Gateway run programs in the cluster, for the facade does not authenticate callers. Let the facade know its callers (callers.mode), or let the Gateway ask, and then confirm it with gateway.authenticated=true." -}}
 {{- end -}}
 {{- if not (.Capabilities.APIVersions.Has "gateway.networking.k8s.io/v1") -}}
 {{- fail "gateway.enabled needs the custom resources of the Gateway API (gateway.networking.k8s.io/v1), which the cluster does not have: install them first, or use ingress.enabled." -}}

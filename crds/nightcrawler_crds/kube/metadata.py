@@ -53,6 +53,7 @@ class OurAnnotations(_Read, frozen=True):
     revision: str = msgspec.field(default="", name=names.ANNOTATION_REVISION)
     environment: str = msgspec.field(default="", name=names.ANNOTATION_ENVIRONMENT)
     creator: str = msgspec.field(default="", name=names.ANNOTATION_CREATOR)
+    creator_id: str = msgspec.field(default="", name=names.ANNOTATION_CREATOR_ID)
     updated_at: str = msgspec.field(default="", name=names.ANNOTATION_UPDATED_AT)
     duties_done: str = msgspec.field(default="", name=names.ANNOTATION_DUTIES_DONE)
 
@@ -69,7 +70,7 @@ class OurAnnotations(_Read, frozen=True):
 
     def __post_init__(self) -> None:
         """Intern repeated strings."""
-        share(self, "step", "attempt", "revision", "environment", "creator", "duties_done")
+        share(self, "step", "attempt", "revision", "environment", "creator", "creator_id", "duties_done")
 
 
 class Meta(_Read, frozen=True):

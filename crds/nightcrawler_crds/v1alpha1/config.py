@@ -7,7 +7,6 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from nightcrawler_crds.v1alpha1.base import (
-    LISTED_LATER,
     TIME,
     ApiModel,
     Cpu,
@@ -144,14 +143,22 @@ class Permission(ApiModel):
     """The permissions of a role."""
 
     role: str = Field(min_length=1, max_length=128, description="Name of the role: 'Data Scientist'.")
-    access: str = Field(min_length=1, max_length=128, description="Its permissions: 'Execute, Edit'.")
+    access: str = Field(
+        min_length=1,
+        max_length=128,
+        description="What it allows, in any case and order: 'Full Access', 'View Only', or any of View, "
+        "Execute, Edit and Delete: 'Execute, Edit'. Each allows View.",
+    )
 
 
 class Security(ApiModel):
     """Who may see, change and run a workflow."""
 
     visibility: Literal["Private", "Team", "Public"] | None = Field(
-        default=None, description="Who can see the workflow." + LISTED_LATER
+        default=None,
+        description="Who sees the workflow over REST: its creator and administrators (Private), its "
+        "namespace's team too (Team), or everyone who signs in (Public). Not set: Team. Without identity "
+        "everyone does; the rights of kubectl's users are RBAC's.",
     )
     audit_logging: bool | None = Field(
         default=None, description="Whether reads over REST are recorded too; changes always are."
@@ -162,7 +169,10 @@ class Security(ApiModel):
         "secrets are refused unless they come from a Secret.",
     )
     permissions: list[Permission] | None = Field(
-        default=None, max_length=64, description="Permissions of each role." + LISTED_LATER
+        default=None,
+        max_length=64,
+        description="What each role may do. If there are any, they alone say what others than the creator "
+        "and administrators may do, beside seeing the workflow by its visibility.",
     )
 
 
@@ -211,5 +221,6 @@ class WorkflowConfig(ApiModel):
         ),
     )
     security: Security | None = Field(
-        default=None, description="Who may see, change and run the workflow; how secrets are handled."
+        default=None,
+        description="Who may see, change and run the workflow over REST; how secrets are handled.",
     )

@@ -6,7 +6,9 @@ from typing import Final
 
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
 
-_NOBODY: Final = "nothing enforces it, because this installation does not know who its callers are"
+_NOBODY: Final = (
+    "nothing enforces it, because this installation does not know its callers (NIGHTCRAWLER_IDENTITY)"
+)
 
 
 def workflow_warnings(spec: WorkflowSpec) -> list[str]:

@@ -17,6 +17,7 @@ from nightcrawler_crds.validation.numbers import number_problems
 from nightcrawler_crds.validation.podtemplate import PodPolicy
 from nightcrawler_crds.validation.problems import Problem
 from nightcrawler_crds.validation.secrets import secret_problems
+from nightcrawler_crds.validation.security import permission_problems
 
 _MAX_POD_PROBLEMS: Final = 100
 """How many problems of podTemplates are reported; finding the correct name for each may take a while."""
@@ -33,6 +34,7 @@ def workflow_problems(
         *graph_problems(spec),
         *_schedule(spec),
         *event_problems(spec),
+        *permission_problems(spec),
         *_numbers(spec),
         *_cpu_limits(spec),
         *secret_problems(spec),

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.noticeviews import NoticeView
 from nightcrawler_crds.kube.views import ProfileView, WorkflowView
-from nightcrawler_crds.v1alpha1 import Security, WorkflowConfig, WorkflowSpec, conditions
+from nightcrawler_crds.v1alpha1 import WorkflowConfig, WorkflowSpec, conditions
 from nightcrawler_crds.validation import PodPolicy, profile_problems, wanted_by, workflow_problems
 from nightcrawler_operator.decisions.notifications import outbox
 from nightcrawler_operator.decisions.notifications.configured import configured
@@ -111,16 +111,10 @@ def _can_run(spec: WorkflowSpec) -> str:
     return "it can run"
 
 
-def _security(config: WorkflowConfig) -> Security:
-    return config.security or Security()
-
-
 _Is = Callable[[WorkflowSpec, WorkflowConfig], bool]
 
-_DEFERRED: Final[Sequence[tuple[str, _Is]]] = (
-    ("config.security.visibility", lambda _, config: _security(config).visibility not in (None, "Public")),
-    ("config.security.permissions", lambda _, config: bool(_security(config).permissions)),
-)
+_DEFERRED: Final[Sequence[tuple[str, _Is]]] = ()
+"""Fields that are accepted before they have an effect, and when they are set: none are in this release."""
 
 
 def deferred_fields(spec: WorkflowSpec) -> list[str]:

@@ -1,0 +1,154 @@
+"""Kubernetes is asked who calls and what they may: rarely, together, and never guessed while it is away."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from nightcrawler_api.auth import reviews as reviewing
+from nightcrawler_api.auth.reviews import Reviews
+from nightcrawler_api.caller import Caller
+from nightcrawler_api.errors import IdentityUnavailable, Unauthenticated
+from tests.support.fakeserver import store_of
+
+ANN = Caller("ann", subject="ann", issuer="kubernetes", groups=frozenset(("b", "a")), extra=(("k", ("v",)),))
+
+
+class Asked:
+    """An API server that accepts tokens of `known`, and lets `ann` get workflows of `here`."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+        self.bodies: list[Any] = []
+        self.status = 201
+        self.audiences = ["app"]
+        self.go = asyncio.Event()
+        self.go.set()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        kind = request.path.rpartition("/")[2]
+        self.asked[kind] += 1
+        body = await request.json()
+        self.bodies.append(body)
+        await self.go.wait()
+        if self.status != 201:
+            return web.json_response(
+                {"kind": "Status", "message": "no", "code": self.status}, status=self.status
+            )
+        spec = body["spec"]
+        if kind == "tokenreviews":
+            user = {"username": "ann", "uid": "1", "groups": ["a"], "extra": {"k": ["v"]}}
+            known = spec["token"].startswith("known")
+            status = {"authenticated": known, "user": user if known else {}, "audiences": self.audiences}
+            return web.json_response({"status": status}, status=201)
+        wanted = spec["resourceAttributes"]
+        allowed = (wanted["verb"], wanted.get("namespace")) == ("get", "here")
+        return web.json_response({"status": {"allowed": allowed}}, status=201)
+
+
+@asynccontextmanager
+async def asking(audiences: tuple[str, ...] = ("app",)) -> AsyncGenerator[tuple[Reviews, Asked], None]:
+    server = Asked()
+    async with store_of(server.answer) as store:
+        yield Reviews(store, audiences), server
+
+
+async def test_a_token_is_reviewed_once_for_all_who_come_at_the_same_time() -> None:
+    async with asking() as (reviews, server):
+        server.go.clear()
+        waiting = [asyncio.create_task(reviews.identify("known")) for _ in range(20)]
+        await asyncio.sleep(0.05)
+        waiting[0].cancel()
+        server.go.set()
+        found = await asyncio.gather(*waiting[1:])
+        assert {one.id for one in found} == {"kubernetes#ann"}
+        assert found[0].groups == {"a"}
+        assert server.asked["tokenreviews"] == 1
+        assert server.bodies[0]["spec"] == {"token": "known", "audiences": ["app"]}
+
+
+async def test_tokens_that_are_not_accepted_are_not_remembered_as_anything() -> None:
+    async with asking() as (reviews, server):
+        for _ in range(2):
+            with pytest.raises(Unauthenticated, match="does not accept the token"):
+                await reviews.identify("forged")
+        assert server.asked["tokenreviews"] == 2
+        with pytest.raises(Unauthenticated, match="longer than"):
+            await reviews.identify("k" * (64 << 10))
+        server.audiences = ["other"]
+        with pytest.raises(Unauthenticated, match="not meant for app"):
+            await reviews.identify("known")
+
+
+async def test_rights_are_asked_for_once_per_caller_verb_and_namespace() -> None:
+    async with asking() as (reviews, server):
+        for _ in range(3):
+            assert await reviews.allows(ANN, "get", "here")
+            assert not await reviews.allows(ANN, "get", "there")
+            assert not await reviews.allows(ANN, "delete", "here")
+            assert not await reviews.allows(ANN, "get", "")
+        assert server.asked["subjectaccessreviews"] == 4
+        spec = server.bodies[0]["spec"]
+        assert (spec["user"], spec["groups"], spec["extra"]) == ("ann", ["a", "b"], {"k": ["v"]})
+        assert "namespace" not in server.bodies[3]["spec"]["resourceAttributes"]
+        others = (
+            Caller("bob", subject="bob", issuer="kubernetes"),
+            Caller("ann", subject="ann", issuer="kubernetes", groups=frozenset(("a",)), extra=ANN.extra),
+            Caller("ann", subject="ann", issuer="kubernetes", groups=ANN.groups),
+        )
+        for other in others:
+            await reviews.allows(other, "get", "here")
+        assert server.asked["subjectaccessreviews"] == 7, "an answer about one is not about another"
+
+
+async def test_what_is_remembered_is_asked_for_again_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reviewing, "ACCESS_SECONDS", 0.0)
+    monkeypatch.setattr(reviewing, "TOKEN_SECONDS", 0.0)
+    async with asking() as (reviews, server):
+        for _ in range(2):
+            assert await reviews.allows(ANN, "get", "here")
+            assert (await reviews.identify("known")).subject == "ann"
+        assert server.asked == {"subjectaccessreviews": 2, "tokenreviews": 2}
+
+
+@pytest.mark.parametrize(
+    ("status", "says"), [(503, "try again later"), (403, "hack/rbac.yaml"), (500, "again")]
+)
+async def test_while_kubernetes_cannot_be_asked_nothing_is_decided(status: int, says: str) -> None:
+    async with asking() as (reviews, server):
+        assert await reviews.allows(ANN, "get", "here")
+        server.status = status
+        assert await reviews.allows(ANN, "get", "here"), "what is remembered still holds"
+        for _ in range(2):
+            with pytest.raises(IdentityUnavailable, match=says):
+                await reviews.allows(ANN, "get", "there")
+            with pytest.raises(IdentityUnavailable, match=says):
+                await reviews.identify("known")
+        server.status = 201
+        assert not await reviews.allows(ANN, "get", "there"), "a failure is not remembered"
+        assert (await reviews.identify("known")).subject == "ann"
+
+
+async def test_slow_reviews_end_after_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reviewing, "_TIMEOUT", 0.1)
+    async with asking() as (reviews, server):
+        server.go.clear()
+        with pytest.raises(IdentityUnavailable, match="did not answer in time"):
+            await reviews.identify("known")
+        server.go.set()
+
+
+async def test_a_caller_lasts_as_long_as_the_token_says() -> None:
+    payload = base64.urlsafe_b64encode(json.dumps({"exp": 12345}).encode()).decode().rstrip("=")
+    async with asking() as (reviews, _):
+        assert (await reviews.identify(f"known.{payload}.x")).expires == 12345
+        for token in ("known", "known.x.y", "known.e30.y", "known.\xe4.y"):
+            assert ((await reviews.identify(token)).expires or 0) > 1e9
