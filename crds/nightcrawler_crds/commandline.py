@@ -53,8 +53,8 @@ def read_arguments(
     )
     parser.add_argument("--version", action="version", version=f"{program} {version('nightcrawler')}")
     if commands:
-        told = "; ".join(f"{command}: {what}" for command, what in commands.items())
-        parser.add_argument("command", nargs="?", choices=["", *commands], default="", help=told)
+        listed = "; ".join(f"{command}: {what}" for command, what in commands.items())
+        parser.add_argument("command", nargs="?", choices=["", *commands], default="", help=listed)
     found, unknown = parser.parse_known_args(arguments)
     if unknown:
         parser.error(f"there is no argument {unknown[0]!r}: settings are variables of the environment")

@@ -184,10 +184,7 @@ class CronTimes:
 
     def _match(self, wall: datetime, *, back: bool = False) -> datetime | None:
         """The next time after (before) one that the wall clock shows; None if there is none."""
-        try:
-            return next(CronSim(self._fields, wall, reverse=back), None)
-        except OverflowError:
-            return None  # beyond the years that there are
+        return _match(self._fields, wall, back)
 
     def _wall(self, instant: datetime) -> datetime:
         return instant.astimezone(self._zone).replace(tzinfo=None, fold=0)
@@ -254,3 +251,11 @@ class BoundedTimes:
             moment = min(moment, self._end + _INSTANT)
         found = self._times.before(moment)
         return None if found is None or (self._start is not None and found < self._start) else found
+
+
+@functools.lru_cache(maxsize=1024)  # thousands of workflows ask the same when they are due in the same minute
+def _match(fields: str, wall: datetime, back: bool) -> datetime | None:
+    try:
+        return next(CronSim(fields, wall, reverse=back), None)
+    except OverflowError:
+        return None  # beyond the years that there are

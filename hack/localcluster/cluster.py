@@ -17,7 +17,6 @@ from . import (
     ports,
     teardown,
     volumes,
-    watchdog,
 )
 from . import node as realnode
 from .api import Api
@@ -28,6 +27,8 @@ from .fakenodes import MANAGED, FakeNode
 from .progress import heartbeat
 from .state import State, load
 from .supervisor import PortTakenError, Supervisor
+from .watchdog import Watchdog
+from .watchdog import start as start_watchdog
 
 _ATTEMPTS = 5
 
@@ -35,11 +36,11 @@ _ATTEMPTS = 5
 class LocalCluster:
     """A cluster in a folder. Start it with `start`, or find a running one with `open`."""
 
-    def __init__(self, state: State, watchdog_pipe: int | None = None) -> None:
+    def __init__(self, state: State, watchdog: Watchdog | None = None) -> None:
         self._state = state
         self._supervisor = Supervisor(state)
         self._plan = state.plan()
-        self._watchdog_pipe = watchdog_pipe
+        self._watchdog = watchdog
         self.folder = Path(state.folder)
         self.api = Api(self.server_url, self.authority, state.tokens[ADMIN])
 
@@ -79,15 +80,15 @@ class LocalCluster:
         teardown.teardown(folder)
         for attempt in range(_ATTEMPTS):
             cluster = None
-            watchdog_pipe = None if outlive else watchdog.start(folder)
+            watchdog = None if outlive else start_watchdog(folder)
             try:
                 state = _new_state(folder, users or {}, extra_args or {}, images, node=node, audit=audit)
-                cluster = cls(state, watchdog_pipe)
+                cluster = cls(state, watchdog)
                 cluster._bring_up(kwok_nodes)
             except BaseException as error:
                 teardown.teardown(folder)
-                if watchdog_pipe is not None:
-                    os.close(watchdog_pipe)
+                if watchdog is not None:
+                    watchdog.dismiss()
                 if not isinstance(error, PortTakenError) or attempt == _ATTEMPTS - 1:
                     raise
             else:
@@ -240,9 +241,9 @@ class LocalCluster:
     def stop(self) -> None:
         """End it and delete its data; its logs stay in the folder."""
         teardown.teardown(self.folder)
-        if self._watchdog_pipe is not None:
-            os.close(self._watchdog_pipe)
-            self._watchdog_pipe = None
+        if self._watchdog is not None:
+            self._watchdog.dismiss()
+            self._watchdog = None
 
     def _bring_up(self, kwok_nodes: Sequence[FakeNode]) -> None:
         if self._state.network:

@@ -7,22 +7,44 @@ Called as `python -m localcluster.watchdog FOLDER`.
 """
 
 import os
+import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import processes
 from .teardown import teardown
 
+_PATIENCE = 5.0
 
-def start(folder: Path) -> int:
-    """Start the watchdog of the cluster in `folder`.
 
-    Returns:
-        A descriptor; the cluster is torn down when it is closed.
+@dataclass(frozen=True)
+class Watchdog:
+    """A running watchdog.
+
+    Attributes:
+        pipe: The descriptor whose end it waits for.
+        process: The watchdog itself.
     """
+
+    pipe: int
+    process: processes.Started
+
+    def dismiss(self) -> None:
+        """End it without a teardown, and wait until it is gone.
+
+        Only then may the folder have another cluster: a watchdog that merely
+        saw its pipe end would tear that one down.
+        """
+        processes.stop([self.process], patience=_PATIENCE, first=signal.SIGKILL)
+        os.close(self.pipe)
+
+
+def start(folder: Path) -> Watchdog:
+    """Start the watchdog of the cluster in `folder`."""
     reader, writer = os.pipe()
     try:
-        processes.spawn(
+        process = processes.spawn(
             [sys.executable, "-m", "localcluster.watchdog", str(folder)],
             log=folder / "logs" / "watchdog.log",
             cluster=folder,
@@ -32,7 +54,7 @@ def start(folder: Path) -> int:
         )
     finally:
         os.close(reader)
-    return writer
+    return Watchdog(writer, process)
 
 
 def main() -> None:

@@ -229,7 +229,7 @@ class Settings(common.CommonSettings):
     steps_otlp_endpoint: Annotated[str, AfterValidator(_collector)] = Field(
         "",
         description="Where steps export what they trace themselves (OTEL_EXPORTER_OTLP_ENDPOINT), if their "
-        "workflow sets a traceLevel. Unset: they are not told.",
+        "workflow sets a traceLevel. Unset: the variable is not set.",
     )
     probe_host: str = Field(
         "127.0.0.1",

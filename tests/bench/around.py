@@ -115,7 +115,7 @@ async def until_settled(here: Site, patience: float = 180.0) -> None:
 
 
 def missing(on: Collection[Feature], before: Mapping[str, int], after: Mapping[str, int], runs: int) -> str:
-    """What so many runs should have told the receivers and have not, as a sentence; empty if nothing."""
+    """What the receivers should have got of so many runs and have not, as a sentence; empty if nothing."""
     wanted = dict.fromkeys(CHANNELS, len(MESSAGES) * runs) if "notifications" in on else {}
     if "traces" in on:
         wanted["traces"] = runs

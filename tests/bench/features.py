@@ -22,7 +22,7 @@ ALL: Final[tuple[Feature, ...]] = ("notifications", "traces", "archive", "logs",
 SECRET: Final = "bench-password"
 """The Secret from which steps take a variable where its values are masked."""
 MESSAGES: Final = ("start", "complete")
-"""The events that each run which goes well is told of, by each of `CHANNELS`."""
+"""The events that are reported of each run which goes well, by each of `CHANNELS`."""
 CHANNELS: Final = ("webhook", "email")
 _EVENTS: Final = (*MESSAGES, "fail", "cancel", "retry")
 _USED: Final[Json] = {"kwok.nightcrawler.dev/cpu": "250m", "kwok.nightcrawler.dev/memory": "64Mi"}

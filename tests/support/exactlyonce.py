@@ -31,7 +31,7 @@ def assert_ran_once(history: History, execution: str, *attempts: str) -> None:
 def assert_there_once(team: Team, execution: str, *attempts: str) -> None:
     """Exactly these attempts have one Job and one Pod each now: for runs of which nothing was deleted.
 
-    An API server that was started anew cannot tell the history from before.
+    An API server that was started again cannot tell the history from before.
     """
     expected = Counter(attempts)
     for there in (team.jobs(execution), team.pods(execution)):

@@ -46,7 +46,7 @@ class Posted:
 
 
 class WebReceiver:
-    """An HTTPS server that takes everything, or answers as it is told.
+    """An HTTPS server that takes everything, or answers as a test sets it.
 
     Attributes:
         answers: The status for a request; 0 never answers.

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-from localcluster import ClusterError, FakeNode, LocalCluster, processes
+from localcluster import ClusterError, FakeNode, LocalCluster, ports, processes
 from localcluster.api import RefusedError
 
 HACK = Path(processes.__file__).parents[1]
@@ -194,6 +195,25 @@ def test_a_component_that_cannot_start_shows_why(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match=r"(?s)kube-apiserver ended.*unknown flag: --no-such"):
         LocalCluster.start(tmp_path, extra_args={"kube-apiserver": ["--no-such"]})
     assert processes.belonging_to(tmp_path) == []
+
+
+def test_a_start_whose_port_was_taken_succeeds_with_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pick = ports.pick
+    picked: list[dict[str, int]] = []
+
+    def one_taken_at_first(names: Iterable[str]) -> dict[str, int]:
+        picked.append(pick(names))
+        return picked[-1] if len(picked) > 1 else {**picked[-1], "kube-controller-manager": taken}
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        monkeypatch.setattr(ports, "pick", one_taken_at_first)
+        with LocalCluster.start(tmp_path) as cluster:
+            assert len(picked) == 2
+            cluster.kubectl("get", "namespaces")
+            assert all(cluster.is_alive(component) for component in cluster.pids())
 
 
 def test_a_refusal_of_the_api_server_has_its_status(own: LocalCluster) -> None:

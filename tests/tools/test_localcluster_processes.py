@@ -187,3 +187,11 @@ def test_the_watchdog_ends_the_processes_of_a_user_that_was_killed(folder: Path)
         until(lambda: len(processes.belonging_to(folder)) == 1)
         user.kill()
     until(lambda: not processes.belonging_to(folder))
+
+
+def test_a_dismissed_watchdog_is_gone_at_once_and_tears_nothing_down(folder: Path) -> None:
+    (folder / "kubeconfigs").mkdir()
+    dismissed = watchdog.start(folder)
+    dismissed.dismiss()
+    assert not processes.is_alive(dismissed.process), "it could still tear down the folder's next cluster"
+    assert (folder / "kubeconfigs").is_dir()

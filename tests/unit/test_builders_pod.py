@@ -158,7 +158,7 @@ def test_secrets_config_maps_and_the_working_directory_are_passed_on() -> None:
 # --- what it asks for ------------------------------------------------------------------------------
 
 ASKED: Final[dict[str, tuple[Json, Json, Json]]] = {
-    "nothing, if nobody wrote anything": ({}, {}, {}),
+    "nothing, if nothing is set": ({}, {}, {}),
     "CPU as a request, memory as both, GPUs as a limit": (
         {"cpu": "16 cores", "memory": "64 GB", "gpu": 8},
         {},
@@ -229,7 +229,7 @@ def test_the_installations_defaults_fill_only_unset_fields() -> None:
 
 
 LIMITED: Final[dict[str, tuple[Json, Json]]] = {
-    "what it asks for, where nobody wrote a limit": ({"cpu": "500m"}, {"cpu": "500m"}),
+    "what it requests, where no limit is set": ({"cpu": "500m"}, {"cpu": "500m"}),
     "nothing, where the step takes the limit away": ({"cpu": "500m", "cpuLimit": "None"}, {}),
     "its own limit": ({"cpu": "500m", "cpuLimit": 2}, {"cpu": "2"}),
     "nothing, where it asks for nothing": ({}, {}),

@@ -38,7 +38,7 @@ def decided(blame: Blame, attempt: int, disruptions: int = 0, retries: int | Non
 
 
 ALLOWED: Final[dict[str, tuple[dict[str, Any], dict[str, Any], int]]] = {
-    "none, where nobody wrote anything": ({}, {}, 0),
+    "none, where nothing is set": ({}, {}, 0),
     "those of config": ({}, {"config": {"retries": 2}}, 2),
     "three, if they are only switched on": ({}, {"options": {"enableRetry": True}}, 3),
     "those of config, if they are switched on": (

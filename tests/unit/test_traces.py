@@ -1,4 +1,4 @@
-"""Traces: their ids, spans and form; what is recorded for them, and what steps are told."""
+"""Traces: their ids, spans and form; what is recorded for them, and what steps find in their environment."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def test_the_level_is_in_the_first_status_and_in_the_revision() -> None:
     assert plan.status["revision"] != other.status["revision"]
 
 
-# --- what steps are told -----------------------------------------------------------------------------
+# --- what steps find --------------------------------------------------------------------------------
 
 
 def variables_of(level: str | None, attempt: int = 2, **limits: Any) -> dict[str, str]:

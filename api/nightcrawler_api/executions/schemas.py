@@ -56,9 +56,9 @@ class Cost(TypedDict):
 class ExecutionStarted(TypedDict):
     """An execution that has just been created.
 
-    `estimatedWait` is there if its turn under limits on running executions can be told, or the room in its
-    Environment is known, and `estimatedCost` where that has prices. `estimatedEnd` takes it to start after
-    that wait, or at once.
+    `estimatedWait` is there if its turn under limits on running executions can be estimated, or the room in
+    its Environment is known, and `estimatedCost` where that has prices. `estimatedEnd` takes it to start
+    after that wait, or at once.
     """
 
     executionId: str

@@ -1,6 +1,6 @@
 """The server's end: connections that clients keep are closed by an answer, not between two requests.
 
-uvicorn closes idle connections as soon as it is told to end. A client that sends its next request at that
+uvicorn closes idle connections as soon as it gets SIGTERM. A client that sends its next request at that
 moment gets no answer, and cannot know whether its request was worked on.
 """
 

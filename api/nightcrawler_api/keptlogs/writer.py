@@ -108,4 +108,4 @@ async def read_record(objects: Objects, where: Where) -> Record | None:
     try:
         return _decoder.decode(content)
     except msgspec.DecodeError:
-        return None  # the disk was full, or somebody has edited it: the log is read anew
+        return None  # the disk was full, or somebody has edited it: the log is read again

@@ -216,7 +216,7 @@ class ClusterCache:
         return [profile for profile in self._profiles.cache if not profile.metadata.deletion_timestamp]
 
     async def refresh_workflow(self, entry: WorkflowEntry) -> WorkflowEntry:
-        """A workflow, read anew from the API server.
+        """A workflow, read from the API server.
 
         Raises:
             NotFound: It is gone.

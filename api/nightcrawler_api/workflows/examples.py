@@ -147,7 +147,7 @@ EXPORTED: Final[dict[str, Any]] = {
 
 IMPORT: Final[dict[str, Any]] = {
     "exported": {"summary": "As export writes it", "value": EXPORTED},
-    "named anew": {
+    "renamed": {
         "summary": "Under an id of its own",
         "value": {key: value for key, value in EXPORTED.items() if key != "metadata"},
     },

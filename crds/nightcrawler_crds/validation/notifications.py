@@ -1,4 +1,4 @@
-"""What a workflow wants to be told of, and what is wrong with that. Pure."""
+"""What a workflow wants notifications about, and what is wrong with that. Pure."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ NO_NOTICES: Final = WantedNotices()
 
 
 def wanted_notices(spec: WorkflowSpec) -> WantedNotices:
-    """What a workflow wants to be told of."""
+    """What a workflow wants notifications about."""
     config = spec.config
     named = config.notifications if config else None
     events = config.notification_events if config else None

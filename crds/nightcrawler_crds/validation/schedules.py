@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Final
 
 from cronsim import CronSim, CronSimError
@@ -57,6 +58,7 @@ class CronError(ValueError):
     """A cron expression that is refused; the message names the field, and what it accepts."""
 
 
+@lru_cache(maxsize=1024)  # asked for at each look at a schedule, and six parsers run to answer
 def cron_fields(line: str) -> str:
     """The five fields of a cron expression; words such as ``@daily`` are expanded.
 

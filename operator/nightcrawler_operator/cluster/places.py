@@ -185,7 +185,7 @@ class Places:
         return new
 
     def asked_to_renew(self, claim: Claim, now: datetime) -> datetime:
-        """Since when a run has been asked to make this claim anew; now, if it has not."""
+        """Since when a run has been asked to make this claim again; now, if it has not."""
         known, since = self._asked.get(claim.uid, (None, now))
         if known is not claim:
             since = now

@@ -292,7 +292,7 @@ class ClusterState:
     def _profile_changed(self, old: ProfileView | None, new: ProfileView | None) -> None:
         if old is not None and new is not None and old.metadata.generation == new.metadata.generation:
             return
-        # Profiles change seldom: what was resolved with them is resolved anew.
+        # Profiles change seldom: what was resolved with them is resolved again.
         self.revisions.forget_live()
         for workflow in self.workflows:
             if relevant.names_profile(workflow.spec):

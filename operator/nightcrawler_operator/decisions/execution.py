@@ -130,7 +130,7 @@ def _without_revision(snapshot: Snapshot) -> Plan:
 
 
 def _stay_in_line(snapshot: Snapshot) -> Plan:
-    """An accepted run that waits for its places: where it would run is decided anew each time."""
+    """An accepted run that waits for its places: where it would run is decided again each time."""
     if snapshot.execution.spec.cancel:
         return run_end.cancelled_before_it_began(snapshot)
     if snapshot.revision is None:

@@ -28,7 +28,7 @@ from nightcrawler_operator.plan import Plan, Waiting
 from nightcrawler_operator.snapshot import Snapshot
 
 RENEWED_AFTER: Final = timedelta(seconds=30)
-"""After so long a run that a strategy placed is placed anew before it gets its places."""
+"""After so long a run that a strategy placed is placed again before it gets its places."""
 _CORDON_RECHECK: Final = timedelta(minutes=10)
 
 
@@ -83,7 +83,7 @@ def wait_for_opening(snapshot: Snapshot, later: Later) -> Plan:
 
 
 def is_outdated(claim: Claim, now: datetime) -> bool:
-    """Whether a run should be placed anew before it gets its places."""
+    """Whether a run should be placed again before it gets its places."""
     return claim.flexible and now - claim.made_at > RENEWED_AFTER
 
 

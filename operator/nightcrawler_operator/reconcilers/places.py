@@ -23,7 +23,7 @@ from nightcrawler_operator.keys import ExecutionKey, PlacesKey, WorkKey
 from nightcrawler_operator.plan import DecideAgain, Done, Outcome, Waiting
 
 _PATIENCE: Final = timedelta(seconds=5)
-"""For how long a new leader waits for all runs that were in line, and places for a run placed anew."""
+"""For how long a new leader waits for all runs that were in line, and places for a run placed again."""
 
 
 class PlacesReconciler:

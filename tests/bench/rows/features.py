@@ -1,4 +1,4 @@
-"""Features: what runs cost when all is kept and told of them, and what each feature takes at rest.
+"""Features: what runs cost when all of them is kept and reported, and what each takes at rest.
 
 On are messages by webhook and e-mail, traces, an archive in SQLite, kept logs in a folder, measured usage
 and masked Secrets (`features`); off is none of it. All is in one cluster, and its receivers are processes

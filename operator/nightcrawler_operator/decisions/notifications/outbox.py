@@ -99,7 +99,7 @@ def _with_result(before: NoticeView, result: NoticeView) -> NoticeView:
 
 
 def is_earlier_part(notice: NoticeView, result: NoticeView) -> bool:
-    """Whether a message was sent that told of the first of what this one is about."""
+    """Whether an earlier message has reported the first of what this one is about."""
     if result.state != SENT or result.time is None or notice.time is None or result.time >= notice.time:
         return False
     return notice.after is None or notice.after < result.time
@@ -142,7 +142,7 @@ def _new_messages(
 def _happened(
     snapshot: Snapshot, status: ExecutionStatusView, wanted: WantedNotices
 ) -> Iterator[tuple[tuple[str, str, int], datetime]]:
-    """What has happened of that which is to be told: event, step and attempt, and when."""
+    """What has happened of what is to be reported: event, step and attempt, and when."""
     events, now = wanted.events, snapshot.now
     if "start" in events and status.start_time is not None:
         yield ("start", "", 0), status.start_time

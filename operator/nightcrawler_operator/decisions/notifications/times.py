@@ -1,6 +1,6 @@
 """The messages about scheduled times that did not run: `status.notifications` of a Workflow. Pure.
 
-Times that come together are told together: there is one message a channel, about the times after `after`, up
+Times that come together share a message: there is one a channel, about the times after `after`, up
 to `time`.
 """
 
@@ -32,5 +32,5 @@ def _message_about(before: NoticeView | None, times: Sequence[datetime]) -> Noti
         return NoticeView(PENDING, time=until, after=min(times) - timedelta(seconds=1))
     if before.state == PENDING:
         return msgspec.structs.replace(before, time=max(until, before.time))
-    # What could not be delivered is not told again, as little as what was.
+    # What could not be delivered is not sent again, as little as what was.
     return NoticeView(PENDING, time=max(until, before.time), after=before.time, sent_at=before.sent_at)

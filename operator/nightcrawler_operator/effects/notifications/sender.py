@@ -40,7 +40,7 @@ _FIRST_BACKOFF: Final = 5.0
 _LONGEST_BACKOFF: Final = 600.0
 _UNKNOWN: Final = timedelta(seconds=1)
 _SPACING: Final = timedelta(minutes=5)
-"""Between two messages about scheduled times of one workflow: what comes together is told together."""
+"""Between two messages about scheduled times of one workflow: what comes together is one message."""
 
 
 class Metrics(Protocol):
