@@ -9,12 +9,15 @@ is sent as it was made.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 from uuid import uuid4
 
 import schemathesis
 
+from nightcrawler_api.http import conditions
+from nightcrawler_api.http.yaml_words import value_of
 from nightcrawler_api.workflows.schemas import ONLY_IN_ANSWERS
 from nightcrawler_crds import words
 from nightcrawler_crds.validation import jsonnumbers
@@ -40,20 +43,24 @@ _AMOUNTS: Final[dict[str, Callable[[Any], object]]] = {
 @schemathesis.hook
 def map_case(context: schemathesis.HookContext, case: schemathesis.Case[Any]) -> schemathesis.Case[Any]:
     """Correct a request that is to be valid."""
+    # No version is known; what is no condition at all stays as it is, for it may be what is to be invalid.
+    if case.headers and re.fullmatch(conditions.PATTERN, str(case.headers.get("If-Match", ""))):
+        case.headers["If-Match"] = "*"
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return case
     if isinstance(case.body, dict):
         body = put_right(case.body)
         if isinstance(body.get("spec"), dict):  # of a manifest
             body["spec"] = put_right(body["spec"])
+            for owner in (body["spec"].get("config") or {}, *(body["spec"].get("steps") or ())):
+                _leave_out_numbers(owner.get("resources") or {})
         case.body = body
     for name, known in KNOWN.items():
         if name in case.path_parameters and len(case.path_parameters[name]) % 2:
             case.path_parameters[name] = known  # by chance nobody would name it
-    # What has been asked before is not to be asked for with another body, and no version is known.
-    for name, value in (("Idempotency-Key", uuid4().hex), ("If-Match", "*")):
-        if case.headers and name in case.headers:
-            case.headers[name] = value
+    # What has been asked before is not to be asked for with another body.
+    if case.headers and "Idempotency-Key" in case.headers:
+        case.headers["Idempotency-Key"] = uuid4().hex
     # A cursor is made by the facade: what it is, no schema says.
     if case.query:
         case.query.pop("cursor", None)
@@ -66,6 +73,7 @@ def put_right(body: Json) -> Json:
     body = copy.deepcopy(body)
     for field in ONLY_IN_ANSWERS:
         body.pop(field, None)
+    body.pop("namespace", None)  # which are served, no schema says
     if isinstance(body.get("steps"), list):
         body["steps"] = list(_steps(body["steps"], body.get("order") != "Sequence"))
     if isinstance(body.get("parameters"), list):
@@ -142,6 +150,13 @@ def _bound(part: Json) -> None:
             del part[field]
     for field in ("retries", "nodes"):
         _make_whole(part, field)
+
+
+def _leave_out_numbers(resources: Json) -> None:
+    """Leave out texts that are written without quotes into a manifest, and that YAML reads as numbers."""
+    for field, value in list(resources.items()):
+        if isinstance(value, str) and not isinstance(value_of(value, None, plain=True), str):
+            del resources[field]
 
 
 def _make_whole(owner: Json, field: str) -> None:
