@@ -15,6 +15,7 @@ from email.policy import default
 from pathlib import Path
 from typing import Any, Final, cast
 
+import psutil
 from aiohttp import web
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -33,6 +34,25 @@ class Certificates:
         self.authority = folder / "ca.crt"
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.context.load_cert_chain(folder / "server.crt", folder / "server.key")
+
+
+async def clients_gone() -> None:
+    """Wait until no client of this process is connected to one of its own servers.
+
+    The end of a TLS connection is an exchange with its server: a loop that ends before leaves it open.
+
+    Raises:
+        TimeoutError: One stayed connected.
+    """
+    async with asyncio.timeout(_LIMIT):
+        while _connected_to_itself():  # noqa: ASYNC110 - sockets of the kernel have no event
+            await asyncio.sleep(0.01)
+
+
+def _connected_to_itself() -> bool:
+    known = psutil.Process().net_connections(kind="tcp")
+    served = {one.laddr.port for one in known if one.status == psutil.CONN_LISTEN}
+    return any(one.raddr and one.raddr.port in served for one in known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from nightcrawler_operator.effects.notifications import delivery, web
 from nightcrawler_operator.effects.notifications.delivery import DeliveryError, Message
 from nightcrawler_operator.effects.notifications.transport import Transports
 from tests.support.messaging import SIGNING_SECRET, TOKEN, facts_about, secret
-from tests.support.receivers import Certificates, MailReceiver, WebReceiver
+from tests.support.receivers import Certificates, MailReceiver, WebReceiver, clients_gone
 
 USER, PASSWORD = "bot", f"p@ss:{TOKEN}"
 
@@ -32,9 +32,11 @@ def receiver(signed: Certificates) -> Iterator[WebReceiver]:
 
 
 @pytest.fixture(autouse=True)
-def fresh(receiver: WebReceiver) -> None:
+async def fresh(receiver: WebReceiver) -> AsyncIterator[None]:
     receiver.posted.clear()
     receiver.answers = lambda _: 204
+    yield
+    await clients_gone()
 
 
 @pytest.fixture
