@@ -255,7 +255,7 @@ async def test_a_client_that_leaves_and_a_bug_leave_a_record(lines: list[Json]) 
 
 def test_every_operation_of_the_document_has_a_name_and_is_found_by_its_path() -> None:
     app = create_app(Settings(), Store(Connection(Identity("http://localhost"), "test")))
-    operations = Operations(app.openapi())
+    operations = Operations(app.routes)
     found = operations.find("POST", "/api/workflows/a%2Fb/executions/e/cancel")
     assert (found.action, found.ids) == ("executions.cancel", {"workflowId": "a/b", "executionId": "e"})
     assert operations.find("POST", "/api/workflows/import").action == "workflows.import"

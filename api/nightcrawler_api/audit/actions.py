@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote
 
+from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
+from starlette.routing import BaseRoute
 
 from nightcrawler_api.audit.record import Subject
 from nightcrawler_crds.names import EXECUTIONS, WORKFLOWS
@@ -71,25 +73,26 @@ class Asked:
 
 
 class Operations:
-    """The operations of an OpenAPI document, for requests that are refused before they reach their route."""
+    """The operations of an application, also for requests that are refused before they reach their route."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self._patterns = list(_patterns(document))
+    def __init__(self, routes: Iterable[BaseRoute]) -> None:
+        self._patterns = [
+            (route.methods or set(), *_pattern(route.path), route.name)
+            for route in routes
+            if isinstance(route, APIRoute) and route.include_in_schema
+        ]
 
     def find(self, method: str, path: str) -> Asked:
         """What a request asks for."""
-        for verb, pattern, parameters, name in self._patterns:
-            if verb == method and (found := pattern.fullmatch(path)):
+        for methods, pattern, parameters, name in self._patterns:
+            if method in methods and (found := pattern.fullmatch(path)):
                 return Asked(name, dict(zip(parameters, map(unquote, found.groups()), strict=True)))
         return Asked("", {})
 
 
-def _patterns(document: Mapping[str, Any]) -> Iterator[tuple[str, re.Pattern[str], list[str], str]]:
-    for path, operations in document["paths"].items():
-        parameters = _PARAMETER.findall(path)
-        pattern = re.compile("([^/]+)".join(map(re.escape, _PARAMETER.split(path)[::2])))
-        for verb, operation in operations.items():
-            yield verb.upper(), pattern, parameters, operation["operationId"]
+def _pattern(path: str) -> tuple[re.Pattern[str], list[str]]:
+    """The paths of a route, and the names of its parameters."""
+    return re.compile("([^/]+)".join(map(re.escape, _PARAMETER.split(path)[::2]))), _PARAMETER.findall(path)
 
 
 def is_write(method: str, asked: Asked, query: bytes) -> bool:
