@@ -50,6 +50,7 @@ def main() -> None:
             _migrate(settings)
             return
         runtime.read_deep_json()
+        runtime.keep_tls_buffers_small()
         with _listen(settings) as listening:
             asyncio.run(_serve(settings, listening))
     except ConfigurationError as error:

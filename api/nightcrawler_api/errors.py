@@ -14,6 +14,7 @@ from typing import Any, Final, NotRequired
 import msgspec
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from typing_extensions import TypedDict
 
@@ -250,15 +251,17 @@ async def _http(request: Request, error: Exception) -> Response:
 def _allowed(request: Request, error: StarletteHTTPException) -> str:
     """The methods of all routes of a path; Starlette names those of the first only.
 
-    Of a path without parameters, such as that of `import`, they are those that are documented for it,
-    although it may be the id of a workflow too.
+    Of a path without parameters, such as that of `import`, they are those of its own routes, although it may
+    be the id of a workflow too.
     """
     path = getattr(request.scope.get("route"), "path", "")
-    paths = request.app.openapi()["paths"]
-    methods = paths.get(request.scope["path"]) or paths.get(path)
-    return (
-        ", ".join(method.upper() for method in methods) if methods else (error.headers or {}).get("Allow", "")
-    )
+    methods = _methods(request.app, request.scope["path"]) or _methods(request.app, path)
+    return ", ".join(methods) if methods else (error.headers or {}).get("Allow", "")
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    routes = [route for route in app.routes if isinstance(route, APIRoute) and route.path == path]
+    return [method for route in routes for method in sorted(route.methods or ())]
 
 
 async def _bug(request: Request, error: Exception) -> Response:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NotRequired, cast
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from typing_extensions import TypedDict
@@ -17,11 +17,12 @@ from typing_extensions import TypedDict
 from nightcrawler_api import errors
 from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import Facade, FacadeOf
+from nightcrawler_api.http.routes import Routes
 from nightcrawler_api.keeping.health import health_of
 from nightcrawler_api.keeping.schemas import ArchiveHealth, LogHealth
 from nightcrawler_api.responses import json
 
-router = APIRouter(tags=["health"])
+router = Routes(tags=["health"])
 
 _STOPPED: Final = "the facade has stopped watching the cluster"
 _NOT_KEEPING: Final = "the facade has stopped keeping runs that have ended"

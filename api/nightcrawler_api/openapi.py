@@ -1,7 +1,8 @@
-"""Helpers for the OpenAPI document: schemas of values validated elsewhere, and examples."""
+"""The OpenAPI document, and helpers for it: schemas of values validated elsewhere, and examples."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,8 +14,27 @@ from nightcrawler_api import errors
 from nightcrawler_api.auth.declared import declared, routes_of
 from nightcrawler_api.auth.operations import Reach
 from nightcrawler_api.http.json_body import JSON
+from nightcrawler_api.http.routes import Routes
 from nightcrawler_api.http.yaml_body import YAML, YamlRoute
 from nightcrawler_api.repeats import REPLAYED
+
+
+def document(routes: Iterable[Routes], title: str, version: str, description: str) -> dict[str, Any]:
+    """The document of an application that has these routes."""
+    app = FastAPI(
+        title=title,
+        version=version,
+        description=description,
+        openapi_url=None,  # it serves nothing
+        separate_input_output_schemas=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    for part in routes:
+        part.add_to(app, documented=True)
+    document_problem_type(app)
+    document_rules(app)
+    document_yaml(app)
+    return app.openapi()
 
 
 def document_problem_type(app: FastAPI) -> None:

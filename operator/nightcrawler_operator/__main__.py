@@ -30,6 +30,7 @@ def main() -> None:
     try:
         configured = settings.load()
         runtime.read_deep_json()
+        runtime.keep_tls_buffers_small()
         logs.set_up(configured.log_level, configured.log_format)
         asyncio.run(_run(configured))
     except ConfigurationError as error:

@@ -63,8 +63,11 @@ log = logging.getLogger(__name__)
 
 _RETRY_LIST: Final = 2.0
 _EFFECT_WORKERS: Final = 2
-_GC_THRESHOLDS: Final = (50_000, 50, 1_000)
-"""Full collections walk the caches, which hold no garbage: 200 to 480 ms with 22,000 objects."""
+_GC_THRESHOLDS: Final = (10_000, 50, 5_000)
+"""Full collections walk the caches, which hold no garbage: 200 to 480 ms with 22,000 objects.
+
+Before each collection of young objects, as many may wait for it as the first number says: 50,000 are 10 MB.
+"""
 
 
 class Operator:

@@ -14,6 +14,7 @@ import jsonschema_rs
 import pytest
 from aiohttp import web
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from nightcrawler_api.app import create_app, in_front
 from nightcrawler_api.settings import Settings
@@ -103,6 +104,19 @@ def test_every_problem_is_documented_as_it_is_sent(document: Json) -> None:
         "detail",
         "requestId",
     }
+
+
+def test_models_of_responses_are_made_for_the_document_alone(document: Json) -> None:
+    app = create_app(Settings(), Store(Connection(Identity("http://localhost"), "test")))
+    routes = [route for route in app.routes if isinstance(route, APIRoute) and route.include_in_schema]
+    assert {route.path for route in routes} == set(document["paths"])
+    assert not any(route.response_fields or route.response_field for route in routes)
+    assert app.openapi() is app.openapi()
+
+
+def test_a_manifest_may_be_yaml_by_the_document_too(document: Json) -> None:
+    content = document["paths"]["/api/workflows/import"]["post"]["requestBody"]["content"]
+    assert content["application/yaml"] == content["application/json"]
 
 
 def test_probes_and_metrics_are_documented_as_they_are_sent(document: Json) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from nightcrawler_api.audit.schemas import AuditList, AuditParameters
 from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import Audit, CallerOf
+from nightcrawler_api.http.routes import Routes
 from nightcrawler_api.openapi import reads
 from nightcrawler_api.responses import ETagResponse
 
-router = APIRouter(prefix="/api/audit", tags=["audit"])
+router = Routes(prefix="/api/audit", tags=["audit"])
 
 _EXAMPLE: Final[dict[str, Any]] = {
     "records": [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import Environments
@@ -16,11 +16,12 @@ from nightcrawler_api.environments.schemas import (
     ProfileDetail,
     ProfileList,
 )
+from nightcrawler_api.http.routes import Routes
 from nightcrawler_api.openapi import reads
 from nightcrawler_api.responses import ETagResponse
 
-router = APIRouter(prefix="/api/environments", tags=["environments"])
-profiles = APIRouter(prefix="/api/compute-profiles", tags=["environments"])
+router = Routes(prefix="/api/environments", tags=["environments"])
+profiles = Routes(prefix="/api/compute-profiles", tags=["environments"])
 
 _EnvironmentId = Annotated[
     str,

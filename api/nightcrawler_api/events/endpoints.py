@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from nightcrawler_api import errors
 from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import CallerOf, Events, StreamsOf
+from nightcrawler_api.http.routes import Routes
 from nightcrawler_api.http.streams import Stream
 from nightcrawler_api.pagination import Unset
 
-router = APIRouter(prefix="/api/events", tags=["events"])
+router = Routes(prefix="/api/events", tags=["events"])
 
 _EXAMPLE: Final = """event: resync
 data: {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Path, Query, Request, Response
+from fastapi import Body, Path, Query, Request, Response
 
 from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import (
@@ -37,18 +37,19 @@ from nightcrawler_api.executions.schemas import (
     Trace,
 )
 from nightcrawler_api.http.json_body import JsonRoute
+from nightcrawler_api.http.routes import Routes
 from nightcrawler_api.openapi import answers, creates, reads, with_table
 from nightcrawler_api.responses import ETagResponse, json, made, table
 from nightcrawler_api.statistics.schemas import ExecutionGroups
 
-router = APIRouter(prefix="/api/workflows/{workflowId}", tags=["executions"], route_class=JsonRoute)
+router = Routes(prefix="/api/workflows/{workflowId}", tags=["executions"], route_class=JsonRoute)
 
 WorkflowId = Annotated[str, Path(alias="workflowId", description="The workflow's id.")]
 ExecutionId = Annotated[
     str, Path(alias="executionId", description="The execution's id, which is its metadata.name.")
 ]
 
-all_of_them = APIRouter(prefix="/api/executions", tags=["executions"], route_class=JsonRoute)
+all_of_them = Routes(prefix="/api/executions", tags=["executions"], route_class=JsonRoute)
 
 _Logs = Annotated[
     bool, Query(description="Whether to include the logs of the steps, which take the longest to read.")

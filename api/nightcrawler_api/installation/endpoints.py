@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import CallerOf, FacadeOf
+from nightcrawler_api.http.routes import Routes
 from nightcrawler_api.installation.schemas import InstallationStatus
 from nightcrawler_api.openapi import answers
 from nightcrawler_api.responses import json
 
-router = APIRouter(prefix="/api/status", tags=["health"])
+router = Routes(prefix="/api/status", tags=["health"])
 
 _EXAMPLE: Final[dict[str, Any]] = {
     "healthy": False,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import Header, Path, Query, Response
 
 from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import CallerOf, Logs, StreamsOf
+from nightcrawler_api.http.routes import Routes
 from nightcrawler_api.http.streams import Stream
 from nightcrawler_api.logs import place
 from nightcrawler_api.logs.schemas import LogParameters, StepLog
@@ -16,7 +17,7 @@ from nightcrawler_api.logs.service import END
 from nightcrawler_api.openapi import reads
 from nightcrawler_api.responses import ETagResponse
 
-router = APIRouter(prefix="/api/workflows/{workflowId}/executions/{executionId}/logs", tags=["executions"])
+router = Routes(prefix="/api/workflows/{workflowId}/executions/{executionId}/logs", tags=["executions"])
 
 _EXAMPLE: Final[dict[str, Any]] = {
     "executionId": "exec-5002",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import CallerOf, Revisions
+from nightcrawler_api.http.routes import Routes
 from nightcrawler_api.openapi import reads
 from nightcrawler_api.responses import ETagResponse
 from nightcrawler_api.revisions import examples
@@ -19,7 +20,7 @@ from nightcrawler_api.revisions.schemas import (
 )
 from nightcrawler_api.revisions.service import LATEST
 
-router = APIRouter(prefix="/api/workflows/{workflowId}/revisions", tags=["workflows"])
+router = Routes(prefix="/api/workflows/{workflowId}/revisions", tags=["workflows"])
 
 WorkflowId = Annotated[str, Path(alias="workflowId", description="The workflow's id.")]
 RevisionId = Annotated[str, Path(alias="revisionId", description="The revision's id, from the list.")]

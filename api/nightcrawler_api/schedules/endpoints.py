@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Response
+from fastapi import Body, Response
 
 from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import FacadeOf
 from nightcrawler_api.errors import BODIES
 from nightcrawler_api.http.json_body import JsonRoute
+from nightcrawler_api.http.routes import Routes
 from nightcrawler_api.openapi import answers
 from nightcrawler_api.responses import json
 from nightcrawler_api.schedules.schemas import PreviewBody, SchedulePreview
 from nightcrawler_api.schedules.service import preview
 from nightcrawler_crds import clock
 
-router = APIRouter(prefix="/api/schedules", tags=["schedules"], route_class=JsonRoute)
+router = Routes(prefix="/api/schedules", tags=["schedules"], route_class=JsonRoute)
 
 _ASKED: Final[dict[str, Any]] = {
     "cron": {

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import CallerOf, StatisticsOf
+from nightcrawler_api.http.routes import Routes
 from nightcrawler_api.openapi import reads, with_table
 from nightcrawler_api.responses import ETagResponse, table
 from nightcrawler_api.statistics.schemas import StatisticsOfAll, StatisticsParameters
 
-router = APIRouter(prefix="/api/statistics", tags=["executions"])
+router = Routes(prefix="/api/statistics", tags=["executions"])
 
 _FIGURES: Final[dict[str, Any]] = {
     "executions": 12,

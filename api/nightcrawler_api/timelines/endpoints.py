@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 
 from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import CallerOf, Timelines
+from nightcrawler_api.http.routes import Routes
 from nightcrawler_api.openapi import reads
 from nightcrawler_api.responses import ETagResponse
 from nightcrawler_api.timelines.schemas import Timeline
 
-router = APIRouter(prefix="/api/workflows/{workflowId}/executions/{executionId}", tags=["executions"])
+router = Routes(prefix="/api/workflows/{workflowId}/executions/{executionId}", tags=["executions"])
 
 _EXAMPLE: Final[dict[str, Any]] = {
     "executionId": "exec-5001",

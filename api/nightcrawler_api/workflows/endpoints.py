@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Body, Path, Query, Response
+from fastapi import Body, Path, Query, Response
 
 from nightcrawler_api.auth.operations import Operation, performs
 from nightcrawler_api.dependencies import Actions, CallerOf, DryRuns, IdempotencyKey, IfMatchOf, Workflows
@@ -12,6 +12,7 @@ from nightcrawler_api.dryruns import examples as dryruns
 from nightcrawler_api.dryruns.schemas import WorkflowDryRun
 from nightcrawler_api.errors import BODIES, WRITES
 from nightcrawler_api.http.json_body import JsonRoute
+from nightcrawler_api.http.routes import Routes
 from nightcrawler_api.http.yaml_body import YamlRoute
 from nightcrawler_api.openapi import answers, creates, reads
 from nightcrawler_api.responses import YAML, ETagResponse, YamlResponse, json, made
@@ -29,8 +30,8 @@ from nightcrawler_api.workflows.schemas import (
     WorkflowUpdated,
 )
 
-router = APIRouter(prefix="/api/workflows", tags=["workflows"], route_class=JsonRoute)
-imports = APIRouter(prefix="/api/workflows", tags=["workflows"], route_class=YamlRoute)
+router = Routes(prefix="/api/workflows", tags=["workflows"], route_class=JsonRoute)
+imports = Routes(prefix="/api/workflows", tags=["workflows"], route_class=YamlRoute)
 
 _MANIFEST: Final = {"type": "object", "required": ["apiVersion", "kind", "metadata", "spec"]}
 _EXPORT: Final = reads(None, "The manifest.", None, 404, 422, 503)
