@@ -31,6 +31,7 @@ def document(routes: Iterable[Routes], title: str, version: str, description: st
     )
     for part in routes:
         part.add_to(app, documented=True)
+    document_access(app)
     document_problem_type(app)
     document_rules(app)
     document_yaml(app)

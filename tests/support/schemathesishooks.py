@@ -85,6 +85,8 @@ def put_right(body: Json) -> Json:
         for name in list(body["parameters"]):
             _keep_numbers(body["parameters"], name)
     config = body.get("config") or {}
+    for permission in (config.get("security") or {}).get("permissions") or ():
+        permission["access"] = "Execute, Edit"
     _set_time(config.get("schedule") or {})
     for permission in (config.get("security") or {}).get("permissions") or ():
         _allow(permission)
