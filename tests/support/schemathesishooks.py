@@ -85,8 +85,7 @@ def put_right(body: Json) -> Json:
         for name in list(body["parameters"]):
             _keep_numbers(body["parameters"], name)
     config = body.get("config") or {}
-    for permission in (config.get("security") or {}).get("permissions") or ():
-        permission["access"] = "Execute, Edit"
+    _grant(config.get("security") or {})
     _set_time(config.get("schedule") or {})
     for permission in (config.get("security") or {}).get("permissions") or ():
         _allow(permission)
@@ -104,6 +103,11 @@ def put_right(body: Json) -> Json:
         for resources in asked:
             resources.pop("cpu", None)
     return body
+
+
+def _grant(security: Json) -> None:
+    for permission in security.get("permissions") or ():
+        permission["access"] = "Execute, Edit"
 
 
 def _named_once(items: list[Json]) -> Iterator[Json]:
