@@ -77,13 +77,7 @@ def put_right(body: Json) -> Json:
     body.pop("namespace", None)  # which are served, no schema says
     if isinstance(body.get("steps"), list):
         body["steps"] = list(_steps(body["steps"], body.get("order") != "Sequence"))
-    if isinstance(body.get("parameters"), list):
-        body["parameters"] = list(_named_once(body["parameters"]))
-        for parameter in body["parameters"]:
-            _keep_numbers(parameter, "default")
-    elif isinstance(body.get("parameters"), dict):
-        for name in list(body["parameters"]):
-            _keep_numbers(body["parameters"], name)
+    _give_parameters(body)
     config = body.get("config") or {}
     _grant(config.get("security") or {})
     _set_time(config.get("schedule") or {})
@@ -103,6 +97,16 @@ def put_right(body: Json) -> Json:
         for resources in asked:
             resources.pop("cpu", None)
     return body
+
+
+def _give_parameters(body: Json) -> None:
+    if isinstance(body.get("parameters"), list):
+        body["parameters"] = list(_named_once(body["parameters"]))
+        for parameter in body["parameters"]:
+            _keep_numbers(parameter, "default")
+    elif isinstance(body.get("parameters"), dict):
+        for name in list(body["parameters"]):
+            _keep_numbers(body["parameters"], name)
 
 
 def _grant(security: Json) -> None:
