@@ -52,7 +52,8 @@ async def clients_gone() -> None:
 def _connected_to_itself() -> bool:
     known = psutil.Process().net_connections(kind="tcp")
     served = {one.laddr.port for one in known if one.status == psutil.CONN_LISTEN}
-    return any(one.raddr and one.raddr.port in served for one in known)
+    # A socket without a peer has an empty address.
+    return any(port in served for one in known for port in one.raddr[1:])
 
 
 @dataclass(frozen=True, slots=True)
