@@ -77,12 +77,16 @@ def put_right(body: Json) -> Json:
     body.pop("namespace", None)  # which are served, no schema says
     if isinstance(body.get("steps"), list):
         body["steps"] = list(_steps(body["steps"], body.get("order") != "Sequence"))
-    _give_parameters(body)
+    if isinstance(body.get("parameters"), list):
+        body["parameters"] = list(_named_once(body["parameters"]))
+        for parameter in body["parameters"]:
+            _keep_numbers(parameter, "default")
+    elif isinstance(body.get("parameters"), dict):
+        for name in list(body["parameters"]):
+            _keep_numbers(body["parameters"], name)
     config = body.get("config") or {}
-    _grant(config.get("security") or {})
     _set_time(config.get("schedule") or {})
-    for permission in (config.get("security") or {}).get("permissions") or ():
-        _allow(permission)
+    _allow(config.get("security") or {})
     _set_time(body)  # a schedule alone is previewed
     for owner in (config, *(body.get("steps") or ())):
         owner.pop("computeProfile", None)  # there is none in the cluster
@@ -97,21 +101,6 @@ def put_right(body: Json) -> Json:
         for resources in asked:
             resources.pop("cpu", None)
     return body
-
-
-def _give_parameters(body: Json) -> None:
-    if isinstance(body.get("parameters"), list):
-        body["parameters"] = list(_named_once(body["parameters"]))
-        for parameter in body["parameters"]:
-            _keep_numbers(parameter, "default")
-    elif isinstance(body.get("parameters"), dict):
-        for name in list(body["parameters"]):
-            _keep_numbers(body["parameters"], name)
-
-
-def _grant(security: Json) -> None:
-    for permission in security.get("permissions") or ():
-        permission["access"] = "Execute, Edit"
 
 
 def _named_once(items: list[Json]) -> Iterator[Json]:
@@ -152,11 +141,13 @@ def _set_time(schedule: Json) -> None:
         schedule["interval"] = "6 hours"
 
 
-def _allow(permission: Json) -> None:
-    try:
-        parse_access(permission["access"])
-    except words.WordError:
-        permission["access"] = "Execute, Edit"
+def _allow(security: Json) -> None:
+    """Put words that there are in place of those that only look like them."""
+    for permission in security.get("permissions") or ():
+        try:
+            parse_access(permission["access"])
+        except words.WordError:
+            permission["access"] = "Execute, Edit"
 
 
 def _bound(part: Json) -> None:
