@@ -22,6 +22,7 @@ from nightcrawler_api.workflows.schemas import ONLY_IN_ANSWERS
 from nightcrawler_crds import words
 from nightcrawler_crds.validation import jsonnumbers
 from nightcrawler_crds.validation.schedules import CronError, cron_fields
+from nightcrawler_crds.words.access import parse_access
 
 Json = dict[str, Any]
 
@@ -85,6 +86,7 @@ def put_right(body: Json) -> Json:
             _keep_numbers(body["parameters"], name)
     config = body.get("config") or {}
     _set_time(config.get("schedule") or {})
+    _allow(config.get("security") or {})
     _set_time(body)  # a schedule alone is previewed
     for owner in (config, *(body.get("steps") or ())):
         owner.pop("computeProfile", None)  # there is none in the cluster
@@ -137,6 +139,15 @@ def _set_time(schedule: Json) -> None:
     elif schedule.get("type") == "interval":
         schedule.pop("cron", None)
         schedule["interval"] = "6 hours"
+
+
+def _allow(security: Json) -> None:
+    """Put words that there are in place of those that only look like them."""
+    for permission in security.get("permissions") or ():
+        try:
+            parse_access(permission["access"])
+        except words.WordError:
+            permission["access"] = "Execute, Edit"
 
 
 def _bound(part: Json) -> None:

@@ -206,6 +206,9 @@ def test_the_team_creates_and_who_only_reads_does_not() -> None:
         ({}, {"suspend": True}, {X}),
         ({}, {"config": {"security": {"visibility": "Public"}}}, {F}),
         ({"config": {"security": {}, "retries": 1}}, {}, {F, E}),
+        # It is no config, which is refused once it is known that the caller may change it.
+        ({}, {"config": False}, {E}),
+        ({"config": {"security": {}, "schedule": {}}}, {"config": 1}, {F, X}),
         ({"config": {"schedule": {}}}, {"config": {"schedule": {"cron": "* * * * *"}}, "tags": []}, {X, E}),
         (
             {"config": {"security": {"visibility": "Team"}}},

@@ -93,8 +93,8 @@ def access_for(current: Mapping[str, Any], changes: Mapping[str, Any]) -> Words:
     Who may do what is changed by whoever has Full Access, and when it runs by whoever may run it.
     """
     config = changes.get("config", {})
-    if config is None:  # all that there is in it is removed
-        config = current["config"]
+    if not isinstance(config, Mapping):  # null removes all that there is in it; the rest is refused later
+        config = current.get("config") or {}
     found = {_PARTS.get(f"config.{field}", Access.EDIT) for field in config}
     found |= {_PARTS.get(field, Access.EDIT) for field in changes if field != "config"}
     return frozenset(found) or frozenset((Access.EDIT,))
