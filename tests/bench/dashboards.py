@@ -12,6 +12,7 @@ import random
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 
 import msgspec
 
@@ -23,6 +24,8 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     """What to do: so many clients for so many seconds, each once a second, or as fast as it can.
 
     `runs` counts the runs of each workflow, by its number; `history` says that they look through what ended.
+    `tokens` are those of the clients, one after another and again from the beginning; without any, none is
+    sent.
     """
 
     url: str
@@ -31,6 +34,7 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     as_fast: bool
     runs: list[int]
     history: bool = False
+    tokens: list[str] = []
 
 
 class Looks(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,14 +56,29 @@ class Looks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def visit(
-    url: str, *, clients: int, seconds: float, as_fast: bool, runs: list[int], history: bool = False
+    url: str,
+    *,
+    clients: int,
+    seconds: float,
+    as_fast: bool,
+    runs: list[int],
+    history: bool = False,
+    tokens: Sequence[str] = (),
 ) -> Looks:
     """Let dashboards look, in a process of their own.
 
     Raises:
         RuntimeError: Something was refused, or the facade hung up.
     """
-    asked = Visit(url=url, clients=clients, seconds=seconds, as_fast=as_fast, runs=runs, history=history)
+    asked = Visit(
+        url=url,
+        clients=clients,
+        seconds=seconds,
+        as_fast=as_fast,
+        runs=runs,
+        history=history,
+        tokens=list(tokens),
+    )
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", __name__, stdin=pipe, stdout=pipe, stderr=pipe
@@ -94,28 +113,33 @@ class _Clients:
         return Looks(answers=dict(self._answers), rate=count / took, cpu_seconds=cpu, bytes=self._bytes)
 
     async def _look_fast(self, number: int, line: Line, end: float) -> None:
-        visitor, tags = self._visitor(number), dict[str, bytes]()
+        visitor, tags, token = self._visitor(number), dict[str, bytes](), self._token(number)
         while time.perf_counter() < end:
-            await self._ask(visitor, line, tags)
+            await self._ask(visitor, line, tags, token)
 
     async def _look_each_second(self, number: int, line: Line, end: float) -> None:
         visitor, tags, chance = self._visitor(number), dict[str, bytes](), random.Random(number)
+        token = self._token(number)
         second = time.perf_counter()
         while second < end:
             # At any moment of its second, so that clients meet now and then, as they do in life.
             await asyncio.sleep(second + chance.random() - time.perf_counter())
-            await self._ask(visitor, line, tags)
+            await self._ask(visitor, line, tags, token)
             second += 1
 
     def _visitor(self, number: int) -> Visitor:
         kind = HistoryVisitor if self._asked.history else Visitor
         return kind(f"visitor {number} {self._asked.as_fast}", self._asked.runs)
 
-    async def _ask(self, visitor: Visitor, line: Line, tags: dict[str, bytes]) -> None:
+    def _token(self, number: int) -> str:
+        tokens = self._asked.tokens
+        return tokens[number % len(tokens)] if tokens else ""
+
+    async def _ask(self, visitor: Visitor, line: Line, tags: dict[str, bytes], token: str) -> None:
         question = visitor.ask()
         tag = tags.get(question.path, b"") if question.again else b""
         began = time.perf_counter()
-        answer = await line.ask(question.path, tag)
+        answer = await line.ask(question.path, tag, token)
         self._answers[answered(question, answer.status)].append(time.perf_counter() - began)
         visitor.saw(answer.body)
         self._bytes += len(answer.body)

@@ -133,6 +133,21 @@ GOALS: Final[Mapping[str, RowGoals]] = {
             Figure(key="rps", name="at saturation", unit="/s", moonshot=10_000, more=True),
         ),
     ),
+    "identity": RowGoals(
+        "Identity",
+        "The same lists as above, asked for once a second, by turns with a facade that identifies nobody and "
+        "with one that takes tokens of an OpenID Connect provider: there each of the 50 clients is another "
+        "person of the team, who does not see one workflow in eleven. Memory is the facade's, at rest "
+        "afterwards.",
+        (
+            _ms("off_p99_ms", "identity off: pages, p99", None, None),
+            _ms("on_p99_ms", "identity on: pages, p99", None, None),
+            Figure(key="p99_times", name="p99: on, times off", unit="", goal=1.15),
+            _mb("off_mb", "memory, identity off"),
+            _mb("on_mb", "memory, identity on"),
+            _mb("more_mb", "more with identity", 10),
+        ),
+    ),
     "archive": RowGoals(
         "Archive",
         "10,000 workflows with 100,000 executions, of which the cluster has 5,000 and only the archive the "

@@ -72,20 +72,22 @@ class Line:
         transport, answers = await loop.create_connection(Answers, where.hostname or "", where.port or 80)
         return cls(transport, answers, where.netloc)
 
-    async def ask(self, path: str, etag: bytes = b"") -> Answer:
-        """The answer to a GET; with a tag only if that has changed.
+    async def ask(self, path: str, etag: bytes = b"", token: str = "") -> Answer:
+        """The answer to a GET; with a tag only if that has changed, with a token as its bearer.
 
         Raises:
             ConnectionError: The other side hung up.
         """
-        condition = b"If-None-Match: %b\r\n" % etag if etag else b""
+        further = b"If-None-Match: %b\r\n" % etag if etag else b""
+        if token:
+            further += b"Authorization: Bearer %b\r\n" % token.encode()
         answer = self._answers.next()
         self._transport.write(
             b"GET %b HTTP/1.1\r\nHost: %b\r\n%b\r\n"
             % (
                 path.encode(),
                 self._host.encode(),
-                condition,
+                further,
             )
         )
         return await answer

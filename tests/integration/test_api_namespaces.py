@@ -56,6 +56,22 @@ def all_of_them(cluster: LocalCluster, tmp_path: Path) -> Iterator[Served]:
                 cluster.kubectl("delete", "clusterrolebinding", name, "--ignore-not-found")
 
 
+def only_of(served: Served, other: str, workflow: str, run: str) -> None:
+    """Lists, statistics and cancellations of one namespace have what is there, and nothing else."""
+    assert [one["id"] for one in served.ask("GET", namespace=other)["workflows"]] == [workflow]
+    assert served.ask("GET", namespace="elsewhere")["total"] == 0
+    only = served.http.get("/api/executions", params={"namespace": other}).json()
+    assert [one["id"] for one in only["executions"]] == [run]
+    for place, executions in ((other, 1), ("elsewhere", 0)):
+        counted = served.http.get("/api/statistics", params={"namespace": place}).json()
+        assert counted["executions"] == executions
+    groups = served.http.get("/api/statistics", params={"groupBy": "namespace"}).json()["groups"]
+    assert {other, served.namespace} <= {group["namespace"] for group in groups}
+    many = {"status": "all", "namespace": other, "dryRun": "true"}
+    cancelled = served.http.post("/api/executions/cancel", params=many).json()
+    assert cancelled["executions"] == [run]
+
+
 def test_workflows_of_all_namespaces_are_served_while_namespaces_come_and_go(
     cluster: LocalCluster, all_of_them: Served
 ) -> None:
@@ -74,6 +90,8 @@ def test_workflows_of_all_namespaces_are_served_while_namespaces_come_and_go(
         assert (shown["id"], shown["workflowId"]) == (run, id_)
         found = served.http.get("/api/executions", params={"workflow": id_}).json()
         assert [(one["id"], one["workflowId"]) for one in found["executions"]] == [(run, id_)]
+        served.execute(home)
+        only_of(served, other, id_, run)
         events = EventSource(served.http, "/api/events", workflow=id_).events()
         assert next(events).name == "resync"
         served.ask("PUT", f"/{id_}", {"description": "changed"})

@@ -232,6 +232,8 @@ def filled() -> Index:
         ({"search": "reportSums"}, []),
         ({"search": "gpu", "status": "active", "priority": "high"}, ["w1"]),
         ({"search": "w1"}, []),
+        ({"namespace": "default", "tags": frozenset({"gpu"})}, ["w3", "w1"]),
+        ({"namespace": "other"}, []),
         ({"tags": frozenset({"gpu"})}, ["w3", "w1"]),
         ({"tags": frozenset({"gpu", "nightly"})}, ["w1"]),
         ({"creators": {"ann"}}, ["w1"]),

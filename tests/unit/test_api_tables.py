@@ -76,6 +76,9 @@ RUNS = [
         ("executor", {"limit": 1, "offset": 1}, [("Jane", 1)]),
         ("executor", {"environment": "gpu"}, [("Jane", 1), ("anonymous", 1)]),
         ("workflow", {}, [("w", 3), ("v", 1)]),
+        ("namespace", {}, [("default", 4)]),
+        ("status", {"namespace": "default", "limit": 1}, [("running", 1)]),
+        ("status", {"namespace": "other"}, []),
     ],
 )
 async def test_groups_have_cached_and_archived_executions_in_the_order_of_the_list(

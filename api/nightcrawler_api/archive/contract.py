@@ -79,6 +79,7 @@ class Figures:
     executor: str | None
     cost: float | None = None
     currency: str | None = None
+    namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

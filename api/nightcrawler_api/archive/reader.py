@@ -108,6 +108,7 @@ class ArchiveReader:
                     one.executor,
                     one.cost,
                     one.currency,
+                    namespace=self._cluster.namespace,
                 )
                 for one in reading.figures(connection, state.where, query)
             ]
@@ -223,7 +224,8 @@ class ArchiveReader:
     def _owned(self, query: ExecutionQuery) -> ExecutionQuery:
         """A query with the workflows whose runs are seen: of one that is gone, nobody knows who might."""
         seen, home = query.seen, self._cluster.namespace
-        if query.workflow is not None and query.workflow[0] != home:
+        places = {query.namespace, query.workflow[0] if query.workflow else None}
+        if not places <= {home, None}:
             return replace(query, owners=frozenset())  # of other namespaces nothing is archived
         if seen is None or query.owners is not None:
             return query

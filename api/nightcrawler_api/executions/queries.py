@@ -66,7 +66,18 @@ class ExecutionFilters(QueryParameters):
     to: Moment = Field(None, description="Only those started before this time: RFC 3339, or a date.")
 
 
-GroupBy = Literal["day", "month", "workflow", "status", "environment", "executor"]
+class Across(QueryParameters):
+    """Filters of executions of several workflows."""
+
+    workflow: Annotated[Annotated[str, Field(max_length=253)] | None, Unset()] = Field(
+        None, description="Only executions of the workflow with this id."
+    )
+    namespace: Annotated[Annotated[str, Field(max_length=63)] | None, Unset()] = Field(
+        None, description="Only executions in this namespace."
+    )
+
+
+GroupBy = Literal["day", "month", "namespace", "workflow", "status", "environment", "executor"]
 
 
 class Grouped(QueryParameters):
@@ -113,15 +124,11 @@ class ExecutionParameters(ExecutionFilters, Sourced, Tabular, Continued):
         return Window(self.offset, self.limit)
 
 
-class AllExecutionsParameters(ExecutionParameters, Grouped):
+class AllExecutionsParameters(ExecutionParameters, Across, Grouped):
     """Query parameters of the executions of all workflows."""
 
-    workflow: Annotated[Annotated[str, Field(max_length=253)] | None, Unset()] = Field(
-        None, description="Only executions of the workflow with this id."
-    )
 
-
-class BulkCancelParameters(ExecutionFilters):
+class BulkCancelParameters(ExecutionFilters, Across):
     """Query parameters of a cancellation of many executions."""
 
     # A misspelt filter would cancel more than is meant.
@@ -129,9 +136,6 @@ class BulkCancelParameters(ExecutionFilters):
 
     status: Literal["running", "pending", "all"] = Field(
         description="pending: only those of which no step has started. running, all: all live ones."
-    )
-    workflow: Annotated[Annotated[str, Field(max_length=253)] | None, Unset()] = Field(
-        None, description="Only executions of the workflow with this id."
     )
     dry_run: bool = Field(False, description="Only answer what would be cancelled.")
 
@@ -160,11 +164,13 @@ def query_of(
     order = ordering("-createdAt", None, None)
     if isinstance(asked, ExecutionParameters):
         order = ordering(asked.sort, asked.cursor, "offset" if asked.offset else None)
-    workflow: str | None = getattr(asked, "workflow", None)
+    across = asked if isinstance(asked, Across) else None
+    workflow = across.workflow if across else None
     return ExecutionQuery(
         status=_STATUSES.get(asked.status or ""),
         pending=asked.status == "pending",
         workflow=None if workflow is None else ids.key(workflow),
+        namespace=across.namespace if across else None,
         environments=environment_names(asked.environment, environments),
         executors=executors(asked.executor, default_user),
         tags=frozenset(asked.tags),

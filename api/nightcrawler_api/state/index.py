@@ -56,6 +56,7 @@ class WorkflowQuery:
     tags: frozenset[str] = frozenset()
     creators: Collection[str] | None = None
     environments: frozenset[str] | None = None
+    namespace: str | None = None
     begin: float | None = None
     end: float | None = None
     seen: frozenset[Protection] | None = None
@@ -205,6 +206,9 @@ class Index:
         if query.seen is not None and not _has_all(query.seen, self._kinds):
             seen = query.seen
             matching = [entry for entry in matching if entry.protection in seen]
+        if query.namespace is not None:
+            namespace = query.namespace
+            matching = [entry for entry in matching if entry.order[1] == namespace]
         if query.priority is not None:
             matching = [entry for entry in matching if entry.priority == query.priority]
         if query.status is not None:

@@ -33,6 +33,7 @@ class ExecutionQuery:
     Attributes:
         pending: Only those of which no step has started.
         workflow: Namespace and name of their workflow.
+        namespace: Only those in this namespace.
         environments: Names of one environment, by any of which a run may have asked for it.
         executors: Names of one executor; None stands for runs that name none.
         tags: Tags that their workflow has, all of them.
@@ -45,6 +46,7 @@ class ExecutionQuery:
     status: ExecutionStatus | None = None
     pending: bool = False
     workflow: Key | None = None
+    namespace: str | None = None
     environments: Collection[str] | None = None
     executors: Collection[str | None] | None = None
     tags: frozenset[str] = frozenset()
@@ -212,6 +214,9 @@ def _filtered(found: Sequence[Run], query: ExecutionQuery) -> Sequence[Run]:
     if query.seen is not None:
         seen = query.seen
         found = [run for run in found if run.protection in seen]
+    if query.namespace is not None:
+        namespace = query.namespace
+        found = [run for run in found if run.order[1] == namespace]
     if query.pending:
         found = [run for run in found if is_pending(run.view)]
     if query.environments is not None:

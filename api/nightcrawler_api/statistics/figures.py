@@ -30,6 +30,7 @@ def figures_of(run: Run) -> Figures:
         run.view.spec.executor,
         None if cost is None else cost.amount,
         None if cost is None else cost.currency,
+        namespace=run.order[1],
     )
 
 
@@ -111,6 +112,7 @@ def _utc(run: Figures) -> datetime:
 _KEYS: Final[Mapping[GroupBy, Callable[[Figures], str]]] = {
     "day": lambda run: f"{_utc(run):%Y-%m-%d}",
     "month": lambda run: f"{_utc(run):%Y-%m}",
+    "namespace": lambda run: run.namespace,
     "workflow": lambda run: run.workflow,
     "status": lambda run: run.status,
     "environment": lambda run: run.environment or "",

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NotRequired
+from typing import NotRequired
 
-from pydantic import Field
 from typing_extensions import TypedDict
 
-from nightcrawler_api.executions.queries import ExecutionFilters, Grouped, Sourced, Tabular
+from nightcrawler_api.executions.queries import Across, ExecutionFilters, Grouped, Sourced, Tabular
 from nightcrawler_api.executions.schemas import Cost
-from nightcrawler_api.pagination import Unset
 from nightcrawler_api.state.statuses import ExecutionStatus
 
 
-class StatisticsParameters(ExecutionFilters, Sourced, Grouped, Tabular):
+class StatisticsParameters(ExecutionFilters, Across, Sourced, Grouped, Tabular):
     """Query parameters of statistics."""
-
-    workflow: Annotated[Annotated[str, Field(max_length=253)] | None, Unset()] = Field(
-        None, description="Only executions of the workflow with this id."
-    )
 
 
 class Spread(TypedDict):
@@ -58,6 +52,7 @@ class StatisticsGroup(Statistics):
 
     day: NotRequired[str]
     month: NotRequired[str]
+    namespace: NotRequired[str]
     workflowId: NotRequired[str]
     workflow: NotRequired[str]
     status: NotRequired[ExecutionStatus]

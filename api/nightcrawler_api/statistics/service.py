@@ -33,7 +33,7 @@ from nightcrawler_api.statistics.schemas import (
 from nightcrawler_crds import clock
 
 _FIELDS: Final[Mapping[str, Sequence[str]]] = {"workflow": ("workflowId", "workflow")} | {
-    by: (by,) for by in ("day", "month", "status", "environment", "executor")
+    by: (by,) for by in ("day", "month", "namespace", "status", "environment", "executor")
 }
 """The columns of a table that say what a group has in common."""
 
@@ -115,10 +115,10 @@ class StatisticsService:
         return [*archived, *map(self._figures_of, without_row(index.matching(index.runs, query), upto))]
 
     def _figures_of(self, run: Run) -> Figures:
-        figures, namespace = figures_of(run), run.order[1]
-        if namespace == self._cluster.namespace:
+        figures = figures_of(run)
+        if figures.namespace == self._cluster.namespace:
             return figures
-        return replace(figures, workflow=self._guard.ids.of(namespace, figures.workflow))
+        return replace(figures, workflow=self._guard.ids.of(figures.namespace, figures.workflow))
 
     async def _names(self, workflows: Sequence[str], asked: ExecutionFilters) -> Mapping[str, str]:
         """The last known names for people of workflows that are gone."""

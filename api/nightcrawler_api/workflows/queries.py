@@ -39,6 +39,9 @@ class WorkflowParameters(Continued):
     environment: Annotated[Annotated[str, Field(max_length=253)] | None, Unset()] = Field(
         None, description="Only workflows that name this environment, by its name or an alias."
     )
+    namespace: Annotated[Annotated[str, Field(max_length=63)] | None, Unset()] = Field(
+        None, description="Only workflows in this namespace."
+    )
     from_: Moment = Field(
         None, alias="from", description="Only those created at this time or later: RFC 3339, or a date."
     )
@@ -68,6 +71,7 @@ class WorkflowParameters(Continued):
             tags=frozenset(self.tags),
             creators=creators(self.creator, default_user),
             environments=environment_names(self.environment, environments),
+            namespace=self.namespace,
             begin=self.from_.timestamp() if self.from_ else None,
             end=self.to.timestamp() if self.to else None,
             seen=seen,

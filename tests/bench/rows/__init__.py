@@ -21,6 +21,7 @@ ORDER: Final = (
     "cost",
     "memory",
     "list",
+    "identity",
     "archive",
     "recovery",
     "schedule",

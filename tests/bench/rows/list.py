@@ -49,7 +49,7 @@ async def measure(sizes: Sizes, engine: Engine = NIGHTCRAWLER) -> Measured:
     async with site(engine, operator=False, facade=True) as here:
         now = clock.utcnow()
         runs = await _fill(here, sizes, now)
-        async with _life(here, sizes, now):
+        async with life(here, sizes, now):
             await _visit(here, sizes, _WARM_SECONDS, runs, as_fast=True)
             meter = Meter(here.processes)
             calm = await _visit(here, sizes, sizes.list_seconds, runs, as_fast=False)
@@ -115,19 +115,21 @@ async def _fill(here: Site, sizes: Sizes, now: datetime) -> list[int]:
 
 
 async def fill(
-    here: Site, *, workflows: int, runs: int, cached: int, live: int, now: datetime
+    here: Site, *, workflows: int, runs: int, cached: int, live: int, now: datetime, private: int = 0
 ) -> tuple[list[Defined], list[int]]:
     """Create workflows, and the first `cached` of their runs; of these the first `live` have not ended.
 
-    Returns the workflows, and of each run which one it is of, by number.
+    `private` further workflows without runs are created that nobody but administrators sees.
+
+    Returns the workflows with runs, and of each run which one it is of, by number.
     """
 
     async def define(number: int) -> Defined:
-        body = catalogue.workflow(number)
+        body = definition(number, private=number >= workflows)
         kept = await here.store.create(names.WORKFLOWS, NAMESPACE, body, WorkflowView)
         return Defined(kept.metadata.name, kept.metadata.uid, chain(len(catalogue.STEPS), 1))
 
-    defined = await each(define, range(workflows))
+    defined = (await each(define, range(workflows + private)))[:workflows]
     of = [catalogue.workflow_of(run, workflows) for run in range(runs)]
 
     async def run(number: int) -> None:
@@ -139,6 +141,14 @@ async def fill(
 
     await each(run, range(cached))
     return defined, of
+
+
+def definition(number: int, *, private: bool) -> catalogue.Json:
+    """A workflow of the catalogue, which nobody but administrators sees if it is private."""
+    body = catalogue.workflow(number)
+    if private:
+        body["spec"]["config"]["security"] = {"visibility": "Private"}
+    return body
 
 
 async def report(here: Site, number: int, status: catalogue.Json) -> None:
@@ -186,7 +196,7 @@ async def until_it_says(url: str, key: str, value: object) -> None:
 
 
 @asynccontextmanager
-async def _life(here: Site, sizes: Sizes, now: datetime) -> AsyncIterator[None]:
+async def life(here: Site, sizes: Sizes, now: datetime) -> AsyncIterator[None]:
     """Within the block some of the live runs get one step further every second; one in five starts again."""
 
     async def go_on() -> None:
