@@ -92,19 +92,11 @@ class ArchiveReader:
         """See `History`."""
 
         def ask(connection: Connection, state: State) -> list[Figures]:
+            found = reading.figures(connection, state.where, query)
+            # Unpacked: attributes of rows take three times as long.
             return [
-                Figures(
-                    one.status,
-                    one.workflow,
-                    one.started_at / 1e6,
-                    one.duration / 1e6,
-                    None if one.wait is None else one.wait / 1e6,
-                    one.environment,
-                    one.executor,
-                    one.cost,
-                    one.currency,
-                )
-                for one in reading.figures(connection, state.where, query)
+                Figures(status, of, began / 1e6, took / 1e6, None if wait is None else wait / 1e6, *rest)
+                for status, of, began, took, wait, *rest in found
             ]
 
         found, state = await self._ask(ask)
