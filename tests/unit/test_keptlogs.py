@@ -304,9 +304,13 @@ async def test_the_oldest_go_first_when_all_is_too_much_and_what_is_too_old_goes
         await asyncio.sleep(0.01)  # the store's clock tells which is older
 
     async def left() -> list[str]:
-        found = {one.path.split("/")[2] async for part in objects.list() for one in part}
-        return sorted(found)
+        paths = [one.path async for part in objects.list() for one in part]
+        assert set(others) <= set(paths), "what is no log stays"
+        return sorted({path.split("/")[2] for path in paths if path not in others})
 
+    others = ["notes.txt", "cluster/default/run-0/results.log", "a/b/c/d/e/00000001.log"]
+    for path in others:
+        await objects.put(path, b"x" * 5_000)
     now = datetime.now(UTC)  # noqa: TID251 - the store's own clock
     cleaner = Cleaner(objects, most_bytes=3_000, keep_seconds=3600)
     await cleaner.clean(now)

@@ -11,6 +11,7 @@ that begins as no line of a kubelet does.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +24,9 @@ CHUNK_BYTES: Final = 1 << 20
 _MARK: Final = b"\x1e"
 _STEP_DIGITS: Final = 16
 RECORD: Final = "record.json"
+
+
+_OBJECT: Final = re.compile(r"[^/]+/[^/]+/[^/]+/[0-9a-f]{16}/\d{6,}/(?:record\.json|\d{8,}\.log)")
 
 
 class Record(msgspec.Struct, rename="camel"):
@@ -104,6 +108,11 @@ class Where:
     def chunk(self, number: int) -> str:
         """The path of a chunk."""
         return f"{self.folder}/{number:08}.log"
+
+
+def is_of_a_log(path: str) -> bool:
+    """Whether a path is one of those that `Where` makes: a bucket may have other people's objects too."""
+    return _OBJECT.fullmatch(path) is not None
 
 
 def gap() -> bytes:
