@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
@@ -215,6 +216,7 @@ def test_a_client_that_does_not_read_delays_nobody_and_gets_a_resync(served: Ser
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.connect((url.host, url.port or 80))
         slow.sendall(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        began = time.monotonic()
         with Listener(served) as listener:
             workflow = served.create(name="x" * 200, description="y" * 4000, steps=[STEP])
             for turn in range(200):
@@ -223,7 +225,9 @@ def test_a_client_that_does_not_read_delays_nobody_and_gets_a_resync(served: Ser
                 lambda: any(e.data.get("description", "").startswith("199 ") for e in listener.events),
                 what="the last change",
             )
-        slow.settimeout(10)
+        # TCP tries again after twice the time each: at most as long as it has been trying, and half a minute
+        # longer for a busy machine.
+        slow.settimeout(time.monotonic() - began + 30)
         received = b""
         while b'description":"199 ' not in received:
             part = slow.recv(1 << 16)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +12,12 @@ import pytest
 
 from localcluster import LocalCluster
 from nightcrawler_api.archive.migrate import migrate
+from nightcrawler_api.keptlogs.record import RECORD, Where
 from nightcrawler_crds import names
 from tests.support.archives import sqlite_archive
 from tests.support.builders import a_workflow
 from tests.support.collector import read
-from tests.support.facade import Json, serving
+from tests.support.facade import Json, serving, serving_too
 from tests.support.keeping import Kept, keeping
 from tests.support.polling import eventually
 
@@ -241,3 +244,44 @@ def test_a_second_facade_leaves_a_file_to_the_first(
             lambda: second.http.get("/healthz").json()["archive"].get("detail"), what="it to say why not"
         )
         assert "is for one alone" in detail
+
+
+def test_what_is_too_old_leaves_archive_and_log_store_and_nothing_else_does(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    now = time.time()
+    log = Where("cluster", "team", "uid", "A step", 1).folder
+    objects = {f"{log}/{RECORD}": 3600, f"{log}/00000000.log": 3600}
+    # The store's clock is ahead, so that this one does not become too old while the test runs.
+    others = {f"{log.replace('uid', 'another')}/{RECORD}": -3600, "notes/of/somebody.txt": 3600}
+    for path, age in (objects | others).items():
+        file = tmp_path / "logs" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}")
+        os.utime(file, (now - age, now - age))
+    with keeping(cluster, tmp_path, sqlite_archive(tmp_path)) as kept:
+        team, served = kept.team, kept.served
+        team.apply(a_workflow("aged", history={"completed": 1}).step("one"))
+        runs = [team.run("aged", f"aged-{number}") for number in range(2)]
+        for run in runs:
+            team.until_phase(run, "Completed")
+        eventually(lambda: len(team.executions_of("aged")) == 1, what="one of them to be pruned")
+        assert kept.executions()["total"] == 2
+        (there,) = team.executions_of("aged")
+        served.facade.stop()
+
+        logs = (tmp_path / "logs").as_uri()
+        settings = {"keep": "archive,logs", "log_url": logs, "archive_keep_for": "1 second"}
+        with serving_too(served, **settings) as later:
+            eventually(
+                lambda: later.http.get("/api/executions").json()["executions"],
+                until=lambda rows: [row["id"] for row in rows] == [there],
+                what="the other to leave the archive",
+            )
+            assert later.http.get("/api/statistics").json()["executions"] == 1
+            eventually(
+                lambda: not any((tmp_path / "logs" / path).exists() for path in objects),
+                what="the log to leave the store",
+            )
+            assert all((tmp_path / "logs" / path).exists() for path in others)
+        served.facade.start()

@@ -10,6 +10,7 @@ import pytest
 from nightcrawler_api.errors import HistoryUnavailable
 from nightcrawler_api.keptlogs.cleaner import Cleaner
 from nightcrawler_api.keptlogs.objects import Objects
+from nightcrawler_api.keptlogs.record import Where
 from nightcrawler_api.keptlogs.store import LogStore
 from tests.support.s3 import S3Server, s3
 
@@ -50,21 +51,23 @@ def away(s3: S3Server) -> Iterator[None]:
 
 async def test_objects_are_put_read_listed_and_deleted_under_the_prefix(bucket: str) -> None:
     store, other = LogStore(f"s3://{bucket}/logs"), LogStore(f"s3://{bucket}/other")
-    names = [f"cluster/run/{number:04}" for number in range(1_100)]  # more than a page of S3's
+    folder = Where("cluster", "default", "uid", "A step", 1).folder
+    names = [f"{folder}/{number:08}.log" for number in range(1_100)]  # more than a page of S3's
     for name in names:
         await store.put(name, name.encode())
     assert await store.get(names[7]) == names[7].encode()
     assert [await store.get("cluster/run/none"), await other.get(names[7])] == [None, None]
     listed = sorted([one.path async for part in store.list() for one in part])
     assert listed == names
-    await store.delete([*names[:3], "cluster/run/none"])
+    await store.delete([*names[:3], f"{folder}/none"])
     assert await store.get(names[0]) is None
+    await store.put("of/somebody/else.log", b"1")
     now = datetime.now(UTC)  # noqa: TID251 - the store's own clock
     cleaner = Cleaner(store, most_bytes=1 << 30, keep_seconds=60)
     await cleaner.clean(now)
     assert (cleaner.removed, cleaner.stored_bytes) == (0, sum(map(len, names[3:])))
     await cleaner.clean(now + timedelta(hours=1))
-    assert [one async for part in store.list() for one in part] == []
+    assert [one.path async for part in store.list() for one in part] == ["of/somebody/else.log"]
 
 
 async def test_a_bucket_that_is_not_there_and_a_wrong_secret_are_told_from_a_missing_log(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
+from nightcrawler_api.dryruns.nodes import KEEP_SECONDS, ListedNodes
 from nightcrawler_api.dryruns.verdicts import (
     Question,
     Verdict,
@@ -14,13 +17,15 @@ from nightcrawler_api.dryruns.verdicts import (
     look_at_volume,
     suitable_places,
 )
-from nightcrawler_crds import errors
+from nightcrawler_crds import errors, names
 from nightcrawler_crds.allocation import Queue, Subject
 from nightcrawler_crds.kube.views import EnvironmentView
 from nightcrawler_crds.planning.nodes import NodeRoom, Nodes
 from nightcrawler_crds.planning.resolved import StepDefaults
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
+from tests.support.modelserver import ModelServer
+from tests.support.modelstore import ModelStore
 from tests.support.views import at, environment
 
 NOW = at("16:00:00")
@@ -186,3 +191,45 @@ def test_a_refusal_means_what_it_means_to_the_operator(error: errors.ApiError, k
     }
     assert [name for name, text in said.items() if text] == [kind]
     assert says in said[kind]
+
+
+class CountingStore(ModelStore):
+    """Counts lists, of which some fail."""
+
+    lists = 0
+    failure: errors.ApiError | None = None
+
+    @override
+    async def list_with_version(self, *given: Any, **named: Any) -> Any:
+        self.lists += 1
+        if self.failure is not None:
+            raise self.failure
+        return await super().list_with_version(*given, **named)
+
+
+async def test_nodes_are_listed_once_in_a_few_seconds_whoever_asks() -> None:
+    server = ModelServer()
+    server.create(names.NODES, {"metadata": {"name": "n1"}})
+    store, clock = CountingStore(server), [100.0]
+    nodes = ListedNodes(store, lambda: clock[0])
+
+    async def there() -> list[str]:
+        found = await nodes.current()
+        assert found is not None
+        return [room.name for room in found.rooms]
+
+    assert list(await asyncio.gather(there(), there(), there())) == [["n1"]] * 3
+    server.create(names.NODES, {"metadata": {"name": "n2"}})
+    clock[0] += KEEP_SECONDS - 0.1
+    assert (await there(), store.lists) == (["n1"], 1)
+    clock[0] += 0.1
+    assert (await there(), store.lists) == (["n1", "n2"], 2)
+
+    clock[0] += KEEP_SECONDS
+    store.failure = errors.Unavailable("away")
+    for _ in range(2):
+        with pytest.raises(errors.Unavailable):
+            await nodes.current()
+    assert store.lists == 4, "a failure is not kept"
+    store.failure = errors.Forbidden("no")
+    assert await nodes.current() is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,9 +11,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, event, func, select
 
-from nightcrawler_api.archive import rows, tables, writing
+from nightcrawler_api.archive import reading, rows, tables, writing
 from nightcrawler_api.archive.contract import ArchivedRevision, alias
 from nightcrawler_api.executions import presenter
 from nightcrawler_api.state.ordering import NEWEST_FIRST
@@ -20,7 +21,7 @@ from nightcrawler_api.state.runs import ExecutionQuery
 from nightcrawler_crds.kube.reading import from_body
 from nightcrawler_crds.kube.views import ExecutionView
 from tests.support import fullobjects
-from tests.support.archives import NOW, PLACE, Desk, desk
+from tests.support.archives import NOW, PLACE, Desk, desk, sqlite_archive
 from tests.support.views import at, execution, workflow
 
 TEXT = st.text(max_size=20)
@@ -306,3 +307,25 @@ async def test_a_text_that_postgresql_does_not_take_is_stored_without_what_it_re
         )
         page = await made.reader.page(ExecutionQuery(), None, skip=0, most=1)
         assert page.rows[0].run.view.status.message == text.replace("\x00", "\ufffd")
+
+
+async def test_statistics_are_read_from_an_index_alone(tmp_path: Path) -> None:
+    async with desk(sqlite_archive(tmp_path)) as made:
+
+        def plans(connection: Connection) -> list[str]:
+            asked: list[tuple[str, Any]] = []
+
+            def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+                asked.append((statement, parameters))
+
+            event.listen(connection, "before_cursor_execute", note)
+            for query in (ExecutionQuery(), ExecutionQuery(begin=1.0), ExecutionQuery(begin=1.0, end=2.0)):
+                reading.figures(connection, 1, query)
+            event.remove(connection, "before_cursor_execute", note)
+            return [
+                connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).one()[3]
+                for statement, parameters in asked
+            ]
+
+        for plan in await made.database.read(plans):
+            assert "USING COVERING INDEX ix_executions_started" in plan

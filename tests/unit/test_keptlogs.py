@@ -30,6 +30,8 @@ from nightcrawler_api.logs.place import Place
 from nightcrawler_api.masks import Masks
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_crds import names
+from nightcrawler_crds.clock import to_wire
+from nightcrawler_crds.errors import Invalid
 from nightcrawler_crds.kube.reading import from_body
 from nightcrawler_crds.kube.views import ExecutionView
 from tests.support.modelserver import Json, ModelServer
@@ -70,6 +72,7 @@ class Node:
 
     lines: list[tuple[datetime, bytes]] = field(default_factory=list)
     file: int = 0
+    has_containers: bool = True
     runs: bool = True
     partial: bytes = b""
 
@@ -100,6 +103,9 @@ class NodeStore(ModelStore):
     async def log_lines(
         self, namespace: str, pod: str, *, since: str | None = None, **_: Any
     ) -> AsyncGenerator[AsyncGenerator[list[bytes], None], None]:
+        if not self._node.has_containers:
+            raise Invalid("unable to retrieve container logs for containerd://abc")
+
         async def parts() -> AsyncGenerator[list[bytes], None]:
             found = self._node.served(since)
             for begin in range(0, len(found), 7):
@@ -140,6 +146,7 @@ class Site:
         """One reading; at a write the store is away, or the process is killed and another begins."""
         self.objects.live_until(dies_at)
         self.objects.is_away = is_away
+        self._collector._read_at.clear()  # as if it was long ago
         try:
             await self._collector._read_running()
         except KilledError:
@@ -148,9 +155,15 @@ class Site:
             assert is_away
         self.objects.live_until(None)
 
-    async def end(self) -> ExecutionView:
+    def pod_has(self, phase: str, **state: Json) -> None:
+        """The kubelet reports a phase, and the state of the container, which began with the story."""
+        of_step = {"name": names.STEP_CONTAINER, "state": state}
+        status = {"phase": phase, "containerStatuses": [of_step]}
+        self.server.patch(names.PODS, (NAMESPACE, "pod"), {"status": status}, "status")
+
+    async def end(self, phase: str = "Succeeded") -> ExecutionView:
         """The run ends, and the rest of its log is read."""
-        self.server.patch(names.PODS, (NAMESPACE, "pod"), {"status": {"phase": "Succeeded"}}, "status")
+        self.server.patch(names.PODS, (NAMESPACE, "pod"), {"status": {"phase": phase}}, "status")
         status = {
             "phase": "Completed",
             "settled": False,
@@ -304,9 +317,13 @@ async def test_the_oldest_go_first_when_all_is_too_much_and_what_is_too_old_goes
         await asyncio.sleep(0.01)  # the store's clock tells which is older
 
     async def left() -> list[str]:
-        found = {one.path.split("/")[2] async for part in objects.list() for one in part}
-        return sorted(found)
+        paths = [one.path async for part in objects.list() for one in part]
+        assert set(others) <= set(paths), "what is no log stays"
+        return sorted({path.split("/")[2] for path in paths if path not in others})
 
+    others = ["notes.txt", "cluster/default/run-0/results.log", "a/b/c/d/e/00000001.log"]
+    for path in others:
+        await objects.put(path, b"x" * 5_000)
     now = datetime.now(UTC)  # noqa: TID251 - the store's own clock
     cleaner = Cleaner(objects, most_bytes=3_000, keep_seconds=3600)
     await cleaner.clean(now)
@@ -334,6 +351,48 @@ async def test_of_a_pod_that_vanished_what_was_read_is_kept_and_its_end_is_said_
     assert (log.record.complete, bool(log.record.missing_end)) == (True, True)
     assert [line.split()[1] for line in await site.kept()] == [b"%d" % number for number in range(5)]
     assert site.view().metadata.annotations.done_duties == ("Logs",)
+
+
+async def test_of_an_evicted_pod_without_containers_what_was_read_is_kept_and_its_end_is_missing() -> None:
+    site = Site()
+    site.node.write(5, BEGAN)
+    await site.look()
+    site.pod_has("Failed", terminated={"exitCode": 137, "reason": "ContainerStatusUnknown"})
+    site.node.has_containers = False
+    await site.end("Failed")
+    log = await find(site.objects, site.where)
+    assert log is not None
+    assert (log.record.complete, bool(log.record.missing_end)) == (True, True)
+    assert [line.split()[1] for line in await site.kept()] == [b"%d" % number for number in range(5)]
+
+
+async def test_of_a_log_that_is_cut_every_reading_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "CHUNK_BYTES", 1_000)
+    site = Site()
+    for _ in range(12):
+        site.node.write(200, BEGAN)  # about nine chunks, of sixty-four
+        await site.look()
+        (last,) = (await site.kept())[-1:]
+        assert last == b"line %d" % (len(site.node.lines) - 1)
+    assert site._collector.kept_bytes == sum(len(line) + 1 for line in site.node.served(None))
+    numbers = [int(line.split()[1]) for line in await site.kept() if mark_of(line) is None]
+    assert numbers == sorted(set(numbers))
+    assert 60_000 < sum(len(line) + 32 for line in await site.kept()) < 70_000
+
+
+@pytest.mark.parametrize(("before", "is_marked"), [(0.5, False), (60.0, True)])
+async def test_where_a_file_must_have_been_filled_before_the_first_line_there_is_a_mark(
+    before: float, *, is_marked: bool
+) -> None:
+    site = Site()
+    site.pod_has("Running", running={"startedAt": to_wire(BEGAN)})
+    begin = BEGAN + timedelta(seconds=before)
+    for number in range(3_000):  # 330 KB in a second, so 20 MB in a minute
+        site.node.lines.append((begin + timedelta(milliseconds=number / 3), b"%d " % number + b"x" * 80))
+    await site.look()
+    kept = await site.kept()
+    assert len(kept) == 3_000 + is_marked
+    assert (mark_of(kept[0]) is not None) == is_marked
 
 
 PASSWORD: Final = b"hunter2000"

@@ -62,7 +62,8 @@ class ArchivedExecution:
     order: Sequence[str] = field(default=())
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: statistics of months have hundreds of thousands, which would take twice as long to make.
+@dataclass(slots=True)
 class Figures:
     """What statistics need of one run; times in seconds, the start since 1970.
 

@@ -230,7 +230,7 @@ def count(
 
 
 def figures(connection: Connection, where: int | None, query: ExecutionQuery) -> Sequence[AnyRow]:
-    """What statistics need of all that match."""
+    """What statistics need of all that match, in the order of `Figures`; an index has all of it."""
     column = executions.c
     found = select(
         column.status,

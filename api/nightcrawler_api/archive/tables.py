@@ -25,7 +25,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The newest migration, which this version needs. Migrations are numbered, so that they can be compared."""
 
 metadata: Final = MetaData(
@@ -178,6 +178,11 @@ executions = Table(
         "workflow",
         "duration",
         "wait",
+        # With these, all that statistics need.
+        "environment",
+        "executor",
+        "cost",
+        "currency",
     ),
     Index("ix_executions_ended", "namespace_id", "ended_at", "created_at", "name"),
     Index("ix_executions_duration", "namespace_id", "duration", "created_at", "name"),

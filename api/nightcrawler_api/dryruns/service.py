@@ -11,6 +11,7 @@ import msgspec
 from nightcrawler_api.auth.guard import Guard
 from nightcrawler_api.auth.operations import Operation
 from nightcrawler_api.caller import Caller
+from nightcrawler_api.dryruns.nodes import ListedNodes
 from nightcrawler_api.dryruns.schemas import ExecutionDryRun, Prospect, WorkflowDryRun
 from nightcrawler_api.dryruns.verdicts import (
     Question,
@@ -34,13 +35,13 @@ from nightcrawler_crds.building.job import job, pod
 from nightcrawler_crds.building.run import NewJob, PodDefaults, Run, kept_where_all_fit
 from nightcrawler_crds.building.volume import Volume, volume_of
 from nightcrawler_crds.building.volumeclaim import volume_claim
-from nightcrawler_crds.errors import ApiError, Forbidden, Unavailable
+from nightcrawler_crds.errors import ApiError, Unavailable
 from nightcrawler_crds.kube.metadata import Meta
-from nightcrawler_crds.kube.nativeviews import NodeView, VolumeClaimView, WholeJobView
+from nightcrawler_crds.kube.nativeviews import VolumeClaimView, WholeJobView
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.names import JOBS, NODES, PODS, VOLUME_CLAIMS
+from nightcrawler_crds.names import JOBS, PODS, VOLUME_CLAIMS
 from nightcrawler_crds.planning.candidates import Candidate
-from nightcrawler_crds.planning.nodes import NO_NODES, Nodes, nodes_as_seen
+from nightcrawler_crds.planning.nodes import NO_NODES
 from nightcrawler_crds.planning.revision import Revision
 from nightcrawler_crds.v1alpha1 import EnvironmentSpec, WorkflowSpec, conditions
 from nightcrawler_crds.validation import used_profiles, wanted_by
@@ -74,6 +75,7 @@ class DryRunService:
         self._executions = executions
         self._forecasts = forecasts
         self._defaults = defaults
+        self._nodes = ListedNodes(store)
 
     async def execution(self, workflow: str, request: ExecuteRequest, caller: Caller) -> ExecutionDryRun:
         """What would become of an execution; raises what creating it would raise."""
@@ -112,7 +114,7 @@ class DryRunService:
             revision=revision,
             wanted=request.environment,
             environments=self._cluster.environments(),
-            nodes=await self._nodes(),
+            nodes=await self._nodes.current(),
             limits=self._defaults,
             now=now,
         )
@@ -144,13 +146,6 @@ class DryRunService:
         if verdict.waits is not None:
             shown["waitingReason"], shown["message"] = verdict.waits
         return cast("Prospect", shown)
-
-    async def _nodes(self) -> Nodes | None:
-        """The nodes; None if the facade may not list them."""
-        try:
-            return nodes_as_seen(await self._store.list_all(NODES, "", NodeView, on_unreadable=_leave_out))
-        except Forbidden:
-            return None
 
     async def _ask(
         self,
@@ -217,10 +212,6 @@ class DryRunService:
             look_at_refusal(f"the step {step!r}", what, error, verdict)
             return False
         return True
-
-
-def _leave_out(_: object) -> None:
-    """Of a node that cannot be read nothing is known."""
 
 
 def _refused(reason: str, message: str, not_checked: Sequence[str] = ()) -> Prospect:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final
 
 from nightcrawler_api.executions.loglines import parse_log
@@ -168,3 +169,15 @@ def has_terminated(pod: PodView) -> bool:
         return True
     states = (c.state for c in pod.status.container_statuses if c.name == STEP_CONTAINER)
     return any(state.terminated is not None for state in states)
+
+
+def has_begun(pod: PodView) -> bool:
+    """Whether the step's container runs or has terminated, so that there is, or was, a log."""
+    return any(c.state.has_begun for c in pod.status.container_statuses if c.name == STEP_CONTAINER)
+
+
+def began_at(pod: PodView) -> datetime | None:
+    """When the step's container started, to the second; None if it has not, or nobody knows."""
+    state = next((c.state for c in pod.status.container_statuses if c.name == STEP_CONTAINER), None)
+    begun = None if state is None else state.running or state.terminated
+    return None if begun is None else begun.started_at

@@ -1,15 +1,16 @@
 """Logs of steps, from where they are: kept, or still with their Pods.
 
-A log that is kept to its end is read from the store, also while its Pod is there, so that it is the same
-before and after the Pod is gone. Any other is read from its Pod; if that is gone, what is kept of it. In both
-the values of Secrets are masked: in kept ones since they were written.
+A log that is kept to its end, or whose end is lost, is read from the store, also while its Pod is there, so
+that it is the same before and after the Pod is gone. Any other is read from its Pod; if that is gone or
+cannot be read, what is kept of it. In both the values of Secrets are masked: in kept ones since they were
+written.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeGuard
 
 from nightcrawler_api.errors import HistoryUnavailable
 from nightcrawler_api.executions import podlogs
@@ -46,24 +47,20 @@ class StepLogs:
             )
         )
         found: dict[str, StepLog] = {}
-        from_pods = [step for step in steps if in_cluster and not _is_whole(kept[step])]
+        from_pods = [step for step in steps if in_cluster and not is_final(kept[step])]
         if from_pods:
             found = await self._of_pods(execution, from_pods)
-        for step in steps:
-            if step not in found or (not found[step][0] and found[step][1] in _WITHOUT_LOG):
-                found[step] = await self._shown(kept[step], share)
-        return found
+        return {step: await self._or_kept(found.get(step), kept[step], share) for step in steps}
 
     async def of_attempt(
         self, execution: ExecutionView, step: str, attempt: int, *, in_cluster: bool
     ) -> StepLog:
         """The last lines of one attempt, and why they are missing or not all."""
         kept = await self.find(execution, step, attempt)
-        if in_cluster and not _is_whole(kept):
+        found = None
+        if in_cluster and not is_final(kept):
             found = await self._of_pod(execution, step, attempt)
-            if found[0] or found[1] not in _WITHOUT_LOG:
-                return found
-        return await self._shown(kept, MAX_BYTES_OF_STEP)
+        return await self._or_kept(found, kept, MAX_BYTES_OF_STEP)
 
     async def _of_pods(self, execution: ExecutionView, steps: Sequence[str]) -> dict[str, StepLog]:
         try:
@@ -94,6 +91,17 @@ class StepLogs:
         recorded = execution.status.steps.get(step)
         return await self.find(execution, step, max(recorded.attempt, 1) if recorded else 1)
 
+    async def _or_kept(
+        self, found: StepLog | None, kept: KeptLog | HistoryUnavailable | None, most_bytes: int
+    ) -> StepLog:
+        """What was found at a Pod; what is kept, if there was none, or it cannot be read."""
+        lines, why = found if found is not None else podlogs.NO_LOG
+        if why in _WITHOUT_LOG and not lines:
+            return await self._shown(kept, most_bytes)
+        if why and not lines and isinstance(kept, KeptLog):
+            return (await self._shown(kept, most_bytes))[0], why
+        return lines, why
+
     async def _shown(self, kept: KeptLog | HistoryUnavailable | None, most_bytes: int) -> StepLog:
         if kept is None:
             return podlogs.NO_LOG
@@ -112,5 +120,6 @@ def missing_end(kept: KeptLog) -> str:
     return "" if kept.record.complete and not kept.record.missing_end else UNFINISHED
 
 
-def _is_whole(kept: KeptLog | HistoryUnavailable | None) -> bool:
-    return isinstance(kept, KeptLog) and not missing_end(kept)
+def is_final(kept: KeptLog | HistoryUnavailable | None) -> TypeGuard[KeptLog]:
+    """Whether nothing will be added to a kept log any more, because it is whole or its end is lost."""
+    return isinstance(kept, KeptLog) and kept.record.complete

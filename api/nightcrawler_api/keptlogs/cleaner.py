@@ -9,10 +9,11 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 
 from nightcrawler_api.keptlogs.objects import Object, Objects
+from nightcrawler_api.keptlogs.record import is_of_a_log
 
 
 class Cleaner:
-    """Looks at everything in the store.
+    """Looks at all logs in the store, and leaves alone what is no log.
 
     Attributes:
         stored_bytes: What the store had when it was last looked at.
@@ -31,7 +32,8 @@ class Cleaner:
         logs: defaultdict[str, list[Object]] = defaultdict(list)
         async for part in self._objects.list():
             for one in part:
-                logs[one.path.rpartition("/")[0]].append(one)
+                if is_of_a_log(one.path):
+                    logs[one.path.rpartition("/")[0]].append(one)
         by_age = sorted(logs.values(), key=_changed)
         total = sum(map(_bytes, by_age))
         for log in by_age:

@@ -1,10 +1,11 @@
 """Reads the logs of steps from their nodes, and keeps them.
 
-Of Pods that run, every quarter of a minute, from where the last reading ended: the kubelet serves only the
-newest file of a log, 10 MiB as a rule. Of runs that are being cancelled, at once and often: their Pods go as
-soon as they have stopped. Of runs that have ended, at once and to the end; then it is noted on the run, which
-until then keeps its Pods. What is read again after a death is not kept twice, and what is missing is marked
-(`writer`, `logs.place`). The values of Secrets are masked before a line is kept.
+Of Pods that run, soon after their start and every quarter of a minute, from where the last reading ended:
+the kubelet serves only the newest file of a log, 10 MiB as a rule. More often of those that write much, and
+of runs that are being cancelled: their Pods go as soon as they have stopped. Of runs that have ended, at
+once and to the end; then it is noted on the run, which until then keeps its Pods. What is read again after
+a death is not kept twice, and what is missing is marked (`writer`, `logs.place`, `logs.beginning`). The
+values of Secrets are masked before a line is kept.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from nightcrawler_api.keeping.notes import Notes, owes
 from nightcrawler_api.keptlogs.objects import Objects
 from nightcrawler_api.keptlogs.record import Record, Where, limits
 from nightcrawler_api.keptlogs.writer import Writer, read_record
+from nightcrawler_api.logs.beginning import with_beginning
 from nightcrawler_api.logs.place import Read, Reader
 from nightcrawler_api.masks import Masks
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.hub import Change
+from nightcrawler_crds import clock
 from nightcrawler_crds.errors import ApiError, Invalid, NotFound
 from nightcrawler_crds.kube.nativeviews import PodView
 from nightcrawler_crds.kube.store import Store
@@ -38,6 +41,10 @@ log = logging.getLogger(__name__)
 
 DUTY: Final = "Logs"
 PERIOD_SECONDS: Final = 15.0
+_LOOK_SECONDS: Final = 5.0
+"""How often the Pods that run are listed: those whose log was not read yet are read then."""
+_SHORT_SECONDS: Final = 3.0
+"""Most steps that are younger end before they have written much: they are read once, at their end."""
 _NOISY_SECONDS: Final = 2.0
 _NOISY_BYTES: Final = 1 << 20
 """Who writes more between two readings is read again soon, before the kubelet begins another file."""
@@ -87,7 +94,9 @@ class Collector:
         self._records: dict[Where, Record] = {}
         self._ended: dict[str, ExecutionView] = {}
         self._news = asyncio.Event()
-        self._read_at = 0.0
+        self._looked_at = 0.0
+        self._read_at: dict[str, float] = {}
+        """When the logs of Pods that run were read, by UID."""
         self._noisy: set[str] = set()
         self._cancelled: set[str] = set()
 
@@ -114,8 +123,8 @@ class Collector:
 
     @property
     def _due_at(self) -> float:
-        """When the Pods that run are to be read next."""
-        return self._read_at + (_NOISY_SECONDS if self._noisy or self._cancelled else PERIOD_SECONDS)
+        """When the Pods that run are to be looked at next."""
+        return self._looked_at + (_NOISY_SECONDS if self._noisy or self._cancelled else _LOOK_SECONDS)
 
     async def _wait(self) -> None:
         try:
@@ -147,7 +156,7 @@ class Collector:
                 self._news.set()
         elif view.spec.cancel and uid not in self._cancelled:
             self._cancelled.add(uid)
-            self._read_at = 0.0
+            self._looked_at = 0.0
             self._news.set()
 
     # --- which Pods ----------------------------------------------------------------------------------
@@ -176,16 +185,14 @@ class Collector:
             record = self._records[where]
             if where not in there and not record.complete:
                 # Evicted, or its node is gone: what was read before is all there is.
-                record.complete, record.missing_end = True, podlogs.GONE
-                await self._writer(where, record).save()
+                await self._lose_end(where, record)
             del self._records[where]
         await self._notes.note(view, DUTY)
         return True
 
     async def _read_running(self) -> None:
-        """Read what steps have written since, that run."""
-        self._read_at = time.monotonic()
-        self._noisy.clear()
+        """Read what steps have written since, that run; of each Pod whose turn it is."""
+        now = self._looked_at = time.monotonic()
         pods = await self._store.list_all(
             PODS,
             self._cluster.namespace,
@@ -193,11 +200,30 @@ class Collector:
             label_selector=LABEL_EXECUTION_UID,
             field_selector="status.phase=Running",
         )
-        await _gathered(
-            self._read(attempt, view)
+        due = [
+            (attempt, view)
             for attempt in self._attempts(pods)
-            if self._is_kept(attempt.pod) and (view := self._execution_of(attempt.pod)) is not None
-        )
+            if self._is_kept(attempt.pod)
+            and self._is_due(attempt.pod, now)
+            and (view := self._execution_of(attempt.pod)) is not None
+        ]
+        running = {pod.metadata.uid for pod in pods}
+        self._noisy &= running
+        self._read_at = {uid: at for uid, at in self._read_at.items() if uid in running}
+        self._read_at |= {attempt.pod.metadata.uid: now for attempt, _ in due}
+        await _gathered(self._read(attempt, view) for attempt, view in due)
+
+    def _is_due(self, pod: PodView, now: float) -> bool:
+        """Whether the log of a Pod that runs is to be read now."""
+        uid = pod.metadata.uid
+        if uid in self._noisy or pod.metadata.labels.execution_uid in self._cancelled:
+            return True
+        read_at = self._read_at.get(uid)
+        if read_at is not None:
+            return now - read_at >= PERIOD_SECONDS - _LOOK_SECONDS / 2
+        began = podlogs.began_at(pod)
+        # By the clock of its node, which may be ahead.
+        return began is None or not 0 <= (clock.utcnow() - began).total_seconds() < _SHORT_SECONDS
 
     def _is_kept(self, pod: PodView) -> bool:
         """Whether the workflow of a Pod keeps its logs."""
@@ -241,17 +267,25 @@ class Collector:
             except NotFound:
                 return False  # it is found to be gone when it is not listed any more
             except Invalid:
-                # It waits to start, or has ended without ever starting.
+                if complete and (record.written or podlogs.has_begun(attempt.pod)):
+                    # It was evicted, and the kubelet has removed its containers.
+                    await self._lose_end(attempt.where, record)
+                # Otherwise it waits to start, or has ended without ever starting.
                 return complete
             except ApiError as error:
                 log.debug("the log of %s cannot be read now: %s", attempt.pod.metadata.name, error)
                 return False
 
+    async def _lose_end(self, where: Where, record: Record) -> None:
+        """Note that there is no more of a log than what was read before."""
+        record.complete, record.missing_end = True, podlogs.GONE
+        await self._writer(where, record).save()
+
     async def _read_on(self, attempt: _Attempt, record: Record, mask: Mask, *, complete: bool) -> bool:
-        writer, before, gaps = self._writer(attempt.where, record), record.bytes, record.gaps
+        writer, before, gaps = self._writer(attempt.where, record), record.written, record.gaps
         try:
             await self._copy(attempt.pod, Reader(record.place), writer, mask, complete=complete)
-            added = record.bytes - before
+            added = record.written - before
             if added or complete:
                 record.complete = complete
                 await writer.save()
@@ -259,10 +293,12 @@ class Collector:
             # It counts lines that are not stored: the next reading goes on from what is.
             self._records.pop(attempt.where, None)
             raise
-        self.kept_bytes += max(added, 0)
+        self.kept_bytes += added
         self.gaps += record.gaps - gaps
         if added > _NOISY_BYTES and not complete:
             self._noisy.add(attempt.pod.metadata.uid)
+        else:
+            self._noisy.discard(attempt.pod.metadata.uid)
         return complete
 
     async def _copy(
@@ -277,12 +313,15 @@ class Collector:
             since=reader.place.since,
             unfinished=complete,
         ) as parts:
-            async for lines in parts:
+            began = podlogs.began_at(pod) if reader.place.count == 0 else None
+            async for lines, late in with_beginning(parts, began):
+                gap = late
                 for line in lines:
                     what = reader.take(line)
                     if what is not Read.AGAIN:
-                        gap = what is Read.NEW_AFTER_A_GAP
+                        gap = gap or what is Read.NEW_AFTER_A_GAP
                         await writer.add(mask.of_line(line), reader.place, after_gap=gap)
+                        gap = False
 
     async def _record(self, attempt: _Attempt) -> Record:
         where, labels = attempt.where, attempt.pod.metadata.labels

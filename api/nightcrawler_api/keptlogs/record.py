@@ -11,6 +11,7 @@ that begins as no line of a kubelet does.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +24,9 @@ CHUNK_BYTES: Final = 1 << 20
 _MARK: Final = b"\x1e"
 _STEP_DIGITS: Final = 16
 RECORD: Final = "record.json"
+
+
+_OBJECT: Final = re.compile(r"[^/]+/[^/]+/[^/]+/[0-9a-f]{16}/\d{6,}/(?:record\.json|\d{8,}\.log)")
 
 
 class Record(msgspec.Struct, rename="camel"):
@@ -67,6 +71,11 @@ class Record(msgspec.Struct, rename="camel"):
         """Up to where the log was read."""
         return Place(self.attempt, self.second, self.count, self.newest)
 
+    @property
+    def written(self) -> int:
+        """How many bytes were kept at some time, also those that were removed since."""
+        return self.bytes + self.cut
+
     def chunks(self) -> Iterator[int | None]:
         """The numbers of the chunks that count, in order; None where some were removed."""
         yield from range(min(self.head, self.last + 1))
@@ -106,9 +115,14 @@ class Where:
         return f"{self.folder}/{number:08}.log"
 
 
+def is_of_a_log(path: str) -> bool:
+    """Whether a path is one of those that `Where` makes: a bucket may have other people's objects too."""
+    return _OBJECT.fullmatch(path) is not None
+
+
 def gap() -> bytes:
     """The mark of lines that the node did not have any more."""
-    return _MARK + b"lines are missing here: the node keeps only the newest part of a long log\n"
+    return _MARK + b"lines may be missing here: the node keeps only the newest part of a long log\n"
 
 
 def cut_mark(removed: int) -> bytes:
@@ -119,7 +133,7 @@ def cut_mark(removed: int) -> bytes:
 
 def mark_of(line: bytes) -> str | None:
     """The sentence of a mark; None if a line is none."""
-    return line[1:].decode() if line.startswith(_MARK) else None
+    return line[1:].decode(errors="replace") if line.startswith(_MARK) else None
 
 
 def limits(most_bytes: int) -> tuple[int, int]:

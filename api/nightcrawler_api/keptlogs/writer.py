@@ -39,13 +39,13 @@ class Writer:
         """Add a line, without its end, and the place after it."""
         if self._chunk is None:
             self._chunk = await self._last_chunk()
+        if self._chunk and len(self._chunk) + len(line) >= CHUNK_BYTES:
+            await self._roll(self._chunk)
         if after_gap:
             self.record.gaps += 1
             self._append(self._chunk, gap())
         self._append(self._chunk, line + b"\n")
         self._note(place)
-        if len(self._chunk) >= CHUNK_BYTES:
-            await self._roll(self._chunk)
 
     async def save(self) -> None:
         """Store what was added."""

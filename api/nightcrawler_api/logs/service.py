@@ -21,7 +21,7 @@ from nightcrawler_api.executions import podlogs
 from nightcrawler_api.executions.finding import Finder
 from nightcrawler_api.executions.loglines import parse_line
 from nightcrawler_api.executions.podlogs import has_terminated
-from nightcrawler_api.executions.steplogs import StepLogs, missing_end
+from nightcrawler_api.executions.steplogs import StepLogs, is_final, missing_end
 from nightcrawler_api.keptlogs.reader import KeptLog
 from nightcrawler_api.keptlogs.record import mark_of
 from nightcrawler_api.logs.place import Place, Read, Reader, stamp_of
@@ -103,12 +103,11 @@ class LogService:
         """
         _, found = await self._finder.of_workflow(workflow, name, caller, Operation.SHOW_LOG)
         kept = await self._logs.find(found.view, step, attempt)
-        whole = isinstance(kept, KeptLog) and not missing_end(kept)
         pod = None
-        if found.row is None and not whole:
+        if found.row is None and not is_final(kept):
             pod = await podlogs.pod_of_attempt(self._store, found.view, step, attempt)
         if pod is not None:
-            return self._text(pod, await self._masks.of(found.view))
+            return self._text(pod, await self._masks.of(found.view), kept)
         if isinstance(kept, KeptLog):
             return self._kept_text(kept)
         if kept is not None:
@@ -120,15 +119,24 @@ class LogService:
         # The values of Secrets were masked before it was kept.
         async for lines in kept.lines():
             yield b"".join(map(_plain_or_mark, lines))
+        if sentence := missing_end(kept):
+            yield _shown_mark(sentence)
 
-    async def _text(self, pod: PodView, mask: Mask) -> AsyncGenerator[bytes, None]:
+    async def _text(
+        self, pod: PodView, mask: Mask, kept: KeptLog | HistoryUnavailable | None
+    ) -> AsyncGenerator[bytes, None]:
         meta = pod.metadata
-        with suppress(Invalid):  # it waits to start, so there is nothing yet
+        try:
             async with self._store.log_lines(
                 meta.namespace, meta.name, container=STEP_CONTAINER, follow=False
             ) as parts:
                 async for lines in parts:
                     yield b"".join(_plain(line, mask) for line in lines)
+        except Invalid:
+            # It waits to start, so there is nothing yet; or was evicted, and its containers are removed.
+            if isinstance(kept, KeptLog):
+                async for part in self._kept_text(kept):
+                    yield part
 
     async def follow(
         self, workflow: str, name: str, step: str, begin: Place, caller: Caller, *, only: bool
@@ -182,15 +190,16 @@ class LogService:
     ) -> AsyncGenerator[bytes, None]:
         """Events with the lines of an attempt after a place, from its Pod, else from what is kept."""
         pod = await podlogs.pod_of_attempt(self._store, execution, step, reading.place.attempt)
-        reader = Reader(reading.place)
-        if pod is not None:
+        reader, kept = Reader(reading.place), None
+        if pod is None or has_terminated(pod):
+            kept = await self._logs.find(execution, step, reading.place.attempt)
+        if pod is not None and not is_final(kept):
             reading.has_pod, reading.complete = True, has_terminated(pod)
             mask = await self._masks.of(execution)
             async for events in self._read(pod, reader, mask, follow=not reading.complete):
                 reading.place = reader.place
                 yield events
             return
-        kept = await self._logs.find(execution, step, reading.place.attempt)
         if isinstance(kept, KeptLog):
             async for events in _read_kept(kept, reader):
                 reading.place = reader.place
@@ -317,7 +326,11 @@ def _event(name: str, data: Any, id_: str | None) -> bytes:
 
 def _plain_or_mark(line: bytes) -> bytes:
     mark = mark_of(line)
-    return _plain(line) if mark is None else f"[{mark}]\n".encode()
+    return _plain(line) if mark is None else _shown_mark(mark)
+
+
+def _shown_mark(sentence: str) -> bytes:
+    return f"[{sentence}]\n".encode()
 
 
 def _plain(line: bytes, mask: Mask = NOTHING_HIDDEN) -> bytes:

@@ -1,7 +1,11 @@
-"""Use case of statistics: show those of the executions that match, cached and archived."""
+"""Use case of statistics: show those of the executions that match, cached and archived.
+
+There may be hundreds of thousands, so threads count them, while others are served.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, cast
@@ -55,10 +59,10 @@ class StatisticsService:
         runs = await self._figures(asked, seen)
         groups: list[StatisticsGroup] = []
         if asked.group_by is not None:
-            groups = await self._groups(
-                list(grouped(runs, asked.group_by, self._default_user).items()), asked.group_by, asked
-            )
-        return {**statistics_of(runs), "groups": groups}
+            found = await asyncio.to_thread(grouped, runs, asked.group_by, self._default_user)
+            groups = await self._groups(list(found.items()), asked.group_by, asked)
+        of_all: Statistics = await asyncio.to_thread(statistics_of, runs)
+        return {**of_all, "groups": groups}
 
     async def table(self, asked: StatisticsParameters, caller: Caller) -> str:
         """The same as CSV: a line for each group, or one for all that match."""
@@ -70,7 +74,7 @@ class StatisticsService:
         """A page of the groups of a list of executions."""
         seen = await self._guard.seen(caller, Operation.LIST_ALL_EXECUTIONS)
         query = self._query(asked, seen)
-        groups = grouped(await self._figures(asked, seen), by, self._default_user)
+        groups = await asyncio.to_thread(grouped, await self._figures(asked, seen), by, self._default_user)
         ordered = in_list_order(groups, query.ordering, clock.utcnow())
         some = ordered[asked.offset : asked.offset + asked.limit]
         return {
@@ -92,9 +96,10 @@ class StatisticsService:
     ) -> list[StatisticsGroup]:
         keys = [name for name, _ in groups]
         names = await self._names(keys, asked) if by == "workflow" else {}
+        shown = await asyncio.to_thread(lambda: [statistics_of(members) for _, members in groups])
         return [
-            cast("StatisticsGroup", {**self._head(name, by, names), **statistics_of(members)})
-            for name, members in groups
+            cast("StatisticsGroup", {**self._head(name, by, names), **of})
+            for name, of in zip(keys, shown, strict=True)
         ]
 
     def _head(self, name: str, by: GroupBy, names: Mapping[str, str]) -> dict[str, str]:
