@@ -106,10 +106,13 @@ class ArchiveReader:
                     began / 1e6,
                     took / 1e6,
                     None if wait is None else wait / 1e6,
-                    *rest,
-                    namespace=self._cluster.namespace,
+                    environment,
+                    executor,
+                    cost,
+                    currency,
+                    self._cluster.namespace,
                 )
-                for status, of, began, took, wait, *rest in found
+                for status, of, began, took, wait, environment, executor, cost, currency in found
             ]
 
         found, state = await self._ask(ask)

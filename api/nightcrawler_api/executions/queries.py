@@ -66,7 +66,7 @@ class ExecutionFilters(QueryParameters):
     to: Moment = Field(None, description="Only those started before this time: RFC 3339, or a date.")
 
 
-class Across(QueryParameters):
+class Across(ExecutionFilters):
     """Filters of executions of several workflows."""
 
     workflow: Annotated[Annotated[str, Field(max_length=253)] | None, Unset()] = Field(
@@ -128,7 +128,7 @@ class AllExecutionsParameters(ExecutionParameters, Across, Grouped):
     """Query parameters of the executions of all workflows."""
 
 
-class BulkCancelParameters(ExecutionFilters, Across):
+class BulkCancelParameters(Across):
     """Query parameters of a cancellation of many executions."""
 
     # A misspelt filter would cancel more than is meant.

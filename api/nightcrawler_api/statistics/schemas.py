@@ -6,12 +6,12 @@ from typing import NotRequired
 
 from typing_extensions import TypedDict
 
-from nightcrawler_api.executions.queries import Across, ExecutionFilters, Grouped, Sourced, Tabular
+from nightcrawler_api.executions.queries import Across, Grouped, Sourced, Tabular
 from nightcrawler_api.executions.schemas import Cost
 from nightcrawler_api.state.statuses import ExecutionStatus
 
 
-class StatisticsParameters(ExecutionFilters, Across, Sourced, Grouped, Tabular):
+class StatisticsParameters(Across, Sourced, Grouped, Tabular):
     """Query parameters of statistics."""
 
 
