@@ -192,6 +192,38 @@ def test_an_archive_comes_with_an_upgrade_and_keeps_what_the_cluster_loses(relea
     assert release.get("/api/executions?limit=1")["executions"][0]["id"] == run
 
 
+def test_callers_are_known_by_their_tokens_and_may_do_what_kubernetes_allows_them(release: Release) -> None:
+    release.install("--set=callers.mode=kubernetes", "--set=archive.enabled=true")
+    viewer, editor = release.add_account("viewer", "view"), release.add_account("editor", "edit")
+    stranger = release.add_account("stranger")
+
+    status, problem = release.ask_as("", "GET", "/api/workflows")
+    assert (status, problem["status"]) == (401, 401)
+    assert release.ask_as(f"{viewer}x", "GET", "/api/workflows")[0] == 401
+    assert release.ask_as(viewer, "POST", "/api/workflows", _WORKFLOW)[0] == 403
+    status, made = release.ask_as(editor, "POST", "/api/workflows", _WORKFLOW)
+    assert status == 201
+    path = f"/api/workflows/{made['id']}"
+
+    status, shown = release.ask_as(viewer, "GET", path)
+    assert (status, shown["creator"]) == (200, f"system:serviceaccount:{HOME}:editor")
+    assert release.ask_as(viewer, "POST", f"{path}/execute", {})[0] == 403
+    assert release.ask_as(viewer, "DELETE", path)[0] == 403
+    assert release.ask_as(stranger, "GET", path)[0] == 404, "whoever does not see it learns nothing of it"
+    assert release.ask_as(stranger, "GET", "/api/workflows")[1]["total"] == 0
+
+    status, started = release.ask_as(editor, "POST", f"{path}/execute", {})
+    assert status < 300, started
+    run = f"{path}/executions/{started['executionId']}"
+    ended: Json = eventually(
+        lambda: release.ask_as(viewer, "GET", run)[1],
+        until=lambda one: one["status"] not in ("pending", "running"),
+        what="the end of the run",
+        within=120,
+    )
+    assert (ended["status"], ended["executor"]) == ("completed", f"system:serviceaccount:{HOME}:editor")
+
+
 def test_the_image_has_no_shell_and_says_what_is_in_it(release: Release) -> None:
     sbom = "/usr/share/doc/nightcrawler/sbom.cdx.json"
     program = f"import json; print(json.load(open({sbom!r}))['bomFormat'])"

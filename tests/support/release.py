@@ -117,16 +117,46 @@ class Release:
         seen: Json = eventually(lambda: self.get(path), until=ended, what=f"the end of {run}", within=180)
         return seen
 
+    def ask_as(self, token: str, method: str, path: str, body: Json | None = None) -> tuple[int, Json]:
+        """The facade's status and answer to a caller with this token; without one if it is empty."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        asked = {"method": method, "url": f"{self._address}{path}", "headers": headers, "json": body}
+        answered = subprocess.run(
+            self._in_its_network("tests.support.onerequest"),
+            cwd=ROOT,
+            input=json.dumps(asked),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        answer: Json = json.loads(answered.stdout)
+        return answer["status"], answer["body"]
+
+    def add_account(self, name: str, role: str = "") -> str:
+        """The token of a new service account, with one of Kubernetes' own roles in the home namespace."""
+        where = f"--namespace={HOME}"
+        self.cluster.kubectl("create", "serviceaccount", name, where)
+        if role:
+            bound = (f"--clusterrole={role}", f"--serviceaccount={HOME}:{name}")
+            self.cluster.kubectl("create", "rolebinding", name, *bound, where)
+        return self.cluster.kubectl("create", "token", name, where).strip()
+
+    @property
+    def _address(self) -> str:
+        service = self.cluster.api.get(f"/api/v1/namespaces/{NAMESPACE}/services/{_SERVICE}")
+        return f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
+
+    def _in_its_network(self, module: str, *arguments: str) -> list[str]:
+        """The command that runs a module where the cluster's Services have their addresses."""
+        state = load_state(self.cluster.folder)
+        assert state is not None
+        return [*namespaces.network(state.network).enter(), sys.executable, "-m", module, *arguments]
+
     @contextlib.contextmanager
     def load(self, *arguments: str) -> Iterator[Load]:
         """A steady load on the facade's Service, from the cluster's own network, until the block ends."""
-        state = load_state(self.cluster.folder)
-        assert state is not None
-        service = self.cluster.api.get(f"/api/v1/namespaces/{NAMESPACE}/services/{_SERVICE}")
-        url = f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
-        command = [sys.executable, "-m", "tests.support.steadyload", url, *arguments]
         process = subprocess.Popen(
-            [*namespaces.network(state.network).enter(), *command],
+            self._in_its_network("tests.support.steadyload", self._address, *arguments),
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
