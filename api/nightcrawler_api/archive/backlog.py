@@ -41,7 +41,7 @@ class Backlog:
         self.lost = 0
         self._index = index
         self.namespace = ""
-        """The only namespace of which something is archived; empty: every one."""
+        """The only namespace whose objects are archived; empty: all namespaces."""
         self._runs: dict[str, ExecutionView] = {}
         self._deleted: dict[str, None] = {}
         self._refused: set[str] = set()

@@ -108,7 +108,7 @@ def unrecorded(connection: Connection, place: Place, records: Sequence[Record]) 
 
 
 def places(connection: Connection, cluster: str) -> list[str]:
-    """The namespaces of a cluster of which something is kept."""
+    """The namespaces of a cluster that have records or marks."""
     found = select(namespaces.c.name).where(namespaces.c.cluster == cluster).order_by(namespaces.c.name)
     return list(connection.execute(found).scalars())
 

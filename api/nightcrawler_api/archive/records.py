@@ -61,7 +61,7 @@ class SqlRecords:
     Args:
         store: The API server, for what the cache does not have.
         cluster: The cached state of the cluster.
-        database: Where they are kept; whoever made it closes it.
+        database: Where they are kept; its creator closes it.
         keep_seconds: For how long.
         write_line: Writes the line of a record of others.
     """
@@ -165,7 +165,7 @@ class SqlRecords:
             return
 
     async def _places(self) -> list[str]:
-        """The namespaces that are served and can be read: of which something is there, or was."""
+        """The namespaces to observe: served, readable, and with workflows or records."""
         cluster = self._identity()
         kept = await self._database.read(lambda connection: recordrows.places(connection, cluster))
         there = {one.namespace for one in self._cluster.index.protections}

@@ -90,7 +90,7 @@ def may_create(caller: Caller, namespace: str) -> bool:
 def access_for(current: Mapping[str, Any], changes: Mapping[str, Any]) -> Words:
     """What a merge patch of a workflow's spec takes; Edit if it changes nothing.
 
-    Who may do what is changed by whoever has Full Access, and when it runs by whoever may run it.
+    Changing visibility or permissions takes Full Access; changing the schedule takes Execute.
     """
     config = changes.get("config", {})
     if not isinstance(config, Mapping):  # null removes all that there is in it; the rest is refused later

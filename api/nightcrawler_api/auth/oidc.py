@@ -74,7 +74,7 @@ class OidcCallers:
             IdentityUnavailable: It is signed with a key that cannot be looked up now.
         """
         await self._keys.refresh()
-        # The token itself is not kept: whoever could read the memory could use it.
+        # A digest in place of the token: a token that leaks from memory could be used.
         digest = hashlib.blake2b(token.encode(errors="surrogateescape"), digest_size=32).digest()
         now = time.time()
         kept = self._kept.get(digest)

@@ -77,7 +77,7 @@ def identity_of(settings: Settings, store: Store) -> Identity:
     """
     if settings.identity == "none":
         return Identity(Teams(NOBODY))
-    # In kubernetes mode RBAC says who is of which team, and the file only who has which role.
+    # In kubernetes mode RBAC grants access to namespaces; the file assigns roles and administrators only.
     rules = NOBODY if settings.identity == "kubernetes" else everyone_of(settings.namespace)
     teams = Teams(rules, settings.teams_file)
     if settings.identity == "kubernetes":

@@ -66,14 +66,14 @@ class TeamRules(_Part):
 
 
 def everyone_of(namespace: str) -> TeamRules:
-    """The rules without a file: whoever is identified is of the team of one namespace."""
+    """The rules without a file: every authenticated caller is a member of one namespace's team."""
     return TeamRules(teams=(Team(namespaces=(namespace,), groups=(TeamGroup(name=ANYONE),)),))
 
 
 NOBODY: Final = TeamRules()
 
 ANYONE: Final = "*"
-"""As the name of a group: whoever is identified."""
+"""The group name that matches every authenticated caller."""
 
 
 def placed(rules: TeamRules, caller: Caller) -> Caller:

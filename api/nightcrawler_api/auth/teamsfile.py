@@ -72,7 +72,7 @@ class Teams:
             rules = _parse(text)
         except (OSError, ValueError) as error:
             if (failure := _sentence(error)) != self.failure:
-                log.error(  # noqa: TRY400 - a sentence for whoever wrote the file
+                log.error(  # noqa: TRY400 - the author of the file needs no traceback
                     "the teams file cannot be used, and its former content stays in effect: %s", failure
                 )
             self.failure = failure

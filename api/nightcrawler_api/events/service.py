@@ -98,7 +98,7 @@ class EventService:
             return workflow.protection in seen
         if entry.kind == WORKFLOWS.plural:
             return False
-        # The run is gone, and its workflow too: whoever saw that to the end.
+        # Run and workflow are deleted: callers who could see the workflow when it was.
         known = self._cluster.journal.workflow((namespace, entry.workflow))
         return known is not None and bool(known.before) and known.before[-1][0] in seen
 

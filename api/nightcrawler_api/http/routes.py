@@ -18,7 +18,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Options(TypedDict):
-    """What is said of a route, as with FastAPI; `responses` is for the document alone."""
+    """Options of a route, as in FastAPI; `responses` is used by the document only."""
 
     summary: str
     responses: NotRequired[Mapping[int | str, dict[str, Any]]]
@@ -62,16 +62,16 @@ class Routes:
     def add_to(self, app: FastAPI, *, documented: bool = False) -> None:
         """Let an application serve them, or, `documented`, make the document of them."""
         for method, path, function, options in self._declared:
-            told: dict[str, Any] = {**options}
+            used: dict[str, Any] = {**options}
             if not documented:
-                told.pop("responses", None)
+                used.pop("responses", None)
             app.router.add_api_route(
                 self.prefix + path,
                 function,
                 methods=[method],
                 tags=[*self._tags],
                 route_class_override=self._route_class,
-                **told,
+                **used,
             )
 
     def _declare(self, method: str, path: str, options: Options) -> Callable[[Function], Function]:

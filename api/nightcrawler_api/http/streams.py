@@ -50,8 +50,8 @@ class Streams:
             own = sum(owner == caller.key for owner in self._open.values())
             if own >= self._per_caller:
                 raise TooManyOfCaller(
-                    f"{caller} has {own} open streams, the most that one caller may have; close one; whoever "
-                    "installed this can allow more with NIGHTCRAWLER_MAX_STREAMS_PER_CALLER"
+                    f"{caller} has {own} open streams, the most that one caller may have; close one; the "
+                    "administrator can allow more with NIGHTCRAWLER_MAX_STREAMS_PER_CALLER"
                 )
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Changes of workflows: by whoever may, to what they are now, and to the versions that a condition allows."""
+"""Changes of workflows: permission, then the precondition, then the write to the current version."""
 
 from __future__ import annotations
 

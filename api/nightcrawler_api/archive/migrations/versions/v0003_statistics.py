@@ -9,7 +9,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Make it anew, wider."""
+    """Create the index again with more columns. A migration stays as it was, whatever `tables` has later."""
     op.drop_index("ix_executions_started", table_name="executions")
     op.create_index(
         "ix_executions_started",
