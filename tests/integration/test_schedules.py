@@ -231,7 +231,7 @@ def test_every_time_runs_once_however_often_the_operator_is_killed(operators: Op
     def started() -> Counter[str]:
         return Counter(
             change.object["spec"]["trigger"]["scheduledTime"]
-            for change in history.of(names.EXECUTIONS)
+            for change in history.until_now(names.EXECUTIONS)
             if change.kind == "ADDED"
         )
 

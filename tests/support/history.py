@@ -92,19 +92,26 @@ class History:
             assert not one._thread.is_alive(), "the recording of a history does not end"
 
     def of(self, resource: Resource) -> list[Change]:
-        """The changes of all objects of a kind; those that come later are not added.
+        """The changes of all objects of a kind until it was first asked; those that come later are not added.
 
         Raises:
             AssertionError: The API server did not send all of them.
         """
-        if resource not in self._known:
-            now: Json = self._team.cluster.api.get(self._team.path(resource))
-            until = int(now["metadata"]["resourceVersion"])
-            self._known[resource] = eventually(
-                lambda: [change for change in tuple(self._recorded[resource]) if change.number <= until],
-                until=lambda changes: self._leads_to(now, changes),
-                what=f"all changes of {resource.plural} {self._broken.get(resource, '')}",
-            )
+        return self._known[resource] if resource in self._known else self.until_now(resource)
+
+    def until_now(self, resource: Resource) -> list[Change]:
+        """The changes of all objects of a kind until now, for instance to wait for one of them.
+
+        Raises:
+            AssertionError: The API server did not send all of them.
+        """
+        now: Json = self._team.cluster.api.get(self._team.path(resource))
+        until = int(now["metadata"]["resourceVersion"])
+        self._known[resource] = eventually(
+            lambda: [change for change in tuple(self._recorded[resource]) if change.number <= until],
+            until=lambda changes: self._leads_to(now, changes),
+            what=f"all changes of {resource.plural} {self._broken.get(resource, '')}",
+        )
         return self._known[resource]
 
     def first(self, resource: Resource, matches: Callable[[Change], bool]) -> Change:
