@@ -12,7 +12,7 @@ def utcnow() -> datetime:
 
 def to_wire(moment: datetime) -> str:
     """Kubernetes' form of a time: RFC 3339, whole seconds, `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
 
 
 def to_wire_micro(moment: datetime) -> str:
