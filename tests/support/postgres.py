@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -42,9 +42,10 @@ def programs() -> Path:
 
 
 class Postgres:
-    """A server on loopback; everybody needs the password."""
+    """A server on loopback; everybody needs the password. `settings` are in addition to its own defaults."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Sequence[str] = _QUICK) -> None:
+        self._settings = settings
         self.port = ports.pick(["postgres"])["postgres"]
         self._folder = folder
         self._programs = programs()
@@ -69,7 +70,7 @@ class Postgres:
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
         settings = [
-            *_QUICK,
+            *self._settings,
             f"port={self.port}",
             "listen_addresses=127.0.0.1",
             f"unix_socket_directories={self._folder}",
@@ -154,12 +155,12 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def a_server() -> Iterator[Postgres]:
+def a_server(settings: Sequence[str] = _QUICK) -> Iterator[Postgres]:
     """A server that runs; it and its files are gone afterwards."""
     # Not in pytest's folders, which other users cannot enter.
     folder = Path(tempfile.mkdtemp(prefix="nightcrawler-postgres-"))
     folder.chmod(0o755)
-    server = Postgres(folder)
+    server = Postgres(folder, settings)
     try:
         server.create()
         server.start()

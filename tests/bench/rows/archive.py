@@ -8,7 +8,7 @@ the archiver does. Fifty clients ask once a second each, at any moment of it; wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -56,10 +56,11 @@ async def measure(sizes: Sizes) -> Measured:
         runs = [of.count(number) for number in range(len(workflows))]
         found: dict[str, Looks] = {}
         meter = Meter(here.processes)
-        for name, url in _databases(here):
+        for name, url, tidy in _databases(here):
             await _archive(here, url, sizes, workflows, of, now)
             await here.start_facade(keep="archive", archive_url=url)
             await _until_all_are_shown(here, sizes)
+            tidy()
             await _visit(here, sizes, _WARM_SECONDS, runs)
             found[name] = await _visit(here, sizes, sizes.list_seconds, runs)
             await here.stop_facade()
@@ -95,14 +96,17 @@ async def _at_rest() -> float:
         return round(sum((await quiet_pss(here, (NIGHTCRAWLER.name, FACADE))).values()), 1)
 
 
-def _databases(here: Site) -> Iterator[tuple[str, str]]:
-    """Each database with its URL, migrated and empty; the server ends with the loop."""
+def _databases(here: Site) -> Iterator[tuple[str, str, Callable[[], object]]]:
+    """Each database with its URL, migrated and empty, and what it does by itself within a minute.
+
+    The server has the settings that it comes with, and ends with the loop.
+    """
     url = f"sqlite:///{here.folder / 'archive.db'}"
     migrate(url)
-    yield "sqlite", url
-    with a_server() as server:
+    yield "sqlite", url, lambda: None
+    with a_server(settings=()) as server:
         migrate(server.url())
-        yield "postgresql", server.url()
+        yield "postgresql", server.url(), lambda: server.execute("VACUUM ANALYZE")
 
 
 async def _visit(here: Site, sizes: Sizes, seconds: float, runs: list[int]) -> Looks:
