@@ -112,7 +112,7 @@ async def test_lists_show_what_a_run_has_cost(archive_url: str) -> None:
             ended("a", cost={"amount": 0.1, "currency": "EUR"}), ended("b", cost={"amount": 2}), ended("c")
         )
         page = await made.reader.page(ExecutionQuery(), None, skip=0, most=10)
-        shown = {one.id: presenter.row(one.run.view, "", NOW).get("cost") for one in page.rows}
+        shown = {one.id: presenter.row(one.view, "", NOW).get("cost") for one in page.rows}
         assert shown == {"a": {"amount": 0.1, "currency": "EUR"}, "b": {"amount": 2.0}, "c": None}
 
 
@@ -128,7 +128,7 @@ async def test_lists_and_details_show_what_a_run_has_used(archive_url: str) -> N
         run = ended("a", steps={"one": step}, resourceUsage={"cpu": 48, "gpu": 0})
         await made.archive(run, ended("b"))
         page = await made.reader.page(ExecutionQuery(), None, skip=0, most=10)
-        shown = {one.id: presenter.row(one.run.view, "", NOW).get("resourceUsage") for one in page.rows}
+        shown = {one.id: presenter.row(one.view, "", NOW).get("resourceUsage") for one in page.rows}
         assert shown == {"a": {"cpu": 48, "gpu": 0}, "b": None}
         found = await made.reader.execution("a", None)
         assert found is not None
@@ -306,7 +306,7 @@ async def test_a_text_that_postgresql_does_not_take_is_stored_without_what_it_re
             ended("run", "Failed", message=text, steps={text: {"phase": "Failed", "message": text}})
         )
         page = await made.reader.page(ExecutionQuery(), None, skip=0, most=1)
-        assert page.rows[0].run.view.status.message == text.replace("\x00", "\ufffd")
+        assert page.rows[0].view.status.message == text.replace("\x00", "\ufffd")
 
 
 async def test_statistics_are_read_from_an_index_alone(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from nightcrawler_api.executions.union import Entry, part_of_both
+from nightcrawler_api.archive.contract import ArchivedRun
+from nightcrawler_api.executions.union import Listed, part_of_both
 from nightcrawler_api.state.ordering import NEWEST_FIRST, Ordering, Part
 from nightcrawler_api.state.protection import Protections
 from nightcrawler_api.state.runs import ExecutionQuery, Run, sort_values
@@ -70,7 +71,7 @@ async def filled(made: Desk, there: Sequence[Case]) -> None:
             await made.reader.refresh()
 
 
-async def asked(made: Desk, query: ExecutionQuery, offset: int, limit: int) -> Part[Entry]:
+async def asked(made: Desk, query: ExecutionQuery, offset: int, limit: int) -> Part[Listed]:
     index = made.cluster.index
     return await part_of_both(
         lambda: index.matching(index.runs, query),
@@ -99,8 +100,8 @@ def in_order(there: Sequence[Case], query: ExecutionQuery) -> list[str]:
     return [run.view.metadata.name for run in [*has, *without]]
 
 
-def names(part: Part[Entry]) -> list[str]:
-    return [entry.run.view.metadata.name for entry in part.entries]
+def names(part: Part[Listed]) -> list[str]:
+    return [entry.view.metadata.name for entry in part.entries]
 
 
 queries = st.builds(
@@ -168,12 +169,13 @@ async def test_a_run_is_listed_once_while_it_is_archived_and_pruned(archive_url:
     async with desk(archive_url) as made:
         made.cluster.cache_execution(ended)
         page = await asked(made, ExecutionQuery(), 0, 10)
-        assert (names(page), page.total, page.entries[0].row) == (["run"], 1, None)
+        assert (names(page), page.total) == (["run"], 1)
+        assert isinstance(page.entries[0], Run)
         await made.archive(ended)
         for _ in range(2):
             page = await asked(made, ExecutionQuery(), 0, 10)
             assert (names(page), page.total) == (["run"], 1)
-            assert page.entries[0].row is not None
+            assert isinstance(page.entries[0], ArchivedRun)
             made.cluster.mark_execution_deleted(ended)
 
 

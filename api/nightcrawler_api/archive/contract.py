@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from nightcrawler_api.state.runs import ExecutionQuery, Run
+from nightcrawler_api.state.ordering import Order
+from nightcrawler_api.state.runs import ExecutionQuery
 from nightcrawler_crds.kube.views import ExecutionView
 
 ALIAS_DIGITS: Final = 8
@@ -25,21 +26,52 @@ def split_alias(identifier: str) -> tuple[str, str]:
     return name, uid
 
 
-@dataclass(frozen=True, slots=True)
 class ArchivedRun:
     """A run of a list, from its row.
 
     Attributes:
-        run: The run; its view has what lists show and no more.
+        order: Its place by creation.
+        started: When it started, in seconds since 1970; if no step has, its creation.
+        ended: When it ended, in seconds since 1970.
         id: Its id: its name, or its alias if a later run has the name.
         workflow_uid: The UID of the Workflow that owned it; empty if none did.
         workflow_name: The last known name for people of that; None if it was never seen.
     """
 
-    run: Run
-    id: str
-    workflow_uid: str
-    workflow_name: str | None
+    __slots__ = ("_make", "_view", "ended", "id", "order", "started", "workflow_name", "workflow_uid")
+
+    def __init__(
+        self,
+        order: Order,
+        started: float,
+        ended: float,
+        make: Callable[[], ExecutionView],
+        *,
+        id_: str,
+        workflow_uid: str,
+        workflow_name: str | None,
+    ) -> None:
+        """`make` makes its view, once that is asked for: more runs are read than are shown."""
+        self.order = order
+        self.started = started
+        self.ended = ended
+        self.id = id_
+        self.workflow_uid = workflow_uid
+        self.workflow_name = workflow_name
+        self._make = make
+        self._view: ExecutionView | None = None
+
+    @property
+    def has_started(self) -> bool:
+        """Whether its duration is known: of what has ended it is."""
+        return True
+
+    @property
+    def view(self) -> ExecutionView:
+        """What lists show of it, and no more."""
+        if self._view is None:
+            self._view = self._make()
+        return self._view
 
 
 @dataclass(frozen=True, slots=True)

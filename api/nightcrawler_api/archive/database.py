@@ -36,12 +36,13 @@ _QUIET_SECONDS: Final = 1.0
 _SQLITE_CACHE_KIB: Final = 8_192
 
 _READ_ONLY: Final = (
-    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; "
+    "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; "
     # Compiling takes longer than all that is asked here.
     f"SET LOCAL statement_timeout = {int(READ_SECONDS * 1000)}; SET LOCAL jit = off"
 )
 _READ_WRITE: Final = (
-    f"SET LOCAL statement_timeout = {int(_WRITE_SECONDS * 1000)}; SELECT pg_advisory_xact_lock({_WRITE_LOCK})"
+    f"BEGIN; SET LOCAL statement_timeout = {int(_WRITE_SECONDS * 1000)}; "
+    f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})"
 )
 
 
@@ -54,6 +55,7 @@ class Database:
 
     Attributes:
         is_sqlite: Whether it is a file of this machine, which one facade alone may use.
+        writes: How many transactions of this process may have changed it.
     """
 
     def __init__(self, url: str) -> None:
@@ -62,6 +64,7 @@ class Database:
         self._engine = _sqlite(self._url) if self.is_sqlite else _postgresql(self._url)
         self._readers = ThreadPoolExecutor(_READERS, "archive-read")
         self._writer = ThreadPoolExecutor(1, "archive-write")
+        self.writes = 0
         self._has_schema = False
         self._closed_until = 0.0
 
@@ -96,17 +99,33 @@ class Database:
 
     def _in_transaction(self, work: Work[T], writes: bool) -> T:
         try:
-            with self._engine.connect().execution_options(writes=writes) as connection, connection.begin():
+            with self._begun(writes) as connection:
                 if not self._has_schema:
                     check_schema(connection)
                     self._has_schema = True
-                return work(connection)
+                done = work(connection)
+                connection.commit()
+                self.writes += writes
+                return done
         except SQLAlchemyError as error:
             # Somebody may have replaced the database by one without tables.
             self._has_schema = False
             if is_about_content(error):
                 raise NotStorable(sentence(error)) from error
             raise HistoryUnavailable(sentence(error)) from error
+
+    def _begun(self, writes: bool, *, again: bool = True) -> Connection:
+        """A connection in a transaction, which ends with it."""
+        connection = self._engine.connect().execution_options(writes=writes)
+        try:
+            connection.begin()
+        except DBAPIError as error:
+            connection.close()
+            if again and error.connection_invalidated:
+                # The database has closed it since it was last used. So this costs no request of its own.
+                return self._begun(writes, again=False)
+            raise
+        return connection
 
     async def close(self) -> None:
         """Finish what is under way, and close all connections."""
@@ -175,9 +194,9 @@ def _postgresql(url: URL) -> Engine:
     engine = create_engine(
         url,
         pool_size=_READERS + 1,
-        pool_pre_ping=True,
         pool_recycle=1800,
         connect_args={
+            "autocommit": True,  # each transaction is begun below, with its settings in one round trip
             "connect_timeout": _CONNECT_SECONDS,
             "tcp_user_timeout": int(_WRITE_SECONDS * 1000),
             "prepare_threshold": None,  # prepared statements do not pass through every proxy
@@ -190,9 +209,6 @@ def _postgresql(url: URL) -> Engine:
         statements = _READ_WRITE if options.get("writes") else _READ_ONLY
         if options.get("migrates"):
             statements = f"{_READ_WRITE}; SET LOCAL statement_timeout = 0"  # it may copy tables
-        # By the driver: several statements in one go.
-        cursor = connection.connection.cursor()
-        cursor.execute(statements)
-        cursor.close()
+        connection.exec_driver_sql(statements, execution_options={"no_parameters": True})
 
     return engine

@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -31,19 +32,21 @@ from nightcrawler_api.archive.contract import (
 )
 from nightcrawler_api.archive.database import Database
 from nightcrawler_api.archive.reading import AnyRow, Known, State
+from nightcrawler_api.archive.recent import Page, RecentPages
+from nightcrawler_api.archive.rows import ListedRow
 from nightcrawler_api.archive.writing import Place
 from nightcrawler_api.errors import HistoryUnavailable
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.hub import Change
 from nightcrawler_api.state.ordering import NEWEST_FIRST
-from nightcrawler_api.state.runs import ExecutionQuery, Run
+from nightcrawler_api.state.runs import ExecutionQuery
 from nightcrawler_crds.names import EXECUTIONS
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_CountKey = tuple[ExecutionQuery, str | None, bytes]
+_Alike = tuple[ExecutionQuery, str | None, bytes]
 """A query, the Workflow whose runs are listed, and a digest of those whose runs are seen."""
 _MOST_COUNTS: Final = 500
 _TRIES: Final = 3
@@ -65,7 +68,9 @@ class ArchiveReader:
         self._upto = 0
         self._unverified: dict[str, str] = {}
         """Names of executions that were cached since the last transaction, by UID."""
-        self._counts: OrderedDict[_CountKey, _Count] = OrderedDict()
+        self._counts: OrderedDict[_Alike, _Count] = OrderedDict()
+        self._recent = RecentPages()
+        self._writes = 0
         cluster.changes.subscribe(self._follow)
 
     async def refresh(self) -> None:
@@ -75,22 +80,41 @@ class ArchiveReader:
     async def page(self, query: ExecutionQuery, owner: str | None, *, skip: int, most: int) -> ArchivedPage:
         """See `History`."""
         query = self._owned(query)
-        key = (replace(query, ordering=NEWEST_FIRST, seen=None, owners=None), owner, _digest(query.owners))
+        alike: _Alike = (replace(query, seen=None, owners=None), owner, _digest(query.owners))
+        key = (alike, skip, most)
+        if (page := self._recent_page(key)) is None:
+            page, state = await self._read_page(alike, query, skip, most)
+            if not query.tags:  # the tags of workflows change
+                self._recent.put(state, key, page)
+        return ArchivedPage(self._listed(page.rows), page.total, page.upto)
+
+    def _recent_page(self, key: Hashable) -> Page | None:
+        if self._writes != self._database.writes:
+            self._writes = self._database.writes
+            self._recent.end()
+        return self._recent.get(key)
+
+    async def _read_page(
+        self, alike: _Alike, query: ExecutionQuery, skip: int, most: int
+    ) -> tuple[Page, State]:
+        owner = alike[1]
+        key: _Alike = (replace(alike[0], ordering=NEWEST_FIRST), owner, alike[2])
         counted = self._counts.get(key)
 
-        def ask(connection: Connection, state: State) -> tuple[list[ArchivedRun], int]:
-            found = reading.page(connection, state.where, query, owner, skip=skip, most=most)
+        def ask(connection: Connection, state: State) -> Page:
             if counted is None or counted.removals != state.removals or counted.upto > state.upto:
-                return self._listed(found), reading.count(connection, state.where, query, owner)
-            total = counted.count
-            if state.upto > counted.upto:
-                total += reading.count(connection, state.where, query, owner, above=counted.upto)
-            return self._listed(found), total
+                total = reading.count(connection, state.where, query, owner)
+            else:
+                total = counted.count
+                if state.upto > counted.upto:
+                    total += reading.count(connection, state.where, query, owner, above=counted.upto)
+            found = reading.page(connection, state.where, query, owner, skip=skip, most=most, total=total)
+            return Page(found, total, state.upto)
 
-        (listed, total), state = await self._ask(ask)
-        if not query.tags:  # the tags of workflows change
-            self._remember(key, _Count(state.removals, state.upto, total))
-        return ArchivedPage(listed, total, state.upto)
+        page, state = await self._ask(ask)
+        if not query.tags:
+            self._remember(key, _Count(state.removals, state.upto, page.total))
+        return page, state
 
     async def figures(self, query: ExecutionQuery) -> tuple[Sequence[Figures], int]:
         """See `History`."""
@@ -177,9 +201,11 @@ class ArchiveReader:
                 state = reading.state_of(connection, place, known)
                 return state, None if state.starts_over else ask(connection, state)
 
+            ends = self._recent.ends
             state, found = await self._database.read(work)
             if not state.starts_over:
                 self._learn(state, unverified)
+                self._recent.begin(state, ends)
                 return found, state
             log.warning("the archive is another database than before, or an earlier state of it")
             self._start_over()
@@ -214,10 +240,13 @@ class ArchiveReader:
             meta = change.new.metadata
             if meta.namespace == self._cluster.namespace:
                 self._unverified[meta.uid] = meta.name
+                if change.new.status.has_ended:
+                    self._recent.end()  # it may be archived already
         elif change.old is not None and change.new is None:
             self._unverified.pop(change.old.metadata.uid, None)
+            self._recent.end()
 
-    def _remember(self, key: _CountKey, counted: _Count) -> None:
+    def _remember(self, key: _Alike, counted: _Count) -> None:
         self._counts[key] = counted
         self._counts.move_to_end(key)
         if len(self._counts) > _MOST_COUNTS:
@@ -240,21 +269,22 @@ class ArchiveReader:
 
     # --- rows --------------------------------------------------------------------------------------
 
-    def _listed(self, found: Sequence[AnyRow]) -> list[ArchivedRun]:
+    def _listed(self, found: Sequence[ListedRow]) -> list[ArchivedRun]:
         namespace = self._cluster.namespace
-        # The rows were chosen by who sees them.
-        nobodys = self._cluster.index.protections.of_orphans(namespace)
         return [
             ArchivedRun(
-                Run(rows.listed(row, namespace), nobodys),
-                self._id(row),
-                row.workflow_uid or "",
-                row.display_name,
+                (row.created_at / 1e6, namespace, row.name),
+                row.started_at / 1e6,
+                row.ended_at / 1e6,
+                partial(rows.listed, row, namespace),
+                id_=self._id(row),
+                workflow_uid=row.workflow_uid or "",
+                workflow_name=row.display_name,
             )
             for row in found
         ]
 
-    def _id(self, row: AnyRow) -> str:
+    def _id(self, row: AnyRow | ListedRow) -> str:
         """Its name, unless a later execution has it, archived or not."""
         name: str = row.name
         cached = self._cluster.index.runs.get(self._cluster.namespace, name)

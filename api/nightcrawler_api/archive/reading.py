@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     Tuple,
     and_,
+    bindparam,
     false,
     func,
     or_,
@@ -20,17 +21,18 @@ from sqlalchemy import (
     tuple_,
 )
 
-from nightcrawler_api.archive.rows import LISTED, micros_of
+from nightcrawler_api.archive.rows import LISTED, ListedRow, micros_of
 from nightcrawler_api.archive.tables import (
     archive,
     documents,
     executions,
+    namespaces,
     revisions,
     steps,
     workflow_tags,
     workflows,
 )
-from nightcrawler_api.archive.writing import Place, place_id
+from nightcrawler_api.archive.writing import Place
 from nightcrawler_api.state.ordering import Ordering
 from nightcrawler_api.state.runs import ExecutionQuery
 
@@ -42,6 +44,16 @@ _SORTED_BY: Final[dict[str, ColumnElement[Any]]] = {
     "endTime": executions.c.ended_at,
     "duration": executions.c.duration,
 }
+
+_STATE: Final = select(
+    archive.c.name,
+    archive.c.removals,
+    select(namespaces.c.id)
+    .where(namespaces.c.cluster == bindparam("cluster"), namespaces.c.name == bindparam("namespace"))
+    .scalar_subquery(),
+    select(func.max(executions.c.id)).scalar_subquery(),
+)
+"""One statement: each is a round trip to the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +94,9 @@ class State:
 
 def state_of(connection: Connection, place: Place, known: Known) -> State:
     """The state of the archive, and what is new in it."""
-    name, removals = connection.execute(select(archive.c.name, archive.c.removals)).one()
-    where = place_id(connection, place)
-    upto = connection.execute(select(func.max(executions.c.id))).scalar() or 0
+    its = {"cluster": place.cluster, "namespace": place.namespace}
+    name, removals, where, greatest = connection.execute(_STATE, its).one()
+    upto = greatest or 0
     # After all rows were removed the greatest key is lower too, and starting over does no harm.
     starts_over = bool(known.name) and (known.name != name or upto < known.upto)
     if where is None or starts_over:
@@ -169,25 +181,41 @@ def page(
     *,
     skip: int,
     most: int,
-) -> Sequence[AnyRow]:
-    """Up to `most` rows that match, after the query's position and `skip` others."""
+    total: int,
+) -> list[ListedRow]:
+    """Up to `most` rows that match, after the query's position and `skip` others.
+
+    `total` is how many match, whatever the position: places in the second half are found from the end.
+    """
     ordering = query.ordering
     by = _columns_of(ordering)
-    chosen = select(executions.c.id).where(*conditions(where, query, owner, in_order=True))
+    chosen = conditions(where, query, owner, in_order=True)
     if ordering.after is not None:
-        chosen = chosen.where(_after(ordering, by))
-    # First the keys, which an index has: rows that are skipped are not read.
-    keys = _ordered(chosen, by, ordering).limit(most).offset(skip).subquery()
+        chosen.append(_after(ordering, by))
+    if skip:
+        # An index has these columns, so that the rows that are skipped are not read.
+        places = select(*by).where(*chosen)
+        left = total - 1 - skip
+        if ordering.after is None and left < skip:
+            places = _ordered(places, by, descending=not ordering.descending).offset(max(left, 0))
+        else:
+            places = _ordered(places, by, descending=ordering.descending).offset(skip)
+        first = connection.execute(places.limit(1)).one_or_none()
+        if first is None or (ordering.after is None and left < 0):
+            return []
+        row = tuple_(*by)
+        chosen.append(row <= tuple_(*first) if ordering.descending else row >= tuple_(*first))
     own = and_(
         workflows.c.namespace_id == executions.c.namespace_id, workflows.c.uid == executions.c.workflow_uid
     )
     found = (
         select(*(executions.c[name] for name in LISTED), workflows.c.display_name)
         .select_from(executions)
-        .join(keys, keys.c.id == executions.c.id)
         .outerjoin(workflows, own)
+        .where(*chosen)
     )
-    return connection.execute(_ordered(found, by, ordering)).all()
+    listed = connection.execute(_ordered(found, by, descending=ordering.descending).limit(most))
+    return [ListedRow(*row) for row in listed]
 
 
 def _columns_of(ordering: Ordering) -> list[ColumnElement[Any]]:
@@ -196,8 +224,8 @@ def _columns_of(ordering: Ordering) -> list[ColumnElement[Any]]:
     return by_creation if value is None else [value, *by_creation]
 
 
-def _ordered(query: Select[Any], by: Sequence[ColumnElement[Any]], ordering: Ordering) -> Select[Any]:
-    return query.order_by(*(column.desc() if ordering.descending else column for column in by))
+def _ordered(query: Select[Any], by: Sequence[ColumnElement[Any]], *, descending: bool) -> Select[Any]:
+    return query.order_by(*(column.desc() if descending else column for column in by))
 
 
 def _after(ordering: Ordering, by: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:

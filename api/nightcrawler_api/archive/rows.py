@@ -155,8 +155,40 @@ def step_rows(execution: ExecutionView, order: Sequence[str]) -> list[Row]:
     ]
 
 
-def listed(row: Any, namespace: str) -> ExecutionView:
-    """An execution as lists show it, from its row, which has the columns as attributes."""
+class ListedRow(msgspec.Struct, frozen=True, gc=False):
+    """The columns of an execution that lists read, and the last known name for people of its workflow."""
+
+    id: int
+    uid: str
+    name: str
+    superseded: bool
+    workflow: str
+    workflow_uid: str | None
+    status: str
+    created_at: int
+    started_at: int
+    ended_at: int
+    wait: int | None
+    environment: str | None
+    executor: str | None
+    trigger: str
+    scheduled_at: int | None
+    rerun_of: str | None
+    revision: str | None
+    progress: str | None
+    message: str | None
+    cost: float | None
+    currency: str | None
+    usage: str | None
+    display_name: str | None
+
+
+LISTED: Final = tuple(name for name in ListedRow.__struct_fields__ if name != "display_name")
+"""The columns of `executions` among them, in their order."""
+
+
+def listed(row: ListedRow, namespace: str) -> ExecutionView:
+    """An execution as lists show it, from its row."""
     began = moment(row.started_at)
     return ExecutionView(
         metadata=Meta(
@@ -182,33 +214,6 @@ def listed(row: Any, namespace: str) -> ExecutionView:
             resource_usage=_resource_usage.decode(row.usage) if row.usage else None,
         ),
     )
-
-
-LISTED: Final = (
-    "id",
-    "uid",
-    "name",
-    "superseded",
-    "workflow",
-    "workflow_uid",
-    "status",
-    "created_at",
-    "started_at",
-    "ended_at",
-    "wait",
-    "environment",
-    "executor",
-    "trigger",
-    "scheduled_at",
-    "rerun_of",
-    "revision",
-    "progress",
-    "message",
-    "cost",
-    "currency",
-    "usage",
-)
-"""The columns that `listed` reads, and those that say whose it is."""
 
 
 def whole(document: str, steps: Iterable[Any]) -> ExecutionView:

@@ -35,7 +35,7 @@ from nightcrawler_api.executions.schemas import (
     Trace,
 )
 from nightcrawler_api.executions.steplogs import StepLogs
-from nightcrawler_api.executions.union import Entry, part_of_both
+from nightcrawler_api.executions.union import Listed, part_of_both
 from nightcrawler_api.executions.usage import LiveUsage
 from nightcrawler_api.pagination import continued
 from nightcrawler_api.state.clustercache import ClusterCache
@@ -129,13 +129,13 @@ class ExecutionReader:
         asked: ExecutionParameters,
         now: datetime,
         seen: Seen = None,
-    ) -> Part[Entry]:
+    ) -> Part[Listed]:
         query = query_of(asked, self._default_user, self._cluster.environments(), self._guard.ids, seen)
         index = self._cluster.index
         away = entry is not None and entry.view.metadata.namespace != self._cluster.namespace
         if self._history is None or away or not needs_archive(asked):
             cached = index.executions(runs(), asked.offset, asked.limit, query, now)
-            return Part([Entry(run) for run in cached.entries], cached.total, cached.next)
+            return Part(list(cached.entries), cached.total, cached.next)
         if entry is not None:
             query = replace(query, workflow=entry.view.metadata.key)
         return await part_of_both(
@@ -148,24 +148,26 @@ class ExecutionReader:
             now=now,
         )
 
-    def _row(self, one: Entry, now: datetime) -> Execution:
-        shown = presenter.row(one.run.view, self._default_user, now)
-        return self._guard.ids.shown(self._marked(shown, one.row), one.run.order[1])
+    def _row(self, one: Listed, now: datetime) -> Execution:
+        shown = presenter.row(one.view, self._default_user, now)
+        return self._guard.ids.shown(self._marked(shown, one), one.order[1])
 
-    def _row_of_workflow(self, one: Entry, now: datetime) -> ExecutionOfWorkflow:
-        view, row = one.run.view, one.row
-        owner = row.workflow_uid if row else owner_of(view)
+    def _row_of_workflow(self, one: Listed, now: datetime) -> ExecutionOfWorkflow:
+        view = one.view
         entry = self._cluster.index.workflow((view.metadata.namespace, view.spec.workflow_ref.name))
-        named = presenter.named(entry, owner, row.workflow_name if row else None)
+        if isinstance(one, ArchivedRun):
+            named = presenter.named(entry, one.workflow_uid, one.workflow_name)
+        else:
+            named = presenter.named(entry, owner_of(view), None)
         shown = presenter.row_of_workflow(view, named, self._default_user, now)
-        return self._guard.ids.shown(self._marked(shown, row), view.metadata.namespace)
+        return self._guard.ids.shown(self._marked(shown, one), view.metadata.namespace)
 
-    def _marked(self, shown: R, row: ArchivedRun | None) -> R:
+    def _marked(self, shown: R, one: Listed) -> R:
         """An execution of a list with the id that it has in the archive, and whether only that has it."""
-        if row is not None:
-            meta = row.run.view.metadata
+        if isinstance(one, ArchivedRun):
+            meta = one.view.metadata
             cached = self._cluster.index.runs.get(meta.namespace, meta.name)
-            shown["id"] = row.id
+            shown["id"] = one.id
             if cached is None or cached.metadata.uid != meta.uid:
                 shown["archived"] = True
         return shown

@@ -7,15 +7,14 @@ from where they have to be if all cached ones come before the page, which most o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from heapq import merge
 from typing import Any, Final
 
 from nightcrawler_api.archive.contract import ArchivedRun, History
-from nightcrawler_api.state.ordering import Order, Ordering, Part, Position, SortKey, part
-from nightcrawler_api.state.runs import ExecutionQuery, Run, sort_values
+from nightcrawler_api.state.ordering import Ordering, Part, Position, SortKey, part
+from nightcrawler_api.state.runs import ExecutionQuery, Run, Timed, sort_values
 
 Cached = Callable[[], Sequence[Run]]
 """The cached executions that match a query, whether archived or not, oldest first."""
@@ -25,17 +24,8 @@ _MOST_READS: Final = 20
 _ANY: Final = 2**63
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An execution of a list; `row` is what the archive has of it, if it is from there."""
-
-    run: Run
-    row: ArchivedRun | None = None
-
-    @property
-    def order(self) -> Order:
-        """Its place by creation."""
-        return self.run.order
+Listed = Run | ArchivedRun
+"""An execution of a list: cached, or from the archive."""
 
 
 def without_row(runs: Iterable[Run], upto: int = _ANY) -> list[Run]:
@@ -52,7 +42,7 @@ async def part_of_both(
     offset: int,
     limit: int,
     now: datetime,
-) -> Part[Entry]:
+) -> Part[Listed]:
     """The part of a list that a page shows; `owner` is the UID of the Workflow whose runs are listed."""
     ordering = query.ordering
     value = sort_values(now).get(ordering.field)
@@ -78,7 +68,7 @@ async def part_of_both(
             low, high = min(low, skip - 1), min(skip, page.total) - 1
         skip = max(low if high - low <= _SLACK else (low + high) // 2, 0)
     found = wanted[:limit] if offset < total else []
-    return Part(found, total, _position(found[-1].run, value) if found and len(wanted) > limit else None)
+    return Part(found, total, _position(found[-1], value) if found and len(wanted) > limit else None)
 
 
 class _Window:
@@ -96,7 +86,7 @@ class _Window:
         mine: Sequence[Run],
         rows: Sequence[ArchivedRun],
         ordering: Ordering,
-        value: SortKey[Run] | None,
+        value: SortKey[Timed] | None,
         skip: int,
         *,
         is_last: bool,
@@ -105,28 +95,23 @@ class _Window:
         descending = ordering.descending
         self.cached_before = 0
         if skip > 0 and rows:
-            first = key(rows[0].run)
+            first = key(rows[0])
             self.cached_before = sum((key(run) > first) if descending else (key(run) < first) for run in mine)
         self.begin = skip + self.cached_before
         self.is_last = is_last
-        both: Iterator[Entry] = merge(
-            (Entry(run) for run in mine[self.cached_before :]),
-            (Entry(row.run, row) for row in rows),
-            key=lambda entry: key(entry.run),
-            reverse=descending,
-        )
-        self.entries = list(both)
+        its: Sequence[Listed] = mine[self.cached_before :]
+        self.entries: list[Listed] = list(merge(its, rows, key=key, reverse=descending))
         if not is_last:
             # Rows that were not read may come between the cached ones after the last row.
-            while self.entries and self.entries[-1].row is None:
+            while self.entries and isinstance(self.entries[-1], Run):
                 self.entries.pop()
 
     def rows_before(self, place: int) -> int:
         """How many of its rows come before this place in the whole list."""
-        return sum(entry.row is not None for entry in self.entries[: max(place - self.begin, 0)])
+        return sum(isinstance(one, ArchivedRun) for one in self.entries[: max(place - self.begin, 0)])
 
 
-def _key(ordering: Ordering, value: SortKey[Run] | None) -> Callable[[Run], Any]:
+def _key(ordering: Ordering, value: SortKey[Timed] | None) -> Callable[[Listed], Any]:
     """What a list is sorted by; executions without a value are last in either direction."""
     if value is None:
         return lambda run: run.order
@@ -135,5 +120,5 @@ def _key(ordering: Ordering, value: SortKey[Run] | None) -> Callable[[Run], Any]
     return lambda run: ((at := value(run)) is None, at or 0.0, run.order)
 
 
-def _position(run: Run, value: SortKey[Run] | None) -> Position:
+def _position(run: Listed, value: SortKey[Timed] | None) -> Position:
     return Position(value(run) if value else None, run.order)

@@ -33,21 +33,22 @@ class Ordered(Protocol):
 
 
 E = TypeVar("E", bound=Ordered)
+E_contra = TypeVar("E_contra", contravariant=True)
 
 
-class SortKey(Generic[E]):
+class SortKey(Generic[E_contra]):
     """What a list is sorted by, other than creation."""
 
     __slots__ = ("_of",)
 
-    def __init__(self, of: Callable[[E], SortValue]) -> None:
+    def __init__(self, of: Callable[[E_contra], SortValue]) -> None:
         self._of = of
 
-    def __call__(self, entry: E) -> SortValue:
+    def __call__(self, entry: E_contra) -> SortValue:
         """The value of an entry."""
         return self._of(entry)
 
-    def all(self, entries: Sequence[E]) -> list[SortValue]:
+    def all(self, entries: Sequence[E_contra]) -> list[SortValue]:
         """The values of many; there may be 100,000."""
         return list(map(self._of, entries))
 

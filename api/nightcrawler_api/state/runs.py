@@ -6,11 +6,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Final
+from typing import Final, Protocol
 
 from typing_extensions import override
 
-from nightcrawler_api.state.ordering import NEWEST_FIRST, Order, Ordering, SortKey, SortValue, Timeline
+from nightcrawler_api.state.ordering import (
+    NEWEST_FIRST,
+    Order,
+    Ordered,
+    Ordering,
+    SortKey,
+    SortValue,
+    Timeline,
+)
 from nightcrawler_api.state.protection import Protection
 from nightcrawler_api.state.statuses import (
     EXECUTION_STATUSES,
@@ -94,6 +102,11 @@ class Run:
         self.siblings: Siblings | None = None
         self.order: Order = (created(view).timestamp(), meta.namespace, meta.name)
         self.update(view)
+
+    @property
+    def has_started(self) -> bool:
+        """Whether it has a duration: it has ended, or a step of it has started."""
+        return self.ended is not None or self.view.status.start_time is not None
 
     def update(self, view: ExecutionView) -> None:
         """Take over a later state of the same execution."""
@@ -234,7 +247,26 @@ def _filtered(found: Sequence[Run], query: ExecutionQuery) -> Sequence[Run]:
     return found
 
 
-class _Durations(SortKey[Run]):
+class Timed(Ordered, Protocol):
+    """What lists of executions sort by, of a cached or an archived one; times are seconds since 1970."""
+
+    @property
+    def started(self) -> float:
+        """When its first step started; if none has, its creation."""
+        ...
+
+    @property
+    def ended(self) -> float | None:
+        """When it ended; None of a live one."""
+        ...
+
+    @property
+    def has_started(self) -> bool:
+        """Whether it has a duration."""
+        ...
+
+
+class _Durations(SortKey[Timed]):
     """How long executions took; of a live one, until `now`; of one that has not started, None."""
 
     __slots__ = ("_now",)
@@ -244,25 +276,25 @@ class _Durations(SortKey[Run]):
         self._now = now
 
     @override
-    def all(self, entries: Sequence[Run]) -> list[SortValue]:
+    def all(self, entries: Sequence[Timed]) -> list[SortValue]:
         """The values of many."""
         # Without a call for those that have ended, which are most.
         live = self._duration
         return [live(run) if (end := run.ended) is None else end - run.started for run in entries]
 
-    def _duration(self, run: Run) -> float | None:
-        if run.ended is None and run.view.status.start_time is None:
+    def _duration(self, run: Timed) -> float | None:
+        if not run.has_started:
             return None
         return (self._now if run.ended is None else run.ended) - run.started
 
 
-_FIXED: Final[Mapping[str, SortKey[Run]]] = {
+_FIXED: Final[Mapping[str, SortKey[Timed]]] = {
     "startTime": SortKey(attrgetter("started")),
     "endTime": SortKey(attrgetter("ended")),
 }
 
 
-def sort_values(now: datetime) -> Mapping[str, SortKey[Run]]:
+def sort_values(now: datetime) -> Mapping[str, SortKey[Timed]]:
     """What executions are sorted by, other than creation."""
     return {**_FIXED, "duration": _Durations(now.timestamp())}
 

@@ -1,0 +1,153 @@
+"""Which pages of the archive are answered again without asking it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from nightcrawler_api.archive import reading, writing
+from nightcrawler_api.archive.database import Database
+from nightcrawler_api.archive.reading import State
+from nightcrawler_api.archive.recent import Page, RecentPages
+from nightcrawler_api.archive.writing import EndedRun
+from nightcrawler_api.state.runs import ExecutionQuery
+from nightcrawler_crds.kube.views import ExecutionView
+from tests.support.archives import NOW, PLACE, Desk, desk, sqlite_archive
+from tests.support.views import execution
+
+PAGE = Page((), 0, 7)
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def state(upto: int = 7, removals: int = 0, name: str = "a") -> State:
+    return State(name, removals, 1, upto)
+
+
+def kept(clock: Clock) -> RecentPages:
+    """One page, `first`, that has just been read."""
+    pages = RecentPages(clock)
+    pages.begin(state(), pages.ends)
+    pages.put(state(), "first", PAGE)
+    return pages
+
+
+def test_a_page_is_kept_as_long_as_its_state_is_current() -> None:
+    clock = Clock()
+    pages = kept(clock)
+
+    assert pages.get("first") is PAGE
+    assert pages.get("second") is None
+    clock.now += 1.0
+    assert pages.get("first") is None, "another replica may have written"
+    pages.begin(state(), pages.ends)
+    assert pages.get("first") is PAGE
+
+
+@pytest.mark.parametrize("later", [state(upto=8), state(removals=1), state(name="b")])
+def test_a_page_of_another_state_is_forgotten(later: State) -> None:
+    pages = kept(Clock())
+
+    pages.begin(later, pages.ends)
+
+    assert pages.get("first") is None
+    pages.put(state(), "first", PAGE)
+    assert pages.get("first") is None, "it was read in a state that is over"
+
+
+def test_a_page_is_read_again_after_ten_seconds() -> None:
+    clock = Clock()
+    pages = kept(clock)
+
+    clock.now += 10.0
+    pages.begin(state(), pages.ends)
+
+    assert pages.get("first") is None
+
+
+def test_a_state_that_ended_while_it_was_read_is_not_current() -> None:
+    pages = kept(Clock())
+    before = pages.ends
+
+    pages.end()
+    assert pages.get("first") is None
+    pages.begin(state(), before)
+    assert pages.get("first") is None
+    pages.begin(state(), pages.ends)
+    assert pages.get("first") is PAGE
+
+
+def test_the_pages_that_were_read_last_are_kept() -> None:
+    pages = kept(Clock())
+
+    for number in range(100):
+        pages.put(state(), number, PAGE)
+
+    assert pages.get("first") is None
+    assert pages.get(0) is PAGE
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """One entry for each page that was read from the archive."""
+    found: list[str] = []
+    page = reading.page
+
+    def counted(connection: Connection, *given: Any, **more: Any) -> Any:
+        found.append("page")
+        return page(connection, *given, **more)
+
+    monkeypatch.setattr(reading, "page", counted)
+    return found
+
+
+async def total(made: Desk) -> int:
+    return (await made.reader.page(ExecutionQuery(), None, skip=0, most=10)).total
+
+
+def ended(name: str) -> ExecutionView:
+    return execution(name, phase="Completed", completionTime="2025-07-10T15:00:00Z")
+
+
+async def test_who_looks_again_is_answered_without_the_archive(tmp_path: Path, asked: list[str]) -> None:
+    async with desk(sqlite_archive(tmp_path)) as made:
+        await made.archive(ended("one"))
+
+        assert [await total(made), await total(made)] == [1, 1]
+
+    assert asked == ["page"]
+
+
+async def test_what_this_process_has_archived_is_in_the_next_page(tmp_path: Path) -> None:
+    async with desk(sqlite_archive(tmp_path)) as made:
+        assert await total(made) == 0
+        await made.archive(ended("one"))
+        assert await total(made) == 1
+
+
+async def test_a_run_that_another_replica_archived_is_in_the_page_once_it_is_no_longer_cached(
+    tmp_path: Path,
+) -> None:
+    url = sqlite_archive(tmp_path)
+    async with desk(url) as made:
+        run = ended("one")
+        made.cluster.cache_execution(run)
+        assert await total(made) == 0
+        other = Database(url)
+        await other.write(lambda c: writing.add_runs(c, PLACE, [EndedRun(run, ())], (), NOW))
+        await other.close()
+
+        made.cluster.mark_execution_deleted(run)
+
+        assert await total(made) == 1
