@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,13 +25,19 @@ ANN = Caller("ann", subject="ann", issuer="kubernetes", groups=frozenset(("b", "
 
 
 class Asked:
-    """An API server that accepts tokens of `known`, and lets `ann` get workflows of `here`."""
+    """An API server that accepts tokens of `known`, and lets `ann` get workflows of `here`.
+
+    While `go` is not set, reviews wait for it: all, or those of tokens with `held` in them.
+    """
 
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
         self.bodies: list[Any] = []
         self.status = 201
         self.audiences = ["app"]
+        self.held = ""
+        self.waiting = 0
+        self.most_waiting = 0
         self.go = asyncio.Event()
         self.go.set()
 
@@ -38,7 +46,13 @@ class Asked:
         self.asked[kind] += 1
         body = await request.json()
         self.bodies.append(body)
-        await self.go.wait()
+        if self.held in body["spec"].get("token", ""):
+            self.waiting += 1
+            self.most_waiting = max(self.most_waiting, self.waiting)
+            try:
+                await self.go.wait()
+            finally:
+                self.waiting -= 1
         if self.status != 201:
             return web.json_response(
                 {"kind": "Status", "message": "no", "code": self.status}, status=self.status
@@ -110,13 +124,26 @@ async def test_rights_are_asked_for_once_per_caller_verb_and_namespace() -> None
 
 
 async def test_what_is_remembered_is_asked_for_again_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reviewing, "ACCESS_SECONDS", 0.0)
-    monkeypatch.setattr(reviewing, "TOKEN_SECONDS", 0.0)
+    now = 1_000.0
+    clock = SimpleNamespace(monotonic=lambda: now, time=time.time)
+    monkeypatch.setattr(reviewing, "time", clock)
     async with asking() as (reviews, server):
-        for _ in range(2):
+        for seconds in (0, 9):
+            now += seconds
             assert await reviews.allows(ANN, "get", "here")
             assert (await reviews.identify("known")).subject == "ann"
-        assert server.asked == {"subjectaccessreviews": 2, "tokenreviews": 2}
+        assert server.asked == {"subjectaccessreviews": 1, "tokenreviews": 1}
+        server.status = 503
+        now = 1_059.0
+        assert await reviews.allows(ANN, "get", "here"), "a right is remembered for longer than a token"
+        with pytest.raises(IdentityUnavailable):
+            await reviews.identify("known")
+        now = 1_061.0
+        with pytest.raises(IdentityUnavailable):
+            await reviews.allows(ANN, "get", "here")
+        server.status = 201
+        assert await reviews.allows(ANN, "get", "here")
+        assert (await reviews.identify("known")).subject == "ann"
 
 
 @pytest.mark.parametrize(
@@ -137,13 +164,52 @@ async def test_while_kubernetes_cannot_be_asked_nothing_is_decided(status: int, 
         assert (await reviews.identify("known")).subject == "ann"
 
 
-async def test_slow_reviews_end_after_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reviewing, "_TIMEOUT", 0.1)
+async def test_slow_reviews_end_after_their_time_also_those_that_wait_for_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reviewing, "_TURN_SECONDS", 0.2)
+    monkeypatch.setattr(reviewing, "_TIMEOUT", 0.4)
     async with asking() as (reviews, server):
         server.go.clear()
-        with pytest.raises(IdentityUnavailable, match="did not answer in time"):
-            await reviews.identify("known")
+        began = time.monotonic()
+        refused = await asyncio.gather(
+            *(reviews.identify(f"known {number}") for number in range(400)), return_exceptions=True
+        )
+        took = time.monotonic() - began
+        assert {type(one) for one in refused} == {IdentityUnavailable}
+        said = Counter(str(one).partition(": ")[2] for one in refused)
+        assert said == {
+            "the API server did not answer in time; try again later": reviewing._AT_ONCE,
+            "the API server has too many others to review; try again later": 400 - reviewing._AT_ONCE,
+        }
+        # As many at once as may be, again and again, would take five seconds.
+        assert took < 2.5
+        assert server.most_waiting == reviewing._AT_ONCE
         server.go.set()
+        assert (await reviews.identify("known 1")).subject == "ann"
+
+
+async def test_tokens_of_nobody_keep_nobody_waiting_who_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reviewing, "TOKEN_SECONDS", 0.0)
+    monkeypatch.setattr(reviewing, "_MOST_UNKNOWN", 100)
+    async with asking() as (reviews, server):
+        assert (await reviews.identify("known")).subject == "ann"
+        server.held = "forged"
+        server.go.clear()
+        forged = [asyncio.create_task(reviews.identify(f"forged {number}")) for number in range(100)]
+        for _ in range(5):  # each of them begins
+            await asyncio.sleep(0)
+        with pytest.raises(IdentityUnavailable, match="too many others"):
+            await reviews.identify("forged too")
+        for _ in range(3):
+            assert (await reviews.identify("known")).subject == "ann"
+        assert await reviews.allows(ANN, "get", "here")
+        assert not any(one.done() for one in forged)
+        server.go.set()
+        for one in forged:
+            with pytest.raises(Unauthenticated):
+                await one
+        assert (await reviews.identify("known to others")).subject == "ann", "there is room again"
 
 
 async def test_a_caller_lasts_as_long_as_the_token_says() -> None:

@@ -8,7 +8,8 @@ import binascii
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Hashable
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -31,11 +32,18 @@ ACCESS_SECONDS: Final = 60.0
 """So long a right is taken for given, or not."""
 _WITHOUT_EXPIRY: Final = 3600.0
 """After so many seconds a stream of a caller ends whose token does not say when it expires."""
+_TURN_SECONDS: Final = 2.0
+"""So long a request waits for its turn: less than a review may take, so that whoever stands in line behind
+reviews that end in vain does not ask in vain too."""
 _TIMEOUT: Final = 5.0
+"""So long a review may take."""
 _MOST_KEPT: Final = 20_000
 _LONGEST_NAME: Final = 256
 _AT_ONCE: Final = 32
-"""So many reviews at once: tokens that are not valid must not keep the API server busy."""
+"""So many reviews at once, of tokens that may be nobody's, and as many of callers that are known: tokens that
+are not valid must neither keep the API server busy nor the others waiting."""
+_MOST_UNKNOWN: Final = 500
+"""So many tokens that may be nobody's wait for their review; a further one is refused at once."""
 
 
 class _User(msgspec.Struct):
@@ -74,14 +82,17 @@ class Remembered(Generic[V]):
         self._seconds = seconds
         self._answers: OrderedDict[Hashable, tuple[float, asyncio.Future[V]]] = OrderedDict()
 
-    async def get(self, key: Hashable, find_out: Callable[[], Awaitable[V]]) -> V:
-        """The answer; who asks for the same while it is being found out, gets the same."""
+    async def get(self, key: Hashable, find_out: Callable[[bool], Awaitable[V]]) -> V:
+        """The answer; who asks for the same while it is being found out, gets the same.
+
+        `find_out` is told whether there was an answer before, which has become too old.
+        """
         now = time.monotonic()
         found = self._answers.get(key)
         if found is not None and (not found[1].done() or found[0] > now):
             # Shielded: one caller who goes away must not fail the others.
             return await asyncio.shield(found[1])
-        task = asyncio.ensure_future(find_out())
+        task = asyncio.ensure_future(find_out(found is not None))
         self._answers[key] = (float("inf"), task)
         self._answers.move_to_end(key)
         while len(self._answers) > _MOST_KEPT:
@@ -102,7 +113,9 @@ class Reviews:
     def __init__(self, store: Store, audiences: Collection[str] = ()) -> None:
         self._store = store
         self._audiences = tuple(audiences)
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._unknown = asyncio.Semaphore(_AT_ONCE)
+        self._known = asyncio.Semaphore(_AT_ONCE)
+        self._unknown_waiting = 0
         self._callers: Remembered[Caller] = Remembered(TOKEN_SECONDS)
         self._rights: Remembered[bool] = Remembered(ACCESS_SECONDS)
 
@@ -116,7 +129,7 @@ class Reviews:
         if len(token) > MAX_TOKEN_BYTES:
             raise Unauthenticated(f"the token is longer than {MAX_TOKEN_BYTES} bytes")
         digest = hashlib.blake2b(token.encode(errors="surrogateescape"), digest_size=32).digest()
-        return await self._callers.get(digest, lambda: self._review(token))
+        return await self._callers.get(digest, lambda again: self._review(token, known=again))
 
     async def allows(self, caller: Caller, verb: Verb | str, namespace: str) -> bool:
         """Whether a caller may do something with workflows of a namespace; of all, if it is empty.
@@ -125,15 +138,20 @@ class Reviews:
             IdentityUnavailable: Kubernetes cannot be asked now.
         """
         key = (caller.subject, caller.groups, caller.extra, verb, namespace)
-        return await self._rights.get(key, lambda: self._allows(caller, verb, namespace))
+        return await self._rights.get(key, lambda _: self._allows(caller, verb, namespace))
 
-    async def _review(self, token: str) -> Caller:
+    async def _review(self, token: str, *, known: bool) -> Caller:
+        """The caller of a token; `known` if it was accepted lately."""
         spec: dict[str, Any] = {"token": token}
         if self._audiences:
             spec["audiences"] = self._audiences
         kind = TOKEN_REVIEWS
         body = {"apiVersion": kind.api_version, "kind": kind.kind, "spec": spec}
-        status = (await self._create(kind, body, _TokenReview)).status
+        if known:
+            status = (await self._create(self._known, kind, body, _TokenReview)).status
+        else:
+            with self._one_more_unknown():
+                status = (await self._create(self._unknown, kind, body, _TokenReview)).status
         meant = not self._audiences or not set(self._audiences).isdisjoint(status.audiences)
         if not status.authenticated or not status.user.username or not meant:
             why = f" ({plain_line(status.error)[:200]})" if status.error else ""
@@ -164,21 +182,48 @@ class Reviews:
         }
         kind = SUBJECT_ACCESS_REVIEWS
         body = {"apiVersion": kind.api_version, "kind": kind.kind, "spec": spec}
-        return (await self._create(kind, body, _AccessReview)).status.allowed
+        return (await self._create(self._known, kind, body, _AccessReview)).status.allowed
 
-    async def _create(self, resource: Any, body: dict[str, Any], kind: type[V]) -> V:
+    @contextmanager
+    def _one_more_unknown(self) -> Iterator[None]:
+        """Count a token that may be nobody's within the block; one too many is `IdentityUnavailable`."""
+        if self._unknown_waiting >= _MOST_UNKNOWN:
+            raise _unavailable("the API server has too many others to review")
+        self._unknown_waiting += 1
         try:
-            async with self._turns:
-                return await self._store.create(resource, "", body, kind, timeout=_TIMEOUT)
+            yield
+        finally:
+            self._unknown_waiting -= 1
+
+    async def _create(
+        self, turns: asyncio.Semaphore, resource: Any, body: dict[str, Any], kind: type[V]
+    ) -> V:
+        await _have_turn(turns)
+        try:
+            return await self._store.create(resource, "", body, kind, timeout=_TIMEOUT)
         except Forbidden as error:
             raise IdentityUnavailable(
                 f"the facade itself may not ask Kubernetes who is calling, and what they may ({error}); "
                 "the administrator has to give it the right (hack/rbac.yaml)"
             ) from error
         except ApiError as error:
-            raise IdentityUnavailable(
-                f"Kubernetes cannot be asked who is calling, and what they may: {error}; try again later"
-            ) from error
+            raise _unavailable(str(error)) from error
+        finally:
+            turns.release()
+
+
+async def _have_turn(turns: asyncio.Semaphore) -> None:
+    try:
+        async with asyncio.timeout(_TURN_SECONDS):
+            await turns.acquire()
+    except TimeoutError:
+        raise _unavailable("the API server has too many others to review") from None
+
+
+def _unavailable(why: str) -> IdentityUnavailable:
+    return IdentityUnavailable(
+        f"Kubernetes cannot be asked who is calling, and what they may: {why}; try again later"
+    )
 
 
 def _expiry(token: str) -> float | None:
