@@ -42,6 +42,8 @@ _STOPS_WITHIN: Final = 15.0
 class FacadeProcess:
     """The console script: `start` it, `stop` it, start it again.
 
+    `server` among its settings is where it finds the API server, if that is not asked directly.
+
     Attributes:
         namespace: What it serves.
         http: A client of it.
@@ -54,7 +56,9 @@ class FacadeProcess:
         self._log = folder / f"facade-{namespace}.log"
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("NIGHTCRAWLER_", "KUBE"))}
         used = {
-            "kubeconfig": _kubeconfig(cluster, namespace, folder),
+            "kubeconfig": _kubeconfig(
+                cluster, namespace, folder, str(settings.pop("server", cluster.server_url))
+            ),
             "namespace": namespace,
             "api_port": port,
             "lease_namespace": namespace,
@@ -201,11 +205,11 @@ class Served:
         self.cluster.api.merge(path, {"status": status})
 
 
-def _kubeconfig(cluster: LocalCluster, namespace: str, folder: Path) -> Path:
+def _kubeconfig(cluster: LocalCluster, namespace: str, folder: Path, server: str) -> Path:
     """A kubeconfig for a service account of the namespace that has the facade's rights and no others."""
     cluster.kubectl("create", "serviceaccount", USER, f"--namespace={namespace}")
     give_rights(cluster, namespace, namespace)
-    return account_kubeconfig(cluster, namespace, USER, folder)
+    return account_kubeconfig(cluster, namespace, USER, folder, server)
 
 
 def give_rights(cluster: LocalCluster, namespace: str, home: str) -> None:
@@ -238,8 +242,10 @@ def _tie_to(policy: Json, namespace: str) -> None:
         (spec["matchConditions"][0])["expression"] = f"request.userInfo.username == '{account}'"
 
 
-def account_kubeconfig(cluster: LocalCluster, namespace: str, account: str, folder: Path) -> Path:
-    """A kubeconfig for a service account of a namespace."""
+def account_kubeconfig(
+    cluster: LocalCluster, namespace: str, account: str, folder: Path, server: str = ""
+) -> Path:
+    """A kubeconfig for a service account of a namespace; `server` is the API server if not asked directly."""
     token = cluster.kubectl("create", "token", account, f"--namespace={namespace}").strip()
     config = {
         "apiVersion": "v1",
@@ -249,7 +255,10 @@ def account_kubeconfig(cluster: LocalCluster, namespace: str, account: str, fold
         "clusters": [
             {
                 "name": "here",
-                "cluster": {"server": cluster.server_url, "certificate-authority": str(cluster.authority)},
+                "cluster": {
+                    "server": server or cluster.server_url,
+                    "certificate-authority": str(cluster.authority),
+                },
             }
         ],
         "users": [{"name": account, "user": {"token": token}}],

@@ -1,4 +1,4 @@
-"""A TCP forwarder on loopback whose connections can be cut, as bad networks and rolling proxies do."""
+"""A TCP forwarder on loopback whose connections can be cut and held up, as bad networks and proxies do."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ class Forwarder:
         self.taken = 0
         self._target = target
         self._open: set[asyncio.WriteTransport] = set()
+        self._away = False
+        self._flows = asyncio.Event()
+        self._flows.set()
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="forwarder", daemon=True)
@@ -47,6 +50,20 @@ class Forwarder:
         """Break all connections, in the middle of what they carry."""
         asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result(_STARTS_WITHIN)
 
+    def away(self) -> None:
+        """Break all connections, and every further one at once, until `back`."""
+        self._away = True
+        self.cut()
+
+    def stall(self) -> None:
+        """Take connections and what comes over them, and pass nothing on, until `back`."""
+        self._loop.call_soon_threadsafe(self._flows.clear)
+
+    def back(self) -> None:
+        """Forward again, also what has been held up."""
+        self._away = False
+        self._loop.call_soon_threadsafe(self._flows.set)
+
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         server = self._loop.run_until_complete(asyncio.start_server(self._forward, "127.0.0.1", 0))
@@ -64,6 +81,9 @@ class Forwarder:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.taken += 1
+        if self._away:
+            writer.transport.abort()
+            return
         try:
             inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
@@ -72,19 +92,19 @@ class Forwarder:
         both = {writer.transport, inner_writer.transport}
         self._open |= both
         try:
-            await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
+            await asyncio.gather(self._copy(reader, inner_writer), self._copy(inner_reader, writer))
         finally:
             self._open -= both
             for transport in both:
                 transport.abort()
 
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while part := await reader.read(_PART):
-            writer.write(part)
-            await writer.drain()
-        writer.write_eof()
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while part := await reader.read(_PART):
+                await self._flows.wait()
+                writer.write(part)
+                await writer.drain()
+            writer.write_eof()
 
 
 async def _end_all() -> None:
