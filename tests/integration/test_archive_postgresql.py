@@ -5,15 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, text
 
 from localcluster import LocalCluster
+from nightcrawler_api.archive import database as databases
 from nightcrawler_api.archive import tables
-from nightcrawler_api.archive.database import engine_of
+from nightcrawler_api.archive.database import Database, engine_of
 from nightcrawler_api.archive.migrate import MigrationError, migrate
+from nightcrawler_api.errors import HistoryUnavailable
 from tests.support.builders import a_workflow
 from tests.support.facade import FacadeProcess
 from tests.support.keeping import Kept, keeping, replica
@@ -105,6 +109,40 @@ def test_a_database_that_cannot_be_used_is_said_with_what_to_check(
     with pytest.raises(MigrationError, match=said) as caught:
         migrate(url)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("writes", [True, False])
+async def test_a_connection_that_the_server_has_closed_is_replaced_and_a_lock_is_not_waited_for_without_end(
+    postgres: Postgres,
+    archive_url: str,
+    writes: bool,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    database = Database(archive_url)
+    use = database.write if writes else database.read
+
+    def work(connection: Connection) -> tuple[Any, ...]:
+        return tuple(connection.execute(text("SHOW synchronous_commit")).one())
+
+    # What has been written must not be lost with the server, whose own setting this test has switched off.
+    assert await use(work) == ("local" if writes else "off",)
+    name = archive_url.rpartition("/")[2]
+    postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    assert await use(work) == ("local" if writes else "off",)
+    # The lock of the one who writes, kept by another facade.
+    engine = engine_of(archive_url)
+    with engine.connect().execution_options(writes=True) as other, other.begin():
+        monkeypatch.setattr(databases, "_READ_WRITE", databases._READ_WRITE.replace("30000", "200"))
+        if writes:
+            with pytest.raises(HistoryUnavailable, match="did not answer in time"):
+                await use(work)
+        else:
+            assert await use(work) == ("off",)
+    assert await use(work) == ("local" if writes else "off",)
+    engine.dispose()
+    await database.close()
+    assert not [one for one in caplog.records if one.levelname == "ERROR"]
 
 
 def health(facade: FacadeProcess) -> dict[str, object]:

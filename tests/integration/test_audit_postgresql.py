@@ -82,14 +82,19 @@ def kept(cluster: LocalCluster, archive_url: str, tmp_path: Path) -> Iterator[Ke
 
 
 @pytest.mark.usefixtures("nodes")
-def test_of_two_facades_each_request_has_one_row_and_nothing_of_theirs_is_somebodys(kept: Kept) -> None:
+def test_of_two_facades_each_request_has_one_row_also_if_the_server_dies_and_nothing_of_theirs_is_somebodys(
+    kept: Kept, postgres: Postgres
+) -> None:
     with replica(kept.served.facade) as other:
         both: tuple[FacadeProcess, FacadeProcess] = (kept.served.facade, other)
         for number in range(WRITES):
+            if number == WRITES // 3:
+                postgres.kill()
             body = {"name": f"number {number}", "steps": [STEP]}
             key = {"Idempotency-Key": f"key-{number // 2}"}  # each is sent twice, with another body
             answer = both[number % 2].http.post("/api/workflows", json=body, headers=key)
             assert answer.status_code == (422 if number % 2 else 201), answer.text
+        postgres.start()
         until(kept, WRITES)
         # The marker is looked at after all of them.
         kept.team.apply(a_workflow("marker").step("a"))

@@ -42,6 +42,9 @@ _READ_ONLY: Final = (
 )
 _READ_WRITE: Final = (
     f"BEGIN; SET LOCAL statement_timeout = {int(_WRITE_SECONDS * 1000)}; "
+    # A run is pruned once it is archived: no server may have it in memory alone by then.
+    "SELECT set_config('synchronous_commit', 'local', true) "
+    "WHERE current_setting('synchronous_commit') = 'off'; "
     f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})"
 )
 
@@ -209,6 +212,8 @@ def _postgresql(url: URL) -> Engine:
         statements = _READ_WRITE if options.get("writes") else _READ_ONLY
         if options.get("migrates"):
             statements = f"{_READ_WRITE}; SET LOCAL statement_timeout = 0"  # it may copy tables
+        # Not by the driver itself: errors of that would be none of SQLAlchemy's, and end whoever writes,
+        # instead of having it try again.
         connection.exec_driver_sql(statements, execution_options={"no_parameters": True})
 
     return engine
