@@ -310,7 +310,8 @@ def _kept(settings: Settings, store: Store, cluster: ClusterCache, masks: Masks)
 async def _watching(app: FastAPI) -> AsyncGenerator[None, None]:
     facade: Facade = app.state.facade
     facade.watch_task = asyncio.create_task(facade.cluster.run(), name="following the cluster")
-    tasks = [facade.watch_task, asyncio.create_task(facade.recorder.run(), name="writing audit records")]
+    facade.recorder_task = asyncio.create_task(facade.recorder.run(), name="writing audit records")
+    tasks = [facade.watch_task, facade.recorder_task]
     if facade.kept.keeper is not None:
         keeper = facade.kept.keeper
         facade.keeper_task = asyncio.create_task(keeper.run(), name="keeping what runs leave")

@@ -70,6 +70,8 @@ class Facade:
     kept: Kept = field(default_factory=Kept)
     keeper_task: asyncio.Task[None] | None = field(default=None)
     """The task that keeps runs that have ended; None if nothing is kept."""
+    recorder_task: asyncio.Task[None] | None = field(default=None)
+    """The task that writes the rows of audit records; None before the application starts."""
     watch_task: asyncio.Task[None] | None = field(default=None)
     """The task that watches the cluster; None before the application starts."""
 
@@ -82,6 +84,11 @@ class Facade:
     def keeping(self) -> bool:
         """Whether runs that have ended are kept, or that is being retried; also if nothing is to be kept."""
         return self.kept.keeper is None or (self.keeper_task is not None and not self.keeper_task.done())
+
+    @property
+    def recording(self) -> bool:
+        """Whether rows of audit records are written, or that is being retried; also if there are none."""
+        return self.recorder.records is None or self.recorder_task is None or not self.recorder_task.done()
 
 
 async def _facade(request: Request) -> Facade:

@@ -26,6 +26,7 @@ router = Routes(tags=["health"])
 
 _STOPPED: Final = "the facade has stopped watching the cluster"
 _NOT_KEEPING: Final = "the facade has stopped keeping runs that have ended"
+_NOT_RECORDING: Final = "the facade has stopped writing audit records"
 
 
 class ApiServer(TypedDict):
@@ -68,18 +69,25 @@ def _probe(model: type[Any], good: str, bad: str) -> dict[int | str, dict[str, A
 @router.get(
     "/healthz",
     summary="Liveness: whether the process is healthy",
-    responses=_probe(Health, "It is.", "It has stopped watching the cluster."),
+    responses=_probe(
+        Health, "It is.", "It has stopped watching the cluster, keeping runs, or writing audit records."
+    ),
 )
 @performs(Operation.PROBE)
 async def healthz(facade: FacadeOf) -> Response:
-    """200 while the process watches the cluster or retries; 503 once it has stopped.
+    """200 while the process watches the cluster, keeps and records, or retries; 503 once it has stopped.
 
     `apiServer` says whether the API server responds; if not, a restart of the facade would not help.
     """
-    if facade.watching and facade.keeping:
-        health: Health = {"status": "ok", **_cluster_health(facade)}
-        return json(health)
-    return errors.answer(503, _NOT_KEEPING if facade.watching else _STOPPED)
+    for works, otherwise in (
+        (facade.watching, _STOPPED),
+        (facade.keeping, _NOT_KEEPING),
+        (facade.recording, _NOT_RECORDING),
+    ):
+        if not works:
+            return errors.answer(503, otherwise)
+    health: Health = {"status": "ok", **_cluster_health(facade)}
+    return json(health)
 
 
 @router.get(

@@ -235,6 +235,24 @@ async def test_a_facade_that_has_stopped_watching_is_neither_healthy_nor_ready()
             assert answer.json()["detail"] == "the facade has stopped watching the cluster"
 
 
+async def test_a_facade_that_has_stopped_writing_audit_records_is_not_healthy() -> None:
+    class Broken:
+        async def add(self, _: Any) -> int:
+            raise RuntimeError("a bug")
+
+    async with asking({}) as (client, app):
+        facade = app.state.facade
+        assert (await client.get("/healthz")).status_code == 200
+        facade.recorder.records = Broken()
+        facade.recorder_task = asyncio.create_task(facade.recorder.run())
+        await client.delete("/api/workflows/w")
+        await asyncio.wait([facade.recorder_task])
+        answer = await client.get("/healthz")
+        assert isinstance(facade.recorder_task.exception(), RuntimeError)
+    assert (answer.status_code, answer.headers["content-type"]) == (503, PROBLEM)
+    assert answer.json()["detail"] == "the facade has stopped writing audit records"
+
+
 # --- all routes ------------------------------------------------------------------------------------
 
 
