@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from nightcrawler_api.auth.setup import identity_of
 from nightcrawler_api.auth.teams import TeamRules
 from nightcrawler_api.settings import Settings
+from nightcrawler_crds.kube.connection import Connection
+from nightcrawler_crds.kube.identity import Identity
+from nightcrawler_crds.kube.store import Store
 from tests.chart.test_chart_rights import granted, proven
 from tests.support.chart import HOME, Manifest, Values, manifests, of, one, refusal, variables
+from tests.support.docs import ROOT, text_of
+from tests.support.issuer import an_issuer
 
 OIDC: Values = {
     "mode": "oidc",
@@ -32,6 +40,13 @@ REVIEWS = "nightcrawler-api-reviews"
 
 def settings_of(objects: list[Manifest]) -> dict[str, str]:
     return variables(objects, "nightcrawler-api")
+
+
+def as_read(found: dict[str, str], **others: Any) -> Settings:
+    """The facade's settings as it reads them, some replaced."""
+    fields = {name.removeprefix("NIGHTCRAWLER_").lower(): value for name, value in found.items()}
+    known = {name: value for name, value in fields.items() if name in Settings.model_fields}
+    return Settings.model_validate(known | others)
 
 
 def teams_of(objects: list[Manifest]) -> dict[str, Any]:
@@ -70,21 +85,77 @@ def test_oidc_becomes_settings_that_the_facade_takes() -> None:
     objects = manifests({"callers": whole})
     found = settings_of(objects)
     assert "NIGHTCRAWLER_ALLOW_UNAUTHENTICATED" not in found
-    fields = {name.removeprefix("NIGHTCRAWLER_").lower(): value for name, value in found.items()}
-    read = Settings.model_validate(
-        {name: value for name, value in fields.items() if name in Settings.model_fields}
-    )
-    assert (read.identity, read.oidc_issuer) == ("oidc", OIDC["oidc"]["issuer"])
-    assert (read.oidc_audiences, read.oidc_algorithms) == (("a", "b"), ("ES256", "RS512"))
-    assert (read.oidc_groups_claim, read.oidc_roles_claim) == ("g", "realm_access.roles")
-    assert read.oidc_name_claims == ("email", "name")
+    used = as_read(found)
+    assert (used.identity, used.oidc_issuer) == ("oidc", OIDC["oidc"]["issuer"])
+    assert (used.oidc_audiences, used.oidc_algorithms) == (("a", "b"), ("ES256", "RS512"))
+    assert (used.oidc_groups_claim, used.oidc_roles_claim) == ("g", "realm_access.roles")
+    assert used.oidc_name_claims == ("email", "name")
     pod = one(objects, "Deployment", "nightcrawler-api")["spec"]["template"]["spec"]
     mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
     maps = [volume for volume in pod["volumes"] if "configMap" in volume]
     volumes = {volume["name"]: volume["configMap"]["name"] for volume in maps}
     assert volumes == {"teams": "nightcrawler-api-teams", "oidc-ca": "authorities"}
-    assert str(read.teams_file).startswith(mounts["teams"])
-    assert str(read.oidc_ca_file).startswith(mounts["oidc-ca"])
+    assert str(used.teams_file).startswith(mounts["teams"])
+    assert str(used.oidc_ca_file).startswith(mounts["oidc-ca"])
+
+
+KEYCLOAK: Values = {
+    "aud": ["nightcrawler", "account"],
+    "azp": "nightcrawler",
+    "typ": "Bearer",
+    "preferred_username": "jane",
+    "name": "Jane Doe",
+    "email_verified": False,
+    "groups": ["/vision-engineers"],
+    "realm_access": {"roles": ["offline_access", "Data Scientist"]},
+    "resource_access": {"account": {"roles": ["manage-account"]}},
+}
+ENTRA: Values = {
+    "aud": "APPLICATION_ID",
+    "ver": "2.0",
+    "oid": "99999999-8888-7777-6666-555555555555",
+    "preferred_username": "jane@example.com",
+    "name": "Jane Doe",
+    "groups": ["11111111-2222-3333-4444-555555555555"],
+    "roles": ["Analyst"],
+}
+DEX: Values = {
+    "aud": "nightcrawler",
+    "at_hash": "x",
+    "email": "jane@example.com",
+    "email_verified": True,
+    "name": "Jane Doe",
+    "groups": ["vision-engineers"],
+}
+
+
+@pytest.mark.parametrize(
+    ("provider", "claims", "roles", "places"),
+    [
+        ("Keycloak", KEYCLOAK, {"offline_access", "data scientist"}, {HOME: set()}),
+        ("Microsoft Entra ID", ENTRA, {"analyst"}, {HOME: set(), "vision": {"data scientist"}}),
+        ("Dex", DEX, set(), {HOME: set()}),
+    ],
+)
+async def test_the_values_documented_for_a_provider_accept_its_tokens_and_find_groups_and_roles(
+    provider: str, claims: Values, roles: set[str], places: dict[str, set[str]], tmp_path: Path
+) -> None:
+    section = text_of(ROOT / "docs" / "security.md").partition(f"\n## {provider}\n")[2]
+    found = re.search(r"^```yaml\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    objects = manifests(yaml.safe_load(found[1]))
+    teams = tmp_path / "teams.yaml"
+    teams.write_text(yaml.safe_dump(teams_of(objects)))
+    with an_issuer() as issuer:
+        settings = as_read(settings_of(objects), oidc_issuer=issuer.url, teams_file=teams)
+        identity = identity_of(settings, Store(Connection(Identity("http://localhost"), "test")))
+        assert identity.callers is not None
+        caller = identity.teams.placed(await identity.callers.identify(issuer.token("jane", **claims)))
+        await identity.close()
+    assert caller.name == "Jane Doe"
+    assert caller.groups == set(claims["groups"])
+    assert caller.roles == roles
+    assert {one.namespace: set(one.roles) for one in caller.memberships} == places
 
 
 def test_the_teams_file_follows_from_the_teams() -> None:

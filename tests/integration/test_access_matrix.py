@@ -5,10 +5,15 @@ People, workflows and what they may are in tests/support/accessmatrix.py, which 
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import itertools
+import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+import httpx
 import pytest
 
 from localcluster import LocalCluster
@@ -16,6 +21,7 @@ from tests.support.accessmatrix import CLONE, MADE, PEOPLE, REQUESTS, Asked, Jso
 from tests.support.callers import As
 from tests.support.identities import MODES, Site, a_site
 from tests.support.polling import eventually
+from tests.support.sse import EventSource
 
 ROOT: Final = next(person for person in PEOPLE if person.root)
 
@@ -118,6 +124,13 @@ def all_of(caller: As, path: str, field: str, **query: Any) -> list[Json]:
         cursor = {"cursor": part["nextCursor"]}
 
 
+def rows_of(caller: As, path: str, **query: Any) -> list[dict[str, str]]:
+    """The rows of a table for spreadsheets."""
+    answer = caller.send("GET", path, params={"format": "csv", **query})
+    assert answer.status_code == 200, answer.text
+    return list(csv.DictReader(answer.text.splitlines()))
+
+
 @pytest.mark.parametrize("person", PEOPLE, ids=lambda person: person.name)
 def test_lists_totals_searches_and_statistics_are_of_what_a_caller_sees(
     matrix: Matrix, person: Person
@@ -134,8 +147,13 @@ def test_lists_totals_searches_and_statistics_are_of_what_a_caller_sees(
     runs = all_of(caller, "/executions", "executions", limit=100)
     assert {one["workflowId"] for one in runs} == seen
     assert caller.ask("GET", "/statistics")["executions"] == len(runs)
-    groups = caller.ask("GET", "/statistics", groupBy="workflow")["groups"]
-    assert {one["workflowId"] for one in groups} == seen
+    for path, most in (("/statistics", {}), ("/executions", {"limit": 100})):
+        groups = caller.ask("GET", path, groupBy="workflow", **most)["groups"]
+        assert {one["workflowId"] for one in groups} == seen
+        table = rows_of(caller, path, groupBy="workflow")
+        assert {row["workflowId"] for row in table} - {""} == seen
+    exported = rows_of(caller, "/executions")
+    assert sorted(row["id"] for row in exported) == sorted(one["id"] for one in runs)
     listed = [one["id"] for one in all_of(caller, "/workflows", "workflows", pageSize=2)]
     assert sorted(listed) == sorted(seen)
 
@@ -156,6 +174,47 @@ def test_tags_and_answers_of_one_caller_are_never_anothers(matrix: Matrix) -> No
         )
         expected = 404 if own is None else 304 if own == tags[path, owner] else 200
         assert answer.status_code == expected, (path, owner, other.name)
+
+
+def heard(caller: As, since: str) -> set[str]:
+    """The workflows of which a caller's stream tells after an event, until it is silent for a second."""
+    found: set[str] = set()
+    silent = httpx.Timeout(30, read=1)
+    with (
+        contextlib.suppress(httpx.ReadTimeout),
+        caller.http.stream("GET", "/api/events", headers={"Last-Event-ID": since}, timeout=silent) as answer,
+    ):
+        assert answer.status_code == 200
+        for line in answer.iter_lines():
+            if line.startswith("data: "):
+                event = json.loads(line.removeprefix("data: "))
+                found.add(event.get("workflowId", event["id"]))
+    return found
+
+
+def test_event_streams_tell_of_what_a_caller_sees_and_of_nothing_else(matrix: Matrix) -> None:
+    root, ids = matrix.site.people["root"], set(matrix.ids.values())
+    source = EventSource(root.http, "/api/events")
+    events = source.events()
+    assert next(events).name == "resync"
+    since = source.last_id
+    for id_ in ids:
+        root.ask("PUT", f"/workflows/{id_}", {"description": f"changed after {since}"})
+    told: set[str] = set()
+    while not told >= ids:
+        told.add(next(events).data["id"])
+    events.close()  # type: ignore[attr-defined] # it is a generator
+
+    def listen(person: Person) -> None:
+        caller = matrix.site.people[person.name]
+        eventually(
+            lambda: heard(caller, since),
+            until=lambda found: found == matrix.seen(person),
+            what=f"{person.name} to hear of what they see alone",
+        )
+
+    with ThreadPoolExecutor(len(PEOPLE)) as pool:
+        list(pool.map(listen, PEOPLE))
 
 
 def test_many_are_cancelled_only_where_the_caller_may(matrix: Matrix) -> None:

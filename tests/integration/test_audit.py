@@ -142,6 +142,7 @@ def test_what_kubectl_and_the_schedule_change_is_theirs_also_while_no_facade_run
         "schedule",
         "WorkflowExecution",
     )
+    assert records(kept, name=run["object"]["name"]) == [run], "and it is nobody else's too"
 
 
 def test_a_database_that_is_away_delays_no_write_and_has_all_rows_afterwards(kept: Kept) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -69,9 +70,11 @@ def test_records_are_shown_to_whoever_may_edit_what_they_are_about(
     site: Site, made: dict[str, str], person: Person
 ) -> None:
     root, caller = site.people["root"], site.people[person.name]
-    for id_ in made.values():
+    for one in MADE:
+        id_ = made[one.title]
         [created] = until(root, 1, workflow=id_, action="workflows.create")
         assert (created["object"]["name"], created["status"]) == (id_, 201)
+        assert re.search(f"[#:]{one.by}$", created["callerId"]), created
     expected = {made[one.title] for one in MADE if "e" in site.may(person, one)}
     if not expected:
         refused = caller.ask("GET", "/audit", code=403)
@@ -84,10 +87,14 @@ def test_records_are_shown_to_whoever_may_edit_what_they_are_about(
         assert bool(found) == (made[one.title] in expected), one.title
 
 
-def test_each_refusal_has_a_record_that_says_whose_it_was(site: Site, made: dict[str, str]) -> None:
+def test_each_change_and_each_refusal_has_one_record_that_says_whose_it_was(
+    site: Site, made: dict[str, str]
+) -> None:
     root, people = site.people["root"], site.people
-    refused: list[tuple[str, str, str, int]] = []
+    recorded: list[tuple[str, str, str, int]] = []
     for name, verb, title, status in (
+        ("sam", "PUT", "private-roles", 200),
+        ("bob", "PUT", "public", 200),
         ("bob", "GET", "private", 404),
         ("bob", "DELETE", "private", 404),
         ("vera", "DELETE", "team-roles", 403),
@@ -97,17 +104,18 @@ def test_each_refusal_has_a_record_that_says_whose_it_was(site: Site, made: dict
         body = {"description": "mine"} if verb == "PUT" else None
         answer = people[name].send(verb, f"/workflows/{made[title]}", body, headers={"X-Request-Id": title})
         assert answer.status_code == status, answer.text
-        if status >= 400:
-            refused.append((name, verb, title, status))
-    for name, verb, title, status in refused:
+        if status >= 400 or verb != "GET":
+            recorded.append((name, verb, title, status))
+    for name, verb, title, status in recorded:
         action = {"GET": "workflows.get", "DELETE": "workflows.delete", "PUT": "workflows.update"}[verb]
         [record] = until(root, 1, requestId=title, action=action)
         assert (record["status"], record["allowed"], record["object"]["workflow"]) == (
             status,
-            False,
+            status < 400,
             made[title],
         )
-        assert name in record["callerId"]
+        assert re.search(f"[#:]{name}$", record["callerId"]), record
+        assert record["roles"] == {"sam": ["data scientist"], "vera": ["viewer"]}.get(name, [])
         hidden = record["reason"].startswith("the caller may not see it, and was told: there is no workflow")
         assert hidden == (status == 404)
     assert records(root, workflow=made["bobs"], action="workflows.get") == []
