@@ -71,10 +71,6 @@ Identity = Literal["none", "oidc", "kubernetes"]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 
 
-def _namespaces(value: object) -> object:
-    return "*" if isinstance(value, str) and value.strip() == "*" else items(value)
-
-
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -122,18 +118,6 @@ def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
 class Settings(common.CommonSettings):
     """All settings, validated and immutable; made by `load`."""
 
-    namespaces: Annotated[tuple[DnsLabel, ...] | Literal["*"], NoDecode, BeforeValidator(_namespaces)] = (
-        Field(
-            (),
-            description="Further namespaces that are served, separated by commas, or * for all; ids of their "
-            "workflows are such as `vision:wf-1001`. Their runs are not archived (KEEP).",
-        )
-    )
-    allow_own_namespace: bool = Field(
-        False,
-        description="Whether the namespace served may be the one that the facade itself runs in, although "
-        "whoever reaches the facade can then read the installation's Secrets.",
-    )
     api_host: str = Field(
         "127.0.0.1",
         description="The address to listen on; beyond loopback only with IDENTITY or ALLOW_UNAUTHENTICATED.",
@@ -326,11 +310,6 @@ class Settings(common.CommonSettings):
     def other_namespaces(self) -> tuple[str, ...] | None:
         """The namespaces that are served besides the home namespace; None: all."""
         return None if self.namespaces == "*" else tuple(self.namespaces)
-
-    @property
-    def hidden_namespace(self) -> str | None:
-        """The namespace that is not served although all are: the facade's own."""
-        return None if self.namespaces != "*" or self.allow_own_namespace else pod_namespace()
 
     @model_validator(mode="after")
     def _secrets_stay_in(self) -> Self:

@@ -28,6 +28,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from nightcrawler_crds import defaults, words
 from nightcrawler_crds.building.run import PodDefaults
 from nightcrawler_crds.errors import ConfigurationError
+from nightcrawler_crds.namespaces import Namespaces
 from nightcrawler_crds.v1alpha1 import AccessMode
 from nightcrawler_crds.validation.podtemplate import BEYOND, Level, PodPolicy, Power
 from nightcrawler_crds.validation.schedules import zone_problem
@@ -112,6 +113,10 @@ def items(value: object) -> object:
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
+def _some_or_all(value: object) -> object:
+    return "*" if isinstance(value, str) and value.strip() == "*" else items(value)
+
+
 DNS_LABEL: Final = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 
 Wait = Annotated[float, BeforeValidator(_seconds)]
@@ -170,9 +175,22 @@ class CommonSettings(BaseSettings):
     )
     namespace: DnsLabel = Field(
         "nightcrawler-workflows",
-        description="The namespace whose workflows the facade serves: the home namespace; the operator reads "
-        "it too, to know of which runs the facade keeps something. It has to be there, and to be one of its "
-        "own: whoever reaches the facade can read its Secrets, through programs that are given them.",
+        description="The namespace whose workflows the facade serves: the home namespace. It has to be "
+        "there, and to be one of its own: whoever reaches the facade can read its Secrets, through programs "
+        "that are given them.",
+    )
+    namespaces: Annotated[tuple[DnsLabel, ...] | Literal["*"], NoDecode, BeforeValidator(_some_or_all)] = (
+        Field(
+            (),
+            description="Further namespaces that the facade serves, separated by commas, or * for all; ids "
+            "of their workflows are such as `vision:wf-1001`. The operator has to have the same as the "
+            "facade, of this and of NAMESPACE, to know of which runs the facade keeps something (KEEP).",
+        )
+    )
+    allow_own_namespace: bool = Field(
+        False,
+        description="Whether the namespaces served may have the one among them that the facade itself runs "
+        "in, although whoever reaches the facade can then read the installation's Secrets.",
     )
     keep: Annotated[tuple[str, ...], NoDecode, BeforeValidator(items), AfterValidator(_kept)] = Field(
         (),
@@ -300,6 +318,18 @@ class CommonSettings(BaseSettings):
     def keeps_logs(self) -> bool:
         """Whether logs of steps are kept."""
         return "logs" in self.keep
+
+    @property
+    def hidden_namespace(self) -> str | None:
+        """The namespace that is not served although all are: that of operator and facade."""
+        return None if self.namespaces != "*" or self.allow_own_namespace else pod_namespace()
+
+    @property
+    def served(self) -> Namespaces:
+        """The namespaces that the facade serves, and of whose runs it keeps what `keep` says."""
+        if self.namespaces == "*":
+            return Namespaces(None, self.hidden_namespace)
+        return Namespaces(frozenset((self.namespace, *self.namespaces)))
 
     @property
     def pod_policy(self) -> PodPolicy:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from nightcrawler_crds import defaults
 from nightcrawler_crds.building.run import PodDefaults
+from nightcrawler_crds.namespaces import NOWHERE, Namespaces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +53,10 @@ class Limits(PodDefaults):
     """Whether traces are exported."""
     archive_timeout: float = 24 * 3600.0
     """The same of archiving it: a database may be away for longer."""
-    archived_namespace: str | None = None
-    """The namespace whose executions the facade archives; None: it archives nothing."""
-    logged_namespace: str | None = None
-    """The namespace of whose steps it keeps the logs; None: it keeps none."""
+    archived: Namespaces = NOWHERE
+    """The namespaces whose executions the facade archives."""
+    logged: Namespaces = NOWHERE
+    """The namespaces of whose steps it keeps the logs."""
     max_owing_runs: int = 2_000
     """Ended executions that may owe something at the same time; a count."""
     history_completed: int = 10

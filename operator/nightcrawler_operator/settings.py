@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from nightcrawler_crds import settings as common
 from nightcrawler_crds.election.death import Container
 from nightcrawler_crds.election.elector import LeaseTerms
+from nightcrawler_crds.namespaces import NOWHERE
 from nightcrawler_crds.settings import (
     DNS_LABEL,
     PREFIX,
@@ -306,8 +307,8 @@ class Settings(common.CommonSettings):
             max_disruptions=self.max_disruptions,
             duty_timeout=self.duty_timeout,
             archive_timeout=self.archive_timeout,
-            archived_namespace=self.namespace if self.archives else None,
-            logged_namespace=self.namespace if self.keeps_logs else None,
+            archived=self.served if self.archives else NOWHERE,
+            logged=self.served if self.keeps_logs else NOWHERE,
             max_owing_runs=self.max_owing_runs,
             exports_traces=bool(self.otlp_endpoint),
             steps_otlp_endpoint=self.steps_otlp_endpoint,

@@ -39,11 +39,15 @@ def test_by_default_it_is_a_file_in_a_volume_for_one_replica() -> None:
     assert not of(objects, "Job")
 
 
-def test_both_processes_know_what_is_kept_and_of_whom() -> None:
-    objects = manifests()
+@pytest.mark.parametrize(
+    ("namespaces", "served"), [([], None), (["zoo", "vision"], "vision,zoo"), (["*", "zoo"], "*")]
+)
+def test_both_processes_know_what_is_kept_and_of_whom(namespaces: list[str], served: str | None) -> None:
+    objects = manifests({"callers": {"namespaces": namespaces}})
     for name in (API, OPERATOR):
         known = variables(objects, name)
         assert (known["NIGHTCRAWLER_KEEP"], known["NIGHTCRAWLER_NAMESPACE"]) == ("archive,logs", HOME)
+        assert known.get("NIGHTCRAWLER_NAMESPACES") == served
 
 
 def test_with_a_database_there_are_two_replicas_and_a_job_that_migrates_first() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -55,18 +55,28 @@ class Desk:
     async def archive(
         self, *runs: ExecutionView, used: Sequence[ArchivedRevision] = (), now: datetime = NOW
     ) -> int:
-        """Write executions, as the archiver does."""
-        ended = [EndedRun(run, tuple(run.status.steps)) for run in runs]
-        return await self.database.write(lambda c: writing.add_runs(c, PLACE, ended, used, now))
+        """Write executions, as the archiver does: those of each namespace in a transaction."""
+        ended: dict[str, list[EndedRun]] = {}
+        for run in runs:
+            ended.setdefault(run.metadata.namespace, []).append(EndedRun(run, tuple(run.status.steps)))
+        written = 0
+        for namespace, some in ended.items():
+            place = Place(PLACE.cluster, namespace)
+            written += await self.database.write(
+                lambda c, p=place, s=some: writing.add_runs(c, p, s, used, now)  # type: ignore[misc]
+            )
+        return written
 
 
 @asynccontextmanager
-async def desk(url: str, store: Store | None = None) -> AsyncIterator[Desk]:
-    """A cache that holds nothing yet, and the archive at a URL."""
-    cluster = ClusterCache(store or ModelStore(ModelServer()), NAMESPACE)
+async def desk(
+    url: str, store: Store | None = None, others: Collection[str] | None = (), hidden: str | None = None
+) -> AsyncIterator[Desk]:
+    """A cache that holds nothing yet, and the archive at a URL; of further namespaces, or of all (None)."""
+    cluster = ClusterCache(store or ModelStore(ModelServer()), NAMESPACE, others, hidden)
     database = Database(url)
     reader = ArchiveReader(database, cluster)
-    reader.place = PLACE
+    reader.identity = PLACE.cluster
     try:
         yield Desk(cluster, database, reader)
     finally:

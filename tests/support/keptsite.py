@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,9 +20,10 @@ from nightcrawler_api.keptlogs.store import LogStore
 from nightcrawler_api.masks import Masks
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_crds import names
-from nightcrawler_crds.errors import Invalid
+from nightcrawler_crds.errors import Forbidden, Invalid
 from nightcrawler_crds.kube.reading import from_body
 from nightcrawler_crds.kube.views import ExecutionView
+from nightcrawler_crds.names import Resource
 from tests.support.modelserver import Json, ModelServer
 from tests.support.modelstore import KilledError, ModelStore
 
@@ -81,11 +82,18 @@ class Node:
 
 
 class NodeStore(ModelStore):
-    """The API server with one Pod, whose log comes from a node."""
+    """The API server with one Pod, whose log comes from a node; it lists no Pods in some namespaces."""
 
-    def __init__(self, server: ModelServer, node: Node) -> None:
+    def __init__(self, server: ModelServer, node: Node, closed: Collection[str] = ()) -> None:
         super().__init__(server)
         self._node = node
+        self._closed = closed
+
+    @override
+    async def list_with_version(self, resource: Resource, namespace: str, *rest: Any, **given: Any) -> Any:
+        if namespace in self._closed:
+            raise Forbidden(f"listing {resource.plural} is not allowed in {namespace}")
+        return await super().list_with_version(resource, namespace, *rest, **given)
 
     @override
     @asynccontextmanager
@@ -104,27 +112,37 @@ class NodeStore(ModelStore):
 
 
 class Site:
-    """A run of one step with its Pod, and facades that keep its log."""
+    """A run of one step with its Pod, and facades that keep its log.
 
-    def __init__(self, *, masked: bool = False) -> None:
+    Attributes:
+        closed: Namespaces in which the facade may not list Pods.
+    """
+
+    def __init__(self, *, masked: bool = False, others: Collection[str] | None = ()) -> None:
         self.masked = masked
         self.server = ModelServer()
         self.node = Node()
         self.objects = MortalStore()
-        spec: Json = {"workflowRef": {"name": "wf"}}
-        meta = {"name": "run", "namespace": NAMESPACE}
-        made = self.server.create(names.EXECUTIONS, {"metadata": meta, "spec": spec})
-        self.where = Where("cluster", NAMESPACE, made["metadata"]["uid"], "A step", 1)
-        labels = {names.LABEL_EXECUTION_UID: self.where.execution_uid, names.LABEL_EXECUTION: "run"}
-        marks = {names.ANNOTATION_STEP: "A step", names.ANNOTATION_ATTEMPT: "1"}
-        pod = {"name": "pod", "namespace": NAMESPACE, "labels": labels, "annotations": marks}
-        self.server.create(names.PODS, {"metadata": pod, "status": {"phase": "Running"}})
-        self.cluster = ClusterCache(ModelStore(self.server), NAMESPACE)
-        self.cluster.cache_execution(self.view())
+        self.closed: set[str] = set()
+        self.cluster = ClusterCache(ModelStore(self.server), NAMESPACE, others)
+        self.where = self.add(NAMESPACE)
         self._collector = self._new()
 
+    def add(self, namespace: str) -> Where:
+        """Another run of the same name in a namespace, with its Pod."""
+        spec: Json = {"workflowRef": {"name": "wf"}}
+        meta = {"name": "run", "namespace": namespace}
+        made = self.server.create(names.EXECUTIONS, {"metadata": meta, "spec": spec})
+        where = Where("cluster", namespace, made["metadata"]["uid"], "A step", 1)
+        labels = {names.LABEL_EXECUTION_UID: where.execution_uid, names.LABEL_EXECUTION: "run"}
+        marks = {names.ANNOTATION_STEP: "A step", names.ANNOTATION_ATTEMPT: "1"}
+        pod = {"name": "pod", "namespace": namespace, "labels": labels, "annotations": marks}
+        self.server.create(names.PODS, {"metadata": pod, "status": {"phase": "Running"}})
+        self.cluster.cache_execution(self.view(namespace))
+        return where
+
     def _new(self) -> Collector:
-        store = NodeStore(self.server, self.node)
+        store = NodeStore(self.server, self.node, self.closed)
         notes = Notes(store, self.cluster)
         masks = Masks(store, self.cluster, enabled=self.masked)
         made = Collector(store, self.cluster, self.objects, notes, masks, most_bytes=64 * MIB)
@@ -152,25 +170,31 @@ class Site:
 
     async def end(self, phase: str = "Succeeded") -> ExecutionView:
         """The run ends, and the rest of its log is read."""
-        self.server.patch(names.PODS, (NAMESPACE, "pod"), {"status": {"phase": phase}}, "status")
+        view = self.has_ended(phase)
+        assert await self._collector._finish(view)
+        return self.view()
+
+    def has_ended(self, phase: str = "Succeeded", namespace: str = NAMESPACE) -> ExecutionView:
+        """The run of a namespace has ended, and its log is to be kept."""
+        self.server.patch(names.PODS, (namespace, "pod"), {"status": {"phase": phase}}, "status")
         status = {
             "phase": "Completed",
             "settled": False,
             "duties": ["Logs"],
             "completionTime": "2025-07-10T15:00:00Z",
         }
-        self.server.patch(names.EXECUTIONS, (NAMESPACE, "run"), {"status": status}, "status")
-        view = self.view()
+        self.server.patch(names.EXECUTIONS, (namespace, "run"), {"status": status}, "status")
+        view = self.view(namespace)
         self.cluster.cache_execution(view)
-        assert await self._collector._finish(view)
-        return self.view()
+        self._collector._take(view)
+        return view
 
-    def view(self) -> ExecutionView:
-        return from_body(self.server.get(names.EXECUTIONS, (NAMESPACE, "run")), ExecutionView)
+    def view(self, namespace: str = NAMESPACE) -> ExecutionView:
+        return from_body(self.server.get(names.EXECUTIONS, (namespace, "run")), ExecutionView)
 
-    async def kept(self) -> list[bytes]:
+    async def kept(self, where: Where | None = None) -> list[bytes]:
         """The lines that are kept without their timestamps, and marks as they are."""
-        log = await find(self.objects, self.where)
+        log = await find(self.objects, where or self.where)
         assert log is not None
         lines = [line async for part in log.lines() for line in part]
         return [line if mark_of(line) else line.partition(b" ")[2] for line in lines]

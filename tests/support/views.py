@@ -44,13 +44,14 @@ def execution(
     created: str = CREATED,
     version: int = 1,
     uid: str = "",
+    namespace: str = "default",
     deleted: str | None = None,
     owner: str = "",
     spec: dict[str, Any] | None = None,
     **status: Any,
 ) -> ExecutionView:
     """A WorkflowExecution; `status` is as it is on the wire, `owner` the uid of the Workflow that owns it."""
-    metadata = _metadata(name, created, version, uid, deleted)
+    metadata = _metadata(name, created, version, uid, deleted, namespace)
     if owner:
         metadata["ownerReferences"] = [
             {"apiVersion": names.WORKFLOWS.api_version, "kind": "Workflow", "name": of, "uid": owner}

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from nightcrawler_api.archive import reading, writing
+from nightcrawler_api.archive import merged, writing
 from nightcrawler_api.archive.database import Database
 from nightcrawler_api.archive.reading import State
 from nightcrawler_api.archive.recent import Page, RecentPages
 from nightcrawler_api.archive.writing import EndedRun
 from nightcrawler_api.state.runs import ExecutionQuery
 from nightcrawler_crds.kube.views import ExecutionView
-from tests.support.archives import NOW, PLACE, Desk, desk, sqlite_archive
+from tests.support.archives import NAMESPACE, NOW, PLACE, Desk, desk, sqlite_archive
 from tests.support.views import execution
 
 PAGE = Page((), 0, 7)
@@ -32,7 +32,7 @@ class Clock:
 
 
 def state(upto: int = 7, removals: int = 0, name: str = "a") -> State:
-    return State(name, removals, 1, upto)
+    return State(name, removals, {NAMESPACE: 1}, upto)
 
 
 def kept(clock: Clock) -> RecentPages:
@@ -102,13 +102,13 @@ def test_the_pages_that_were_read_last_are_kept() -> None:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """One entry for each page that was read from the archive."""
     found: list[str] = []
-    page = reading.page
+    page = merged.page
 
     def counted(connection: Connection, *given: Any, **more: Any) -> Any:
         found.append("page")
         return page(connection, *given, **more)
 
-    monkeypatch.setattr(reading, "page", counted)
+    monkeypatch.setattr(merged, "page", counted)
     return found
 
 

@@ -18,10 +18,11 @@ from nightcrawler_api.archive.contract import ArchivedRevision, alias
 from nightcrawler_api.executions import presenter
 from nightcrawler_api.state.ordering import NEWEST_FIRST
 from nightcrawler_api.state.runs import ExecutionQuery
+from nightcrawler_crds import names
 from nightcrawler_crds.kube.reading import from_body
 from nightcrawler_crds.kube.views import ExecutionView
 from tests.support import fullobjects
-from tests.support.archives import NOW, PLACE, Desk, desk, sqlite_archive
+from tests.support.archives import NAMESPACE, NOW, PLACE, Desk, desk, sqlite_archive
 from tests.support.views import at, execution, workflow
 
 TEXT = st.text(max_size=20)
@@ -99,9 +100,9 @@ async def test_what_is_archived_twice_has_one_row_and_the_revision_of_its_run(ar
         assert [await made.archive(run, run, used=used) for _ in range(2)] == [1, 0]
         for table in (tables.executions, tables.steps, tables.revisions):
             assert await made.database.read(counted(table)) == 1
-        assert await made.reader.revision("wf-1") == used[0]
-        assert await made.reader.revision("wf-2") is None
-        found = await made.reader.execution("run", None)
+        assert await made.reader.revision(NAMESPACE, "wf-1") == used[0]
+        assert await made.reader.revision(NAMESPACE, "wf-2") is None
+        found = await made.reader.execution(NAMESPACE, "run", None)
         assert found is not None
         assert (found.view, found.order) == (run, ("one",))
 
@@ -130,7 +131,7 @@ async def test_lists_and_details_show_what_a_run_has_used(archive_url: str) -> N
         page = await made.reader.page(ExecutionQuery(), None, skip=0, most=10)
         shown = {one.id: presenter.row(one.view, "", NOW).get("resourceUsage") for one in page.rows}
         assert shown == {"a": {"cpu": 48, "gpu": 0}, "b": None}
-        found = await made.reader.execution("a", None)
+        found = await made.reader.execution(NAMESPACE, "a", None)
         assert found is not None
         assert found.view == run
 
@@ -144,10 +145,10 @@ async def test_the_revisions_of_a_workflow_come_with_the_number_of_runs_that_use
         runs = [ended(f"run-{number}", revision="wf-1") for number in range(3)]
         runs += [ended("last", revision="wf-2"), ended("foreign", revision="other-1")]
         await made.archive(*runs, used=[*mine, other])
-        found = await made.reader.revisions("uid")
+        found = await made.reader.revisions(NAMESPACE, "uid")
         assert sorted(found.revisions, key=lambda one: one.name) == mine
         assert (found.uses, found.upto) == ({"wf-1": 3, "wf-2": 1}, 5)
-        nothing = await made.reader.revisions("nobody")
+        nothing = await made.reader.revisions(NAMESPACE, "nobody")
         assert (nothing.revisions, nothing.uses) == ([], {})
 
 
@@ -159,7 +160,7 @@ async def test_an_execution_whose_name_a_later_one_has_keeps_an_id_of_its_own(ar
         await made.archive(first)
         assert await ids(made) == ["run", alias("run", "aaaaaaaa-1")]
         for identifier, uid in (("run", "bbbbbbbb-2"), ("run.aaaaaaaa", "aaaaaaaa-1")):
-            found = await made.reader.execution(identifier, None)
+            found = await made.reader.execution(NAMESPACE, identifier, None)
             assert found is not None
             assert found.view.metadata.uid == uid
         # The cluster has a third one of that name: now it alone is called so.
@@ -197,15 +198,19 @@ async def test_archived_runs_are_of_those_who_see_their_workflow_now_and_else_of
             ended("c", of="other", owner="uid-of-an-earlier-other"),
             ended("d", of="gone", owner="uid-of-gone"),
         )
-        made.cluster.cache_workflow(workflow("wf", config={"security": {"visibility": "Private"}}))
+        by_jane = {names.ANNOTATION_CREATOR_ID: "issuer#jane"}
+        private = {"security": {"visibility": "Private"}}
+        made.cluster.cache_workflow(workflow("wf", annotations=by_jane, config=private))
         made.cluster.cache_workflow(workflow("other", config={"security": {"visibility": "Public"}}))
         kinds = list(made.cluster.index.protections)
         public = frozenset(one for one in kinds if one.visibility == "Public")
+        known = frozenset(entry.protection for entry in made.cluster.index.workflows())
         for _ in range(2):  # the second time the totals are remembered
             assert await ids(made, seen=public) == ["b"]
             assert await ids(made, seen=frozenset()) == []
             assert await ids(made) == ["d", "c", "b", "a"]
-            assert await ids(made, seen=frozenset(kinds)) == ["b", "a"]
+            assert await ids(made, seen=known) == ["b", "a"]
+            assert await ids(made, seen=frozenset(kinds)) == ["d", "c", "b", "a"]  # an administrator's
             assert await ids(made, seen=public, workflow=(made.cluster.namespace, "gone")) == []
             assert await ids(made, workflow=("elsewhere", "other")) == []
         figures, _ = await made.reader.figures(ExecutionQuery(seen=public))
@@ -231,7 +236,9 @@ async def test_workflows_are_replaced_and_stay_when_they_are_deleted(archive_url
             return before
 
         assert list(await made.database.write(change)) == ["uid-of-wf"]
-        assert await made.reader.workflow_names(["wf", "other"]) == {"wf": "New"}
+        assert await made.reader.workflow_names([(NAMESPACE, "wf"), (NAMESPACE, "other")]) == {
+            (NAMESPACE, "wf"): "New"
+        }
         assert await made.database.read(counted(tables.workflow_tags)) == 1
 
 
@@ -280,7 +287,7 @@ async def test_the_newest_are_kept_where_the_number_is_limited(archive_url: str)
         await made.archive(*(ended(f"run-{n}", completionTime=f"2025-07-10T15:0{n}:00Z") for n in range(4)))
 
         def beyond(most: int) -> Any:
-            return lambda connection: writing.end_of_the_newest_beyond(connection, PLACE, most)
+            return lambda connection: writing.end_of_the_newest_beyond(connection, [PLACE], most)
 
         assert await made.database.read(beyond(4)) is None
         assert await made.database.read(beyond(3)) == rows.micros(at("15:00:00"))

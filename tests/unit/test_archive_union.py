@@ -8,21 +8,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from nightcrawler_api.archive import merged
 from nightcrawler_api.archive.contract import ArchivedRun
 from nightcrawler_api.executions.union import Listed, part_of_both
 from nightcrawler_api.state.ordering import NEWEST_FIRST, Ordering, Part
 from nightcrawler_api.state.protection import Protections
 from nightcrawler_api.state.runs import ExecutionQuery, Run, sort_values
+from nightcrawler_crds.kube.cache import Key
 from nightcrawler_crds.kube.views import ExecutionView
 from tests.support.archives import NAMESPACE, Desk, desk, sqlite_archive
 from tests.support.views import at, execution
 
 NOW = at("15:30:00")
 ENDED = ("Completed", "Failed", "Cancelled")
+OTHERS = ("a-team", "z-team")
+"""Before and after the home namespace by their names."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ def _clock(seconds: int) -> str:
 
 @st.composite
 def cases(draw: st.DrawFn) -> list[Case]:
-    found = []
+    found, several = [], draw(st.booleans())
     for number in range(draw(st.integers(0, 25))):
         phase = draw(st.sampled_from(["", "Running", *ENDED, *ENDED]))
         created = draw(st.integers(0, 4))
@@ -50,8 +55,14 @@ def cases(draw: st.DrawFn) -> list[Case]:
             status["startTime"] = _clock(created + draw(st.integers(0, 3)))
         if phase in ENDED:
             status["completionTime"] = _clock(created + 3 + draw(st.integers(0, 3)))
+        # The same names in several namespaces, in the same second.
         view = execution(
-            f"run-{number:02}", created=_clock(created), of=draw(st.sampled_from("ab")), **status
+            f"run-{number // 3 if several else number:02}",
+            uid=f"uid-{number}",
+            namespace=(NAMESPACE, *OTHERS)[number % 3 if several else 0],
+            created=_clock(created),
+            of=draw(st.sampled_from("ab")),
+            **status,
         )
         archived = phase in ENDED and draw(st.booleans())
         found.append(Case(view, not archived or draw(st.booleans()), archived, draw(st.booleans())))
@@ -84,58 +95,74 @@ async def asked(made: Desk, query: ExecutionQuery, offset: int, limit: int) -> P
     )
 
 
-def in_order(there: Sequence[Case], query: ExecutionQuery) -> list[str]:
-    """The names of all that match, by the plainest code."""
+def in_order(there: Sequence[Case], query: ExecutionQuery) -> list[Key]:
+    """The namespaces and names of all that match, by the plainest code."""
     kind = Protections().of_orphans("default")
     runs = [Run(case.view, kind) for case in there]
     if query.status:
         runs = [run for run in runs if run.status == query.status]
     if query.workflow:
+        runs = [run for run in runs if run.order[1] == query.workflow[0]]
         runs = [run for run in runs if run.view.spec.workflow_ref.name == query.workflow[1]]
+    if query.namespace:
+        runs = [run for run in runs if run.order[1] == query.namespace]
     value: Callable[[Run], Any] = sort_values(NOW).get(query.ordering.field, lambda run: run.order[0])
     has = [run for run in runs if value(run) is not None]
     has.sort(key=lambda run: (value(run), run.order), reverse=query.ordering.descending)
     without = [run for run in runs if value(run) is None]
     without.sort(key=lambda run: run.order, reverse=query.ordering.descending)
-    return [run.view.metadata.name for run in [*has, *without]]
+    return [run.view.metadata.key for run in [*has, *without]]
+
+
+def keys(part: Part[Listed]) -> list[Key]:
+    return [entry.view.metadata.key for entry in part.entries]
 
 
 def names(part: Part[Listed]) -> list[str]:
-    return [entry.view.metadata.name for entry in part.entries]
+    return [name for _, name in keys(part)]
 
 
+served = st.sampled_from([OTHERS, None])
 queries = st.builds(
     ExecutionQuery,
     status=st.sampled_from([None, None, "completed", "failed"]),
-    workflow=st.sampled_from([None, None, (NAMESPACE, "a")]),
+    workflow=st.sampled_from([None, None, (NAMESPACE, "a"), (OTHERS[0], "a")]),
+    namespace=st.sampled_from([None, None, None, NAMESPACE, OTHERS[1], "elsewhere"]),
     ordering=st.builds(
         Ordering, st.sampled_from(["createdAt", "startTime", "endTime", "duration"]), st.booleans()
     ),
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(cases(), queries, st.integers(0, 30), st.integers(1, 6))
-@example([], ExecutionQuery(), 0, 1)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases(), queries, st.integers(0, 30), st.integers(1, 6), served, st.booleans())
+@example([], ExecutionQuery(), 0, 1, OTHERS, False)
 def test_a_page_and_what_follows_its_cursor_are_of_one_list(
-    there: list[Case], query: ExecutionQuery, offset: int, limit: int
+    there: list[Case],
+    query: ExecutionQuery,
+    offset: int,
+    limit: int,
+    others: Sequence[str] | None,
+    in_parts: bool,
 ) -> None:
     async def story(url: str) -> None:
-        async with desk(url) as made:
+        async with desk(url, others=others) as made:
             await filled(made, there)
             expected = in_order(there, query)
             page = await asked(made, query, offset, limit)
-            assert (names(page), page.total) == (expected[offset : offset + limit], len(expected))
+            assert (keys(page), page.total) == (expected[offset : offset + limit], len(expected))
             assert (page.next is None) == (len(expected) <= offset + limit or not page.entries)
-            rest = list(names(page))
+            rest = list(keys(page))
             while page.next is not None:
                 following = replace(query, ordering=replace(query.ordering, after=page.next))
                 page = await asked(made, following, 0, limit)
-                rest += names(page)
+                rest += keys(page)
                 assert page.total == len(expected)
             assert rest == expected[offset:]
 
-    with tempfile.TemporaryDirectory() as folder:
+    # With two namespaces a statement, three take two.
+    of_a_statement = mock.patch.object(merged, "_AT_ONCE", 2 if in_parts else 100)
+    with tempfile.TemporaryDirectory() as folder, of_a_statement:
         asyncio.run(story(sqlite_archive(Path(folder))))
 
 
@@ -157,7 +184,7 @@ async def test_a_deep_page_among_many_cached_ones_is_found(archive_url: str) -> 
     ]
     async with desk(archive_url) as made:
         await filled(made, there)
-        expected = in_order(there, ExecutionQuery())
+        expected = [name for _, name in in_order(there, ExecutionQuery())]
         for offset in (0, 1, 599, 600, 601, 900, 1199, 1500, 1790, 1799, 1800, 5000):
             page = await asked(made, ExecutionQuery(ordering=NEWEST_FIRST), offset, 10)
             assert names(page) == expected[offset : offset + 10], offset

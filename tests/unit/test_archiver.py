@@ -4,145 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, select
-from typing_extensions import override
 
 from nightcrawler_api.archive import tables
-from nightcrawler_api.archive.archiver import Archiver, Retention
-from nightcrawler_api.archive.database import Database, NotStorable, Work
-from nightcrawler_api.archive.reader import ArchiveReader
+from nightcrawler_api.archive.archiver import Retention
+from nightcrawler_api.archive.database import NotStorable
 from nightcrawler_api.archive.rows import DELETED_WHILE_LIVE
 from nightcrawler_api.errors import HistoryUnavailable
-from nightcrawler_api.keeping.notes import Notes
-from nightcrawler_api.state.clustercache import ClusterCache
+from nightcrawler_api.state.runs import ExecutionQuery
 from nightcrawler_crds import names
-from nightcrawler_crds.errors import Unavailable
-from nightcrawler_crds.kube.reading import from_body
-from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
-from tests.support.archives import NAMESPACE, PLACE, sqlite_archive
+from nightcrawler_crds.errors import Forbidden, Unavailable
+from tests.support.archives import NAMESPACE, sqlite_archive
+from tests.support.archiving import (
+    DONE,
+    OTHER,
+    WORKFLOW,
+    Facade,
+    a_server,
+    add_run,
+    add_workflow,
+    archived,
+    facade,
+    noted,
+)
 from tests.support.modelserver import Json, ModelServer
-from tests.support.modelstore import Death, KilledError, ModelStore
-
-T = TypeVar("T")
-WORKFLOW: Final = "wf"
-DONE: Final = "2025-07-10T15:00:00Z"
-
-
-class MortalDatabase(Database):
-    """A database whose process is killed at a write, before or after it is committed; or that is away."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self.death: Death | None = None
-        self.away: Exception | None = None
-        self._writes = 0
-
-    @override
-    async def write(self, work: Work[T]) -> T:
-        if self.away is not None:
-            raise self.away
-        due = self.death is not None and self._writes == self.death.write
-        self._writes += 1
-        if due and self.death is not None:
-            if self.death.answered:
-                await super().write(work)
-            raise KilledError
-        return await super().write(work)
-
-
-@dataclass
-class Facade:
-    """One process: its cache, as full as the cluster, and its archiver."""
-
-    server: ModelServer
-    store: ModelStore
-    database: MortalDatabase
-    cluster: ClusterCache
-    archiver: Archiver
-    subscribed: list[Any] = field(default_factory=list)
-
-    def observe(self) -> None:
-        """Take over the state of the cluster, as the watches do."""
-        for body in self.server.of(names.WORKFLOWS).values():
-            self.cluster.cache_workflow(from_body(body, WorkflowView))
-        for body in self.server.of(names.EXECUTIONS).values():
-            self.cluster.cache_execution(from_body(body, ExecutionView))
-
-    async def catch_up(self) -> None:
-        await self.archiver._catch_up()
-
-
-@asynccontextmanager
-async def facade(server: ModelServer, url: str, keep: Retention | None = None) -> AsyncIterator[Facade]:
-    store = ModelStore(server)
-    cluster = ClusterCache(store, NAMESPACE)
-    database = MortalDatabase(url)
-    reader = ArchiveReader(database, cluster)
-    reader.place = PLACE
-    retention = keep or Retention(1e10, 1_000_000)
-    archiver = Archiver(store, cluster, database, reader, Notes(store, cluster), retention)
-    made = Facade(server, store, database, cluster, archiver)
-    made.observe()
-    unsubscribe = cluster.changes.subscribe(archiver.backlog.follow)
-    try:
-        yield made
-    finally:
-        unsubscribe()
-        await database.close()
-
-
-def a_server(runs: int = 3) -> ModelServer:
-    """A cluster with a workflow, some runs of it that have ended and owe the archive, and a live one."""
-    server = ModelServer()
-    spec = {"displayName": "A workflow", "steps": [{"name": "b"}, {"name": "a"}], "tags": ["t"]}
-    made = server.create(
-        names.WORKFLOWS, {"metadata": {"name": WORKFLOW, "namespace": NAMESPACE}, "spec": spec}
-    )
-    owner = {key: made["metadata"][key] for key in ("name", "uid")}
-    owner |= {"apiVersion": names.API_VERSION, "kind": "Workflow"}
-    meta = {"name": "wf-1", "namespace": NAMESPACE, "ownerReferences": [owner]}
-    server.create(names.REVISIONS, {"metadata": meta, "revision": 7, "data": {"steps": spec["steps"]}})
-    for number in range(runs):
-        add_run(server, f"run-{number}", owner)
-    add_run(server, "live", owner, ended=False)
-    return server
-
-
-def add_run(server: ModelServer, name: str, owner: Json, *, ended: bool = True) -> None:
-    meta = {"name": name, "namespace": NAMESPACE, "ownerReferences": [owner]}
-    server.create(names.EXECUTIONS, {"metadata": meta, "spec": {"workflowRef": {"name": WORKFLOW}}})
-    status: Json = {
-        "phase": "Running",
-        "revision": "wf-1",
-        "steps": {"a": {"phase": "Running", "attempt": 1}},
-    }
-    if ended:
-        status |= {"phase": "Completed", "completionTime": DONE, "settled": False, "duties": ["Archive"]}
-    server.patch(names.EXECUTIONS, (NAMESPACE, name), {"status": status}, "status")
-
-
-def noted(server: ModelServer) -> list[str]:
-    """The runs on which it is noted that they are archived."""
-    return sorted(
-        name
-        for (_, name), body in server.of(names.EXECUTIONS).items()
-        if "Archive" in body["metadata"].get("annotations", {}).get(names.ANNOTATION_DUTIES_DONE, "")
-    )
-
-
-async def archived(made: Facade) -> list[str]:
-    found = await made.database.read(lambda c: list(c.execute(select(tables.executions.c.name)).scalars()))
-    return sorted(found)
-
+from tests.support.modelstore import Death, KilledError
 
 deaths = st.none() | st.builds(Death, st.integers(0, 4), st.booleans())
 
@@ -176,10 +68,10 @@ async def test_what_ends_is_archived_with_its_revision_and_its_workflow(archive_
     async with facade(server, archive_url) as made:
         await made.catch_up()
         assert made.archiver.written == 3
-        found = await made.archiver._reader.execution("run-0", None)
+        found = await made.archiver._reader.execution(NAMESPACE, "run-0", None)
         assert found is not None
         assert (found.workflow_name, found.order) == ("A workflow", ("a",))
-        revision = await made.archiver._reader.revision("wf-1")
+        revision = await made.archiver._reader.revision(NAMESPACE, "wf-1")
         assert revision is not None
         assert (revision.generation, revision.created is not None) == (7, True)
         assert revision.data == {"steps": [{"name": "b"}, {"name": "a"}]}
@@ -211,7 +103,7 @@ async def test_a_run_is_archived_once_all_that_the_operator_owes_is_recorded_in_
         made.observe()
         await made.catch_up()
         assert await archived(made) == noted(server) == ["run-0"]
-        found = await made.archiver._reader.execution("run-0", None)
+        found = await made.archiver._reader.execution(NAMESPACE, "run-0", None)
         assert found is not None
         (attempt,) = found.view.status.steps["a"].attempts or ()
         assert [event.reason for event in attempt.events or ()] == ["Pulled"]
@@ -242,7 +134,7 @@ async def test_a_live_run_that_is_deleted_is_archived_as_cancelled(archive_url: 
         server.delete(names.EXECUTIONS, (NAMESPACE, "live"))
         made.cluster.mark_execution_deleted(live)
         await made.catch_up()
-        found = await made.archiver._reader.execution("live", None)
+        found = await made.archiver._reader.execution(NAMESPACE, "live", None)
         assert found is not None
         assert (found.view.status.phase, found.view.status.message) == ("Cancelled", DELETED_WHILE_LIVE)
 
@@ -265,7 +157,7 @@ async def test_a_run_that_has_no_owner_yet_is_archived_as_one_of_the_workflow_th
         made.cluster.mark_workflow_deleted(entry.view)
         await made.catch_up()
         for name in ("run-0", "live"):
-            found = await made.archiver._reader.execution(name, entry.view.metadata.uid)
+            found = await made.archiver._reader.execution(NAMESPACE, name, entry.view.metadata.uid)
             assert found is not None, name
             assert found.workflow_name == "A workflow"
 
@@ -372,3 +264,101 @@ async def test_rows_beyond_the_number_go_and_those_of_the_cluster_stay(archive_u
     async with facade(server, archive_url, Retention(1.0, 1_000)) as made:
         await made.catch_up()
         assert await archived(made) == ["run-2", "run-3"]
+
+
+async def where(made: Facade, name: str) -> list[tuple[str, bool]]:
+    """In which namespaces there is a workflow of this name, and whether it is marked as deleted."""
+    found = select(tables.namespaces.c.name, tables.workflows.c.deleted_at.is_not(None)).join(
+        tables.workflows, tables.workflows.c.namespace_id == tables.namespaces.c.id
+    )
+    mine = found.where(tables.workflows.c.name == name).order_by(tables.namespaces.c.name)
+    return await made.database.read(lambda c: [(place, gone) for place, gone in c.execute(mine)])
+
+
+def with_another_namespace(runs: int = 2) -> tuple[ModelServer, Json]:
+    """A server with a workflow and runs of the same names in two namespaces."""
+    server = a_server(runs)
+    owner = add_workflow(server, OTHER)
+    for number in range(runs):
+        add_run(server, f"run-{number}", owner, namespace=OTHER)
+    return server, owner
+
+
+@pytest.mark.parametrize("others", [(OTHER,), None])
+async def test_runs_of_all_namespaces_that_are_served_are_archived_and_noted(
+    archive_url: str, others: tuple[str, ...] | None
+) -> None:
+    server, _ = with_another_namespace()
+    async with facade(server, archive_url, others=others) as made:
+        await made.catch_up()
+        assert await archived(made) == noted(server) == ["run-0", "run-0", "run-1", "run-1"]
+        assert all(run.archived for run in made.cluster.index.runs if run.ended)
+        for namespace in (NAMESPACE, OTHER):
+            found = await made.archiver._reader.execution(namespace, "run-0", None)
+            revision = await made.archiver._reader.revision(namespace, "wf-1")
+            assert found is not None
+            assert revision is not None
+            (entry,) = [one for one in made.cluster.index.workflows() if one.order[1] == namespace]
+            assert found.workflow_uid == revision.workflow_uid == entry.view.metadata.uid
+        assert await where(made, WORKFLOW) == [(NAMESPACE, False), (OTHER, False)]
+
+
+async def test_of_a_namespace_that_is_deleted_everything_stays_in_the_archive(archive_url: str) -> None:
+    server, owner = with_another_namespace()
+    add_run(server, "live", owner, ended=False, namespace=OTHER)
+    async with facade(server, archive_url, others=[OTHER]) as made:
+        await made.catch_up()
+        for run in [run for run in made.cluster.index.runs if run.order[1] == OTHER]:
+            server.delete(names.EXECUTIONS, (OTHER, run.order[2]))
+            made.cluster.mark_execution_deleted(run.view)
+        (entry,) = [one for one in made.cluster.index.workflows() if one.order[1] == OTHER]
+        server.delete(names.WORKFLOWS, (OTHER, WORKFLOW))
+        made.cluster.mark_workflow_deleted(entry.view)
+        await made.catch_up()
+        assert await where(made, WORKFLOW) == [(NAMESPACE, False), (OTHER, True)]
+        page = await made.archiver._reader.page(ExecutionQuery(namespace=OTHER), None, skip=0, most=9)
+        assert sorted(one.id for one in page.rows) == ["live", "run-0", "run-1"]
+    # As old as they are, they go like others.
+    async with facade(server, archive_url, Retention(1.0, 1_000), others=[OTHER]) as made:
+        await made.catch_up()
+        assert await archived(made) == [
+            "live",
+            "run-0",
+            "run-1",
+        ]
+        assert made.archiver.removed == 2, "the cluster has those of the home namespace"
+
+
+async def test_a_workflow_in_a_namespace_that_cannot_be_read_is_not_taken_for_deleted(
+    archive_url: str,
+) -> None:
+    server, _ = with_another_namespace()
+    async with facade(server, archive_url, others=[OTHER]) as made:
+        await made.catch_up()
+    home = ModelServer()
+    async with facade(home, archive_url, others=[OTHER]) as made:
+        for kind in (made.cluster._workflows, made.cluster._executions):
+            kind[OTHER].synced.clear()
+        await made.catch_up()
+        assert await where(made, WORKFLOW) == [(NAMESPACE, True), (OTHER, False)]
+
+
+async def test_missing_rights_in_one_namespace_hold_up_no_other(archive_url: str) -> None:
+    server, _ = with_another_namespace(3)
+    async with facade(server, archive_url, others=[OTHER]) as made:
+        there = made.store.patch
+
+        async def patch(resource: Any, namespace: str, *rest: Any, **given: Any) -> Any:
+            if namespace == OTHER:
+                raise Forbidden(f"patching is not allowed in {namespace}")
+            return await there(resource, namespace, *rest, **given)
+
+        made.store.patch = patch  # type: ignore[method-assign]
+        for _ in range(2):
+            with pytest.raises(Forbidden, match="not allowed in other"):
+                await made.catch_up()
+            assert noted(server) == ["run-0", "run-1", "run-2"]
+        assert len(made.archiver.backlog) == 3
+        made.store.patch = there  # type: ignore[method-assign]
+        await made.catch_up()
+        assert len(noted(server)) == 6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 from unittest import mock
 
 import msgspec
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.views import OwingStatusView, OwingView, WorkflowView
+from nightcrawler_crds.namespaces import NOWHERE, Namespaces
 from nightcrawler_crds.v1alpha1 import Options, conditions
 from nightcrawler_operator.decisions import duties, run_end
 from nightcrawler_operator.decisions.duties import Duty, DutyPlan, decide, needs_jobs
@@ -78,31 +79,51 @@ def test_what_is_owed_is_written_with_the_terminal_phase() -> None:
     assert (ended.settled, ended.duties) == (False, ("Logs", "Archive"))
 
 
-@pytest.mark.parametrize(("archived", "owed"), [(None, None), ("default", ("Archive",)), ("elsewhere", None)])
-def test_the_archive_is_owed_in_the_namespace_that_the_facade_serves_if_it_archives(
-    archived: str | None, owed: tuple[str, ...] | None
+ONE: Final = Namespaces(frozenset(("default",)))
+SOME: Final = Namespaces(frozenset(("elsewhere", "default")))
+ELSEWHERE: Final = Namespaces(frozenset(("elsewhere",)))
+ALL: Final = Namespaces(None)
+BUT_OURS: Final = Namespaces(None, hidden="default")
+
+
+@pytest.mark.parametrize(
+    ("archived", "owed"),
+    [
+        (NOWHERE, None),
+        (ONE, ("Archive",)),
+        (SOME, ("Archive",)),
+        (ELSEWHERE, None),
+        (ALL, ("Archive",)),
+        (BUT_OURS, None),
+    ],
+)
+def test_the_archive_is_owed_in_the_namespaces_that_the_facade_serves_if_it_archives(
+    archived: Namespaces, owed: tuple[str, ...] | None
 ) -> None:
-    snapshot = replace(a_snapshot("train").build(), limits=Limits(archived_namespace=archived))
+    snapshot = replace(a_snapshot("train").build(), limits=Limits(archived=archived))
     with mock.patch.object(duties, "DUTIES", REGISTERED):
         ended = run_end.finish(snapshot, snapshot.execution.status, "Failed", "StepFailed", "it failed")
     assert ended.duties == owed
 
 
 @pytest.mark.parametrize(
-    ("namespace", "options", "begun", "owed"),
+    ("logged", "options", "begun", "owed"),
     [
-        ("default", None, True, ("Logs",)),
-        ("default", Options(enable_logging=True), True, ("Logs",)),
-        ("default", Options(enable_logging=False), True, None),
-        ("default", None, False, None),
-        ("elsewhere", None, True, None),
-        (None, None, True, None),
+        (ONE, None, True, ("Logs",)),
+        (ONE, Options(enable_logging=True), True, ("Logs",)),
+        (ONE, Options(enable_logging=False), True, None),
+        (ONE, None, False, None),
+        (SOME, None, True, ("Logs",)),
+        (ALL, None, True, ("Logs",)),
+        (BUT_OURS, None, True, None),
+        (ELSEWHERE, None, True, None),
+        (NOWHERE, None, True, None),
     ],
 )
 def test_logs_are_owed_of_runs_that_began_unless_their_workflow_does_not_want_it(
-    namespace: str | None, options: Options | None, begun: bool, owed: tuple[str, ...] | None
+    logged: Namespaces, options: Options | None, begun: bool, owed: tuple[str, ...] | None
 ) -> None:
-    snapshot = a_snapshot("train").with_limits(logged_namespace=namespace).build()
+    snapshot = a_snapshot("train").with_limits(logged=logged).build()
     assert snapshot.revision is not None
     spec = snapshot.revision.spec.model_copy(update={"options": options})
     attempts = {("train", 1): Attempt()} if begun else {}

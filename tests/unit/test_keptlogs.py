@@ -23,6 +23,7 @@ from nightcrawler_api.keptlogs.writer import Writer
 from nightcrawler_api.logs.place import Place
 from nightcrawler_crds import names
 from nightcrawler_crds.clock import to_wire
+from nightcrawler_crds.errors import Forbidden
 from tests.support.keptsite import BEGAN, MIB, NAMESPACE, WHERE, Site
 
 
@@ -169,6 +170,47 @@ async def test_the_oldest_go_first_when_all_is_too_much_and_what_is_too_old_goes
     assert (await left(), cleaner.removed) == (["run-2", "run-3"], 2)
     await Cleaner(objects, most_bytes=MIB, keep_seconds=3600).clean(now + timedelta(hours=2))
     assert await left() == []
+
+
+OTHER: Final = "other"
+
+
+@pytest.mark.parametrize("others", [(OTHER,), None])
+async def test_logs_of_all_namespaces_that_are_served_are_kept_and_noted(
+    others: tuple[str, ...] | None,
+) -> None:
+    site = Site(others=others)
+    there = site.add(OTHER)
+    site.node.write(3, BEGAN)
+    await site.look()
+    assert [len(await site.kept(where)) for where in (site.where, there)] == [3, 3]
+    site.node.write(2, BEGAN)
+    for namespace in (OTHER, NAMESPACE):
+        site.has_ended(namespace=namespace)
+    await site._collector._read_due()
+    for where in (site.where, there):
+        assert len(await site.kept(where)) == 5
+        assert site.view(where.namespace).metadata.annotations.done_duties == ("Logs",)
+
+
+async def test_missing_rights_in_one_namespace_hold_up_the_logs_of_no_other() -> None:
+    site = Site(others=[OTHER])
+    there = site.add(OTHER)
+    site.closed.add(OTHER)
+    site.node.write(3, BEGAN)
+    await site.look()
+    assert len(await site.kept()) == 3
+    for namespace in (OTHER, NAMESPACE):
+        site.has_ended(namespace=namespace)
+    for _ in range(2):
+        with pytest.raises(Forbidden, match="not allowed in other"):
+            await site._collector._read_due()
+    assert site.view().metadata.annotations.done_duties == ("Logs",)
+    assert site.view(OTHER).metadata.annotations.done_duties == ()
+    site.closed.clear()
+    await site._collector._read_due()
+    assert len(await site.kept(there)) == 3
+    assert site.view(OTHER).metadata.annotations.done_duties == ("Logs",)
 
 
 async def test_of_a_pod_that_vanished_what_was_read_is_kept_and_its_end_is_said_to_be_missing() -> None:

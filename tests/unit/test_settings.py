@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from nightcrawler_crds import settings as common
 from nightcrawler_crds.election.death import Container
 from nightcrawler_crds.errors import ConfigurationError
+from nightcrawler_crds.namespaces import Namespaces
 from nightcrawler_crds.validation.podtemplate import PodPolicy, Power
 from nightcrawler_crds.words import Bytes, Cpu
 from nightcrawler_operator import settings
@@ -88,10 +89,11 @@ LIMITS: Final = (
 
 
 def test_every_number_reaches_the_limits(environment: Environment) -> None:
-    kept = {"KEEP": "archive,logs", "NAMESPACE": "team"}
+    kept = {"KEEP": "archive,logs", "NAMESPACE": "team", "NAMESPACES": "vision, nightly"}
     loaded = environment.load(**kept, **{setting: text for setting, text, _, _ in LIMITS})
     wanted: dict[str, Any] = {field: value for _, _, field, value in LIMITS}
-    assert loaded.limits == Limits(archived_namespace="team", logged_namespace="team", **wanted)
+    there = Namespaces(frozenset(("team", "vision", "nightly")))
+    assert loaded.limits == Limits(archived=there, logged=there, **wanted)
     as_by_default = [
         f.name for f in fields(Limits) if getattr(loaded.limits, f.name) == getattr(Limits(), f.name)
     ]
@@ -264,3 +266,28 @@ def test_the_container_is_known_once_all_its_variables_are_set(environment: Envi
 
 def test_outside_of_a_pod_there_is_no_container(environment: Environment) -> None:
     assert environment.load().container is None
+
+
+@pytest.mark.parametrize(
+    ("given", "there", "not_there"),
+    [
+        ({}, ["team"], ["vision", "nightcrawler"]),
+        ({"NAMESPACES": "vision, team"}, ["team", "vision"], ["nightcrawler"]),
+        ({"NAMESPACES": "*"}, ["team", "vision"], ["nightcrawler"]),
+        ({"NAMESPACES": " * ", "ALLOW_OWN_NAMESPACE": "true"}, ["team", "vision", "nightcrawler"], []),
+    ],
+)
+def test_the_operator_knows_of_which_runs_the_facade_keeps_something(
+    environment: Environment,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    given: dict[str, str],
+    there: list[str],
+    not_there: list[str],
+) -> None:
+    mounted = tmp_path / "namespace"
+    mounted.write_text("nightcrawler")
+    monkeypatch.setattr(common, "_NAMESPACE_FILE", mounted)
+    limits = environment.load(KEEP="archive", NAMESPACE="team", **given).limits
+    assert [place for place in (*there, *not_there) if place in limits.archived] == there
+    assert "team" not in limits.logged

@@ -10,12 +10,14 @@ from typing import Final
 
 from nightcrawler_crds import names
 from nightcrawler_crds.clock import to_wire
+from nightcrawler_crds.namespaces import Namespaces
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_operator.limits import Limits
 from tests.support.modelserver import Json, ModelCluster, ModelServer
 from tests.support.replica import Replica, the_servers_time
 
-LIMITS: Final = Limits(archived_namespace="default", logged_namespace="default")
+SERVED: Final = Namespaces(frozenset(("default",)))
+LIMITS: Final = Limits(archived=SERVED, logged=SERVED)
 MOST: Final = LIMITS.max_owing_runs
 OLDEST: Final = "past-1234"
 _STRIDE: Final = 7

@@ -6,7 +6,6 @@ from nightcrawler_api.archive.archiver import Archiver, Retention
 from nightcrawler_api.archive.contract import Backlogged, History
 from nightcrawler_api.archive.database import Database
 from nightcrawler_api.archive.reader import ArchiveReader
-from nightcrawler_api.archive.writing import Place
 from nightcrawler_api.keeping.keeper import Turn
 from nightcrawler_api.keeping.notes import Notes
 from nightcrawler_api.keeping.turns import FileTurn, LeaseTurn
@@ -62,7 +61,7 @@ class SqlArchive:
 
     def identify(self, cluster: str) -> None:
         """See `keeper.Part`."""
-        self._reader.place = Place(cluster, self._cluster.namespace)
+        self._reader.identity = cluster
 
     async def work(self) -> None:
         """Archive until cancelled."""

@@ -11,10 +11,12 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
+
+from sqlalchemy import Connection
 
 from nightcrawler_api.archive import rows, writing
 from nightcrawler_api.archive.backlog import Backlog
@@ -27,7 +29,8 @@ from nightcrawler_api.keeping.notes import ARCHIVE, Notes
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import owner_of
 from nightcrawler_crds import clock
-from nightcrawler_crds.errors import ApiError, NotFound
+from nightcrawler_crds.errors import ApiError, Forbidden, NotFound
+from nightcrawler_crds.kube.cache import Key
 from nightcrawler_crds.kube.nativeviews import RevisionView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
@@ -82,8 +85,8 @@ class Archiver:
         self._reader = reader
         self._notes = notes
         self._retention = retention
-        self._orders: OrderedDict[str, tuple[str, ...]] = OrderedDict()
-        """The steps of revisions that are archived, by the names of those."""
+        self._orders: OrderedDict[Key, tuple[str, ...]] = OrderedDict()
+        """The steps of revisions that are archived, by the namespaces and names of those."""
         self._looked_at = -_LOOK_SECONDS
         self._retained_at = -_RETENTION_SECONDS
 
@@ -91,7 +94,6 @@ class Archiver:
         """Archive until cancelled."""
         await self._cluster.wait_for_sync()
         self._looked_at = -_LOOK_SECONDS
-        self.backlog.namespace = self._cluster.namespace
         unsubscribe = self._cluster.changes.subscribe(self.backlog.follow)
         backoff = _BACKOFF_FIRST
         try:
@@ -120,42 +122,65 @@ class Archiver:
         await asyncio.sleep(_COALESCE_SECONDS)
 
     async def _catch_up(self) -> None:
-        place = self._reader.place
-        if place is None:
+        if not self._reader.identity:
             raise HistoryUnavailable("the facade has not read the UID of the cluster yet")
         if time.monotonic() >= self._looked_at + _LOOK_SECONDS:
-            await self._look_at_all(place)
+            await self._look_at_all()
         self.backlog.news.clear()
-        await self._write_workflows(place)
-        while batch := self.backlog.some_runs(_BATCH):
-            await self._archive(place, batch)
+        await self._write_workflows()
+        # That the facade lacks rights in one namespace holds up no other.
+        denied: dict[str, Forbidden] = {}
+        while batch := self.backlog.some_runs(_BATCH, denied):
+            namespace = batch[0].metadata.namespace
+            try:
+                await self._archive(self._place(namespace), batch)
+            except Forbidden as error:
+                denied[namespace] = error
         if time.monotonic() >= self._retained_at + _RETENTION_SECONDS:
-            await self._remove(place)
+            await self._remove()
             self._retained_at = time.monotonic()
+        for denial in denied.values():
+            raise denial
 
-    async def _look_at_all(self, place: Place) -> None:
+    def _place(self, namespace: str) -> Place:
+        return Place(self._reader.identity, namespace)
+
+    async def _places(self) -> list[Place]:
+        """The namespaces that are served and of which something is archived."""
+        return [self._place(namespace) for namespace in sorted(await self._reader.namespaces())]
+
+    async def _look_at_all(self) -> None:
         """Compare the cache with the archive, which may have been replaced by an earlier state of it."""
-        await self._reader.refresh()
-        known = await self._database.read(lambda connection: writing.known_workflows(connection, place))
+        unread, places = self._cluster.unread, await self._places()
+
+        def known(connection: Connection) -> dict[str, dict[str, int]]:
+            # What is in a namespace that cannot be read may well be there.
+            there = [place for place in places if place.namespace not in unread]
+            return {place.namespace: writing.known_workflows(connection, place) for place in there}
+
+        found = await self._database.read(known)
         self._orders.clear()
-        self.backlog.look_at_all(known)
+        self.backlog.look_at_all(found)
         self._looked_at = time.monotonic()
 
     # --- what is written -----------------------------------------------------------------------------
 
-    async def _write_workflows(self, place: Place) -> None:
+    async def _write_workflows(self) -> None:
         while changed := self.backlog.some_workflows(_BATCH):
-            await self._database.write(lambda connection: writing.put_workflows(connection, place, changed))
-            self.backlog.workflows_done(changed)
-        if gone := self.backlog.gone:
-            now = clock.utcnow()
+            place = self._place(changed[0].metadata.namespace)
             await self._database.write(
-                lambda connection: writing.mark_workflows_deleted(connection, place, gone, now)
+                lambda connection: writing.put_workflows(connection, place, changed)  # noqa: B023 - done before the next turn
             )
-            self.backlog.gone_done(gone)
+            self.backlog.workflows_done(changed)
+        for namespace, uids in self.backlog.gone.items():
+            place, now = self._place(namespace), clock.utcnow()
+            await self._database.write(
+                lambda connection: writing.mark_workflows_deleted(connection, place, uids, now)  # noqa: B023 - as above
+            )
+            self.backlog.gone_done(uids)
 
     async def _archive(self, place: Place, batch: Sequence[ExecutionView]) -> None:
-        """Write some executions, then note it on them."""
+        """Write some executions of a namespace, then note it on them."""
         now = clock.utcnow()
         ended = [view if view.status.has_ended else rows.cut_short(view, now) for view in batch]
         used = await self._revisions_of(ended)
@@ -166,7 +191,7 @@ class Archiver:
         except NotStorable:
             refused = await self._write_one_by_one(place, runs, used)
         for name, revision in used.items():
-            self._remember_order(name, _steps_of(revision))
+            self._remember_order((place.namespace, name), _steps_of(revision))
         await self._reader.refresh()
         await self._note([view for view in batch if view.metadata.uid not in refused])
 
@@ -216,7 +241,7 @@ class Archiver:
         wanted = {
             view.status.revision: view
             for view in ended
-            if view.status.revision and view.status.revision not in self._orders
+            if view.status.revision and (view.metadata.namespace, view.status.revision) not in self._orders
         }
         turns = asyncio.Semaphore(_AT_ONCE)
         found: dict[str, ArchivedRevision] = {}
@@ -241,30 +266,42 @@ class Archiver:
 
     def _order_of(self, view: ExecutionView, used: dict[str, ArchivedRevision]) -> tuple[str, ...]:
         """The names of a run's steps in the order of what it ran, else of its workflow as it is."""
-        name = view.status.revision or ""
+        name, namespace = view.status.revision or "", view.metadata.namespace
         if name in used:
             return _steps_of(used[name])
-        if name in self._orders:
-            return self._orders[name]
-        entry = self._cluster.index.workflow((view.metadata.namespace, view.spec.workflow_ref.name))
+        if (namespace, name) in self._orders:
+            return self._orders[namespace, name]
+        entry = self._cluster.index.workflow((namespace, view.spec.workflow_ref.name))
         return tuple(step["name"] for step in entry.view.spec.get("steps") or ()) if entry else ()
 
-    def _remember_order(self, name: str, order: tuple[str, ...]) -> None:
-        self._orders[name] = order
+    def _remember_order(self, revision: Key, order: tuple[str, ...]) -> None:
+        self._orders[revision] = order
         if len(self._orders) > _MOST_ORDERS:
             self._orders.popitem(last=False)
 
     # --- retention -----------------------------------------------------------------------------------
 
-    async def _remove(self, place: Place) -> None:
+    async def _remove(self) -> None:
         """Remove rows that are too old, or too many, but not of executions that the cluster still has."""
+        places = await self._places()
         before = clock.utcnow() - timedelta(seconds=self._retention.seconds)
         beyond = await self._database.read(
-            lambda connection: writing.end_of_the_newest_beyond(connection, place, self._retention.runs)
+            lambda connection: writing.end_of_the_newest_beyond(connection, places, self._retention.runs)
         )
         if beyond is not None:
             before = max(before, rows.moment(beyond + 1))
         keep = {run.view.metadata.uid for run in self._cluster.index.runs}
+        removed = 0
+        for place in places:
+            removed += await self._remove_before(place, before, keep)
+            await self._database.write(lambda connection: writing.remove_unused(connection, place))  # noqa: B023 - done before the next turn
+        if removed:
+            self.removed += removed
+            log.info("removed %d executions from the archive: too old, or too many", removed)
+        self._orders.clear()  # revisions are among what it removes
+
+    async def _remove_before(self, place: Place, before: datetime, keep: Collection[str]) -> int:
+        """Remove the executions of a namespace that ended before a time; returns how many."""
         after: tuple[int, int] | None = (0, 0)
         removed = 0
         while after is not None:
@@ -273,11 +310,7 @@ class Archiver:
                 lambda connection: writing.remove_runs(connection, place, before, start, keep)  # noqa: B023 - done before the next turn
             )
             removed, after = removed + done.removed, done.after
-        if removed:
-            self.removed += removed
-            log.info("removed %d executions from the archive: too old, or too many", removed)
-        await self._database.write(lambda connection: writing.remove_unused(connection, place))
-        self._orders.clear()  # revisions are among what it removes
+        return removed
 
     def _report(self, problem: str) -> None:
         if problem and problem != self.problem:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -22,6 +22,8 @@ from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
 from nightcrawler_crds.names import EXECUTIONS, WORKFLOWS
 
 log = logging.getLogger(__name__)
+
+V = TypeVar("V", ExecutionView, WorkflowView)
 
 _MOST_DELETED: Final = 5_000
 _BY_US: Final = frozenset({ARCHIVE, LOGS})
@@ -40,13 +42,12 @@ class Backlog:
         self.news = asyncio.Event()
         self.lost = 0
         self._index = index
-        self.namespace = ""
-        """The only namespace whose objects are archived; empty: all namespaces."""
         self._runs: dict[str, ExecutionView] = {}
         self._deleted: dict[str, None] = {}
         self._refused: set[str] = set()
         self._workflows: dict[str, WorkflowView] = {}
-        self._gone: set[str] = set()
+        self._gone: dict[str, str] = {}
+        """The namespaces of workflows that were deleted, by their UIDs."""
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -57,27 +58,26 @@ class Backlog:
         ends = [run.status.completion_time for run in self._runs.values() if run.status.completion_time]
         return min(ends, default=None)
 
-    def look_at_all(self, known_workflows: Mapping[str, int]) -> None:
-        """Add what the cache has and the archive does not; `known_workflows` are generations by UID."""
+    def look_at_all(self, known_workflows: Mapping[str, Mapping[str, int]]) -> None:
+        """Add what the cache has and the archive does not.
+
+        `known_workflows` are the generations of those that the archive has, by namespace and UID, in the
+        namespaces of which the cache has all that there is.
+        """
         for run in self._index.runs:
-            if (
-                self._is_archived(run.view)
-                and _is_complete(run.view)
-                and (run.archived == 0 or owes(run.view, ARCHIVE))
-            ):
+            if _is_complete(run.view) and (run.archived == 0 or owes(run.view, ARCHIVE)):
                 self._add(run.view)
-        views = [entry.view for entry in self._index.workflows()]
-        present = {view.metadata.uid: view for view in views if self._is_archived(view)}
+        present = {entry.view.metadata.uid: entry.view for entry in self._index.workflows()}
         for uid, view in present.items():
-            if known_workflows.get(uid) != view.metadata.generation:
+            known = known_workflows.get(view.metadata.namespace, {})
+            if known.get(uid) != view.metadata.generation:
                 self._workflows[uid] = view
-        self._gone |= known_workflows.keys() - present.keys()
+        for namespace, workflows in known_workflows.items():
+            self._gone.update(dict.fromkeys(workflows.keys() - present.keys(), namespace))
         self.news.set()
 
     def follow(self, change: Change[Any]) -> None:
         """Add what has ended or was deleted, and what has changed of workflows."""
-        if not self._is_archived(change.new or change.old):
-            return
         match change.kind:
             case EXECUTIONS.plural:
                 self._execution_changed(change.old, change.new)
@@ -85,9 +85,6 @@ class Backlog:
                 self._workflow_changed(change.old, change.new)
             case _:
                 pass
-
-    def _is_archived(self, view: Any) -> bool:
-        return not self.namespace or view.metadata.namespace in (self.namespace, "")
 
     def _execution_changed(self, old: ExecutionView | None, new: ExecutionView | None) -> None:
         if new is None:
@@ -119,7 +116,7 @@ class Backlog:
         elif old is not None:
             # Its last state too: it may have been created a moment ago.
             self._workflows[old.metadata.uid] = old
-            self._gone.add(old.metadata.uid)
+            self._gone[old.metadata.uid] = old.metadata.namespace
             self.news.set()
 
     def _add(self, execution: ExecutionView) -> None:
@@ -139,18 +136,21 @@ class Backlog:
         owned = msgspec.structs.replace(meta, owner_references=(*meta.owner_references, owner))
         return msgspec.structs.replace(execution, metadata=owned)
 
-    def some_runs(self, most: int) -> list[ExecutionView]:
-        """Some executions, those that have waited longest first."""
-        return [view for view, _ in zip(self._runs.values(), range(most), strict=False)]
+    def some_runs(self, most: int, but: Collection[str] = ()) -> list[ExecutionView]:
+        """Some executions of one namespace, none of `but`: those that have waited longest first."""
+        return _of_one_namespace(self._runs.values(), most, but)
 
     def some_workflows(self, most: int) -> list[WorkflowView]:
-        """Some workflows that have changed."""
-        return [view for view, _ in zip(self._workflows.values(), range(most), strict=False)]
+        """Some workflows of one namespace that have changed."""
+        return _of_one_namespace(self._workflows.values(), most)
 
     @property
-    def gone(self) -> frozenset[str]:
-        """UIDs of workflows that were deleted."""
-        return frozenset(self._gone)
+    def gone(self) -> Mapping[str, Collection[str]]:
+        """UIDs of workflows that were deleted, by namespace."""
+        found: dict[str, list[str]] = {}
+        for uid, namespace in self._gone.items():
+            found.setdefault(namespace, []).append(uid)
+        return found
 
     def done(self, uids: Iterable[str]) -> None:
         """These executions are archived, and that is noted."""
@@ -171,7 +171,20 @@ class Backlog:
 
     def gone_done(self, uids: Iterable[str]) -> None:
         """That these workflows were deleted is written."""
-        self._gone.difference_update(uids)
+        for uid in uids:
+            self._gone.pop(uid, None)
+
+
+def _of_one_namespace(views: Iterable[V], most: int, but: Collection[str] = ()) -> list[V]:
+    """The first of some objects, up to so many, that are in one namespace, which is none of `but`."""
+    found: list[V] = []
+    for view in views:
+        namespace = view.metadata.namespace
+        if namespace == found[0].metadata.namespace if found else namespace not in but:
+            found.append(view)
+            if len(found) == most:
+                break
+    return found
 
 
 def _is_complete(execution: ExecutionView) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from nightcrawler_api.state.ordering import Order
 from nightcrawler_api.state.runs import ExecutionQuery
+from nightcrawler_crds.kube.cache import Key
 from nightcrawler_crds.kube.views import ExecutionView
 
 ALIAS_DIGITS: Final = 8
@@ -33,7 +34,7 @@ class ArchivedRun:
         order: Its place by creation.
         started: When it started, in seconds since 1970; if no step has, its creation.
         ended: When it ended, in seconds since 1970.
-        id: Its id: its name, or its alias if a later run has the name.
+        id: Its id in its namespace: its name, or its alias if a later run has the name.
         workflow_uid: The UID of the Workflow that owned it; empty if none did.
         workflow_name: The last known name for people of that; None if it was never seen.
     """
@@ -149,19 +150,19 @@ class History(Protocol):
         """Those of all that match, and up to which key."""
         ...
 
-    async def workflow_names(self, workflows: Sequence[str]) -> Mapping[str, str]:
-        """The last known names for people of workflows by id, as far as they are known."""
+    async def workflow_names(self, workflows: Sequence[Key]) -> Mapping[Key, str]:
+        """The last known names for people of workflows by namespace and name, as far as they are known."""
         ...
 
-    async def execution(self, identifier: str, owner: str | None) -> ArchivedExecution | None:
-        """A run by its id; of the Workflow with this UID, if one is given."""
+    async def execution(self, namespace: str, identifier: str, owner: str | None) -> ArchivedExecution | None:
+        """A run by its namespace and its id there; of the Workflow with this UID, if one is given."""
         ...
 
-    async def revision(self, name: str) -> ArchivedRevision | None:
+    async def revision(self, namespace: str, name: str) -> ArchivedRevision | None:
         """A ControllerRevision that a run used."""
         ...
 
-    async def revisions(self, owner: str) -> ArchivedRevisions:
+    async def revisions(self, namespace: str, owner: str) -> ArchivedRevisions:
         """Those of the Workflow with this UID, in no order."""
         ...
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from sqlalchemy import Connection
 
-from nightcrawler_api.archive import reading, rows
+from nightcrawler_api.archive import merged, reading, rows
 from nightcrawler_api.archive.contract import (
     ArchivedExecution,
     ArchivedPage,
@@ -31,15 +31,16 @@ from nightcrawler_api.archive.contract import (
     split_alias,
 )
 from nightcrawler_api.archive.database import Database
-from nightcrawler_api.archive.reading import AnyRow, Known, State
+from nightcrawler_api.archive.reading import AnyRow, Known, Scope, State
 from nightcrawler_api.archive.recent import Page, RecentPages
 from nightcrawler_api.archive.rows import ListedRow
-from nightcrawler_api.archive.writing import Place
 from nightcrawler_api.errors import HistoryUnavailable
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.hub import Change
 from nightcrawler_api.state.ordering import NEWEST_FIRST
+from nightcrawler_api.state.protection import Protection
 from nightcrawler_api.state.runs import ExecutionQuery
+from nightcrawler_crds.kube.cache import Key
 from nightcrawler_crds.names import EXECUTIONS
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ T = TypeVar("T")
 
 _Alike = tuple[ExecutionQuery, str | None, bytes]
 """A query, the Workflow whose runs are listed, and a digest of those whose runs are seen."""
+_Owners = Mapping[str, frozenset[str] | None]
+"""UIDs of workflows by namespace; None: of all."""
 _MOST_COUNTS: Final = 500
 _TRIES: Final = 3
 NOT_YET: Final = "the archive cannot be read yet: the facade has not read the UID of the cluster"
@@ -57,33 +60,41 @@ class ArchiveReader:
     """The archive as the services read it (`contract.History`).
 
     Attributes:
-        place: Whose rows are read; None until the cluster's UID is known.
+        identity: The UID of the cluster, whose rows are read; empty until it is known.
     """
 
     def __init__(self, database: Database, cluster: ClusterCache) -> None:
-        self.place: Place | None = None
+        self.identity = ""
         self._database = database
         self._cluster = cluster
         self._name = ""
         self._upto = 0
         self._unverified: dict[str, str] = {}
-        """Names of executions that were cached since the last transaction, by UID."""
+        """Namespaces of executions that were cached since the last transaction, by UID."""
         self._counts: OrderedDict[_Alike, _Count] = OrderedDict()
         self._recent = RecentPages()
         self._writes = 0
+        self._nobodys: dict[str, Protection] = {}
+        """The protections of archived executions whose workflow is gone, by namespace."""
+        self._know(() if cluster.served.names is None else cluster.served.names)
         cluster.changes.subscribe(self._follow)
 
     async def refresh(self) -> None:
         """Learn what has been archived since."""
         await self._ask(lambda _connection, _state: None)
 
+    async def namespaces(self) -> Collection[str]:
+        """The namespaces that are served, as far as something is archived of them."""
+        _, state = await self._ask(lambda _connection, _state: None)
+        return state.keys.keys()
+
     async def page(self, query: ExecutionQuery, owner: str | None, *, skip: int, most: int) -> ArchivedPage:
         """See `History`."""
-        query = self._owned(query)
-        alike: _Alike = (replace(query, seen=None, owners=None), owner, _digest(query.owners))
+        owners = self._owners(query)
+        alike: _Alike = (replace(query, seen=None), owner, _digest(owners))
         key = (alike, skip, most)
         if (page := self._recent_page(key)) is None:
-            page, state = await self._read_page(alike, query, skip, most)
+            page, state = await self._read_page(alike, owners, skip, most)
             if not query.tags:  # the tags of workflows change
                 self._recent.put(state, key, page)
         return ArchivedPage(self._listed(page.rows), page.total, page.upto)
@@ -95,20 +106,21 @@ class ArchiveReader:
         return self._recent.get(key)
 
     async def _read_page(
-        self, alike: _Alike, query: ExecutionQuery, skip: int, most: int
+        self, alike: _Alike, owners: _Owners | None, skip: int, most: int
     ) -> tuple[Page, State]:
-        owner = alike[1]
+        query, owner, _ = alike
         key: _Alike = (replace(alike[0], ordering=NEWEST_FIRST), owner, alike[2])
         counted = self._counts.get(key)
 
         def ask(connection: Connection, state: State) -> Page:
+            scopes = _scopes(state, query, owners)
             if counted is None or counted.removals != state.removals or counted.upto > state.upto:
-                total = reading.count(connection, state.where, query, owner)
+                total = sum(_count(connection, scope, owner) for scope in scopes)
             else:
                 total = counted.count
                 if state.upto > counted.upto:
-                    total += reading.count(connection, state.where, query, owner, above=counted.upto)
-            found = reading.page(connection, state.where, query, owner, skip=skip, most=most, total=total)
+                    total += sum(_count(connection, scope, owner, above=counted.upto) for scope in scopes)
+            found = merged.page(connection, scopes, owner, skip=skip, most=most, total=total)
             return Page(found, total, state.upto)
 
         page, state = await self._ask(ask)
@@ -118,10 +130,9 @@ class ArchiveReader:
 
     async def figures(self, query: ExecutionQuery) -> tuple[Sequence[Figures], int]:
         """See `History`."""
-        query = self._owned(query)
+        owners = self._owners(query)
 
         def ask(connection: Connection, state: State) -> list[Figures]:
-            found = reading.figures(connection, state.where, query)
             # Unpacked: attributes of rows take three times as long.
             return [
                 Figures(
@@ -134,54 +145,63 @@ class ArchiveReader:
                     executor,
                     cost,
                     currency,
-                    self._cluster.namespace,
+                    scope.namespace,
                 )
-                for status, of, began, took, wait, environment, executor, cost, currency in found
+                for scope in _scopes(state, query, owners)
+                for status, of, began, took, wait, environment, executor, cost, currency in reading.figures(
+                    connection, scope.where, scope.query
+                )
             ]
 
         found, state = await self._ask(ask)
         return found, state.upto
 
-    async def workflow_names(self, workflows: Sequence[str]) -> Mapping[str, str]:
+    async def workflow_names(self, workflows: Sequence[Key]) -> Mapping[Key, str]:
         """See `History`."""
 
-        def ask(connection: Connection, state: State) -> dict[str, str]:
-            return reading.workflow_names(connection, state.where, workflows)
+        def ask(connection: Connection, state: State) -> dict[Key, str]:
+            found: dict[Key, str] = {}
+            for namespace in {place for place, _ in workflows} & state.keys.keys():
+                names = [name for place, name in workflows if place == namespace]
+                known = reading.workflow_names(connection, state.keys[namespace], names)
+                found.update(((namespace, name), called) for name, called in known.items())
+            return found
 
         found, _ = await self._ask(ask)
         return found
 
-    async def execution(self, identifier: str, owner: str | None) -> ArchivedExecution | None:
+    async def execution(self, namespace: str, identifier: str, owner: str | None) -> ArchivedExecution | None:
         """See `History`."""
         name, uid = split_alias(identifier)
 
         def ask(connection: Connection, state: State) -> ArchivedExecution | None:
-            found = reading.execution(connection, state.where, name, uid, owner)
+            found = reading.execution(connection, state.keys.get(namespace), name, uid, owner)
             if found is None:
                 return None
             row, steps = found
             view = rows.whole(row.document, steps)
             order = tuple(step.name for step in steps)
-            return ArchivedExecution(view, self._id(row), row.workflow_uid or "", row.display_name, order)
+            id_ = self._id(row, namespace)
+            return ArchivedExecution(view, id_, row.workflow_uid or "", row.display_name, order)
 
         found, _ = await self._ask(ask)
         return found
 
-    async def revision(self, name: str) -> ArchivedRevision | None:
+    async def revision(self, namespace: str, name: str) -> ArchivedRevision | None:
         """See `History`."""
 
         def ask(connection: Connection, state: State) -> ArchivedRevision | None:
-            found = reading.revision(connection, state.where, name)
+            found = reading.revision(connection, state.keys.get(namespace), name)
             return None if found is None else rows.revision(found, msgspec.json.decode(found.data))
 
         found, _ = await self._ask(ask)
         return found
 
-    async def revisions(self, owner: str) -> ArchivedRevisions:
+    async def revisions(self, namespace: str, owner: str) -> ArchivedRevisions:
         """See `History`."""
 
         def ask(connection: Connection, state: State) -> ArchivedRevisions:
-            found, uses = reading.revisions_of(connection, state.where, owner)
+            found, uses = reading.revisions_of(connection, state.keys.get(namespace), owner)
             return ArchivedRevisions([rows.revision(one) for one in found], uses, state.upto)
 
         found, _ = await self._ask(ask)
@@ -190,15 +210,15 @@ class ArchiveReader:
     # --- one transaction ---------------------------------------------------------------------------
 
     async def _ask(self, ask: Callable[[Connection, State], T]) -> tuple[T, State]:
-        place = self.place
-        if place is None:
+        identity, served = self.identity, self._cluster.served
+        if not identity:
             raise HistoryUnavailable(NOT_YET)
         for _ in range(_TRIES):
             unverified = dict(self._unverified)
-            known = Known(self._name, self._upto, tuple(unverified))
+            known = Known(self._name, self._upto, unverified)
 
             def work(connection: Connection, known: Known = known) -> tuple[State, Any]:
-                state = reading.state_of(connection, place, known)
+                state = reading.state_of(connection, identity, served, known)
                 return state, None if state.starts_over else ask(connection, state)
 
             ends = self._recent.ends
@@ -214,34 +234,36 @@ class ArchiveReader:
     def _learn(self, state: State, unverified: Mapping[str, str]) -> None:
         for uid in unverified:
             self._unverified.pop(uid, None)
-        for key, uid, name in state.archived:
-            run = self._cluster.index.runs.run(self._cluster.namespace, name)
+        for key, namespace, uid, name in state.archived:
+            run = self._cluster.index.runs.run(namespace, name)
             if run is not None and run.view.metadata.uid == uid:
                 run.archived = key
         # Of two transactions at the same time, the one that ends first may have seen more.
         if self._name != state.name:
             self._name, self._upto = state.name, state.upto
         self._upto = max(self._upto, state.upto)
+        self._know(state.keys)
+
+    def _know(self, namespaces: Collection[str]) -> None:
+        """Have the protections of what is nobody's there any more, so that it is known who sees that."""
+        for namespace in set(namespaces) - self._nobodys.keys():
+            self._nobodys[namespace] = self._cluster.index.protections.of_orphans(namespace)
 
     def _start_over(self) -> None:
         self._name, self._upto = "", 0
         self._counts.clear()
         for run in self._cluster.index.runs:
             run.archived = 0
-            meta = run.view.metadata
-            if meta.namespace == self._cluster.namespace:
-                self._unverified[meta.uid] = meta.name
+            self._unverified[run.view.metadata.uid] = run.view.metadata.namespace
 
     def _follow(self, change: Change[Any]) -> None:
         """Note an execution that is cached for the first time, and forget one that is not any more."""
         if change.kind != EXECUTIONS.plural:
             return
         if change.old is None and change.new is not None:
-            meta = change.new.metadata
-            if meta.namespace == self._cluster.namespace:
-                self._unverified[meta.uid] = meta.name
-                if change.new.status.has_ended:
-                    self._recent.end()  # it may be archived already
+            self._unverified[change.new.metadata.uid] = change.new.metadata.namespace
+            if change.new.status.has_ended:
+                self._recent.end()  # it may be archived already
         elif change.old is not None and change.new is None:
             self._unverified.pop(change.old.metadata.uid, None)
             self._recent.end()
@@ -252,45 +274,63 @@ class ArchiveReader:
         if len(self._counts) > _MOST_COUNTS:
             self._counts.popitem(last=False)
 
-    def _owned(self, query: ExecutionQuery) -> ExecutionQuery:
-        """A query with the workflows whose runs are seen: of one that is gone, nobody knows who might."""
-        seen, home = query.seen, self._cluster.namespace
-        places = {query.namespace, query.workflow[0] if query.workflow else None}
-        if not places <= {home, None}:
-            return replace(query, owners=frozenset())  # of other namespaces nothing is archived
-        if seen is None or query.owners is not None:
-            return query
-        owners = frozenset(
-            entry.view.metadata.uid
-            for entry in self._cluster.index.workflows()
-            if entry.protection in seen and entry.view.metadata.namespace == home
-        )
-        return replace(query, owners=owners)
+    def _owners(self, query: ExecutionQuery) -> _Owners | None:
+        """By namespace, the UIDs of the workflows whose archived executions are seen; None: all are.
+
+        Of a workflow that is gone, nobody knows who might have seen it: its executions are of those who see
+        what is nobody's in that namespace, and they see everything there.
+        """
+        seen = query.seen
+        if seen is None:
+            return None
+        found: dict[str, set[str]] = {}
+        for entry in self._cluster.index.workflows():
+            if entry.protection in seen:
+                meta = entry.view.metadata
+                found.setdefault(meta.namespace, set()).add(meta.uid)
+        everything = {place: None for place, nobodys in self._nobodys.items() if nobodys in seen}
+        return {**{place: frozenset(uids) for place, uids in found.items()}, **everything}
 
     # --- rows --------------------------------------------------------------------------------------
 
     def _listed(self, found: Sequence[ListedRow]) -> list[ArchivedRun]:
-        namespace = self._cluster.namespace
         return [
             ArchivedRun(
-                (row.created_at / 1e6, namespace, row.name),
+                (row.created_at / 1e6, row.namespace, row.name),
                 row.started_at / 1e6,
                 row.ended_at / 1e6,
-                partial(rows.listed, row, namespace),
-                id_=self._id(row),
+                partial(rows.listed, row),
+                id_=self._id(row, row.namespace),
                 workflow_uid=row.workflow_uid or "",
                 workflow_name=row.display_name,
             )
             for row in found
         ]
 
-    def _id(self, row: AnyRow | ListedRow) -> str:
+    def _id(self, row: AnyRow | ListedRow, namespace: str) -> str:
         """Its name, unless a later execution has it, archived or not."""
         name: str = row.name
-        cached = self._cluster.index.runs.get(self._cluster.namespace, name)
+        cached = self._cluster.index.runs.get(namespace, name)
         if row.superseded or (cached is not None and cached.metadata.uid != row.uid):
             return alias(name, row.uid)
         return name
+
+
+def _scopes(state: State, query: ExecutionQuery, owners: _Owners | None) -> list[Scope]:
+    """The namespaces in which there can be something that a query asks for, in the order of their names."""
+    places = {place for place in (query.namespace, query.workflow and query.workflow[0]) if place is not None}
+    found = []
+    for namespace, key in sorted(state.keys.items()):
+        if places - {namespace}:
+            continue
+        own = None if owners is None else owners.get(namespace, frozenset())
+        if own is None or own:
+            found.append(Scope(key, namespace, replace(query, owners=own)))
+    return found
+
+
+def _count(connection: Connection, scope: Scope, owner: str | None, *, above: int = 0) -> int:
+    return reading.count(connection, scope.where, scope.query, owner, above=above)
 
 
 class _Count:
@@ -304,8 +344,11 @@ class _Count:
         self.count = count
 
 
-def _digest(owners: frozenset[str] | None) -> bytes:
+def _digest(owners: _Owners | None) -> bytes:
     """Stands for some workflows in a key: a set of thousands would be kept with each."""
     if owners is None:
         return b""
-    return hashlib.blake2b("\n".join(sorted(owners)).encode(), digest_size=16).digest()
+    lines = [
+        ":".join((place, "*" if uids is None else ",".join(sorted(uids)))) for place, uids in owners.items()
+    ]
+    return hashlib.blake2b("\n".join(sorted(lines)).encode(), digest_size=16).digest()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,13 +12,13 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
-    Tuple,
     and_,
     bindparam,
     false,
     func,
     or_,
     select,
+    true,
     tuple_,
 )
 
@@ -32,9 +33,9 @@ from nightcrawler_api.archive.tables import (
     workflow_tags,
     workflows,
 )
-from nightcrawler_api.archive.writing import Place
 from nightcrawler_api.state.ordering import Ordering
 from nightcrawler_api.state.runs import ExecutionQuery
+from nightcrawler_crds.namespaces import Namespaces
 
 AnyRow = Row[*tuple[Any, ...]]
 
@@ -45,15 +46,17 @@ _SORTED_BY: Final[dict[str, ColumnElement[Any]]] = {
     "duration": executions.c.duration,
 }
 
-_STATE: Final = select(
-    archive.c.name,
-    archive.c.removals,
-    select(namespaces.c.id)
-    .where(namespaces.c.cluster == bindparam("cluster"), namespaces.c.name == bindparam("namespace"))
-    .scalar_subquery(),
-    select(func.max(executions.c.id)).scalar_subquery(),
-)
-"""One statement: each is a round trip to the database."""
+
+def _state(wanted: ColumnElement[bool]) -> Select[Any]:
+    """The state, with a row for each of some namespaces; one statement, as each is a round trip."""
+    of_cluster = and_(namespaces.c.cluster == bindparam("cluster"), wanted)
+    greatest = select(func.max(executions.c.id)).scalar_subquery()
+    found = select(archive.c.name, archive.c.removals, greatest, namespaces.c.name, namespaces.c.id)
+    return found.select_from(archive).outerjoin(namespaces, of_cluster)
+
+
+_OF_SOME: Final = _state(namespaces.c.name.in_(bindparam("names", expanding=True)))
+_OF_ALL: Final = _state(true())
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +66,12 @@ class Known:
     Attributes:
         name: The database's name; empty at first.
         upto: The key up to which it knows which of its cached executions are archived.
-        unverified: UIDs of executions that it has cached since.
+        unverified: Executions that it has cached since: their namespaces by their UIDs.
     """
 
     name: str = ""
     upto: int = 0
-    unverified: Sequence[str] = ()
+    unverified: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,43 +81,63 @@ class State:
     Attributes:
         name: The database's name.
         removals: How often rows were removed from it.
-        where: The key of our namespace in it; None if nothing of it was archived yet.
+        keys: Those of the namespaces that are served, by their names, as far as something is archived there.
         upto: The greatest key of an execution.
-        archived: Key, UID and name of those that are new, and of the unverified ones that are archived.
+        archived: Key, namespace, UID and name of those that are new, and of the unverified ones that are
+            archived.
         starts_over: It is another database, or an earlier state of it: nothing that was known holds.
     """
 
     name: str
     removals: int
-    where: int | None
+    keys: Mapping[str, int]
     upto: int
-    archived: Sequence[tuple[int, str, str]] = field(default=())
+    archived: Sequence[tuple[int, str, str, str]] = field(default=())
     starts_over: bool = False
 
 
-def state_of(connection: Connection, place: Place, known: Known) -> State:
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a list is of in one namespace: its key and name, and the query there."""
+
+    where: int
+    namespace: str
+    query: ExecutionQuery
+
+
+def state_of(connection: Connection, cluster: str, served: Namespaces, known: Known) -> State:
     """The state of the archive, and what is new in it."""
-    its = {"cluster": place.cluster, "namespace": place.namespace}
-    name, removals, where, greatest = connection.execute(_STATE, its).one()
+    asked: dict[str, Any] = {"cluster": cluster}
+    if served.names is not None:
+        asked["names"] = sorted(served.names)
+    rows = connection.execute(_OF_ALL if served.names is None else _OF_SOME, asked).all()
+    name, removals, greatest, _, _ = rows[0]
+    keys = {place: key for _, _, _, place, key in rows if key is not None and place in served}
     upto = greatest or 0
     # After all rows were removed the greatest key is lower too, and starting over does no harm.
     starts_over = bool(known.name) and (known.name != name or upto < known.upto)
-    if where is None or starts_over:
-        return State(name, removals, where, upto, starts_over=starts_over)
-    archived: list[tuple[int, str, str]] = []
-    mine = select(executions.c.id, executions.c.uid, executions.c.name).where(
-        executions.c.namespace_id == where
-    )
+    if not keys or starts_over:
+        return State(name, removals, keys, upto, starts_over=starts_over)
+    column = executions.c
+    those = select(column.id, column.namespace_id, column.uid, column.name)
+    found: list[AnyRow] = []
     if known.name and upto > known.upto:
-        archived += map(_which, connection.execute(_by_key(mine.where(executions.c.id > known.upto))))
-    for begin in range(0, len(known.unverified), _AT_ONCE):
-        some = known.unverified[begin : begin + _AT_ONCE]
-        archived += map(_which, connection.execute(mine.where(executions.c.uid.in_(some))))
-    return State(name, removals, where, upto, archived)
+        ours = those.where(column.namespace_id.in_(sorted(keys.values())))
+        found += connection.execute(_by_key(ours.where(column.id > known.upto)))
+    for namespace, uids in _by_namespace(known.unverified).items():
+        there = those.where(column.namespace_id == keys.get(namespace))
+        for begin in range(0, len(uids), _AT_ONCE):
+            found += connection.execute(there.where(column.uid.in_(uids[begin : begin + _AT_ONCE])))
+    names = {key: namespace for namespace, key in keys.items()}
+    archived = [(key, names[where], uid, of) for key, where, uid, of in found]
+    return State(name, removals, keys, upto, archived)
 
 
-def _which(row: AnyRow) -> tuple[int, str, str]:
-    return row[0], row[1], row[2]
+def _by_namespace(unverified: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for uid, namespace in unverified.items():
+        found[namespace].append(uid)
+    return found
 
 
 def _by_key(query: Select[Any]) -> Select[Any]:
@@ -173,73 +196,81 @@ def _tagged(where: int | None, tags: frozenset[str]) -> Select[Any]:
     )
 
 
-def page(
-    connection: Connection,
-    where: int | None,
-    query: ExecutionQuery,
-    owner: str | None,
-    *,
-    skip: int,
-    most: int,
-    total: int,
+def page_of_one(
+    connection: Connection, scope: Scope, owner: str | None, *, skip: int, most: int, total: int
 ) -> list[ListedRow]:
-    """Up to `most` rows that match, after the query's position and `skip` others.
+    """Up to `most` rows that match in a namespace, after the query's position and `skip` others.
 
     `total` is how many match, whatever the position: places in the second half are found from the end.
     """
-    ordering = query.ordering
-    by = _columns_of(ordering)
-    chosen = conditions(where, query, owner, in_order=True)
-    if ordering.after is not None:
-        chosen.append(_after(ordering, by))
+    ordering = scope.query.ordering
+    by = columns_of(ordering)
+    chosen = chosen_in(scope, owner, by)
     if skip:
         # An index has these columns, so that the rows that are skipped are not read.
         places = select(*by).where(*chosen)
         left = total - 1 - skip
         if ordering.after is None and left < skip:
-            places = _ordered(places, by, descending=not ordering.descending).offset(max(left, 0))
+            places = ordered(places, by, descending=not ordering.descending).offset(max(left, 0))
         else:
-            places = _ordered(places, by, descending=ordering.descending).offset(skip)
+            places = ordered(places, by, descending=ordering.descending).offset(skip)
         first = connection.execute(places.limit(1)).one_or_none()
         if first is None or (ordering.after is None and left < 0):
             return []
         row = tuple_(*by)
         chosen.append(row <= tuple_(*first) if ordering.descending else row >= tuple_(*first))
+    found = rows_of_lists().where(*chosen)
+    listed = connection.execute(ordered(found, by, descending=ordering.descending).limit(most))
+    return [ListedRow(scope.namespace, *row) for row in listed]
+
+
+def rows_of_lists() -> Select[Any]:
+    """Rows as lists show them, without their namespaces."""
     own = and_(
         workflows.c.namespace_id == executions.c.namespace_id, workflows.c.uid == executions.c.workflow_uid
     )
-    found = (
-        select(*(executions.c[name] for name in LISTED), workflows.c.display_name)
-        .select_from(executions)
-        .outerjoin(workflows, own)
-        .where(*chosen)
-    )
-    listed = connection.execute(_ordered(found, by, descending=ordering.descending).limit(most))
-    return [ListedRow(*row) for row in listed]
+    columns = (executions.c[name] for name in LISTED)
+    return select(*columns, workflows.c.display_name).select_from(executions).outerjoin(workflows, own)
 
 
-def _columns_of(ordering: Ordering) -> list[ColumnElement[Any]]:
+def chosen_in(scope: Scope, owner: str | None, by: Sequence[ColumnElement[Any]]) -> list[ColumnElement[bool]]:
+    """The conditions of what matches in a namespace, after the query's position."""
+    found = conditions(scope.where, scope.query, owner, in_order=True)
+    if scope.query.ordering.after is not None:
+        found.append(_after(scope.query.ordering, by, scope.namespace))
+    return found
+
+
+def columns_of(ordering: Ordering) -> list[ColumnElement[Any]]:
+    """What a list is sorted by in one namespace; the last is the name."""
     value = _SORTED_BY.get(ordering.field)
     by_creation: list[ColumnElement[Any]] = [executions.c.created_at, executions.c.name]
     return by_creation if value is None else [value, *by_creation]
 
 
-def _ordered(query: Select[Any], by: Sequence[ColumnElement[Any]], *, descending: bool) -> Select[Any]:
+def ordered(query: Select[Any], by: Sequence[ColumnElement[Any]], *, descending: bool) -> Select[Any]:
+    """A query in an order."""
     return query.order_by(*(column.desc() if descending else column for column in by))
 
 
-def _after(ordering: Ordering, by: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
+def _after(ordering: Ordering, by: Sequence[ColumnElement[Any]], namespace: str) -> ColumnElement[bool]:
     """The condition of what comes after the query's position; what has no value is never archived."""
     position = ordering.after
     assert position is not None
-    created_at, _, name = position.order
-    values: list[Any] = [micros_of(created_at), name]
-    if len(by) > len(values):
+    created_at, its_namespace, name = position.order
+    values: list[Any] = [micros_of(created_at)]
+    if len(by) > len(values) + 1:
         if position.value is None:
             return false()
         values = [micros_of(float(position.value)), *values]
-    row: Tuple = tuple_(*by)
-    return row < tuple_(*values) if ordering.descending else row > tuple_(*values)
+    if namespace == its_namespace:
+        values.append(name)
+    # Namespaces come before names: of equal times all of this one come after the position, or none do.
+    all_of_equal = (namespace < its_namespace) if ordering.descending else (namespace > its_namespace)
+    row, at = tuple_(*by[: len(values)]), tuple_(*values)
+    if ordering.descending:
+        return row <= at if all_of_equal else row < at
+    return row >= at if all_of_equal else row > at
 
 
 def count(

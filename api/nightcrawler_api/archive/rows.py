@@ -156,8 +156,9 @@ def step_rows(execution: ExecutionView, order: Sequence[str]) -> list[Row]:
 
 
 class ListedRow(msgspec.Struct, frozen=True, gc=False):
-    """The columns of an execution that lists read, and the last known name for people of its workflow."""
+    """The columns of an execution that lists read, its namespace, and its workflow's name for people."""
 
+    namespace: str
     id: int
     uid: str
     name: str
@@ -183,17 +184,17 @@ class ListedRow(msgspec.Struct, frozen=True, gc=False):
     display_name: str | None
 
 
-LISTED: Final = tuple(name for name in ListedRow.__struct_fields__ if name != "display_name")
+LISTED: Final = ListedRow.__struct_fields__[1:-1]
 """The columns of `executions` among them, in their order."""
 
 
-def listed(row: ListedRow, namespace: str) -> ExecutionView:
+def listed(row: ListedRow) -> ExecutionView:
     """An execution as lists show it, from its row."""
     began = moment(row.started_at)
     return ExecutionView(
         metadata=Meta(
             name=row.name,
-            namespace=namespace,
+            namespace=row.namespace,
             uid=row.uid,
             creation_timestamp=moment(row.created_at),
         ),

@@ -50,7 +50,7 @@ class Finder:
         entry = await self._guard.workflow(workflow, caller, operation)
         if (view := self._cached(entry.runs, identifier)) is not None:
             return entry, Found(view)
-        row, problem = await self._archived(identifier, entry.view.metadata.uid)
+        row, problem = await self._archived(identifier, entry)
         if row is not None:
             return entry, Found(row.view, row)
         try:
@@ -109,13 +109,14 @@ class Finder:
         return view if view is not None and view.metadata.uid.startswith(uid) else None
 
     async def _archived(
-        self, identifier: str, owner: str | None
+        self, identifier: str, workflow: WorkflowEntry | None
     ) -> tuple[ArchivedExecution | None, HistoryUnavailable | None]:
-        namespace, _ = self._guard.ids.key(identifier)
-        if self._history is None or namespace != self._cluster.namespace:
-            return None, None  # only what runs in the home namespace is archived
+        namespace, own = self._guard.ids.key(identifier)
+        of = None if workflow is None else workflow.view.metadata
+        if self._history is None or (of is not None and of.namespace != namespace):
+            return None, None
         try:
-            return await self._history.execution(identifier, owner), None
+            return await self._history.execution(namespace, own, None if of is None else of.uid), None
         except HistoryUnavailable as error:
             return None, error
 

@@ -132,8 +132,7 @@ class ExecutionReader:
     ) -> Part[Listed]:
         query = query_of(asked, self._default_user, self._cluster.environments(), self._guard.ids, seen)
         index = self._cluster.index
-        away = entry is not None and entry.view.metadata.namespace != self._cluster.namespace
-        if self._history is None or away or not needs_archive(asked):
+        if self._history is None or not needs_archive(asked):
             cached = index.executions(runs(), asked.offset, asked.limit, query, now)
             return Part(list(cached.entries), cached.total, cached.next)
         if entry is not None:

@@ -37,7 +37,7 @@ class Revisions:
         try:
             return (await self._store.get(REVISIONS, namespace, revision, RevisionView)).data
         except ApiError:
-            found = await self._archived(revision)
+            found = await self._archived(namespace, revision)
             if found is None:
                 raise
         return found.data
@@ -78,15 +78,15 @@ class Revisions:
         try:
             return (await self._store.get(REVISIONS, namespace, revision, RevisionView)).data
         except NotFound:
-            found = await self._archived(revision)
+            found = await self._archived(namespace, revision)
             if found is None:
                 raise
         with suppress(AlreadyExists):  # somebody else repeats a run of it
             await self._store.create(REVISIONS, namespace, _manifest(workflow, found), RevisionView)
         return found.data
 
-    async def _archived(self, revision: str) -> ArchivedRevision | None:
-        return await self._history.revision(revision) if self._history is not None else None
+    async def _archived(self, namespace: str, revision: str) -> ArchivedRevision | None:
+        return await self._history.revision(namespace, revision) if self._history is not None else None
 
 
 def _manifest(workflow: WorkflowView, revision: ArchivedRevision) -> dict[str, Any]:

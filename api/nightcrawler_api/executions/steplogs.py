@@ -83,7 +83,8 @@ class StepLogs:
         if self._kept is None:
             return None
         try:
-            return await self._kept.find(execution.metadata.uid, step, attempt)
+            meta = execution.metadata
+            return await self._kept.find(meta.namespace, meta.uid, step, attempt)
         except HistoryUnavailable as error:
             return error
 

@@ -29,7 +29,7 @@ from nightcrawler_api.masks import Masks
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.hub import Change
 from nightcrawler_crds import clock
-from nightcrawler_crds.errors import ApiError, Invalid, NotFound
+from nightcrawler_crds.errors import ApiError, Forbidden, Invalid, NotFound
 from nightcrawler_crds.kube.nativeviews import PodView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
@@ -51,6 +51,8 @@ _NOISY_BYTES: Final = 1 << 20
 _AT_ONCE: Final = 8
 _COALESCE_SECONDS: Final = 0.3
 _MOST_KNOWN: Final = 20_000
+_ALL: Final = ""
+"""In place of a namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ class Collector:
         """When the logs of Pods that run were read, by UID."""
         self._noisy: set[str] = set()
         self._cancelled: set[str] = set()
+        self._denied: dict[str, Forbidden] = {}
+        """Namespaces in which the facade lacks rights, which holds up no others."""
 
     async def run(self) -> None:
         """Keep logs until cancelled."""
@@ -109,9 +113,7 @@ class Collector:
         try:
             while True:
                 try:
-                    await self._read_ended()
-                    if time.monotonic() >= self._due_at:
-                        await self._read_running()
+                    await self._read_due()
                 except (ApiError, HistoryUnavailable) as error:
                     self._report(str(error))
                     await asyncio.sleep(_NOISY_SECONDS)
@@ -120,6 +122,17 @@ class Collector:
                     await self._wait()
         finally:
             unsubscribe()
+
+    async def _read_due(self) -> None:
+        """Read what runs have left that have ended, and, if it is time, what others have written."""
+        is_time = time.monotonic() >= self._due_at
+        if is_time:
+            self._denied.clear()
+        await self._read_ended()
+        if is_time:
+            await self._read_running()
+        for error in self._denied.values():
+            raise error
 
     @property
     def _due_at(self) -> float:
@@ -146,8 +159,6 @@ class Collector:
 
     def _take(self, view: ExecutionView) -> None:
         """Note what is to be done about an execution."""
-        if view.metadata.namespace != self._cluster.namespace:
-            return  # logs are kept of what runs in the home namespace
         uid = view.metadata.uid
         if has_ended(view.status.phase):
             self._cancelled.discard(uid)
@@ -164,12 +175,20 @@ class Collector:
     async def _read_ended(self) -> None:
         """Read all that runs have left that have ended, and note it on them."""
         self._news.clear()
-        ended = list(self._ended.values())
-        for begin in range(0, len(ended), _AT_ONCE):
-            done = await _gathered(self._finish(view) for view in ended[begin : begin + _AT_ONCE])
-            for view, is_done in zip(ended[begin:], done, strict=False):
-                if is_done:
+        ended, denied = list(self._ended.values()), set[str]()
+
+        async def finish(view: ExecutionView) -> None:
+            try:
+                if await self._finish(view):
                     self._ended.pop(view.metadata.uid, None)
+                    self._denied.pop(view.metadata.namespace, None)
+            except Forbidden as error:
+                denied.add(view.metadata.namespace)
+                self._denied[view.metadata.namespace] = error
+
+        for begin in range(0, len(ended), _AT_ONCE):
+            some = ended[begin : begin + _AT_ONCE]
+            await _gathered(finish(view) for view in some if view.metadata.namespace not in denied)
 
     async def _finish(self, view: ExecutionView) -> bool:
         """Read the rest of a run's logs; False if something cannot be read now."""
@@ -193,13 +212,7 @@ class Collector:
     async def _read_running(self) -> None:
         """Read what steps have written since, that run; of each Pod whose turn it is."""
         now = self._looked_at = time.monotonic()
-        pods = await self._store.list_all(
-            PODS,
-            self._cluster.namespace,
-            PodView,
-            label_selector=LABEL_EXECUTION_UID,
-            field_selector="status.phase=Running",
-        )
+        pods = [pod for some in await _gathered(map(self._running_in, self._places())) for pod in some]
         due = [
             (attempt, view)
             for attempt in self._attempts(pods)
@@ -212,6 +225,26 @@ class Collector:
         self._read_at = {uid: at for uid, at in self._read_at.items() if uid in running}
         self._read_at |= {attempt.pod.metadata.uid: now for attempt, _ in due}
         await _gathered(self._read(attempt, view) for attempt, view in due)
+
+    def _places(self) -> Sequence[str]:
+        """Where Pods may run: the namespaces with executions under way, or all where all are served."""
+        if self._cluster.others is None:
+            return (_ALL,)
+        return sorted({run.metadata.namespace for run in self._cluster.index.runs.live()})
+
+    async def _running_in(self, namespace: str) -> Sequence[PodView]:
+        """The Pods of executions that run in a namespace, or in all that are served."""
+        selector = "status.phase=Running"
+        if namespace == _ALL and self._cluster.hidden:
+            selector += f",metadata.namespace!={self._cluster.hidden}"
+        async with self._turns:
+            try:
+                return await self._store.list_all(
+                    PODS, namespace, PodView, label_selector=LABEL_EXECUTION_UID, field_selector=selector
+                )
+            except Forbidden as error:
+                self._denied[namespace] = error
+                return ()
 
     def _is_due(self, pod: PodView, now: float) -> bool:
         """Whether the log of a Pod that runs is to be read now."""

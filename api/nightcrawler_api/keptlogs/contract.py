@@ -38,6 +38,6 @@ class LogHistory(Protocol):
         """What it has come to."""
         ...
 
-    async def find(self, execution_uid: str, step: str, attempt: int) -> KeptLog | None:
+    async def find(self, namespace: str, execution_uid: str, step: str, attempt: int) -> KeptLog | None:
         """What is kept of one attempt's log; raises `HistoryUnavailable` if the store cannot be used."""
         ...

@@ -45,7 +45,6 @@ class KeptLogs:
         keep_seconds: float,
     ) -> None:
         self._store = store
-        self._cluster = cluster
         parts = urlsplit(url)
         self._folder = Path(parts.path) if parts.scheme == "file" else None
         self._uid_of_cluster = ""
@@ -64,11 +63,11 @@ class KeptLogs:
         collector, cleaner = self._collector, self._cleaner
         return LogUsage(collector.kept_bytes, collector.gaps, cleaner.stored_bytes, cleaner.removed)
 
-    async def find(self, execution_uid: str, step: str, attempt: int) -> KeptLog | None:
+    async def find(self, namespace: str, execution_uid: str, step: str, attempt: int) -> KeptLog | None:
         """What is kept of one attempt's log."""
         if not self._uid_of_cluster:
             raise HistoryUnavailable("kept logs cannot be read yet: the UID of the cluster is not known")
-        where = Where(self._uid_of_cluster, self._cluster.namespace, execution_uid, step, attempt)
+        where = Where(self._uid_of_cluster, namespace, execution_uid, step, attempt)
         return await find(self._objects, where)
 
     def turn(self, lease: LeaseTerms) -> Turn:

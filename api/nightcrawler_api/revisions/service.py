@@ -112,12 +112,13 @@ class RevisionService:
 
     async def _find(self, entry: WorkflowEntry, name: str) -> _Found:
         """A revision of a workflow with its content."""
+        namespace = entry.view.metadata.namespace
         if names.is_dns_label(name, names.MAX_REVISION_NAME):
             with suppress(NotFound):
-                view = await self._store.get(REVISIONS, entry.view.metadata.namespace, name, RevisionView)
+                view = await self._store.get(REVISIONS, namespace, name, RevisionView)
                 if _is_of(view, entry):
                     return _Found(_of_cluster(view))
-            found = await self._history.revision(name) if self._history is not None else None
+            found = await self._history.revision(namespace, name) if self._history is not None else None
             if found is not None and found.workflow_uid == entry.view.metadata.uid:
                 return _Found(found, archived=True)
         workflow = self._guard.ids.of(*entry.view.metadata.key)
@@ -135,7 +136,8 @@ class RevisionService:
         """
         if self._history is None:
             return {}, _uses(entry.runs)
-        found = await self._history.revisions(entry.view.metadata.uid)
+        meta = entry.view.metadata
+        found = await self._history.revisions(meta.namespace, meta.uid)
         uses = _uses(without_row(entry.runs, found.upto))
         uses.update(found.uses)
         return {one.name: one for one in found.revisions}, uses

@@ -26,6 +26,7 @@ from nightcrawler_crds.kube.informer import Informer
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import EnvironmentView, ExecutionView, ProfileView, WorkflowView
 from nightcrawler_crds.names import COMPUTE_PROFILES, ENVIRONMENTS, EXECUTIONS, WORKFLOWS, Resource
+from nightcrawler_crds.namespaces import Namespaces
 from nightcrawler_crds.settings import DNS_LABEL
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class ClusterCache:
         namespace: The home namespace, which has to be there.
         others: Further namespaces that are served; None: all.
         hidden: A namespace that is not served although all are.
+        served: All that are.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class ClusterCache:
         self.namespace = namespace
         self.others = None if others is None else tuple(sorted({*others} - {namespace}))
         self.hidden = hidden
+        self.served = Namespaces(None if others is None else frozenset((namespace, *others)), hidden)
         self.changes = Hub()
         """The index is its first follower, so that later ones find the index up to date."""
         self.index = Index()
@@ -77,9 +80,7 @@ class ClusterCache:
 
     def serves(self, namespace: str) -> bool:
         """Whether a namespace is served; what cannot be one, and must not get into a path, is none."""
-        if self.others is None:
-            return namespace != self.hidden and _NAMESPACE.fullmatch(namespace) is not None
-        return namespace == self.namespace or namespace in self.others
+        return namespace in self.served and _NAMESPACE.fullmatch(namespace) is not None
 
     def knows(self, namespace: str) -> bool:
         """Whether a namespace is served; where all are, only if there is something in it."""

@@ -6,8 +6,7 @@ There may be hundreds of thousands, so threads count them, while others are serv
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, cast
 
 from nightcrawler_api.archive.contract import Figures, History
@@ -117,21 +116,30 @@ class StatisticsService:
         if self._history is None or not needs_archive(asked):
             return [self._figures_of(run) for run in index.matching(index.runs, query)]
         archived, upto = await self._history.figures(query)
+        if self._cluster.others != ():
+            await asyncio.to_thread(self._identify, archived)
         return [*archived, *map(self._figures_of, without_row(index.matching(index.runs, query), upto))]
 
     def _figures_of(self, run: Run) -> Figures:
         figures = figures_of(run)
-        if figures.namespace == self._cluster.namespace:
-            return figures
-        return replace(figures, workflow=self._guard.ids.of(figures.namespace, figures.workflow))
+        self._identify([figures])
+        return figures
+
+    def _identify(self, some: Iterable[Figures]) -> None:
+        """Put the ids of workflows in place of their names."""
+        home, of = self._cluster.namespace, self._guard.ids.of
+        for figures in some:
+            if figures.namespace != home:
+                figures.workflow = of(figures.namespace, figures.workflow)
 
     async def _names(self, workflows: Sequence[str], asked: ExecutionFilters) -> Mapping[str, str]:
         """The last known names for people of workflows that are gone."""
-        key = self._guard.ids.key
-        gone = [name for name in workflows if not self._cluster.index.workflow(key(name))]
+        ids = self._guard.ids
+        gone = [key for key in map(ids.key, workflows) if not self._cluster.index.workflow(key)]
         if self._history is None or not gone or not needs_archive(asked):
             return {}
-        return await self._history.workflow_names(gone)
+        found = await self._history.workflow_names(gone)
+        return {ids.of(*key): called for key, called in found.items()}
 
     def _named(self, workflow: str, names: Mapping[str, str]) -> dict[str, str]:
         entry = self._cluster.index.workflow(self._guard.ids.key(workflow))

@@ -178,6 +178,10 @@ topologySpreadConstraints:
 {{- define "nightcrawler.kept" -}}
 - name: NIGHTCRAWLER_NAMESPACE
   value: {{ .Values.homeNamespace.name }}
+{{- with include "nightcrawler.callers.namespaces" . }}
+- name: NIGHTCRAWLER_NAMESPACES
+  value: {{ . | quote }}
+{{- end }}
 {{- if include "nightcrawler.archive" . }}
 - name: NIGHTCRAWLER_KEEP
   value: archive{{ if include "nightcrawler.keptLogs" . }},logs{{ end }}

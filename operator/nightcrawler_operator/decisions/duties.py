@@ -62,12 +62,12 @@ NOTIFICATIONS: Final[DutyName] = "Notifications"
 
 
 def _is_archived(snapshot: Snapshot, _: ExecutionStatusView) -> bool:
-    return snapshot.execution.metadata.namespace == snapshot.limits.archived_namespace
+    return snapshot.execution.metadata.namespace in snapshot.limits.archived
 
 
 def _is_logged(snapshot: Snapshot, _: ExecutionStatusView) -> bool:
     """Whether the logs of a run are kept: those of its namespace are, it wants it, and a step has begun."""
-    if snapshot.execution.metadata.namespace != snapshot.limits.logged_namespace:
+    if snapshot.execution.metadata.namespace not in snapshot.limits.logged:
         return False
     spec = snapshot.revision.spec if snapshot.revision is not None else None
     options = spec.options if spec is not None else None
