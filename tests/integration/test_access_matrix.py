@@ -1,5 +1,7 @@
 """Every request about a workflow, by everybody, in each mode, against the oracle; and all about many.
 
+Each workflow has a run that goes on, and one that only the archive has.
+
 People, workflows and what they may are in tests/support/accessmatrix.py, which knows nothing of the code.
 """
 
@@ -17,22 +19,26 @@ import httpx
 import pytest
 
 from localcluster import LocalCluster
+from nightcrawler_crds.names import ANNOTATION_DUTIES_DONE, EXECUTIONS
 from tests.support.accessmatrix import CLONE, MADE, PEOPLE, REQUESTS, Asked, Json, Made, Person
+from tests.support.archives import sqlite_archive
 from tests.support.callers import As
 from tests.support.identities import MODES, Site, a_site
 from tests.support.polling import eventually
+from tests.support.resources import path_of
 from tests.support.sse import EventSource
 
 ROOT: Final = next(person for person in PEOPLE if person.root)
 
 
 class Matrix:
-    """The workflows of the matrix in a facade, each with a run."""
+    """The workflows of the matrix in a facade, each with a run, and one that only the archive has."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
         self.ids: dict[str, str] = {}
         self.runs: dict[str, str] = {}
+        self.archived: dict[str, str] = {}
         self._numbers = itertools.count(1)
         # Whoever signs in first makes the facade ask who is who.
         eventually(
@@ -40,6 +46,34 @@ class Matrix:
         )
         for made in MADE:
             self.ids[made.title], self.runs[made.title] = self.create(made)
+            self.archived[made.title] = site.people[made.by].execute(self.ids[made.title])
+        self._archive_them()
+
+    def _archive_them(self) -> None:
+        """End some runs, and delete them once the archive has them."""
+        served = self.site.served
+        paths = {}
+        for made in MADE:
+            run = self.archived[made.title]
+            namespace = self.site.place(made.place)
+            paths[run] = f"{path_of(EXECUTIONS.kind, namespace)}/{run.rpartition(':')[2]}"
+            ended = {"phase": "Completed", "completionTime": "2025-07-10T15:00:00Z"}
+            owing = {"settled": False, "duties": ["Archive"]}
+            served.cluster.api.merge(f"{paths[run]}/status", {"status": {**ended, **owing}})
+        for path in paths.values():
+            noted = eventually(
+                lambda path=path: served.cluster.api.get(path)["metadata"].get("annotations", {}),  # type: ignore[misc]
+                until=lambda found: ANNOTATION_DUTIES_DONE in found,
+                what="a run to be archived",
+            )
+            assert noted[ANNOTATION_DUTIES_DONE] == "Archive"
+            served.cluster.api.delete(path)
+        root = self.site.people["root"]
+        eventually(
+            lambda: [one["id"] for one in all_of(root, "/executions", "executions") if "archived" in one],
+            until=lambda found: set(found) == paths.keys(),
+            what="only the archive to have them",
+        )
 
     def create(self, made: Made) -> tuple[str, str]:
         """A new workflow of this kind, and a run of it."""
@@ -84,7 +118,8 @@ def matrix(
     request: pytest.FixtureRequest, cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Matrix]:
     folder = tmp_path_factory.mktemp("matrix")
-    with a_site(cluster, folder, request.param, PEOPLE) as site:
+    archive = {"keep": "archive", "archive_url": sqlite_archive(folder)}
+    with a_site(cluster, folder, request.param, PEOPLE, **archive) as site:
         yield Matrix(site)
 
 
@@ -108,6 +143,21 @@ def test_every_request_about_a_workflow_is_decided_as_the_oracle_says(matrix: Ma
         elif expected == 404:
             what, ids = ("workflow", matrix.ids) if "{w}" in asked.path else ("execution", matrix.runs)
             assert answer.json()["detail"] == f"there is no {what} {ids[made.title]!r}"
+    assert not wrong, wrong
+
+
+@pytest.mark.parametrize("person", PEOPLE, ids=lambda person: person.name)
+def test_an_archived_run_is_seen_by_those_who_see_its_workflow(matrix: Matrix, person: Person) -> None:
+    caller = matrix.site.people[person.name]
+    wrong = []
+    reads = [asked for asked in REQUESTS if asked.verb == "GET" and "{e}" in asked.path]
+    for made, asked in itertools.product(MADE, reads):
+        path = asked.path.format(w=matrix.ids[made.title], e=matrix.archived[made.title])
+        answer = caller.send("GET", path)
+        if answer.status_code != matrix.expected(person, made, asked):
+            wrong.append((made.title, path, answer.status_code, answer.text[:200]))
+        elif answer.status_code == 200 and path.startswith("/executions/"):
+            assert answer.json()["archived"] is True
     assert not wrong, wrong
 
 
@@ -146,6 +196,15 @@ def test_lists_totals_searches_and_statistics_are_of_what_a_caller_sees(
         assert bool(caller.sees_runs(workflow=id_)) == (id_ in seen)
     runs = all_of(caller, "/executions", "executions", limit=100)
     assert {one["workflowId"] for one in runs} == seen
+    archived = [one["id"] for one in runs if "archived" in one]
+    assert sorted(archived) == sorted(
+        matrix.archived[made.title] for made in MADE if matrix.ids[made.title] in seen
+    )
+    for namespace in (matrix.site.served.namespace, matrix.site.other):
+        there = {one["id"] for one in runs if one["id"].startswith(f"{matrix.site.other}:")}
+        there = there if namespace == matrix.site.other else {one["id"] for one in runs} - there
+        shown = all_of(caller, "/executions", "executions", limit=100, namespace=namespace)
+        assert {one["id"] for one in shown} == there
     assert caller.ask("GET", "/statistics")["executions"] == len(runs)
     for path, most in (("/statistics", {}), ("/executions", {"limit": 100})):
         groups = caller.ask("GET", path, groupBy="workflow", **most)["groups"]

@@ -25,6 +25,12 @@ from tests.support.polling import eventually
 from tests.support.postgres import Postgres, postgres
 
 # What the unit tests show of SQLite holds here too.
+from tests.unit.test_archive_namespaces import (
+    test_pages_of_several_namespaces_are_of_one_list,
+    test_rows_of_each_namespace_are_found_by_names_that_others_have_too,
+    test_the_newest_of_all_namespaces_are_kept_where_the_number_is_limited,
+    test_who_sees_runs_of_one_namespace_sees_none_of_another,
+)
 from tests.unit.test_archive_store import (
     test_a_text_that_postgresql_does_not_take_is_stored_without_what_it_refuses,
     test_an_execution_whose_name_a_later_one_has_keeps_an_id_of_its_own,
@@ -52,11 +58,15 @@ __all__ = [
     "test_an_execution_whose_name_a_later_one_has_keeps_an_id_of_its_own",
     "test_filters_are_those_of_the_cached_list",
     "test_lists_show_what_a_run_has_cost",
+    "test_pages_of_several_namespaces_are_of_one_list",
+    "test_rows_of_each_namespace_are_found_by_names_that_others_have_too",
     "test_rows_of_other_clusters_and_namespaces_are_not_seen",
     "test_the_newest_are_kept_where_the_number_is_limited",
+    "test_the_newest_of_all_namespaces_are_kept_where_the_number_is_limited",
     "test_the_revisions_of_a_workflow_come_with_the_number_of_runs_that_used_them",
     "test_what_is_archived_twice_has_one_row_and_the_revision_of_its_run",
     "test_what_is_too_old_goes_but_not_what_the_cluster_still_has",
+    "test_who_sees_runs_of_one_namespace_sees_none_of_another",
     "test_workflows_are_replaced_and_stay_when_they_are_deleted",
 ]
 
