@@ -33,8 +33,8 @@ ACCESS_SECONDS: Final = 60.0
 _WITHOUT_EXPIRY: Final = 3600.0
 """After so many seconds a stream of a caller ends whose token does not say when it expires."""
 _TURN_SECONDS: Final = 2.0
-"""So long a request waits for its turn: less than a review may take, so that whoever stands in line behind
-reviews that end in vain does not ask in vain too."""
+"""So long a request waits for its turn: less than a review may take, so that what waits behind reviews that
+time out fails early instead of timing out too."""
 _TIMEOUT: Final = 5.0
 """So long a review may take."""
 _MOST_KEPT: Final = 20_000
@@ -85,7 +85,7 @@ class Remembered(Generic[V]):
     async def get(self, key: Hashable, find_out: Callable[[bool], Awaitable[V]]) -> V:
         """The answer; who asks for the same while it is being found out, gets the same.
 
-        `find_out` is told whether there was an answer before, which has become too old.
+        `find_out` gets whether there was an answer before, which has become too old.
         """
         now = time.monotonic()
         found = self._answers.get(key)
