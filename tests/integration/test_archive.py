@@ -147,7 +147,9 @@ def test_of_a_deleted_workflow_the_runs_stay_and_are_marked(kept: Kept) -> None:
     team.apply(a_workflow("gone", displayName="Soon gone").step("one"))
     done = team.run("gone")
     team.until_phase(done, "Completed")
+    team.edit(a_workflow("gone", displayName="Soon gone").step("one", lasts=600))
     live = team.run("gone")
+    team.until_phase(live, "Running")  # only then it is the workflow's, and deleted with it
     served.ask("DELETE", "/gone")
 
     def rows() -> list[Json]:
@@ -156,7 +158,8 @@ def test_of_a_deleted_workflow_the_runs_stay_and_are_marked(kept: Kept) -> None:
     def both(found: list[Json]) -> bool:
         return len(found) == 2 and all("archived" in row for row in found)
 
-    seen = eventually(rows, until=both, what="both runs to be archived")
+    # The garbage collector takes up to 30 s to notice kinds that are as new as ours are at first.
+    seen = eventually(rows, until=both, within=120, what="both runs to be archived")
     assert {row["id"]: row["status"] for row in seen} == {done: "completed", live: "cancelled"}
     named = {row["id"]: (row.get("workflow"), row.get("workflowDeleted")) for row in seen}
     assert named == dict.fromkeys((done, live), ("Soon gone", True)), seen
