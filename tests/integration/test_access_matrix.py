@@ -236,7 +236,7 @@ def test_tags_and_answers_of_one_caller_are_never_anothers(matrix: Matrix) -> No
 
 
 def heard(caller: As, since: str) -> set[str]:
-    """The workflows of which a caller's stream tells after an event, until it is silent for a second."""
+    """The workflows that a caller's stream reports on after an event, until nothing comes for a second."""
     found: set[str] = set()
     silent = httpx.Timeout(30, read=1)
     with (
@@ -259,9 +259,9 @@ def test_event_streams_tell_of_what_a_caller_sees_and_of_nothing_else(matrix: Ma
     since = source.last_id
     for id_ in ids:
         root.ask("PUT", f"/workflows/{id_}", {"description": f"changed after {since}"})
-    told: set[str] = set()
-    while not told >= ids:
-        told.add(next(events).data["id"])
+    reported: set[str] = set()
+    while not reported >= ids:
+        reported.add(next(events).data["id"])
     events.close()  # type: ignore[attr-defined] # it is a generator
 
     def listen(person: Person) -> None:

@@ -146,7 +146,7 @@ class Archiver:
         return Place(self._reader.identity, namespace)
 
     async def _places(self) -> list[Place]:
-        """The namespaces that are served and of which something is archived."""
+        """The served namespaces that have rows in the archive."""
         return [self._place(namespace) for namespace in sorted(await self._reader.namespaces())]
 
     async def _look_at_all(self) -> None:

@@ -212,8 +212,8 @@ def _postgresql(url: URL) -> Engine:
         statements = _READ_WRITE if options.get("writes") else _READ_ONLY
         if options.get("migrates"):
             statements = f"{_READ_WRITE}; SET LOCAL statement_timeout = 0"  # it may copy tables
-        # Not by the driver itself: errors of that would be none of SQLAlchemy's, and end whoever writes,
-        # instead of having it try again.
+        # Through SQLAlchemy: only its errors are translated and retried. An error of the driver would end the
+        # task that writes.
         connection.exec_driver_sql(statements, execution_options={"no_parameters": True})
 
     return engine
