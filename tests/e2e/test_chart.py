@@ -177,12 +177,6 @@ def test_an_archive_comes_with_an_upgrade_and_keeps_what_the_cluster_loses(relea
     workflow = release.post("/api/workflows", _WORKFLOW | {"history": {"completed": 0}})["id"]
     # Without any setting Helm would take those of the last release again.
     release.install("--set=archive.enabled=true", major=4)
-
-    def pods() -> list[Json]:
-        fields = (("metadata", "name"), ("metadata", "deletionTimestamp"), ("status", "phase"))
-        return [{name: pod[part].get(name) for part, name in fields} for pod in release.pods("api")]
-
-    eventually(pods, until=lambda seen: len(seen) == 1, what="the Pods of before to be gone")
     run = release.run(workflow)["id"]
     path = f"/api/executions/{run}"
     eventually(lambda: release.get(path), until=lambda one: "archived" in one, what="the run to be archived")

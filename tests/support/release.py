@@ -65,13 +65,15 @@ class Release:
         return helm(*arguments, f"--namespace={NAMESPACE}", kubeconfig=self.cluster.kubeconfig, major=major)
 
     def install(self, *arguments: str, chart: Path = CHART, major: int = 3) -> None:
-        """Install or upgrade, and wait until all Pods are ready."""
+        """Install or upgrade, and wait until all Pods are ready and the Service leads to them."""
         command = ("upgrade", "--install", NAME, str(chart), "--create-namespace")
         self.helm(*command, *_until_ready(), *arguments, major=major)
+        self.until_served()
 
     def roll_back(self) -> None:
-        """Go back to the revision before this one, and wait until all Pods are ready."""
+        """Go back to the revision before this one, and wait as `install` does."""
         self.helm("rollback", NAME, *_until_ready())
+        self.until_served()
 
     def lend_rights(self) -> None:
         """Give the accounts of an older chart the rights that today's image needs in the whole cluster.
@@ -198,11 +200,27 @@ class Release:
         return str(self.cluster.api.get(path)["spec"].get("holderIdentity") or "")
 
     def until_rolled_out(self) -> None:
-        """Wait until all replicas are ready."""
+        """Wait until all replicas are ready and the Service leads to them."""
         for part in ("operator", "api"):
             deployment = f"deployment/{NAME}-{part}"
             namespace = f"--namespace={NAMESPACE}"
             self.cluster.kubectl("rollout", "status", deployment, namespace, *_until_ready()[1:])
+        self.until_served()
+
+    def until_served(self) -> None:
+        """Wait until the facade's Service leads to the Pods of today.
+
+        A Deployment is reported as ready before the Service has the address of its Pod, and while a Pod
+        of before may still answer.
+        """
+
+        def deleted() -> list[str]:
+            seen = [pod["metadata"] for pod in self.pods("api")]
+            return [pod["name"] for pod in seen if "deletionTimestamp" in pod]
+
+        eventually(deleted, until=lambda names: not names, what="the facade's Pods of before to be gone")
+        ready = f"{_FACADE}/readyz"
+        eventually(lambda: self.cluster.api.is_ok(ready), what="the facade's Service to lead to a Pod")
 
     def waits_for_a_node(self, part: str) -> bool:
         """Whether one Pod of `operator` or `api` is ready, and one finds no node."""
