@@ -15,7 +15,8 @@ from pydantic.fields import FieldInfo
 import generateddoc
 from nightcrawler_api.settings import Settings as FacadeSettings
 from nightcrawler_crds.commandline import default_words
-from nightcrawler_crds.settings import CommonSettings, variable
+from nightcrawler_crds.settings import CommonSettings
+from nightcrawler_crds.variables import variable
 from nightcrawler_operator.settings import Settings as OperatorSettings
 
 DOCUMENT: Final = Path(__file__).resolve().parents[1] / "docs" / "operations.md"

@@ -25,7 +25,7 @@ from nightcrawler_crds.commandline import read_arguments
 from nightcrawler_crds.errors import ConfigurationError
 from nightcrawler_crds.kube.connection import Connection
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.settings import variable
+from nightcrawler_crds.variables import variable
 
 log = logging.getLogger(__name__)
 

@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE: Final = "application/problem+json"
 _RETRY_AFTER_SECONDS: Final = 5
 _CREDENTIALS: Final = (
-    "the API server refuses the facade's own credentials, not yours; whoever runs the facade has to "
-    "check that the kubeconfig of NIGHTCRAWLER_KUBECONFIG, or its Pod's service account, is still valid"
+    "the API server refuses the facade's own credentials, not yours; the administrator has to check "
+    "that the kubeconfig of NIGHTCRAWLER_KUBECONFIG, or its Pod's service account, is still valid"
 )
 
 

@@ -11,17 +11,18 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import NoDecode
 
 from nightcrawler_crds import names, words
-from nightcrawler_crds import settings as common
 from nightcrawler_crds.settings import (
+    CommonSettings,
     DnsLabel,
     Port,
     Span,
     Wait,
     items,
+    lower,
     own_namespace,
     pod_namespace,
-    variable,
 )
+from nightcrawler_crds.variables import read, variable
 
 _LEAST: Final = 2 * 1024**2
 
@@ -71,10 +72,6 @@ Identity = Literal["none", "oidc", "kubernetes"]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 
 
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
 def _algorithms(names: tuple[str, ...]) -> tuple[str, ...]:
     if wrong := [name for name in names if name not in get_args(Algorithm)] or not names:
         raise ValueError(
@@ -115,7 +112,7 @@ def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     return origins
 
 
-class Settings(common.CommonSettings):
+class Settings(CommonSettings):
     """All settings, validated and immutable; made by `load`."""
 
     api_host: str = Field(
@@ -125,13 +122,14 @@ class Settings(common.CommonSettings):
     api_port: Port = Field(8080, description="The port to listen on; 0 takes any free one.")
     keep_alive: Span = Field(
         75.0,
-        description="How long an idle connection is kept. It must be longer than whatever is in front keeps "
-        "its own, or requests get lost: 75 seconds suit most proxies, 620 Google's load balancers.",
+        description="How long an idle connection is kept. It must be longer than the idle timeout of the "
+        "proxy in front, or requests get lost: 75 seconds suit most proxies, 620 Google's load balancers.",
     )
     drain_timeout: Wait = Field(
         0.0,
-        description="How long a facade that is shutting down keeps connections for their next request, whose "
-        "answer closes them. 0: idle ones are closed at once. The chart sets 10 seconds.",
+        description="How long a facade that is shutting down waits for the next request of each idle "
+        "connection, and closes the connection with its answer. 0: idle connections are closed at once. The "
+        "chart sets 10 seconds.",
     )
     max_streams: Annotated[int, Field(ge=0, le=100_000)] = Field(
         1_000,
@@ -140,12 +138,13 @@ class Settings(common.CommonSettings):
     max_streams_per_caller: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
         None,
         description="How many streams of one caller a facade serves at once; a further one is 429. Unset: "
-        "as many as of all. Without an identity all are one caller.",
+        "MAX_STREAMS. Without identity everybody is the same caller.",
     )
     max_requests_per_second: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
         None,
-        description="How many requests a second of one caller a facade answers, twice as many at once; a "
-        "further one is 429. Unset: any number. Without an identity all are one caller.",
+        description="How many requests a second a facade answers for one caller, on average; twice as many "
+        "in one moment. A further one is 429. Unset: any number. Without identity everybody is the same "
+        "caller.",
     )
     max_body_bytes: Annotated[int, Field(ge=1_024, le=_MIB)] = Field(
         _MIB,
@@ -158,20 +157,20 @@ class Settings(common.CommonSettings):
     )
     allow_unauthenticated: bool = Field(
         False,
-        description="Whether to listen beyond loopback although nobody is asked who they are: "
-        "whoever reaches the port can run programs in the cluster.",
+        description="Whether to listen beyond loopback without identity: everybody who can reach the port "
+        "can then run programs in the cluster.",
     )
-    identity: Annotated[Identity, BeforeValidator(_lower)] = Field(
+    identity: Annotated[Identity, BeforeValidator(lower)] = Field(
         "none",
-        description="By what callers are known: none (everybody may do everything), oidc (tokens of an "
-        "OpenID Connect provider), or kubernetes (tokens that the API server accepts, and the rights that it "
-        "gives).",
+        description="How callers are identified: none (everybody may do everything), oidc (by tokens of an "
+        "OpenID Connect provider), or kubernetes (by tokens that the API server accepts; RBAC decides what "
+        "they may do).",
     )
     oidc_issuer: Annotated[str | None, AfterValidator(_issuer)] = Field(
-        None, description="The OpenID Connect provider: its issuer, an https URL, exactly as tokens have it."
+        None, description="The OpenID Connect provider's issuer: an https URL, exactly as tokens have it."
     )
     oidc_audiences: Annotated[tuple[str, ...], NoDecode, BeforeValidator(items)] = Field(
-        (), description="Whom tokens must be meant for, one of these: the client's id, separated by commas."
+        (), description="Accepted audiences (aud) of tokens, separated by commas: usually the client's id."
     )
     oidc_algorithms: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(items), AfterValidator(_algorithms)
@@ -185,23 +184,24 @@ class Settings(common.CommonSettings):
     )
     oidc_name_claims: Annotated[tuple[str, ...], NoDecode, BeforeValidator(items)] = Field(
         ("name", "preferred_username", "email"),
-        description="The claims with the caller's name for people, separated by commas: the first that "
-        "there is.",
+        description="The claims with the caller's display name, separated by commas; the first that a token "
+        "has is used.",
     )
     oidc_ca_file: Path | None = Field(
         None,
-        description="Certificates of authorities that the provider is trusted by, besides the usual ones.",
+        description="Certificates of further authorities to trust when connecting to the provider: a PEM "
+        "file.",
     )
     kubernetes_audiences: Annotated[tuple[str, ...], NoDecode, BeforeValidator(items)] = Field(
         (),
-        description="Whom tokens must be meant for in kubernetes mode, one of these, separated by commas. "
-        "Unset: the API server, so that every Pod's own token is accepted.",
+        description="Accepted audiences of tokens with IDENTITY=kubernetes, separated by commas. Unset: that "
+        "of the API server, so that every Pod's own token is accepted.",
     )
     teams_file: Path | None = Field(
         None,
         description="A YAML file with teams: which groups belong to which namespaces, with which roles, and "
-        "who is an administrator. It is read again when it changes. Unset: with oidc everybody whom the "
-        "provider knows is of the team.",
+        "who is an administrator. It is read again when it changes. Unset: with oidc everybody with a token "
+        "of the provider belongs to the team.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(items), AfterValidator(_origins)] = (
         Field(
@@ -217,8 +217,7 @@ class Settings(common.CommonSettings):
     )
     keep_lease_name: DnsLabel = Field(
         "nightcrawler-keeper",
-        description="The Lease by which facades agree on the one that fills archive and log store, where "
-        "several may.",
+        description="The Lease by which several replicas agree on the one that writes archive and log store.",
     )
     keep_lease_namespace: DnsLabel = Field(
         default_factory=own_namespace,
@@ -249,17 +248,17 @@ class Settings(common.CommonSettings):
     )
     log_total_bytes: Annotated[int, BeforeValidator(_amount)] = Field(
         50 * 1024**3,
-        description="How much is kept of all logs, such as 50Gi: beyond, the oldest are removed.",
+        description="How much is kept of all logs, such as 50Gi: beyond that, the oldest are removed.",
     )
     default_user: Annotated[str, Field(min_length=1, max_length=256)] = Field(
-        "anonymous", description="The creator and executor of what is created without an identity."
+        "anonymous", description="The name of the creator and executor without identity."
     )
     template_workflow: (
         Annotated[str, Field(pattern=names.DNS_LABEL_PATTERN, max_length=names.MAX_WORKFLOW_NAME)] | None
     ) = Field(
         None,
-        description="The Workflow whose steps and config those take that are created without steps. "
-        "Unset: they cannot run until they are given steps.",
+        description="A Workflow whose steps and config are used for workflows that are created without "
+        "steps. Unset: these cannot run until they are given steps.",
     )
 
     @model_validator(mode="after")
@@ -268,8 +267,9 @@ class Settings(common.CommonSettings):
         if not known and not self.allow_unauthenticated and not is_loopback(self.api_host):
             raise ValueError(
                 f"{variable('api_host')} {self.api_host!r} would let everyone who reaches this machine run "
-                f"workflows, for nobody is asked who they are: set {variable('allow_unauthenticated')}=true "
-                f"if something else keeps strangers out, or {variable('identity')}, or listen on 127.0.0.1."
+                f"workflows, because callers are not identified: set {variable('identity')}, or listen on "
+                f"127.0.0.1, or set {variable('allow_unauthenticated')}=true if something else keeps "
+                "strangers out."
             )
         return self
 
@@ -277,7 +277,7 @@ class Settings(common.CommonSettings):
     def _logs_have_a_place(self) -> Self:
         if self.keeps_logs and self.log_url is None:
             raise ValueError(
-                f"{variable('keep')} names logs, and {variable('log_url')} says of no store: set it to "
+                f"{variable('keep')} names logs, and {variable('log_url')} names no store: set it to "
                 "file:///path/of/a/folder or s3://bucket/prefix."
             )
         return self
@@ -286,7 +286,7 @@ class Settings(common.CommonSettings):
     def _archive_has_a_place(self) -> Self:
         if self.archives and self.archive_url is None:
             raise ValueError(
-                f"{variable('keep')} names the archive, and {variable('archive_url')} says of no database: "
+                f"{variable('keep')} names the archive, and {variable('archive_url')} names no database: "
                 "set it to sqlite:////path/of/a/file or postgresql://user:password@host/database."
             )
         return self
@@ -316,10 +316,10 @@ class Settings(common.CommonSettings):
         own, named = pod_namespace(), {self.namespace, *self.namespaces}
         if own is not None and own in named and not self.allow_own_namespace:
             raise ValueError(
-                f"{variable('namespace')} {own!r} is the namespace that this facade runs in: "
-                "whoever reaches it could read the installation's Secrets with a workflow that prints them. "
-                f"Serve a namespace of its own, such as nightcrawler-workflows, or set "
-                f"{variable('allow_own_namespace')}=true if that is meant."
+                f"{variable('namespace')} {own!r} is the namespace that this facade runs in: callers could "
+                "read the installation's Secrets with a workflow that prints them. Serve another namespace, "
+                f"such as nightcrawler-workflows, or set {variable('allow_own_namespace')}=true if you "
+                "accept that."
             )
         return self
 
@@ -338,4 +338,4 @@ def load() -> Settings:
     Raises:
         ConfigurationError: Variables cannot be used; each has a line with its value and what is accepted.
     """
-    return common.read(Settings)
+    return read(Settings)

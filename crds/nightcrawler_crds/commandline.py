@@ -15,7 +15,8 @@ from pydantic.fields import FieldInfo
 from typing_extensions import override
 
 from nightcrawler_crds import words
-from nightcrawler_crds.settings import CommonSettings, variable
+from nightcrawler_crds.settings import CommonSettings
+from nightcrawler_crds.variables import variable
 
 _INDENT = " " * 6
 
@@ -88,4 +89,6 @@ def default_words(field: FieldInfo) -> str:
         return str(default).lower()
     if isinstance(default, float):  # every float is a duration in seconds
         return words.format_duration_words(default)
+    if isinstance(default, tuple):
+        return ", ".join(default)
     return str(default)

@@ -1,7 +1,6 @@
-"""Settings from `NIGHTCRAWLER_*` environment variables: how they are read, and those of both processes.
+"""The settings of both processes, and the types of settings.
 
-An empty variable counts as unset, because the chart renders an unset value as one. The tables of
-settings in the documentation are generated from the fields' descriptions.
+The tables of settings in the documentation are generated from the fields' descriptions.
 """
 
 from __future__ import annotations
@@ -9,38 +8,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args, get_origin
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    model_validator,
-)
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from nightcrawler_crds import defaults, words
 from nightcrawler_crds.building.run import PodDefaults
-from nightcrawler_crds.errors import ConfigurationError
 from nightcrawler_crds.namespaces import Namespaces
 from nightcrawler_crds.v1alpha1 import AccessMode
 from nightcrawler_crds.validation.podtemplate import BEYOND, Level, PodPolicy, Power
 from nightcrawler_crds.validation.schedules import zone_problem
-
-PREFIX: Final = "NIGHTCRAWLER_"
+from nightcrawler_crds.variables import PREFIX, variable
 
 _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-
-
-def variable(field: str) -> str:
-    """The environment variable of a field."""
-    return PREFIX + field.upper()
 
 
 def pod_namespace() -> str | None:
@@ -104,7 +87,8 @@ def _kept(words: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
-def _lower(value: object) -> object:
+def lower(value: object) -> object:
+    """Text in lower case: words are accepted in any."""
     return value.lower() if isinstance(value, str) else value
 
 
@@ -175,28 +159,29 @@ class CommonSettings(BaseSettings):
     )
     namespace: DnsLabel = Field(
         "nightcrawler-workflows",
-        description="The namespace whose workflows the facade serves: the home namespace. It has to be "
-        "there, and to be one of its own: whoever reaches the facade can read its Secrets, through programs "
-        "that are given them.",
+        description="The home namespace: the one whose workflows the facade serves. It must exist, and be "
+        "for workflows only: people who may run workflows in it can read its Secrets, by a step that prints "
+        "them.",
     )
     namespaces: Annotated[tuple[DnsLabel, ...] | Literal["*"], NoDecode, BeforeValidator(_some_or_all)] = (
         Field(
             (),
-            description="Further namespaces that the facade serves, separated by commas, or * for all; ids "
-            "of their workflows are such as `vision:wf-1001`. The operator has to have the same as the "
-            "facade, of this and of NAMESPACE, to know of which runs the facade keeps something (KEEP).",
+            description="Further namespaces that the facade serves, separated by commas, or * for all. The "
+            "ids of their workflows have the form `vision:wf-1001`. Set this and NAMESPACE to the same for "
+            "operator and facade: the operator does not prune runs of these namespaces before the facade "
+            "has kept them (KEEP).",
         )
     )
     allow_own_namespace: bool = Field(
         False,
-        description="Whether the namespaces served may have the one among them that the facade itself runs "
-        "in, although whoever reaches the facade can then read the installation's Secrets.",
+        description="Whether the facade may serve the namespace that it runs in itself. People who may run "
+        "workflows there can read the installation's Secrets.",
     )
     keep: Annotated[tuple[str, ...], NoDecode, BeforeValidator(items), AfterValidator(_kept)] = Field(
         (),
         description="What the facade keeps of runs that have ended, separated by commas: `archive`, `logs`. "
-        "Operator and facade have to have the same, because the operator prunes no run of which something "
-        "is still to be kept. Unset: nothing.",
+        "Set it to the same for operator and facade: the operator does not prune a run before the facade has "
+        "kept it. Unset: nothing.",
     )
     default_timeout: Span = Field(defaults.TIMEOUT, description="Timeout of runs whose workflow sets none.")
     default_retry_delay: Wait = Field(
@@ -232,17 +217,20 @@ class CommonSettings(BaseSettings):
         "priority of their workflow, then by age. Unset: any number.",
     )
     max_running_per_namespace: _Most = Field(
-        None, description="The same of each namespace that MAX_RUNNING_IN does not name. Unset: any number."
+        None,
+        description="How many runs may be under way at the same time in each namespace that MAX_RUNNING_IN "
+        "does not name. Unset: any number.",
     )
     max_running_in: _MostByNamespace = Field(
         default_factory=dict,
-        description="The same of some namespaces: `vision=20, nightly=5`.",
+        description="How many runs may be under way at the same time in these namespaces: "
+        "`vision=20, nightly=5`.",
     )
     priority_class_prefix: _ClassPrefix = Field(
         "",
-        description="What precedes a workflow's priority in the names of PriorityClasses: with "
-        "`nightcrawler-`, steps of priority high are of the class `nightcrawler-high`. Unset: priority sets "
-        "no class.",
+        description="The beginning of the names of PriorityClasses, before the workflow's priority: with "
+        "`nightcrawler-`, steps of priority high have the class `nightcrawler-high`. Unset: priority sets no "
+        "class.",
     )
     allow_service_account: bool = Field(
         False,
@@ -273,10 +261,10 @@ class CommonSettings(BaseSettings):
     allow_priority_class: bool = Field(
         False, description="Whether a podTemplate may set priorityClassName, and so preempt other Pods."
     )
-    steps_pod_security: Annotated[Level, BeforeValidator(_lower)] = Field(
+    steps_pod_security: Annotated[Level, BeforeValidator(lower)] = Field(
         "privileged",
-        description="The Pod Security level that the Pods of steps have to pass, where their namespaces "
-        "enforce it: what a podTemplate leaves out is filled in, and what it asks for beyond is refused.",
+        description="The Pod Security level that the namespaces of steps enforce. Fields of a podTemplate "
+        "that the level demands and that are not set are filled in; fields that exceed it are refused.",
     )
     notification_domains: Annotated[tuple[str, ...], NoDecode, BeforeValidator(items)] = Field(
         (),
@@ -295,17 +283,17 @@ class CommonSettings(BaseSettings):
     )
     prometheus_gpu_query: Annotated[str, Field(min_length=1, max_length=1024)] = Field(
         "DCGM_FI_DEV_GPU_UTIL",
-        description="The query for it: percent, with the labels namespace and pod (or exported_…).",
+        description="The query for that: percent, with the labels namespace and pod (or exported_…).",
     )
     mask_secrets: bool = Field(
         False,
         description="Whether the values of the Secrets that steps use are masked in logs and messages, for "
-        "workflows with secureSecrets. It takes the right to read Secrets, which the chart then grants.",
+        "workflows with secureSecrets. It needs the right to read Secrets, which the chart then grants.",
     )
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)] = Field(
         "info", description="The lowest level that is logged."
     )
-    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(lower)] = Field(
         "text", description="Plain text, or one JSON object per line."
     )
 
@@ -362,47 +350,3 @@ class CommonSettings(BaseSettings):
                     f"Leave {power.setting} out, or set {variable('steps_pod_security')}=privileged."
                 )
         return self
-
-
-S = TypeVar("S", bound=CommonSettings)
-
-
-def read(kind: type[S]) -> S:
-    """The settings of this process's environment.
-
-    Raises:
-        ConfigurationError: Variables cannot be used; each has a line with its value and what is accepted.
-    """
-    try:
-        return kind()
-    except ValidationError as error:
-        lines = [_sentence(problem, kind) for problem in error.errors()]
-        raise ConfigurationError("\n".join(lines)) from None
-
-
-def _sentence(problem: ErrorDetails, kind: type[CommonSettings]) -> str:
-    # Our own validators raise whole sentences.
-    own = problem.get("ctx", {}).get("error")
-    if isinstance(own, ValueError):
-        return str(own)
-    name = str(problem["loc"][0])
-    forms = accepted(kind.model_fields[name])
-    return f"{variable(name)} {problem['input']!r} cannot be used. Accepted: {forms}."
-
-
-def accepted(field: FieldInfo) -> str:
-    """What a field accepts, as part of a sentence."""
-    bounds = {type(bound): bound for bound in field.metadata if isinstance(bound, Ge | Le)}
-    if bounds:
-        return f"a whole number from {bounds[Ge].ge} to {bounds[Le].le}"  # type: ignore[union-attr]
-    if get_origin(field.annotation) is Literal:
-        return " or ".join(get_args(field.annotation))
-    return _ACCEPTED.get(field.annotation, "text")
-
-
-_ACCEPTED: Final[dict[Any, str]] = {
-    bool: "true or false",
-    float: words.DURATION_FORMS,
-    str: "a DNS label: lower-case letters, digits and, between them, dashes; at most 63 characters",
-    Path | None: "the path of a file",
-}

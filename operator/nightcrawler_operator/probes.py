@@ -20,7 +20,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from nightcrawler_crds import errors
 from nightcrawler_crds.errors import ConfigurationError
-from nightcrawler_crds.settings import variable
+from nightcrawler_crds.variables import variable
 from nightcrawler_operator.service import Operator
 
 _SILENCE: Final = 300.0

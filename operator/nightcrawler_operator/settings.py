@@ -9,24 +9,20 @@ from urllib.parse import unquote, urlsplit
 from annotated_types import Ge, Le
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
-from nightcrawler_crds import settings as common
 from nightcrawler_crds.election.death import Container
 from nightcrawler_crds.election.elector import LeaseTerms
 from nightcrawler_crds.namespaces import NOWHERE
 from nightcrawler_crds.settings import (
     DNS_LABEL,
-    PREFIX,
+    CommonSettings,
     Count,
     Port,
     Span,
     Wait,
-    accepted,
     own_namespace,
-    variable,
 )
+from nightcrawler_crds.variables import read, variable
 from nightcrawler_operator.limits import Limits
-
-__all__ = ["PREFIX", "Settings", "accepted", "load", "variable"]
 
 _DEFAULT: Final = Limits()
 # client-go's: a retry may be late by a fifth, and the lease must survive one that is.
@@ -62,19 +58,19 @@ def _headers(text: str) -> dict[str, str]:
     return {name.strip(): unquote(value.strip()) for name, _, value in pairs}
 
 
-class Settings(common.CommonSettings):
+class Settings(CommonSettings):
     """All settings, valid and unchanging; make them with `load`."""
 
     watch_namespace: Annotated[str, Field(pattern=f"^(?:{DNS_LABEL})?$", max_length=63)] = Field(
-        "", description="The one namespace whose workflows are run. Unset: those of the whole cluster."
+        "", description="The only namespace whose workflows are run. Unset: those of all namespaces."
     )
     workers: Annotated[int, Ge(1), Le(256)] = Field(
         16, description="How many keys (executions, workflows, leftovers) are reconciled at the same time."
     )
     schedule_workers: Annotated[int, Ge(1), Le(256)] = Field(
         4,
-        description="How many schedules, and runs that they have started, are reconciled at the same time: "
-        "a lane of their own, so that a person's run does not stand behind thousands that are due together.",
+        description="How many schedules, and runs that they have started, are reconciled at the same time, "
+        "beside the other keys: a run that a person starts does not wait for thousands that are due at once.",
     )
     catch_up_most: Annotated[int, Ge(1), Le(1000)] = Field(
         _DEFAULT.catch_up_most,
@@ -143,15 +139,17 @@ class Settings(common.CommonSettings):
     )
     status_spacing: Wait = Field(
         _DEFAULT.status_spacing,
-        description="How often at most the progress of one run is recorded while its steps go well.",
+        description="The shortest time between two writes of a run's progress while its steps go well.",
     )
     environment_status_spacing: Wait = Field(
         _DEFAULT.environment_status_spacing,
-        description="How often at most the status of an Environment is written: what is free in it.",
+        description="The shortest time between two writes of the status of an Environment, which has what is "
+        "free in it.",
     )
     max_disruptions: Count = Field(
         _DEFAULT.max_disruptions,
-        description="How often a step is repeated for free when nodes or the cluster fail under it.",
+        description="How often a step is repeated, without using up retries, after failures of nodes or the "
+        "cluster.",
     )
 
     job_cleanup_after: Wait = Field(
@@ -164,7 +162,7 @@ class Settings(common.CommonSettings):
     )
     duty_timeout: Span = Field(
         _DEFAULT.duty_timeout,
-        description="How long something that is owed to an ended run, such as the entry in its schedule, may "
+        description="How long a duty of an ended run (status.duties), such as the entry in its schedule, may "
         "take before it is given up.",
     )
     archive_timeout: Span = Field(
@@ -173,15 +171,16 @@ class Settings(common.CommonSettings):
     )
     max_owing_runs: Count = Field(
         _DEFAULT.max_owing_runs,
-        description="How many ended runs may owe something at the same time; beyond that, what the "
-        "oldest owe is given up.",
+        description="How many ended runs may have duties at the same time; beyond that, those of the oldest "
+        "are given up.",
     )
     history_completed: Count = Field(
-        _DEFAULT.history_completed, description="Completed runs kept of each workflow that does not say."
+        _DEFAULT.history_completed,
+        description="Completed runs kept of each workflow that sets no history.",
     )
     history_failed: Count = Field(
         _DEFAULT.history_failed,
-        description="Failed and cancelled runs kept of each workflow that does not say.",
+        description="Failed and cancelled runs kept of each workflow that sets no history.",
     )
 
     events: bool = Field(
@@ -191,13 +190,13 @@ class Settings(common.CommonSettings):
 
     public_url: Annotated[str, AfterValidator(_page)] = Field(
         "",
-        description="Where people reach the dashboard, or the REST API: the links in messages. With "
-        "{namespace}, {workflow} and {execution} in it, it says where the page of a run is.",
+        description="The address of the dashboard, or of the REST API, for links in messages. It may contain "
+        "{namespace}, {workflow} and {execution}, for links to the page of a run.",
     )
     notifications_folder: Path | None = Field(
         None,
         description="The targets of messages for workflows of all namespaces: a folder with a file for each "
-        "key, as a Secret is mounted. Unset: there are none but those of the namespaces.",
+        "key, as a mounted Secret has them. Unset: only namespaces have targets.",
     )
     notifications_namespaced: bool = Field(
         True,
@@ -207,13 +206,13 @@ class Settings(common.CommonSettings):
     notifications_allow_internal: bool = Field(
         False,
         description="Whether messages may go to addresses that are not public: of the cluster, of private "
-        "networks, of the node itself. Whoever may write such a Secret then reaches all that the operator "
-        "can reach.",
+        "networks, of the node itself. People who may write such a Secret can then send requests to all that "
+        "the operator can reach.",
     )
     notifications_ca_file: Path | None = Field(
         None,
-        description="Certificates of authorities that receivers of messages are trusted by, besides the "
-        "system's: a PEM file.",
+        description="Certificates of further authorities to trust when connecting to receivers of messages: "
+        "a PEM file.",
     )
     otlp_endpoint: Annotated[str, AfterValidator(_collector)] = Field(
         "",
@@ -222,15 +221,16 @@ class Settings(common.CommonSettings):
     )
     otlp_headers: str = Field(
         "",
-        description="Headers for the collector, as `name=value,name=value`; from a Secret, if they are one.",
+        description="Headers for the collector, as `name=value,name=value`.",
     )
     otlp_ca_file: Path | None = Field(
-        None, description="Certificates of authorities that the collector is trusted by: a PEM file."
+        None,
+        description="Certificates of the authorities to trust when connecting to the collector: a PEM file.",
     )
     steps_otlp_endpoint: Annotated[str, AfterValidator(_collector)] = Field(
         "",
-        description="Where steps export what they trace themselves (OTEL_EXPORTER_OTLP_ENDPOINT), if their "
-        "workflow sets a traceLevel. Unset: the variable is not set.",
+        description="Where programs in steps export their own traces: the value of "
+        "OTEL_EXPORTER_OTLP_ENDPOINT in workflows with a traceLevel. Unset: the variable is not set.",
     )
     probe_host: str = Field(
         "127.0.0.1",
@@ -334,4 +334,4 @@ def load() -> Settings:
     Raises:
         ConfigurationError: Variables cannot be used; each has a line with its value and what is accepted.
     """
-    return common.read(Settings)
+    return read(Settings)

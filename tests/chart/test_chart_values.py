@@ -12,8 +12,9 @@ import yaml
 
 from nightcrawler_api.settings import Settings as FacadeSettings
 from nightcrawler_crds import words
-from nightcrawler_crds.settings import CommonSettings, variable
+from nightcrawler_crds.settings import CommonSettings
 from nightcrawler_crds.v1alpha1.workflow import Priority
+from nightcrawler_crds.variables import variable
 from nightcrawler_operator.settings import Settings as OperatorSettings
 from tests.support.chart import (
     CHART,
@@ -29,14 +30,12 @@ from tests.support.chart import (
 
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
-DEFINITIONS = SCHEMA["definitions"]
 # What the chart sets by itself, or what has no meaning in a Pod.
 SET_BY_THE_CHART = {
     *("kubeconfig", "watch_namespace", "probe_host", "probe_port"),
     *("leader_election", "lease_name", "lease_namespace"),
     *("pod_name", "pod_namespace", "pod_uid", "container_name"),
     *("namespace", "allow_own_namespace", "api_host", "api_port", "allow_unauthenticated", "drain_timeout"),
-    *("namespace", "allow_own_namespace", "api_host", "api_port", "allow_unauthenticated"),
     *("identity", "namespaces", "teams_file", "kubernetes_audiences"),  # callers
     *("oidc_issuer", "oidc_audiences", "oidc_algorithms", "oidc_ca_file"),
     *("oidc_groups_claim", "oidc_roles_claim", "oidc_name_claims"),
@@ -217,7 +216,7 @@ def test_in_namespaced_scope_the_operator_watches_the_home_namespace_alone() -> 
         # Names
         (
             {"homeNamespace": {"name": "nightcrawler"}},
-            "the release's own namespace: whoever may create a workflow",
+            "the release's own namespace: people who may create workflows",
         ),
         ({"homeNamespace": {"name": "kube-system"}}, "names that begin with kube- are Kubernetes' own"),
         (
@@ -275,6 +274,14 @@ def test_in_namespaced_scope_the_operator_watches_the_home_namespace_alone() -> 
         (
             {"operator": {"settings": {"leaseDuration": "-1"}}},
             'operator.settings.leaseDuration is "-1", which cannot',
+        ),
+        (
+            {"computeProfiles": {"profiles": {"standard": {"resources": {"cpu": "many"}}}}},
+            'computeProfiles.profiles.standard.resources.cpu is "many", which cannot be used. Accepted',
+        ),
+        (
+            {"computeProfiles": {"profiles": {"gpu-optimized": {"sharedMemory": "8 m"}}}},
+            'computeProfiles.profiles.gpu-optimized.sharedMemory is "8 m", which cannot',
         ),
         # Types, ranges and choices, by the schema
         ({"replicas": 2}, "additional properties 'replicas' not allowed"),

@@ -116,7 +116,9 @@ def test_each_change_and_each_refusal_has_one_record_that_says_whose_it_was(
         )
         assert re.search(f"[#:]{name}$", record["callerId"]), record
         assert record["roles"] == {"sam": ["data scientist"], "vera": ["viewer"]}.get(name, [])
-        hidden = record["reason"].startswith("the caller may not see it, and was told: there is no workflow")
+        hidden = record["reason"].startswith(
+            "the caller may not see it, and got the answer: there is no workflow"
+        )
         assert hidden == (status == 404)
     assert records(root, workflow=made["bobs"], action="workflows.get") == []
 

@@ -194,7 +194,7 @@ def test_a_channel_that_cannot_be_used_is_said_and_ends_the_message(place: Notif
         names.WORKFLOWS, "unusable", conditions.NOTIFICATIONS_CONFIGURED, "False"
     )
     assert said["reason"] == conditions.INVALID_TARGET
-    assert "webhook-url is no URL that begins with https://" in said["message"]
+    assert "webhook-url must be a URL that begins with https://" in said["message"]
     notice = place.until_settled(run)["notifications"]["fail/webhook"]
     assert (notice["state"], "webhook-url" in notice["lastError"]) == ("Failed", True)
 

@@ -13,9 +13,9 @@ import aiohttp
 import pytest
 
 from nightcrawler_api import settings as facade
-from nightcrawler_crds import settings as common
 from nightcrawler_crds.kube.noticeviews import SecretValues
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
+from nightcrawler_crds.variables import PREFIX
 from nightcrawler_operator import settings as operator
 from nightcrawler_operator.decisions.notifications.targets import targets_of, usable
 from tests.bench import around, receivers
@@ -40,7 +40,7 @@ AROUND = Around(
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith(common.PREFIX)]:
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
         monkeypatch.delenv(name)
 
 

@@ -10,7 +10,7 @@ import pytest
 from nightcrawler_api import settings
 from nightcrawler_crds import settings as common
 from nightcrawler_crds.errors import ConfigurationError
-from nightcrawler_crds.settings import PREFIX
+from nightcrawler_crds.variables import PREFIX
 
 
 @pytest.fixture(autouse=True)
@@ -125,7 +125,7 @@ def test_bad_values_are_refused_with_the_accepted_ones(
 
 
 def test_an_archive_needs_a_database_and_its_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigurationError, match="NIGHTCRAWLER_ARCHIVE_URL says of no database"):
+    with pytest.raises(ConfigurationError, match="NIGHTCRAWLER_ARCHIVE_URL names no database"):
         load(monkeypatch, KEEP="archive")
     for url in ("mysql://me:secret@host/db", "sqlite://relative.db", "postgresql://me:secret@host", "secret"):
         with pytest.raises(ConfigurationError) as caught:
@@ -144,7 +144,7 @@ def test_only_what_can_be_kept_is_taken(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_kept_logs_need_a_store_and_amounts_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigurationError, match="NIGHTCRAWLER_LOG_URL says of no store"):
+    with pytest.raises(ConfigurationError, match="NIGHTCRAWLER_LOG_URL names no store"):
         load(monkeypatch, KEEP="logs")
     for url in ("/a/folder", "s3:///prefix", "ftp://host/logs"):
         with pytest.raises(ConfigurationError, match="Accepted: file:///path/of/a/folder"):

@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 
 from nightcrawler_api.settings import Settings as FacadeSettings
 from nightcrawler_crds.commandline import default_words, read_arguments
-from nightcrawler_crds.settings import CommonSettings, variable
+from nightcrawler_crds.settings import CommonSettings
+from nightcrawler_crds.variables import variable
 from nightcrawler_operator.settings import Settings as OperatorSettings
 
 SETTINGS: dict[str, type[CommonSettings]] = {
@@ -93,6 +94,7 @@ def test_without_arguments_a_program_starts() -> None:
         ("info", "info"),
         (None, ""),
         ((), ""),
+        (("RS256", "ES256"), "RS256, ES256"),
     ],
 )
 def test_defaults_are_shown_as_one_would_type_them(default: object, words: str) -> None:

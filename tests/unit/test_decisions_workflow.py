@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import pytest
-
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.validation import PodPolicy
-from nightcrawler_operator.decisions import workflow as decisions
-from nightcrawler_operator.decisions.workflow import LastRun, deferred_fields, status_patch
+from nightcrawler_operator.decisions.workflow import LastRun, status_patch
 from tests.support.merging import merged_status
-from tests.support.snapshots import a_spec, a_step, a_workflow, at, wire
+from tests.support.snapshots import a_workflow, at, wire
 
 STEPS: Final[dict[str, Any]] = {"steps": [{"name": "a", "image": "busybox:1"}]}
 
@@ -49,44 +46,6 @@ def test_an_unreadable_spec_names_the_field() -> None:
 
     assert (status, reason) == ("False", conditions.INVALID_SPEC)
     assert message.startswith("spec.steps[0].timeout: duration '")
-
-
-def test_what_takes_effect_later_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    planned = [("config.retries", lambda _, config: config.retries is not None)]
-    monkeypatch.setattr(decisions, "_DEFERRED", planned)
-
-    status, reason, message = conditions_of(STEPS | {"config": {"retries": 1}})[conditions.DEFERRED]
-
-    assert (status, reason) == ("True", conditions.LATER_RELEASE)
-    assert message.endswith("release: spec.config.retries")
-    assert conditions_of(STEPS)[conditions.DEFERRED][0] == "False"
-
-
-def test_all_fields_have_effect() -> None:
-    effective = a_spec(
-        a_step("a", retries=1),
-        options={"enableRetry": True, "enableLogging": False},
-        config={
-            "retries": 2,
-            "timeout": "1h",
-            "storage": {"ephemeralStorage": "1 GB", "persistentVolume": "1 GB", "retain": True},
-            "schedule": {"type": "interval", "interval": "1h"},
-            "security": {
-                "secureSecrets": True,
-                "visibility": "Private",
-                "auditLogging": True,
-                "permissions": [{"role": "Viewer", "access": "View Only"}],
-            },
-        },
-        suspend=True,
-    )
-
-    assert deferred_fields(effective) == []
-
-
-def test_words_that_ask_for_nothing_are_not_listed() -> None:
-    nothing = {"computeProfile": "None", "storage": {"persistentVolume": "None"}}
-    assert deferred_fields(a_spec("a", config=nothing)) == []
 
 
 def test_a_workflow_without_any_environment_can_run_where_a_run_says() -> None:

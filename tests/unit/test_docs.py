@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from nightcrawler_api.settings import Settings as FacadeSettings
-from nightcrawler_crds.settings import variable
 from nightcrawler_crds.v1alpha1 import WorkflowSpec
+from nightcrawler_crds.variables import variable
 from nightcrawler_operator.settings import Settings as OperatorSettings
 from tests.support import docs
 from tests.support.docs import PAGES, ROOT

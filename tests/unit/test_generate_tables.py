@@ -18,7 +18,7 @@ from nightcrawler_crds.generate.reasons import ReasonsError
 from nightcrawler_crds.generate.structural import structural
 from nightcrawler_crds.v1alpha1 import conditions
 from nightcrawler_crds.v1alpha1.base import (
-    LISTED_LATER,
+    LATER,
     TIME,
     AnyJson,
     ApiModel,
@@ -80,7 +80,7 @@ def test_the_table_of_fields_has_every_field_with_type_and_meaning() -> None:
     class Model(ApiModel):
         many: list[Item] = Field(description="Some | or none.")
         by_name: dict[str, Item] | None = Field(default=None, description="By their names.")
-        cpu: Cpu | None = Field(default=None, description="CPU requested." + LISTED_LATER)
+        cpu: Cpu | None = Field(default=None, description="CPU requested." + LATER)
         kind: Literal["a", "b"] | None = Field(default=None, description="Which.")
         since: str | None = Field(default=None, description="When.", json_schema_extra=TIME)
         value: AnyJson = Field(default=None, description="What.")

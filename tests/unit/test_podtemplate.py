@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from nightcrawler_crds.building.merge import MERGE_KEYS
-from nightcrawler_crds.settings import variable
 from nightcrawler_crds.validation.podtemplate import (
     PodPolicy,
     Power,
@@ -18,6 +17,7 @@ from nightcrawler_crds.validation.podtemplate import (
     template_problems,
 )
 from nightcrawler_crds.validation.podtemplate.grammar import ListOf, Object
+from nightcrawler_crds.variables import variable
 from tests.support.podtemplates import ENVIRONMENT, Json, places, pod_of, templates
 
 

@@ -15,6 +15,7 @@ from nightcrawler_crds.election.death import Container
 from nightcrawler_crds.errors import ConfigurationError
 from nightcrawler_crds.namespaces import Namespaces
 from nightcrawler_crds.validation.podtemplate import PodPolicy, Power
+from nightcrawler_crds.variables import PREFIX, accepted
 from nightcrawler_crds.words import Bytes, Cpu
 from nightcrawler_operator import settings
 from nightcrawler_operator.limits import Limits
@@ -26,12 +27,12 @@ class Environment:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
         for name in list(os.environ):
-            if name.upper().startswith(settings.PREFIX):
+            if name.upper().startswith(PREFIX):
                 monkeypatch.delenv(name)
 
     def load(self, **variables: str) -> settings.Settings:
         for name, value in variables.items():
-            self._monkeypatch.setenv(settings.PREFIX + name, value)
+            self._monkeypatch.setenv(PREFIX + name, value)
         return settings.load()
 
     def refusal(self, **variables: str) -> str:
@@ -255,7 +256,7 @@ def test_settings_do_not_change(environment: Environment) -> None:
 def test_every_setting_is_explained(name: str) -> None:
     field = settings.Settings.model_fields[name]
     assert (field.description or "").endswith(".")
-    assert settings.accepted(field)
+    assert accepted(field)
 
 
 def test_the_container_is_known_once_all_its_variables_are_set(environment: Environment) -> None:

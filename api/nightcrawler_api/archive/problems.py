@@ -17,7 +17,7 @@ OLD_SCHEMA: Final = (
     f"{MIGRATE}"
 )
 TOO_SLOW: Final = "the archive's database did not answer in time; try again later"
-_FULL: Final = "the archive's database has no room left on its disk; whoever runs it has to make some"
+_FULL: Final = "the archive's database has no room left on its disk; its administrator has to free some"
 _READ_ONLY: Final = "the archive's database takes no writes: it is read-only"
 _DAMAGED: Final = "the archive's database is damaged; restore it from a back-up, or begin with an empty one"
 _DENIED: Final = (

@@ -31,7 +31,7 @@ _REFUSALS_OF_READS: Final = (401, 403)
 _UNANSWERED: Final = "the request was not answered: its client left, or the facade was stopped"
 _NAMED: Final = 1_000
 _SECRET: Final = re.compile(r"/(env|parameters)(/|$)")
-_HIDDEN: Final = "the caller may not see it, and was told: {}"
+_HIDDEN: Final = "the caller may not see it, and got the answer: {}"
 _QUOTED: Final = ", near "
 """After it, a body that cannot be parsed is quoted."""
 

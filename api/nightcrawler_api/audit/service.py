@@ -47,8 +47,9 @@ class AuditService:
         within = await self._readable(caller)
         if within is not None and not within:
             raise NotAllowed(
-                "you may see audit records of what you may edit, and there is nothing: that takes the "
-                f"permission {Access.EDIT} for a workflow, or to be an administrator"
+                "you may see the audit records of workflows that you may edit, and there are none: that "
+                f"takes the permission {Access.EDIT}, which their creators and administrators can give to "
+                "one of your roles"
             )
         if self._records is None:
             raise StateConflict(

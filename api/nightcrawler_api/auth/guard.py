@@ -212,11 +212,11 @@ class Guard:
         """
         if asked is not None:
             if not self._cluster.serves(asked) and self._passes(caller):
-                raise Invalid([at("/namespace", f"{asked!r} is not served here; leave it out")])
+                raise Invalid([at("/namespace", f"the facade does not serve {asked!r}; leave it out")])
             if not self._cluster.serves(asked) or not await self._creates(asked, caller):
                 raise NotAllowed(
                     f"you may not create workflows in the namespace {asked!r}: that takes the permission "
-                    f"{Access.EDIT} there, which its team has"
+                    f"{Access.EDIT} there, which an administrator can give you"
                 )
             return asked
         if await self._creates(self._cluster.namespace, caller):
@@ -224,8 +224,8 @@ class Guard:
         own = [place for place in self._own(caller) if await self._creates(place, caller)]
         if not own:
             raise NotAllowed(
-                f"you may not create workflows: that takes the permission {Access.EDIT} in a namespace, "
-                "which its team has, and you are of none"
+                f"you may not create workflows in any namespace: that takes the permission {Access.EDIT} in "
+                "one, which an administrator can give you"
             )
         if len(own) > 1:
             sentence = f"is required, since you may create workflows in several: {', '.join(own)}"

@@ -33,7 +33,6 @@ _MODULI: Final = range(342, 1_400)
 """Characters of base64: from 2,048 to 8,192 bits. Larger keys take long to verify, as anyone could ask."""
 _RSA: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _CURVES: Final[Mapping[str, str]] = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
-ALGORITHMS: Final = (*_RSA, *_CURVES)
 _TYPES: Final = ("", "jwt", "at+jwt", "application/at+jwt")
 
 _Key = RSAKey | ECKey
@@ -110,7 +109,9 @@ class OidcCallers:
 
     def _header(self, token: str) -> _Header:
         if len(token) > MAX_TOKEN_BYTES:
-            raise Refused(f"the token is longer than {MAX_TOKEN_BYTES} bytes; does it name fewer groups?")
+            raise Refused(
+                f"the token is longer than {MAX_TOKEN_BYTES} bytes; use one that names fewer groups"
+            )
         parts = token.split(".")
         if len(parts) != 3:
             raise Refused("the token is not a signed JSON Web Token of three parts")

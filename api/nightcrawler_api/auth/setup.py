@@ -17,7 +17,7 @@ from nightcrawler_api.auth.teamsfile import Teams
 from nightcrawler_api.settings import Settings
 from nightcrawler_crds.errors import ConfigurationError
 from nightcrawler_crds.kube.store import Store
-from nightcrawler_crds.settings import variable
+from nightcrawler_crds.variables import variable
 
 if TYPE_CHECKING:
     from nightcrawler_api.auth.issuer import IssuerKeys

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from nightcrawler_api.auth.teams import TeamRules, placed
 from nightcrawler_api.caller import Caller
 from nightcrawler_crds.errors import ConfigurationError
-from nightcrawler_crds.settings import variable
+from nightcrawler_crds.variables import variable
 
 log = logging.getLogger(__name__)
 

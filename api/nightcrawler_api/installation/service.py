@@ -24,7 +24,7 @@ from nightcrawler_crds.errors import ApiError, Forbidden, NotFound
 from nightcrawler_crds.kube.nativeviews import LeaseView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.names import LEASES
-from nightcrawler_crds.settings import variable
+from nightcrawler_crds.variables import variable
 
 _WITHIN_SECONDS: Final = 2.0
 

@@ -16,7 +16,7 @@ import msgspec
 from nightcrawler_crds.errors import ApiError, Forbidden, NotFound
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.names import NAMESPACES
-from nightcrawler_crds.settings import variable
+from nightcrawler_crds.variables import variable
 
 log = logging.getLogger(__name__)
 

@@ -79,7 +79,7 @@
 {{- fail "callers.mode is oidc, which needs callers.oidc.issuer, the issuer exactly as tokens have it in iss: https://login.example.com/realms/company." -}}
 {{- end -}}
 {{- if not .oidc.audiences -}}
-{{- fail "callers.mode is oidc, which needs callers.oidc.audiences, whom tokens must be meant for: usually [CLIENT_ID]. Without it a token for any other application would do." -}}
+{{- fail "callers.mode is oidc, which needs callers.oidc.audiences, the accepted audiences of tokens: usually [CLIENT_ID]. Without it, tokens for any other application would be accepted." -}}
 {{- end -}}
 {{- else if or .oidc.issuer .oidc.audiences -}}
 {{- fail (printf "callers.oidc is set, and callers.mode is %s, so that nothing of it counts: set callers.mode to oidc, or leave it out." .mode) -}}

@@ -70,7 +70,7 @@
 {{- end -}}
 
 {{/* Words as people write them: what the programs would refuse at start is refused here. The patterns are those of
-nightcrawler_crds/words.py, which a test sees to. */}}
+nightcrawler_crds/words, which a test checks. */}}
 {{- define "nightcrawler.words" -}}
 {{- $duration := dict
   "pattern" `^(?:[0-9]+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)? *(?:ms|[Mm]illiseconds?|[Ss](?:ec(?:ond)?s?)?|m|[Mm]in(?:ute)?s?|[Hh](?:ours?|rs?)?|[Dd](?:ays?)?|[Ww](?:eeks?)?)(?: *[0-9]+(?:\.[0-9]+)? *(?:ms|[Mm]illiseconds?|[Ss](?:ec(?:ond)?s?)?|m|[Mm]in(?:ute)?s?|[Hh](?:ours?|rs?)?|[Dd](?:ays?)?|[Ww](?:eeks?)?))*)$`
@@ -98,6 +98,17 @@ nightcrawler_crds/words.py, which a test sees to. */}}
 {{- include "nightcrawler.word" (list "keptLogs.totalBytes" .Values.keptLogs.totalBytes $memory) -}}
 {{- range $index, $team := .Values.teams -}}
 {{- include "nightcrawler.word" (list (printf "teams[%d].maxTimeout" $index) $team.maxTimeout $duration) -}}
+{{- end -}}
+{{- range $name, $profile := .Values.computeProfiles.profiles -}}
+{{- $where := printf "computeProfiles.profiles.%s" $name -}}
+{{- $asked := ($profile | default dict).resources | default dict -}}
+{{- include "nightcrawler.word" (list (printf "%s.sharedMemory" $where) ($profile | default dict).sharedMemory $memory) -}}
+{{- range list "cpu" "cpuLimit" -}}
+{{- include "nightcrawler.word" (list (printf "%s.resources.%s" $where .) (get $asked .) $cpu) -}}
+{{- end -}}
+{{- range list "memory" "ephemeralStorage" -}}
+{{- include "nightcrawler.word" (list (printf "%s.resources.%s" $where .) (get $asked .) $memory) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -34,7 +34,7 @@
 {{- $name := index . 2 -}}
 {{- include "nightcrawler.dnsLabel" (list $field $name) -}}
 {{- if eq $name $root.Release.Namespace -}}
-{{- fail (printf "%s is %q, the release's own namespace: whoever may create a workflow there would run programs beside the operator. Choose another name, or install the release elsewhere (--namespace nightcrawler --create-namespace)." $field $name) -}}
+{{- fail (printf "%s is %q, the release's own namespace: people who may create workflows there could run programs beside the operator. Choose another name, or install the release into another namespace (--namespace)." $field $name) -}}
 {{- end -}}
 {{- if hasPrefix "kube-" $name -}}
 {{- fail (printf "%s is %q: names that begin with kube- are Kubernetes' own. Choose another." $field $name) -}}
@@ -73,7 +73,7 @@ nightcrawler.dev/team: {{ (index . 1).name }}
 {{- printf "%s-%s" (include "nightcrawler.fullname" (index . 0)) (index . 1).name -}}
 {{- end -}}
 
-{{/* CEL for the seconds of a duration, in the units of nightcrawler_crds/words.py; the argument is CEL for it. */}}
+{{/* CEL for the seconds of a duration, in the units of nightcrawler_crds/words; the argument is CEL for it. */}}
 {{- define "nightcrawler.cel.seconds" -}}
 type({{ . }}) != string ? double({{ . }}) :
 string({{ . }}).findAll('[0-9]+(?:[.][0-9]+)? *[A-Za-z]*').map(part,

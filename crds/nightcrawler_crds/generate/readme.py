@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from nightcrawler_crds.v1alpha1.base import LATER, LISTED_LATER
+from nightcrawler_crds.v1alpha1.base import LATER
 
 Json = dict[str, Any]
 
@@ -85,6 +85,4 @@ def _meaning(node: Json) -> str:
     text: str = node["description"]
     if "anyOf" in node:
         text = text.partition(" Accepted: ")[0]
-    for later in (LISTED_LATER, LATER):
-        text = text.replace(later, _LATER_MARK)
-    return " ".join(text.split()).replace("|", "\\|")
+    return " ".join(text.replace(LATER, _LATER_MARK).split()).replace("|", "\\|")

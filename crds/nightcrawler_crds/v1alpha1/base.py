@@ -11,8 +11,7 @@ from pydantic.alias_generators import to_camel
 from nightcrawler_crds import words
 
 LATER: Final = " Accepted, kept and shown; takes effect in a later release."
-LISTED_LATER: Final = LATER.removesuffix(".") + " (see the condition Deferred)."
-"""The end of the description of a field of a Workflow that has no effect yet."""
+"""The end of the description of a field that has no effect yet."""
 
 TIME: Final[dict[str, Any]] = {"format": "date-time"}
 """The JSON-schema extra of a time, as Kubernetes writes it: 2025-07-10T14:45:00Z."""

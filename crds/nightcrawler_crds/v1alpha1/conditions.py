@@ -1,7 +1,7 @@
 """Conditions and their reasons, which are part of the API.
 
 Each constant is the `type` or `reason` on the wire; its docstring is the meaning. All
-conditions have positive polarity except `Deferred`, which is True when fields are set that
+conditions have positive polarity except `Deferred`, which would be True if fields were set that
 have no effect yet.
 """
 
@@ -20,11 +20,11 @@ FINISHED: Final = "Finished"
 RUN_SUCCEEDED: Final = "Succeeded"
 """WorkflowExecution: it has finished, and all its steps are Completed. False: it finished otherwise."""
 DEFERRED: Final = "Deferred"
-"""Workflow: fields are set that take effect in a later release; the message lists them."""
+"""Workflow: fields are set that take effect in a later release. False: all have effect, as in this one."""
 NOTIFICATIONS_CONFIGURED: Final = "NotificationsConfigured"
 """Workflow: there is a target for each channel that it uses. Not set if it uses none."""
 DUTIES_DONE: Final = "DutiesDone"
-"""WorkflowExecution: only ever False: it has finished and is settled, but not all it owed was done."""
+"""WorkflowExecution, set only if False: it has finished and is settled, but not all its duties were done."""
 READY: Final = "Ready"
 """Environment: steps can start in it. Unknown: no node of it is ready, and an autoscaler may add one."""
 
@@ -115,7 +115,7 @@ REFUSED: Final = "NotAccepted"
 DUTY_OVERDUE: Final = "DutyOverdue"
 """It was not done in the time that a duty may take; the message says which and how long that is."""
 TOO_MANY_OWE: Final = "TooManyOwe"
-"""More runs owed something than may at the same time, and this was among the oldest."""
+"""More runs had duties than may at the same time, and this was one of the oldest."""
 
 # --- NotificationsConfigured ---
 TARGETS_FOUND: Final = "TargetsFound"
@@ -162,8 +162,6 @@ EVENT_CANCELLED: Final = "Cancelled"
 """The run was cancelled."""
 
 # --- Deferred ---
-LATER_RELEASE: Final = "LaterRelease"
-"""The message lists the fields that have no effect yet."""
 NOTHING_DEFERRED: Final = "NothingDeferred"
 """Every field that is set has effect."""
 

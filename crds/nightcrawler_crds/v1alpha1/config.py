@@ -158,7 +158,7 @@ class Security(ApiModel):
         default=None,
         description="Who sees the workflow over REST: its creator and administrators (Private), its "
         "namespace's team too (Team), or everyone who signs in (Public). Not set: Team. Without identity "
-        "everyone does; the rights of kubectl's users are RBAC's.",
+        "everyone sees it. Users of kubectl see what RBAC allows.",
     )
     audit_logging: bool | None = Field(
         default=None, description="Whether reads over REST are recorded too; changes always are."
@@ -171,8 +171,8 @@ class Security(ApiModel):
     permissions: list[Permission] | None = Field(
         default=None,
         max_length=64,
-        description="What each role may do. If there are any, they alone say what others than the creator "
-        "and administrators may do, beside seeing the workflow by its visibility.",
+        description="What each role may do. If there are any, they alone decide what people other than the "
+        "creator and administrators may do, beside seeing the workflow by its visibility.",
     )
 
 

@@ -186,7 +186,7 @@ class StepStatus(ApiModel):
     )
     preemptions: int | None = Field(
         default=None,
-        description="Those disruptions that no limit applies to: preemptions by Pods of higher priority, and "
+        description="Disruptions that no limit applies to: preemptions by Pods of higher priority, and "
         "what happened while the environment was cordoned.",
     )
     earlier_seconds: int | None = Field(
@@ -212,7 +212,7 @@ class StepStatus(ApiModel):
     attempts: list[AttemptStatus] | None = Field(
         default=None,
         max_length=MAX_ATTEMPTS,
-        description="Attempts that have ended, as traceLevel says; of many the last ones.",
+        description="Attempts that have ended, as traceLevel says; only the last ones, if there are many.",
     )
 
 
@@ -234,7 +234,7 @@ class WorkflowExecutionStatus(ApiModel):
         "of a step or of a condition. message says it in a sentence. Not set while nothing waits.",
     )
     waiting_since: str | None = Field(
-        default=None, description="Since when, without a break.", json_schema_extra=TIME
+        default=None, description="Since when it waits, without a break.", json_schema_extra=TIME
     )
     environment: str | None = Field(default=None, description="metadata.name of the Environment.")
     revision: str | None = Field(
@@ -248,7 +248,7 @@ class WorkflowExecutionStatus(ApiModel):
     )
     progress: str | None = Field(default=None, description="Completed steps, of the total: 2/5.")
     trace_level: TraceLevel | None = Field(
-        default=None, description="How much is recorded for the trace of the run; not set: nothing besides."
+        default=None, description="How much is recorded for the trace of the run; not set: nothing more."
     )
     placement: list[PlacementCandidate] | None = Field(
         default=None,
@@ -276,8 +276,8 @@ class WorkflowExecutionStatus(ApiModel):
     )
     settled: bool | None = Field(
         default=None,
-        description="false while a finished run still owes something, see duties; then true. "
-        "Not set if nothing is owed.",
+        description="false while a finished run has duties that are not done; then true. "
+        "Not set if it has none.",
     )
     duties: list[DutyName] | None = Field(
         default=None,

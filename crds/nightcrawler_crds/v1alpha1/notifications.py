@@ -25,12 +25,10 @@ class NoticeStatus(ApiModel):
         description="Pending: it is to be sent, and tried again if that fails. Sent: the receiver took it. "
         "Failed: it is not tried again."
     )
-    time: str | None = Field(
-        default=None, description="When what it is about happened.", json_schema_extra=TIME
-    )
+    time: str | None = Field(default=None, description="When the event happened.", json_schema_extra=TIME)
     after: str | None = Field(
         default=None,
-        description="Up to here scheduled times were reported before (skip).",
+        description="Scheduled times up to this one were in earlier messages (skip).",
         json_schema_extra=TIME,
     )
     attempts: int | None = Field(default=None, description="How often it was tried.")

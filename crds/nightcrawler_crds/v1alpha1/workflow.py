@@ -254,7 +254,7 @@ class ScheduleStatus(ApiModel):
     )
     last_scheduled_time: str | None = Field(
         default=None,
-        description="The last time that was decided on: all up to it are, none after it.",
+        description="The last scheduled time that was dealt with: all up to it were, none after it.",
         json_schema_extra=TIME,
     )
     next_scheduled_time: str | None = Field(

@@ -1,8 +1,8 @@
-"""The status of a workflow: whether it can run, which fields have no effect yet, its last run."""
+"""The status of a workflow: whether it can run, and its last run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from nightcrawler_crds.kube.metadata import Condition
 from nightcrawler_crds.kube.noticeviews import NoticeView
 from nightcrawler_crds.kube.views import ProfileView, WorkflowView
-from nightcrawler_crds.v1alpha1 import WorkflowConfig, WorkflowSpec, conditions
+from nightcrawler_crds.v1alpha1 import WorkflowSpec, conditions
 from nightcrawler_crds.validation import PodPolicy, profile_problems, wanted_by, workflow_problems
 from nightcrawler_operator.decisions.notifications import outbox
 from nightcrawler_operator.decisions.notifications.configured import configured
@@ -35,6 +35,13 @@ class NoticeFacts:
 
 
 NO_FACTS: Final = NoticeFacts()
+_NOTHING_DEFERRED: Final = (
+    conditions.DEFERRED,
+    "False",
+    conditions.NOTHING_DEFERRED,
+    "all that is set has effect",
+)
+"""No field of a workflow waits for a later release in this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,6 @@ def _conditions(
     notices: NoticeFacts,
     now: datetime,
 ) -> tuple[Condition, ...]:
-    spec: WorkflowSpec | None = None
     try:
         spec = WorkflowSpec.model_validate(workflow.spec, extra="ignore")
     except ValidationError as error:
@@ -92,13 +98,8 @@ def _conditions(
         accepted = ("True", conditions.VALID, _can_run(spec))
         if problems:
             accepted = ("False", problems[0].reason, "; ".join(p.message for p in problems[:5]))
-    fields = deferred_fields(spec) if spec is not None else []
-    deferred = ("False", conditions.NOTHING_DEFERRED, "all that is set has effect")
-    if fields:
-        message = "accepted, but without effect in this release: " + ", ".join(fields)
-        deferred = ("True", conditions.LATER_RELEASE, message)
     recorded, generation = workflow.status.conditions, workflow.metadata.generation
-    said = [(conditions.ACCEPTED, *accepted), (conditions.DEFERRED, *deferred)]
+    said = [(conditions.ACCEPTED, *accepted), _NOTHING_DEFERRED]
     sendable = configured(wanted_by(workflow.spec), notices.targets, notices.domains)
     if sendable is not None:
         said.append((conditions.NOTIFICATIONS_CONFIGURED, *sendable))
@@ -109,15 +110,3 @@ def _can_run(spec: WorkflowSpec) -> str:
     if spec.environments == []:
         return "it can run where a run says: its own list of environments is empty"
     return "it can run"
-
-
-_Is = Callable[[WorkflowSpec, WorkflowConfig], bool]
-
-_DEFERRED: Final[Sequence[tuple[str, _Is]]] = ()
-"""Fields that are accepted before they have an effect, and when they are set: none are in this release."""
-
-
-def deferred_fields(spec: WorkflowSpec) -> list[str]:
-    """The fields of a workflow that are set and take effect in a later release."""
-    config = spec.config or WorkflowConfig()
-    return [f"spec.{name}" for name, is_set in _DEFERRED if is_set(spec, config)]

@@ -11,7 +11,7 @@ from nightcrawler_crds import names, phases
 from nightcrawler_crds.kube.nativeviews import LeaseView
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView, WorkflowView
-from nightcrawler_crds.settings import variable
+from nightcrawler_crds.variables import variable
 from tests.bench.engines import DURATION, NAMESPACE, Defined, Meta, PodKey, Selection, Settings
 from tests.bench.programs import Program
 from tests.bench.shapes import Shape

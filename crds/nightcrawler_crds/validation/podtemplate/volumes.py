@@ -94,7 +94,7 @@ _CLAIM_SPEC: Final = Object(
             Choice(("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")), least=1
         ),
         "resources": Object(
-            {"requests": MapOf(Quantity(), (STORAGE,)), "limits": MapOf(Quantity(), (STORAGE,))},
+            {"requests": _STORED, "limits": _STORED},
             required=("requests",),
         ),
         "storageClassName": TEXT,

@@ -128,7 +128,7 @@ def _https(key: str, values: SecretValues) -> str:
     url = values.text(key)
     parts, port = _split(url)
     if parts is None or parts.scheme.lower() != "https" or not parts.hostname or port == 0:
-        raise _UnusableError(f"{key} is no URL that begins with https://")
+        raise _UnusableError(f"{key} must be a URL that begins with https://")
     return url
 
 
@@ -136,8 +136,8 @@ def _mail(values: SecretValues) -> Target:
     parts, port = _split(values.text("smtp-url"))
     if parts is None or parts.scheme.lower() not in _SMTP_PORTS or not parts.hostname:
         raise _UnusableError(
-            "smtp-url is none such as smtps://user:password@mail.example.com:465, or smtp://...:587 for "
-            "STARTTLS; what is special in user and password is written as %40 for @"
+            "smtp-url must be like smtps://user:password@mail.example.com:465, or smtp://...:587 for "
+            "STARTTLS; special characters in user and password are escaped, such as %40 for @"
         )
     scheme = parts.scheme.lower()
     sender = values.text("email-from")
