@@ -33,6 +33,8 @@ def at(pointer: str, detail: str) -> FieldError:
 def summary(fields: Sequence[FieldError]) -> str:
     """The errors as one sentence, for a problem's detail."""
     named = [_sentence(field) for field in fields[:_NAMED]]
+    if len(named) > 1:
+        named = [sentence.removesuffix(".") for sentence in named]
     rest = len(fields) - len(named)
     return "; ".join(named) + (f"; and {rest} more" if rest else "")
 
@@ -121,8 +123,7 @@ def from_request(found: Iterable[Mapping[str, Any]]) -> list[FieldError]:
         if where == "body":
             fields.append(at(_pointer(rest), _detail([error], tuple(rest))))
         else:
-            place = tuple(rest) if where == "header" else ()
-            fields.append({"parameter": ".".join(map(str, rest)), "detail": _detail([error], place)})
+            fields.append({"parameter": ".".join(map(str, rest)), "detail": _detail([error], tuple(rest))})
     return fields
 
 

@@ -19,7 +19,7 @@ CANNOT_RUN = {
         .step("b", depends_on=["a"])
         .step("c", depends_on=["b"]),
         "DependencyCycle",
-        "steps wait for each other: a → c → b → a",
+        "steps wait for each other: a → c → b → a; remove one of these from dependsOn",
     ),
     "itself": (a_workflow("itself").step("a", depends_on=["a"]), "DependencyCycle", "a → a"),
     "dangling": (

@@ -43,6 +43,24 @@ def test_invalid_json_is_400_and_says_where(body: bytes, says: str) -> None:
     assert says in error.detail
 
 
+def test_several_errors_are_one_sentence() -> None:
+    found = [refusals.at("/a", "is bad. Accepted: 1."), refusals.at("/b", "is required")]
+    assert refusals.summary(found) == "a: is bad. Accepted: 1; b: is required"
+    assert refusals.summary(found[:1]) == "a: is bad. Accepted: 1."
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        (("query", "status"), {"parameter": "status", "detail": "is required"}),
+        (("body",), {"pointer": "", "detail": "a JSON object is required as the body"}),
+        (("body", "name"), {"pointer": "/name", "detail": "is required"}),
+    ],
+)
+def test_what_is_missing_is_said_where_it_belongs(place: tuple[str, ...], says: dict[str, str]) -> None:
+    assert refusals.from_request([{"loc": place, "type": "missing", "input": None}]) == [says]
+
+
 @pytest.mark.parametrize(
     ("number", "pointer"),
     [

@@ -114,7 +114,7 @@ def test_a_cycle_is_refused_with_its_path() -> None:
     reason, message = refusal(cycle)
 
     assert reason == conditions.DEPENDENCY_CYCLE
-    assert message == "steps wait for each other: a → b → a"
+    assert message == "steps wait for each other: a → b → a; remove one of these from dependsOn"
 
 
 def test_a_workflow_without_steps_is_refused() -> None:

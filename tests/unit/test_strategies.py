@@ -97,6 +97,12 @@ def test_a_strategy_chooses_as_a_person_would_and_says_why(strategy: str, chosen
     assert why(status) == sentence
 
 
+def test_costs_of_less_than_a_hundredth_can_be_compared() -> None:
+    there = [Appraisal("small", cost=0.0009, currency="USD"), Appraisal("large", cost=0.0011, currency="USD")]
+    said = sentence_of("cost", there[0], there)
+    assert said == "runs in small: it costs least there, about 0.000900 USD (large: about 0.001100 USD)"
+
+
 def test_the_status_has_each_candidate_with_its_numbers_and_why_it_was_passed_over() -> None:
     closed = an_environment("closed", state="Cordoned")
     other = an_environment("other", nodeSelector={"pool": "none"}, nodes="Fixed")

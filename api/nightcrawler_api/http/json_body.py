@@ -143,7 +143,9 @@ def parse(body: bytes) -> Any:
 
 def _too_large(most: int) -> BadBody:
     size = f"{most} bytes (1 MiB)" if most == MAX_BYTES else f"{most} bytes"
-    return BadBody(413, f"the body is larger than {size}, the most that is taken, unpacked too")
+    return BadBody(
+        413, f"the body is larger than {size}, the most that is accepted, before and after unpacking"
+    )
 
 
 def _with_infinities(body: bytes) -> Any:

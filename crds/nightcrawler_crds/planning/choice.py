@@ -120,4 +120,6 @@ def _long(seconds: float) -> str:
 
 
 def _money(one: Appraisal) -> str:
-    return f"{one.cost:.2f}" + (f" {one.currency}" if one.currency else "")
+    """A cost in hundredths, or as exactly as over REST if it is less: 0.00 would compare nothing."""
+    amount = f"{one.cost:.6f}" if 0 < one.cost < 0.01 else f"{one.cost:.2f}"
+    return amount + (f" {one.currency}" if one.currency else "")

@@ -143,7 +143,7 @@ class Step(ApiModel):
     nodes: int | None = Field(
         default=None,
         ge=1,
-        description="Number of nodes that run the step together; more than 1 is for a later release.",
+        description="Number of nodes that run the step together; more than 1 is not supported yet.",
         json_schema_extra=rule("self <= 1", "a step on several nodes is not supported yet: leave nodes out"),
     )
     pod_template: FreeForm | None = Field(

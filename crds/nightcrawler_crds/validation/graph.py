@@ -60,5 +60,5 @@ def _cycle(steps: Sequence[Step]) -> Iterable[Problem]:
         yield Problem(
             f"/steps/{position[cycle[0]]}/dependsOn",
             conditions.DEPENDENCY_CYCLE,
-            "steps wait for each other: " + " → ".join(cycle),
+            f"steps wait for each other: {' → '.join(cycle)}; remove one of these from dependsOn",
         )
