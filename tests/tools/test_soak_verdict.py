@@ -21,7 +21,7 @@ from tests.bench.soak import report
 from tests.bench.soak.absence import Absence, absence, silent, times_given_up
 from tests.bench.soak.kinds import KINDS, manifest, mixture
 from tests.bench.soak.samples import COUNTED, Process, Sample, sample_from, waits
-from tests.bench.soak.verdict import OPERATOR, Check, judge, levels, passed, trend
+from tests.bench.soak.verdict import EVENTS_LIVE, OPERATOR, Check, judge, levels, passed, trend
 
 _FACADE = "nightcrawler-api"
 
@@ -152,6 +152,14 @@ def test_a_soak_that_is_too_short_says_so_and_does_not_fail() -> None:
     checks = judge({**_found(), "plan": {"minutes": 1}}, _samples(minutes=0.5))
     assert passed(checks)
     assert any(check.passed is None for check in checks)
+
+
+def test_a_short_soak_is_judged_once_the_number_of_events_is_steady() -> None:
+    filling = {"events": lambda at: 10 * min(at, EVENTS_LIVE)}
+    short = {**_found(), "plan": {"minutes": 10}}
+    assert passed(judge(short, _samples(filling, minutes=10)))
+    filling = {"events": lambda at: 10 * at}
+    assert _failed(judge(short, _samples(filling, minutes=10))) == ["objects: events"]
 
 
 def test_the_report_shows_every_check_and_a_plot() -> None:
