@@ -284,7 +284,7 @@ def test_a_hundred_runs_have_the_kinds_by_their_shares() -> None:
 
 def test_workflows_of_every_kind_are_told_of_and_accepted() -> None:
     for kind in KINDS:
-        spec = manifest(kind, "w", history=3, told=True)["spec"]
+        spec = manifest(kind, "w", history=3, emails=True)["spec"]
         read = WorkflowSpec.model_validate(spec, extra="forbid")
         assert read.config is not None
         assert read.config.notifications is not None

@@ -176,7 +176,7 @@ async def _define(here: Site, plan: Plan) -> dict[str, list[Defined]]:
     for kind in kinds.KINDS:
         for number in range(plan.each):
             name = f"{kind.name}-{number}"
-            body = kinds.manifest(kind, name, plan.history, told=plan.away)
+            body = kinds.manifest(kind, name, plan.history, emails=plan.away)
             kept = await here.store.create(names.WORKFLOWS, NAMESPACE, body, WorkflowView)
             defined.setdefault(kind.name, []).append(Defined(name, kept.metadata.uid, kind.shape))
     return defined
