@@ -18,5 +18,5 @@ settings.load_profile("unhurried")
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; see to it that no event loop is made that nobody closes."""
     config.addinivalue_line("markers", "real_node: needs containers that really run (root, containerd)")
-    # pytest-asyncio asks for the current loop, and asyncio makes one unless told that there is none.
+    # pytest-asyncio asks for the current loop, and asyncio makes one unless None was set.
     asyncio.set_event_loop(None)

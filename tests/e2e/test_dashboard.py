@@ -18,7 +18,7 @@ pytestmark = pytest.mark.real_node
 
 Json = dict[str, Any]
 
-GRACEFUL: Final = shell("trap 'echo told to go; exit 0' TERM; echo at work; while true; do sleep 0.1; done")
+GRACEFUL: Final = shell("trap 'echo terminating; exit 0' TERM; echo at work; while true; do sleep 0.1; done")
 PIPELINE: Final[Json] = {
     "name": "New ML Training Pipeline",
     "description": "Handles distributed training across multiple GPU nodes",

@@ -20,7 +20,7 @@ from tests.support.team import Team
 
 pytestmark = pytest.mark.real_node
 
-GRACEFUL: Final = "trap 'echo told to go; exit 0' TERM; echo running; while true; do sleep 0.1; done"
+GRACEFUL: Final = "trap 'echo terminating; exit 0' TERM; echo running; while true; do sleep 0.1; done"
 
 
 def graceful(name: str, **fields: Any) -> WorkflowBuilder:
@@ -87,7 +87,7 @@ def test_cancelling_signals_the_program_and_leaves_nothing(here: Installation, n
     assert programs(name), "the program is a process of this machine"
     run.until(lambda status: status.get("phase") == "Running", "that it runs is recorded")
     run.cancel()
-    assert follower.rest() == "told to go\n"
+    assert follower.rest() == "terminating\n"
     status = run.ended()
     assert (status["phase"], status["message"], status["progress"]) == ("Cancelled", "cancelled", "0/2")
     assert {n: step["phase"] for n, step in status["steps"].items()} == {
@@ -163,7 +163,7 @@ def test_a_pod_that_somebody_deletes_is_run_again_free_of_charge(here: Installat
 
     step = history.first(names.EXECUTIONS, retries).object["status"]["steps"]["Work"]
     assert (step["reason"], step["exitCode"]) == ("Disrupted", 0), (
-        "it exits with 0 when told to go, and is not done"
+        "it exits with 0 when it gets SIGTERM, and is not done"
     )
     assert step["message"] == f"step 'Work' was ended: its Pod {pod['metadata']['name']} was deleted"
     done = status["steps"]["Work"]

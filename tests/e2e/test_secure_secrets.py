@@ -29,17 +29,17 @@ def run(here: Installation) -> Run:
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": "told"},
+        "metadata": {"name": "granted"},
         "stringData": {"password": PASSWORD},
     }
     here.apply(secret)
     mount = {"containers": [{"name": "step", "volumeMounts": [{"name": "c", "mountPath": "/credentials"}]}]}
-    variable = {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "told", "key": "password"}}}
+    variable = {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "granted", "key": "password"}}}
     workflow = a_workflow("tells", config={"security": {"secureSecrets": True}}).step(
         "Tell",
         command=shell(_PROGRAM),
         env=[variable],
-        pod={"spec": {"volumes": [{"name": "c", "secret": {"secretName": "told"}}], **mount}},
+        pod={"spec": {"volumes": [{"name": "c", "secret": {"secretName": "granted"}}], **mount}},
     )
     return here.launch(workflow)["tells"]
 

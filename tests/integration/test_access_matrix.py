@@ -235,7 +235,7 @@ def test_tags_and_answers_of_one_caller_are_never_anothers(matrix: Matrix) -> No
         assert answer.status_code == expected, (path, owner, other.name)
 
 
-def heard(caller: As, since: str) -> set[str]:
+def reported_to(caller: As, since: str) -> set[str]:
     """The workflows that a caller's stream reports on after an event, until nothing comes for a second."""
     found: set[str] = set()
     silent = httpx.Timeout(30, read=1)
@@ -267,9 +267,9 @@ def test_event_streams_tell_of_what_a_caller_sees_and_of_nothing_else(matrix: Ma
     def listen(person: Person) -> None:
         caller = matrix.site.people[person.name]
         eventually(
-            lambda: heard(caller, since),
+            lambda: reported_to(caller, since),
             until=lambda found: found == matrix.seen(person),
-            what=f"{person.name} to hear of what they see alone",
+            what=f"{person.name} to get events of what they may see alone",
         )
 
     with ThreadPoolExecutor(len(PEOPLE)) as pool:

@@ -218,19 +218,19 @@ def test_without_tables_live_work_goes_on_history_says_why_not_and_it_is_caught_
 
 def test_events_do_not_say_that_a_pruned_run_is_deleted(kept: Kept) -> None:
     served, team = kept.served, kept.team
-    team.apply(a_workflow("told", history={"completed": 0}).step("one"))
-    with served.http.stream("GET", "/api/events", params={"workflow": "told"}) as stream:
+    team.apply(a_workflow("followed", history={"completed": 0}).step("one"))
+    with served.http.stream("GET", "/api/events", params={"workflow": "followed"}) as stream:
         lines = stream.iter_lines()
-        run = team.run("told")
+        run = team.run("followed")
         seen = []
         for line in lines:
             if line.startswith("event: "):
                 seen.append(line.removeprefix("event: "))
             if line.startswith("data: ") and '"completed"' in line and run in line:
                 break
-        kept.until_only_archived(run, "told")
-        # What comes after it is told after it.
-        other = team.run("told")
+        kept.until_only_archived(run, "followed")
+        # What happens after it is reported after it.
+        other = team.run("followed")
         for line in lines:
             if line.startswith("event: "):
                 seen.append(line.removeprefix("event: "))

@@ -25,7 +25,7 @@ def the_job(team: Team, run: str, step: str, attempt: int = 1) -> Json:
 
 
 def test_a_job_reports_how_its_pod_ended_and_its_pod_has_its_name(shared: Team) -> None:
-    workflow = a_workflow("told", order="Graph").step("well", lasts=0.2)
+    workflow = a_workflow("ended", order="Graph").step("well", lasts=0.2)
     (run,) = shared.runs(workflow.step("badly", exit_code=3, retries=1, retry_delay=60))
     shared.until_step(run, "badly", phase="Retrying")
     shared.until_step(run, "well", phase="Completed")
@@ -33,7 +33,7 @@ def test_a_job_reports_how_its_pod_ended_and_its_pod_has_its_name(shared: Team) 
     eventually(
         lambda: [shown(the_job(shared, run, step)) for step in ("well", "badly")],
         what="the ends of both Jobs",
-        until=lambda told: told == [{"succeeded": 1, "end": "Complete"}, {"failed": 1, "end": "Failed"}],
+        until=lambda seen: seen == [{"succeeded": 1, "end": "Complete"}, {"failed": 1, "end": "Failed"}],
     )
     well = the_job(shared, run, "well")
     assert well["spec"]["managedBy"] == names.MANAGED_BY

@@ -111,7 +111,7 @@ def test_each_channel_tells_how_a_run_went(place: Notified) -> None:
     assert status["notifications"].keys() == {
         f"{event}/{channel}" for event in ("start", "complete") for channel in ("email", "slack", "webhook")
     }
-    assert sorted(place.told(run)) == ["complete", "start"]
+    assert sorted(place.events_of(run)) == ["complete", "start"]
     (end,) = [one for one in place.events() if one["type"] == "dev.nightcrawler.execution.completed"]
     assert end["data"]["execution"]["phase"] == "Completed"
     assert end["data"]["link"] == f"https://workflows.example.com/api/workflows/goes/executions/{run}"
@@ -128,7 +128,7 @@ def test_a_failure_a_retry_and_a_cancellation_are_told_with_their_reason(place: 
     failing = telling("fails", "webhook", events=EVENTS).step("s", exit_code=3, retries=1, retryDelay=0)
     (run,) = place.team.runs(failing)
     place.until_settled(run)
-    assert sorted(place.told(run)) == ["fail", "retry", "start"]
+    assert sorted(place.events_of(run)) == ["fail", "retry", "start"]
     by_event = {one["data"]["event"]: one["data"] for one in place.events() if one["subject"] == run}
     assert "exit code 3" in by_event["fail"]["message"]
     assert "attempt 1 of step 's' failed" in by_event["retry"]["title"]
@@ -137,7 +137,7 @@ def test_a_failure_a_retry_and_a_cancellation_are_told_with_their_reason(place: 
     place.until_notice(run, "start/webhook", "Sent")
     place.team.cancel(run)
     place.until_settled(run)
-    assert sorted(place.told(run)) == ["cancel", "start"]
+    assert sorted(place.events_of(run)) == ["cancel", "start"]
 
 
 def test_unless_said_otherwise_failures_alone_are_told(place: Notified) -> None:
@@ -147,7 +147,7 @@ def test_unless_said_otherwise_failures_alone_are_told(place: Notified) -> None:
     for run in runs:
         place.team.until_ended(run)
     place.until_settled(runs[1])
-    assert [place.told(run) for run in runs] == [[], ["fail"], []]
+    assert [place.events_of(run) for run in runs] == [[], ["fail"], []]
     for run in (runs[0], runs[2]):
         assert {"settled", "duties", "notifications"}.isdisjoint(place.team.status(run))
 
@@ -171,8 +171,8 @@ def test_a_namespaces_own_secret_replaces_a_channel_and_can_be_rotated(place: No
     def has_arrived(secret: str) -> None:
         run = place.team.run(workflow)
         place.until_settled(run)
-        assert place.told(run, f"/own/{TOKEN}", secret) == ["fail"]
-        assert not place.told(run)
+        assert place.events_of(run, f"/own/{TOKEN}", secret) == ["fail"]
+        assert not place.events_of(run)
         assert any(run in one.body.decode() for one in place.web.to(f"/services/{TOKEN}"))
 
     has_arrived(SIGNING_SECRET)
@@ -206,7 +206,7 @@ def test_what_is_refused_for_good_is_sent_once(place: Notified, status: int) -> 
     notice = place.until_settled(run)["notifications"]["fail/webhook"]
     assert (notice["state"], notice["attempts"]) == ("Failed", 1)
     assert str(status) in notice["lastError"]
-    assert place.told(run) == ["fail"]
+    assert place.events_of(run) == ["fail"]
     assert not place.web.to("/elsewhere")
 
 
@@ -315,7 +315,7 @@ def test_an_api_server_that_is_away_after_the_sending_has_nothing_sent_again(
     place.web.answers = cut
     (run,) = team.runs(telling("away", "webhook").step("s", exit_code=1))
     other.until_settled(run)
-    assert other.told(run) == ["fail"]
+    assert other.events_of(run) == ["fail"]
     assert len([asked for asked in proxy.asked if asked.startswith("PATCH")]) > 8
 
 

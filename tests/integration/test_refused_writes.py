@@ -187,7 +187,7 @@ def a_policy(team: Team, resource: names.Resource, reason: str) -> tuple[Json, J
 
 
 @pytest.mark.parametrize(
-    ("resource", "reason", "told"),
+    ("resource", "reason", "step_reason"),
     [
         (names.JOBS, "Forbidden", "PodForbidden"),
         (names.PODS, "Forbidden", "PodForbidden"),
@@ -197,7 +197,7 @@ def a_policy(team: Team, resource: names.Resource, reason: str) -> tuple[Json, J
 def test_a_denial_by_a_policy_fails_the_step_with_its_message(
     resource: names.Resource,
     reason: str,
-    told: str,
+    step_reason: str,
     operators: Operators,
     team: Team,
     registered: Callable[[str, Json], str],
@@ -212,7 +212,7 @@ def test_a_denial_by_a_policy_fails_the_step_with_its_message(
     (run,) = team.runs(a_workflow("w").step("one", retries=3))
 
     status = team.until_phase(run, "Failed", within=30)
-    assert status["steps"]["one"]["reason"] == told
+    assert status["steps"]["one"]["reason"] == step_reason
     assert "not on Fridays" in status["message"]
 
 

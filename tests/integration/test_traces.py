@@ -151,13 +151,13 @@ def test_two_operators_and_a_death_change_no_id(
     standby.start(leading=False)
     (run,) = team.runs(traced("handed-over").step("first", lasts=3).step("second"))
     pod = team.until_pod_runs(run, "first")
-    told = {one["name"]: one.get("value") for one in pod["spec"]["containers"][0]["env"]}["TRACEPARENT"]
+    parent = {one["name"]: one.get("value") for one in pod["spec"]["containers"][0]["env"]}["TRACEPARENT"]
     leader.kill()
     until_settled(team, run)
     uid = team.execution(run)["metadata"]["uid"]
     found = collector.spans(ids.trace_id(uid))
     attempts = {span.attributes["nightcrawler.step"]: span for span in found if span.name == "attempt 1"}
-    assert told == f"00-{ids.trace_id(uid)}-{attempts['first'].id}-01"
+    assert parent == f"00-{ids.trace_id(uid)}-{attempts['first'].id}-01"
     assert {span.id for span in found if span.name in ("first", "second")} == {
         ids.step_span(uid, "first"),
         ids.step_span(uid, "second"),

@@ -296,11 +296,11 @@ def _ready(ready: bool) -> Json:
 def tell(story: EnvironmentStory, acts: list[Act]) -> None:
     """Let it all happen, and then come to rest."""
 
-    async def told() -> None:
+    async def play() -> None:
         for act in acts:
             await story.happens(act)
         await story.settle()
 
     modules = (observe_environment, reconciler)
     with model_time(lambda: story.server.now, utcnow=modules, monotonic=(reconciler,)) as runner:
-        runner.run(told())
+        runner.run(play())

@@ -181,9 +181,9 @@ class Invariants:
 
     def _duties_recorded(self, old: Json, new: Json) -> None:
         owed, left = set(old.get("duties", ())), set(new.get("duties", ()))
-        told = old.get("notifications") != new.get("notifications")
+        reported = old.get("notifications") != new.get("notifications")
         self._require(
-            left < owed or (told and left == owed), f"what a run owes only becomes less: {owed} to {left}"
+            left < owed or (reported and left == owed), f"what a run owes only becomes less: {owed} to {left}"
         )
         self._require(new.get("settled") is (not left), f"settled: {new.get('settled')}, and owes {left}")
         run = next(iter(self.server.of(names.EXECUTIONS).values()))

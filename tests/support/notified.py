@@ -28,8 +28,8 @@ class Notified:
         """The events that came to a path, each with its signature checked."""
         return [Webhook(secret).verify(one.body, one.headers) for one in self.web.to(path)]
 
-    def told(self, run: str, path: str = f"/hook/{TOKEN}", secret: str = SIGNING_SECRET) -> list[str]:
-        """The events of a run, as they came."""
+    def events_of(self, run: str, path: str = f"/hook/{TOKEN}", secret: str = SIGNING_SECRET) -> list[str]:
+        """The kinds of the events of a run, in the order in which they arrived."""
         return [one["data"]["event"] for one in self.events(path, secret) if one["subject"] == run]
 
     def own_secret(self, **values: str) -> None:

@@ -21,7 +21,7 @@ from tests.bench.soak import report
 from tests.bench.soak.absence import Absence, absence, silent, times_given_up
 from tests.bench.soak.kinds import KINDS, manifest, mixture
 from tests.bench.soak.samples import COUNTED, Process, Sample, sample_from, waits
-from tests.bench.soak.verdict import OPERATOR, Check, judge, levels, passed, trend
+from tests.bench.soak.verdict import EVENTS_LIVE, OPERATOR, Check, judge, levels, passed, trend
 
 _FACADE = "nightcrawler-api"
 
@@ -154,6 +154,14 @@ def test_a_soak_that_is_too_short_says_so_and_does_not_fail() -> None:
     assert any(check.passed is None for check in checks)
 
 
+def test_a_short_soak_is_judged_once_the_number_of_events_is_steady() -> None:
+    filling = {"events": lambda at: 10 * min(at, EVENTS_LIVE)}
+    short = {**_found(), "plan": {"minutes": 10}}
+    assert passed(judge(short, _samples(filling, minutes=10)))
+    filling = {"events": lambda at: 10 * at}
+    assert _failed(judge(short, _samples(filling, minutes=10))) == ["objects: events"]
+
+
 def test_the_report_shows_every_check_and_a_plot() -> None:
     samples = _samples({"pods": lambda at: 200 + at / 10})
     checks = [asdict(check) for check in judge(_found(), samples)]
@@ -276,7 +284,7 @@ def test_a_hundred_runs_have_the_kinds_by_their_shares() -> None:
 
 def test_workflows_of_every_kind_are_told_of_and_accepted() -> None:
     for kind in KINDS:
-        spec = manifest(kind, "w", history=3, told=True)["spec"]
+        spec = manifest(kind, "w", history=3, emails=True)["spec"]
         read = WorkflowSpec.model_validate(spec, extra="forbid")
         assert read.config is not None
         assert read.config.notifications is not None

@@ -80,7 +80,7 @@ class Known:
                 yield lines["event"], json.loads(lines["data"]).get("id", "")
 
 
-async def heard(stream: AsyncGenerator[tuple[str, str], None], count: int) -> list[tuple[str, str]]:
+async def received(stream: AsyncGenerator[tuple[str, str], None], count: int) -> list[tuple[str, str]]:
     return [await asyncio.wait_for(anext(stream), 5) for _ in range(count)]
 
 
@@ -89,32 +89,32 @@ async def test_a_stream_has_what_its_caller_sees_and_tells_who_saw_something_tha
     cluster = known.cluster
     streams = {one.name: known.listen(one) for one in (ANN, BOB, OTTO, unidentified("anonymous"))}
     for stream in streams.values():
-        assert await heard(stream, 1) == [("resync", "")]
+        assert await received(stream, 1) == [("resync", "")]
     cluster.cache_workflow(a_workflow("w", "Public"))
     for stream in streams.values():
-        assert await heard(stream, 1) == [("workflow", "w")]
+        assert await received(stream, 1) == [("workflow", "w")]
     cluster.cache_workflow(a_workflow("w", "Team", 2))
     expected = {"ann": "workflow", "bob": "workflow", "otto": "workflowDeleted", "anonymous": "workflow"}
     for name, stream in streams.items():
-        assert await heard(stream, 1) == [(expected[name], "w")]
+        assert await received(stream, 1) == [(expected[name], "w")]
     cluster.cache_workflow(a_workflow("w", "Private", 3))
     cluster.cache_execution(execution("e", of="w", owner="uid-of-w", phase="Running"))
-    assert await heard(streams["bob"], 1) == [("workflowDeleted", "w")]
-    assert sorted(await heard(streams["ann"], 2)) == [("execution", "e"), ("workflow", "w")]
-    # Otto is not told twice, nor Bob of anything that goes on there.
+    assert await received(streams["bob"], 1) == [("workflowDeleted", "w")]
+    assert sorted(await received(streams["ann"], 2)) == [("execution", "e"), ("workflow", "w")]
+    # Otto gets no event twice, and Bob none of what happens there.
     cluster.cache_workflow(a_workflow("w", "Private", 4))
     cluster.cache_workflow(a_workflow("last", "Public", 5))
     for name in ("bob", "otto"):
-        assert await heard(streams[name], 1) == [("workflow", "last")]
+        assert await received(streams[name], 1) == [("workflow", "last")]
     entry = cluster.index.workflow((HOME, "w"))
     assert entry is not None
     cluster.mark_workflow_deleted(entry.view)
     cluster.mark_execution_deleted(execution("e", of="w", owner="uid-of-w"))
     cluster.cache_workflow(a_workflow("last", "Public", 6))
-    assert await heard(streams["bob"], 1) == [("workflow", "last")]
-    told = await heard(streams["ann"], 3)
-    assert ("workflowDeleted", "w") in told
-    assert ("executionDeleted", "e") in told
+    assert await received(streams["bob"], 1) == [("workflow", "last")]
+    events = await received(streams["ann"], 3)
+    assert ("workflowDeleted", "w") in events
+    assert ("executionDeleted", "e") in events
     for stream in streams.values():
         await stream.aclose()
 

@@ -225,8 +225,8 @@ async def test_paths_are_relative_to_the_kubeconfig_and_data_overrides_them(tmp_
 
 
 async def test_kopf_trusts_our_authority_whatever_text_precedes_its_certificate(tmp_path: Path) -> None:
-    told = "# Of the cluster\n" + make_authority(tmp_path).read_text()
-    data = base64.b64encode(told.encode()).decode()
+    authority = "# Of the cluster\n" + make_authority(tmp_path).read_text()
+    data = base64.b64encode(authority.encode()).decode()
     connection = await opened(kubeconfig(certificate_authority_data=data), tmp_path)
 
     given = await credentials(connection)

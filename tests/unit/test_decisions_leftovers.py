@@ -100,7 +100,7 @@ def test_a_job_is_kept_however_long_its_kubelet_takes_to_set_the_phase(pod: PodM
         a_pod("a").waiting("PodInitializing").container(SIDE_CAR, "prepare", init=True),
         a_pod("a").waiting("ImagePullBackOff"),
     ],
-    ids=["no node", "no status", "it runs", "it is told to go", "it is prepared", "it cannot start"],
+    ids=["no node", "no status", "it runs", "it is being deleted", "it is prepared", "it cannot start"],
 )
 def test_a_job_whose_program_may_run_is_stopped_at_once(pod: PodMaker) -> None:
     assert decided(an_attempt(a_job("a"), pod), now=3) == stop("a")

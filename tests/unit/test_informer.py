@@ -76,15 +76,15 @@ async def test_an_expired_watch_lists_again_and_reports_what_vanished() -> None:
     script = Script(
         [[(7, [an_object(3), an_object(4, "b")])], [(90, [an_object(80)])]], [errors.Gone("too old")]
     )
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
 
     def tell(old: JobView | None, new: JobView | None) -> None:
-        told.append((old.metadata.version if old else 0, new.metadata.version if new else 0))
+        reported.append((old.metadata.version if old else 0, new.metadata.version if new else 0))
 
     informer = await run(script, tell)
 
     assert state(informer) == {"a": 80}
-    assert told == [(0, 3), (0, 4), (3, 80), (4, 0)]
+    assert reported == [(0, 3), (0, 4), (3, 80), (4, 0)]
 
 
 @virtual_time
@@ -140,11 +140,11 @@ async def test_a_broken_watch_is_not_followed_by_a_list() -> None:
 async def test_watches_that_worked_until_they_broke_are_resumed_at_once() -> None:
     loop = asyncio.get_running_loop()
     cut = errors.Unavailable("reset")
-    told: list[Watch | Exception] = [[event("MODIFIED", 8 + number), cut] for number in range(20)]
+    watches: list[Watch | Exception] = [[event("MODIFIED", 8 + number), cut] for number in range(20)]
     quiet: list[Watch | Exception] = [[30.0, cut] for _ in range(20)]
     began = loop.time()
 
-    await run(Script([[(7, [])]], told + quiet))
+    await run(Script([[(7, [])]], watches + quiet))
 
     assert loop.time() - began < 20 * 30 + 8
 
@@ -184,7 +184,7 @@ async def after(lines: Watch, *, keep: bool) -> Informer[JobView]:
     await script.over.wait()
     task.cancel()
     await asyncio.wait([task])
-    assert script.asked[2].startswith("watch from "), "it goes on from what it heard last"
+    assert script.asked[2].startswith("watch from "), "it goes on from the last event that it received"
     return informer
 
 

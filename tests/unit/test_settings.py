@@ -261,8 +261,8 @@ def test_every_setting_is_explained(name: str) -> None:
 
 def test_the_container_is_known_once_all_its_variables_are_set(environment: Environment) -> None:
     assert environment.load(POD_NAME="operator-1", POD_UID="u1").container is None
-    told = environment.load(POD_NAMESPACE="ops", CONTAINER_NAME="operator").container
-    assert told == Container(namespace="ops", pod="operator-1", pod_uid="u1", name="operator")
+    found = environment.load(POD_NAMESPACE="ops", CONTAINER_NAME="operator").container
+    assert found == Container(namespace="ops", pod="operator-1", pod_uid="u1", name="operator")
 
 
 def test_outside_of_a_pod_there_is_no_container(environment: Environment) -> None:

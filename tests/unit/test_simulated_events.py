@@ -57,13 +57,13 @@ def test_after_any_crash_no_event_is_repeated_or_false(
 ) -> None:
     made = with_statistics(story(steps, actions, replicas))
     recorded = made.status["steps"]
-    told = Counter(one["reason"] for one in events_of(made))
+    posted = Counter(one["reason"] for one in events_of(made))
 
-    assert told[conditions.EVENT_STARTED] <= 1
+    assert posted[conditions.EVENT_STARTED] <= 1
     assert ends(made) in ([], [made.status["phase"]])
-    assert told[conditions.EVENT_STEP_FAILED] <= sum(s["phase"] == "Failed" for s in recorded.values())
-    assert told[conditions.EVENT_STEP_DISRUPTED] <= sum(s.get("disruptions", 0) for s in recorded.values())
-    event(f"Events: {sum(told.values()) // 3 * 3} or more")
+    assert posted[conditions.EVENT_STEP_FAILED] <= sum(s["phase"] == "Failed" for s in recorded.values())
+    assert posted[conditions.EVENT_STEP_DISRUPTED] <= sum(s.get("disruptions", 0) for s in recorded.values())
+    event(f"Events: {sum(posted.values()) // 3 * 3} or more")
 
 
 @many_examples
@@ -74,17 +74,17 @@ def test_after_any_crash_no_event_is_repeated_or_false(
 def test_without_a_crash_every_expected_event_is_sent(steps: list[Json], actions: list[Action]) -> None:
     made = with_statistics(story(steps, actions, replicas=1))
     recorded = made.status["steps"]
-    told = Counter(one["reason"] for one in events_of(made))
+    posted = Counter(one["reason"] for one in events_of(made))
 
     assert ends(made) == [made.status["phase"]]
-    assert told[conditions.EVENT_STARTED] == int("startTime" in made.status)
-    assert told[conditions.EVENT_STEP_FAILED] == sum(s["phase"] == "Failed" for s in recorded.values())
+    assert posted[conditions.EVENT_STARTED] == int("startTime" in made.status)
+    assert posted[conditions.EVENT_STEP_FAILED] == sum(s["phase"] == "Failed" for s in recorded.values())
     faults = sum(len(attempts) for attempts in made.invariants.faults.values())
     last = sum(s["phase"] == "Failed" and s["reason"] in PROGRAMS_FAULT for s in recorded.values())
-    assert told[conditions.EVENT_STEP_RETRIED] == faults - last
+    assert posted[conditions.EVENT_STEP_RETRIED] == faults - last
 
 
 def test_a_run_that_goes_well_has_two_events_however_many_steps_it_has() -> None:
     steps = [{"name": f"s{number}", "image": "b:1", "retries": 0} for number in range(6)]
-    told = [one["reason"] for one in events_of(story(steps, [], replicas=1))]
-    assert told == [conditions.EVENT_STARTED, conditions.EVENT_COMPLETED]
+    posted = [one["reason"] for one in events_of(story(steps, [], replicas=1))]
+    assert posted == [conditions.EVENT_STARTED, conditions.EVENT_COMPLETED]

@@ -97,7 +97,7 @@ class InstallationService:
         return found
 
     def _caches(self, caller: Caller) -> list[CacheStatus]:
-        """The caches; how much there is of what others may not see, administrators alone are told."""
+        """The caches; administrators alone see how much there is of what others may not see."""
         cluster = self._cluster
         silences, unreadable = cluster.silences, cluster.unreadable
         unsynced, stale = cluster.unsynced, cluster.stale_kinds

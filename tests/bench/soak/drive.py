@@ -25,11 +25,10 @@ from tests.bench.soak.absence import EXPECTED, absence, times_given_up
 from tests.bench.soak.dashboard import Dashboard
 from tests.bench.soak.samples import Sample
 from tests.bench.soak.tracker import RunTracker
+from tests.bench.soak.verdict import EVENTS_LIVE
 from tests.bench.soak.watch import watching
 
 _PACKAGES: Final = ("crds/nightcrawler_crds", "operator/nightcrawler_operator", "api/nightcrawler_api")
-_EVENTS_LIVE: Final = "5m"
-"""An hour, as is usual, would let Events pile up for as long as the soak lasts."""
 _SEED: Final = 7
 _OWING: Final = 0.1
 """The share of a soak for which its runs owe what is away: less than what is left out as warming up."""
@@ -122,7 +121,7 @@ async def run(plan: Plan, keep: Callable[[Soak], object]) -> Soak:
             absence(away=plan.away, duty_timeout=plan.duty_timeout) as absent,
             site(
                 settings={**cleanup, **absent.operator},
-                arguments={"kube-apiserver": [f"--event-ttl={_EVENTS_LIVE}"], **absent.arguments},
+                arguments={"kube-apiserver": [f"--event-ttl={EVENTS_LIVE}s"], **absent.arguments},
             ) as here,
         ):
             await here.start_facade(**absent.facade)
@@ -177,7 +176,7 @@ async def _define(here: Site, plan: Plan) -> dict[str, list[Defined]]:
     for kind in kinds.KINDS:
         for number in range(plan.each):
             name = f"{kind.name}-{number}"
-            body = kinds.manifest(kind, name, plan.history, told=plan.away)
+            body = kinds.manifest(kind, name, plan.history, emails=plan.away)
             kept = await here.store.create(names.WORKFLOWS, NAMESPACE, body, WorkflowView)
             defined.setdefault(kind.name, []).append(Defined(name, kept.metadata.uid, kind.shape))
     return defined

@@ -99,10 +99,10 @@ KINDS: Final = (
 _TOLD: Final = ("start", "complete", "fail", "cancel", "retry")
 
 
-def manifest(kind: Kind, name: str, history: int, *, told: bool = False) -> dict[str, Any]:
+def manifest(kind: Kind, name: str, history: int, *, emails: bool = False) -> dict[str, Any]:
     """A Workflow of this kind.
 
-    `history` is how many completed runs, and how many others, it keeps; `told` says whether e-mails are sent
+    `history` is how many completed runs, and how many others, it keeps; with `emails`, messages are sent
     of what happens to its runs.
     """
     steps = []
@@ -120,7 +120,7 @@ def manifest(kind: Kind, name: str, history: int, *, told: bool = False) -> dict
             written["dependsOn"] = list(step.after)
         steps.append(written)
     spec: dict[str, Any] = {"history": {"completed": history, "failed": history}, "steps": steps}
-    if told:
+    if emails:
         spec["config"] = {"notifications": {"email": True}, "notificationEvents": [*_TOLD]}
     return {
         "apiVersion": names.API_VERSION,

@@ -22,6 +22,10 @@ from tests.bench.soak.samples import Sample
 OPERATOR: Final = NIGHTCRAWLER.name
 WARM: Final = 1 / 6
 """The share of a soak that is left out: caches and histories fill, and pools of connections."""
+EVENTS_LIVE: Final = 300
+"""Seconds that Events live in a soak. For an hour, as is usual, they would pile up all the while."""
+WARM_LEAST: Final = EVENTS_LIVE + 60
+"""Seconds that are left out of a short soak, too: Events are as many as later once the first expire."""
 QUIET_AGE: Final = 30.0
 """Seconds after an operator is ready from when on its waits count: by then it has caught up."""
 YOUNG: Final = 60.0
@@ -211,7 +215,8 @@ def _objects(samples: Sequence[Sample]) -> list[Check]:
 
 
 def _settled(found: Mapping[str, Any], samples: Sequence[Sample]) -> list[Sample]:
-    return [s for s in samples if s.at >= WARM * found["plan"]["minutes"] * 60 and _under_load(s, found)]
+    warm = max(WARM * found["plan"]["minutes"] * 60, WARM_LEAST)
+    return [s for s in samples if s.at >= warm and _under_load(s, found)]
 
 
 def _quiet(settled: Sequence[Sample]) -> list[Sample]:
