@@ -9,16 +9,17 @@ import pytest
 from sqlalchemy import Connection
 
 from nightcrawler_api.archive import merged, writing
+from nightcrawler_api.archive.contract import ArchivedPage
 from nightcrawler_api.archive.database import Database
 from nightcrawler_api.archive.reading import State
-from nightcrawler_api.archive.recent import Page, RecentPages
+from nightcrawler_api.archive.recent import RecentPages
 from nightcrawler_api.archive.writing import EndedRun
 from nightcrawler_api.state.runs import ExecutionQuery
 from nightcrawler_crds.kube.views import ExecutionView
 from tests.support.archives import NAMESPACE, NOW, PLACE, Desk, desk, sqlite_archive
 from tests.support.views import execution
 
-PAGE = Page((), 0, 7)
+PAGE = ArchivedPage((), 0, 7)
 
 
 class Clock:

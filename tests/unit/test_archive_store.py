@@ -40,7 +40,8 @@ def counted(table: Any) -> Any:
 async def ids(made: Desk, **query: Any) -> list[str]:
     page = await made.reader.page(ExecutionQuery(ordering=NEWEST_FIRST, **query), None, skip=0, most=100)
     assert page.total == len(page.rows)
-    return [row.id for row in page.rows]
+    cached = made.cluster.index.runs
+    return [one.id_beside(cached.get(NAMESPACE, one.row.name)) for one in page.rows]
 
 
 @given(
@@ -113,7 +114,7 @@ async def test_lists_show_what_a_run_has_cost(archive_url: str) -> None:
             ended("a", cost={"amount": 0.1, "currency": "EUR"}), ended("b", cost={"amount": 2}), ended("c")
         )
         page = await made.reader.page(ExecutionQuery(), None, skip=0, most=10)
-        shown = {one.id: presenter.row(one.view, "", NOW).get("cost") for one in page.rows}
+        shown = {one.row.name: presenter.row(one.view, "", NOW).get("cost") for one in page.rows}
         assert shown == {"a": {"amount": 0.1, "currency": "EUR"}, "b": {"amount": 2.0}, "c": None}
 
 
@@ -129,7 +130,7 @@ async def test_lists_and_details_show_what_a_run_has_used(archive_url: str) -> N
         run = ended("a", steps={"one": step}, resourceUsage={"cpu": 48, "gpu": 0})
         await made.archive(run, ended("b"))
         page = await made.reader.page(ExecutionQuery(), None, skip=0, most=10)
-        shown = {one.id: presenter.row(one.view, "", NOW).get("resourceUsage") for one in page.rows}
+        shown = {one.row.name: presenter.row(one.view, "", NOW).get("resourceUsage") for one in page.rows}
         assert shown == {"a": {"cpu": 48, "gpu": 0}, "b": None}
         found = await made.reader.execution(NAMESPACE, "a", None)
         assert found is not None

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from sqlalchemy import CompoundSelect, Connection, Integer, literal_column, select, union_all
 
+from nightcrawler_api.archive.contract import ListedRow
 from nightcrawler_api.archive.reading import Scope, chosen_in, columns_of, ordered, page_of_one, rows_of_lists
-from nightcrawler_api.archive.rows import ListedRow
 from nightcrawler_api.archive.tables import executions
 
 _AT_ONCE: Final = 100

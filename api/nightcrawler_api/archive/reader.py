@@ -13,7 +13,6 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -27,13 +26,12 @@ from nightcrawler_api.archive.contract import (
     ArchivedRevisions,
     ArchivedRun,
     Figures,
-    alias,
+    id_of,
     split_alias,
 )
 from nightcrawler_api.archive.database import Database
-from nightcrawler_api.archive.reading import AnyRow, Known, Scope, State
-from nightcrawler_api.archive.recent import Page, RecentPages
-from nightcrawler_api.archive.rows import ListedRow
+from nightcrawler_api.archive.reading import Known, Scope, State
+from nightcrawler_api.archive.recent import RecentPages
 from nightcrawler_api.errors import HistoryUnavailable
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.hub import Change
@@ -97,9 +95,9 @@ class ArchiveReader:
             page, state = await self._read_page(alike, owners, skip, most)
             if not query.tags:  # the tags of workflows change
                 self._recent.put(state, key, page)
-        return ArchivedPage(self._listed(page.rows), page.total, page.upto)
+        return page
 
-    def _recent_page(self, key: Hashable) -> Page | None:
+    def _recent_page(self, key: Hashable) -> ArchivedPage | None:
         if self._writes != self._database.writes:
             self._writes = self._database.writes
             self._recent.end()
@@ -107,12 +105,12 @@ class ArchiveReader:
 
     async def _read_page(
         self, alike: _Alike, owners: _Owners | None, skip: int, most: int
-    ) -> tuple[Page, State]:
+    ) -> tuple[ArchivedPage, State]:
         query, owner, _ = alike
         key: _Alike = (replace(alike[0], ordering=NEWEST_FIRST), owner, alike[2])
         counted = self._counts.get(key)
 
-        def ask(connection: Connection, state: State) -> Page:
+        def ask(connection: Connection, state: State) -> ArchivedPage:
             scopes = _scopes(state, query, owners)
             if counted is None or counted.removals != state.removals or counted.upto > state.upto:
                 total = sum(_count(connection, scope, owner) for scope in scopes)
@@ -121,7 +119,7 @@ class ArchiveReader:
                 if state.upto > counted.upto:
                     total += sum(_count(connection, scope, owner, above=counted.upto) for scope in scopes)
             found = merged.page(connection, scopes, owner, skip=skip, most=most, total=total)
-            return Page(found, total, state.upto)
+            return ArchivedPage([ArchivedRun(row, rows.listed) for row in found], total, state.upto)
 
         page, state = await self._ask(ask)
         if not query.tags:
@@ -181,7 +179,8 @@ class ArchiveReader:
             row, steps = found
             view = rows.whole(row.document, steps)
             order = tuple(step.name for step in steps)
-            id_ = self._id(row, namespace)
+            cached = self._cluster.index.runs.get(namespace, row.name)
+            id_ = id_of(row.name, row.uid, superseded=row.superseded, cached=cached)
             return ArchivedExecution(view, id_, row.workflow_uid or "", row.display_name, order)
 
         found, _ = await self._ask(ask)
@@ -290,30 +289,6 @@ class ArchiveReader:
                 found.setdefault(meta.namespace, set()).add(meta.uid)
         everything = {place: None for place, nobodys in self._nobodys.items() if nobodys in seen}
         return {**{place: frozenset(uids) for place, uids in found.items()}, **everything}
-
-    # --- rows --------------------------------------------------------------------------------------
-
-    def _listed(self, found: Sequence[ListedRow]) -> list[ArchivedRun]:
-        return [
-            ArchivedRun(
-                (row.created_at / 1e6, row.namespace, row.name),
-                row.started_at / 1e6,
-                row.ended_at / 1e6,
-                partial(rows.listed, row),
-                id_=self._id(row, row.namespace),
-                workflow_uid=row.workflow_uid or "",
-                workflow_name=row.display_name,
-            )
-            for row in found
-        ]
-
-    def _id(self, row: AnyRow | ListedRow, namespace: str) -> str:
-        """Its name, unless a later execution has it, archived or not."""
-        name: str = row.name
-        cached = self._cluster.index.runs.get(namespace, name)
-        if row.superseded or (cached is not None and cached.metadata.uid != row.uid):
-            return alias(name, row.uid)
-        return name
 
 
 def _scopes(state: State, query: ExecutionQuery, owners: _Owners | None) -> list[Scope]:

@@ -22,7 +22,8 @@ from sqlalchemy import (
     tuple_,
 )
 
-from nightcrawler_api.archive.rows import LISTED, ListedRow, micros_of
+from nightcrawler_api.archive.contract import ListedRow
+from nightcrawler_api.archive.rows import LISTED, micros_of
 from nightcrawler_api.archive.tables import (
     archive,
     documents,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from heapq import merge
+from operator import attrgetter
 from typing import Any, Final
 
 from nightcrawler_api.archive.contract import ArchivedRun, History
@@ -46,14 +46,15 @@ async def part_of_both(
     """The part of a list that a page shows; `owner` is the UID of the Workflow whose runs are listed."""
     ordering = query.ordering
     value = sort_values(now).get(ordering.field)
-    count = len(without_row(cached()))
-    low = skip = max(offset - count, 0)
+    end = offset + limit + 1
+    # Of a list that is read from its beginning, as with a cursor, no rows but those of the page are needed.
+    low = skip = max(offset - len(without_row(cached())), 0) if offset else 0
     high = offset
-    most = limit + 1 + min(count, _SLACK)
+    most = limit + 1 + min(offset - skip, _SLACK)
     for _ in range(_MOST_READS):
         page = await history.page(query, owner, skip=skip, most=most)
         matching = without_row(cached(), page.upto)
-        mine = part(matching, ordering, 0, len(matching), value).entries
+        mine = part(matching, ordering, 0, end, value).entries
         total = page.total + len(matching)
         window = _Window(mine, page.rows, ordering, value, skip, is_last=len(page.rows) < most)
         wanted = window.entries[max(offset - window.begin, 0) :][: limit + 1]
@@ -72,7 +73,7 @@ async def part_of_both(
 
 
 class _Window:
-    """Cached executions and consecutive rows in the order of the list.
+    """The first cached executions and consecutive rows, in the order of the list.
 
     Attributes:
         begin: The place in the whole list at which it begins.
@@ -100,7 +101,8 @@ class _Window:
         self.begin = skip + self.cached_before
         self.is_last = is_last
         its: Sequence[Listed] = mine[self.cached_before :]
-        self.entries: list[Listed] = list(merge(its, rows, key=key, reverse=descending))
+        # Sorting what is in order already is the quickest way to merge it.
+        self.entries: list[Listed] = sorted((*its, *rows), key=key, reverse=descending)
         if not is_last:
             # Rows that were not read may come between the cached ones after the last row.
             while self.entries and isinstance(self.entries[-1], Run):
@@ -114,7 +116,7 @@ class _Window:
 def _key(ordering: Ordering, value: SortKey[Timed] | None) -> Callable[[Listed], Any]:
     """What a list is sorted by; executions without a value are last in either direction."""
     if value is None:
-        return lambda run: run.order
+        return attrgetter("order")
     if ordering.descending:
         return lambda run: ((at := value(run)) is not None, at or 0.0, run.order)
     return lambda run: ((at := value(run)) is None, at or 0.0, run.order)
