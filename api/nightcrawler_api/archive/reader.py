@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from sqlalchemy import Connection
 
-from nightcrawler_api.archive import merged, reading, rows
+from nightcrawler_api.archive import merged, pages, reading, rows
 from nightcrawler_api.archive.contract import (
     ArchivedExecution,
     ArchivedPage,
@@ -30,6 +30,7 @@ from nightcrawler_api.archive.contract import (
     split_alias,
 )
 from nightcrawler_api.archive.database import Database
+from nightcrawler_api.archive.places import Place, Places
 from nightcrawler_api.archive.reading import Known, Scope, State
 from nightcrawler_api.archive.recent import RecentPages
 from nightcrawler_api.errors import HistoryUnavailable
@@ -71,6 +72,7 @@ class ArchiveReader:
         """Namespaces of executions that were cached since the last transaction, by UID."""
         self._counts: OrderedDict[_Alike, _Count] = OrderedDict()
         self._recent = RecentPages()
+        self._places = Places()
         self._writes = 0
         self._nobodys: dict[str, Protection] = {}
         """The protections of archived executions whose workflow is gone, by namespace."""
@@ -109,8 +111,9 @@ class ArchiveReader:
         query, owner, _ = alike
         key: _Alike = (replace(alike[0], ordering=NEWEST_FIRST), owner, alike[2])
         counted = self._counts.get(key)
+        near = self._places.near(alike, skip) if skip else None
 
-        def ask(connection: Connection, state: State) -> ArchivedPage:
+        def ask(connection: Connection, state: State) -> tuple[ArchivedPage, Place | None]:
             scopes = _scopes(state, query, owners)
             if counted is None or counted.removals != state.removals or counted.upto > state.upto:
                 total = sum(_count(connection, scope, owner) for scope in scopes)
@@ -118,11 +121,17 @@ class ArchiveReader:
                 total = counted.count
                 if state.upto > counted.upto:
                     total += sum(_count(connection, scope, owner, above=counted.upto) for scope in scopes)
-            found = merged.page(connection, scopes, owner, skip=skip, most=most, total=total)
-            return ArchivedPage([ArchivedRun(row, rows.listed) for row in found], total, state.upto)
+            known = near and len(scopes) == 1 and pages.in_state(connection, near, state, scopes[0], owner)
+            found, first = merged.page(
+                connection, scopes, owner, skip=skip, most=most, total=total, near=known or None
+            )
+            place = Place(skip, first, state.name, state.removals, state.upto) if first else None
+            return ArchivedPage([ArchivedRun(row, rows.listed) for row in found], total, state.upto), place
 
-        page, state = await self._ask(ask)
+        (page, place), state = await self._ask(ask)
         if not query.tags:
+            if place is not None:
+                self._places.add(alike, place, state)
             self._remember(key, _Count(state.removals, state.upto, page.total))
         return page, state
 

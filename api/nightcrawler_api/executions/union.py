@@ -50,7 +50,7 @@ async def part_of_both(
     # Of a list that is read from its beginning, as with a cursor, no rows but those of the page are needed.
     low = skip = max(offset - len(without_row(cached())), 0) if offset else 0
     high = offset
-    most = limit + 1 + min(offset - skip, _SLACK)
+    most = limit + 1 + (offset - skip if offset - skip <= _SLACK else 0)
     for _ in range(_MOST_READS):
         page = await history.page(query, owner, skip=skip, most=most)
         matching = without_row(cached(), page.upto)
@@ -67,6 +67,7 @@ async def part_of_both(
             high = min(high, offset - window.cached_before)
         else:
             low, high = min(low, skip - 1), min(skip, page.total) - 1
+        most = limit + 1 + min(offset, _SLACK)
         skip = max(low if high - low <= _SLACK else (low + high) // 2, 0)
     found = wanted[:limit] if offset < total else []
     return Part(found, total, _position(found[-1], value) if found and len(wanted) > limit else None)
@@ -92,17 +93,12 @@ class _Window:
         *,
         is_last: bool,
     ) -> None:
-        key = _key(ordering, value)
-        descending = ordering.descending
-        self.cached_before = 0
-        if skip > 0 and rows:
-            first = key(rows[0])
-            self.cached_before = sum((key(run) > first) if descending else (key(run) < first) for run in mine)
+        # Sorting what is in order already is the quickest way to merge it.
+        both: list[Listed] = sorted((*mine, *rows), key=_key(ordering, value), reverse=ordering.descending)
+        self.cached_before = both.index(rows[0]) if skip > 0 and rows else 0
         self.begin = skip + self.cached_before
         self.is_last = is_last
-        its: Sequence[Listed] = mine[self.cached_before :]
-        # Sorting what is in order already is the quickest way to merge it.
-        self.entries: list[Listed] = sorted((*its, *rows), key=key, reverse=descending)
+        self.entries = both[self.cached_before :]
         if not is_last:
             # Rows that were not read may come between the cached ones after the last row.
             while self.entries and isinstance(self.entries[-1], Run):
