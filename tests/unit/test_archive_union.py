@@ -85,7 +85,7 @@ async def filled(made: Desk, there: Sequence[Case]) -> None:
 async def asked(made: Desk, query: ExecutionQuery, offset: int, limit: int) -> Part[Listed]:
     index = made.cluster.index
     return await part_of_both(
-        lambda: index.matching(index.runs, query),
+        lambda upto: index.matching(index.runs, query, upto),
         made.reader,
         query,
         None,

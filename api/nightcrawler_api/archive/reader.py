@@ -76,6 +76,7 @@ class ArchiveReader:
         self._writes = 0
         self._nobodys: dict[str, Protection] = {}
         """The protections of archived executions whose workflow is gone, by namespace."""
+        cluster.index.runs.keep_rowless()
         self._know(() if cluster.served.names is None else cluster.served.names)
         cluster.changes.subscribe(self._follow)
 
@@ -245,7 +246,7 @@ class ArchiveReader:
         for key, namespace, uid, name in state.archived:
             run = self._cluster.index.runs.run(namespace, name)
             if run is not None and run.view.metadata.uid == uid:
-                run.archived = key
+                self._cluster.index.runs.has_row(run, key)
         # Of two transactions at the same time, the one that ends first may have seen more.
         if self._name != state.name:
             self._name, self._upto = state.name, state.upto
@@ -260,8 +261,8 @@ class ArchiveReader:
     def _start_over(self) -> None:
         self._name, self._upto = "", 0
         self._counts.clear()
+        self._cluster.index.runs.forget_rows()
         for run in self._cluster.index.runs:
-            run.archived = 0
             self._unverified[run.view.metadata.uid] = run.view.metadata.namespace
 
     def _follow(self, change: Change[Any]) -> None:

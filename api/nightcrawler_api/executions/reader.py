@@ -155,7 +155,7 @@ class ExecutionReader:
         if entry is not None:
             query = replace(query, workflow=entry.view.metadata.key)
         return await part_of_both(
-            lambda: index.matching(runs(), query),
+            lambda upto: index.matching(runs(), query, upto),
             self._history,
             query,
             entry.view.metadata.uid if entry else None,

@@ -7,7 +7,7 @@ from where they have to be if all cached ones come before the page, which most o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
@@ -16,21 +16,16 @@ from nightcrawler_api.archive.contract import ArchivedRun, History
 from nightcrawler_api.state.ordering import Ordering, Part, Position, SortKey, part
 from nightcrawler_api.state.runs import ExecutionQuery, Run, Timed, sort_values
 
-Cached = Callable[[], Sequence[Run]]
-"""The cached executions that match a query, whether archived or not, oldest first."""
+Cached = Callable[[int], Sequence[Run]]
+"""The cached executions that match a query and have no row with a key up to this, oldest first."""
 _SLACK: Final = 100
 """Rows beyond a page that are read, in case as many cached executions stand among them."""
 _MOST_READS: Final = 20
-_ANY: Final = 2**63
+ANY_KEY: Final = 2**63
 
 
 Listed = Run | ArchivedRun
 """An execution of a list: cached, or from the archive."""
-
-
-def without_row(runs: Iterable[Run], upto: int = _ANY) -> list[Run]:
-    """Those that have no row in the state of the archive with keys up to this."""
-    return [run for run in runs if not 0 < run.archived <= upto]
 
 
 async def part_of_both(
@@ -48,12 +43,12 @@ async def part_of_both(
     value = sort_values(now).get(ordering.field)
     end = offset + limit + 1
     # Of a list that is read from its beginning, as with a cursor, no rows but those of the page are needed.
-    low = skip = max(offset - len(without_row(cached())), 0) if offset else 0
+    low = skip = max(offset - len(cached(ANY_KEY)), 0) if offset else 0
     high = offset
     most = limit + 1 + (offset - skip if offset - skip <= _SLACK else 0)
     for _ in range(_MOST_READS):
         page = await history.page(query, owner, skip=skip, most=most)
-        matching = without_row(cached(), page.upto)
+        matching = cached(page.upto)
         mine = part(matching, ordering, 0, end, value).entries
         total = page.total + len(matching)
         window = _Window(mine, page.rows, ordering, value, skip, is_last=len(page.rows) < most)
