@@ -29,10 +29,9 @@ def split_alias(identifier: str) -> tuple[str, str]:
     return name, uid
 
 
-class ListedRow(msgspec.Struct, frozen=True, gc=False):
+class ListedRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The columns of an execution that lists read, its namespace, and its workflow's name for people."""
 
-    namespace: str
     id: int
     uid: str
     name: str
@@ -56,6 +55,7 @@ class ListedRow(msgspec.Struct, frozen=True, gc=False):
     currency: str | None
     usage: str | None
     display_name: str | None
+    namespace: str = ""
 
 
 class ArchivedRun:

@@ -16,7 +16,8 @@ from typing import Any, Final
 from sqlalchemy import CompoundSelect, Connection, Integer, literal_column, select, union_all
 
 from nightcrawler_api.archive.contract import ListedRow
-from nightcrawler_api.archive.pages import ROWS_OF_LISTS, chosen_in, columns_of, ordered, page_of_one
+from nightcrawler_api.archive.listing import ROWS_OF_LISTS, read_each
+from nightcrawler_api.archive.pages import chosen_in, columns_of, ordered, page_of_one
 from nightcrawler_api.archive.places import Place
 from nightcrawler_api.archive.reading import Scope
 from nightcrawler_api.archive.tables import executions
@@ -93,9 +94,6 @@ def _rows(connection: Connection, scopes: Sequence[Scope], keys: Sequence[int]) 
     found: dict[int, ListedRow] = {}
     for begin in range(0, len(keys), _ROWS_AT_ONCE):
         some = executions.c.id.in_(keys[begin : begin + _ROWS_AT_ONCE])
-        for *row, where in connection.execute(
-            ROWS_OF_LISTS.add_columns(executions.c.namespace_id).where(some)
-        ):
-            listed = ListedRow(names[where], *row)
-            found[listed.id] = listed
+        each = ROWS_OF_LISTS.add_columns(executions.c.namespace_id).where(some)
+        found.update((row.id, row) for row in read_each(connection, each, names))
     return [found[key] for key in keys]

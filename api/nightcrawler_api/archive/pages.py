@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, false, func, select, tuple_
 
 from nightcrawler_api.archive.contract import ListedRow
+from nightcrawler_api.archive.listing import ROWS_OF_LISTS, read
 from nightcrawler_api.archive.places import Place
 from nightcrawler_api.archive.reading import Scope, State, by_key, conditions
-from nightcrawler_api.archive.rows import LISTED, micros_of
-from nightcrawler_api.archive.tables import executions, workflows
+from nightcrawler_api.archive.rows import micros_of
+from nightcrawler_api.archive.tables import executions
 from nightcrawler_api.state.ordering import Ordering
 
 _SORTED_BY: Final[dict[str, ColumnElement[Any]]] = {
@@ -26,18 +27,6 @@ _SORTED_BY: Final[dict[str, ColumnElement[Any]]] = {
 }
 _FEW: Final = 50
 """Up to so many rows are skipped by reading them, which takes less than a statement."""
-
-
-def _rows_of_lists() -> Select[Any]:
-    own = and_(
-        workflows.c.namespace_id == executions.c.namespace_id, workflows.c.uid == executions.c.workflow_uid
-    )
-    columns = (executions.c[name] for name in LISTED)
-    return select(*columns, workflows.c.display_name).select_from(executions).outerjoin(workflows, own)
-
-
-ROWS_OF_LISTS: Final = _rows_of_lists()
-"""Rows as lists show them, without their namespaces; made once: that takes as long as to run it."""
 
 
 def page_of_one(
@@ -66,8 +55,8 @@ def page_of_one(
         first, skip = found, 0
         chosen.append(_from(by, first, descending=ordering.descending))
     rows = ordered(ROWS_OF_LISTS.where(*chosen), by, descending=ordering.descending)
-    listed = connection.execute(rows.limit(most).offset(skip) if skip else rows.limit(most))
-    return [ListedRow(scope.namespace, *row) for row in listed.all()], first
+    rows = rows.limit(most).offset(skip) if skip else rows.limit(most)
+    return read(connection, rows, scope.namespace, ordering), first
 
 
 def _at(

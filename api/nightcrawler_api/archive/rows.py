@@ -155,7 +155,7 @@ def step_rows(execution: ExecutionView, order: Sequence[str]) -> list[Row]:
     ]
 
 
-LISTED: Final = ListedRow.__struct_fields__[1:-1]
+LISTED: Final = ListedRow.__struct_fields__[:-2]
 """The columns of `executions` among them, in their order."""
 
 
