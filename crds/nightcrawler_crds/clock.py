@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
+
+_SECONDS: Final = len("2025-07-10T14:45:00")
 
 
 def utcnow() -> datetime:
@@ -12,7 +15,7 @@ def utcnow() -> datetime:
 
 def to_wire(moment: datetime) -> str:
     """Kubernetes' form of a time: RFC 3339, whole seconds, `Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
+    return f"{moment.astimezone(UTC).isoformat('T', 'seconds')[:_SECONDS]}Z"
 
 
 def to_wire_micro(moment: datetime) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from asyncio.selector_events import _SelectorSocketTransport  # type: ignore[attr-defined]
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import uvicorn
@@ -72,6 +74,44 @@ async def test_an_unparsable_request_is_answered_with_a_problem(
     assert json.loads(body)["status"] == status
     assert f"X-Request-Id: {json.loads(body)['requestId']}".lower() in head.decode().lower()
     assert says in json.loads(body)["detail"]
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What was written to connections, but for nothing."""
+    found: list[bytes] = []
+    write = _SelectorSocketTransport.write
+
+    def recorded(self: Any, data: bytes) -> None:
+        found.extend([data] if data else [])
+        write(self, data)
+
+    monkeypatch.setattr(_SelectorSocketTransport, "write", recorded)
+    return found
+
+
+async def test_a_response_of_known_length_is_written_at_once(written: list[bytes]) -> None:
+    async with serving(early) as (reader, writer):
+        for _ in range(2):
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await reader.readuntil(b"ok")
+
+    assert [part.endswith(b"\r\n\r\nok") for part in written if part.startswith(b"HTTP/1.1")] == [True, True]
+
+
+async def test_the_head_of_a_stream_does_not_wait_for_its_first_part() -> None:
+    go_on = asyncio.Event()
+
+    async def streaming(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await go_on.wait()
+        await send({"type": "http.response.body", "body": b"part"})
+
+    async with serving(streaming) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        go_on.set()
+        await reader.readuntil(b"part")
 
 
 async def test_a_body_that_breaks_after_an_early_response_gets_no_second_response() -> None:

@@ -31,7 +31,8 @@ def ended(name: str, **given: Any) -> ExecutionView:
 async def ids(made: Desk, **query: Any) -> list[str]:
     page = await made.reader.page(ExecutionQuery(ordering=NEWEST_FIRST, **query), None, skip=0, most=100)
     assert page.total == len(page.rows)
-    return [row.id for row in page.rows]
+    cached = made.cluster.index.runs
+    return [one.id_beside(cached.get(one.row.namespace, one.row.name)) for one in page.rows]
 
 
 async def test_rows_of_each_namespace_are_found_by_names_that_others_have_too(archive_url: str) -> None:

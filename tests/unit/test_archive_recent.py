@@ -1,4 +1,4 @@
-"""Which pages of the archive are answered again without asking it."""
+"""Which pages of the archive are answered again without asking it, and which places in it are remembered."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ import pytest
 from sqlalchemy import Connection
 
 from nightcrawler_api.archive import merged, writing
+from nightcrawler_api.archive.contract import ArchivedPage
 from nightcrawler_api.archive.database import Database
+from nightcrawler_api.archive.places import Place, Places
 from nightcrawler_api.archive.reading import State
-from nightcrawler_api.archive.recent import Page, RecentPages
+from nightcrawler_api.archive.recent import RecentPages
 from nightcrawler_api.archive.writing import EndedRun
 from nightcrawler_api.state.runs import ExecutionQuery
 from nightcrawler_crds.kube.views import ExecutionView
 from tests.support.archives import NAMESPACE, NOW, PLACE, Desk, desk, sqlite_archive
 from tests.support.views import execution
 
-PAGE = Page((), 0, 7)
+PAGE = ArchivedPage((), 0, 7)
 
 
 class Clock:
@@ -96,6 +98,50 @@ def test_the_pages_that_were_read_last_are_kept() -> None:
 
     assert pages.get("first") is None
     assert pages.get(0) is PAGE
+
+
+def place(before: int, *, upto: int = 7, removals: int = 0, name: str = "a") -> Place:
+    return Place(before, (float(before),), name, removals, upto)
+
+
+def test_the_nearest_place_is_known_before_or_after_the_one_that_is_looked_for() -> None:
+    places = Places()
+    for before in (500, 100, 900):
+        places.add("list", place(before), state())
+
+    found = {skip: places.near("list", skip) for skip in (0, 299, 301, 500, 5_000)}
+
+    assert {skip: one and one.before for skip, one in found.items()} == {
+        0: 100,
+        299: 100,
+        301: 500,
+        500: 500,
+        5_000: 900,
+    }
+    assert places.near("other list", 5) is None
+
+
+@pytest.mark.parametrize("later", [state(upto=6), state(upto=9_000), state(removals=1), state(name="b")])
+def test_a_place_is_forgotten_with_its_state(later: State) -> None:
+    places = Places()
+    places.add("list", place(500), state())
+
+    places.add("list", place(9, upto=later.upto, removals=later.removals, name=later.name), later)
+
+    assert not place(500).is_in(later)
+    assert places.near("list", 500) == place(9, upto=later.upto, removals=later.removals, name=later.name)
+
+
+def test_the_places_of_a_list_and_the_lists_are_limited() -> None:
+    places = Places()
+    for number in range(1_000):
+        places.add("list", place(number), state())
+    for number in range(49):
+        places.add(number, place(number), state())
+
+    assert len({places.near("list", skip) for skip in range(1_000)}) <= 200
+    places.add("one more", place(1), state())
+    assert places.near("list", 5) is None
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ from nightcrawler_api.state.ordering import NEWEST_FIRST
 from nightcrawler_api.state.runs import ExecutionQuery
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.reading import from_body
-from nightcrawler_crds.kube.views import ExecutionView
+from nightcrawler_crds.kube.views import CostView, ExecutionView
 from tests.support import fullobjects
 from tests.support.archives import NAMESPACE, NOW, PLACE, Desk, desk, sqlite_archive
 from tests.support.views import at, execution, workflow
@@ -40,7 +41,8 @@ def counted(table: Any) -> Any:
 async def ids(made: Desk, **query: Any) -> list[str]:
     page = await made.reader.page(ExecutionQuery(ordering=NEWEST_FIRST, **query), None, skip=0, most=100)
     assert page.total == len(page.rows)
-    return [row.id for row in page.rows]
+    cached = made.cluster.index.runs
+    return [one.id_beside(cached.get(NAMESPACE, one.row.name)) for one in page.rows]
 
 
 @given(
@@ -113,8 +115,33 @@ async def test_lists_show_what_a_run_has_cost(archive_url: str) -> None:
             ended("a", cost={"amount": 0.1, "currency": "EUR"}), ended("b", cost={"amount": 2}), ended("c")
         )
         page = await made.reader.page(ExecutionQuery(), None, skip=0, most=10)
-        shown = {one.id: presenter.row(one.view, "", NOW).get("cost") for one in page.rows}
+        shown = {one.row.name: presenter.row(one.view, "", NOW).get("cost") for one in page.rows}
         assert shown == {"a": {"amount": 0.1, "currency": "EUR"}, "b": {"amount": 2.0}, "c": None}
+
+
+@pytest.mark.parametrize("others", [(), ("a-team",)], ids=["one namespace", "two"])
+async def test_lists_show_every_text_and_amount_as_it_is(archive_url: str, others: Sequence[str]) -> None:
+    text = 'it said "no", [1], {}\n\tat \u2028 \U0001f600 \\'
+    async with desk(archive_url, others=others) as made:
+        for namespace in (NAMESPACE, *others):
+            cost = {"amount": 0.1 + 0.2, "currency": "null"}
+            run = ended(
+                "a",
+                "Failed",
+                namespace=namespace,
+                spec={"executor": "null"},
+                message=text,
+                cost=cost,
+                progress="1/3",
+            )
+            await made.archive(run)
+        page = await made.reader.page(ExecutionQuery(), None, skip=0, most=10)
+        assert len(page.rows) == 1 + len(others)
+        for one in page.rows:
+            assert one.view.metadata.namespace == one.row.namespace
+            assert (one.view.status.message, one.view.status.progress) == (text, "1/3")
+            assert one.view.status.cost == CostView(0.1 + 0.2, "null")
+            assert one.view.spec.executor == "null"
 
 
 async def test_lists_and_details_show_what_a_run_has_used(archive_url: str) -> None:
@@ -129,7 +156,7 @@ async def test_lists_and_details_show_what_a_run_has_used(archive_url: str) -> N
         run = ended("a", steps={"one": step}, resourceUsage={"cpu": 48, "gpu": 0})
         await made.archive(run, ended("b"))
         page = await made.reader.page(ExecutionQuery(), None, skip=0, most=10)
-        shown = {one.id: presenter.row(one.view, "", NOW).get("resourceUsage") for one in page.rows}
+        shown = {one.row.name: presenter.row(one.view, "", NOW).get("resourceUsage") for one in page.rows}
         assert shown == {"a": {"cpu": 48, "gpu": 0}, "b": None}
         found = await made.reader.execution(NAMESPACE, "a", None)
         assert found is not None

@@ -85,7 +85,7 @@ async def filled(made: Desk, there: Sequence[Case]) -> None:
 async def asked(made: Desk, query: ExecutionQuery, offset: int, limit: int) -> Part[Listed]:
     index = made.cluster.index
     return await part_of_both(
-        lambda: index.matching(index.runs, query),
+        lambda upto: index.matching(index.runs, query, upto),
         made.reader,
         query,
         None,
@@ -189,6 +189,32 @@ async def test_a_deep_page_among_many_cached_ones_is_found(archive_url: str) -> 
             page = await asked(made, ExecutionQuery(ordering=NEWEST_FIRST), offset, 10)
             assert names(page) == expected[offset : offset + 10], offset
             assert page.total == 1800
+
+
+async def test_deep_pages_are_found_from_places_known_though_rows_were_added_since(archive_url: str) -> None:
+    def run(number: int) -> Case:
+        view = execution(
+            f"run-{number * 7 % 400:03}",
+            created=_clock(number // 3),
+            phase="Completed" if number % 5 else "Failed",
+            completionTime=_clock(number),
+        )
+        return Case(view, cached=False, archived=True, later=False)
+
+    there = [run(number) for number in range(0, 400, 2)]
+    async with desk(archive_url) as made:
+        await filled(made, there)
+        for added in (None, 399, 201, 1):
+            if added is not None:
+                there.append(run(added))
+                await made.archive(there[-1].view)
+            for ordering in (NEWEST_FIRST, Ordering("endTime", descending=False), Ordering("duration")):
+                for status in (None, "completed"):
+                    query = ExecutionQuery(status=status, ordering=ordering)
+                    expected = in_order(there, query)
+                    for offset in (60, 150, 155, 149, 61, 120, 190, len(expected) - 1, len(expected)):
+                        page = await asked(made, query, offset, 3)
+                        assert keys(page) == expected[offset : offset + 3], (added, ordering, offset)
 
 
 async def test_a_run_is_listed_once_while_it_is_archived_and_pruned(archive_url: str) -> None:

@@ -317,7 +317,7 @@ async def test_of_a_namespace_that_is_deleted_everything_stays_in_the_archive(ar
         await made.catch_up()
         assert await where(made, WORKFLOW) == [(NAMESPACE, False), (OTHER, True)]
         page = await made.archiver._reader.page(ExecutionQuery(namespace=OTHER), None, skip=0, most=9)
-        assert sorted(one.id for one in page.rows) == ["live", "run-0", "run-1"]
+        assert sorted(one.row.name for one in page.rows) == ["live", "run-0", "run-1"]
     # As old as they are, they go like others.
     async with facade(server, archive_url, Retention(1.0, 1_000), others=[OTHER]) as made:
         await made.catch_up()

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+import msgspec
+
 from nightcrawler_api.state.ordering import Order
 from nightcrawler_api.state.runs import ExecutionQuery
 from nightcrawler_crds.kube.cache import Key
@@ -27,40 +29,57 @@ def split_alias(identifier: str) -> tuple[str, str]:
     return name, uid
 
 
+class ListedRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The columns of an execution that lists read, its namespace, and its workflow's name for people."""
+
+    id: int
+    uid: str
+    name: str
+    superseded: bool
+    workflow: str
+    workflow_uid: str | None
+    status: str
+    created_at: int
+    started_at: int
+    ended_at: int
+    wait: int | None
+    environment: str | None
+    executor: str | None
+    trigger: str
+    scheduled_at: int | None
+    rerun_of: str | None
+    revision: str | None
+    progress: str | None
+    message: str | None
+    cost: float | None
+    currency: str | None
+    usage: str | None
+    display_name: str | None
+    namespace: str = ""
+
+
 class ArchivedRun:
     """A run of a list, from its row.
 
     Attributes:
+        row: The row.
         order: Its place by creation.
         started: When it started, in seconds since 1970; if no step has, its creation.
         ended: When it ended, in seconds since 1970.
-        id: Its id in its namespace: its name, or its alias if a later run has the name.
-        workflow_uid: The UID of the Workflow that owned it; empty if none did.
-        workflow_name: The last known name for people of that; None if it was never seen.
+        shown: For who shows it: what that depends on beside the row, and the JSON. A list that many look at
+            is read once, and so its runs are made into JSON once.
     """
 
-    __slots__ = ("_make", "_view", "ended", "id", "order", "started", "workflow_name", "workflow_uid")
+    __slots__ = ("_make", "ended", "order", "row", "shown", "started")
 
-    def __init__(
-        self,
-        order: Order,
-        started: float,
-        ended: float,
-        make: Callable[[], ExecutionView],
-        *,
-        id_: str,
-        workflow_uid: str,
-        workflow_name: str | None,
-    ) -> None:
+    def __init__(self, row: ListedRow, make: Callable[[ListedRow], ExecutionView]) -> None:
         """`make` makes its view, once that is asked for: more runs are read than are shown."""
-        self.order = order
-        self.started = started
-        self.ended = ended
-        self.id = id_
-        self.workflow_uid = workflow_uid
-        self.workflow_name = workflow_name
+        self.row = row
+        self.order: Order = (row.created_at / 1e6, row.namespace, row.name)
+        self.started = row.started_at / 1e6
+        self.ended = row.ended_at / 1e6
+        self.shown: tuple[object, msgspec.Raw] | None = None
         self._make = make
-        self._view: ExecutionView | None = None
 
     @property
     def has_started(self) -> bool:
@@ -69,10 +88,19 @@ class ArchivedRun:
 
     @property
     def view(self) -> ExecutionView:
-        """What lists show of it, and no more."""
-        if self._view is None:
-            self._view = self._make()
-        return self._view
+        """What lists show of it, and no more; made each time, as to keep it takes more than the row does."""
+        return self._make(self.row)
+
+    def id_beside(self, cached: ExecutionView | None) -> str:
+        """Its id where the cluster has this run of its name."""
+        return id_of(self.row.name, self.row.uid, superseded=self.row.superseded, cached=cached)
+
+
+def id_of(name: str, uid: str, *, superseded: bool, cached: ExecutionView | None) -> str:
+    """The id of an archived run: its name, unless a later one has it, archived (`superseded`) or `cached`."""
+    if superseded or (cached is not None and cached.metadata.uid != uid):
+        return alias(name, uid)
+    return name
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,11 @@ from typing import Any, Final
 
 from sqlalchemy import CompoundSelect, Connection, Integer, literal_column, select, union_all
 
-from nightcrawler_api.archive.reading import Scope, chosen_in, columns_of, ordered, page_of_one, rows_of_lists
-from nightcrawler_api.archive.rows import ListedRow
+from nightcrawler_api.archive.contract import ListedRow
+from nightcrawler_api.archive.listing import ROWS_OF_LISTS, read_each
+from nightcrawler_api.archive.pages import chosen_in, columns_of, ordered, page_of_one
+from nightcrawler_api.archive.places import Place
+from nightcrawler_api.archive.reading import Scope
 from nightcrawler_api.archive.tables import executions
 
 _AT_ONCE: Final = 100
@@ -25,16 +28,24 @@ _ROWS_AT_ONCE: Final = 500
 
 
 def page(
-    connection: Connection, scopes: Sequence[Scope], owner: str | None, *, skip: int, most: int, total: int
-) -> list[ListedRow]:
+    connection: Connection,
+    scopes: Sequence[Scope],
+    owner: str | None,
+    *,
+    skip: int,
+    most: int,
+    total: int,
+    near: Place | None = None,
+) -> tuple[list[ListedRow], Sequence[Any]]:
     """Up to `most` rows that match in these namespaces, after the query's position and `skip` others.
 
-    `total` is how many match, whatever the position: places in the second half are found from the end.
+    `total` is how many match, whatever the position: places in the second half are found from the end. For
+    `near`, and what else is returned, see `page_of_one`: of several namespaces no places are known.
     """
     if not scopes:
-        return []
+        return [], ()
     if len(scopes) == 1:
-        return page_of_one(connection, scopes[0], owner, skip=skip, most=most, total=total)
+        return page_of_one(connection, scopes[0], owner, skip=skip, most=most, total=total, near=near)
     ordering = scopes[0].query.ordering
     if ordering.after is None and total < 2 * skip:
         left = max(min(total - skip, most), 0)
@@ -43,7 +54,7 @@ def page(
         keys = _keys(connection, turned, owner, skip=max(total - skip - most, 0), most=left)[::-1]
     else:
         keys = _keys(connection, scopes, owner, skip=skip, most=most)
-    return _rows(connection, scopes, keys)
+    return _rows(connection, scopes, keys), ()
 
 
 def _keys(
@@ -83,9 +94,6 @@ def _rows(connection: Connection, scopes: Sequence[Scope], keys: Sequence[int]) 
     found: dict[int, ListedRow] = {}
     for begin in range(0, len(keys), _ROWS_AT_ONCE):
         some = executions.c.id.in_(keys[begin : begin + _ROWS_AT_ONCE])
-        for *row, where in connection.execute(
-            rows_of_lists().add_columns(executions.c.namespace_id).where(some)
-        ):
-            listed = ListedRow(names[where], *row)
-            found[listed.id] = listed
+        each = ROWS_OF_LISTS.add_columns(executions.c.namespace_id).where(some)
+        found.update((row.id, row) for row in read_each(connection, each, names))
     return [found[key] for key in keys]

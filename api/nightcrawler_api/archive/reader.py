@@ -13,13 +13,12 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
 
-from nightcrawler_api.archive import merged, reading, rows
+from nightcrawler_api.archive import merged, pages, reading, rows
 from nightcrawler_api.archive.contract import (
     ArchivedExecution,
     ArchivedPage,
@@ -27,13 +26,13 @@ from nightcrawler_api.archive.contract import (
     ArchivedRevisions,
     ArchivedRun,
     Figures,
-    alias,
+    id_of,
     split_alias,
 )
 from nightcrawler_api.archive.database import Database
-from nightcrawler_api.archive.reading import AnyRow, Known, Scope, State
-from nightcrawler_api.archive.recent import Page, RecentPages
-from nightcrawler_api.archive.rows import ListedRow
+from nightcrawler_api.archive.places import Place, Places
+from nightcrawler_api.archive.reading import Known, Scope, State
+from nightcrawler_api.archive.recent import RecentPages
 from nightcrawler_api.errors import HistoryUnavailable
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.hub import Change
@@ -73,9 +72,11 @@ class ArchiveReader:
         """Namespaces of executions that were cached since the last transaction, by UID."""
         self._counts: OrderedDict[_Alike, _Count] = OrderedDict()
         self._recent = RecentPages()
+        self._places = Places()
         self._writes = 0
         self._nobodys: dict[str, Protection] = {}
         """The protections of archived executions whose workflow is gone, by namespace."""
+        cluster.index.runs.keep_rowless()
         self._know(() if cluster.served.names is None else cluster.served.names)
         cluster.changes.subscribe(self._follow)
 
@@ -97,9 +98,9 @@ class ArchiveReader:
             page, state = await self._read_page(alike, owners, skip, most)
             if not query.tags:  # the tags of workflows change
                 self._recent.put(state, key, page)
-        return ArchivedPage(self._listed(page.rows), page.total, page.upto)
+        return page
 
-    def _recent_page(self, key: Hashable) -> Page | None:
+    def _recent_page(self, key: Hashable) -> ArchivedPage | None:
         if self._writes != self._database.writes:
             self._writes = self._database.writes
             self._recent.end()
@@ -107,12 +108,13 @@ class ArchiveReader:
 
     async def _read_page(
         self, alike: _Alike, owners: _Owners | None, skip: int, most: int
-    ) -> tuple[Page, State]:
+    ) -> tuple[ArchivedPage, State]:
         query, owner, _ = alike
         key: _Alike = (replace(alike[0], ordering=NEWEST_FIRST), owner, alike[2])
         counted = self._counts.get(key)
+        near = self._places.near(alike, skip) if skip else None
 
-        def ask(connection: Connection, state: State) -> Page:
+        def ask(connection: Connection, state: State) -> tuple[ArchivedPage, Place | None]:
             scopes = _scopes(state, query, owners)
             if counted is None or counted.removals != state.removals or counted.upto > state.upto:
                 total = sum(_count(connection, scope, owner) for scope in scopes)
@@ -120,11 +122,17 @@ class ArchiveReader:
                 total = counted.count
                 if state.upto > counted.upto:
                     total += sum(_count(connection, scope, owner, above=counted.upto) for scope in scopes)
-            found = merged.page(connection, scopes, owner, skip=skip, most=most, total=total)
-            return Page(found, total, state.upto)
+            known = near and len(scopes) == 1 and pages.in_state(connection, near, state, scopes[0], owner)
+            found, first = merged.page(
+                connection, scopes, owner, skip=skip, most=most, total=total, near=known or None
+            )
+            place = Place(skip, first, state.name, state.removals, state.upto) if first else None
+            return ArchivedPage([ArchivedRun(row, rows.listed) for row in found], total, state.upto), place
 
-        page, state = await self._ask(ask)
+        (page, place), state = await self._ask(ask)
         if not query.tags:
+            if place is not None:
+                self._places.add(alike, place, state)
             self._remember(key, _Count(state.removals, state.upto, page.total))
         return page, state
 
@@ -181,7 +189,8 @@ class ArchiveReader:
             row, steps = found
             view = rows.whole(row.document, steps)
             order = tuple(step.name for step in steps)
-            id_ = self._id(row, namespace)
+            cached = self._cluster.index.runs.get(namespace, row.name)
+            id_ = id_of(row.name, row.uid, superseded=row.superseded, cached=cached)
             return ArchivedExecution(view, id_, row.workflow_uid or "", row.display_name, order)
 
         found, _ = await self._ask(ask)
@@ -237,7 +246,7 @@ class ArchiveReader:
         for key, namespace, uid, name in state.archived:
             run = self._cluster.index.runs.run(namespace, name)
             if run is not None and run.view.metadata.uid == uid:
-                run.archived = key
+                self._cluster.index.runs.has_row(run, key)
         # Of two transactions at the same time, the one that ends first may have seen more.
         if self._name != state.name:
             self._name, self._upto = state.name, state.upto
@@ -252,8 +261,8 @@ class ArchiveReader:
     def _start_over(self) -> None:
         self._name, self._upto = "", 0
         self._counts.clear()
+        self._cluster.index.runs.forget_rows()
         for run in self._cluster.index.runs:
-            run.archived = 0
             self._unverified[run.view.metadata.uid] = run.view.metadata.namespace
 
     def _follow(self, change: Change[Any]) -> None:
@@ -290,30 +299,6 @@ class ArchiveReader:
                 found.setdefault(meta.namespace, set()).add(meta.uid)
         everything = {place: None for place, nobodys in self._nobodys.items() if nobodys in seen}
         return {**{place: frozenset(uids) for place, uids in found.items()}, **everything}
-
-    # --- rows --------------------------------------------------------------------------------------
-
-    def _listed(self, found: Sequence[ListedRow]) -> list[ArchivedRun]:
-        return [
-            ArchivedRun(
-                (row.created_at / 1e6, row.namespace, row.name),
-                row.started_at / 1e6,
-                row.ended_at / 1e6,
-                partial(rows.listed, row),
-                id_=self._id(row, row.namespace),
-                workflow_uid=row.workflow_uid or "",
-                workflow_name=row.display_name,
-            )
-            for row in found
-        ]
-
-    def _id(self, row: AnyRow | ListedRow, namespace: str) -> str:
-        """Its name, unless a later execution has it, archived or not."""
-        name: str = row.name
-        cached = self._cluster.index.runs.get(namespace, name)
-        if row.superseded or (cached is not None and cached.metadata.uid != row.uid):
-            return alias(name, row.uid)
-        return name
 
 
 def _scopes(state: State, query: ExecutionQuery, owners: _Owners | None) -> list[Scope]:

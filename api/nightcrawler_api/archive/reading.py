@@ -14,15 +14,13 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
-    false,
     func,
     or_,
     select,
     true,
-    tuple_,
 )
 
-from nightcrawler_api.archive.rows import LISTED, ListedRow, micros_of
+from nightcrawler_api.archive.rows import micros_of
 from nightcrawler_api.archive.tables import (
     archive,
     documents,
@@ -33,18 +31,12 @@ from nightcrawler_api.archive.tables import (
     workflow_tags,
     workflows,
 )
-from nightcrawler_api.state.ordering import Ordering
 from nightcrawler_api.state.runs import ExecutionQuery
 from nightcrawler_crds.namespaces import Namespaces
 
 AnyRow = Row[*tuple[Any, ...]]
 
 _AT_ONCE: Final = 500
-_SORTED_BY: Final[dict[str, ColumnElement[Any]]] = {
-    "startTime": executions.c.started_at,
-    "endTime": executions.c.ended_at,
-    "duration": executions.c.duration,
-}
 
 
 def _state(wanted: ColumnElement[bool]) -> Select[Any]:
@@ -123,7 +115,7 @@ def state_of(connection: Connection, cluster: str, served: Namespaces, known: Kn
     found: list[AnyRow] = []
     if known.name and upto > known.upto:
         ours = those.where(column.namespace_id.in_(sorted(keys.values())))
-        found += connection.execute(_by_key(ours.where(column.id > known.upto)))
+        found += connection.execute(by_key(ours.where(column.id > known.upto)))
     for namespace, uids in _by_namespace(known.unverified).items():
         there = those.where(column.namespace_id == keys.get(namespace))
         for begin in range(0, len(uids), _AT_ONCE):
@@ -140,7 +132,7 @@ def _by_namespace(unverified: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
     return found
 
 
-def _by_key(query: Select[Any]) -> Select[Any]:
+def by_key(query: Select[Any]) -> Select[Any]:
     """A query of the few rows with the greatest keys: without it SQLite would read an index of all rows."""
     return query.with_hint(executions, "NOT INDEXED", "sqlite")
 
@@ -196,83 +188,6 @@ def _tagged(where: int | None, tags: frozenset[str]) -> Select[Any]:
     )
 
 
-def page_of_one(
-    connection: Connection, scope: Scope, owner: str | None, *, skip: int, most: int, total: int
-) -> list[ListedRow]:
-    """Up to `most` rows that match in a namespace, after the query's position and `skip` others.
-
-    `total` is how many match, whatever the position: places in the second half are found from the end.
-    """
-    ordering = scope.query.ordering
-    by = columns_of(ordering)
-    chosen = chosen_in(scope, owner, by)
-    if skip:
-        # An index has these columns, so that the rows that are skipped are not read.
-        places = select(*by).where(*chosen)
-        left = total - 1 - skip
-        if ordering.after is None and left < skip:
-            places = ordered(places, by, descending=not ordering.descending).offset(max(left, 0))
-        else:
-            places = ordered(places, by, descending=ordering.descending).offset(skip)
-        first = connection.execute(places.limit(1)).one_or_none()
-        if first is None or (ordering.after is None and left < 0):
-            return []
-        row = tuple_(*by)
-        chosen.append(row <= tuple_(*first) if ordering.descending else row >= tuple_(*first))
-    found = rows_of_lists().where(*chosen)
-    listed = connection.execute(ordered(found, by, descending=ordering.descending).limit(most))
-    return [ListedRow(scope.namespace, *row) for row in listed]
-
-
-def rows_of_lists() -> Select[Any]:
-    """Rows as lists show them, without their namespaces."""
-    own = and_(
-        workflows.c.namespace_id == executions.c.namespace_id, workflows.c.uid == executions.c.workflow_uid
-    )
-    columns = (executions.c[name] for name in LISTED)
-    return select(*columns, workflows.c.display_name).select_from(executions).outerjoin(workflows, own)
-
-
-def chosen_in(scope: Scope, owner: str | None, by: Sequence[ColumnElement[Any]]) -> list[ColumnElement[bool]]:
-    """The conditions of what matches in a namespace, after the query's position."""
-    found = conditions(scope.where, scope.query, owner, in_order=True)
-    if scope.query.ordering.after is not None:
-        found.append(_after(scope.query.ordering, by, scope.namespace))
-    return found
-
-
-def columns_of(ordering: Ordering) -> list[ColumnElement[Any]]:
-    """What a list is sorted by in one namespace; the last is the name."""
-    value = _SORTED_BY.get(ordering.field)
-    by_creation: list[ColumnElement[Any]] = [executions.c.created_at, executions.c.name]
-    return by_creation if value is None else [value, *by_creation]
-
-
-def ordered(query: Select[Any], by: Sequence[ColumnElement[Any]], *, descending: bool) -> Select[Any]:
-    """A query in an order."""
-    return query.order_by(*(column.desc() if descending else column for column in by))
-
-
-def _after(ordering: Ordering, by: Sequence[ColumnElement[Any]], namespace: str) -> ColumnElement[bool]:
-    """The condition of what comes after the query's position; what has no value is never archived."""
-    position = ordering.after
-    assert position is not None
-    created_at, its_namespace, name = position.order
-    values: list[Any] = [micros_of(created_at)]
-    if len(by) > len(values) + 1:
-        if position.value is None:
-            return false()
-        values = [micros_of(float(position.value)), *values]
-    if namespace == its_namespace:
-        values.append(name)
-    # Namespaces come before names: of equal times all of this one come after the position, or none do.
-    all_of_equal = (namespace < its_namespace) if ordering.descending else (namespace > its_namespace)
-    row, at = tuple_(*by[: len(values)]), tuple_(*values)
-    if ordering.descending:
-        return row <= at if all_of_equal else row < at
-    return row >= at if all_of_equal else row > at
-
-
 def count(
     connection: Connection,
     where: int | None,
@@ -284,7 +199,7 @@ def count(
     """How many executions match, whatever the query's position; of those with keys above this."""
     matching = select(func.count()).select_from(executions).where(*conditions(where, query, owner))
     if above:
-        matching = _by_key(matching.where(executions.c.id > above))
+        matching = by_key(matching.where(executions.c.id > above))
     return connection.execute(matching).scalar_one()
 
 

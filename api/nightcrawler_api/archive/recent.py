@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
 from typing import Final
 
+from nightcrawler_api.archive.contract import ArchivedPage
 from nightcrawler_api.archive.reading import State
-from nightcrawler_api.archive.rows import ListedRow
 
 _CURRENT_SECONDS: Final = 1.0
 """For so long a state is taken for the current one; then what other replicas have written is looked for."""
@@ -18,15 +17,6 @@ _PAGE_SECONDS: Final = 10.0
 _MOST_PAGES: Final = 100
 _MOST_ROWS: Final = 200
 """Larger pages are not kept, so that all of them take at most about 10 MB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Rows of a list, how many match in all, and the greatest key in the state in which they were read."""
-
-    rows: Sequence[ListedRow]
-    total: int
-    upto: int
 
 
 class RecentPages:
@@ -44,9 +34,9 @@ class RecentPages:
         self.ends = 0
         self._current_until = 0.0
         self._state: tuple[str, int, int] | None = None
-        self._pages: OrderedDict[Hashable, tuple[float, Page]] = OrderedDict()
+        self._pages: OrderedDict[Hashable, tuple[float, ArchivedPage]] = OrderedDict()
 
-    def get(self, key: Hashable) -> Page | None:
+    def get(self, key: Hashable) -> ArchivedPage | None:
         """A page, if its state is still taken for the current one."""
         now = self._clock()
         if now >= self._current_until:
@@ -62,7 +52,7 @@ class RecentPages:
         if ends == self.ends:
             self._current_until = self._clock() + _CURRENT_SECONDS
 
-    def put(self, state: State, key: Hashable, page: Page) -> None:
+    def put(self, state: State, key: Hashable, page: ArchivedPage) -> None:
         """Keep a page that was read in this state."""
         if _name(state) != self._state or len(page.rows) > _MOST_ROWS:
             return

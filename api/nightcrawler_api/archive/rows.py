@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from nightcrawler_api.archive.contract import ArchivedRevision
+from nightcrawler_api.archive.contract import ArchivedRevision, ListedRow
 from nightcrawler_api.executions.presenter import failure_of
 from nightcrawler_api.state.index import owner_of
 from nightcrawler_api.state.statuses import created, ended, execution_status, started
@@ -155,36 +155,7 @@ def step_rows(execution: ExecutionView, order: Sequence[str]) -> list[Row]:
     ]
 
 
-class ListedRow(msgspec.Struct, frozen=True, gc=False):
-    """The columns of an execution that lists read, its namespace, and its workflow's name for people."""
-
-    namespace: str
-    id: int
-    uid: str
-    name: str
-    superseded: bool
-    workflow: str
-    workflow_uid: str | None
-    status: str
-    created_at: int
-    started_at: int
-    ended_at: int
-    wait: int | None
-    environment: str | None
-    executor: str | None
-    trigger: str
-    scheduled_at: int | None
-    rerun_of: str | None
-    revision: str | None
-    progress: str | None
-    message: str | None
-    cost: float | None
-    currency: str | None
-    usage: str | None
-    display_name: str | None
-
-
-LISTED: Final = ListedRow.__struct_fields__[1:-1]
+LISTED: Final = ListedRow.__struct_fields__[:-2]
 """The columns of `executions` among them, in their order."""
 
 

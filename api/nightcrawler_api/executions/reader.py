@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final, TypeVar, cast
+from typing import Final, NamedTuple, TypeVar, cast
+
+import msgspec
 
 from nightcrawler_api.archive.contract import ArchivedRun, History
 from nightcrawler_api.audit import trail
@@ -18,6 +20,7 @@ from nightcrawler_api.executions import presenter
 from nightcrawler_api.executions.finding import Finder, Found
 from nightcrawler_api.executions.forecasts import Forecasts
 from nightcrawler_api.executions.live import NOTHING
+from nightcrawler_api.executions.presenter import Named
 from nightcrawler_api.executions.queries import (
     MOST_ROWS,
     AllExecutionsParameters,
@@ -41,7 +44,7 @@ from nightcrawler_api.pagination import continued
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import WorkflowEntry, owner_of
 from nightcrawler_api.state.ordering import Part
-from nightcrawler_api.state.runs import Runs
+from nightcrawler_api.state.runs import Run, Runs
 from nightcrawler_crds import clock
 from nightcrawler_crds.tracing.otlp import trace_request
 
@@ -49,6 +52,20 @@ R = TypeVar("R", Execution, ExecutionOfWorkflow)
 
 _FIRST: Final = ("id", "workflowId", "workflow")
 _COLUMNS: Final = (*_FIRST, *(name for name in columns_of(ExecutionOfWorkflow) if name not in _FIRST))
+
+
+class _Beside(NamedTuple):
+    """What the cluster has beside an archived execution, on which it depends how that is shown.
+
+    Attributes:
+        id: Its id.
+        archived: Whether only the archive has it.
+        workflow: The workflow of the execution.
+    """
+
+    id: str
+    archived: bool
+    workflow: Named
 
 
 class ExecutionReader:
@@ -80,7 +97,7 @@ class ExecutionReader:
         now = clock.utcnow()
         part = await self._part(lambda: entry.runs, entry, asked, now)
         shown: ExecutionList = {
-            "executions": [self._row(one, now) for one in part.entries],
+            "executions": [self._as_json(one, now, self._row) for one in part.entries],
             "total": part.total,
             "limit": asked.limit,
             "offset": asked.offset,
@@ -93,7 +110,7 @@ class ExecutionReader:
         now = clock.utcnow()
         part = await self._part(lambda: self._cluster.index.runs, None, asked, now, seen)
         shown: AllExecutionsList = {
-            "executions": [self._row_of_workflow(one, now) for one in part.entries],
+            "executions": [self._as_json(one, now, self._row_of_workflow) for one in part.entries],
             "total": part.total,
             "limit": asked.limit,
             "offset": asked.offset,
@@ -138,7 +155,7 @@ class ExecutionReader:
         if entry is not None:
             query = replace(query, workflow=entry.view.metadata.key)
         return await part_of_both(
-            lambda: index.matching(runs(), query),
+            lambda upto: index.matching(runs(), query, upto),
             self._history,
             query,
             entry.view.metadata.uid if entry else None,
@@ -147,29 +164,44 @@ class ExecutionReader:
             now=now,
         )
 
-    def _row(self, one: Listed, now: datetime) -> Execution:
+    def _as_json(self, one: Listed, now: datetime, row: Callable[[Listed, datetime, _Beside | None], R]) -> R:
+        """An execution of a list; an archived one that has been shown before as the JSON that it was."""
+        if isinstance(one, Run):
+            return row(one, now, None)
+        beside = self._beside(one)
+        if one.shown is None or one.shown[0] != beside:
+            one.shown = (beside, msgspec.Raw(msgspec.json.encode(row(one, now, beside))))
+        return cast("R", one.shown[1])
+
+    def _row(self, one: Listed, now: datetime, beside: _Beside | None = None) -> Execution:
         shown = presenter.row(one.view, self._default_user, now)
-        return self._guard.ids.shown(self._marked(shown, one), one.order[1])
-
-    def _row_of_workflow(self, one: Listed, now: datetime) -> ExecutionOfWorkflow:
-        view = one.view
-        entry = self._cluster.index.workflow((view.metadata.namespace, view.spec.workflow_ref.name))
         if isinstance(one, ArchivedRun):
-            named = presenter.named(entry, one.workflow_uid, one.workflow_name)
-        else:
-            named = presenter.named(entry, owner_of(view), None)
-        shown = presenter.row_of_workflow(view, named, self._default_user, now)
-        return self._guard.ids.shown(self._marked(shown, one), view.metadata.namespace)
+            shown = _marked(shown, beside or self._beside(one))
+        return self._guard.ids.shown(shown, one.order[1])
 
-    def _marked(self, shown: R, one: Listed) -> R:
-        """An execution of a list with the id that it has in the archive, and whether only that has it."""
+    def _row_of_workflow(
+        self, one: Listed, now: datetime, beside: _Beside | None = None
+    ) -> ExecutionOfWorkflow:
+        view, namespace = one.view, one.order[1]
         if isinstance(one, ArchivedRun):
-            meta = one.view.metadata
-            cached = self._cluster.index.runs.get(meta.namespace, meta.name)
-            shown["id"] = one.id
-            if cached is None or cached.metadata.uid != meta.uid:
-                shown["archived"] = True
-        return shown
+            beside = beside or self._beside(one)
+            shown = presenter.row_of_workflow(view, beside.workflow, self._default_user, now)
+            return self._guard.ids.shown(_marked(shown, beside), namespace)
+        entry = self._cluster.index.workflow((namespace, view.spec.workflow_ref.name))
+        named = presenter.named(entry, owner_of(view))
+        return self._guard.ids.shown(
+            presenter.row_of_workflow(view, named, self._default_user, now), namespace
+        )
+
+    def _beside(self, one: ArchivedRun) -> _Beside:
+        row, index = one.row, self._cluster.index
+        cached = index.runs.get(row.namespace, row.name)
+        entry = index.workflow((row.namespace, row.workflow))
+        return _Beside(
+            one.id_beside(cached),
+            cached is None or cached.metadata.uid != row.uid,
+            presenter.named(entry, row.workflow_uid, row.display_name),
+        )
 
     async def show(self, workflow: str, name: str, caller: Caller, *, with_logs: bool) -> ExecutionDetail:
         """An execution of a workflow in full."""
@@ -205,6 +237,14 @@ class ExecutionReader:
         if found.row is not None:
             shown["id"], shown["archived"] = found.row.id, True
         return self._guard.ids.shown(shown, view.metadata.namespace)
+
+
+def _marked(shown: R, beside: _Beside) -> R:
+    """An archived execution of a list with the id that it has now, and whether only the archive has it."""
+    shown["id"] = beside.id
+    if beside.archived:
+        shown["archived"] = True
+    return shown
 
 
 def _order_of(entry: WorkflowEntry | None) -> Sequence[str]:

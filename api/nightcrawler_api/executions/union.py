@@ -7,30 +7,25 @@ from where they have to be if all cached ones come before the page, which most o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from heapq import merge
+from operator import attrgetter
 from typing import Any, Final
 
 from nightcrawler_api.archive.contract import ArchivedRun, History
 from nightcrawler_api.state.ordering import Ordering, Part, Position, SortKey, part
 from nightcrawler_api.state.runs import ExecutionQuery, Run, Timed, sort_values
 
-Cached = Callable[[], Sequence[Run]]
-"""The cached executions that match a query, whether archived or not, oldest first."""
+Cached = Callable[[int], Sequence[Run]]
+"""The cached executions that match a query and have no row with a key up to this, oldest first."""
 _SLACK: Final = 100
 """Rows beyond a page that are read, in case as many cached executions stand among them."""
 _MOST_READS: Final = 20
-_ANY: Final = 2**63
+ANY_KEY: Final = 2**63
 
 
 Listed = Run | ArchivedRun
 """An execution of a list: cached, or from the archive."""
-
-
-def without_row(runs: Iterable[Run], upto: int = _ANY) -> list[Run]:
-    """Those that have no row in the state of the archive with keys up to this."""
-    return [run for run in runs if not 0 < run.archived <= upto]
 
 
 async def part_of_both(
@@ -46,14 +41,15 @@ async def part_of_both(
     """The part of a list that a page shows; `owner` is the UID of the Workflow whose runs are listed."""
     ordering = query.ordering
     value = sort_values(now).get(ordering.field)
-    count = len(without_row(cached()))
-    low = skip = max(offset - count, 0)
+    end = offset + limit + 1
+    # Of a list that is read from its beginning, as with a cursor, no rows but those of the page are needed.
+    low = skip = max(offset - len(cached(ANY_KEY)), 0) if offset else 0
     high = offset
-    most = limit + 1 + min(count, _SLACK)
+    most = limit + 1 + (offset - skip if offset - skip <= _SLACK else 0)
     for _ in range(_MOST_READS):
         page = await history.page(query, owner, skip=skip, most=most)
-        matching = without_row(cached(), page.upto)
-        mine = part(matching, ordering, 0, len(matching), value).entries
+        matching = cached(page.upto)
+        mine = part(matching, ordering, 0, end, value).entries
         total = page.total + len(matching)
         window = _Window(mine, page.rows, ordering, value, skip, is_last=len(page.rows) < most)
         wanted = window.entries[max(offset - window.begin, 0) :][: limit + 1]
@@ -66,13 +62,14 @@ async def part_of_both(
             high = min(high, offset - window.cached_before)
         else:
             low, high = min(low, skip - 1), min(skip, page.total) - 1
+        most = limit + 1 + min(offset, _SLACK)
         skip = max(low if high - low <= _SLACK else (low + high) // 2, 0)
     found = wanted[:limit] if offset < total else []
     return Part(found, total, _position(found[-1], value) if found and len(wanted) > limit else None)
 
 
 class _Window:
-    """Cached executions and consecutive rows in the order of the list.
+    """The first cached executions and consecutive rows, in the order of the list.
 
     Attributes:
         begin: The place in the whole list at which it begins.
@@ -91,16 +88,12 @@ class _Window:
         *,
         is_last: bool,
     ) -> None:
-        key = _key(ordering, value)
-        descending = ordering.descending
-        self.cached_before = 0
-        if skip > 0 and rows:
-            first = key(rows[0])
-            self.cached_before = sum((key(run) > first) if descending else (key(run) < first) for run in mine)
+        # Sorting what is in order already is the quickest way to merge it.
+        both: list[Listed] = sorted((*mine, *rows), key=_key(ordering, value), reverse=ordering.descending)
+        self.cached_before = both.index(rows[0]) if skip > 0 and rows else 0
         self.begin = skip + self.cached_before
         self.is_last = is_last
-        its: Sequence[Listed] = mine[self.cached_before :]
-        self.entries: list[Listed] = list(merge(its, rows, key=key, reverse=descending))
+        self.entries = both[self.cached_before :]
         if not is_last:
             # Rows that were not read may come between the cached ones after the last row.
             while self.entries and isinstance(self.entries[-1], Run):
@@ -114,7 +107,7 @@ class _Window:
 def _key(ordering: Ordering, value: SortKey[Timed] | None) -> Callable[[Listed], Any]:
     """What a list is sorted by; executions without a value are last in either direction."""
     if value is None:
-        return lambda run: run.order
+        return attrgetter("order")
     if ordering.descending:
         return lambda run: ((at := value(run)) is not None, at or 0.0, run.order)
     return lambda run: ((at := value(run)) is None, at or 0.0, run.order)

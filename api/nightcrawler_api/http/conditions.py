@@ -80,11 +80,11 @@ def _takes_if_match(dependant: Dependant) -> bool:
     )
 
 
-def refuse_others(request: Request) -> None:
+async def refuse_others(request: Request) -> None:
     """Raise `Invalid` for a precondition that no route of the API looks at.
 
     A dependency of every route, and no middleware: where a request fails without its preconditions, that is
-    the answer (RFC 9110, section 13.2.1).
+    the answer (RFC 9110, section 13.2.1). It is async although nothing waits, as all `dependencies` are.
     """
     if not request.url.path.startswith("/api/"):
         return

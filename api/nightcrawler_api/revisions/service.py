@@ -14,7 +14,6 @@ from nightcrawler_api.archive.contract import ArchivedRevision, History
 from nightcrawler_api.auth.guard import Guard
 from nightcrawler_api.auth.operations import Operation
 from nightcrawler_api.caller import Caller
-from nightcrawler_api.executions.union import without_row
 from nightcrawler_api.pagination import continued
 from nightcrawler_api.revisions.differences import differences
 from nightcrawler_api.revisions.schemas import (
@@ -27,7 +26,7 @@ from nightcrawler_api.revisions.schemas import (
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.index import WorkflowEntry
 from nightcrawler_api.state.ordering import Order, SortKey, part
-from nightcrawler_api.state.runs import Run
+from nightcrawler_api.state.runs import Run, without_row
 from nightcrawler_crds import clock, names, revisions
 from nightcrawler_crds.errors import NotFound
 from nightcrawler_crds.kube.nativeviews import RevisionView
@@ -138,7 +137,7 @@ class RevisionService:
             return {}, _uses(entry.runs)
         meta = entry.view.metadata
         found = await self._history.revisions(meta.namespace, meta.uid)
-        uses = _uses(without_row(entry.runs, found.upto))
+        uses = _uses(without_row([*entry.runs], found.upto))
         uses.update(found.uses)
         return {one.name: one for one in found.revisions}, uses
 

@@ -25,7 +25,15 @@ from nightcrawler_api.state.ordering import (
     part,
 )
 from nightcrawler_api.state.protection import Protection, Protections
-from nightcrawler_api.state.runs import ExecutionQuery, Run, Runs, Siblings, matching_among, sort_values
+from nightcrawler_api.state.runs import (
+    ExecutionQuery,
+    Run,
+    Runs,
+    Siblings,
+    matching_among,
+    sort_values,
+    without_row,
+)
 from nightcrawler_api.state.statuses import ExecutionStatus, started
 from nightcrawler_crds import defaults
 from nightcrawler_crds.kube.cache import Key
@@ -176,16 +184,20 @@ class Index:
         value = sort_values(now).get(query.ordering.field)
         return part(self.matching(runs, query), query.ordering, offset, limit, value)
 
-    def matching(self, runs: Runs, query: ExecutionQuery) -> Sequence[Run]:
-        """The executions that fit a query's filters, oldest first."""
+    def matching(self, runs: Runs, query: ExecutionQuery, upto: int = 0) -> Sequence[Run]:
+        """The executions that fit a query's filters, oldest first.
+
+        With `upto`, only those that have no row in the archive with a key up to this.
+        """
         if query.seen is not None and _has_all(query.seen, self._run_kinds):
             query = replace(query, seen=None)
         if query.workflow is None and not query.tags:
-            return runs.matching(query)
+            return runs.matching(query, upto)
         wanted = self._wanted(query)
         if runs is self.runs and _SPARSE * sum(len(one.runs) for one in wanted) < len(runs):
-            return matching_among((run for one in wanted for run in one.runs.values()), query)
-        return [run for run in runs.matching(query) if run.siblings in wanted]
+            some = (run for one in wanted for run in one.runs.values())
+            return without_row(matching_among(some, query), upto)
+        return [run for run in runs.matching(query, upto) if run.siblings in wanted]
 
     def _wanted(self, query: ExecutionQuery) -> set[Siblings]:
         """The executions of the workflows that fit a query."""

@@ -121,7 +121,7 @@ class Run:
 class Runs:
     """Executions: those of one workflow, or all."""
 
-    __slots__ = ("_all", "_by_status", "_runs", "in_flight")
+    __slots__ = ("_all", "_by_status", "_greatest", "_rowless", "_runs", "in_flight")
 
     def __init__(self) -> None:
         self._all: Timeline[Run] = Timeline()
@@ -131,6 +131,10 @@ class Runs:
         self._runs: dict[tuple[str, str], Run] = {}
         self.in_flight = 0
         """How many have not ended; a counter, because filters read it for every workflow."""
+        self._rowless: Timeline[Run] | None = None
+        """Those of which no row in the archive is known, if they are kept apart."""
+        self._greatest = 0
+        """The greatest key of a known row."""
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -180,14 +184,44 @@ class Runs:
         """All, unordered."""
         return tuple(run.view for run in self._runs.values())
 
-    def matching(self, query: ExecutionQuery) -> Sequence[Run]:
-        """Those that fit a query's filters but the workflow and its tags, oldest first."""
+    def matching(self, query: ExecutionQuery, upto: int = 0) -> Sequence[Run]:
+        """Those that fit a query's filters but the workflow and its tags, oldest first.
+
+        With `upto`, only those that have no row in the archive with a key up to this.
+        """
         word = _status_of(query)
+        if upto and self._rowless is not None and upto >= self._greatest:
+            few = self._rowless.oldest_first()
+            return _filtered(few if word is None else [run for run in few if run.status == word], query)
         base = self._all if word is None else self._by_status[word]
-        return _filtered(base.oldest_first(), query)
+        return without_row(_filtered(base.oldest_first(), query), upto)
+
+    def keep_rowless(self) -> None:
+        """Keep those apart that have no row in the archive: there are few, and each list looks for them."""
+        self._rowless = Timeline()
+        for run in self._all.oldest_first():
+            if not run.archived:
+                self._rowless.add(run)
+
+    def has_row(self, run: Run, key: int) -> None:
+        """Note the key of a run's row in the archive."""
+        if self._rowless is not None and not run.archived:
+            self._rowless.remove(run)
+        run.archived = key
+        self._greatest = max(self._greatest, key)
+
+    def forget_rows(self) -> None:
+        """Know of no row any more."""
+        for run in self._runs.values():
+            run.archived = 0
+        self._greatest = 0
+        if self._rowless is not None:
+            self.keep_rowless()
 
     def add(self, run: Run) -> None:
         """Add a run."""
+        if self._rowless is not None and not run.archived:
+            self._rowless.add(run)
         self._runs[run.order[1:]] = run
         self._all.add(run)
         self._by_status[run.status].add(run)
@@ -195,6 +229,8 @@ class Runs:
 
     def remove(self, run: Run, was: ExecutionStatus) -> None:
         """Remove a run; `was` is the status with which it is listed here."""
+        if self._rowless is not None and not run.archived:
+            self._rowless.remove(run)
         del self._runs[run.order[1:]]
         self._all.remove(run)
         self._by_status[was].remove(run)
@@ -206,6 +242,11 @@ class Runs:
             self._by_status[was].remove(run)
             self._by_status[run.status].add(run)
             self.in_flight += (run.status in IN_FLIGHT) - (was in IN_FLIGHT)
+
+
+def without_row(runs: Sequence[Run], upto: int) -> Sequence[Run]:
+    """Those that have no row in the state of the archive with keys up to this."""
+    return [run for run in runs if not 0 < run.archived <= upto] if upto else runs
 
 
 def matching_among(runs: Iterable[Run], query: ExecutionQuery) -> Sequence[Run]:

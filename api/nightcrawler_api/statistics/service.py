@@ -22,7 +22,6 @@ from nightcrawler_api.executions.queries import (
     needs_archive,
     query_of,
 )
-from nightcrawler_api.executions.union import without_row
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.runs import ExecutionQuery, Run
 from nightcrawler_api.statistics.figures import figures_of, grouped, in_list_order, statistics_of
@@ -118,7 +117,7 @@ class StatisticsService:
         archived, upto = await self._history.figures(query)
         if self._cluster.others != ():
             await asyncio.to_thread(self._identify, archived)
-        return [*archived, *map(self._figures_of, without_row(index.matching(index.runs, query), upto))]
+        return [*archived, *map(self._figures_of, index.matching(index.runs, query, upto))]
 
     def _figures_of(self, run: Run) -> Figures:
         figures = figures_of(run)

@@ -1,0 +1,122 @@
+"""Rows of lists, read as one text: databases make JSON of them, which msgspec reads at once.
+
+A driver makes an object of each value, and between any two rows of SQLite it lets another thread go on: under
+load a page would wait for others fifty times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, Select, Text, and_, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from nightcrawler_api.archive.contract import ListedRow
+from nightcrawler_api.archive.rows import LISTED
+from nightcrawler_api.archive.tables import executions, workflows
+from nightcrawler_api.state.ordering import Ordering
+
+# SQLite has numbers for what is true or false, and a number may come as text: see `_exact`.
+_rows = msgspec.json.Decoder(list[ListedRow], strict=False)
+_row = msgspec.json.Decoder(ListedRow, strict=False)
+
+
+class _Listed(FunctionElement[str]):
+    """A row as lists show it, as the text of a JSON array.
+
+    For SQLAlchemy it is one thing: to look at each column takes longer than the database takes for all.
+    """
+
+    name = "listed"
+    inherit_cache = True
+    type = Text()
+
+
+@compiles(_Listed)
+def _array(_: _Listed, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_array({', '.join(_values(compiler, _exact, **options))})"
+
+
+@compiles(_Listed, "postgresql")
+def _built_array(_: _Listed, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST(json_build_array({', '.join(_values(compiler, str, **options))}) AS TEXT)"
+
+
+def _values(compiler: SQLCompiler, cost: Callable[[str], str], **options: Any) -> Iterator[str]:
+    for name in LISTED:
+        value = compiler.process(executions.c[name], **options)
+        yield cost(value) if name == "cost" else value
+    yield compiler.process(workflows.c.display_name, **options)
+
+
+def _exact(number: str) -> str:
+    """A floating-point number with all its digits: SQLite's JSON has 15, where up to 17 are needed."""
+    return f"iif({number} IS NULL, NULL, printf('%!.17g', {number}))"
+
+
+class _Together(FunctionElement[str]):
+    """Texts with commas in between, in no order."""
+
+    name = "together"
+    inherit_cache = True
+    type = Text()
+
+
+@compiles(_Together)
+def _group_concat(element: _Together, compiler: SQLCompiler, **options: Any) -> str:
+    return f"group_concat({compiler.process(element.clauses, **options)}, ',')"
+
+
+@compiles(_Together, "postgresql")
+def _string_agg(element: _Together, compiler: SQLCompiler, **options: Any) -> str:
+    return f"string_agg({compiler.process(element.clauses, **options)}, ',')"
+
+
+ROWS_OF_LISTS: Final = (
+    select(_Listed().label("listed"))
+    .select_from(executions)
+    .outerjoin(
+        workflows,
+        and_(
+            workflows.c.namespace_id == executions.c.namespace_id,
+            workflows.c.uid == executions.c.workflow_uid,
+        ),
+    )
+)
+"""Each row as lists show it, without its namespace."""
+
+
+def read(connection: Connection, found: Select[Any], namespace: str, ordering: Ordering) -> list[ListedRow]:
+    """The rows of a query of `ROWS_OF_LISTS`, all of this namespace, in the order of their list."""
+    text = connection.execute(select(_Together(found.subquery().c.listed))).scalar_one()
+    rows = _rows.decode(f"[{text or ''}]")
+    for row in rows:
+        _place(row, namespace)
+    rows.sort(key=_KEYS[ordering.field], reverse=ordering.descending)
+    return rows
+
+
+def read_each(connection: Connection, found: Select[Any], names: Mapping[int, str]) -> list[ListedRow]:
+    """The rows of a query of `ROWS_OF_LISTS` in no order, of the namespaces whose keys it adds to them."""
+    each = connection.execute(found).all()
+    return [_place(_row.decode(text), names[where]) for text, where in each]
+
+
+def _place(row: ListedRow, namespace: str) -> ListedRow:
+    """A row that has just been read, with its namespace."""
+    msgspec.structs.force_setattr(row, "namespace", namespace)
+    return row
+
+
+_KEYS: Final[dict[str, Callable[[ListedRow], Any]]] = {
+    "createdAt": attrgetter("created_at", "name"),
+    "startTime": attrgetter("started_at", "created_at", "name"),
+    "endTime": attrgetter("ended_at", "created_at", "name"),
+    "duration": lambda row: (row.ended_at - row.started_at, row.created_at, row.name),
+}
+"""What lists are sorted by."""
