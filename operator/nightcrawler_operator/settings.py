@@ -74,7 +74,8 @@ class Settings(common.CommonSettings):
     schedule_workers: Annotated[int, Ge(1), Le(256)] = Field(
         4,
         description="How many schedules, and runs that they have started, are reconciled at the same time: "
-        "a lane of their own, so that a person's run does not stand behind thousands that are due together.",
+        "a lane of their own, so that a person's run does not stand behind thousands that are due together. "
+        "One, while runs of people wait for the operator.",
     )
     catch_up_most: Annotated[int, Ge(1), Le(1000)] = Field(
         _DEFAULT.catch_up_most,
