@@ -71,6 +71,7 @@ class WorkQueue(Generic[K]):
         self._counts = counts
         self._on_none_outstanding = on_none_outstanding
         self._asked_again = asyncio.Event()
+        self._paused = 0
         self._closed = False
 
     def __len__(self) -> int:
@@ -167,13 +168,27 @@ class WorkQueue(Generic[K]):
                 raise QueueClosed
             if not self._ready:
                 continue  # `clear` has dropped the key of this permit
-            if self._may_start(len(self._processing)):
+            if not self._paused and self._may_start(len(self._processing)):
                 key = self._ready.popleft()
                 self._processing[key] = self._dirty.pop(key)
                 return key
             self._permits.release()
             self._asked_again.clear()
             await self._asked_again.wait()
+
+    async def pause(self) -> None:
+        """Let a worker wait, between two steps for its key, until that key might start now.
+
+        It goes on before any other key starts.
+        """
+        self._paused += 1
+        try:
+            while not self._closed and not self._may_start(len(self._processing) - self._paused):
+                self._asked_again.clear()
+                await self._asked_again.wait()
+        finally:
+            self._paused -= 1
+            self.ask_again()
 
     def ask_again(self) -> None:
         """Let the workers that wait ask again whether another key may be processed."""

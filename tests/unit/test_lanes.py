@@ -63,12 +63,13 @@ def test_one_scheduled_key_at_a_time_is_processed_beside_runs_of_people(
 
 
 class _Work:
-    """A reconciler that takes its time, and notes when keys began and how many of each kind there were."""
+    """A reconciler that takes its time, and notes when steps began and how many of each kind there were."""
 
     wake_delay = 0.0
 
-    def __init__(self, seconds: Mapping[type[WorkKey], float]) -> None:
+    def __init__(self, seconds: Mapping[type[WorkKey], float], *, steps: int = 1) -> None:
         self.seconds = seconds
+        self.steps = steps
         self.at_once: Counter[type[WorkKey]] = Counter()
         self.began: list[tuple[float, WorkKey, int, int]] = []
         self.controller: Controller[WorkKey]
@@ -89,10 +90,13 @@ class _Work:
         assert error is None
 
     async def reconcile(self, key: WorkKey) -> Outcome:
-        self.at_once[type(key)] += 1
-        self.began.append((now(), key, self.at_once[ScheduleKey], self.at_once[ExecutionKey]))
-        await asyncio.sleep(self.seconds[type(key)])
-        self.at_once[type(key)] -= 1
+        for step in range(self.steps):
+            if step and isinstance(key, ScheduleKey):
+                await self.lanes[Lane.SCHEDULE].pause()
+            self.at_once[type(key)] += 1
+            self.began.append((now(), key, self.at_once[ScheduleKey], self.at_once[ExecutionKey]))
+            await asyncio.sleep(self.seconds[type(key)])
+            self.at_once[type(key)] -= 1
         return Done()
 
     def add_schedules(self, count: int) -> None:
@@ -153,17 +157,17 @@ async def test_what_nobody_waits_for_does_not_hold_schedules_up() -> None:
     st.floats(0.1, 3),
     st.floats(0.1, 3),
 )
-def test_every_key_gets_its_turn_and_no_second_schedule_begins_beside_a_persons_run(
+def test_every_key_gets_its_turn_and_no_second_scheduled_step_begins_beside_a_persons_run(
     arrivals: list[tuple[float, bool]], of_schedule: float, of_run: float
 ) -> None:
     async def main() -> None:
-        work = _Work({ScheduleKey: of_schedule, ExecutionKey: of_run})
+        work = _Work({ScheduleKey: of_schedule, ExecutionKey: of_run}, steps=2)
         for number, (pause, scheduled) in enumerate(arrivals):
             await asyncio.sleep(pause)
             kind = ScheduleKey if scheduled else ExecutionKey
             work.lanes.add(kind("default", f"key-{number}"))
-        await asyncio.sleep(len(arrivals) * 6 + 10)
-        assert len({key for _, key, *_ in work.began}) == len(arrivals)
+        await asyncio.sleep(len(arrivals) * 12 + 10)
+        assert Counter(key for _, key, *_ in work.began).total() == work.steps * len(arrivals)
         for _, key, schedules, runs in work.began:
             assert not (isinstance(key, ScheduleKey) and schedules > 1 and runs > 0)
         await work.close()

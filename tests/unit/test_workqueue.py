@@ -342,6 +342,78 @@ async def test_closing_ends_refused_workers_too() -> None:
 
 
 @virtual_time
+async def test_a_paused_key_goes_on_as_soon_as_it_might_start_and_before_others() -> None:
+    most = 2
+    queue = WorkQueue[str](may_start=lambda in_process: in_process < most)
+    for key in "abc":
+        queue.add(key)
+    assert [await queue.get(), await queue.get()] == ["a", "b"]
+    waiting = asyncio.create_task(queue.get())
+    async with asyncio.timeout(0):
+        await queue.pause()  # beside the other one, it might start
+    most = 1
+    paused = asyncio.create_task(queue.pause())
+    await asyncio.sleep(1)
+    assert (paused.done(), waiting.done()) == (False, False)
+    queue.done("b")
+    async with asyncio.timeout(1):
+        await paused
+    await asyncio.sleep(1)
+    assert not waiting.done()
+    queue.done("a")
+    async with asyncio.timeout(1):
+        assert await waiting == "c"
+
+
+@virtual_time
+async def test_of_keys_that_are_all_paused_one_goes_on() -> None:
+    queue = WorkQueue[str](may_start=lambda in_process: in_process < 1 or most_keys)
+    most_keys = True
+    for key in "abc":
+        queue.add(key)
+        await queue.get()
+    most_keys = False
+    paused = [asyncio.create_task(queue.pause()) for _ in range(3)]
+    await asyncio.sleep(1)
+    assert sum(pause.done() for pause in paused) == 1
+    for _ in range(2):
+        await queue.pause()  # the one that goes on has further steps: it need not wait for the others
+    for key in "abc":
+        queue.done(key)
+    async with asyncio.timeout(1):
+        await asyncio.gather(*paused)
+
+
+@virtual_time
+async def test_a_paused_key_whose_worker_is_cancelled_holds_nothing_up() -> None:
+    most = 2
+    queue = WorkQueue[str](may_start=lambda in_process: in_process < most)
+    for key in "abc":
+        queue.add(key)
+    held = [await queue.get(), await queue.get()]
+    most = 1
+    paused = asyncio.create_task(queue.pause())
+    await asyncio.sleep(1)
+    paused.cancel()
+    await asyncio.wait([paused])
+    assert paused.cancelled()
+    for key in held:
+        queue.done(key)
+    async with asyncio.timeout(1):
+        assert await queue.get() == "c"
+
+
+@virtual_time
+async def test_closing_ends_pauses() -> None:
+    queue = WorkQueue[str](may_start=lambda _: False)
+    paused = asyncio.create_task(queue.pause())
+    await asyncio.sleep(1)
+    queue.close()
+    async with asyncio.timeout(1):
+        await paused
+
+
+@virtual_time
 async def test_what_is_outstanding_is_ready_or_processed() -> None:
     fell_to_none: list[float] = []
     queue = WorkQueue[str](counts=str.isupper, on_none_outstanding=lambda: fell_to_none.append(now()))
