@@ -72,7 +72,7 @@ class Settings(common.CommonSettings):
         16, description="How many keys (executions, workflows, leftovers) are reconciled at the same time."
     )
     schedule_workers: Annotated[int, Ge(1), Le(256)] = Field(
-        4,
+        3,
         description="How many schedules, and runs that they have started, are reconciled at the same time: "
         "a lane of their own, so that a person's run does not stand behind thousands that are due together. "
         "One, while runs of people wait for the operator.",
