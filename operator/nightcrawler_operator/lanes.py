@@ -1,16 +1,22 @@
 """The lanes of work: a queue each, with workers of its own.
 
 What schedules start goes in a lane of its own, with fewer workers: when thousands of runs are due in the same
-minute, a run that a person starts does not stand behind them.
+minute, a run that a person starts does not stand behind them. And while the operator has something to do for
+people's runs, one key of that lane is processed at a time, since both take the same API server. One always
+may be, so that schedules go on however many runs people start.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from typing import Final
 
-from nightcrawler_operator.keys import WorkKey
+from nightcrawler_operator.keys import ExecutionKey, WorkKey
 from nightcrawler_operator.workqueue import WorkQueue
+
+_BESIDE_PEOPLE: Final = 1
+"""So many keys of the schedules' lane are processed at a time while people's runs wait for the operator."""
 
 
 class Lane(Enum):
@@ -20,12 +26,26 @@ class Lane(Enum):
     SCHEDULE = "schedule"
 
 
+def may_start_scheduled(in_process: int, of_people: int) -> bool:
+    """Whether another key of the schedules' lane may be processed.
+
+    Args:
+        in_process: How many of that lane are being processed.
+        of_people: How many runs of people wait for a worker or are being processed.
+    """
+    return of_people == 0 or in_process < _BESIDE_PEOPLE
+
+
 class Lanes:
     """A queue for each lane; every key belongs to one of them."""
 
     def __init__(self, lane_of: Callable[[WorkKey], Lane]) -> None:
         self._lane_of = lane_of
-        self.queues: dict[Lane, WorkQueue[WorkKey]] = {lane: WorkQueue() for lane in Lane}
+        people = WorkQueue[WorkKey](counts=_is_run, on_none_outstanding=self._no_run_of_people_waits)
+        scheduled = WorkQueue[WorkKey](
+            may_start=lambda in_process: may_start_scheduled(in_process, people.outstanding)
+        )
+        self.queues: dict[Lane, WorkQueue[WorkKey]] = {Lane.PEOPLE: people, Lane.SCHEDULE: scheduled}
 
     def __len__(self) -> int:
         """The number of keys ready for a worker."""
@@ -85,3 +105,11 @@ class Lanes:
         """Drop all keys, accept no more, and stop the workers."""
         for queue in self.queues.values():
             queue.close()
+
+    def _no_run_of_people_waits(self) -> None:
+        self.queues[Lane.SCHEDULE].ask_again()
+
+
+def _is_run(key: WorkKey) -> bool:
+    """Whether it is a run: nobody waits for the rest, such as finished Jobs to be deleted."""
+    return isinstance(key, ExecutionKey)

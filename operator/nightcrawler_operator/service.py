@@ -98,6 +98,7 @@ class Operator:
             time_left=self.election.time_left,
             metrics=self.telemetry,
             on_outcome=self._scheduled,
+            turn=self.lanes[Lane.SCHEDULE].pause,
         )
         self.controller = Controller(
             self.lanes, self._reconcilers(), metrics=self.telemetry, leads=lambda: self.election.is_leader

@@ -68,9 +68,10 @@ class Settings(CommonSettings):
         16, description="How many keys (executions, workflows, leftovers) are reconciled at the same time."
     )
     schedule_workers: Annotated[int, Ge(1), Le(256)] = Field(
-        4,
+        3,
         description="How many schedules, and runs that they have started, are reconciled at the same time, "
-        "beside the other keys: a run that a person starts does not wait for thousands that are due at once.",
+        "beside the other keys: a run that a person starts does not wait for thousands that are due at once. "
+        "While such a run waits, one of them goes on and the others pause.",
     )
     catch_up_most: Annotated[int, Ge(1), Le(1000)] = Field(
         _DEFAULT.catch_up_most,

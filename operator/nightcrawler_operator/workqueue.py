@@ -15,7 +15,7 @@ import heapq
 import itertools
 import random
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -31,13 +31,28 @@ class QueueClosed(Exception):
 
 
 class WorkQueue(Generic[K]):
-    """Keys to process, now or later. A worker takes one with `get` and finishes with `done`."""
+    """Keys to process, now or later. A worker takes one with `get` and finishes with `done`.
 
-    def __init__(self) -> None:
+    Args:
+        may_start: Whether another key may be processed while so many are; asked again after each `done` and
+            `ask_again`.
+        counts: Which keys `outstanding` counts.
+        on_none_outstanding: Called when `outstanding` has fallen to 0.
+    """
+
+    def __init__(
+        self,
+        *,
+        may_start: Callable[[int], bool] = lambda _: True,
+        counts: Callable[[K], bool] = lambda _: False,
+        on_none_outstanding: Callable[[], None] = lambda: None,
+    ) -> None:
         self.added = 0
         """How many keys were ever added; one that was queued already does not count again."""
         self.retried = 0
         """How many retries were ever requested."""
+        self.outstanding = 0
+        """How many of the keys that count are ready for a worker or being processed."""
         self._ready: deque[K] = deque()
         # One permit for each key in `_ready`; the semaphore wakes one worker a key, in turn.
         self._permits = asyncio.Semaphore(0)
@@ -52,6 +67,11 @@ class WorkQueue(Generic[K]):
         # Keys need not be comparable: of two with the same deadline, the one added first goes first.
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
+        self._may_start = may_start
+        self._counts = counts
+        self._on_none_outstanding = on_none_outstanding
+        self._asked_again = asyncio.Event()
+        self._paused = 0
         self._closed = False
 
     def __len__(self) -> int:
@@ -86,6 +106,7 @@ class WorkQueue(Generic[K]):
         self._dirty[key] = asyncio.get_running_loop().time()
         if key not in self._processing:
             self._enqueue(key)
+            self._count(key, 1)
 
     def add_at(self, key: K, moment: float) -> None:
         """Queue a key at a moment; an earlier one that it already has stands."""
@@ -145,20 +166,47 @@ class WorkQueue(Generic[K]):
             if self._closed:
                 self._permits.release()
                 raise QueueClosed
-            if self._ready:  # otherwise `clear` has dropped the key of this permit
+            if not self._ready:
+                continue  # `clear` has dropped the key of this permit
+            if not self._paused and self._may_start(len(self._processing)):
                 key = self._ready.popleft()
                 self._processing[key] = self._dirty.pop(key)
                 return key
+            self._permits.release()
+            self._asked_again.clear()
+            await self._asked_again.wait()
+
+    async def pause(self) -> None:
+        """Let a worker wait, between two steps for its key, until that key might start now.
+
+        It goes on before any other key starts.
+        """
+        self._paused += 1
+        try:
+            while not self._closed and not self._may_start(len(self._processing) - self._paused):
+                self._asked_again.clear()
+                await self._asked_again.wait()
+        finally:
+            self._paused -= 1
+            self.ask_again()
+
+    def ask_again(self) -> None:
+        """Let the workers that wait ask again whether another key may be processed."""
+        self._asked_again.set()
 
     def done(self, key: K) -> None:
         """Finish a key that `get` returned; if it was added meanwhile, it is queued again."""
         del self._processing[key]
         if key in self._dirty:
             self._enqueue(key)
+        else:
+            self._count(key, -1)
+        self.ask_again()
 
     def clear(self) -> None:
         """Drop all keys but those being processed: another replica leads."""
-        self._ready.clear()
+        while self._ready:
+            self._count(self._ready.popleft(), -1)
         self._dirty.clear()
         self._failures.clear()
         self._heap.clear()
@@ -173,10 +221,17 @@ class WorkQueue(Generic[K]):
         self._closed = True
         # Each worker that takes this permit releases it for the next.
         self._permits.release()
+        self.ask_again()
 
     def _enqueue(self, key: K) -> None:
         self._ready.append(key)
         self._permits.release()
+
+    def _count(self, key: K, change: int) -> None:
+        if self._counts(key):
+            self.outstanding += change
+            if self.outstanding == 0:
+                self._on_none_outstanding()
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop, moment: float) -> None:
         if self._timer is not None:

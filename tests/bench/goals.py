@@ -187,7 +187,8 @@ GOALS: Final[Mapping[str, RowGoals]] = {
         "Schedules",
         "5,000 workflows with a schedule are due in the same minute. Before that, with nothing to do: the "
         "operator's memory, and its CPU time a second, for 1,000 of them. Then from the scheduled time until "
-        "the last run was created; and meanwhile a person's runs, one after another, as in Start.",
+        "the last run was created; and meanwhile a person's runs, of which one is started every quarter of a "
+        "second, as before that.",
         (
             Figure(key="created_s", name="last run created", unit="s", goal=60),
             _ms("manual_p50_ms", "a person's run meanwhile, p50", None, None),

@@ -37,6 +37,10 @@ WHERE: Final = ("default", "wf")
 _MAX_ROUNDS: Final = 500
 
 
+async def _at_once() -> None:
+    """What a step of a reconcile waits for: nothing here."""
+
+
 @dataclass(frozen=True)
 class Action:
     """One action of a test."""
@@ -64,6 +68,7 @@ class SchedulingReplica(WorkLoop):
             time_left=lambda: math.inf,
             metrics=NoMetrics(),
             on_outcome=lambda *_: None,
+            turn=_at_once,
         )
         self.duties = DutyReconciler(
             self.store, self.cluster, LIMITS, metrics=NoMetrics(), on_settled=lambda _: None

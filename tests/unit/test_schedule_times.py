@@ -49,6 +49,20 @@ def backward(times: Times, begin: datetime, end: datetime) -> list[datetime]:
     return found[::-1]
 
 
+@given(
+    st.sampled_from(LINES),
+    st.integers(0, 3 * 365 * 86_400 * 10**6).map(
+        lambda since: datetime(2024, 1, 1, tzinfo=UTC) + timedelta(microseconds=since)
+    ),
+)
+def test_within_a_minute_the_next_time_and_the_last_one_stay_the_same(line: str, moment: datetime) -> None:
+    times, minute = CronTimes(line, UTC), moment.replace(second=0, microsecond=0)
+    for passed in (timedelta(microseconds=1), moment - minute, timedelta(seconds=59, microseconds=999_999)):
+        assert times.after(minute + passed) == times.after(minute)
+        if passed:
+            assert times.before(minute + passed) == times.before(minute + timedelta(minutes=1))
+
+
 def test_times_are_those_of_the_wall_clock_through_every_kind_of_clock_change() -> None:
     kinds = list(changes_of_clocks(2010, 2027))
     assert len(kinds) > 30

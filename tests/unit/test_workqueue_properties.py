@@ -22,13 +22,17 @@ keys = st.sampled_from("abcde")
 spans = st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.0, 7.0])
 
 
+def _counts(key: str) -> bool:
+    return key in "ab"
+
+
 class QueueAgainstModel(RuleBasedStateMachine):
     """The queue beside a model of lists, sorted at every step."""
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = looptime.new_event_loop()
-        self.queue = WorkQueue[str]()
+        self.queue = WorkQueue[str](counts=_counts)
         self.line: list[str] = []
         self.again: set[str] = set()
         self.held: set[str] = set()
@@ -116,6 +120,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
     def counts_agree(self) -> None:
         counts = (len(self.queue), self.queue.in_process, self.queue.delayed)
         assert counts == (len(self.line), len(self.held), len(self.later))
+        assert self.queue.outstanding == sum(map(_counts, [*self.line, *self.held]))
 
 
 QueueAgainstModel.TestCase.settings = settings(deadline=None, stateful_step_count=60)

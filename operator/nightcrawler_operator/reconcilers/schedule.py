@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -51,7 +51,10 @@ class Metrics(Protocol):
 
 
 class ScheduleReconciler:
-    """Records what becomes of the times of a workflow's schedule, and creates their runs."""
+    """Records what becomes of the times of a workflow's schedule, and creates their runs.
+
+    `turn` is awaited between two steps: it returns when the next one may be taken.
+    """
 
     wake_delay = 0.0
 
@@ -64,6 +67,7 @@ class ScheduleReconciler:
         time_left: Callable[[], float],
         metrics: Metrics,
         on_outcome: Callable[[WorkflowView, OutcomeView], None],
+        turn: Callable[[], Awaitable[None]],
     ) -> None:
         self._store = store
         self._cluster = cluster
@@ -71,6 +75,7 @@ class ScheduleReconciler:
         self._time_left = time_left
         self._metrics = metrics
         self._on_outcome = on_outcome
+        self._turn = turn
 
     def all_keys(self) -> list[ScheduleKey]:
         """Every workflow that has a schedule, or has had one."""
@@ -91,7 +96,9 @@ class ScheduleReconciler:
         where = (key.namespace, key.name)
         looked_up: dict[str, ScheduledRun | None] = {}
         fresh = False
-        for _ in range(_STEPS):
+        for step in range(_STEPS):
+            if step:
+                await self._turn()
             workflow = self._cluster.workflows.get(where)
             if workflow is None:
                 return Done()

@@ -3,11 +3,14 @@
 - `mb_per_1000` and `cpu_ms_per_1000`: the operator's memory, and its CPU time a second, at rest.
 - `created_s`: from the scheduled time until the last run was created, in whole seconds.
 - `idle_p50_ms` and `manual_p50_ms`: a person's run, from the accepted request to its Pod, before, meanwhile.
+  People start one every quarter of a second, both times and however long the one before takes: back to back
+  they would load the machine the more, the sooner they start.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -29,6 +32,8 @@ from tests.bench.usage import Meter
 
 _OPERATOR: Final = NIGHTCRAWLER.name
 _WARM: Final = 10
+_EVERY: Final = 0.25
+"""Seconds from one start by a person to the next."""
 _REST: Final = 20.0
 _DUE: Final = "due-"
 """What the names of workflows with a schedule begin with, and those of their runs."""
@@ -42,9 +47,7 @@ async def measure(sizes: Sizes) -> Measured:
         mine = await define(here, "mine", chain(1, 0.1))
         for number in range(_WARM):
             await first_pod(here, seen, mine, f"warm-{number}")
-        idle = [
-            await first_pod(here, seen, mine, f"idle-{number}") for number in range(sizes.schedule_starts)
-        ]
+        idle = await _starts(here, seen, mine, "idle", lambda done: done < sizes.schedule_starts)
         empty = (await quiet_pss(here, (_OPERATOR,)))[_OPERATOR]
         due = _due(sizes.schedules)
         await _apply(here, sizes.schedules, due)
@@ -55,7 +58,7 @@ async def measure(sizes: Sizes) -> Measured:
         assert utcnow() < due, "they were due before all was measured"
         await asyncio.sleep((due - utcnow()).total_seconds())
         meter = Meter(here.processes)
-        meanwhile = await _meanwhile(here, seen, mine, sizes.schedules)
+        meanwhile = await _starts(here, seen, mine, "meanwhile", lambda _: _begun(seen) < sizes.schedules)
         usage = meter.read()
         runs = await _scheduled(here)
         await seen.until_ended([run.metadata.name for run in runs], _PATIENCE)
@@ -99,16 +102,22 @@ async def _apply(here: Site, count: int, due: datetime) -> None:
     await side_by_side(one(number) for number in range(count))
 
 
-async def _meanwhile(here: Site, seen: Seen, mine: Defined, count: int) -> list[float]:
-    """A person's runs, one after another, until all scheduled runs have been created.
+async def _starts(
+    here: Site, seen: Seen, mine: Defined, prefix: str, more: Callable[[int], bool]
+) -> list[float]:
+    """Start runs as people do, while `more` of their number so far; how long each took to its first Pod."""
+    loop = asyncio.get_running_loop()
+    began, started = loop.time(), list[asyncio.Task[float]]()
+    async with asyncio.timeout(_PATIENCE), asyncio.TaskGroup() as group:
+        while more(len(started)):
+            started.append(group.create_task(first_pod(here, seen, mine, f"{prefix}-{len(started)}")))
+            await asyncio.sleep(began + len(started) * _EVERY - loop.time())
+    return [start.result() for start in started]
 
-    They are counted as the watch reports them: lists of thousands would load the API server, too.
-    """
-    waits: list[float] = []
-    async with asyncio.timeout(_PATIENCE):
-        while sum(name.startswith(_DUE) for name in seen.begun) < count:
-            waits.append(await first_pod(here, seen, mine, f"meanwhile-{len(waits)}"))
-    return waits
+
+def _begun(seen: Seen) -> int:
+    """How many scheduled runs the watch has reported: lists of thousands would load the API server, too."""
+    return sum(name.startswith(_DUE) for name in seen.begun)
 
 
 async def _scheduled(here: Site) -> list[ExecutionView]:
