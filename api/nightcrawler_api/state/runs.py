@@ -338,6 +338,3 @@ _FIXED: Final[Mapping[str, SortKey[Timed]]] = {
 def sort_values(now: datetime) -> Mapping[str, SortKey[Timed]]:
     """What executions are sorted by, other than creation."""
     return {**_FIXED, "duration": _Durations(now.timestamp())}
-
-
-EXECUTION_SORTS: Final = ("createdAt", "startTime", "endTime", "duration")
