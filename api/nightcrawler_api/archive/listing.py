@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Select, Text, and_, select
+from sqlalchemy import Connection, Select, Text, and_, func, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -59,24 +59,6 @@ def _exact(number: str) -> str:
     return f"iif({number} IS NULL, NULL, printf('%!.17g', {number}))"
 
 
-class _Together(FunctionElement[str]):
-    """Texts with commas in between, in no order."""
-
-    name = "together"
-    inherit_cache = True
-    type = Text()
-
-
-@compiles(_Together)
-def _group_concat(element: _Together, compiler: SQLCompiler, **options: Any) -> str:
-    return f"group_concat({compiler.process(element.clauses, **options)}, ',')"
-
-
-@compiles(_Together, "postgresql")
-def _string_agg(element: _Together, compiler: SQLCompiler, **options: Any) -> str:
-    return f"string_agg({compiler.process(element.clauses, **options)}, ',')"
-
-
 ROWS_OF_LISTS: Final = (
     select(_Listed().label("listed"))
     .select_from(executions)
@@ -93,7 +75,7 @@ ROWS_OF_LISTS: Final = (
 
 def read(connection: Connection, found: Select[Any], namespace: str, ordering: Ordering) -> list[ListedRow]:
     """The rows of a query of `ROWS_OF_LISTS`, all of this namespace, in the order of their list."""
-    text = connection.execute(select(_Together(found.subquery().c.listed))).scalar_one()
+    text = connection.execute(select(func.aggregate_strings(found.subquery().c.listed, ","))).scalar_one()
     rows = _rows.decode(f"[{text or ''}]")
     for row in rows:
         _place(row, namespace)
