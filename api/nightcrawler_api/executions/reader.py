@@ -169,8 +169,8 @@ class ExecutionReader:
         if isinstance(one, Run):
             return row(one, now, None)
         beside = self._beside(one)
-        if one.shown is None or one.shown[0] != beside:
-            one.shown = (beside, msgspec.Raw(msgspec.json.encode(row(one, now, beside))))
+        if one.shown is None or one.shown[0] != (row, beside):
+            one.shown = ((row, beside), msgspec.Raw(msgspec.json.encode(row(one, now, beside))))
         return cast("R", one.shown[1])
 
     def _row(self, one: Listed, now: datetime, beside: _Beside | None = None) -> Execution:

@@ -21,7 +21,7 @@ Cached = Callable[[int], Sequence[Run]]
 _SLACK: Final = 100
 """Rows beyond a page that are read, in case as many cached executions stand among them."""
 _MOST_READS: Final = 20
-ANY_KEY: Final = 2**63
+_ANY_KEY: Final = 2**63
 
 
 Listed = Run | ArchivedRun
@@ -43,7 +43,7 @@ async def part_of_both(
     value = sort_values(now).get(ordering.field)
     end = offset + limit + 1
     # Of a list that is read from its beginning, as with a cursor, no rows but those of the page are needed.
-    low = skip = max(offset - len(cached(ANY_KEY)), 0) if offset else 0
+    low = skip = max(offset - len(cached(_ANY_KEY)), 0) if offset else 0
     high = offset
     most = limit + 1 + (offset - skip if offset - skip <= _SLACK else 0)
     for _ in range(_MOST_READS):
