@@ -1,4 +1,4 @@
-"""`NIGHTCRAWLER_*` environment variables: how settings are read from them, and what is said of unusable ones.
+"""Reads settings from `NIGHTCRAWLER_*` environment variables; an invalid value is an error in one sentence.
 
 An empty variable counts as unset, because the chart renders an unset value as one.
 """

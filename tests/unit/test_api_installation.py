@@ -1,4 +1,4 @@
-"""What is said of the installation: by the Lease of the operator, by the caches, and when nothing answers."""
+"""The status of the installation: from the operator's Lease, from the caches, and when nothing answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages on the wire, to real receivers: what arrives, what is refused, and what is said of it."""
+"""Messages on the wire, to real receivers: what arrives, what is refused, and how that is recorded."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ class Runs:
         self.in_flight = 0
         """How many have not ended; a counter, because filters read it for every workflow."""
         self._rowless: Timeline[Run] | None = None
-        """Those of which no row in the archive is known, if they are kept apart."""
+        """The executions without a known row in the archive; None if they are not kept apart."""
         self._greatest = 0
         """The greatest key of a known row."""
 

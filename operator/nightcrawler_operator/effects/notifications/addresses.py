@@ -68,7 +68,7 @@ async def lookup(host: str, port: int, *, internal: bool) -> list[ResolveResult]
 
 
 def not_public(address: str) -> DeliveryError:
-    """What is said of a receiver whose address is not public."""
+    """The message about a receiver whose address is not public."""
     return DeliveryError(
         f"the receiver's address {address} is not public, and this installation allows no others", final=True
     )
