@@ -66,8 +66,8 @@ class ArchivedRun:
         order: Its place by creation.
         started: When it started, in seconds since 1970; if no step has, its creation.
         ended: When it ended, in seconds since 1970.
-        shown: What its JSON in a list depends on beside the row, and that JSON. A page that several callers ask
-            for is read once, and so its runs are made into JSON once.
+        shown: What its JSON in a list depends on beside the row, and that JSON. A page that several callers
+            ask for is read once, and so its runs are made into JSON once.
     """
 
     __slots__ = ("_make", "ended", "order", "row", "shown", "started")
