@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import aiohttp
 import msgspec
 
 from nightcrawler_api.archive import writing
@@ -37,6 +38,8 @@ from tests.support.postgres import a_server
 
 _BATCH: Final = 500
 _WARM_SECONDS: Final = 5.0
+_ARCHIVED_WITHIN: Final = 120
+"""Seconds: fewer than a minute for 5,000 on PostgreSQL."""
 _KINDS: Final[tuple[Answered, ...]] = ("page", "deep", "cursor", "search")
 
 
@@ -59,7 +62,7 @@ async def measure(sizes: Sizes) -> Measured:
         for name, url, tidy in _databases(here):
             await _archive(here, url, sizes, workflows, of, now)
             await here.start_facade(keep="archive", archive_url=url)
-            await _until_all_are_shown(here, sizes)
+            await _until_all_are_archived(here, sizes)
             tidy()
             await _visit(here, sizes, _WARM_SECONDS, runs)
             found[name] = await _visit(here, sizes, sizes.list_seconds, runs)
@@ -148,7 +151,14 @@ def _ended(number: int, of: Defined, now: datetime) -> ExecutionView:
     return msgspec.convert(body | {"status": status}, ExecutionView, strict=False)
 
 
-async def _until_all_are_shown(here: Site, sizes: Sizes) -> None:
-    """Wait until the facade has archived what the cluster has, and lists all."""
+async def _until_all_are_archived(here: Site, sizes: Sizes) -> None:
+    """Wait until the facade has archived what has ended in the cluster, and lists all."""
     await until_it_says(f"{here.facade_url}/api/executions?limit=1", "total", sizes.archive_runs)
     await until_it_says(f"{here.facade_url}/api/workflows?pageSize=1", "total", sizes.archive_workflows)
+    written = f"nightcrawler_api_archive_written_total {sizes.archive_cached - sizes.list_live:.1f}"
+    async with aiohttp.ClientSession() as session, asyncio.timeout(_ARCHIVED_WITHIN):
+        while True:
+            async with session.get(f"{here.facade_url}/metrics") as answer:
+                if written in (await answer.text()).splitlines():
+                    return
+            await asyncio.sleep(0.5)
