@@ -18,6 +18,11 @@ def to_wire(moment: datetime) -> str:
     return f"{moment.astimezone(UTC).isoformat('T', 'seconds')[:_SECONDS]}Z"
 
 
+def seconds_to_wire(seconds: int) -> str:
+    """The same of whole seconds since 1970."""
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:_SECONDS]}Z"
+
+
 def to_wire_micro(moment: datetime) -> str:
     """Kubernetes' MicroTime, as Leases have it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -64,7 +64,7 @@ async def test_rows_of_each_namespace_are_found_by_names_that_others_have_too(ar
         figures, _ = await made.reader.figures(ExecutionQuery())
         assert sorted(one.namespace for one in figures) == [NAMESPACE, OTHER]
         page = await made.reader.page(ExecutionQuery(ordering=NEWEST_FIRST), None, skip=0, most=9)
-        assert [one.view.metadata.key for one in page.rows] == [(OTHER, "run"), (NAMESPACE, "run")]
+        assert [one.order[1:] for one in page.rows] == [(OTHER, "run"), (NAMESPACE, "run")]
         assert await ids(made, namespace=OTHER) == ["run"]
         # A later run of the name in one of them is none in the other.
         made.cluster.cache_execution(execution("run", uid="uid-3", namespace=OTHER, phase="Running"))
@@ -149,7 +149,7 @@ async def test_pages_of_several_namespaces_are_of_one_list(
             query = ExecutionQuery(ordering=replace(ordering, after=after))
             page = await made.reader.page(query, None, skip=skip, most=3)
             assert page.total == len(there)
-            return [one.view.metadata.key for one in page.rows]
+            return [one.order[1:] for one in page.rows]
 
         for skip in range(len(there) + 1):
             assert await keys(None, skip) == expected[skip : skip + 3]

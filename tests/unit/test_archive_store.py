@@ -15,18 +15,21 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, event, func, select
 
 from nightcrawler_api.archive import reading, rows, tables, writing
-from nightcrawler_api.archive.contract import ArchivedRevision, alias
-from nightcrawler_api.executions import presenter
+from nightcrawler_api.archive.contract import ArchivedRevision, ListedRow, alias
+from nightcrawler_api.executions import archived, presenter
+from nightcrawler_api.executions.archived import Beside
+from nightcrawler_api.executions.presenter import Named
 from nightcrawler_api.state.ordering import NEWEST_FIRST
 from nightcrawler_api.state.runs import ExecutionQuery
 from nightcrawler_crds import names
 from nightcrawler_crds.kube.reading import from_body
-from nightcrawler_crds.kube.views import CostView, ExecutionView
+from nightcrawler_crds.kube.views import ExecutionView
 from tests.support import fullobjects
 from tests.support.archives import NAMESPACE, NOW, PLACE, Desk, desk, sqlite_archive
 from tests.support.views import at, execution, workflow
 
 TEXT = st.text(max_size=20)
+BESIDE = Beside("run", archived=False, workflow=Named("Training", deleted=False))
 
 
 def ended(name: str, phase: str = "Completed", **given: Any) -> ExecutionView:
@@ -83,6 +86,48 @@ def test_an_execution_comes_back_as_it_was(
     assert back == msgspec.structs.replace(view, status=msgspec.structs.replace(view.status, steps=clean))
 
 
+@given(
+    st.sampled_from(["Completed", "Failed", "Cancelled"]),
+    st.none() | st.text(st.characters(exclude_characters="\x00"), max_size=20),
+    st.none() | st.sampled_from(["2025-07-10T14:44:59.999999Z", "2025-07-10T15:00:01Z"]),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "cost": st.sampled_from([{"amount": 0.0}, {"amount": 1.25, "currency": "EUR"}]),
+            "resourceUsage": st.sampled_from([{"cpu": 48, "memory": 0}, {"gpu": 7}]),
+            "environment": st.sampled_from(["", "here"]),
+            "progress": st.sampled_from(["", "1/2"]),
+        },
+    ),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "executor": st.sampled_from(["Jane", "system:schedule"]),
+            "environment": st.just("there"),
+            "trigger": st.sampled_from(
+                [
+                    {"type": "Schedule", "scheduledTime": "2025-07-10T14:44:00Z"},
+                    {"type": "Rerun", "rerunOf": "exec-1"},
+                ]
+            ),
+        },
+    ),
+)
+def test_an_archived_run_is_shown_as_the_cluster_shows_it(
+    phase: str, message: str | None, began: str | None, status: dict[str, Any], spec: dict[str, Any]
+) -> None:
+    view = ended("run", phase, message=message, startTime=began, spec=spec, **status)
+    row = rows.execution_row(view, NOW)
+    listed = ListedRow(
+        id=1, superseded=False, display_name=None, **{name: row[name] for name in rows.LISTED if name in row}
+    )
+
+    assert archived.row(listed, BESIDE, "me") == presenter.row(view, "me", NOW)
+    assert archived.row_of_workflow(listed, BESIDE, "me") == presenter.row_of_workflow(
+        view, BESIDE.workflow, "me", NOW
+    )
+
+
 def test_whatever_is_recorded_of_a_run_comes_back() -> None:
     view = from_body(fullobjects.execution(), ExecutionView)
     made = [SimpleNamespace(**row) for row in rows.step_rows(view, ())]
@@ -115,7 +160,7 @@ async def test_lists_show_what_a_run_has_cost(archive_url: str) -> None:
             ended("a", cost={"amount": 0.1, "currency": "EUR"}), ended("b", cost={"amount": 2}), ended("c")
         )
         page = await made.reader.page(ExecutionQuery(), None, skip=0, most=10)
-        shown = {one.row.name: presenter.row(one.view, "", NOW).get("cost") for one in page.rows}
+        shown = {one.row.name: archived.row(one.row, BESIDE, "").get("cost") for one in page.rows}
         assert shown == {"a": {"amount": 0.1, "currency": "EUR"}, "b": {"amount": 2.0}, "c": None}
 
 
@@ -137,11 +182,10 @@ async def test_lists_show_every_text_and_amount_as_it_is(archive_url: str, other
             await made.archive(run)
         page = await made.reader.page(ExecutionQuery(), None, skip=0, most=10)
         assert len(page.rows) == 1 + len(others)
+        assert {one.row.namespace for one in page.rows} == {NAMESPACE, *others}
         for one in page.rows:
-            assert one.view.metadata.namespace == one.row.namespace
-            assert (one.view.status.message, one.view.status.progress) == (text, "1/3")
-            assert one.view.status.cost == CostView(0.1 + 0.2, "null")
-            assert one.view.spec.executor == "null"
+            assert (one.row.message, one.row.progress) == (text, "1/3")
+            assert (one.row.cost, one.row.currency, one.row.executor) == (0.1 + 0.2, "null", "null")
 
 
 async def test_lists_and_details_show_what_a_run_has_used(archive_url: str) -> None:
@@ -156,7 +200,7 @@ async def test_lists_and_details_show_what_a_run_has_used(archive_url: str) -> N
         run = ended("a", steps={"one": step}, resourceUsage={"cpu": 48, "gpu": 0})
         await made.archive(run, ended("b"))
         page = await made.reader.page(ExecutionQuery(), None, skip=0, most=10)
-        shown = {one.row.name: presenter.row(one.view, "", NOW).get("resourceUsage") for one in page.rows}
+        shown = {one.row.name: archived.row(one.row, BESIDE, "").get("resourceUsage") for one in page.rows}
         assert shown == {"a": {"cpu": 48, "gpu": 0}, "b": None}
         found = await made.reader.execution(NAMESPACE, "a", None)
         assert found is not None
@@ -340,7 +384,7 @@ async def test_a_text_that_postgresql_does_not_take_is_stored_without_what_it_re
             ended("run", "Failed", message=text, steps={text: {"phase": "Failed", "message": text}})
         )
         page = await made.reader.page(ExecutionQuery(), None, skip=0, most=1)
-        assert page.rows[0].view.status.message == text.replace("\x00", "\ufffd")
+        assert page.rows[0].row.message == text.replace("\x00", "\ufffd")
 
 
 async def test_statistics_are_read_from_an_index_alone(tmp_path: Path) -> None:

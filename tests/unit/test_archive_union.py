@@ -115,7 +115,7 @@ def in_order(there: Sequence[Case], query: ExecutionQuery) -> list[Key]:
 
 
 def keys(part: Part[Listed]) -> list[Key]:
-    return [entry.view.metadata.key for entry in part.entries]
+    return [entry.order[1:] for entry in part.entries]
 
 
 def names(part: Part[Listed]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -70,26 +70,19 @@ class ArchivedRun:
             ask for is read once, and so its runs are made into JSON once.
     """
 
-    __slots__ = ("_make", "ended", "order", "row", "shown", "started")
+    __slots__ = ("ended", "order", "row", "shown", "started")
 
-    def __init__(self, row: ListedRow, make: Callable[[ListedRow], ExecutionView]) -> None:
-        """`make` makes its view, once that is asked for: more runs are read than are shown."""
+    def __init__(self, row: ListedRow) -> None:
         self.row = row
         self.order: Order = (row.created_at / 1e6, row.namespace, row.name)
         self.started = row.started_at / 1e6
         self.ended = row.ended_at / 1e6
         self.shown: tuple[object, msgspec.Raw] | None = None
-        self._make = make
 
     @property
     def has_started(self) -> bool:
         """Whether its duration is known: of what has ended it is."""
         return True
-
-    @property
-    def view(self) -> ExecutionView:
-        """What lists show of it, and no more; made each time, as to keep it takes more than the row does."""
-        return self._make(self.row)
 
     def id_beside(self, cached: ExecutionView | None) -> str:
         """Its id where the cluster has this run of its name."""

@@ -127,7 +127,7 @@ class ArchiveReader:
                 connection, scopes, owner, skip=skip, most=most, total=total, near=known or None
             )
             place = Place(skip, first, state.name, state.removals, state.upto) if first else None
-            return ArchivedPage([ArchivedRun(row, rows.listed) for row in found], total, state.upto), place
+            return ArchivedPage([ArchivedRun(row) for row in found], total, state.upto), place
 
         (page, place), state = await self._ask(ask)
         if not query.tags:

@@ -17,18 +17,12 @@ from nightcrawler_api.executions.presenter import failure_of
 from nightcrawler_api.state.index import owner_of
 from nightcrawler_api.state.statuses import created, ended, execution_status, started
 from nightcrawler_crds import defaults
-from nightcrawler_crds.kube.metadata import Meta
 from nightcrawler_crds.kube.views import (
     AttemptView,
-    CostView,
-    ExecutionSpecView,
-    ExecutionStatusView,
     ExecutionView,
     ResourceUsageView,
     StepStatusView,
-    Trigger,
     UsageView,
-    WorkflowRef,
     WorkflowView,
 )
 
@@ -157,35 +151,6 @@ def step_rows(execution: ExecutionView, order: Sequence[str]) -> list[Row]:
 
 LISTED: Final = ListedRow.__struct_fields__[:-2]
 """The columns of `executions` among them, in their order."""
-
-
-def listed(row: ListedRow) -> ExecutionView:
-    """An execution as lists show it, from its row."""
-    began = moment(row.started_at)
-    return ExecutionView(
-        metadata=Meta(
-            name=row.name,
-            namespace=row.namespace,
-            uid=row.uid,
-            creation_timestamp=moment(row.created_at),
-        ),
-        spec=ExecutionSpecView(
-            workflow_ref=WorkflowRef(name=row.workflow),
-            executor=row.executor,
-            trigger=Trigger(row.trigger, _moment(row.scheduled_at), row.rerun_of),
-        ),
-        status=ExecutionStatusView(
-            phase=_PHASES[row.status],
-            message=row.message,
-            environment=row.environment,
-            revision=row.revision,
-            start_time=None if row.wait is None else began,
-            completion_time=moment(row.ended_at),
-            progress=row.progress,
-            cost=None if row.cost is None else CostView(row.cost, row.currency),
-            resource_usage=_resource_usage.decode(row.usage) if row.usage else None,
-        ),
-    )
 
 
 def whole(document: str, steps: Iterable[Any]) -> ExecutionView:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from nightcrawler_api.estimates import Expected
 from nightcrawler_api.executions.live import NOTHING, Live
@@ -27,11 +26,19 @@ from nightcrawler_api.state.index import WorkflowEntry
 from nightcrawler_api.state.statuses import ended, execution_status, has_started, started, step_status
 from nightcrawler_crds import clock, names, words
 from nightcrawler_crds.kube.noticeviews import NoticeView
-from nightcrawler_crds.kube.views import ExecutionView, PlacementView, StepStatusView, UsageView
+from nightcrawler_crds.kube.views import (
+    ExecutionView,
+    PlacementView,
+    ResourceUsageView,
+    StepStatusView,
+    UsageView,
+)
 from nightcrawler_crds.plaintext import plain
 from nightcrawler_crds.v1alpha1 import conditions
 
 _RESOURCES: Final = ("cpu", "memory", "gpu")
+NO_REASON: Final = "the execution failed"
+"""The error of one that says no more."""
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 StepLogs = Mapping[str, tuple[Sequence[LogLine], str]]
@@ -100,7 +107,7 @@ def row(execution: ExecutionView, default_user: str, now: datetime) -> Execution
         "id": execution.metadata.name,
         "status": execution_status(execution),
         "startTime": clock.to_wire(started(execution)),
-        "executor": _executor(execution, default_user),
+        "executor": executor_of(execution.spec.trigger.type, execution.spec.executor, default_user),
     }
     if (end := ended(execution)) is not None:
         shown["endTime"] = clock.to_wire(end)
@@ -124,28 +131,32 @@ def row(execution: ExecutionView, default_user: str, now: datetime) -> Execution
     if scheduled := execution.spec.trigger.scheduled_time:
         shown["scheduledTime"] = clock.to_wire(scheduled)
     if status.resource_usage is not None:
-        shown["resourceUsage"] = _used({what: getattr(status.resource_usage, what) for what in _RESOURCES})
+        shown["resourceUsage"] = used(status.resource_usage)
     return shown
 
 
 def _figures(usage: UsageView, kind: Literal["average", "peak"]) -> ResourceUsage:
     found = {what: getattr(usage, what) for what in _RESOURCES}
-    return _used({what: figure and getattr(figure, kind) for what, figure in found.items()})
+    return _percentages({what: figure and getattr(figure, kind) for what, figure in found.items()})
 
 
-def _used(percentages: Mapping[str, int | None]) -> ResourceUsage:
-    return cast("ResourceUsage", {what: value for what, value in percentages.items() if value is not None})
+def used(usage: ResourceUsageView) -> ResourceUsage:
+    """What an execution has used."""
+    return _percentages({what: getattr(usage, what) for what in _RESOURCES})
 
 
-def _executor(execution: ExecutionView, default_user: str) -> str:
-    spec = execution.spec
-    if spec.trigger.type == "Schedule" and spec.executor == names.SCHEDULE_EXECUTOR:
+def _percentages(found: Mapping[str, int | None]) -> ResourceUsage:
+    return cast("ResourceUsage", {what: value for what, value in found.items() if value is not None})
+
+
+def executor_of(trigger: str, executor: str | None, default_user: str) -> str:
+    """Who is shown as the executor of what a trigger of this type has started."""
+    if trigger == "Schedule" and executor == names.SCHEDULE_EXECUTOR:
         return SCHEDULED
-    return spec.executor or default_user
+    return executor or default_user
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(NamedTuple):
     """The workflow of an execution as lists show it: its name, if it is known, and whether it is gone."""
 
     name: str | None
@@ -354,4 +365,4 @@ def failure_of(execution: ExecutionView) -> str:
     failed = [
         step.message for step in execution.status.steps.values() if step.phase == "Failed" and step.message
     ]
-    return failed[0] if failed else "the execution failed"
+    return failed[0] if failed else NO_REASON

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final, NamedTuple, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 import msgspec
 
@@ -16,11 +16,11 @@ from nightcrawler_api.auth.guard import Guard, Seen
 from nightcrawler_api.auth.operations import Operation
 from nightcrawler_api.caller import Caller
 from nightcrawler_api.csvtables import columns_of, to_csv
-from nightcrawler_api.executions import presenter
+from nightcrawler_api.executions import archived, presenter
+from nightcrawler_api.executions.archived import Beside
 from nightcrawler_api.executions.finding import Finder, Found
 from nightcrawler_api.executions.forecasts import Forecasts
 from nightcrawler_api.executions.live import NOTHING
-from nightcrawler_api.executions.presenter import Named
 from nightcrawler_api.executions.queries import (
     MOST_ROWS,
     AllExecutionsParameters,
@@ -52,20 +52,6 @@ R = TypeVar("R", Execution, ExecutionOfWorkflow)
 
 _FIRST: Final = ("id", "workflowId", "workflow")
 _COLUMNS: Final = (*_FIRST, *(name for name in columns_of(ExecutionOfWorkflow) if name not in _FIRST))
-
-
-class _Beside(NamedTuple):
-    """What the cluster has beside an archived execution, on which it depends how that is shown.
-
-    Attributes:
-        id: Its id.
-        archived: Whether only the archive has it.
-        workflow: The workflow of the execution.
-    """
-
-    id: str
-    archived: bool
-    workflow: Named
 
 
 class ExecutionReader:
@@ -164,7 +150,7 @@ class ExecutionReader:
             now=now,
         )
 
-    def _as_json(self, one: Listed, now: datetime, row: Callable[[Listed, datetime, _Beside | None], R]) -> R:
+    def _as_json(self, one: Listed, now: datetime, row: Callable[[Listed, datetime, Beside | None], R]) -> R:
         """An execution of a list; an archived one that has been shown before as the JSON that it was."""
         if isinstance(one, Run):
             return row(one, now, None)
@@ -173,31 +159,30 @@ class ExecutionReader:
             one.shown = ((row, beside), msgspec.Raw(msgspec.json.encode(row(one, now, beside))))
         return cast("R", one.shown[1])
 
-    def _row(self, one: Listed, now: datetime, beside: _Beside | None = None) -> Execution:
-        shown = presenter.row(one.view, self._default_user, now)
+    def _row(self, one: Listed, now: datetime, beside: Beside | None = None) -> Execution:
         if isinstance(one, ArchivedRun):
-            shown = _marked(shown, beside or self._beside(one))
+            shown = archived.row(one.row, beside or self._beside(one), self._default_user)
+        else:
+            shown = presenter.row(one.view, self._default_user, now)
         return self._guard.ids.shown(shown, one.order[1])
 
     def _row_of_workflow(
-        self, one: Listed, now: datetime, beside: _Beside | None = None
+        self, one: Listed, now: datetime, beside: Beside | None = None
     ) -> ExecutionOfWorkflow:
-        view, namespace = one.view, one.order[1]
+        namespace = one.order[1]
         if isinstance(one, ArchivedRun):
-            beside = beside or self._beside(one)
-            shown = presenter.row_of_workflow(view, beside.workflow, self._default_user, now)
-            return self._guard.ids.shown(_marked(shown, beside), namespace)
-        entry = self._cluster.index.workflow((namespace, view.spec.workflow_ref.name))
-        named = presenter.named(entry, owner_of(view))
-        return self._guard.ids.shown(
-            presenter.row_of_workflow(view, named, self._default_user, now), namespace
-        )
+            shown = archived.row_of_workflow(one.row, beside or self._beside(one), self._default_user)
+        else:
+            entry = self._cluster.index.workflow((namespace, one.view.spec.workflow_ref.name))
+            named = presenter.named(entry, owner_of(one.view))
+            shown = presenter.row_of_workflow(one.view, named, self._default_user, now)
+        return self._guard.ids.shown(shown, namespace)
 
-    def _beside(self, one: ArchivedRun) -> _Beside:
+    def _beside(self, one: ArchivedRun) -> Beside:
         row, index = one.row, self._cluster.index
         cached = index.runs.get(row.namespace, row.name)
         entry = index.workflow((row.namespace, row.workflow))
-        return _Beside(
+        return Beside(
             one.id_beside(cached),
             cached is None or cached.metadata.uid != row.uid,
             presenter.named(entry, row.workflow_uid, row.display_name),
@@ -237,14 +222,6 @@ class ExecutionReader:
         if found.row is not None:
             shown["id"], shown["archived"] = found.row.id, True
         return self._guard.ids.shown(shown, view.metadata.namespace)
-
-
-def _marked(shown: R, beside: _Beside) -> R:
-    """An archived execution of a list with the id that it has now, and whether only the archive has it."""
-    shown["id"] = beside.id
-    if beside.archived:
-        shown["archived"] = True
-    return shown
 
 
 def _order_of(entry: WorkflowEntry | None) -> Sequence[str]:
