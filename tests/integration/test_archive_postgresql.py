@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +47,24 @@ from tests.unit.test_archive_store import (
 from tests.unit.test_archive_union import (
     test_a_database_that_was_replaced_or_restored_is_read_from_its_beginning,
     test_a_deep_page_among_many_cached_ones_is_found,
+    test_a_page_of_the_state_that_was_read_last_is_one_statement,
     test_a_run_is_listed_once_while_it_is_archived_and_pruned,
+    test_deep_pages_are_found_from_places_known_though_rows_were_added_since,
+    test_lists_with_any_earliest_start_have_the_number_of_their_rows,
 )
 
 __all__ = [
     "postgres",
     "test_a_database_that_was_replaced_or_restored_is_read_from_its_beginning",
     "test_a_deep_page_among_many_cached_ones_is_found",
+    "test_a_page_of_the_state_that_was_read_last_is_one_statement",
     "test_a_run_is_listed_once_while_it_is_archived_and_pruned",
     "test_a_text_that_postgresql_does_not_take_is_stored_without_what_it_refuses",
     "test_an_execution_whose_name_a_later_one_has_keeps_an_id_of_its_own",
+    "test_deep_pages_are_found_from_places_known_though_rows_were_added_since",
     "test_filters_are_those_of_the_cached_list",
     "test_lists_show_what_a_run_has_cost",
+    "test_lists_with_any_earliest_start_have_the_number_of_their_rows",
     "test_pages_of_several_namespaces_are_of_one_list",
     "test_rows_of_each_namespace_are_found_by_names_that_others_have_too",
     "test_rows_of_other_clusters_and_namespaces_are_not_seen",
@@ -121,16 +128,17 @@ def test_a_database_that_cannot_be_used_is_said_with_what_to_check(
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("writes", [True, False])
+@pytest.mark.parametrize("kind", ["writes", "reads", "alone"])
 async def test_a_connection_that_the_server_has_closed_is_replaced_and_a_lock_is_not_waited_for_without_end(
     postgres: Postgres,
     archive_url: str,
-    writes: bool,
+    kind: str,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     database = Database(archive_url)
-    use = database.write if writes else database.read
+    writes = kind == "writes"
+    use = database.write if writes else partial(database.read, alone=kind == "alone")
 
     def work(connection: Connection) -> tuple[Any, ...]:
         return tuple(connection.execute(text("SHOW synchronous_commit")).one())
@@ -142,7 +150,7 @@ async def test_a_connection_that_the_server_has_closed_is_replaced_and_a_lock_is
     assert await use(work) == ("local" if writes else "off",)
     # The lock of the one who writes, kept by another facade.
     engine = engine_of(archive_url)
-    with engine.connect().execution_options(writes=True) as other, other.begin():
+    with engine.connect().execution_options(kind="writes") as other, other.begin():
         monkeypatch.setattr(databases, "_READ_WRITE", databases._READ_WRITE.replace("30000", "200"))
         if writes:
             with pytest.raises(HistoryUnavailable, match="did not answer in time"):
@@ -153,6 +161,25 @@ async def test_a_connection_that_the_server_has_closed_is_replaced_and_a_lock_is
     engine.dispose()
     await database.close()
     assert not [one for one in caplog.records if one.levelname == "ERROR"]
+
+
+async def test_a_statement_that_is_alone_has_the_settings_of_a_transaction_and_leaves_none(
+    archive_url: str,
+) -> None:
+    database = Database(archive_url)
+    settings = text("SELECT current_setting('statement_timeout'), current_setting('jit'), pg_backend_pid()")
+
+    def work(connection: Connection) -> tuple[Any, ...]:
+        return tuple(connection.execute(settings).one())
+
+    def outside(connection: Connection) -> tuple[Any, ...]:
+        connection.exec_driver_sql("COMMIT")
+        return work(connection)
+
+    alone = await database.read(work, alone=True)
+    assert alone[:2] == (f"{databases.READ_SECONDS:.0f}s", "off")
+    assert await database.read(outside) == ("0", "on", alone[2])
+    await database.close()
 
 
 def health(facade: FacadeProcess) -> dict[str, object]:

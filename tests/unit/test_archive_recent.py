@@ -1,19 +1,21 @@
-"""Which pages of the archive are answered again without asking it, and which places in it are remembered."""
+"""What is remembered of the archive: pages, places in lists, and how many rows these have."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import pytest
 from sqlalchemy import Connection
 
-from nightcrawler_api.archive import merged, writing
+from nightcrawler_api.archive import writing
 from nightcrawler_api.archive.contract import ArchivedPage
+from nightcrawler_api.archive.counts import Basis, Count, Counts, basis
 from nightcrawler_api.archive.database import Database
+from nightcrawler_api.archive.pages import FoundPage, PageQuery
 from nightcrawler_api.archive.places import Place, Places
-from nightcrawler_api.archive.reading import State
 from nightcrawler_api.archive.recent import RecentPages
+from nightcrawler_api.archive.state import State
 from nightcrawler_api.archive.writing import EndedRun
 from nightcrawler_api.state.runs import ExecutionQuery
 from nightcrawler_crds.kube.views import ExecutionView
@@ -144,17 +146,62 @@ def test_the_places_of_a_list_and_the_lists_are_limited() -> None:
     assert places.near("list", 5) is None
 
 
+KNOWN: Final = {None: Count(0, 7, 900), 100: Count(0, 7, 50), 200: Count(0, 7, 20), 900: Count(0, 6, 3)}
+
+
+@pytest.mark.parametrize(
+    ("begin", "now", "expected"),
+    [
+        (None, 1000, Basis(900, "none")),
+        (100, 1000, Basis(50, "none")),
+        # Of other starts, from the nearest one of this very state.
+        (120, 1000, Basis(50, "between", fewer=True, values={"since": 100, "until": 120})),
+        (180, 1000, Basis(20, "between", fewer=False, values={"since": 180, "until": 200})),
+        (50, 1000, Basis(50, "between", fewer=False, values={"since": 50, "until": 100})),
+        # If it is farther away than now, all are counted.
+        (950, 1000, Basis()),
+        # The very list, of an earlier state.
+        (900, 1000, Basis(3, "added", values={"above": 6})),
+    ],
+)
+def test_rows_are_counted_from_the_nearest_number_that_is_known(
+    begin: int | None, now: int, expected: Basis
+) -> None:
+    assert basis(KNOWN, begin, state(), now) == expected
+
+
+@pytest.mark.parametrize("other", [state(removals=1), state(upto=6)])
+def test_numbers_of_another_state_are_not_used(other: State) -> None:
+    assert basis(dict.fromkeys(KNOWN, Count(0, 7, 9)), 120, other, 1000) == Basis()
+
+
+def test_the_number_that_is_wanted_is_found_from_what_was_counted() -> None:
+    earlier, later = Basis(50, "between", fewer=True), Basis(20, "between")
+    assert (earlier.with_counted(5), later.with_counted(5), Basis().with_counted(5)) == (45, 25, 5)
+    assert (Basis(3, "none").total, earlier.total, Basis().total) == (3, None, None)
+
+
+def test_the_numbers_of_the_lists_that_were_counted_last_are_kept() -> None:
+    counts = Counts()
+    for number in range(600):
+        counts.remember("list", number, state(), number)
+        counts.remember(number, None, state(), number)
+    assert len(counts.of("list")) == 50
+    assert counts.of("list")[599] == Count(0, 7, 599)
+    assert (len(counts.of(10)), len(counts.of(599))) == (0, 1)
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """One entry for each page that was read from the archive."""
     found: list[str] = []
-    page = merged.page
+    read = PageQuery.read
 
-    def counted(connection: Connection, *given: Any, **more: Any) -> Any:
+    def counted(page: PageQuery, connection: Connection) -> FoundPage:
         found.append("page")
-        return page(connection, *given, **more)
+        return read(page, connection)
 
-    monkeypatch.setattr(merged, "page", counted)
+    monkeypatch.setattr(PageQuery, "read", counted)
     return found
 
 

@@ -12,6 +12,7 @@ from unittest import mock
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from nightcrawler_api.archive import merged
 from nightcrawler_api.archive.contract import ArchivedRun
@@ -215,6 +216,66 @@ async def test_deep_pages_are_found_from_places_known_though_rows_were_added_sin
                     for offset in (60, 150, 155, 149, 61, 120, 190, len(expected) - 1, len(expected)):
                         page = await asked(made, query, offset, 3)
                         assert keys(page) == expected[offset : offset + 3], (added, ordering, offset)
+
+
+async def test_lists_with_any_earliest_start_have_the_number_of_their_rows(archive_url: str) -> None:
+    def run(number: int) -> Case:
+        view = execution(
+            f"run-{number:03}",
+            phase="Completed" if number % 3 else "Failed",
+            startTime=_clock(number * 7 % 200),
+            completionTime=_clock(200),
+        )
+        return Case(view, cached=False, archived=True, later=False)
+
+    there = [run(number) for number in range(60)]
+    nobodys = Protections().of_orphans(NAMESPACE)
+    async with desk(archive_url) as made:
+        await filled(made, there)
+        for added in (60, 61):
+            for begin in (None, 100, 40, 160, 90, 110, 0, 199, 200, 41, 100):
+                for status in (None, "completed"):
+                    since = None if begin is None else at(_clock(begin)[11:19]).timestamp()
+                    page = await asked(made, ExecutionQuery(status=status, begin=since), 0, 5)
+                    expected = [
+                        one
+                        for one in (Run(one.view, nobodys) for one in there)
+                        if one.started >= (since or 0) and status in (None, one.status)
+                    ]
+                    assert page.total == len(expected), (begin, status)
+            there.append(run(added))
+            await made.archive(there[-1].view)
+
+
+async def test_a_page_of_the_state_that_was_read_last_is_one_statement(archive_url: str) -> None:
+    def run(name: str, phase: str) -> ExecutionView:
+        return execution(name, phase=phase, completionTime=_clock(9))
+
+    sent: list[str] = []
+    async with desk(archive_url) as made:
+        event.listen(
+            made.database._reading, "before_cursor_execute", lambda _c, _cursor, text, *_: sent.append(text)
+        )
+        await made.archive(*(run(f"run-{number}", "Completed") for number in range(3)))
+
+        async def statements(query: ExecutionQuery, expected: Sequence[str]) -> int:
+            sent.clear()
+            page = await asked(made, query, 0, 10)
+            assert (names(page), page.total) == (expected, len(expected))
+            return len(sent)
+
+        everything = ["run-2", "run-1", "run-0"]
+        assert await statements(ExecutionQuery(), everything) > 1
+        assert await statements(ExecutionQuery(status="completed"), everything) == 1
+        assert await statements(ExecutionQuery(status="failed"), []) == 1
+        # Once something was archived, the state has to be read.
+        await made.archive(run("run-3", "Failed"))
+        assert await statements(ExecutionQuery(), ["run-3", *everything]) > 1
+        assert await statements(ExecutionQuery(status="completed"), everything) == 1
+        assert await statements(ExecutionQuery(status="failed"), ["run-3"]) == 1
+        # So it has if something was cached: it may have been archived long ago.
+        made.cluster.cache_execution(run("run-3", "Failed"))
+        assert await statements(ExecutionQuery(), ["run-3", *everything]) > 1
 
 
 async def test_a_run_is_listed_once_while_it_is_archived_and_pruned(archive_url: str) -> None:

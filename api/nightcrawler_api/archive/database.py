@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
@@ -23,6 +23,8 @@ from nightcrawler_api.errors import HistoryUnavailable
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
+_Kind = Literal["writes", "reads", "alone"]
+"""Of a transaction: one that may write, one that reads, or one statement that reads and is not within any."""
 
 READ_SECONDS: Final = 5.0
 """How long a request may wait for the archive."""
@@ -35,11 +37,11 @@ _QUIET_SECONDS: Final = 1.0
 """After a piece of work that took too long, the next is tried only so much later."""
 _SQLITE_CACHE_KIB: Final = 8_192
 
-_READ_ONLY: Final = (
-    "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; "
+_READS: Final = (
     # Compiling takes longer than all that is asked here.
     f"SET LOCAL statement_timeout = {int(READ_SECONDS * 1000)}; SET LOCAL jit = off"
 )
+_READ_ONLY: Final = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {_READS}"
 _READ_WRITE: Final = (
     f"BEGIN; SET LOCAL statement_timeout = {int(_WRITE_SECONDS * 1000)}; "
     # A run is pruned once it is archived: no server may have it in memory alone by then.
@@ -64,7 +66,10 @@ class Database:
     def __init__(self, url: str) -> None:
         self._url = with_driver(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
-        self._engine = _sqlite(self._url) if self.is_sqlite else _postgresql(self._url)
+        if self.is_sqlite:
+            self._reading = self._writing = _sqlite(self._url)
+        else:
+            self._writing, self._reading = _postgresql(self._url), _postgresql_reads(self._url)
         self._readers = ThreadPoolExecutor(_READERS, "archive-read")
         self._writer = ThreadPoolExecutor(1, "archive-write")
         self.writes = 0
@@ -76,8 +81,11 @@ class Database:
         """The file of an SQLite database."""
         return self._url.database or ""
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T], *, alone: bool = False) -> T:
         """Do something in a transaction that only reads.
+
+        With `alone`, the work is one statement, which reads one state by itself. To begin and to end a
+        transaction would be round trips of their own.
 
         Raises:
             HistoryUnavailable: The database cannot be used, or not in time.
@@ -86,7 +94,7 @@ class Database:
             raise HistoryUnavailable(TOO_SLOW)
         try:
             async with asyncio.timeout(READ_SECONDS + 1):
-                return await self._run(self._readers, work, writes=False)
+                return await self._run(self._readers, work, "alone" if alone else "reads")
         except TimeoutError:
             # Its thread may still wait for the network: what follows it must not queue up behind it.
             self._closed_until = time.monotonic() + _QUIET_SECONDS
@@ -94,22 +102,21 @@ class Database:
 
     async def write(self, work: Work[T]) -> T:
         """Do something in a transaction that may write; raises as `read` does."""
-        return await self._run(self._writer, work, writes=True)
+        return await self._run(self._writer, work, "writes")
 
-    async def _run(self, threads: ThreadPoolExecutor, work: Work[T], *, writes: bool) -> T:
+    async def _run(self, threads: ThreadPoolExecutor, work: Work[T], kind: _Kind) -> T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(threads, self._in_transaction, work, writes)
+        return await loop.run_in_executor(threads, self._in_transaction, work, kind)
 
-    def _in_transaction(self, work: Work[T], writes: bool) -> T:
+    def _in_transaction(self, work: Work[T], kind: _Kind) -> T:
         try:
-            with self._begun(writes) as connection:
-                if not self._has_schema:
-                    check_schema(connection)
-                    self._has_schema = True
-                done = work(connection)
-                connection.commit()
-                self.writes += writes
-                return done
+            try:
+                return self._done(work, kind)
+            except DBAPIError as error:
+                if kind != "alone" or not error.connection_invalidated:
+                    raise
+                # As in `_begun`, of what nothing is sent to begin it.
+                return self._done(work, kind)
         except SQLAlchemyError as error:
             # Somebody may have replaced the database by one without tables.
             self._has_schema = False
@@ -117,16 +124,27 @@ class Database:
                 raise NotStorable(sentence(error)) from error
             raise HistoryUnavailable(sentence(error)) from error
 
-    def _begun(self, writes: bool, *, again: bool = True) -> Connection:
+    def _done(self, work: Work[T], kind: _Kind) -> T:
+        with self._begun(kind) as connection:
+            if not self._has_schema:
+                check_schema(connection)
+                self._has_schema = True
+            done = work(connection)
+            connection.commit()
+            self.writes += kind == "writes"
+            return done
+
+    def _begun(self, kind: _Kind, *, again: bool = True) -> Connection:
         """A connection in a transaction, which ends with it."""
-        connection = self._engine.connect().execution_options(writes=writes)
+        engine = self._writing if kind == "writes" else self._reading
+        connection = engine.connect().execution_options(kind=kind)
         try:
             connection.begin()
         except DBAPIError as error:
             connection.close()
             if again and error.connection_invalidated:
                 # The database has closed it since it was last used. So this costs no request of its own.
-                return self._begun(writes, again=False)
+                return self._begun(kind, again=False)
             raise
         return connection
 
@@ -134,7 +152,8 @@ class Database:
         """Finish what is under way, and close all connections."""
         for threads in (self._readers, self._writer):
             await asyncio.to_thread(threads.shutdown, cancel_futures=True)
-        self._engine.dispose()
+        for engine in (self._reading, self._writing):
+            engine.dispose()
 
 
 def with_driver(url: str) -> URL:
@@ -187,33 +206,64 @@ def _sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # One that reads first and then writes could fail at its first write.
-        writes = connection.get_execution_options().get("writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        kind = connection.get_execution_options().get("kind")
+        if kind != "alone":
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if kind == "writes" else "BEGIN")
 
     return engine
 
 
-def _postgresql(url: URL) -> Engine:
+def _postgresql(url: URL, **more: Any) -> Engine:
     engine = create_engine(
         url,
-        pool_size=_READERS + 1,
+        pool_size=_READERS,
         pool_recycle=1800,
         connect_args={
             "autocommit": True,  # each transaction is begun below, with its settings in one round trip
             "connect_timeout": _CONNECT_SECONDS,
             "tcp_user_timeout": int(_WRITE_SECONDS * 1000),
             "prepare_threshold": None,  # prepared statements do not pass through every proxy
+            **more,
         },
     )
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         options = connection.get_execution_options()
-        statements = _READ_WRITE if options.get("writes") else _READ_ONLY
+        kind = options.get("kind")
+        if kind == "alone":
+            return
+        statements = _READ_WRITE if kind == "writes" else _READ_ONLY
         if options.get("migrates"):
             statements = f"{_READ_WRITE}; SET LOCAL statement_timeout = 0"  # it may copy tables
         # Through SQLAlchemy: only its errors are translated and retried. An error of the driver would end the
         # task that writes.
         connection.exec_driver_sql(statements, execution_options={"no_parameters": True})
+
+    return engine
+
+
+def _postgresql_reads(url: URL) -> Engine:
+    """An engine for reads: a statement that is alone is sent with its settings, as one transaction.
+
+    The driver puts the values into the text: only so does the server take several statements at once.
+    """
+    from psycopg import ClientCursor  # noqa: PLC0415 - not loaded for SQLite
+
+    engine = _postgresql(url, cursor_factory=ClientCursor)
+
+    def is_alone(connection: Connection) -> bool:
+        return connection.get_execution_options().get("kind") == "alone"
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def with_settings(
+        connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any
+    ) -> tuple[str, Any]:
+        return f"{_READS}; {statement}" if is_alone(connection) else statement, parameters
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def skip_settings(connection: Connection, cursor: Any, *_: Any) -> None:
+        while is_alone(connection) and cursor.nextset():
+            pass
 
     return engine

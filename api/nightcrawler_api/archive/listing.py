@@ -7,11 +7,10 @@ load a page would wait for others fifty times.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Select, Text, and_, func, select
+from sqlalchemy import Connection, ScalarSelect, Select, Text, and_, func, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -19,7 +18,6 @@ from sqlalchemy.sql.functions import FunctionElement
 from nightcrawler_api.archive.contract import ListedRow
 from nightcrawler_api.archive.rows import LISTED
 from nightcrawler_api.archive.tables import executions, workflows
-from nightcrawler_api.state.ordering import Ordering
 
 # SQLite has numbers for what is true or false, and a number may come as text: see `_exact`.
 _rows = msgspec.json.Decoder(list[ListedRow], strict=False)
@@ -73,13 +71,16 @@ ROWS_OF_LISTS: Final = (
 """Each row as lists show it, without its namespace."""
 
 
-def read(connection: Connection, found: Select[Any], namespace: str, ordering: Ordering) -> list[ListedRow]:
-    """The rows of a query of `ROWS_OF_LISTS`, all of this namespace, in the order of their list."""
-    text = connection.execute(select(func.aggregate_strings(found.subquery().c.listed, ","))).scalar_one()
+def together(found: Select[Any]) -> ScalarSelect[str]:
+    """The rows of a query of `ROWS_OF_LISTS` as one text, which `decoded` reads."""
+    return select(func.aggregate_strings(found.subquery().c.listed, ",")).scalar_subquery()
+
+
+def decoded(text: str | None, namespace: str) -> list[ListedRow]:
+    """The rows of a text, all of this namespace, in no order."""
     rows = _rows.decode(f"[{text or ''}]")
     for row in rows:
         _place(row, namespace)
-    rows.sort(key=_KEYS[ordering.field], reverse=ordering.descending)
     return rows
 
 
@@ -93,12 +94,3 @@ def _place(row: ListedRow, namespace: str) -> ListedRow:
     """A row that has just been read, with its namespace."""
     msgspec.structs.force_setattr(row, "namespace", namespace)
     return row
-
-
-_KEYS: Final[dict[str, Callable[[ListedRow], Any]]] = {
-    "createdAt": attrgetter("created_at", "name"),
-    "startTime": attrgetter("started_at", "created_at", "name"),
-    "endTime": attrgetter("ended_at", "created_at", "name"),
-    "duration": lambda row: (row.ended_at - row.started_at, row.created_at, row.name),
-}
-"""What lists are sorted by."""

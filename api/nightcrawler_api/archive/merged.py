@@ -16,9 +16,9 @@ from typing import Any, Final
 from sqlalchemy import CompoundSelect, Connection, Integer, literal_column, select, union_all
 
 from nightcrawler_api.archive.contract import ListedRow
+from nightcrawler_api.archive.filters import Values, values_of
 from nightcrawler_api.archive.listing import ROWS_OF_LISTS, read_each
-from nightcrawler_api.archive.pages import chosen_in, columns_of, ordered, page_of_one
-from nightcrawler_api.archive.places import Place
+from nightcrawler_api.archive.pages import after_of, chosen_in, columns_of, named, ordered
 from nightcrawler_api.archive.reading import Scope
 from nightcrawler_api.archive.tables import executions
 
@@ -28,24 +28,14 @@ _ROWS_AT_ONCE: Final = 500
 
 
 def page(
-    connection: Connection,
-    scopes: Sequence[Scope],
-    owner: str | None,
-    *,
-    skip: int,
-    most: int,
-    total: int,
-    near: Place | None = None,
-) -> tuple[list[ListedRow], Sequence[Any]]:
+    connection: Connection, scopes: Sequence[Scope], owner: str | None, *, skip: int, most: int, total: int
+) -> list[ListedRow]:
     """Up to `most` rows that match in these namespaces, after the query's position and `skip` others.
 
-    `total` is how many match, whatever the position: places in the second half are found from the end. For
-    `near`, and what else is returned, see `page_of_one`: of several namespaces no places are known.
+    `total` is how many match, whatever the position: places in the second half are found from the end.
     """
     if not scopes:
-        return [], ()
-    if len(scopes) == 1:
-        return page_of_one(connection, scopes[0], owner, skip=skip, most=most, total=total, near=near)
+        return []
     ordering = scopes[0].query.ordering
     if ordering.after is None and total < 2 * skip:
         left = max(min(total - skip, most), 0)
@@ -54,7 +44,7 @@ def page(
         keys = _keys(connection, turned, owner, skip=max(total - skip - most, 0), most=left)[::-1]
     else:
         keys = _keys(connection, scopes, owner, skip=skip, most=most)
-    return _rows(connection, scopes, keys), ()
+    return _rows(connection, scopes, keys)
 
 
 def _keys(
@@ -63,29 +53,39 @@ def _keys(
     """The keys of a page."""
     end, parts = skip + most, []
     for begin in range(0, len(scopes), _AT_ONCE):
-        some = _merged(scopes[begin : begin + _AT_ONCE], owner, end, begin)
+        some, values = _merged(scopes[begin : begin + _AT_ONCE], owner, end, begin)
         if len(scopes) <= _AT_ONCE:
-            return [row[0] for row in connection.execute(some.limit(most).offset(skip))]
-        parts.append(connection.execute(some).all())
+            return [row[0] for row in connection.execute(some.limit(most).offset(skip), values)]
+        parts.append(connection.execute(some, values).all())
     # Each begins with the key; by the rest they are sorted.
     both = merge(*parts, key=itemgetter(slice(1, None)), reverse=scopes[0].query.ordering.descending)
     return [row[0] for row in islice(both, skip, end)]
 
 
-def _merged(scopes: Sequence[Scope], owner: str | None, most: int, begin: int) -> CompoundSelect[Any]:
+def _merged(
+    scopes: Sequence[Scope], owner: str | None, most: int, begin: int
+) -> tuple[CompoundSelect[Any], Values]:
     """The first keys of several namespaces in the order of their list, each with what that is sorted by."""
     ordering = scopes[0].query.ordering
-    *first, name = by = columns_of(ordering)
-    parts = []
+    *first, name = by = columns_of(ordering.field)
+    parts, values = [], Values()
     for rank, scope in enumerate(scopes, begin):
         # Namespaces are in the order of their names, which comes before that of the runs' names.
         number = literal_column(str(rank), Integer).label("rank")
-        mine = select(executions.c.id, *first, number, name).where(*chosen_in(scope, owner, by))
+        filters = values_of(scope.where, scope.query, owner)
+        after, position = after_of(ordering, scope.namespace)
+        suffix = f"_of_{rank}"
+        chosen = chosen_in(
+            tuple(filters), ordering.field, after, descending=ordering.descending, suffix=suffix
+        )
+        mine = select(executions.c.id, *first, number, name).where(*chosen)
         parts.append(select(ordered(mine, by, descending=ordering.descending).limit(most).subquery()))
+        values |= {f"{key}{suffix}": value for key, value in filters.items()}
+        values |= named("after", position, suffix)
     merged = union_all(*parts)
     columns = list(merged.selected_columns)[1:]
     in_order = merged.order_by(*(column.desc() if ordering.descending else column for column in columns))
-    return in_order.limit(most)
+    return in_order.limit(most), values
 
 
 def _rows(connection: Connection, scopes: Sequence[Scope], keys: Sequence[int]) -> list[ListedRow]:

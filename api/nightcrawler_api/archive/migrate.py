@@ -35,7 +35,10 @@ def migrate(url: str) -> str:
     """
     engine = engine_of(url)
     try:
-        with engine.connect().execution_options(writes=True, migrates=True) as connection, connection.begin():
+        with (
+            engine.connect().execution_options(kind="writes", migrates=True) as connection,
+            connection.begin(),
+        ):
             return _migrate(connection)
     except SQLAlchemyError as error:
         raise MigrationError(sentence(error)) from error

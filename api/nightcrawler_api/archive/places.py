@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Final
 
-from nightcrawler_api.archive.reading import State
+from nightcrawler_api.archive.state import State
 
 _MOST_LISTS: Final = 50
 _MOST_PLACES: Final = 200
@@ -44,6 +44,10 @@ class Place:
         """Whether nothing but a few rows has been added until this state, so that the row is still there."""
         same = self.name == state.name and self.removals == state.removals
         return same and 0 <= state.upto - self.upto <= _MOST_ADDED
+
+    def is_of(self, state: State) -> bool:
+        """Whether it is a place in this very state."""
+        return self.is_in(state) and self.upto == state.upto
 
     def after(self, added: int, state: State) -> Place:
         """The place in this state, to which so many rows were added before it."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -18,27 +17,29 @@ from typing import Any, Final, TypeVar
 import msgspec
 from sqlalchemy import Connection
 
-from nightcrawler_api.archive import merged, pages, reading, rows
+from nightcrawler_api.archive import lists, reading, rows
 from nightcrawler_api.archive.contract import (
     ArchivedExecution,
     ArchivedPage,
     ArchivedRevision,
     ArchivedRevisions,
-    ArchivedRun,
     Figures,
     id_of,
     split_alias,
 )
+from nightcrawler_api.archive.counts import Counts
 from nightcrawler_api.archive.database import Database
-from nightcrawler_api.archive.places import Place, Places
-from nightcrawler_api.archive.reading import Known, Scope, State
+from nightcrawler_api.archive.lists import Owners, Shown, Wanted
+from nightcrawler_api.archive.places import Places
 from nightcrawler_api.archive.recent import RecentPages
+from nightcrawler_api.archive.state import Known, State
 from nightcrawler_api.errors import HistoryUnavailable
 from nightcrawler_api.state.clustercache import ClusterCache
 from nightcrawler_api.state.hub import Change
 from nightcrawler_api.state.ordering import NEWEST_FIRST
 from nightcrawler_api.state.protection import Protection
 from nightcrawler_api.state.runs import ExecutionQuery
+from nightcrawler_crds import clock
 from nightcrawler_crds.kube.cache import Key
 from nightcrawler_crds.names import EXECUTIONS
 
@@ -48,9 +49,6 @@ T = TypeVar("T")
 
 _Alike = tuple[ExecutionQuery, str | None, bytes]
 """A query, the Workflow whose runs are listed, and a digest of those whose runs are seen."""
-_Owners = Mapping[str, frozenset[str] | None]
-"""UIDs of workflows by namespace; None: of all."""
-_MOST_COUNTS: Final = 500
 _TRIES: Final = 3
 NOT_YET: Final = "the archive cannot be read yet: the facade has not read the UID of the cluster"
 
@@ -66,11 +64,11 @@ class ArchiveReader:
         self.identity = ""
         self._database = database
         self._cluster = cluster
-        self._name = ""
-        self._upto = 0
+        self._state: State | None = None
+        """The state that was read last; None at first, and when nothing that was known holds any more."""
         self._unverified: dict[str, str] = {}
         """Namespaces of executions that were cached since the last transaction, by UID."""
-        self._counts: OrderedDict[_Alike, _Count] = OrderedDict()
+        self._counts = Counts()
         self._recent = RecentPages()
         self._places = Places()
         self._writes = 0
@@ -107,34 +105,36 @@ class ArchiveReader:
         return self._recent.get(key)
 
     async def _read_page(
-        self, alike: _Alike, owners: _Owners | None, skip: int, most: int
+        self, alike: _Alike, owners: Owners | None, skip: int, most: int
     ) -> tuple[ArchivedPage, State]:
-        query, owner, _ = alike
-        key: _Alike = (replace(alike[0], ordering=NEWEST_FIRST), owner, alike[2])
-        counted = self._counts.get(key)
+        query, owner, digest = alike
+        list_, begin = (replace(query, ordering=NEWEST_FIRST, begin=None), owner, digest), query.begin
         near = self._places.near(alike, skip) if skip else None
-
-        def ask(connection: Connection, state: State) -> tuple[ArchivedPage, Place | None]:
-            scopes = _scopes(state, query, owners)
-            if counted is None or counted.removals != state.removals or counted.upto > state.upto:
-                total = sum(_count(connection, scope, owner) for scope in scopes)
-            else:
-                total = counted.count
-                if state.upto > counted.upto:
-                    total += sum(_count(connection, scope, owner, above=counted.upto) for scope in scopes)
-            known = near and len(scopes) == 1 and pages.in_state(connection, near, state, scopes[0], owner)
-            found, first = merged.page(
-                connection, scopes, owner, skip=skip, most=most, total=total, near=known or None
-            )
-            place = Place(skip, first, state.name, state.removals, state.upto) if first else None
-            return ArchivedPage([ArchivedRun(row) for row in found], total, state.upto), place
-
-        (page, place), state = await self._ask(ask)
+        now = rows.micros(clock.utcnow())
+        wanted = Wanted(query, owner, owners, skip, most, near, self._counts.of(list_), now)
+        found = await self._read_in_last_state(wanted)
+        if found is None:
+            found = await self._ask(lambda connection, state: lists.read(connection, state, wanted))
+        (page, place), state = found
         if not query.tags:
             if place is not None:
                 self._places.add(alike, place, state)
-            self._remember(key, _Count(state.removals, state.upto, page.total))
+            self._counts.remember(list_, None if begin is None else rows.micros_of(begin), state, page.total)
         return page, state
+
+    async def _read_in_last_state(self, wanted: Wanted) -> tuple[Shown, State] | None:
+        """A page by one statement; None if the archive is not in the state any more that was read last."""
+        state, ends, near = self._state, self._recent.ends, wanted.near
+        if state is None or self._unverified or not (near is None or near.is_of(state)):
+            return None
+        scopes = lists.scopes_of(state, wanted.query, wanted.owners)
+        if len(scopes) != 1:
+            return None
+        found = await self._database.read(lists.of_one(scopes[0], state, wanted, near).read, alone=True)
+        if not found.is_in(state):
+            return None
+        self._recent.begin(state, ends)
+        return lists.shown(found, state, wanted), state
 
     async def figures(self, query: ExecutionQuery) -> tuple[Sequence[Figures], int]:
         """See `History`."""
@@ -155,7 +155,7 @@ class ArchiveReader:
                     currency,
                     scope.namespace,
                 )
-                for scope in _scopes(state, query, owners)
+                for scope in lists.scopes_of(state, query, owners)
                 for status, of, began, took, wait, environment, executor, cost, currency in reading.figures(
                     connection, scope.where, scope.query
                 )
@@ -224,7 +224,8 @@ class ArchiveReader:
             raise HistoryUnavailable(NOT_YET)
         for _ in range(_TRIES):
             unverified = dict(self._unverified)
-            known = Known(self._name, self._upto, unverified)
+            last = self._state
+            known = Known(last.name, last.upto, unverified) if last else Known(unverified=unverified)
 
             def work(connection: Connection, known: Known = known) -> tuple[State, Any]:
                 state = reading.state_of(connection, identity, served, known)
@@ -248,9 +249,9 @@ class ArchiveReader:
             if run is not None and run.view.metadata.uid == uid:
                 self._cluster.index.runs.has_row(run, key)
         # Of two transactions at the same time, the one that ends first may have seen more.
-        if self._name != state.name:
-            self._name, self._upto = state.name, state.upto
-        self._upto = max(self._upto, state.upto)
+        last = self._state
+        if last is None or last.name != state.name or last.upto <= state.upto:
+            self._state = replace(state, archived=())
         self._know(state.keys)
 
     def _know(self, namespaces: Collection[str]) -> None:
@@ -259,7 +260,7 @@ class ArchiveReader:
             self._nobodys[namespace] = self._cluster.index.protections.of_orphans(namespace)
 
     def _start_over(self) -> None:
-        self._name, self._upto = "", 0
+        self._state = None
         self._counts.clear()
         self._cluster.index.runs.forget_rows()
         for run in self._cluster.index.runs:
@@ -277,13 +278,7 @@ class ArchiveReader:
             self._unverified.pop(change.old.metadata.uid, None)
             self._recent.end()
 
-    def _remember(self, key: _Alike, counted: _Count) -> None:
-        self._counts[key] = counted
-        self._counts.move_to_end(key)
-        if len(self._counts) > _MOST_COUNTS:
-            self._counts.popitem(last=False)
-
-    def _owners(self, query: ExecutionQuery) -> _Owners | None:
+    def _owners(self, query: ExecutionQuery) -> Owners | None:
         """By namespace, the UIDs of the workflows whose archived executions are seen; None: all are.
 
         Of a workflow that is gone, nobody knows who might have seen it: its executions are of those who see
@@ -301,35 +296,7 @@ class ArchiveReader:
         return {**{place: frozenset(uids) for place, uids in found.items()}, **everything}
 
 
-def _scopes(state: State, query: ExecutionQuery, owners: _Owners | None) -> list[Scope]:
-    """The namespaces in which there can be something that a query asks for, in the order of their names."""
-    places = {place for place in (query.namespace, query.workflow and query.workflow[0]) if place is not None}
-    found = []
-    for namespace, key in sorted(state.keys.items()):
-        if places - {namespace}:
-            continue
-        own = None if owners is None else owners.get(namespace, frozenset())
-        if own is None or own:
-            found.append(Scope(key, namespace, replace(query, owners=own)))
-    return found
-
-
-def _count(connection: Connection, scope: Scope, owner: str | None, *, above: int = 0) -> int:
-    return reading.count(connection, scope.where, scope.query, owner, above=above)
-
-
-class _Count:
-    """How many rows matched in one state of the archive."""
-
-    __slots__ = ("count", "removals", "upto")
-
-    def __init__(self, removals: int, upto: int, count: int) -> None:
-        self.removals = removals
-        self.upto = upto
-        self.count = count
-
-
-def _digest(owners: _Owners | None) -> bytes:
+def _digest(owners: Owners | None) -> bytes:
     """Stands for some workflows in a key: a set of thousands would be kept with each."""
     if owners is None:
         return b""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -15,12 +15,13 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
-    or_,
     select,
     true,
 )
 
-from nightcrawler_api.archive.rows import micros_of
+from nightcrawler_api.archive.counts import Basis, Rows
+from nightcrawler_api.archive.filters import BEGIN, conditions, values_of
+from nightcrawler_api.archive.state import Known, State
 from nightcrawler_api.archive.tables import (
     archive,
     documents,
@@ -28,7 +29,6 @@ from nightcrawler_api.archive.tables import (
     namespaces,
     revisions,
     steps,
-    workflow_tags,
     workflows,
 )
 from nightcrawler_api.state.runs import ExecutionQuery
@@ -38,54 +38,19 @@ AnyRow = Row[*tuple[Any, ...]]
 
 _AT_ONCE: Final = 500
 
+GREATEST_KEY: Final = select(func.max(executions.c.id)).scalar_subquery()
+"""The greatest key of an execution."""
+
 
 def _state(wanted: ColumnElement[bool]) -> Select[Any]:
     """The state, with a row for each of some namespaces; one statement, as each is a round trip."""
     of_cluster = and_(namespaces.c.cluster == bindparam("cluster"), wanted)
-    greatest = select(func.max(executions.c.id)).scalar_subquery()
-    found = select(archive.c.name, archive.c.removals, greatest, namespaces.c.name, namespaces.c.id)
+    found = select(archive.c.name, archive.c.removals, GREATEST_KEY, namespaces.c.name, namespaces.c.id)
     return found.select_from(archive).outerjoin(namespaces, of_cluster)
 
 
 _OF_SOME: Final = _state(namespaces.c.name.in_(bindparam("names", expanding=True)))
 _OF_ALL: Final = _state(true())
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What a process knows of the archive when it begins to read.
-
-    Attributes:
-        name: The database's name; empty at first.
-        upto: The key up to which it knows which of its cached executions are archived.
-        unverified: Executions that it has cached since: their namespaces by their UIDs.
-    """
-
-    name: str = ""
-    upto: int = 0
-    unverified: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """The state of the archive that a transaction reads.
-
-    Attributes:
-        name: The database's name.
-        removals: How often rows were removed from it.
-        keys: Those of the namespaces that are served, by their names, as far as something is archived there.
-        upto: The greatest key of an execution.
-        archived: Key, namespace, UID and name of those that are new, and of the unverified ones that are
-            archived.
-        starts_over: It is another database, or an earlier state of it: nothing that was known holds.
-    """
-
-    name: str
-    removals: int
-    keys: Mapping[str, int]
-    upto: int
-    archived: Sequence[tuple[int, str, str, str]] = field(default=())
-    starts_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,70 +102,27 @@ def by_key(query: Select[Any]) -> Select[Any]:
     return query.with_hint(executions, "NOT INDEXED", "sqlite")
 
 
-def conditions(
-    where: int | None, query: ExecutionQuery, owner: str | None, *, in_order: bool = False
-) -> list[ColumnElement[bool]]:
-    """The conditions of a query's filters, without its position.
-
-    With `in_order`, an index in the order of the list is to be used, and not one that finds all rows of some
-    time, which then have to be sorted.
-    """
-    column = executions.c
-    started: ColumnElement[Any] = column.started_at
-    if in_order and query.ordering.field != "startTime":
-        started = started + 0  # no index has this
-    found: list[ColumnElement[bool]] = [column.namespace_id == where]
-    if query.status is not None:
-        found.append(column.status == query.status)
-    if query.workflow is not None:
-        found.append(column.workflow == query.workflow[1])
-    if owner is not None:
-        found.append(column.workflow_uid == owner)
-    if query.environments is not None:
-        found.append(_one_of(column.environment, query.environments))
-    if query.owners is not None:
-        found.append(column.workflow_uid.in_(sorted(query.owners)))
-    if query.executors is not None:
-        found.append(_one_of(column.executor, query.executors))
-    if query.begin is not None:
-        found.append(started >= micros_of(query.begin))
-    if query.end is not None:
-        found.append(started < micros_of(query.end))
-    if query.tags:
-        found.append(column.workflow_uid.in_(_tagged(where, query.tags)))
-    return found
-
-
-def _one_of(column: ColumnElement[Any], values: Any) -> ColumnElement[bool]:
-    texts = sorted(value for value in values if value)
-    found = column == texts[0] if len(texts) == 1 else column.in_(texts)
-    return or_(found, column == "", column.is_(None)) if None in values else found
-
-
-def _tagged(where: int | None, tags: frozenset[str]) -> Select[Any]:
-    """The UIDs of workflows that have all these tags."""
-    return (
-        select(workflows.c.uid)
-        .join(workflow_tags, workflow_tags.c.workflow_id == workflows.c.id)
-        .where(workflows.c.namespace_id == where, workflow_tags.c.tag.in_(sorted(tags)))
-        .group_by(workflows.c.uid)
-        .having(func.count() == len(tags))
-    )
+def counting(filters: Iterable[str], rows: Rows) -> Select[int]:
+    """The number of these rows that match, whatever a list's position."""
+    if rows == "between":
+        filters = [name for name in filters if name != BEGIN]
+    matching = select(func.count()).select_from(executions).where(*conditions(filters))
+    if rows == "added":
+        return by_key(matching.where(executions.c.id > bindparam("above")))
+    if rows == "between":
+        started = executions.c.started_at
+        return matching.where(started >= bindparam("since"), started < bindparam("until"))
+    return matching
 
 
 def count(
-    connection: Connection,
-    where: int | None,
-    query: ExecutionQuery,
-    owner: str | None,
-    *,
-    above: int = 0,
+    connection: Connection, where: int | None, query: ExecutionQuery, owner: str | None, counted: Basis
 ) -> int:
-    """How many executions match, whatever the query's position; of those with keys above this."""
-    matching = select(func.count()).select_from(executions).where(*conditions(where, query, owner))
-    if above:
-        matching = by_key(matching.where(executions.c.id > above))
-    return connection.execute(matching).scalar_one()
+    """How many of the rows that are still to be counted match, whatever the query's position."""
+    if counted.rows == "none":
+        return 0
+    values = values_of(where, query, owner)
+    return connection.execute(counting(values, counted.rows), {**values, **counted.values}).scalar_one()
 
 
 def figures(connection: Connection, where: int | None, query: ExecutionQuery) -> Sequence[AnyRow]:
@@ -217,7 +139,8 @@ def figures(connection: Connection, where: int | None, query: ExecutionQuery) ->
         column.cost,
         column.currency,
     )
-    return connection.execute(found.where(*conditions(where, query, None))).all()
+    values = values_of(where, query, None)
+    return connection.execute(found.where(*conditions(values)), values).all()
 
 
 def execution(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from typing import Final
 
 from nightcrawler_api.archive.contract import ArchivedPage
-from nightcrawler_api.archive.reading import State
+from nightcrawler_api.archive.state import State
 
 _CURRENT_SECONDS: Final = 1.0
 """For so long a state is taken for the current one; then what other replicas have written is looked for."""
