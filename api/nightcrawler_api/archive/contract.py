@@ -66,8 +66,9 @@ class ArchivedRun:
         order: Its place by creation.
         started: When it started, in seconds since 1970; if no step has, its creation.
         ended: When it ended, in seconds since 1970.
-        shown: What its JSON in a list depends on beside the row, and that JSON. A page that several callers
-            ask for is read once, and so its runs are made into JSON once.
+        shown: Its JSON in a list, after what that depends on beside the row: the kind of list, and what the
+            cluster has of the run and of its workflow. A page that several callers ask for is read once, and
+            so its runs are made into JSON once.
     """
 
     __slots__ = ("ended", "order", "row", "shown", "started")
@@ -77,7 +78,7 @@ class ArchivedRun:
         self.order: Order = (row.created_at / 1e6, row.namespace, row.name)
         self.started = row.started_at / 1e6
         self.ended = row.ended_at / 1e6
-        self.shown: tuple[object, msgspec.Raw] | None = None
+        self.shown: tuple[object, object, object, msgspec.Raw] | None = None
 
     @property
     def has_started(self) -> bool:

@@ -46,6 +46,7 @@ from nightcrawler_api.state.index import WorkflowEntry, owner_of
 from nightcrawler_api.state.ordering import Part
 from nightcrawler_api.state.runs import Run, Runs
 from nightcrawler_crds import clock
+from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.tracing.otlp import trace_request
 
 R = TypeVar("R", Execution, ExecutionOfWorkflow)
@@ -150,28 +151,28 @@ class ExecutionReader:
             now=now,
         )
 
-    def _as_json(self, one: Listed, now: datetime, row: Callable[[Listed, datetime, Beside | None], R]) -> R:
+    def _as_json(self, one: Listed, now: datetime, row: Callable[[Listed, datetime], R]) -> R:
         """An execution of a list; an archived one that has been shown before as the JSON that it was."""
         if isinstance(one, Run):
-            return row(one, now, None)
-        beside = self._beside(one)
-        if one.shown is None or one.shown[0] != (row, beside):
-            one.shown = ((row, beside), msgspec.Raw(msgspec.json.encode(row(one, now, beside))))
-        return cast("R", one.shown[1])
+            return row(one, now)
+        cached, entry = self._around(one)
+        # Nothing else changes on which it depends how the run is shown; what has changed is another view.
+        view, shown = entry and entry.view, one.shown
+        if shown is None or shown[0] != row or shown[1] is not cached or shown[2] is not view:
+            shown = one.shown = row, cached, view, msgspec.Raw(msgspec.json.encode(row(one, now)))
+        return cast("R", shown[3])
 
-    def _row(self, one: Listed, now: datetime, beside: Beside | None = None) -> Execution:
+    def _row(self, one: Listed, now: datetime) -> Execution:
         if isinstance(one, ArchivedRun):
-            shown = archived.row(one.row, beside or self._beside(one), self._default_user)
+            shown = archived.row(one.row, self._beside(one), self._default_user)
         else:
             shown = presenter.row(one.view, self._default_user, now)
         return self._guard.ids.shown(shown, one.order[1])
 
-    def _row_of_workflow(
-        self, one: Listed, now: datetime, beside: Beside | None = None
-    ) -> ExecutionOfWorkflow:
+    def _row_of_workflow(self, one: Listed, now: datetime) -> ExecutionOfWorkflow:
         namespace = one.order[1]
         if isinstance(one, ArchivedRun):
-            shown = archived.row_of_workflow(one.row, beside or self._beside(one), self._default_user)
+            shown = archived.row_of_workflow(one.row, self._beside(one), self._default_user)
         else:
             entry = self._cluster.index.workflow((namespace, one.view.spec.workflow_ref.name))
             named = presenter.named(entry, owner_of(one.view))
@@ -179,14 +180,19 @@ class ExecutionReader:
         return self._guard.ids.shown(shown, namespace)
 
     def _beside(self, one: ArchivedRun) -> Beside:
-        row, index = one.row, self._cluster.index
-        cached = index.runs.get(row.namespace, row.name)
-        entry = index.workflow((row.namespace, row.workflow))
+        row = one.row
+        cached, entry = self._around(one)
         return Beside(
             one.id_beside(cached),
             cached is None or cached.metadata.uid != row.uid,
             presenter.named(entry, row.workflow_uid, row.display_name),
         )
+
+    def _around(self, one: ArchivedRun) -> tuple[ExecutionView | None, WorkflowEntry | None]:
+        """The execution of its name, and its workflow's, as far as the cluster has them."""
+        namespace, name = one.order[1:]
+        index = self._cluster.index
+        return index.runs.get(namespace, name), index.workflow((namespace, one.row.workflow))
 
     async def show(self, workflow: str, name: str, caller: Caller, *, with_logs: bool) -> ExecutionDetail:
         """An execution of a workflow in full."""
