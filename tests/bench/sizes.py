@@ -37,6 +37,7 @@ class Sizes:
     archive_workflows: int = 10_000
     archive_runs: int = 100_000
     archive_cached: int = 5_000
+    archive_seconds: int = 90
     # memory: how many runs there are at each look
     memory_ended: tuple[int, ...] = (1_000, 5_000)
     memory_running: tuple[int, ...] = (1_000, 5_000)
@@ -78,6 +79,7 @@ SHORT = Sizes(
     archive_workflows=200,
     archive_runs=2_000,
     archive_cached=100,
+    archive_seconds=8,
     memory_ended=(200,),
     memory_running=(200,),
     recovery_runs=200,

@@ -56,11 +56,11 @@ class Count:
     count: int
 
 
-Known = Mapping[int | None, Count]
+KnownCounts = Mapping[int | None, Count]
 """The numbers of a list by its earliest start, in microseconds since 1970; None: there is none."""
 
 
-def basis(known: Known, begin: int | None, state: State, now: int) -> Basis:
+def basis(known: KnownCounts, begin: int | None, state: State, now: int) -> Basis:
     """From what the number of rows in this state is found soonest; `now` is in microseconds too."""
     exact = known.get(begin)
     if exact is not None and exact.removals == state.removals and exact.upto <= state.upto:
@@ -86,7 +86,7 @@ class Counts:
     def __init__(self) -> None:
         self._lists: OrderedDict[Hashable, OrderedDict[int | None, Count]] = OrderedDict()
 
-    def of(self, key: Hashable) -> Known:
+    def of(self, key: Hashable) -> KnownCounts:
         """What is known of a list now."""
         return dict(self._lists.get(key, {}))
 

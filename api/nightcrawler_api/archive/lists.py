@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from nightcrawler_api.archive import merged, pages, reading
 from nightcrawler_api.archive.contract import ArchivedPage, ArchivedRun
-from nightcrawler_api.archive.counts import Basis, Known, basis
+from nightcrawler_api.archive.counts import Basis, KnownCounts, basis
 from nightcrawler_api.archive.pages import FoundPage, PageQuery
 from nightcrawler_api.archive.places import Place
 from nightcrawler_api.archive.reading import Scope
@@ -42,7 +42,7 @@ class Wanted:
     skip: int
     most: int
     near: Place | None
-    counts: Known
+    counts: KnownCounts
     now: int
 
     def basis(self, state: State) -> Basis:

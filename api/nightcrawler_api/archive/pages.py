@@ -41,7 +41,7 @@ _VALUES: Final[dict[str, Callable[[ListedRow], tuple[Any, ...]]]] = {
 _FEW: Final = 50
 """Up to so many rows are skipped by reading them."""
 _SHAPES: Final = 200
-"""So many statements are kept, each about 20 KB."""
+"""So many statements are kept."""
 
 
 class Bound(NamedTuple):

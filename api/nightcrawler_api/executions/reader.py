@@ -50,6 +50,8 @@ from nightcrawler_crds.kube.views import ExecutionView
 from nightcrawler_crds.tracing.otlp import trace_request
 
 R = TypeVar("R", Execution, ExecutionOfWorkflow)
+_Around = tuple[ExecutionView | None, WorkflowEntry | None]
+"""The execution of an archived run's name, and its workflow, as far as the cluster has them."""
 
 _FIRST: Final = ("id", "workflowId", "workflow")
 _COLUMNS: Final = (*_FIRST, *(name for name in columns_of(ExecutionOfWorkflow) if name not in _FIRST))
@@ -151,45 +153,39 @@ class ExecutionReader:
             now=now,
         )
 
-    def _as_json(self, one: Listed, now: datetime, row: Callable[[Listed, datetime], R]) -> R:
+    def _as_json(self, one: Listed, now: datetime, row: Callable[[Listed, datetime, _Around | None], R]) -> R:
         """An execution of a list; an archived one that has been shown before as the JSON that it was."""
         if isinstance(one, Run):
-            return row(one, now)
-        cached, entry = self._around(one)
+            return row(one, now, None)
+        around = cached, entry = self._around(one)
         # Nothing else changes on which it depends how the run is shown; what has changed is another view.
         view, shown = entry and entry.view, one.shown
         if shown is None or shown[0] != row or shown[1] is not cached or shown[2] is not view:
-            shown = one.shown = row, cached, view, msgspec.Raw(msgspec.json.encode(row(one, now)))
+            shown = one.shown = row, cached, view, msgspec.Raw(msgspec.json.encode(row(one, now, around)))
         return cast("R", shown[3])
 
-    def _row(self, one: Listed, now: datetime) -> Execution:
+    def _row(self, one: Listed, now: datetime, around: _Around | None = None) -> Execution:
         if isinstance(one, ArchivedRun):
-            shown = archived.row(one.row, self._beside(one), self._default_user)
+            beside = _beside(one, *(around or self._around(one)))
+            shown = archived.row(one.row, beside, self._default_user)
         else:
             shown = presenter.row(one.view, self._default_user, now)
         return self._guard.ids.shown(shown, one.order[1])
 
-    def _row_of_workflow(self, one: Listed, now: datetime) -> ExecutionOfWorkflow:
+    def _row_of_workflow(
+        self, one: Listed, now: datetime, around: _Around | None = None
+    ) -> ExecutionOfWorkflow:
         namespace = one.order[1]
         if isinstance(one, ArchivedRun):
-            shown = archived.row_of_workflow(one.row, self._beside(one), self._default_user)
+            beside = _beside(one, *(around or self._around(one)))
+            shown = archived.row_of_workflow(one.row, beside, self._default_user)
         else:
             entry = self._cluster.index.workflow((namespace, one.view.spec.workflow_ref.name))
             named = presenter.named(entry, owner_of(one.view))
             shown = presenter.row_of_workflow(one.view, named, self._default_user, now)
         return self._guard.ids.shown(shown, namespace)
 
-    def _beside(self, one: ArchivedRun) -> Beside:
-        row = one.row
-        cached, entry = self._around(one)
-        return Beside(
-            one.id_beside(cached),
-            cached is None or cached.metadata.uid != row.uid,
-            presenter.named(entry, row.workflow_uid, row.display_name),
-        )
-
-    def _around(self, one: ArchivedRun) -> tuple[ExecutionView | None, WorkflowEntry | None]:
-        """The execution of its name, and its workflow's, as far as the cluster has them."""
+    def _around(self, one: ArchivedRun) -> _Around:
         namespace, name = one.order[1:]
         index = self._cluster.index
         return index.runs.get(namespace, name), index.workflow((namespace, one.row.workflow))
@@ -228,6 +224,15 @@ class ExecutionReader:
         if found.row is not None:
             shown["id"], shown["archived"] = found.row.id, True
         return self._guard.ids.shown(shown, view.metadata.namespace)
+
+
+def _beside(one: ArchivedRun, cached: ExecutionView | None, entry: WorkflowEntry | None) -> Beside:
+    row = one.row
+    return Beside(
+        one.id_beside(cached),
+        cached is None or cached.metadata.uid != row.uid,
+        presenter.named(entry, row.workflow_uid, row.display_name),
+    )
 
 
 def _order_of(entry: WorkflowEntry | None) -> Sequence[str]:

@@ -65,7 +65,7 @@ async def measure(sizes: Sizes) -> Measured:
             await _until_all_are_archived(here, sizes)
             tidy()
             await _visit(here, sizes, _WARM_SECONDS, runs)
-            found[name] = await _visit(here, sizes, sizes.list_seconds, runs)
+            found[name] = await _visit(here, sizes, sizes.archive_seconds, runs)
             await here.stop_facade()
         usage = meter.read()
     return Measured(
