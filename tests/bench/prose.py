@@ -26,6 +26,8 @@ SIZES: Final[Mapping[str, str]] = {
     "for {list_seconds} s, then for {list_rush_seconds} s.",
     "identity": "{list_workflows} workflows that all see; {list_runs} runs, {list_live} of them live; "
     "{list_clients} clients, twice {list_seconds} s with either.",
+    "archive": "{archive_workflows} workflows; {archive_runs} runs, all but {archive_cached} in the archive "
+    "alone; {list_clients} clients for {archive_seconds} s with either database.",
     "memory": "Ended runs: {memory_ended}. Running ones: {memory_running}.",
     "recovery": "{recovery_runs} runs in flight; the Pods of {recovery_ended} of them end.",
     "features": "{chains_few} chains at once, {chains_few_rounds} times; then {chains_many} at once; "
