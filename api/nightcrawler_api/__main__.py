@@ -30,8 +30,6 @@ from nightcrawler_crds.variables import variable
 log = logging.getLogger(__name__)
 
 _GRACE_SECONDS = 10
-_GC_THRESHOLDS = (10_000, 50, 5_000)
-"""The operator's: full collections walk what was cached since the first list, and find no garbage there."""
 _MIGRATE = "make the tables of the archive's database, or bring them up to date"
 
 
@@ -124,7 +122,7 @@ async def _settle(facade: Facade) -> None:
     await facade.cluster.wait_for_sync()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
+    runtime.collect_seldom()
 
 
 def _outlive_signals() -> None:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, Final
 
-from nightcrawler_crds import errors, names, phases
+from nightcrawler_crds import errors, names, phases, runtime
 from nightcrawler_crds.election.elector import Elector
 from nightcrawler_crds.election.holder import Witness, own_holder, write_identity
 from nightcrawler_crds.election.leadership import Leadership, SoleLeader
@@ -63,11 +63,6 @@ log = logging.getLogger(__name__)
 
 _RETRY_LIST: Final = 2.0
 _EFFECT_WORKERS: Final = 2
-_GC_THRESHOLDS: Final = (10_000, 50, 5_000)
-"""Full collections walk the caches, which hold no garbage: 200 to 480 ms with 22,000 objects.
-
-Before each collection of young objects, as many may wait for it as the first number says: 50,000 are 10 MB.
-"""
 
 
 class Operator:
@@ -170,7 +165,7 @@ class Operator:
         """Start in the background: list everything, then take part in the election."""
         # The modules stay too: walking them took longer than all else after the imports.
         gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        runtime.collect_seldom()
         if self.settings.leader_election:
             write_identity(self.own)
         for informer in self.cluster.informers:
