@@ -42,13 +42,10 @@ class ListedRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     created_at: int
     started_at: int
     ended_at: int
-    wait: int | None
     environment: str | None
     executor: str | None
     trigger: str
     scheduled_at: int | None
-    rerun_of: str | None
-    revision: str | None
     progress: str | None
     message: str | None
     cost: float | None

@@ -20,7 +20,6 @@ from nightcrawler_crds import defaults
 from nightcrawler_crds.kube.views import (
     AttemptView,
     ExecutionView,
-    ResourceUsageView,
     StepStatusView,
     UsageView,
     WorkflowView,
@@ -30,9 +29,7 @@ Row = dict[str, Any]
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_PHASES: Final = {"completed": "Completed", "failed": "Failed", "cancelled": "Cancelled"}
 _document = msgspec.json.Decoder(ExecutionView, strict=False)
-_resource_usage = msgspec.json.Decoder(ResourceUsageView, strict=False)
 _usage = msgspec.json.Decoder(UsageView, strict=False)
 _attempts = msgspec.json.Decoder(tuple[AttemptView, ...], strict=False)
 
