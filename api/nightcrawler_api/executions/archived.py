@@ -6,18 +6,18 @@ would take longer to make than its JSON.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
 from nightcrawler_api.archive.contract import ListedRow
-from nightcrawler_api.executions.presenter import NO_REASON, Named, executor_of, money, used
+from nightcrawler_api.executions.presenter import NO_REASON, Named, add_workflow, executor_of, money, used
 from nightcrawler_api.executions.schemas import Execution, ExecutionOfWorkflow
 from nightcrawler_crds import clock, words
 from nightcrawler_crds.kube.views import ResourceUsageView
 from nightcrawler_crds.plaintext import plain
 
-_SECOND = 1_000_000
+_SECOND: Final = 1_000_000
 _usage = msgspec.json.Decoder(ResourceUsageView, strict=False)
 
 
@@ -46,11 +46,7 @@ def row(listed: ListedRow, beside: Beside, default_user: str) -> Execution:
 def row_of_workflow(listed: ListedRow, beside: Beside, default_user: str) -> ExecutionOfWorkflow:
     """An archived execution in a list across workflows."""
     shown: dict[str, Any] = {"id": beside.id, "workflowId": listed.workflow, **_facts(listed, default_user)}
-    workflow = beside.workflow
-    if workflow.name is not None:
-        shown["workflow"] = workflow.name
-    if workflow.deleted:
-        shown["workflowDeleted"] = True
+    add_workflow(shown, beside.workflow)
     if beside.archived:
         shown["archived"] = True
     return cast("ExecutionOfWorkflow", shown)

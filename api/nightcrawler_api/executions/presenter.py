@@ -176,26 +176,28 @@ def named(entry: WorkflowEntry | None, owner: str | None, known: str | None = No
     return Named(known, deleted=bool(owner))
 
 
+def add_workflow(shown: dict[str, Any], workflow: Named) -> None:
+    """Add its workflow to an execution that is shown."""
+    if workflow.name is not None:
+        shown["workflow"] = workflow.name
+    if workflow.deleted:
+        shown["workflowDeleted"] = True
+
+
 def row_of_workflow(
     execution: ExecutionView, workflow: Named, default_user: str, now: datetime
 ) -> ExecutionOfWorkflow:
     """An execution in a list across workflows."""
     head = row(execution, default_user, now)
     shown: dict[str, Any] = {"id": head["id"], "workflowId": execution.spec.workflow_ref.name, **head}
-    if workflow.name is not None:
-        shown["workflow"] = workflow.name
-    if workflow.deleted:
-        shown["workflowDeleted"] = True
+    add_workflow(shown, workflow)
     return cast("ExecutionOfWorkflow", shown)
 
 
 def with_workflow(shown: ExecutionDetail, workflow: Named) -> AnyExecutionDetail:
     """An execution in full with its workflow as lists show it."""
     found: dict[str, Any] = {**shown}
-    if workflow.name is not None:
-        found["workflow"] = workflow.name
-    if workflow.deleted:
-        found["workflowDeleted"] = True
+    add_workflow(found, workflow)
     return cast("AnyExecutionDetail", found)
 
 
