@@ -78,10 +78,10 @@ def of_one(scope: Scope, state: State, wanted: Wanted, near: Place | None) -> Pa
 
 def shown(found: FoundPage, state: State, wanted: Wanted) -> Shown:
     """The page that a statement of `of_one` has found in this state."""
-    total, place = wanted.basis(state).with_counted(found.counted), None
+    place = None
     if found.first:
         place = Place(wanted.skip, found.first, state.name, state.removals, state.upto)
-    return ArchivedPage([ArchivedRun(row) for row in found.rows], total, state.upto), place
+    return ArchivedPage([ArchivedRun(row) for row in found.rows], found.total, state.upto), place
 
 
 def scopes_of(state: State, query: ExecutionQuery, owners: Owners | None) -> list[Scope]:

@@ -45,11 +45,11 @@ _SHAPES: Final = 200
 
 
 class Bound(NamedTuple):
-    """Where a part of a list begins: at a place of which so many values are given, or after it.
+    """The start of a range of a sorted list, without its values.
 
     Attributes:
-        size: The number of values; 0 if nothing follows it.
-        inclusive: Whether rows with the very values follow it.
+        size: How many of the sort columns have a value, from the first on; 0 if the range is empty.
+        inclusive: Whether rows with these values are in the range.
     """
 
     size: int
@@ -89,6 +89,7 @@ class PageQuery:
     values: Values
     namespace: str
     ordering: Ordering
+    counted: Basis
     place_is_found: bool
 
     def read(self, connection: Connection) -> FoundPage:
@@ -101,7 +102,7 @@ class PageQuery:
         values = _VALUES[self.ordering.field]
         rows.sort(key=values, reverse=self.ordering.descending)
         first = values(rows[0]) if self.place_is_found and rows else ()
-        return FoundPage(name, removals, upto or 0, rows, count or 0, first)
+        return FoundPage(name, removals, upto or 0, rows, self.counted.with_counted(count or 0), first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class FoundPage:
         removals: How often rows had been removed from it.
         upto: The greatest key.
         rows: The rows.
-        counted: How many rows match, of those that were to be counted.
+        total: How many rows match, whatever the position.
         first: What the first row is sorted by, if its place had to be found.
     """
 
@@ -121,7 +122,7 @@ class FoundPage:
     removals: int
     upto: int
     rows: Sequence[ListedRow]
-    counted: int
+    total: int
     first: Sequence[Any]
 
     def is_in(self, state: State) -> bool:
@@ -152,7 +153,7 @@ def page(
     values |= named("after", position) | {"skip": rows, "most": most, **counted.values}
     if way.near and near is not None:
         values |= named("near", near.values)
-    return PageQuery(_statement(shape), values, scope.namespace, ordering, way.counted)
+    return PageQuery(_statement(shape), values, scope.namespace, ordering, counted, way.counted)
 
 
 def _way(skip: int, total: int | None, near: Place | None) -> tuple[_Skip, int]:
