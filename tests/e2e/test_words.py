@@ -13,7 +13,10 @@ from tests.support.resources import Json
 
 pytestmark = pytest.mark.real_node
 
-ANSWERS: Final = "trap 'exit 0' TERM; while true; do sleep 0.1; done"
+# The hook fails only once the program can answer SIGTERM: before its trap is set, the first process of a
+# container ignores the signal, and is killed with 137 when its grace period is over.
+ANSWERS: Final = "trap 'exit 0' TERM; touch /tmp/answers; while true; do sleep 0.1; done"
+FAILS: Final = "until [ -e /tmp/answers ]; do sleep 0.1; done; false"
 COLOURED: Final = r"printf 'loading 10%%\r\033[31mERROR\033[0m \033]0;mine\007no such table\r\n'; exit 3"
 
 
@@ -57,7 +60,7 @@ FAILING: Final = (
     only(
         "hook-fails",
         command=shell(ANSWERS),
-        pod=itself(lifecycle={"postStart": {"exec": {"command": ["false"]}}}),
+        pod=itself(lifecycle={"postStart": {"exec": {"command": shell(FAILS)}}}),
     ),
     only("coloured", command=shell(COLOURED)),
 )
