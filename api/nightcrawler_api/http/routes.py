@@ -14,6 +14,8 @@ from fastapi import FastAPI, Response
 from fastapi.routing import APIRoute
 from typing_extensions import TypedDict
 
+from nightcrawler_api.http.parameters import with_models
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -67,7 +69,7 @@ class Routes:
                 used.pop("responses", None)
             app.router.add_api_route(
                 self.prefix + path,
-                function,
+                function if documented else with_models(function),
                 methods=[method],
                 tags=[*self._tags],
                 route_class_override=self._route_class,
