@@ -51,9 +51,7 @@ def test_an_archived_run_is_shown_as_the_cluster_shows_it(
     times: dict[str, Any] = {"startTime": began, "completionTime": "2025-07-10T15:00:00Z"}
     view = execution("run", phase=phase, message=message, spec=spec, **times, **status)
     row = rows.execution_row(view, NOW)
-    listed = ListedRow(
-        id=1, superseded=False, display_name=None, **{name: row[name] for name in rows.LISTED if name in row}
-    )
+    listed = ListedRow(id=1, superseded=False, **{name: row[name] for name in rows.LISTED if name in row})
 
     assert archived.row(listed, BESIDE, "me") == presenter.row(view, "me", NOW)
     assert archived.row_of_workflow(listed, BESIDE, "me") == presenter.row_of_workflow(

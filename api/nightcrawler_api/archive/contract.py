@@ -30,7 +30,7 @@ def split_alias(identifier: str) -> tuple[str, str]:
 
 
 class ListedRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """The columns of an execution that lists read, its namespace, and its workflow's name for people."""
+    """The columns of an execution that lists read, and its namespace."""
 
     id: int
     uid: str
@@ -51,7 +51,6 @@ class ListedRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     cost: float | None
     currency: str | None
     usage: str | None
-    display_name: str | None
     namespace: str = ""
 
 
@@ -63,18 +62,20 @@ class ArchivedRun:
         order: Its place by creation.
         started: When it started, in seconds since 1970; if no step has, its creation.
         ended: When it ended, in seconds since 1970.
+        workflow_name: The last known name for people of a workflow that the cluster does not have.
         shown: Its JSON in a list, after what that depends on beside the row: the kind of list, and what the
             cluster has of the run and of its workflow. A page that several callers ask for is read once, and
             so its runs are made into JSON once.
     """
 
-    __slots__ = ("ended", "order", "row", "shown", "started")
+    __slots__ = ("ended", "order", "row", "shown", "started", "workflow_name")
 
     def __init__(self, row: ListedRow) -> None:
         self.row = row
         self.order: Order = (row.created_at / 1e6, row.namespace, row.name)
         self.started = row.started_at / 1e6
         self.ended = row.ended_at / 1e6
+        self.workflow_name: str | None = None
         self.shown: tuple[object, object, object, msgspec.Raw] | None = None
 
     @property

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -23,6 +24,7 @@ from nightcrawler_api.archive.contract import (
     ArchivedPage,
     ArchivedRevision,
     ArchivedRevisions,
+    ArchivedRun,
     Figures,
     id_of,
     split_alias,
@@ -41,7 +43,7 @@ from nightcrawler_api.state.protection import Protection
 from nightcrawler_api.state.runs import ExecutionQuery
 from nightcrawler_crds import clock
 from nightcrawler_crds.kube.cache import Key
-from nightcrawler_crds.names import EXECUTIONS
+from nightcrawler_crds.names import EXECUTIONS, WORKFLOWS
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,8 @@ T = TypeVar("T")
 
 _Alike = tuple[ExecutionQuery, str | None, bytes]
 """A query, the Workflow whose runs are listed, and a digest of those whose runs are seen."""
+_Owner = tuple[str, str]
+"""Namespace and UID of a workflow."""
 _TRIES: Final = 3
 NOT_YET: Final = "the archive cannot be read yet: the facade has not read the UID of the cluster"
 
@@ -116,6 +120,8 @@ class ArchiveReader:
         if found is None:
             found = await self._ask(lambda connection, state: lists.read(connection, state, wanted))
         (page, place), state = found
+        if owner is None:  # else the caller has the workflow
+            await self._add_names(page.rows, state)
         if not query.tags:
             if place is not None:
                 self._places.add(alike, place, state)
@@ -135,6 +141,27 @@ class ArchiveReader:
             return None
         self._recent.begin(state, ends)
         return lists.shown(found, state, wanted), state
+
+    async def _add_names(self, runs: Iterable[ArchivedRun], state: State) -> None:
+        """Add the last known names of the workflows that the cluster does not have."""
+        names: dict[_Owner, str] = {}
+        asked: set[_Owner] = set()
+        # Others may be deleted while the database is asked.
+        while missing := self._gone(runs) - asked:
+            asked |= missing
+            names |= await self._database.read(partial(reading.names_by_uid, keys=state.keys, owners=missing))
+        if names:
+            for run in runs:
+                run.workflow_name = names.get(_owner_of(run))
+
+    def _gone(self, runs: Iterable[ArchivedRun]) -> set[_Owner]:
+        """The owners of archived runs that the cluster does not have."""
+        found = set()
+        for run in runs:
+            entry = self._cluster.index.workflow((run.row.namespace, run.row.workflow))
+            if run.row.workflow_uid and (entry is None or entry.view.metadata.uid != run.row.workflow_uid):
+                found.add(_owner_of(run))
+        return found
 
     async def figures(self, query: ExecutionQuery) -> tuple[Sequence[Figures], int]:
         """See `History`."""
@@ -268,6 +295,8 @@ class ArchiveReader:
 
     def _follow(self, change: Change[Any]) -> None:
         """Note an execution that is cached for the first time, and forget one that is not any more."""
+        if change.kind == WORKFLOWS.plural and _is_another(change):
+            self._recent.drop()  # they have the names of those alone that the cluster did not have
         if change.kind != EXECUTIONS.plural:
             return
         if change.old is None and change.new is not None:
@@ -294,6 +323,16 @@ class ArchiveReader:
                 found.setdefault(meta.namespace, set()).add(meta.uid)
         everything = {place: None for place, nobodys in self._nobodys.items() if nobodys in seen}
         return {**{place: frozenset(uids) for place, uids in found.items()}, **everything}
+
+
+def _owner_of(run: ArchivedRun) -> _Owner:
+    return run.row.namespace, run.row.workflow_uid or ""
+
+
+def _is_another(change: Change[Any]) -> bool:
+    """Whether an object is gone, and maybe another of its name there instead."""
+    old, new = change.old, change.new
+    return old is not None and (new is None or new.metadata.uid != old.metadata.uid)
 
 
 def _digest(owners: Owners | None) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -81,7 +81,8 @@ def state_of(connection: Connection, cluster: str, served: Namespaces, known: Kn
     if known.name and upto > known.upto:
         ours = those.where(column.namespace_id.in_(sorted(keys.values())))
         found += connection.execute(by_key(ours.where(column.id > known.upto)))
-    for namespace, uids in _by_namespace(known.unverified).items():
+    unverified = _by_namespace((namespace, uid) for uid, namespace in known.unverified.items())
+    for namespace, uids in unverified.items():
         there = those.where(column.namespace_id == keys.get(namespace))
         for begin in range(0, len(uids), _AT_ONCE):
             found += connection.execute(there.where(column.uid.in_(uids[begin : begin + _AT_ONCE])))
@@ -90,9 +91,10 @@ def state_of(connection: Connection, cluster: str, served: Namespaces, known: Kn
     return State(name, removals, keys, upto, archived)
 
 
-def _by_namespace(unverified: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
+def _by_namespace(objects: Iterable[tuple[str, str]]) -> Mapping[str, Sequence[str]]:
+    """The UIDs of objects in each namespace, from namespaces and UIDs."""
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for uid, namespace in unverified.items():
+    for namespace, uid in objects:
         found[namespace].append(uid)
     return found
 
@@ -192,6 +194,19 @@ def revisions_of(
         mine = counted.where(executions.c.namespace_id == where, some)
         uses.update((name, number) for name, number in connection.execute(mine))
     return found, uses
+
+
+def names_by_uid(
+    connection: Connection, keys: Mapping[str, int], owners: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], str]:
+    """The last known names for people of workflows, by their namespaces and UIDs."""
+    column, known = workflows.c, dict[tuple[str, str], str]()
+    for namespace, uids in _by_namespace(owners).items():
+        its = select(column.uid, column.display_name).where(column.namespace_id == keys[namespace])
+        for begin in range(0, len(uids), _AT_ONCE):
+            some = connection.execute(its.where(column.uid.in_(uids[begin : begin + _AT_ONCE])))
+            known.update(((namespace, uid), called) for uid, called in some)
+    return known
 
 
 def workflow_names(connection: Connection, where: int | None, names: Sequence[str]) -> dict[str, str]:

@@ -61,6 +61,11 @@ class RecentPages:
         if len(self._pages) > _MOST_PAGES:
             self._pages.popitem(last=False)
 
+    def drop(self) -> None:
+        """Keep none of the pages: what is in them has changed."""
+        self._pages.clear()
+        self.end()
+
     def end(self) -> None:
         """Read the archive again: it has changed, or the executions have that its pages complete."""
         self.ends += 1

@@ -146,7 +146,7 @@ def step_rows(execution: ExecutionView, order: Sequence[str]) -> list[Row]:
     ]
 
 
-LISTED: Final = ListedRow.__struct_fields__[:-2]
+LISTED: Final = ListedRow.__struct_fields__[:-1]
 """The columns of `executions` among them, in their order."""
 
 

@@ -231,7 +231,7 @@ def _beside(one: ArchivedRun, cached: ExecutionView | None, entry: WorkflowEntry
     return Beside(
         one.id_beside(cached),
         cached is None or cached.metadata.uid != row.uid,
-        presenter.named(entry, row.workflow_uid, row.display_name),
+        presenter.named(entry, row.workflow_uid, one.workflow_name),
     )
 
 
