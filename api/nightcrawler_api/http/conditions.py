@@ -86,7 +86,7 @@ async def refuse_others(request: Request) -> None:
     A dependency of every route, and no middleware: where a request fails without its preconditions, that is
     the answer (RFC 9110, section 13.2.1). It is async although nothing waits, as all `dependencies` are.
     """
-    if not request.url.path.startswith("/api/"):
+    if not request.scope["path"].startswith("/api/"):
         return
     taken = _OF_READS if request.method in _READS else _OF_WRITES
     for name in request.headers:

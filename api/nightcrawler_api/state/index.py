@@ -34,6 +34,7 @@ from nightcrawler_api.state.runs import (
     sort_values,
     without_row,
 )
+from nightcrawler_api.state.searches import Searches
 from nightcrawler_api.state.statuses import ExecutionStatus, started
 from nightcrawler_crds import defaults
 from nightcrawler_crds.kube.cache import Key
@@ -156,6 +157,7 @@ class Index:
         self._kinds: Counter[Protection] = Counter()
         self._run_kinds: Counter[Protection] = Counter()
         self._workflows: Timeline[WorkflowEntry] = Timeline()
+        self._searches = Searches()
         self._entries: dict[Key, WorkflowEntry] = {}
         # By the workflow's key: executions may arrive before their workflow.
         self._runs: dict[Key, Siblings] = {}
@@ -215,6 +217,8 @@ class Index:
     def _matching(self, query: WorkflowQuery) -> Sequence[WorkflowEntry]:
         # One pass per filter, each a loop without calls: there may be 10,000 workflows.
         matching = self._workflows.oldest_first()
+        if needle := searchable(query.search):
+            matching = self._searches.find(needle, matching)
         if query.seen is not None and not _has_all(query.seen, self._kinds):
             seen = query.seen
             matching = [entry for entry in matching if entry.protection in seen]
@@ -243,8 +247,6 @@ class Index:
         if query.end is not None:
             end = query.end
             matching = [entry for entry in matching if entry.order[0] < end]
-        if needle := searchable(query.search):
-            matching = [entry for entry in matching if needle in entry.text]
         return matching
 
     def follow(self, change: Change[Any]) -> None:
@@ -263,6 +265,7 @@ class Index:
         if before and after is None:
             gone = self._entries.pop(before.metadata.key)
             self._workflows.remove(gone)
+            self._searches.clear()
             _count(self._kinds, gone.protection, -1)
         if after:
             key = after.metadata.key
@@ -270,12 +273,15 @@ class Index:
             if before is None:
                 entry = self._entries[key] = WorkflowEntry(after, self._runs_of(after), protection)
                 self._workflows.add(entry)
+                self._searches.clear()
                 _count(self._kinds, protection, 1)
                 self._protect(entry)
             else:
                 known = self._entries[key]
                 entry = self._entries[key] = WorkflowEntry(after, known.runs, protection)
                 self._workflows.replace(entry)
+                if entry.text != known.text:
+                    self._searches.clear()
                 if protection is not known.protection:
                     _count(self._kinds, known.protection, -1)
                     _count(self._kinds, protection, 1)
