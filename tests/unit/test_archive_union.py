@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
@@ -305,3 +306,36 @@ async def test_a_database_that_was_replaced_or_restored_is_read_from_its_beginni
         )
         page = await asked(made, ExecutionQuery(), 0, 10)
         assert (sorted(names(page)), page.total) == (["one", "two"], 2)
+
+
+async def test_a_page_before_many_live_runs_is_found_with_its_second_read(
+    archive_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Live runs are mostly the newest; those of a long one may all come after the page."""
+    async with desk(archive_url) as made:
+        for number in range(300):
+            made.cluster.cache_execution(execution(f"live-{number}", created=_clock(0), phase="Running"))
+        await made.archive(
+            *(
+                execution(
+                    f"run-{number:03}",
+                    created=_clock(1 + number),
+                    phase="Completed",
+                    completionTime=_clock(500),
+                )
+                for number in range(400)
+            )
+        )
+        read, reads = made.reader.page, list[int]()
+
+        async def counted(query: ExecutionQuery, owner: str | None, *, skip: int, most: int) -> Any:
+            reads.append(skip)
+            return await read(query, owner, skip=skip, most=most)
+
+        monkeypatch.setattr(made.reader, "page", counted)
+        for offset in (5, 250, 310, 389):
+            reads.clear()
+            page = await asked(made, ExecutionQuery(), offset, 10)
+            assert names(page) == [f"run-{399 - number:03}" for number in range(offset, offset + 10)]
+            assert page.total == 700
+            assert len(reads) <= 2, (offset, reads)

@@ -2,7 +2,8 @@
 
 The cached executions without a row come from the index, the others from the archive, both in the order of the
 list. A page of the whole begins after some of each: how many are of the archive is found by reading its rows
-from where they have to be if all cached ones come before the page, which most often they do.
+from where they have to be if all cached ones come before the page, which most often they do, else from where
+they have to be if no further ones do.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ async def part_of_both(
     low = skip = max(offset - len(cached(_ANY_KEY)), 0) if offset else 0
     high = offset
     most = limit + 1 + (offset - skip if offset - skip <= _SLACK else 0)
-    for _ in range(_MOST_READS):
+    for reads in range(_MOST_READS):
         page = await history.page(query, owner, skip=skip, most=most)
         matching = cached(page.upto)
         mine = part(matching, ordering, 0, end, value).entries
@@ -62,8 +63,12 @@ async def part_of_both(
             high = min(high, offset - window.cached_before)
         else:
             low, high = min(low, skip - 1), min(skip, page.total) - 1
-        most = limit + 1 + min(offset, _SLACK)
-        skip = max(low if high - low <= _SLACK else (low + high) // 2, 0)
+        if is_within and reads == 0:
+            # Next, as if all other cached ones came after the page: then it begins with this row.
+            skip, most = high, limit + 1
+        else:
+            skip = max(low if high - low <= _SLACK else (low + high) // 2, 0)
+            most = limit + 1 + min(offset, _SLACK)
     found = wanted[:limit] if offset < total else []
     return Part(found, total, _position(found[-1], value) if found and len(wanted) > limit else None)
 
