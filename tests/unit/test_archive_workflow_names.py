@@ -55,13 +55,21 @@ async def test_names_are_those_of_the_namespace(archive_url: str) -> None:
         assert await shown(made) == {"mine": "Mine", "theirs": "Theirs"}
 
 
-async def test_a_kept_page_has_the_name_of_a_workflow_that_is_deleted_since(archive_url: str) -> None:
+@pytest.mark.parametrize(
+    "later", [None, {"deleted": "2025-07-10T16:00:00Z"}, {"uid": "uid-of-another"}], ids=str
+)
+async def test_a_kept_page_has_the_name_of_a_workflow_that_is_deleted_since(
+    archive_url: str, later: dict[str, Any] | None
+) -> None:
     async with desk(archive_url) as made:
         here = workflow("here", displayName="Here")
         await keep(made, here)
         made.cluster.cache_workflow(here)
         assert await shown(made) == {"here": None}
-        made.cluster.mark_workflow_deleted(here)
+        if later is None:
+            made.cluster.mark_workflow_deleted(here)
+        else:
+            made.cluster.cache_workflow(workflow("here", version=2, displayName="New", **later))
         assert await shown(made) == {"here": "Here"}
 
 

@@ -156,12 +156,16 @@ class ArchiveReader:
 
     def _gone(self, runs: Iterable[ArchivedRun]) -> set[_Owner]:
         """The owners of archived runs that the cluster does not have."""
-        found = set()
-        for run in runs:
-            entry = self._cluster.index.workflow((run.row.namespace, run.row.workflow))
-            if run.row.workflow_uid and (entry is None or entry.view.metadata.uid != run.row.workflow_uid):
-                found.add(_owner_of(run))
-        return found
+        return {
+            _owner_of(run)
+            for run in runs
+            if (uid := run.row.workflow_uid)
+            and not self._has_workflow((run.row.namespace, run.row.workflow), uid)
+        }
+
+    def _has_workflow(self, key: Key, uid: str) -> bool:
+        entry = self._cluster.index.workflow(key)
+        return entry is not None and entry.view.metadata.uid == uid
 
     async def figures(self, query: ExecutionQuery) -> tuple[Sequence[Figures], int]:
         """See `History`."""
@@ -295,8 +299,10 @@ class ArchiveReader:
 
     def _follow(self, change: Change[Any]) -> None:
         """Note an execution that is cached for the first time, and forget one that is not any more."""
-        if change.kind == WORKFLOWS.plural and _is_another(change):
-            self._recent.drop()  # they have the names of those alone that the cluster did not have
+        if change.kind == WORKFLOWS.plural and change.old is not None:
+            known = change.old.metadata
+            if not self._has_workflow(known.key, known.uid):
+                self._recent.drop()  # it had no name in the pages that were read before
         if change.kind != EXECUTIONS.plural:
             return
         if change.old is None and change.new is not None:
@@ -327,12 +333,6 @@ class ArchiveReader:
 
 def _owner_of(run: ArchivedRun) -> _Owner:
     return run.row.namespace, run.row.workflow_uid or ""
-
-
-def _is_another(change: Change[Any]) -> bool:
-    """Whether an object is gone, and maybe another of its name there instead."""
-    old, new = change.old, change.new
-    return old is not None and (new is None or new.metadata.uid != old.metadata.uid)
 
 
 def _digest(owners: Owners | None) -> bytes:

@@ -31,19 +31,19 @@ class Searches:
     """Searches of one sequence, which `clear` reports to have changed."""
 
     def __init__(self) -> None:
-        self._places: OrderedDict[str, array[int]] = OrderedDict()
+        self._positions: OrderedDict[str, array[int]] = OrderedDict()
         """Where in the sequence the entries are that were found, by what was searched for."""
 
     def find(self, needle: str, entries: Sequence[T]) -> Sequence[T]:
         """Those of all entries that have this in their texts."""
-        if (places := self._places.get(needle)) is None:
-            found = (place for place, entry in enumerate(entries) if needle in entry.text)
-            places = self._places[needle] = array("L", found)
-            if len(self._places) > _MOST:
-                self._places.popitem(last=False)
-        self._places.move_to_end(needle)
-        return [entries[place] for place in places]
+        if (positions := self._positions.get(needle)) is None:
+            found = (position for position, entry in enumerate(entries) if needle in entry.text)
+            positions = self._positions[needle] = array("I", found)
+            if len(self._positions) > _MOST:
+                self._positions.popitem(last=False)
+        self._positions.move_to_end(needle)
+        return [entries[position] for position in positions]
 
     def clear(self) -> None:
         """Search again: entries were added or removed, or have other texts."""
-        self._places.clear()
+        self._positions.clear()
