@@ -162,7 +162,7 @@ def test_slow_reviews_end_in_time_are_few_and_keep_nobody_waiting_who_is_known(
     assert count > 0
     assert slowest < reviews._TIMEOUT, "who is known waits for nobody's review"
     # As many at once as may be, one after the other, would take five times as long.
-    assert took < 3 * reviews._TIMEOUT
+    assert took < 4 * reviews._TIMEOUT
     # A few come after the first have been given up; and the cluster is followed.
     assert line.taken - taken <= 2 * reviews._AT_ONCE
     eventually(lambda: workflow in dora.sees(), what="Dora to be known")
