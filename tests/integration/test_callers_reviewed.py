@@ -143,8 +143,10 @@ def test_slow_reviews_end_in_time_are_few_and_keep_nobody_waiting_who_is_known(
     line.stall()
     try:
         with ThreadPoolExecutor(1) as pool:
-            began = time.monotonic()
+            began, ended = time.monotonic(), list[float]()
             answers = pool.submit(asyncio.run, storm(site, dora))
+            # Bob's last request would be counted too.
+            answers.add_done_callback(lambda _: ended.append(time.monotonic()))
             slowest, count = 0.0, 0
             while not answers.done():
                 asked = time.monotonic()
@@ -153,7 +155,6 @@ def test_slow_reviews_end_in_time_are_few_and_keep_nobody_waiting_who_is_known(
                     assert answer.status_code == 200, answer.text
                     slowest, count = max(slowest, time.monotonic() - asked), count + 1
                 time.sleep(2 / PER_SECOND)
-            took = time.monotonic() - began
         assert len(answers.result()) == FORGED + 1
         for answer in answers.result():
             unanswered(answer)
@@ -162,7 +163,7 @@ def test_slow_reviews_end_in_time_are_few_and_keep_nobody_waiting_who_is_known(
     assert count > 0
     assert slowest < reviews._TIMEOUT, "who is known waits for nobody's review"
     # As many at once as may be, one after the other, would take five times as long.
-    assert took < 4 * reviews._TIMEOUT
+    assert ended[0] - began < 3 * reviews._TIMEOUT
     # A few come after the first have been given up; and the cluster is followed.
     assert line.taken - taken <= 2 * reviews._AT_ONCE
     eventually(lambda: workflow in dora.sees(), what="Dora to be known")
