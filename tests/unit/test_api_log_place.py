@@ -61,6 +61,26 @@ def test_lines_of_a_new_file_are_marked_as_coming_after_a_gap() -> None:
     assert [again.take(one) for one in new] == [Read.NEW_AFTER_A_GAP, Read.NEW, Read.NEW]
 
 
+def test_a_reader_that_is_served_only_another_file_may_lack_the_end_of_the_last() -> None:
+    old = [line((BEGIN + n) * NANO, f"old {n}") for n in range(5)]
+    reader = Reader(Place(1))
+    assert not reader.may_lack_end, "nothing was ever written"
+    for one in old:
+        reader.take(one)
+    assert not reader.may_lack_end
+
+    def again(*lines: bytes) -> Reader:
+        one = Reader(reader.place)
+        for each in lines:
+            one.take(each)
+        return one
+
+    assert again().may_lack_end, "the file is empty"
+    assert not again(*served(old, reader.place)).may_lack_end
+    assert not again(old[-1]).may_lack_end, "the file began before the last line"
+    assert not again(line((BEGIN + 9) * NANO, "new")).may_lack_end, "what is missing comes before this line"
+
+
 def test_the_rest_of_a_line_before_the_position_is_not_a_new_line() -> None:
     reader = Reader(Place(1))
     reader.take(line(BEGIN * NANO, "a"))

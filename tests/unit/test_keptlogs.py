@@ -17,7 +17,7 @@ from nightcrawler_api.keptlogs import writer as writing
 from nightcrawler_api.keptlogs.cleaner import Cleaner
 from nightcrawler_api.keptlogs.objects import Objects
 from nightcrawler_api.keptlogs.reader import find
-from nightcrawler_api.keptlogs.record import Record, Where, mark_of
+from nightcrawler_api.keptlogs.record import ROTATED, UNFINISHED, Record, Where, mark_of
 from nightcrawler_api.keptlogs.store import LogStore
 from nightcrawler_api.keptlogs.writer import Writer
 from nightcrawler_api.logs.place import Place
@@ -77,6 +77,10 @@ def test_every_line_that_the_node_still_had_is_kept_once_in_order_and_gaps_are_m
             if mark_of(line) is None and mark_of(before) is None:
                 assert int(line.split()[1]) == int(before.split()[1]) + 1, kept
             del after
+        log = await find(site.objects, site.where)
+        if numbers and numbers[-1] + 1 < len(site.node.lines):
+            assert log is not None
+            assert log.record.missing_end == ROTATED, "nothing says that the end may be missing"
 
     asyncio.run(play())
 
@@ -229,9 +233,24 @@ async def test_of_a_pod_that_vanished_what_was_read_is_kept_and_its_end_is_said_
     assert await site._collector._finish(site.view())
     log = await find(site.objects, site.where)
     assert log is not None
-    assert (log.record.complete, bool(log.record.missing_end)) == (True, True)
+    assert (log.record.complete, log.record.missing_end) == (True, UNFINISHED)
     assert [line.split()[1] for line in await site.kept()] == [b"%d" % number for number in range(5)]
     assert site.view().metadata.annotations.done_duties == ("Logs",)
+
+
+async def test_of_a_log_whose_newest_file_is_empty_the_end_is_said_to_be_missing_perhaps() -> None:
+    """The kubelet has started another file after the last line; which it was, nobody can see any more."""
+    site = Site()
+    site.node.write(5, BEGAN)
+    await site.look()
+    site.node.write(3, BEGAN)
+    site.node.file = len(site.node.lines)
+    await site.end()
+    log = await find(site.objects, site.where)
+    assert log is not None
+    assert (log.record.complete, log.record.missing_end, log.record.gaps) == (True, ROTATED, 1)
+    assert site._collector.gaps == 1
+    assert len(await site.kept()) == 5
 
 
 async def test_of_an_evicted_pod_without_containers_what_was_read_is_kept_and_its_end_is_missing() -> None:
@@ -243,7 +262,7 @@ async def test_of_an_evicted_pod_without_containers_what_was_read_is_kept_and_it
     await site.end("Failed")
     log = await find(site.objects, site.where)
     assert log is not None
-    assert (log.record.complete, bool(log.record.missing_end)) == (True, True)
+    assert (log.record.complete, log.record.missing_end) == (True, UNFINISHED)
     assert [line.split()[1] for line in await site.kept()] == [b"%d" % number for number in range(5)]
 
 

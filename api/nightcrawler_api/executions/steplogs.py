@@ -17,13 +17,13 @@ from nightcrawler_api.executions import podlogs
 from nightcrawler_api.executions.podlogs import MAX_BYTES, MAX_BYTES_OF_STEP, MAX_LINES, StepLog
 from nightcrawler_api.keptlogs.contract import LogHistory
 from nightcrawler_api.keptlogs.reader import KeptLog
+from nightcrawler_api.keptlogs.record import UNFINISHED
 from nightcrawler_api.masks import Masks
 from nightcrawler_crds.errors import ApiError
 from nightcrawler_crds.kube.store import Store
 from nightcrawler_crds.kube.views import ExecutionView
 
 _WITHOUT_LOG: Final = frozenset((podlogs.GONE, podlogs.NEVER))
-UNFINISHED: Final = "the end of this log is missing: its Pod was gone before it was read"
 
 
 class StepLogs:
@@ -117,8 +117,8 @@ class StepLogs:
 
 
 def missing_end(kept: KeptLog) -> str:
-    """Why the end of a kept log is missing; empty if it is not."""
-    return "" if kept.record.complete and not kept.record.missing_end else UNFINISHED
+    """Why the end of a kept log is missing, or may be; empty if it is not."""
+    return kept.record.missing_end if kept.record.complete else UNFINISHED
 
 
 def is_final(kept: KeptLog | HistoryUnavailable | None) -> TypeGuard[KeptLog]:

@@ -21,7 +21,7 @@ from nightcrawler_api.errors import HistoryUnavailable
 from nightcrawler_api.executions import podlogs
 from nightcrawler_api.keeping.notes import Notes, owes
 from nightcrawler_api.keptlogs.objects import Objects
-from nightcrawler_api.keptlogs.record import Record, Where, limits
+from nightcrawler_api.keptlogs.record import ROTATED, UNFINISHED, Record, Where, limits
 from nightcrawler_api.keptlogs.writer import Writer, read_record
 from nightcrawler_api.logs.beginning import with_beginning
 from nightcrawler_api.logs.place import Read, Reader
@@ -311,16 +311,19 @@ class Collector:
 
     async def _lose_end(self, where: Where, record: Record) -> None:
         """Note that there is no more of a log than what was read before."""
-        record.complete, record.missing_end = True, podlogs.GONE
+        record.complete, record.missing_end = True, UNFINISHED
         await self._writer(where, record).save()
 
     async def _read_on(self, attempt: _Attempt, record: Record, mask: Mask, *, complete: bool) -> bool:
         writer, before, gaps = self._writer(attempt.where, record), record.written, record.gaps
+        reader = Reader(record.place)
         try:
-            await self._copy(attempt.pod, Reader(record.place), writer, mask, complete=complete)
+            await self._copy(attempt.pod, reader, writer, mask, complete=complete)
             added = record.written - before
             if added or complete:
                 record.complete = complete
+                if complete and reader.may_lack_end:
+                    record.missing_end, record.gaps = ROTATED, record.gaps + 1
                 await writer.save()
         except BaseException:
             # It counts lines that are not stored: the next reading goes on from what is.

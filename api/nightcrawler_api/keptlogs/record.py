@@ -24,7 +24,8 @@ CHUNK_BYTES: Final = 1 << 20
 _MARK: Final = b"\x1e"
 _STEP_DIGITS: Final = 16
 RECORD: Final = "record.json"
-
+UNFINISHED: Final = "the end of this log is missing: its Pod was gone before it was read"
+ROTATED: Final = "the end of this log may be missing: its node had begun another file before it was read"
 
 _OBJECT: Final = re.compile(r"[^/]+/[^/]+/[^/]+/[0-9a-f]{16}/\d{6,}/(?:record\.json|\d{8,}\.log)")
 
@@ -46,7 +47,7 @@ class Record(msgspec.Struct, rename="camel"):
         cut: How many bytes were removed between head and tail.
         gaps: At how many places lines are missing because the node did not have them any more.
         complete: Whether all that the container wrote, and the node still had, has been read.
-        missing_end: Why the end could not be read; empty if it was, or may still be.
+        missing_end: Why the end is missing, or may be; empty if it was read, or may still be.
     """
 
     step: str

@@ -77,9 +77,11 @@ class Reader:
 
     def __init__(self, place: Place) -> None:
         self._place = place
+        self._begin = place
         self._expected = place.count
         self._seconds: Counter[int] = Counter()
         self._read = 0
+        self._is_joined = place.count == 0
 
     def take(self, line: bytes) -> Read:
         """What the next line is."""
@@ -89,6 +91,7 @@ class Reader:
             # The rest of a line that begins before the place, or a message of the kubelet.
             return Read.AGAIN if again or (self._read == 0 and self._place.count > 0) else Read.NEW
         self._read += 1
+        self._is_joined |= stamp == self._begin.newest
         self._seconds[stamp // _NANO] += 1
         if again and stamp <= self._place.newest:
             return Read.AGAIN
@@ -101,6 +104,15 @@ class Reader:
     def place(self) -> Place:
         """The place after the lines that were taken."""
         return self._place
+
+    @property
+    def may_lack_end(self) -> bool:
+        """Whether all lines of a log were taken, and those after the place it began at may not be among them.
+
+        The line before that place was in none of them, and nothing new either: the kubelet has started
+        another file, and what was written to the earlier one meanwhile is not served any more.
+        """
+        return not self._is_joined and self._place == self._begin
 
     def _after(self, newest: int) -> Place:
         second = max(newest // _NANO - _BEFORE_SECONDS, self._place.second)

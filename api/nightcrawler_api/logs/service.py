@@ -23,7 +23,7 @@ from nightcrawler_api.executions.loglines import parse_line
 from nightcrawler_api.executions.podlogs import has_terminated
 from nightcrawler_api.executions.steplogs import StepLogs, is_final, missing_end
 from nightcrawler_api.keptlogs.reader import KeptLog
-from nightcrawler_api.keptlogs.record import mark_of
+from nightcrawler_api.keptlogs.record import ROTATED, mark_of
 from nightcrawler_api.logs.place import Place, Read, Reader, stamp_of
 from nightcrawler_api.logs.schemas import StepLog
 from nightcrawler_api.masks import Masks
@@ -175,11 +175,12 @@ class LogService:
                 elif reading.has_pod and not complete and not failure:
                     continue  # its container has terminated now
                 elif later and not only:
-                    if not complete:
-                        yield _event("gap", {"attempt": place.attempt, "detail": podlogs.GONE}, None)
+                    if detail := reading.missing_end or ("" if complete else podlogs.GONE):
+                        yield _event("gap", {"attempt": place.attempt, "detail": detail}, None)
                     place = Place(place.attempt + 1)
                 elif over or later or (complete and only):
-                    detail = "" if complete else failure or podlogs.why_no_pod(recorded)
+                    why = "" if complete else failure or podlogs.why_no_pod(recorded)
+                    detail = reading.missing_end or why
                     yield _event("end", {"attempt": place.attempt, "detail": detail}, END)
                     return
                 else:
@@ -199,12 +200,13 @@ class LogService:
             async for events in self._read(pod, reader, mask, follow=not reading.complete):
                 reading.place = reader.place
                 yield events
+            reading.missing_end = ROTATED if reading.complete and reader.may_lack_end else ""
             return
         if isinstance(kept, KeptLog):
             async for events in _read_kept(kept, reader):
                 reading.place = reader.place
                 yield events
-            reading.complete = not missing_end(kept)
+            reading.complete, reading.missing_end = is_final(kept), missing_end(kept)
 
     async def _follow_kept(
         self, execution: ExecutionView, step: str, begin: Place, *, only: bool
@@ -241,11 +243,15 @@ class LogService:
 
 @dataclass(slots=True)
 class _Reading:
-    """How far a follower is, whether there was a Pod at its last look, and whether nothing more will come."""
+    """How far a follower is, whether there was a Pod at its last look, and whether nothing more will come.
+
+    `missing_end` is why what it has not got is missing, or may be.
+    """
 
     place: Place
     has_pod: bool = False
     complete: bool = False
+    missing_end: str = ""
 
 
 class _Changes:
