@@ -44,6 +44,9 @@ class Invariants:
         self.replicas = replicas
         self.succeeded: set[str] = set()
         self.jobs_made: Counter[tuple[str, int]] = Counter()
+        """While the run was live; by step and attempt."""
+        self.jobs_made_after_end: Counter[tuple[str, int]] = Counter()
+        """By a stale replica, which does not know whether one was there before."""
         self.faults: dict[str, set[int]] = {}
         self.disturbed: set[str] = set()
         server.watchers.append(self.watch)
@@ -90,7 +93,8 @@ class Invariants:
             self._require(before in self.succeeded, f"{step} begins only after {before}")
         if attempt > 1:
             self._require(recorded.get("attempt") == attempt, "a further attempt is recorded first")
-        self.jobs_made[step, attempt] += 1
+        made = self.jobs_made_after_end if self._may_be_stale(status) else self.jobs_made
+        made[step, attempt] += 1
 
     def _job_deleted(self, job: Json) -> None:
         """The operator deletes live Jobs of an ended run, and all of them when their retention is over."""

@@ -248,7 +248,8 @@ def test_what_a_stale_replica_starts_in_an_ended_run_is_ended_again() -> None:
 
     made = simulate(steps, actions, replicas=2)
 
-    assert made.invariants.jobs_made["s1", 1] == 2
+    assert made.invariants.jobs_made["s1", 1] == 1
+    assert made.invariants.jobs_made_after_end == {("s1", 1): 1}
     assert made.status["steps"]["s1"]["phase"] == "Cancelled"
 
 
