@@ -1,7 +1,7 @@
 """Whether the beginning of a log is missing when it is read for the first time.
 
 The kubelet serves only the newest file of a log, and does not say that there were others. Where a program
-writes so fast that it must have filled a file before the first line that is there, lines are missing.
+writes so fast that it may have filled a file before the first line that is there, lines may be missing.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Final
 
 from nightcrawler_api.logs.place import stamp_of
 
-_FILE_BYTES: Final = 10 << 20
-"""The kubelet's default size of a file."""
+_MUCH_BYTES: Final = 5 << 20
+"""Half the kubelet's default size of a file, for a program may have written faster before."""
 _ENOUGH_BYTES: Final = 256 << 10
 """A program that writes less at once says nothing about how fast it writes."""
 _NANO: Final = 10**9
@@ -44,10 +44,11 @@ async def with_beginning(
 
 
 def begins_late(lines: Sequence[bytes], size: int, began: datetime) -> bool:
-    """Whether, at the rate of these lines, so many came before that they are not in the first file."""
+    """Whether, at the rate of these lines, so many may have come before that a file was full."""
     first, last = stamp_of(lines[0]), stamp_of(lines[-1])
     if first is None or last is None:
         return False
-    # The start is cut off to the second, so it may have been one later.
-    before = first - (int(began.timestamp()) + 1) * _NANO
-    return before > 0 and size * before >= _FILE_BYTES * max(last - first, 1)
+    # The start is cut off to the second. If it was later, less has been written, and a mark may be in vain;
+    # without it lines would be missing and nothing would show it.
+    before = first - int(began.timestamp()) * _NANO
+    return before > 0 and size * before >= _MUCH_BYTES * max(last - first, 1)
