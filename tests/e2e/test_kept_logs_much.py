@@ -17,6 +17,7 @@ from tests.support.builders import a_workflow
 from tests.support.polling import eventually
 from tests.support.real_node import PYTHON, Installation, Run, container, moment, python, shell
 from tests.support.resources import Json
+from tests.support.sse import EventSource
 
 pytestmark = pytest.mark.real_node
 
@@ -130,6 +131,9 @@ def test_of_a_pod_that_vanishes_what_was_read_is_kept_with_a_mark_at_its_end(
     lines = text_of(here, run, "Work", 1).split("\n")[:-1]
     assert lines == [*(f"line {number}" for number in range(1, LAST + 1)), f"[{UNFINISHED}]"]
     assert text_of(here, run, "Work", 2) == "done\n"
+    path = f"/api/workflows/{run.name}/executions/{run.name}/logs"
+    *_, last = EventSource(here.http, path, follow="true", step="Work", attempt="1").events()
+    assert (last.name, last.data) == ("end", {"attempt": 1, "detail": UNFINISHED})
 
 
 def test_of_a_flood_what_is_kept_is_in_order_once_and_every_gap_is_marked(

@@ -81,7 +81,7 @@ class Reader:
         self._expected = place.count
         self._seconds: Counter[int] = Counter()
         self._read = 0
-        self._is_joined = place.count == 0
+        self._has_last_line = place.count == 0
 
     def take(self, line: bytes) -> Read:
         """What the next line is."""
@@ -91,7 +91,7 @@ class Reader:
             # The rest of a line that begins before the place, or a message of the kubelet.
             return Read.AGAIN if again or (self._read == 0 and self._place.count > 0) else Read.NEW
         self._read += 1
-        self._is_joined |= stamp == self._begin.newest
+        self._has_last_line |= stamp == self._begin.newest
         self._seconds[stamp // _NANO] += 1
         if again and stamp <= self._place.newest:
             return Read.AGAIN
@@ -107,12 +107,12 @@ class Reader:
 
     @property
     def may_lack_end(self) -> bool:
-        """Whether all lines of a log were taken, and those after the place it began at may not be among them.
+        """Whether lines after the place where it began may be lost, once all that is served has been taken.
 
-        The line before that place was in none of them, and nothing new either: the kubelet has started
+        The last line before that place was not served again, and nothing new was: the kubelet has started
         another file, and what was written to the earlier one meanwhile is not served any more.
         """
-        return not self._is_joined and self._place == self._begin
+        return not self._has_last_line and self._place == self._begin
 
     def _after(self, newest: int) -> Place:
         second = max(newest // _NANO - _BEFORE_SECONDS, self._place.second)
