@@ -24,6 +24,7 @@ CHUNK_BYTES: Final = 1 << 20
 _MARK: Final = b"\x1e"
 _STEP_DIGITS: Final = 16
 RECORD: Final = "record.json"
+GAP: Final = "lines may be missing here: the node keeps only the newest part of a long log"
 UNFINISHED: Final = "the end of this log is missing: its Pod was gone before it was read"
 ROTATED: Final = "the end of this log may be missing: its node had begun another file before it was read"
 
@@ -123,7 +124,7 @@ def is_of_a_log(path: str) -> bool:
 
 def gap() -> bytes:
     """The mark of lines that the node did not have any more."""
-    return _MARK + b"lines may be missing here: the node keeps only the newest part of a long log\n"
+    return _MARK + GAP.encode() + b"\n"
 
 
 def cut_mark(removed: int) -> bytes:

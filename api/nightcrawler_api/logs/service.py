@@ -23,7 +23,7 @@ from nightcrawler_api.executions.loglines import parse_line
 from nightcrawler_api.executions.podlogs import has_terminated
 from nightcrawler_api.executions.steplogs import StepLogs, is_final, missing_end
 from nightcrawler_api.keptlogs.reader import KeptLog
-from nightcrawler_api.keptlogs.record import ROTATED, mark_of
+from nightcrawler_api.keptlogs.record import GAP, ROTATED, mark_of
 from nightcrawler_api.logs.place import Place, Read, Reader, stamp_of
 from nightcrawler_api.logs.schemas import StepLog
 from nightcrawler_api.masks import Masks
@@ -48,7 +48,6 @@ _LOOK_SECONDS: Final = 5.0
 """How often a Pod is looked for that no change has announced."""
 _MOST_FAILURES: Final = 10
 _NANO: Final = 10**9
-_GAP: Final = "lines may be missing here: the node keeps only the newest part of a long log"
 
 
 class LogService:
@@ -300,7 +299,7 @@ def _events(reader: Reader, lines: Iterable[bytes], mask: Mask = NOTHING_HIDDEN)
             continue
         place = reader.place
         if what is Read.NEW_AFTER_A_GAP:
-            found.append(_event("gap", {"attempt": place.attempt, "detail": _GAP}, None))
+            found.append(_event("gap", {"attempt": place.attempt, "detail": GAP}, None))
         shown = {**parse_line(line.decode(errors="replace"), mask), "attempt": place.attempt}
         found.append(_event("log", shown, str(place)))
     return found
