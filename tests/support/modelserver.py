@@ -27,6 +27,7 @@ Gate = Callable[[Resource, Json], None]
 """Called before an object is created; raises the error with which the server does not take it."""
 
 GRACE: Final = 30
+_LATE: Final = {"phase": "Failed", "reason": "DeadlineExceeded"}
 _BEGAN: Final = datetime(2025, 7, 10, 14, 0, 0, tzinfo=UTC)
 
 
@@ -263,6 +264,8 @@ class ModelCluster:
         state = state_of(pod)
         if going and (not is_live(pod) or not state):
             self.server.delete(names.PODS, where, grace=0)
+        elif "running" in state and pod["status"].get("reason") == _LATE["reason"]:
+            self._end(where, 0 if self.graceful else 137, state, **_LATE)
         elif not is_live(pod):
             return
         elif "terminated" in state:
@@ -272,8 +275,7 @@ class ModelCluster:
         elif going:
             self._end(where, 0 if self.graceful else 143, state)
         elif state and self._is_over_time(pod):
-            late = {"phase": "Failed", "reason": "DeadlineExceeded"}
-            self._end(where, 0 if self.graceful else 137, state, **late)
+            self._report(where, state, **_LATE)  # the container's end is in the kubelet's next report
         elif not state and not self._has_claims(pod):
             return  # the scheduler finds no node for it
         elif not state:

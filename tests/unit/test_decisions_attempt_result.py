@@ -31,6 +31,9 @@ NOT_ENDED: Final = {
     "a Pod whose container runs": a_pod().running(),
     "a Pod that is being deleted while its container runs": a_pod().running().deleted(3),
     "a Pod that is to be preempted and still runs": a_pod().running().disrupted(3),
+    "a Pod that exceeded its deadline, and whose container's end is not reported so far": a_pod()
+    .running()
+    .phase("Failed", "DeadlineExceeded"),
     "a Pod whose init container failed, while the kubelet still tells of it": a_pod()
     .on_node()
     .container({"terminated": {"exitCode": 1}}, "fetch", init=True),

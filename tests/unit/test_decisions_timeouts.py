@@ -27,7 +27,7 @@ def running(pod: PodMaker, *, retries: bool = True) -> SnapshotMaker:
 
 SLOW: Final = a_pod().running(since=40).allowed(BACKSTOP)
 """Its kubelet took it at moment 0; image and init containers took until 40."""
-TOLD: Final = SLOW.allowed(101)
+WITH_DEADLINE: Final = SLOW.allowed(101)
 
 
 def test_once_the_program_has_started_its_pod_gets_a_deadline() -> None:
@@ -37,7 +37,7 @@ def test_once_the_program_has_started_its_pod_gets_a_deadline() -> None:
 
 
 def test_a_deadline_that_is_set_is_not_set_again() -> None:
-    assert planned(running(TOLD), 41).deadlines == ()
+    assert planned(running(WITH_DEADLINE), 41).deadlines == ()
     assert planned(running(SLOW.allowed(70)), 41).deadlines == ()
 
 
@@ -54,16 +54,43 @@ def test_no_deadline_is_set_before_the_program_has_started_or_without_a_timeout(
 
 
 def test_a_kubelet_that_does_not_end_a_program_in_time_is_given_half_a_minute() -> None:
-    early, late = planned(running(TOLD), 129), planned(running(TOLD).with_fields(**LOOKED_UP), 130)
+    early, late = (
+        planned(running(WITH_DEADLINE), 129),
+        planned(running(WITH_DEADLINE).with_fields(**LOOKED_UP), 130),
+    )
 
     assert (early.status, early.outcome) == (None, Waiting(at(130)))
     assert late.status is not None
     assert late.status["steps"]["train"]["reason"] == conditions.STEP_TIMED_OUT
 
 
+def test_a_pod_that_exceeded_its_deadline_is_over_when_its_program_is() -> None:
+    """A busy kubelet reports the Pod's failure first: with its next report the exit code is on record."""
+    failed, ended = WITH_DEADLINE.phase("Failed", "DeadlineExceeded"), a_pod().exited(0, end=101, started=40)
+    first, then = (
+        planned(running(failed), 102),
+        planned(running(ended.phase("Failed", "DeadlineExceeded")), 103),
+    )
+
+    assert (first.status, first.outcome) == (None, Waiting(at(130)))
+    assert then.status is not None
+    step = then.status["steps"]["train"]
+    assert (step["reason"], step["exitCode"]) == (conditions.STEP_TIMED_OUT, 0)
+    assert step["completionTime"] == wire(101)
+
+
+def test_a_program_whose_end_is_never_reported_has_exceeded_its_timeout() -> None:
+    failed = WITH_DEADLINE.phase("Failed", "DeadlineExceeded")
+
+    plan = planned(running(failed).with_fields(**LOOKED_UP), 130)
+
+    assert plan.status is not None
+    assert plan.status["steps"]["train"]["reason"] == conditions.STEP_TIMED_OUT
+
+
 def test_a_deadline_that_is_set_late_gives_the_kubelet_as_long_from_then_on() -> None:
     back = running(SLOW)
-    late = running(TOLD).with_fields(deadlines_set={f"uid-{POD}": at(500)})
+    late = running(WITH_DEADLINE).with_fields(deadlines_set={f"uid-{POD}": at(500)})
 
     assert len(planned(back, 500).deadlines) == 1
     assert planned(back, 500).status is None
@@ -74,8 +101,8 @@ def test_a_deadline_that_is_set_late_gives_the_kubelet_as_long_from_then_on() ->
 def test_a_pod_is_read_before_its_program_counts_as_timed_out() -> None:
     """The cache of Pods may be stale, and the program may have ended in time."""
     stale, early = (
-        planned(running(TOLD), 130),
-        running(TOLD).with_fields(looked_up={job_name("train"): at(129)}),
+        planned(running(WITH_DEADLINE), 130),
+        running(WITH_DEADLINE).with_fields(looked_up={job_name("train"): at(129)}),
     )
 
     assert (stale.status, stale.lookups) == (None, (LookForJob(job_name("train"), has_run=True),))
@@ -83,13 +110,13 @@ def test_a_pod_is_read_before_its_program_counts_as_timed_out() -> None:
 
 
 def test_a_timeout_is_recorded_before_the_program_is_ended() -> None:
-    first = planned(running(TOLD).with_fields(**LOOKED_UP), 130)
+    first = planned(running(WITH_DEADLINE).with_fields(**LOOKED_UP), 130)
     failure: dict[str, Any] = {
         "reason": conditions.STEP_TIMED_OUT,
         "completionTime": wire(130),
         "startTime": wire(40),
     }
-    then = planned(running(TOLD).recorded("train", "Retrying", **failure), 131)
+    then = planned(running(WITH_DEADLINE).recorded("train", "Retrying", **failure), 131)
 
     assert first.status is not None
     assert (first.delete_jobs, first.status["steps"]["train"]["phase"]) == ((), "Retrying")
@@ -98,13 +125,15 @@ def test_a_timeout_is_recorded_before_the_program_is_ended() -> None:
 
 
 def test_a_step_that_fails_for_its_timeout_is_recorded_before_the_run_is_ended() -> None:
-    first = planned(running(TOLD, retries=False).with_fields(**LOOKED_UP), 130)
+    first = planned(running(WITH_DEADLINE, retries=False).with_fields(**LOOKED_UP), 130)
     failure: dict[str, Any] = {
         "reason": conditions.STEP_TIMED_OUT,
         "completionTime": wire(130),
         "startTime": wire(40),
     }
-    then = planned(running(TOLD, retries=False).recorded("train", "Failed", message="m", **failure), 130)
+    then = planned(
+        running(WITH_DEADLINE, retries=False).recorded("train", "Failed", message="m", **failure), 130
+    )
 
     assert first.status is not None
     assert first.status["steps"]["train"]["phase"] == "Failed"

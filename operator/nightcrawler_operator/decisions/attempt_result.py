@@ -19,9 +19,10 @@ from nightcrawler_operator.decisions.causes import rejection
 from nightcrawler_operator.decisions.containers import CANNOT_START, how_it_ended, init_containers
 from nightcrawler_operator.decisions.context import StepContext
 from nightcrawler_operator.decisions.pods import (
-    ENDED,
+    DEADLINE_EXCEEDED,
     deletion_asked,
     disruption,
+    has_ended,
     is_forced_out,
     not_after,
     step_termination,
@@ -64,7 +65,7 @@ Rule = Callable[[EndedPod], Result | None]
 def attempt_result(ctx: StepContext, pod: PodView) -> Result | None:
     """How the attempt of this Pod ended; None while its step's container has not."""
     terminated = step_termination(pod)
-    if terminated is None and pod.status.phase not in ENDED:
+    if terminated is None and not has_ended(pod):
         return None
     ended = EndedPod(pod, ctx, terminated)
     for rule in RULES:
@@ -76,7 +77,7 @@ def attempt_result(ctx: StepContext, pod: PodView) -> Result | None:
 
 def _deadline(end: EndedPod) -> Result | None:
     # Whatever the exit code: a program that catches SIGTERM may exit with 0.
-    if end.pod.status.reason != "DeadlineExceeded":
+    if end.pod.status.reason != DEADLINE_EXCEEDED:
         return None
     message = f"took longer than its timeout of {end.ctx.step.timeout}"
     if end.started is None:

@@ -16,6 +16,8 @@ from nightcrawler_crds.names import STEP_CONTAINER
 
 ENDED: Final = ("Succeeded", "Failed")
 """The phases of a Pod in which nothing runs any more."""
+DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
+"""The reason in a Pod's status if its kubelet ended it for its `activeDeadlineSeconds`."""
 
 
 def step_status(pod: PodView) -> ContainerStatus | None:
@@ -29,13 +31,24 @@ def step_termination(pod: PodView) -> Terminated | None:
     return status.state.terminated if status else None
 
 
+def has_ended(pod: PodView) -> bool:
+    """Whether the Pod has ended and its status shows how.
+
+    A busy kubelet (1.35, measured) reports a Pod that exceeded its deadline as Failed up to seconds before it
+    reports the end of the step's container, so that a program that ran seems never to have ended.
+    """
+    status = step_status(pod)
+    runs = status is not None and status.state.running is not None
+    return pod.status.phase in ENDED and not (pod.status.reason == DEADLINE_EXCEEDED and runs)
+
+
 def is_live(pod: PodView) -> bool:
     """Whether anything of the Pod may still run.
 
     With a grace period of 0 it was force-deleted, or deleted before it had a node: then only a finalizer
     keeps it.
     """
-    return pod.status.phase not in ENDED and not is_forced_out(pod)
+    return not has_ended(pod) and not is_forced_out(pod)
 
 
 def is_forced_out(pod: PodView) -> bool:
