@@ -30,6 +30,8 @@ LIMITS: Final = Limits(
 RUN: Final = ("default", "run")
 BY_THE_FACADE: Final[tuple[DutyName, ...]] = ("Archive", "Logs")
 _MAX_ROUNDS: Final = 2_000
+_ROUNDS_A_SECOND: Final = 10
+"""Rounds take time: two replicas that both lead may contradict each other until one looks again."""
 
 
 @dataclass(frozen=True)
@@ -219,9 +221,11 @@ class Simulation:
         Without `effects` neither messages nor traces are sent.
         """
         self.server.gates = []
-        for _ in range(_MAX_ROUNDS):
+        for number in range(_MAX_ROUNDS):
             if self._is_over(until_clean):
                 return
+            if number % _ROUNDS_A_SECOND == _ROUNDS_A_SECOND - 1:
+                self.server.now += timedelta(seconds=1)
             before = self.server.version
             self.cluster.collect_garbage()
             self._advance_cluster()

@@ -72,6 +72,11 @@ def test_a_run_survives_two_operators_that_both_lead(
 
 @many_examples
 @given(graphs(), st.lists(any_action | interventions, min_size=20, max_size=80), st.booleans())
+@example(
+    [_ONE_STEP],
+    [Action("work"), Action("work"), Action("life"), Action("delete pod"), Action("late end")],
+    True,
+)
 def test_a_run_survives_deleted_pods_and_jobs(
     steps: list[Json], actions: list[Action], old_server: bool
 ) -> None:
@@ -104,6 +109,18 @@ def test_a_run_that_is_cancelled_ends_once_whatever_happens(
     st.lists(any_action | label_losses, min_size=20, max_size=80),
     st.integers(1, 2),
     st.booleans(),
+)
+# One of two leaders has looked for the Pod before it began, the other one after.
+@example(
+    [_ONE_STEP],
+    [
+        Action("catch up", replica=1),
+        Action("time", many=16),
+        Action("strip pod"),
+        Action("catch up", replica=1, death=Death(5, answered=True)),
+    ],
+    2,
+    False,
 )
 def test_a_run_survives_pods_and_jobs_that_lose_their_labels(
     steps: list[Json], actions: list[Action], replicas: int, old_server: bool
