@@ -49,6 +49,9 @@ class Invariants:
         """By a stale replica, which does not know whether one was there before."""
         self.faults: dict[str, set[int]] = {}
         self.disturbed: set[str] = set()
+        # UIDs of Jobs whose Pod succeeded by itself, and of those whose Pod's end was requested before.
+        self._succeeded_jobs: set[str] = set()
+        self._interrupted_jobs: set[str] = set()
         server.watchers.append(self.watch)
 
     def watch(self, resource: Resource, old: Json | None, new: Json | None) -> None:
@@ -127,7 +130,9 @@ class Invariants:
         """Whether the cluster still shows that a step succeeded."""
         pods = [p for p in self.server.of(names.PODS).values() if step_and_attempt(p)[0] == step]
         jobs = [j for j in self.server.of(names.JOBS).values() if step_and_attempt(j)[0] == step]
-        said = [c["type"] for j in jobs for c in j.get("status", {}).get("conditions", [])]
+        # The Job controller also counts a program that ended well because its Pod was deleted.
+        whole = [j for j in jobs if j["metadata"]["uid"] not in self._interrupted_jobs]
+        said = [c["type"] for j in whole for c in j.get("status", {}).get("conditions", [])]
         return "Complete" in said or any(_succeeded(pod) for pod in pods)
 
     def _may_be_stale(self, status: Json) -> bool:
@@ -150,8 +155,11 @@ class Invariants:
         step, _ = step_and_attempt(pod)
         if _succeeded(pod):
             self.succeeded.add(step)
+            self._succeeded_jobs.add(job_uid(pod))
         if pod.get("status", {}).get("conditions") or "deletionTimestamp" in pod["metadata"]:
             self.disturbed.add(step)
+            if job_uid(pod) not in self._succeeded_jobs:
+                self._interrupted_jobs.add(job_uid(pod))
 
     def _recorded(self, old: Json, new: Json) -> None:
         was, is_now = old.get("phase", ""), new.get("phase", "")

