@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psutil
 
 from nightcrawler_crds import clock
+
+ADDITIONS: Final = 5_000_000
 
 
 def stamp() -> dict[str, Any]:
@@ -23,8 +26,21 @@ def stamp() -> dict[str, Any]:
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
+        "additions_s": additions_seconds(),
         "load_average": round(os.getloadavg()[0], 2),
     }
+
+
+def additions_seconds() -> float:
+    """How long Python takes for `ADDITIONS`, at best of three: machines of one name differ twofold in it."""
+    return round(min(_seconds_of_additions() for _ in range(3)), 2)
+
+
+def _seconds_of_additions() -> float:
+    began, total = time.perf_counter(), 0
+    for number in range(ADDITIONS):
+        total += number
+    return time.perf_counter() - began
 
 
 def commit() -> str:

@@ -13,6 +13,7 @@ from tests.bench import markdown, plots
 from tests.bench.compare import report as compare
 from tests.bench.engines.nightcrawler import NIGHTCRAWLER
 from tests.bench.goals import GOALS, Figure, RowGoals
+from tests.bench.machine import ADDITIONS
 from tests.bench.plots import Bar, Panel
 from tests.bench.prose import FOOT, HEAD, TRIED, load_of
 from tests.bench.record import Details, details_path
@@ -303,9 +304,11 @@ def _conditions(rows: Mapping[str, Details]) -> str:
 
 
 def _machine(stamp: Mapping[str, Any]) -> str:
+    speed = stamp.get("additions_s")
+    adds = f", which adds {ADDITIONS / 1e6:g} million numbers in {speed:g} s" if speed else ""
     return (
         f"{stamp['cores']} cores of {stamp['cpu']}, {stamp['memory_gb']:g} GB, {stamp['kernel']}, "
-        f"Python {stamp['python']}; everything on this one machine."
+        f"Python {stamp['python']}{adds}; everything on this one machine."
     )
 
 
