@@ -164,13 +164,17 @@ class Lookups:
         return before is None or before.events != found
 
     async def _revision(self, snapshot: Snapshot, name: str) -> bool:
-        namespace = snapshot.execution.metadata.namespace
+        meta = snapshot.execution.metadata
+        results = self._cluster.results_of(meta.uid)
         try:
-            view = await self._store.get(names.REVISIONS, namespace, name, RevisionView)
-            self._cluster.revisions.cache_recorded(namespace, revisions.recorded(view))
+            view = await self._store.get(names.REVISIONS, meta.namespace, name, RevisionView)
+            self._cluster.revisions.cache_recorded(meta.namespace, revisions.recorded(view))
+            results.absent -= {name}
         except (errors.NotFound, ValueError) as error:
+            # For this run alone: another one may bring it back from the archive.
             log.warning("revision %s cannot be used: %s", name, error)
-            self._cluster.revisions.note_lost((namespace, name))
+            results.absent |= {name}
+        results.note_look_up(name, utcnow())
         return True
 
     async def _secrets(self, snapshot: Snapshot, lookup: LookForSecrets) -> bool:

@@ -372,4 +372,4 @@ class Operator:
         self.cluster.places.begin_term(self.cluster.executions)
         self._slow.clear()
         # Another leader may delete revisions that are cached here.
-        self.cluster.revisions.invalidate()
+        self.cluster.revisions.forget_recorded()

@@ -6,6 +6,7 @@ from typing import Any
 
 from nightcrawler_crds import names
 from tests.support.builders import a_workflow
+from tests.support.operator import Operators
 from tests.support.polling import eventually
 from tests.support.team import Team
 
@@ -105,6 +106,30 @@ def test_a_run_of_a_named_revision_has_its_content_and_keeps_it_from_being_prune
     (job,) = shared.jobs(again)
     assert (status["revision"], image_of(job)) == (old, "one:1")
     assert old in revisions(shared, "rerun")
+
+
+def test_a_repeated_run_waits_for_its_revision_which_may_come_back(operators: Operators, team: Team) -> None:
+    """As if an operator had deleted it between two requests of the facade, which brings it back."""
+    operator = operators.start()
+    team.apply(a_workflow("back").step("one", image="one:1"))
+    old = team.until_phase(team.run("back", "back-1"), "Completed")["revision"]
+    team.edit(a_workflow("back").step("one", image="two:1"))
+    content = team.get(names.REVISIONS, old)
+    assert content is not None
+    team.delete(names.REVISIONS, old)
+    operator.restart()  # it has cached the revision
+    team.until_phase(team.run("back", "back-2", revision=old), "Failed")
+    repeated = {"revision": old, "trigger": {"type": "Rerun", "rerunOf": "back-1"}}
+    early = team.run("back", "back-3", **repeated)
+    team.until_condition(names.EXECUTIONS, early, "Accepted", "Unknown")
+
+    kept = {key: content["metadata"][key] for key in ("name", "labels", "ownerReferences")}
+    team.cluster.api.post(team.path(names.REVISIONS), {**content, "metadata": kept})
+
+    for run in (early, team.run("back", "back-4", revision=old)):
+        team.until_phase(run, "Completed")
+        (job,) = team.jobs(run)
+        assert image_of(job) == "one:1"
 
 
 def test_a_run_of_a_revision_of_another_workflow_is_refused(shared: Team) -> None:

@@ -351,6 +351,25 @@ def test_a_revision_that_the_run_names_is_looked_for_and_must_be_of_its_workflow
         assert "'wf-old'" in message
 
 
+def test_a_run_that_repeats_another_waits_a_moment_for_its_revision() -> None:
+    """The facade brings it back from the archive, if it was deleted when the run was created."""
+    trigger = {"type": "Rerun", "rerunOf": "earlier"}
+    asking = a_new_execution("a").with_spec(revision="wf-old", trigger=trigger)
+    gone = asking.with_fields(revision=None, lost_revision=True)
+    first, last = (
+        gone.with_fields(looked_up={"wf-old": at(3)}),
+        gone.with_fields(looked_up={"wf-old": at(10)}),
+    )
+
+    waiting = decide(first.at(3).build())
+    assert waiting.outcome == Waiting(at(4))
+    assert waiting.status is not None
+    (accepted,) = [one for one in waiting.status["conditions"] if one["type"] == "Accepted"]
+    assert (accepted["status"], accepted["reason"]) == ("Unknown", conditions.REVISION_MISSING)
+    assert decide(first.at(4).build()) == Plan(lookups=(LookForRevision("wf-old"),))
+    assert refusal(last.at(10))[0] == conditions.REVISION_NOT_FOUND
+
+
 def test_a_revision_that_the_run_names_is_not_written_again() -> None:
     asking = a_new_execution("a").with_spec(revision="wf-old")
 

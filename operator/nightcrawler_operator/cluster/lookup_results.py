@@ -64,9 +64,9 @@ class LookupResults:
         fresh = self.masked_at is not None and now < self.masked_at + _MASK_KEPT
         return self.mask if fresh else None
 
-    def note_look_up(self, job: str, now: datetime) -> None:
-        """Note that a Job and its Pods were read from the API server."""
-        self.looked_up = {**self.looked_up, job: now}
+    def note_look_up(self, name: str, now: datetime) -> None:
+        """Note that a Job and its Pods, or a revision, were read from the API server."""
+        self.looked_up = {**self.looked_up, name: now}
 
     def note_deadline(self, pod_uid: str, now: datetime) -> None:
         """Note that a Pod's deadline was sent, whether the API server accepted it or not."""

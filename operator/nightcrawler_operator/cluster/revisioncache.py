@@ -17,7 +17,6 @@ class RevisionCache:
     def __init__(self) -> None:
         self._recorded: OrderedDict[Key, Revision] = OrderedDict()
         self._live: OrderedDict[tuple[str, int], Revision] = OrderedDict()
-        self._lost: set[Key] = set()
 
     def recorded(self, key: Key) -> Revision | None:
         """A revision that is recorded in the cluster, if it is cached."""
@@ -28,7 +27,6 @@ class RevisionCache:
         key = (namespace, revision.name)
         self._recorded[key] = revision
         self._recorded.move_to_end(key)
-        self._lost.discard(key)
         if len(self._recorded) > _KEPT:
             self._recorded.popitem(last=False)
 
@@ -36,22 +34,9 @@ class RevisionCache:
         """A recorded revision was deleted as unneeded."""
         self._recorded.pop(key, None)
 
-    def note_lost(self, key: Key) -> None:
-        """An execution names this revision, and the cluster does not have it."""
-        self._lost.add(key)
-
-    def is_lost(self, key: Key) -> bool:
-        """Whether the cluster was asked for this revision and does not have it."""
-        return key in self._lost
-
     def forget_recorded(self) -> None:
         """Have the recorded ones read again."""
         self._recorded.clear()
-
-    def invalidate(self) -> None:
-        """Have them read again, lost ones too: while another replica leads, they may come and go."""
-        self._recorded.clear()
-        self._lost.clear()
 
     def live(self, key: tuple[str, int]) -> Revision | None:
         """What was parsed from a workflow, by its UID and generation."""

@@ -152,9 +152,11 @@ class ClusterState:
 
         Every execution is read again before a Job is created for it: a lagging watch would show an old
         status, and deleted Jobs cannot show that a step has run. And a revision that was written once may
-        have been deleted as unneeded.
+        have been deleted as unneeded, or one that was absent may be there again.
         """
         self._observed_at.clear()
+        for results in self.lookup_results.values():
+            results.absent = frozenset()
         self.revisions.forget_recorded()
         self.past.clear()
         self.places.begin_term(self.executions)

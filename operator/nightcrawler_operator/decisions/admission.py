@@ -29,8 +29,18 @@ from nightcrawler_operator.decisions.placement import (
     depends_on_absence,
     place,
 )
-from nightcrawler_operator.plan import LookForEnvironments, LookForPastRuns, LookForProfiles, Lookup
+from nightcrawler_operator.plan import (
+    LookForEnvironments,
+    LookForPastRuns,
+    LookForProfiles,
+    LookForRevision,
+    Lookup,
+)
 from nightcrawler_operator.snapshot import Snapshot
+
+_BROUGHT_BACK_WITHIN: Final = timedelta(seconds=10)
+"""How long after its creation the revision of a run that repeats another may come back."""
+_LOOK_AGAIN: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +157,31 @@ def _revision_there(snapshot: Snapshot) -> Answer | None:
     ):
         return None
     name = snapshot.workflow.metadata.name
+    if snapshot.lost_revision and (answer := _brought_back(snapshot, wanted)) is not None:
+        return answer
     message = (
         f"there is no ControllerRevision {wanted!r} of workflow {name!r}; it goes with the last run that "
         "used it: leave spec.revision out to run the workflow as it is"
     )
     return Refused(conditions.REVISION_NOT_FOUND, message)
+
+
+def _brought_back(snapshot: Snapshot, revision: str) -> Answer | None:
+    """A run that repeats another waits a moment for its revision.
+
+    That may have been deleted as unneeded just before the run was created: then the facade, which has
+    created it, brings the revision back from the archive.
+    """
+    execution = snapshot.execution
+    created = execution.metadata.creation_timestamp or snapshot.now
+    looked_up = snapshot.looked_up.get(revision, created)
+    if execution.spec.trigger.rerun_of is None or looked_up >= created + _BROUGHT_BACK_WITHIN:
+        return None
+    again = looked_up + _LOOK_AGAIN
+    if snapshot.now >= again:
+        return CheckFirst(LookForRevision(revision))
+    message = f"waits for ControllerRevision {revision!r}, which the run that it repeats used"
+    return NotYet(conditions.REVISION_MISSING, message, again)
 
 
 def _workflow_readable(snapshot: Snapshot) -> Answer | None:
