@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from nightcrawler_crds.logformat import Format, handler
 
+_CLOSING: Final = "an error occurred during closing of asynchronous generator"
 _NOTHING: Final[Mapping[str, str]] = {}
 _subject: ContextVar[Mapping[str, str]] = ContextVar("subject", default=_NOTHING)
 
@@ -45,6 +46,20 @@ class SubjectFilter(logging.Filter):
         return True
 
 
+class ClosedWatchFilter(logging.Filter):
+    """Drops what asyncio logs if a watch of Kopf is closed in the middle of an event, when the process ends.
+
+    Kopf's context manager goes on after its generator is closed. Nothing is lost, but a traceback at a
+    shutdown reads like a bug.
+    """
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is about anything else."""
+        message = record.getMessage()
+        return not (message.startswith(_CLOSING) and "infinite_watch" in message)
+
+
 def set_up(level: str, form: Format) -> None:
     """Log to standard error, from `level` on; replaces earlier handlers."""
     out = handler(form)
@@ -52,6 +67,7 @@ def set_up(level: str, form: Format) -> None:
     out.addFilter(SubjectFilter())
     logging.basicConfig(level=level.upper(), handlers=[out], force=True)
     logging.captureWarnings(capture=True)
+    logging.getLogger("asyncio").addFilter(ClosedWatchFilter())
     _quieten(logging.getLogger().level)
 
 

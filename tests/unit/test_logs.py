@@ -7,14 +7,14 @@ import io
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
 from nightcrawler_crds.logformat import Format, handler
 from nightcrawler_operator import logs
-from nightcrawler_operator.logs import SubjectFilter, about
+from nightcrawler_operator.logs import ClosedWatchFilter, SubjectFilter, about
 
 LIBRARIES = ("", "kopf", "kopf.objects", "kubernetes", "asyncio", "aiohttp")
 
@@ -172,3 +172,32 @@ def test_the_log_goes_to_standard_error_with_the_subject(capsys: pytest.CaptureF
         logging.getLogger("some.library").debug("unseen")
     record = json.loads(capsys.readouterr().err)
     assert (record["logger"], record["message"], record["execution"]) == ("some.library", "slow", "train-1")
+
+
+def test_a_watch_of_kopf_that_is_closed_at_the_end_is_no_bug(caplog: pytest.LogCaptureFixture) -> None:
+    async def infinite_watch() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            raise RuntimeError("generator didn't stop after athrow()")
+
+    async def another() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            raise RuntimeError("a bug")
+
+    async def begun(made: AsyncIterator[int]) -> None:
+        await anext(made)
+
+    logger, dropping = logging.getLogger("asyncio"), ClosedWatchFilter()
+    logger.addFilter(dropping)
+    try:
+        asyncio.run(begun(watch := infinite_watch()))
+        assert caplog.records == []
+        asyncio.run(begun(other := another()))
+    finally:
+        logger.removeFilter(dropping)
+    (record,) = caplog.records
+    assert "another" in record.getMessage()
+    del watch, other
