@@ -14,7 +14,7 @@ import pytest
 
 from nightcrawler_crds.logformat import Format, handler
 from nightcrawler_operator import logs
-from nightcrawler_operator.logs import ClosedWatchFilter, SubjectFilter, about
+from nightcrawler_operator.logs import SubjectFilter, about
 
 LIBRARIES = ("", "kopf", "kopf.objects", "kubernetes", "asyncio", "aiohttp")
 
@@ -140,7 +140,10 @@ def untouched_logging() -> Iterator[None]:
     handlers, levels = root.handlers[:], {name: logging.getLogger(name).level for name in LIBRARIES}
     # `basicConfig(force=True)` closes the handlers it finds; pytest's shall live.
     root.handlers = []
+    of_asyncio = logging.getLogger("asyncio")
+    filters = of_asyncio.filters[:]
     yield
+    of_asyncio.filters = filters
     logging.captureWarnings(capture=False)
     root.handlers = handlers
     for name, level in levels.items():
@@ -174,7 +177,8 @@ def test_the_log_goes_to_standard_error_with_the_subject(capsys: pytest.CaptureF
     assert (record["logger"], record["message"], record["execution"]) == ("some.library", "slow", "train-1")
 
 
-def test_a_watch_of_kopf_that_is_closed_at_the_end_is_no_bug(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.usefixtures("untouched_logging")
+def test_a_watch_of_kopf_that_is_closed_at_the_end_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
     async def infinite_watch() -> AsyncIterator[int]:
         try:
             yield 1
@@ -187,17 +191,12 @@ def test_a_watch_of_kopf_that_is_closed_at_the_end_is_no_bug(caplog: pytest.LogC
         finally:
             raise RuntimeError("a bug")
 
-    async def begun(made: AsyncIterator[int]) -> None:
-        await anext(made)
+    async def begin(*generators: AsyncIterator[int]) -> None:
+        for generator in generators:
+            await anext(generator)
 
-    logger, dropping = logging.getLogger("asyncio"), ClosedWatchFilter()
-    logger.addFilter(dropping)
-    try:
-        asyncio.run(begun(watch := infinite_watch()))
-        assert caplog.records == []
-        asyncio.run(begun(other := another()))
-    finally:
-        logger.removeFilter(dropping)
-    (record,) = caplog.records
-    assert "another" in record.getMessage()
-    del watch, other
+    logs.set_up("info", "json")
+    open_at_the_end = infinite_watch(), another()
+    asyncio.run(begin(*open_at_the_end))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "another" in json.loads(line)["message"]
