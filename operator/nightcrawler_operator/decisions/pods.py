@@ -35,7 +35,7 @@ def has_ended(pod: PodView) -> bool:
     """Whether the Pod has ended and its status shows how.
 
     A busy kubelet (1.35, measured) reports a Pod that exceeded its deadline as Failed up to seconds before it
-    reports the end of the step's container, so that a program that ran seems never to have ended.
+    reports the end of the step's container, without which a program seems never to have run.
     """
     status = step_status(pod)
     runs = status is not None and status.state.running is not None
