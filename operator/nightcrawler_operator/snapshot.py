@@ -129,7 +129,8 @@ class Snapshot:
         outlook: How busy the Environments are; only for a run that a strategy is to place.
         standing: What the allocator says of the run; None if it has claimed no place under limits.
         events: The Events that were looked up, by the UID of their object.
-        absent: Jobs that a look-up found gone, or ended, without a Pod.
+        absent: What a look-up found gone, by name: Jobs, also those that have ended, without a Pod; the
+            claim of the volume; the revision.
         refusals: Why the API server refused Jobs, by Job name.
         obstacle: Why it refused what has to be written before Jobs.
         room_made: When finished Jobs were last deleted to make room under a quota.
@@ -159,7 +160,6 @@ class Snapshot:
     named_environment: str | None = None
     outlook: Outlook | None = None
     standing: Standing | None = None
-    lost_revision: bool = False
     environments: tuple[EnvironmentView, ...] = ()
     profiles: tuple[ProfileView, ...] = ()
     nodes: Nodes = NO_NODES
@@ -182,6 +182,11 @@ class Snapshot:
     targets: frozenset[str] | None = None
     deliveries: Mapping[str, NoticeView] = field(default_factory=dict)
     pod_events: Mapping[tuple[str, int], tuple[PodEventView, ...]] = field(default_factory=dict)
+
+    @property
+    def lost_revision(self) -> bool:
+        """Whether the revision that the run uses was looked for and is gone or unreadable."""
+        return self.named_revision in self.absent
 
 
 @dataclass(frozen=True, slots=True)

@@ -252,7 +252,7 @@ def test_a_revision_that_is_not_known_is_looked_for_before_anything_else() -> No
 
 
 def test_a_revision_that_is_gone_fails_the_run_and_says_so() -> None:
-    reason, message = refusal(a_snapshot().with_fields(revision=None, lost_revision=True))
+    reason, message = refusal(a_snapshot().with_fields(revision=None, absent={"wf-rev"}))
 
     assert reason == conditions.REVISION_LOST
     assert "'wf-rev'" in message
@@ -346,7 +346,7 @@ def test_a_revision_that_the_run_names_is_looked_for_and_must_be_of_its_workflow
 
     assert decide(asking.with_fields(revision=None).build()) == Plan(lookups=(LookForRevision("wf-old"),))
     for there in (None, replace(revision, owner="another workflow's uid")):
-        reason, message = refusal(asking.with_fields(revision=there, lost_revision=there is None))
+        reason, message = refusal(asking.with_fields(revision=there, absent=set() if there else {"wf-old"}))
         assert reason == conditions.REVISION_NOT_FOUND
         assert "'wf-old'" in message
 
@@ -355,7 +355,7 @@ def test_a_run_that_repeats_another_waits_a_moment_for_its_revision() -> None:
     """The facade brings it back from the archive, if it was deleted when the run was created."""
     trigger = {"type": "Rerun", "rerunOf": "earlier"}
     asking = a_new_execution("a").with_spec(revision="wf-old", trigger=trigger)
-    gone = asking.with_fields(revision=None, lost_revision=True)
+    gone = asking.with_fields(revision=None, absent={"wf-old"})
     first, last = (
         gone.with_fields(looked_up={"wf-old": at(3)}),
         gone.with_fields(looked_up={"wf-old": at(10)}),

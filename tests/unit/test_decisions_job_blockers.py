@@ -109,7 +109,7 @@ def test_a_refused_run_gets_its_workflow_as_owner_so_that_history_finds_it() -> 
 
 def test_a_run_whose_revision_is_lost_has_no_step_left_running() -> None:
     run = a_snapshot("a", "b").recorded("a", "Running", **RAN).with_status(revision="gone")
-    plan = decide(run.with_fields(revision=None, lost_revision=True).build())
+    plan = decide(run.with_fields(revision=None, absent={"gone"}).build())
     assert plan.status is not None
     assert plan.status["phase"] == "Failed"
     assert plan.status["steps"]["a"]["phase"] == "Cancelled"

@@ -273,7 +273,7 @@ def test_a_run_in_line_whose_revision_is_not_cached_has_it_looked_up() -> None:
     plan = decide(in_line().with_fields(revision=None).build())
     assert [type(lookup).__name__ for lookup in plan.lookups] == ["LookForRevision"]
 
-    plan = decide(in_line().with_fields(revision=None, lost_revision=True).build())
+    plan = decide(in_line().with_fields(revision=None, absent={"wf-rev"}).build())
     assert said(plan, conditions.ACCEPTED) == ("False", conditions.REVISION_LOST)
 
 

@@ -43,7 +43,6 @@ def observe(cluster: ClusterState, execution: ExecutionView, limits: Limits) -> 
         named_environment=_of_jobs(attempts, "environment"),
         outlook=_outlook(cluster, execution, revision),
         standing=cluster.places.standing(meta.uid),
-        lost_revision=named in results.absent,
         environments=tuple(cluster.environments),
         profiles=tuple(cluster.profiles),
         nodes=cluster.node_facts,
