@@ -163,6 +163,6 @@ def test_the_end_of_all_runs_can_be_awaited() -> None:
         await asyncio.sleep(0)
         assert not waiting.done()
         observed.ends("Completed")
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, 60)
 
     asyncio.run(scenario())

@@ -81,7 +81,7 @@ class Known:
 
 
 async def received(stream: AsyncGenerator[tuple[str, str], None], count: int) -> list[tuple[str, str]]:
-    return [await asyncio.wait_for(anext(stream), 5) for _ in range(count)]
+    return [await asyncio.wait_for(anext(stream), 60) for _ in range(count)]
 
 
 async def test_a_stream_has_what_its_caller_sees_and_tells_who_saw_something_that_it_is_gone() -> None:
@@ -292,7 +292,7 @@ async def test_a_stream_ends_when_the_credentials_of_its_caller_expire() -> None
         sent.append(message)
 
     stream = Stream(parts(), Streams(10), Caller("ann", expires=0.0))
-    await asyncio.wait_for(stream.stream_response(send), 5)
+    await asyncio.wait_for(stream.stream_response(send), 60)
     assert sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
 
 

@@ -159,7 +159,7 @@ async def test_while_nothing_runs_nothing_is_asked() -> None:
         assert sources.asked == []
         run = {"metadata": {"namespace": POD[0], "name": "run", "uid": "u"}}
         asked.cluster.executions.upsert(msgspec.convert(run, ExecutionView, strict=False))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while asked.cluster.usage.of(POD) is None:  # noqa: ASYNC110 - nothing announces it
                 await asyncio.sleep(0.01)
         task.cancel()
