@@ -24,6 +24,13 @@ from tests.support.fakeserver import store_of
 ANN = Caller("ann", subject="ann", issuer="kubernetes", groups=frozenset(("b", "a")), extra=(("k", ("v",)),))
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give reviews a minute for each second, or one ends where the machine stands still for long enough."""
+    for seconds in ("_TURN_SECONDS", "_TIMEOUT"):
+        monkeypatch.setattr(reviewing, seconds, 60 * getattr(reviewing, seconds))
+
+
 class Asked:
     """An API server that accepts tokens of `known`, and lets `ann` get workflows of `here`.
 
@@ -162,7 +169,6 @@ async def test_who_waits_for_a_turn_is_refused_while_the_reviews_before_still_wa
 ) -> None:
     assert reviewing._TURN_SECONDS < reviewing._TIMEOUT
     monkeypatch.setattr(reviewing, "_TURN_SECONDS", 1.0)
-    monkeypatch.setattr(reviewing, "_TIMEOUT", 120.0)
     async with asking() as (reviews, server):
         server.go.clear()
         reviewed = [
@@ -180,8 +186,8 @@ async def test_who_waits_for_a_turn_is_refused_while_the_reviews_before_still_wa
 
 
 async def test_a_review_without_an_answer_ends_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reviewing, "_TIMEOUT", 0.2)
     async with asking() as (reviews, server):
+        monkeypatch.setattr(reviewing, "_TIMEOUT", 0.2)
         server.go.clear()
         reviewed = [
             asyncio.create_task(reviews.identify(f"known {number}")) for number in range(reviewing._AT_ONCE)
