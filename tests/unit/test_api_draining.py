@@ -14,6 +14,9 @@ from nightcrawler_api.http.draining import DrainingServer
 from nightcrawler_api.http.protocol import HttpProtocol
 
 _REQUEST = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
+_LONG_DRAIN = 30
+_WITHIN = 25
+"""Seconds that everything is waited for: fewer than a long drain, which must not be what ends it."""
 
 
 async def _hello(scope: Any, receive: Any, send: Any) -> None:
@@ -45,7 +48,7 @@ class Client:
 
     async def is_closed(self) -> bool:
         """Whether the server has closed the connection, once it has sent something or closed."""
-        return await self._reader.read(1) == b""
+        return await asyncio.wait_for(self._reader.read(1), _WITHIN) == b""
 
 
 @asynccontextmanager
@@ -62,7 +65,10 @@ async def connected(listening: socket.socket) -> AsyncIterator[Client]:
 async def serving(drain: float) -> AsyncIterator[tuple[DrainingServer, Client, asyncio.Task[None]]]:
     """A server, a client that has had one answer, and the task that ends with the server."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(_hello, http=HttpProtocol, log_config=None, lifespan="off")
+        # An idle connection is not closed by itself.
+        config = uvicorn.Config(
+            _hello, http=HttpProtocol, log_config=None, lifespan="off", timeout_keep_alive=10 * _LONG_DRAIN
+        )
         server = DrainingServer(config, drain)
         # Without taking over the test's own signals, which `serve` does.
         task = asyncio.create_task(server._serve([listening]))
@@ -76,40 +82,40 @@ async def serving(drain: float) -> AsyncIterator[tuple[DrainingServer, Client, a
 async def _draining(server: DrainingServer) -> None:
     """Tell the server to end, and wait until it drains."""
     server.should_exit = True
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(_WITHIN):
         while (b"connection", b"close") not in server.server_state.default_headers:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
 async def test_a_client_that_keeps_its_connection_has_its_last_request_answered() -> None:
-    async with serving(drain=30) as (server, client, task):
+    async with serving(drain=_LONG_DRAIN) as (server, client, task):
         await _draining(server)
         last = await client.ask()
         assert "200 ok" in last
         assert "connection: close" in last
         assert await client.is_closed()
-        await asyncio.wait_for(task, 25)
+        await asyncio.wait_for(task, _WITHIN)
 
 
 async def test_a_connection_that_stays_idle_is_closed_in_the_end() -> None:
     async with serving(drain=0.3) as (server, client, task):
         await _draining(server)
         assert await client.is_closed()
-        await asyncio.wait_for(task, 25)
+        await asyncio.wait_for(task, _WITHIN)
 
 
 async def test_a_second_ctrl_c_waits_for_nobody() -> None:
-    async with serving(drain=30) as (server, client, task):
+    async with serving(drain=_LONG_DRAIN) as (server, client, task):
         await _draining(server)
         server.force_exit = True
         assert await client.is_closed()
-        await asyncio.wait_for(task, 25)
+        await asyncio.wait_for(task, _WITHIN)
 
 
 async def test_a_client_that_connects_late_is_answered_too() -> None:
-    async with serving(drain=30) as (server, client, task):
+    async with serving(drain=_LONG_DRAIN) as (server, client, task):
         await _draining(server)
         async with connected(server.servers[0].sockets[0]) as late:
             assert "connection: close" in await late.ask()
         await client.ask()
-        await asyncio.wait_for(task, 25)
+        await asyncio.wait_for(task, _WITHIN)
