@@ -163,7 +163,7 @@ def test_an_execution_may_be_applied_before_its_workflow(shared: Team) -> None:
 
     shared.apply(a_workflow("late").step("one"))
 
-    status = shared.until_phase(run, "Completed", within=30)
+    status = shared.until_phase(run, "Completed", within=20)
     assert status["message"] == "its step completed"
 
 
@@ -184,7 +184,7 @@ def test_an_execution_whose_workflow_does_not_come_fails_after_a_while(
     operators.start(workflow_not_found_grace=2)
     run = team.run("nowhere")
 
-    status = team.until_phase(run, "Failed", within=30)
+    status = team.until_phase(run, "Failed", within=20)
 
     created = team.execution(run)["metadata"]["creationTimestamp"]
     waited = datetime.fromisoformat(status["completionTime"]) - datetime.fromisoformat(created)
