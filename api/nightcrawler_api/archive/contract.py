@@ -60,23 +60,29 @@ class ArchivedRun:
     Attributes:
         row: The row.
         order: Its place by creation.
-        started: When it started, in seconds since 1970; if no step has, its creation.
-        ended: When it ended, in seconds since 1970.
         workflow_name: The last known name for people of a workflow that the cluster does not have.
         shown: Its JSON in a list, after what that depends on beside the row: the kind of list, and what the
             cluster has of the run and of its workflow. A page that several callers ask for is read once, and
             so its runs are made into JSON once.
     """
 
-    __slots__ = ("ended", "order", "row", "shown", "started", "workflow_name")
+    __slots__ = ("order", "row", "shown", "workflow_name")
 
     def __init__(self, row: ListedRow) -> None:
         self.row = row
         self.order: Order = (row.created_at / 1e6, row.namespace, row.name)
-        self.started = row.started_at / 1e6
-        self.ended = row.ended_at / 1e6
         self.workflow_name: str | None = None
         self.shown: tuple[object, object, object, msgspec.Raw] | None = None
+
+    @property
+    def started(self) -> float:
+        """When it started, in seconds since 1970; if no step has, its creation."""
+        return self.row.started_at / 1e6
+
+    @property
+    def ended(self) -> float:
+        """When it ended, in seconds since 1970."""
+        return self.row.ended_at / 1e6
 
     @property
     def has_started(self) -> bool:

@@ -37,7 +37,8 @@ class Beside(NamedTuple):
 
 def row(listed: ListedRow, beside: Beside, default_user: str) -> Execution:
     """An archived execution in the list of its workflow."""
-    shown: dict[str, Any] = {"id": beside.id, **_facts(listed, default_user)}
+    shown: dict[str, Any] = {"id": beside.id}
+    _add_facts(shown, listed, default_user)
     if beside.archived:
         shown["archived"] = True
     return cast("Execution", shown)
@@ -45,21 +46,20 @@ def row(listed: ListedRow, beside: Beside, default_user: str) -> Execution:
 
 def row_of_workflow(listed: ListedRow, beside: Beside, default_user: str) -> ExecutionOfWorkflow:
     """An archived execution in a list across workflows."""
-    shown: dict[str, Any] = {"id": beside.id, "workflowId": listed.workflow, **_facts(listed, default_user)}
+    shown: dict[str, Any] = {"id": beside.id, "workflowId": listed.workflow}
+    _add_facts(shown, listed, default_user)
     add_workflow(shown, beside.workflow)
     if beside.archived:
         shown["archived"] = True
     return cast("ExecutionOfWorkflow", shown)
 
 
-def _facts(listed: ListedRow, default_user: str) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "status": listed.status,
-        "startTime": _wire(listed.started_at),
-        "executor": executor_of(listed.trigger, listed.executor, default_user),
-        "endTime": _wire(listed.ended_at),
-        "duration": words.clock_long((listed.ended_at - listed.started_at) / _SECOND),
-    }
+def _add_facts(shown: dict[str, Any], listed: ListedRow, default_user: str) -> None:
+    shown["status"] = listed.status
+    shown["startTime"] = _wire(listed.started_at)
+    shown["executor"] = executor_of(listed.trigger, listed.executor, default_user)
+    shown["endTime"] = _wire(listed.ended_at)
+    shown["duration"] = words.clock_long((listed.ended_at - listed.started_at) / _SECOND)
     if listed.status == "failed":
         shown["error"] = plain(listed.message or NO_REASON)
     elif listed.message and listed.status != "completed":
@@ -74,7 +74,6 @@ def _facts(listed: ListedRow, default_user: str) -> dict[str, Any]:
         shown["scheduledTime"] = _wire(listed.scheduled_at)
     if listed.usage:
         shown["resourceUsage"] = used(_usage.decode(listed.usage))
-    return shown
 
 
 def _wire(micros: int) -> str:

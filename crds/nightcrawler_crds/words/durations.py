@@ -8,6 +8,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Final
 
+from nightcrawler_crds.clock import TWO_DIGITS
 from nightcrawler_crds.words.grammar import NUMBER, Kind, Word
 
 MAX_DURATION_SECONDS: Final = 365 * 24 * 3600
@@ -105,18 +106,18 @@ def format_duration_words(seconds: float) -> str:
 
 def clock_short(seconds: float) -> str:
     """Format a step's duration: ``MM:SS``, from an hour on ``H:MM:SS``; negative counts as 0."""
-    hours, minutes, rest = _clock(seconds)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+    hours, minutes_and_seconds = _clock(seconds)
+    return f"{hours}:{minutes_and_seconds}" if hours else minutes_and_seconds
 
 
 def clock_long(seconds: float) -> str:
     """Format an execution's duration: ``HH:MM:SS``, hours may exceed 99; negative counts as 0."""
-    hours, minutes, rest = _clock(seconds)
-    return f"{hours:02}:{minutes:02}:{rest:02}"
+    hours, minutes_and_seconds = _clock(seconds)
+    return f"{TWO_DIGITS[hours] if hours < len(TWO_DIGITS) else hours}:{minutes_and_seconds}"
 
 
-def _clock(seconds: float) -> tuple[int, int, int]:
-    """Whole hours, minutes and seconds; 0 if clocks disagree and the duration is negative."""
+def _clock(seconds: float) -> tuple[int, str]:
+    """Hours, and ``MM:SS``; 0 if clocks disagree and the duration is negative."""
     minutes, rest = divmod(max(0, math.floor(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
-    return hours, minutes, rest
+    return hours, f"{TWO_DIGITS[minutes]}:{TWO_DIGITS[rest]}"
