@@ -82,7 +82,7 @@ Each change was measured against the version before it, on two cores; the commit
 | query parameters by pydantic alone, without FastAPI: a list of executions | 220 µs | 12 µs | kept |
 | … both, and kept searches: cursor on PostgreSQL, p99, a slow machine | 20.9 – 26.0 ms | 13.4 – 18.7 ms | |
 | times of lists without formats of numbers: fifty archived runs as JSON | 500 µs | 360 µs | kept |
-| … all since `db06a63d`, in turn: cursor on PostgreSQL, p99, there | 24.0 – 28.8 ms | 17.0 – 22.8 ms | |
+| … all since `db06a63d`: cursor on PostgreSQL, p99, a slow machine | 24.0 – 28.8 ms | 17.0 – 22.8 ms | |
 
 A profile of the operator under the load of the row Throughput: two thirds of a core, of which requests and
 TLS take about 30 parts in a hundred, Kopf's handling of events 22, decisions 14. The API server takes most of

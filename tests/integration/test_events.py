@@ -22,14 +22,14 @@ pytestmark = pytest.mark.usefixtures("nodes")
 def events_of(team: Team, run: str) -> list[Json]:
     selector = f"involvedObject.kind=WorkflowExecution,involvedObject.name={run}"
     found = team.every(names.EVENTS, field_selector=selector)
-    # Runs and workflows come over two watches: the operator may see a run first, and waits for its workflow.
-    found = [event for event in found if not event["message"].endswith(f"({conditions.WORKFLOW_MISSING})")]
     return sorted(found, key=lambda event: int(event["metadata"]["resourceVersion"]))
 
 
 def until_events(team: Team, run: str, *reasons: str) -> list[Json]:
+    # Runs and workflows come over two watches: the operator may see a run first, and waits for its workflow.
+    early = f"({conditions.WORKFLOW_MISSING})"
     return eventually(
-        lambda: events_of(team, run),
+        lambda: [event for event in events_of(team, run) if not event["message"].endswith(early)],
         until=lambda events: [event["reason"] for event in events] == [*reasons],
         what=f"the Events of {run}",
     )
