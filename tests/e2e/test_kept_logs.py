@@ -24,7 +24,12 @@ for number in range({COUNT}):
 """
 MUCH: Final = 40_000
 """Lines of a hundred bytes: more than one object of the store holds, and than the API shows."""
-SAYS_MUCH: Final = f"awk 'BEGIN {{for (i = 0; i < {MUCH}; i++) printf \"%06d %093d\\n\", i, 0}}'"
+SAYS_MUCH: Final = (
+    f"awk 'BEGIN {{for (i = 0; i < {MUCH}; i++) "
+    '{if (i == 1000) {fflush(); system("sleep 1")}; printf "%06d %093d\\n", i, 0}}\''
+)
+"""With a pause after the first lines. Without it, their rate may be so high that a whole file could have been
+written before them, and the log would begin with the mark of lines that may be missing."""
 ATTEMPTS: Final = shell('echo "this is attempt $NIGHTCRAWLER_ATTEMPT"; test "$NIGHTCRAWLER_ATTEMPT" -eq 2')
 
 
