@@ -132,8 +132,16 @@ class Invariants:
         jobs = [j for j in self.server.of(names.JOBS).values() if step_and_attempt(j)[0] == step]
         # The Job controller also counts a program that ended well because its Pod was deleted.
         whole = [j for j in jobs if j["metadata"]["uid"] not in self._interrupted_jobs]
-        said = [c["type"] for j in whole for c in j.get("status", {}).get("conditions", [])]
-        return "Complete" in said or any(_succeeded(pod) for pod in pods)
+        return any(map(_is_complete, whole)) or any(map(_succeeded, pods))
+
+    def _only_its_job_shows_success(self, step: str) -> bool:
+        """Whether the Job of a step is Complete and has no Pod any more.
+
+        If its program ended well because the Pod was deleted, and nobody observed that, nothing shows it.
+        """
+        jobs = [j for j in self.server.of(names.JOBS).values() if step_and_attempt(j)[0] == step]
+        with_pods = {job_uid(pod) for pod in self.server.of(names.PODS).values()}
+        return any(_is_complete(job) and job["metadata"]["uid"] not in with_pods for job in jobs)
 
     def _may_be_stale(self, status: Json) -> bool:
         """Whether a second replica may not have observed the run's end.
@@ -180,6 +188,8 @@ class Invariants:
             self._step_recorded(step, before, new["steps"][step])
         for step, after in new.get("steps", {}).items():
             if after["phase"] == "Completed":
+                if self._only_its_job_shows_success(step):
+                    self.succeeded.add(step)
                 self._require(step in self.succeeded, f"{step} is Completed, but no Pod of it succeeded")
             if after.get("jobName"):
                 made = self.jobs_made[step, after.get("attempt", 0)]
@@ -258,6 +268,10 @@ def _without_events(step: Json) -> Json:
 def moment(text: str) -> datetime:
     """A time on the wire."""
     return datetime.fromisoformat(text)
+
+
+def _is_complete(job: Json) -> bool:
+    return any(condition["type"] == "Complete" for condition in job.get("status", {}).get("conditions", ()))
 
 
 def _succeeded(pod: Json) -> bool:

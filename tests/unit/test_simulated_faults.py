@@ -49,6 +49,12 @@ _TWO_LEADERS: Final = [
 ]
 """The first replica is about to create a Job that the next one created, and deletes for a cancellation."""
 
+_GONE_UNOBSERVED: Final = [
+    *(Action("work"), Action("work"), Action("life")),
+    *(Action("delete pod"), Action("late end"), Action("life"), Action("life")),
+]
+"""A Pod is deleted, its program ends well, and it is gone before the operator observes any of this."""
+
 
 @many_examples
 @given(graphs(), st.lists(any_action, min_size=20, max_size=80), st.booleans())
@@ -77,6 +83,7 @@ def test_a_run_survives_two_operators_that_both_lead(
     [Action("work"), Action("work"), Action("life"), Action("delete pod"), Action("late end")],
     True,
 )
+@example([_ONE_STEP], _GONE_UNOBSERVED, True)
 def test_a_run_survives_deleted_pods_and_jobs(
     steps: list[Json], actions: list[Action], old_server: bool
 ) -> None:
