@@ -72,20 +72,19 @@ class Lookups:
         return changed
 
     async def _workflow(self, snapshot: Snapshot) -> bool:
-        meta = snapshot.execution.metadata
-        known = snapshot.workflow
-        assert known is not None
-        key = known.metadata.key
+        meta, known = snapshot.execution.metadata, snapshot.workflow
+        key = (meta.namespace, snapshot.execution.spec.workflow_ref.name)
         # Of many runs created at once, the first reads the workflow for all that were observed by then.
         if not self._cluster.has_read_since(key, meta.uid):
             began = time.monotonic()
             try:
                 workflow = await self._store.get(names.WORKFLOWS, *key, WorkflowView)
             except errors.NotFound:
-                self._cluster.workflows.forget(key, known.metadata.uid, known.metadata.version)
-                return True
-            self._cluster.workflows.upsert(workflow)
-            self._cluster.note_read(key, began)
+                if known is not None:
+                    self._cluster.workflows.forget(key, known.metadata.uid, known.metadata.version)
+            else:
+                self._cluster.workflows.upsert(workflow)
+                self._cluster.note_read(key, began)
         self._cluster.results_of(meta.uid).fresh = True
         return True
 

@@ -121,7 +121,7 @@ class LookForRevision:
 
 @dataclass(frozen=True, slots=True)
 class LookForWorkflow:
-    """Read the workflow again: a run begins with its current content."""
+    """Read the workflow: a run begins with its current content, also if it is not cached yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,8 +136,8 @@ class Snapshot:
         room_made: When finished Jobs were last deleted to make room under a quota.
         deadlines_set: When the deadline of a Pod was sent to the API server, by UID.
         looked_up: When a Job and its Pods, or a revision, were last read from the API server, by name.
-        fresh: Whether the workflow was read after the execution was observed. Each kind has a watch of its
-            own, and that of executions may be ahead.
+        fresh: Whether the workflow was read, or found not to be there, after the execution was observed.
+            Each kind has a watch of its own, and that of executions may be ahead.
         fresh_environments: The same of the Environments.
         fresh_profiles: The same of the ComputeProfiles.
         recorded_at: When this process last wrote the status.

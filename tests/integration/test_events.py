@@ -8,7 +8,6 @@ import pytest
 
 from localcluster import LocalCluster
 from nightcrawler_crds import names
-from nightcrawler_crds.v1alpha1 import conditions
 from tests.support.audit import Audit
 from tests.support.builders import a_chain, a_workflow
 from tests.support.operator import Operators
@@ -26,10 +25,8 @@ def events_of(team: Team, run: str) -> list[Json]:
 
 
 def until_events(team: Team, run: str, *reasons: str) -> list[Json]:
-    # Runs and workflows come over two watches: the operator may see a run first, and waits for its workflow.
-    early = f"({conditions.WORKFLOW_MISSING})"
     return eventually(
-        lambda: [event for event in events_of(team, run) if not event["message"].endswith(early)],
+        lambda: events_of(team, run),
         until=lambda events: [event["reason"] for event in events] == [*reasons],
         what=f"the Events of {run}",
     )

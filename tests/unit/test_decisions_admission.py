@@ -183,6 +183,13 @@ def test_the_workflow_is_read_again_before_the_environments() -> None:
     assert decide(stale.build()) == Plan(lookups=(LookForWorkflow(),))
 
 
+def test_no_run_waits_for_its_workflow_before_that_was_looked_for() -> None:
+    missing = a_new_execution().with_fields(workflow=None, revision=None)
+
+    assert decide(missing.with_fields(fresh=False).build()) == Plan(lookups=(LookForWorkflow(),))
+    assert decide(missing.build()).lookups == ()
+
+
 def test_a_chosen_environment_is_recorded_and_its_nodes_are_used() -> None:
     lab = an_environment("lab", default=True, nodeSelector={"pool": "lab"})
 

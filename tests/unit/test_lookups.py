@@ -40,10 +40,11 @@ class _Server(Store):
 
 
 class _Asker:
-    def __init__(self) -> None:
+    def __init__(self, *, cached: bool = True) -> None:
         self.server = _Server()
         self.cluster = ClusterState(self.server, "", lambda _: None)
-        self.cluster.workflows.upsert(msgspec.convert(self.server.workflow, WorkflowView, strict=False))
+        if cached:
+            self.cluster.workflows.upsert(msgspec.convert(self.server.workflow, WorkflowView, strict=False))
         self._lookups = Lookups(self.server, self.cluster)
 
     def observe_run(self, name: str, version: str = "1") -> None:
@@ -98,9 +99,24 @@ async def test_a_deleted_workflow_is_forgotten_with_its_reads() -> None:
     assert await asker.look("a")
     asker.server.workflow = None
     asker.observe_run("c")
-    assert not await asker.look("c")
+    assert await asker.look("c")
     assert asker.cluster.workflows.get(("default", "w")) is None
     assert not asker.cluster.has_read_since(("default", "w"), "uid-b")
+
+
+async def test_a_workflow_that_is_not_cached_yet_is_read() -> None:
+    asker = _Asker(cached=False)
+    asker.observe_run("a")
+    assert await asker.look("a")
+    assert asker.cluster.workflows.get(("default", "w")) is not None
+
+
+async def test_a_workflow_that_is_not_there_is_looked_for_once() -> None:
+    asker = _Asker(cached=False)
+    asker.server.workflow = None
+    asker.observe_run("a")
+    assert await asker.look("a")
+    assert asker.cluster.workflows.get(("default", "w")) is None
 
 
 class _Secrets(_Server):

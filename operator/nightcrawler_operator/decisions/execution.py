@@ -47,7 +47,7 @@ def decide(snapshot: Snapshot) -> Plan:
         return Plan(lookups=(LookForRevision(snapshot.named_revision),))
     if execution.spec.cancel and not snapshot.attempts:
         return replace(run_end.cancelled_before_it_began(snapshot), adopt=_is_foreign(snapshot))
-    if snapshot.workflow is not None and not snapshot.fresh:
+    if not snapshot.fresh:
         return Plan(lookups=(LookForWorkflow(),))
     answer = admit(snapshot)
     match answer:
