@@ -62,11 +62,11 @@ def test_cost_waits_for_the_cheap_pool_and_start_takes_the_one_with_room(shared:
         workflow = a_workflow(f"by-{strategy}", environments=LISTED, environment_strategy=strategy)
         shared.apply(workflow.step("one", resources=ASKS).config(timeout="1 hour"))
 
-    def starts_in_large() -> str:
-        return placed(shared, shared.run("by-start"))[0]
+    def small_pool() -> Json:
+        return placed(shared, shared.run("by-start"))[2]["small"]
 
     # The Pods of the nodes are followed by a watch of their own, which may be a moment behind.
-    eventually(starts_in_large, until=lambda place: place == "large", what="the small pool to be seen full")
+    eventually(small_pool, until=lambda small: small["wait"] > 0, what="the small pool to be seen full")
     run = shared.run("by-start")
     _, message, there = placed(shared, run)
     assert message.startswith("runs in large: it starts there first, at once (small: in about ")
