@@ -14,7 +14,7 @@ from nightcrawler_operator.decisions.execution import decide
 from nightcrawler_operator.decisions.pending import Pending
 from nightcrawler_operator.decisions.waiting import waiting
 from nightcrawler_operator.limits import Limits
-from nightcrawler_operator.plan import LookForEvents
+from nightcrawler_operator.plan import LookForEvents, Plan, Waiting
 from nightcrawler_operator.snapshot import ObservedEvents
 from tests.support.snapshots import PodMaker, a_context, a_job, a_pod, a_snapshot, a_step, an_event, at, wire
 
@@ -291,3 +291,23 @@ def test_a_program_killed_because_its_hook_failed_is_reported_as_such(code: int)
     step = plan.status["steps"]["train"]
     assert (step["phase"], step["reason"]) == ("Failed", "Error")
     assert step["message"] == f"step 'train' was ended with exit code {code}, for its postStart hook failed"
+
+
+def test_a_success_beside_a_hook_is_believed_once_no_event_can_come_any_more() -> None:
+    pod = a_pod().exited(0, end=60, started=1)
+    look = LookForEvents(pod.view.metadata.uid, "Pod", of_its_end=True)
+    seen = a_snapshot(a_step(**HOOK)).recorded("train", "Running").with_pod(pod)
+
+    def decided(now: float, looked: float) -> Plan:
+        events = {look.key: ObservedEvents(at(looked), ())}
+        return decide(seen.at(now).with_fields(events=events).build())
+
+    early = decided(61, looked=61)
+    assert (early.lookups, early.outcome) == ((), Waiting(at(65)))
+    assert (early.status or {}).get("phase") != "Completed"
+    later = decided(65, looked=61)
+    assert (later.lookups, later.outcome) == ((look,), Waiting(at(66)))
+    for looked in (65, 59):  # the node's clock is ahead in the second case
+        last = decided(66, looked=looked)
+        assert last.status is not None
+        assert (last.lookups, last.status["phase"]) == ((), "Completed")

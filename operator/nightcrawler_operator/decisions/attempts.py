@@ -6,6 +6,7 @@ The Pod decides; the status of the Job is used only if the Pod is gone.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -34,6 +35,8 @@ _ASK_AGAIN: Final = timedelta(seconds=5)
 """How often an attempt is looked up that no watch reports."""
 _GRAIN: Final = timedelta(seconds=1)
 """Times in a Pod's status are whole seconds: with one more, no program is ended early."""
+_EVENTS_AFTER: Final = timedelta(seconds=5)
+"""How long after the end of a program an Event about it may come: a busy kubelet sends Events late."""
 
 
 def state_of(ctx: StepContext, job_name: str, attempt: Attempt) -> AttemptState:
@@ -75,8 +78,8 @@ def _observed_state(ctx: StepContext, job_name: str, attempt: Attempt) -> Attemp
     if job is not None and over is not None and over[0] and job.managed and _results_lost(results):
         return _by_job(job, over, snapshot)
     # One success among several Pods is a success: the Job controller may have created a second one.
-    for result in sorted(results, key=lambda r: isinstance(r, Failed)):
-        return result
+    for first in sorted(results, key=lambda r: isinstance(r, Failed)):
+        return first
     if live is not None and (running := _running(ctx, job_name, live)) is not None:
         return running
     if job is None:
@@ -102,7 +105,7 @@ def _observed_state(ctx: StepContext, job_name: str, attempt: Attempt) -> Attemp
     return _not_started(ctx, pending, live)
 
 
-def _results_lost(results: list[Result]) -> bool:
+def _results_lost(results: Sequence[Result | Runs]) -> bool:
     """Whether the Pods that have ended no longer show how.
 
     After a restart of its node a Pod that had succeeded may be reported as failed. Its Job's status has its
@@ -111,12 +114,12 @@ def _results_lost(results: list[Result]) -> bool:
     return bool(results) and all(isinstance(r, Failed) and r.blame is Blame.INFRASTRUCTURE for r in results)
 
 
-def _unless_killed(ctx: StepContext, result: Result, pod: PodView) -> Result:
+def _unless_killed(ctx: StepContext, result: Result, pod: PodView) -> Result | Runs:
     """The result, unless a kubelet killed the program and only an Event reports that.
 
     A Pod that exceeds its ephemeral storage is evicted, and if its program then exits with 0, the kubelet
     (1.35, measured) sets the Pod's phase to Succeeded. A program whose postStart hook fails is killed, too,
-    and only its exit code stays in the status.
+    and only its exit code stays in the status; that it has succeeded is known when no Event can follow.
     """
     if not isinstance(result, Succeeded | Failed):
         return result
@@ -136,6 +139,13 @@ def _unless_killed(ctx: StepContext, result: Result, pod: PodView) -> Result:
         if hooked and event.reason == "FailedPostStartHook":
             message = f"was ended with exit code {result.exit_code}, for its postStart hook failed"
             return Failed(Blame.PROGRAM, conditions.STEP_ERROR, message, *times)
+    known_at = result.finished + _EVENTS_AFTER
+    # By the clock of its node: if that is ahead, what was observed has to do.
+    if hooked and isinstance(result, Succeeded) and result.finished <= observed.at < known_at:
+        started = result.started or result.finished
+        if ctx.now < known_at:
+            return Runs(started, look_at=known_at)
+        return Runs(started, look_at=ctx.now + _GRAIN, lookups=(lookup,))
     return result
 
 
