@@ -111,7 +111,7 @@ async def test_a_workflow_that_is_not_cached_yet_is_read() -> None:
     assert asker.cluster.workflows.get(("default", "w")) is not None
 
 
-async def test_a_workflow_that_is_not_there_is_looked_for_once() -> None:
+async def test_that_a_workflow_is_not_there_counts_as_read() -> None:
     asker = _Asker(cached=False)
     asker.server.workflow = None
     asker.observe_run("a")
